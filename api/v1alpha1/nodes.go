@@ -1,0 +1,238 @@
+package v1alpha1
+
+import corev1 "k8s.io/api/core/v1"
+
+// NodeRules are the rules for what a kubelet writes to Nodes. An omitted section is a rule that is off.
+//
+// +kubebuilder:validation:MinProperties=1
+type NodeRules struct {
+	// labels restricts the labels a kubelet gives its Node. A label steers workloads: a kubelet that labels its own Node can
+	// draw privileged pods to itself.
+	// Omitted: labels are not restricted. Empty ({}): at registration any label but those that Kubernetes reserves; later
+	// nothing is changed or removed but what a kubelet reconciles itself, while labels may be added, as CSI drivers do.
+	// +optional
+	Labels *NodeLabels `json:"labels,omitempty"`
+
+	// annotations restricts the annotations a kubelet gives its Node. Annotations drive network plugins, cloud controllers
+	// and autoscalers.
+	// Omitted: annotations are not restricted. Empty ({}): only the three keys that a kubelet manages itself.
+	// +optional
+	Annotations *NodeAnnotations `json:"annotations,omitempty"`
+
+	// taints restricts the taints with which a kubelet registers its Node, the only time a kubelet may set them.
+	// Omitted: taints are not restricted. Empty ({}): any taints at registration, and no change later.
+	// +optional
+	Taints *NodeTaints `json:"taints,omitempty"`
+
+	// finalizers forbids a kubelet to add or remove finalizers of its Node: an added one makes the deletion of the Node
+	// hang, a removed one skips the clean-up that waits behind it.
+	// Omitted: finalizers are not restricted. Empty ({}): none may be added or removed.
+	// +optional
+	Finalizers *NodeFinalizers `json:"finalizers,omitempty"`
+
+	// ownerReferences forbids a kubelet to give its Node owners: when an owner goes, the garbage collector deletes the Node,
+	// and the kubelet can register it anew with other labels and taints.
+	// Omitted: owner references are not restricted. Empty ({}): none at registration, and no change later.
+	// +optional
+	OwnerReferences *NodeOwnerReferences `json:"ownerReferences,omitempty"`
+
+	// unschedulable restricts whether a kubelet may cordon or uncordon its Node. A stock kubelet does neither.
+	// Omitted: not restricted. Empty ({}): neither.
+	// +optional
+	Unschedulable *NodeUnschedulable `json:"unschedulable,omitempty"`
+}
+
+// NodeLabels restricts the labels of a Node. Patterns are on keys. The labels that every kubelet computes itself
+// (kubernetes.io/hostname, /os, /arch and their beta forms, node.kubernetes.io/windows-build) are always allowed, but
+// kubernetes.io/hostname can be set only to the Node's own name.
+type NodeLabels struct {
+	// registration restricts the labels a Node is registered with: those of the kubelet's --node-labels flag.
+	// Omitted or empty ({}): any label except those that Kubernetes reserves (under kubernetes.io or k8s.io, unless the
+	// NodeRestriction plugin lets kubelets set them).
+	// +optional
+	Registration *NodeRegistrationLabels `json:"registration,omitempty"`
+
+	// update restricts changes to the labels of a registered Node.
+	// Omitted or empty ({}): only the kubelet's own labels may change or go; any label may be added that Kubernetes does
+	// not reserve.
+	// +optional
+	Update *NodeUpdateLabels `json:"update,omitempty"`
+}
+
+// NodeRegistrationLabels restricts the labels a Node is registered with.
+type NodeRegistrationLabels struct {
+	// allowed are patterns on label keys that a kubelet may register with, besides those that every kubelet computes
+	// itself. A key that Kubernetes reserves is allowed if a pattern matches it.
+	// Omitted: any key that Kubernetes does not reserve.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=128
+	Allowed []Pattern `json:"allowed,omitempty"`
+
+	// denied are patterns on label keys that a kubelet may not register with, even if allowed names them.
+	// Omitted: none.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=128
+	Denied []Pattern `json:"denied,omitempty"`
+
+	// required are patterns on label keys; a kubelet must register with at least one label for each.
+	// Omitted: none.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=32
+	Required []Pattern `json:"required,omitempty"`
+}
+
+// LabelAdditions says which labels a kubelet may add to its registered Node.
+//
+// +kubebuilder:validation:Enum=Any;Listed
+type LabelAdditions string
+
+const (
+	// AdditionsAny lets a kubelet add any label that Kubernetes does not reserve, as it does for the topology of a CSI
+	// driver, whose keys the driver chooses.
+	AdditionsAny LabelAdditions = "Any"
+	// AdditionsListed lets a kubelet add only its own labels and those in update.allowed.
+	AdditionsListed LabelAdditions = "Listed"
+)
+
+// NodeUpdateLabels restricts changes to the labels of a registered Node.
+type NodeUpdateLabels struct {
+	// allowed are patterns on label keys that a kubelet may add, change and remove, besides its own. A key that Kubernetes
+	// reserves is allowed if a pattern matches it.
+	// Omitted: none besides its own.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=128
+	Allowed []Pattern `json:"allowed,omitempty"`
+
+	// additions says which labels a kubelet may add: Any that Kubernetes does not reserve, or only those Listed in allowed.
+	// With Listed, name the topology keys of your CSI drivers in allowed, or their volumes fail on new nodes.
+	// Omitted: Any.
+	// +optional
+	// +default="Any"
+	// +kubebuilder:default=Any
+	Additions LabelAdditions `json:"additions,omitempty"`
+}
+
+// CIDR is a range of IP addresses, such as 10.0.0.0/8 or fd00::/8.
+//
+// +kubebuilder:validation:MinLength=4
+// +kubebuilder:validation:MaxLength=49
+// +kubebuilder:validation:XValidation:rule="isCIDR(self)",message="must be a CIDR such as 10.0.0.0/8 or fd00::/8"
+type CIDR string
+
+// NodeAnnotations restricts the annotations of a Node, at registration and later. The keys that a kubelet manages itself
+// (volumes.kubernetes.io/controller-managed-attach-detach, alpha.kubernetes.io/provided-node-ip and
+// csi.volume.kubernetes.io/nodeid) are always allowed.
+type NodeAnnotations struct {
+	// allowed are patterns on annotation keys that a kubelet may add, change and remove, besides its own three.
+	// Omitted: none besides its own.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=128
+	Allowed []Pattern `json:"allowed,omitempty"`
+
+	// providedNodeIPCIDRs are the ranges from which a kubelet may take the addresses in its annotation
+	// alpha.kubernetes.io/provided-node-ip, from which a cloud controller chooses the address of the Node.
+	// Omitted: any address.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	ProvidedNodeIPCIDRs []CIDR `json:"providedNodeIPCIDRs,omitempty"`
+
+	// maxTotalBytes bounds the size of what a kubelet may store in annotations: the keys and values, in bytes, of all
+	// annotations that it may write. Only a write that makes them larger is measured.
+	// Omitted: 65536.
+	// +optional
+	// +default=65536
+	// +kubebuilder:default=65536
+	// +kubebuilder:validation:Minimum=1024
+	// +kubebuilder:validation:Maximum=262144
+	MaxTotalBytes int32 `json:"maxTotalBytes,omitempty"`
+}
+
+// NodeTaints restricts the taints with which a Node is registered. After registration a kubelet may not change taints. The
+// taint node.kubernetes.io/not-ready:NoSchedule, which the API server itself adds, and
+// node.cloudprovider.kubernetes.io/uninitialized:NoSchedule, which a kubelet with an external cloud provider adds, are
+// always allowed.
+type NodeTaints struct {
+	// allowed are the taints with which a kubelet may register.
+	// Omitted: any.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	Allowed []TaintPattern `json:"allowed,omitempty"`
+
+	// required are the taints with which a kubelet must register, all of them.
+	// Omitted: none.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=32
+	Required []TaintPattern `json:"required,omitempty"`
+}
+
+// TaintPattern describes taints.
+type TaintPattern struct {
+	// key is a pattern on the taint's key.
+	// +required
+	Key Pattern `json:"key,omitempty"`
+
+	// value is a pattern on the taint's value.
+	// Omitted: any value, also none.
+	// +optional
+	Value Pattern `json:"value,omitempty"`
+
+	// effect is the taint's effect.
+	// Omitted: any effect.
+	// +optional
+	// +kubebuilder:validation:Enum=NoSchedule;PreferNoSchedule;NoExecute
+	Effect corev1.TaintEffect `json:"effect,omitempty"`
+}
+
+// NodeFinalizers restricts the finalizers of a Node, at registration and later.
+type NodeFinalizers struct {
+	// allowed are patterns on finalizers that a kubelet may add and remove.
+	// Omitted: none.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	Allowed []Pattern `json:"allowed,omitempty"`
+}
+
+// NodeOwnerReferences forbids owner references of a Node. It has no fields: a kubelet never needs one.
+type NodeOwnerReferences struct{}
+
+// UnschedulableChanges says what a kubelet may do to its Node's spec.unschedulable.
+//
+// +kubebuilder:validation:Enum=None;Cordon;Any
+type UnschedulableChanges string
+
+const (
+	// UnschedulableNone forbids a kubelet to register unschedulable, to cordon and to uncordon.
+	UnschedulableNone UnschedulableChanges = "None"
+	// UnschedulableCordon lets a kubelet register unschedulable and cordon, but not uncordon.
+	UnschedulableCordon UnschedulableChanges = "Cordon"
+	// UnschedulableAny lets a kubelet cordon and uncordon, as Talos workers do.
+	UnschedulableAny UnschedulableChanges = "Any"
+)
+
+// NodeUnschedulable restricts spec.unschedulable of a Node.
+type NodeUnschedulable struct {
+	// changes says what a kubelet may do: None, Cordon (but not uncordon) or Any.
+	// Omitted: None.
+	// +optional
+	// +default="None"
+	// +kubebuilder:default=None
+	Changes UnschedulableChanges `json:"changes,omitempty"`
+}

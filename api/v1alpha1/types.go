@@ -1,0 +1,215 @@
+package v1alpha1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// NodeRestrictionPolicy restricts what kubelets may write to their Node and to the pods on it. All policies that match a
+// kubelet hold together: every violation of every policy is reported, and one Deny is enough to deny the write.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:scope=Cluster,shortName=nrp,categories=noderestriction
+// +kubebuilder:printcolumn:name="Actions",type=string,JSONPath=`.spec.validationActions`,description="What happens to a write that violates the policy"
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`,description="Whether the policy is enforced as written"
+// +kubebuilder:printcolumn:name="Denied",type=integer,JSONPath=`.status.denials.total`,description="How many writes this policy has denied"
+// +kubebuilder:printcolumn:name="Last denial",type=date,JSONPath=`.status.denials.lastTime`,description="When this policy last denied a write"
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+type NodeRestrictionPolicy struct {
+	metav1.TypeMeta `json:",inline"`
+	// metadata is the standard object's metadata.
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty,omitzero"`
+
+	// spec says which kubelets are restricted, in what, and what happens to a write that violates it.
+	// +required
+	Spec NodeRestrictionPolicySpec `json:"spec,omitzero"`
+
+	// status is what the program observed of this policy. Omitted until a replica has seen the policy.
+	// +optional
+	Status *NodeRestrictionPolicyStatus `json:"status,omitempty"`
+}
+
+// NodeRestrictionPolicyList is a list of NodeRestrictionPolicy.
+//
+// +kubebuilder:object:root=true
+type NodeRestrictionPolicyList struct {
+	metav1.TypeMeta `json:",inline"`
+	// metadata is the standard list's metadata.
+	// +optional
+	metav1.ListMeta `json:"metadata,omitempty"`
+	// items are the policies.
+	Items []NodeRestrictionPolicy `json:"items"`
+}
+
+// ValidationAction is what happens to a write that violates a policy.
+//
+// +kubebuilder:validation:Enum=Deny;Warn;Audit
+type ValidationAction string
+
+const (
+	// Deny refuses the write with 403 Forbidden and records the denial.
+	Deny ValidationAction = "Deny"
+	// Warn lets the write through, sends the client a warning and records the violation.
+	Warn ValidationAction = "Warn"
+	// Audit lets the write through, adds an audit annotation and records the violation.
+	Audit ValidationAction = "Audit"
+)
+
+// NodeRestrictionPolicySpec is what a policy restricts. A rule whose section is omitted is off; a rule whose section is
+// empty ({}) is at its strictest that a stock kubelet still passes.
+type NodeRestrictionPolicySpec struct {
+	// validationActions says what happens to a write that violates this policy: Deny refuses it, Warn sends the client a
+	// warning, Audit leaves an audit annotation. Each violation is recorded whatever the action. Deny and Warn cannot be
+	// combined, since a denied write already carries the message.
+	// Omitted: [Deny].
+	// +optional
+	// +default=["Deny"]
+	// +kubebuilder:default={"Deny"}
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=2
+	// +kubebuilder:validation:XValidation:rule="!(self.exists(a, a == 'Deny') && self.exists(a, a == 'Warn'))",message="Deny and Warn cannot be combined: a denied write already carries the message"
+	ValidationActions []ValidationAction `json:"validationActions,omitempty"`
+
+	// match says which kubelets this policy restricts.
+	// Omitted: all kubelets.
+	// +optional
+	Match *Match `json:"match,omitempty"`
+
+	// nodes has the rules for what a kubelet writes to Nodes: at registration (CREATE nodes) and later through nodes and
+	// nodes/status.
+	// Omitted: no rule for Nodes.
+	// +optional
+	Nodes NodeRules `json:"nodes,omitzero"`
+
+	// mirrorPods has the rules for the pods a kubelet creates. A stock kubelet creates only mirror pods, which show a static
+	// pod in the API. Denying a mirror pod does not stop the static pod: it keeps running, unseen by the API.
+	// Omitted: no rule for created pods.
+	// +optional
+	MirrorPods MirrorPodRules `json:"mirrorPods,omitzero"`
+
+	// pods has the rules for what a kubelet writes to existing pods, through pods/status.
+	// Omitted: no rule for existing pods.
+	// +optional
+	Pods PodRules `json:"pods,omitzero"`
+}
+
+// Pattern is an exact string, or one in which each * stands for any run of characters, also an empty one and also across
+// dots and slashes. Matching is case-sensitive and takes linear time. Printable ASCII without spaces, 1 to 317 characters
+// (the longest label key).
+//
+// +kubebuilder:validation:MinLength=1
+// +kubebuilder:validation:MaxLength=317
+// +kubebuilder:validation:Pattern=`^[!-~]+$`
+type Pattern string
+
+// Match says which kubelets a policy restricts. All given fields must hold. Names are those in the credential
+// (system:node:<name>), which a kubelet cannot choose.
+//
+// +kubebuilder:validation:MinProperties=1
+type Match struct {
+	// nodeNames are patterns on the node name; one must match.
+	// Omitted: every name.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=256
+	NodeNames []Pattern `json:"nodeNames,omitempty"`
+
+	// excludeNodeNames are patterns on the node name; none may match.
+	// Omitted: no name is excluded.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=256
+	ExcludeNodeNames []Pattern `json:"excludeNodeNames,omitempty"`
+
+	// nodeSelector selects by the labels of the stored Node; at registration, by those of the submitted Node. Prefer labels
+	// that a kubelet cannot set itself, with a key under node-restriction.kubernetes.io/: otherwise the kubelet chooses
+	// whether this policy holds for it. An empty selector matches every Node.
+	// Omitted: labels do not matter.
+	// +optional
+	NodeSelector *metav1.LabelSelector `json:"nodeSelector,omitempty"`
+}
+
+// NodeRestrictionPolicyStatus is what the program observed of a policy.
+type NodeRestrictionPolicyStatus struct {
+	// observedGeneration is the metadata.generation that the conditions speak of.
+	// Omitted: the policy has not been seen yet.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// conditions has Ready: True when the policy is enforced as written; False with reason InvalidPolicy and every field
+	// error when it is not. A field that does not compile switches off its own rule only, or leaves the last good version of
+	// the policy in force; the message says which.
+	// Omitted: the policy has not been seen yet.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=8
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+
+	// denials counts the writes this policy denied, as far as the replicas have reported them: each replica reports at
+	// most every 10 seconds. The denial log is the exact record.
+	// Omitted: none reported.
+	// +optional
+	Denials *Denials `json:"denials,omitempty"`
+}
+
+// Denials are the writes that a policy denied.
+type Denials struct {
+	// total is the number of writes this policy denied since it was created. Dry runs do not count.
+	// Omitted: 0.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Total int64 `json:"total,omitempty"`
+
+	// lastTime is when the policy last denied a write.
+	// Omitted: never.
+	// +optional
+	LastTime *metav1.Time `json:"lastTime,omitempty"`
+
+	// recent are the latest denials, newest first, equal ones merged.
+	// Omitted: none.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=10
+	Recent []RecentDenial `json:"recent,omitempty"`
+}
+
+// RecentDenial is one or several equal denials.
+type RecentDenial struct {
+	// time is when the latest of them happened.
+	// +required
+	Time metav1.Time `json:"time,omitzero"`
+
+	// node is the kubelet's node name, as in its credential.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=256
+	Node string `json:"node,omitempty"`
+
+	// rule is the ID of the first rule that was violated, such as node-labels.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	Rule string `json:"rule,omitempty"`
+
+	// resource is what was written, with its subresource, such as nodes/status.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	Resource string `json:"resource,omitempty"`
+
+	// object is the name of what was written, with its namespace if it has one.
+	// Omitted: the object had no name.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	Object string `json:"object,omitempty"`
+
+	// count is how many denials this entry stands for.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	Count int64 `json:"count,omitempty"`
+}

@@ -1,0 +1,89 @@
+package policy
+
+import (
+	"maps"
+	"slices"
+)
+
+// keyChanges are the keys in which two maps differ, each list sorted.
+type keyChanges struct {
+	added, changed, removed []string
+}
+
+// compareKeys compares by presence as well as by value: adding a key with an empty value and removing one are changes.
+func compareKeys(old, updated map[string]string) keyChanges {
+	var c keyChanges
+	if maps.Equal(old, updated) {
+		return c
+	}
+	for key, value := range updated {
+		if before, had := old[key]; !had {
+			c.added = append(c.added, key)
+		} else if before != value {
+			c.changed = append(c.changed, key)
+		}
+	}
+	for key := range old {
+		if _, has := updated[key]; !has {
+			c.removed = append(c.removed, key)
+		}
+	}
+	slices.Sort(c.added)
+	slices.Sort(c.changed)
+	slices.Sort(c.removed)
+	return c
+}
+
+// except returns the changes of keys for which allowed is false.
+func (c keyChanges) except(allowed func(key string) bool) keyChanges {
+	return keyChanges{without(c.added, allowed), without(c.changed, allowed), without(c.removed, allowed)}
+}
+
+// violations has one violation of the field for each kind of change.
+func (c keyChanges) violations(field string) []Violation {
+	var vs []Violation
+	vs = appendViolation(vs, field, "must not add", c.added)
+	vs = appendViolation(vs, field, "must not change", c.changed)
+	vs = appendViolation(vs, field, "must not remove", c.removed)
+	return vs
+}
+
+// compareSets compares two lists whose order does not matter; what was only moved is no change.
+func compareSets(old, updated []string) keyChanges {
+	var c keyChanges
+	if slices.Equal(old, updated) {
+		return c
+	}
+	for _, s := range updated {
+		if !slices.Contains(old, s) && !slices.Contains(c.added, s) {
+			c.added = append(c.added, s)
+		}
+	}
+	for _, s := range old {
+		if !slices.Contains(updated, s) && !slices.Contains(c.removed, s) {
+			c.removed = append(c.removed, s)
+		}
+	}
+	slices.Sort(c.added)
+	slices.Sort(c.removed)
+	return c
+}
+
+// without returns the strings for which drop is false.
+func without(list []string, drop func(string) bool) []string {
+	var kept []string
+	for _, s := range list {
+		if !drop(s) {
+			kept = append(kept, s)
+		}
+	}
+	return kept
+}
+
+// appendViolation appends a violation that lists the values, if there are any.
+func appendViolation(vs []Violation, field, verb string, values []string) []Violation {
+	if len(values) == 0 {
+		return vs
+	}
+	return append(vs, Violation{Field: field, Detail: verb + " " + quoteAll(values)})
+}

@@ -1,0 +1,119 @@
+package policy
+
+import (
+	"cmp"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"noderestriction.plus/api/v1alpha1"
+)
+
+// Policy is a compiled NodeRestrictionPolicy. It is immutable.
+type Policy struct {
+	name       string
+	generation int64
+	action     v1alpha1.ValidationAction
+	audited    bool
+	match      matcher
+	rules      []activeRule
+}
+
+// activeRule is a rule that a policy turns on.
+type activeRule struct {
+	rule  *Rule
+	check Check
+}
+
+// Compile compiles a policy. The result is never nil: where there are errors it holds the rules whose sections compile, so
+// that one bad field does not switch the others off. If match does not compile it is not known whom the policy restricts, and
+// it restricts nobody.
+//
+// Compile repeats what the CRD's schema says, for policies that did not pass an API server. Errors are in the order of the
+// spec, each with its path.
+func Compile(p *v1alpha1.NodeRestrictionPolicy) (*Policy, field.ErrorList) {
+	at := field.NewPath("spec")
+	c := &Policy{name: p.Name, generation: p.Generation}
+	errs := c.compileActions(p.Spec.ValidationActions, at.Child("validationActions"))
+	match, bad := compileMatch(p.Spec.Match, at.Child("match"))
+	c.match = match
+	errs = append(errs, bad...)
+	restrictsNobody := len(bad) > 0
+	for _, rule := range Rules() {
+		check, bad := rule.Compile(&p.Spec, at)
+		errs = append(errs, bad...)
+		if check != nil && len(bad) == 0 && !restrictsNobody {
+			c.rules = append(c.rules, activeRule{&rule, check})
+		}
+	}
+	return c, errs
+}
+
+func (p *Policy) compileActions(actions []v1alpha1.ValidationAction, at *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	p.action = v1alpha1.Audit
+	if len(actions) == 0 {
+		p.action = v1alpha1.Deny
+	}
+	p.audited = slices.Contains(actions, v1alpha1.Audit)
+	for i, a := range actions {
+		bad := checkEnum(a, at.Index(i), v1alpha1.Deny, v1alpha1.Warn, v1alpha1.Audit)
+		if a == "" {
+			bad = field.ErrorList{field.Required(at.Index(i), "must be Deny, Warn or Audit")}
+		}
+		errs = append(errs, bad...)
+		if slices.Contains(actions[:i], a) {
+			errs = append(errs, field.Duplicate(at.Index(i), a))
+		}
+		if a == v1alpha1.Deny || a == v1alpha1.Warn && p.action != v1alpha1.Deny {
+			p.action = a
+		}
+	}
+	if slices.Contains(actions, v1alpha1.Deny) && slices.Contains(actions, v1alpha1.Warn) {
+		errs = append(errs, field.Invalid(at, actions, "Deny and Warn cannot be combined: a denied write already carries the message"))
+	}
+	return errs
+}
+
+// Name is the name of the NodeRestrictionPolicy.
+func (p *Policy) Name() string { return p.name }
+
+// Rules are the IDs of the rules that the policy turns on, in the order of [Rules].
+func (p *Policy) Rules() []RuleID {
+	ids := make([]RuleID, len(p.rules))
+	for i, active := range p.rules {
+		ids[i] = active.rule.ID
+	}
+	return ids
+}
+
+// evaluate appends the policy's violations of a request that one of its checks looks at.
+func (p *Policy) evaluate(r *Request, checks []activeRule, into []PolicyViolation) []PolicyViolation {
+	if !p.match.matchName(r.NodeName) {
+		return into
+	}
+	if r.Unjudgeable != "" {
+		return append(into, p.violation(Unverified, Violation{Detail: r.Unjudgeable}))
+	}
+	matches, err := p.match.matchLabels(r)
+	if err != nil {
+		return append(into, p.violation(Unverified, Violation{Detail: "the labels of the Node could not be looked up"}))
+	}
+	if !matches {
+		return into
+	}
+	for _, active := range checks {
+		found := active.check(r)
+		slices.SortStableFunc(found, func(a, b Violation) int { return cmp.Compare(a.Field, b.Field) })
+		for _, v := range found {
+			into = append(into, p.violation(active.rule.ID, v))
+		}
+	}
+	return into
+}
+
+func (p *Policy) violation(rule RuleID, v Violation) PolicyViolation {
+	return PolicyViolation{
+		Policy: p.name, Generation: p.generation, Rule: rule, Violation: v, Action: p.action, Audited: p.audited,
+	}
+}

@@ -1,0 +1,20 @@
+package policy
+
+import "errors"
+
+// Facts answers look-ups about objects that a write does not carry. Implementations must be safe for concurrent use and must
+// answer within the time budget of the caller; what cannot be answered is an error, never a guess.
+type Facts interface {
+	// Node returns the metadata of a stored Node, and false if there is none. The caller must not change what it returns.
+	Node(name string) (*Metadata, bool, error)
+}
+
+var errNoFacts = errors.New("no look-ups are available")
+
+// node looks a Node up, and fails if the request has no Facts.
+func (r *Request) node(name string) (*Metadata, bool, error) {
+	if r.Facts == nil {
+		return nil, false, errNoFacts
+	}
+	return r.Facts.Node(name)
+}

@@ -1,0 +1,66 @@
+package policy
+
+import (
+	"slices"
+	"strings"
+
+	admissionv1 "k8s.io/api/admission/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"noderestriction.plus/api/v1alpha1"
+)
+
+// RuleID names a rule, in kebab-case, such as node-labels. IDs are stable: they are in denials, metrics and docs.
+type RuleID string
+
+// Unverified is the rule of a violation that no rule found: the write could not be judged, because its object could not be
+// read or a look-up failed. A write that cannot be judged is never allowed by a policy that would have judged it.
+const Unverified RuleID = "unverified"
+
+// Reason is the rule's ID with spaces for hyphens, as it stands in messages.
+func (id RuleID) Reason() string { return strings.ReplaceAll(string(id), "-", " ") }
+
+// Doc documents a rule. The command explain, docs/rules.md and the dashboard are printed from it.
+type Doc struct {
+	Title   string   // one sentence without a period: what a kubelet may or must not do
+	Text    string   // what an attacker gains without the rule
+	Kubelet string   // what a stock kubelet writes there, which always passes
+	Attack  string   // a command that the rule denies
+	Spec    string   // the path of the rule's section in the policy
+	Fields  []string // the fields of the written object that the rule looks at
+	Since   string   // the version that brought the rule
+	Source  string   // where the facts behind the rule come from
+}
+
+// Target is a kind of write: one resource or subresource, and the operations on it.
+type Target struct {
+	Resource    string
+	Subresource string
+	Operations  []admissionv1.Operation
+}
+
+// Matches reports whether the request is a write of this kind.
+func (t Target) Matches(r *Request) bool {
+	return t.Resource == r.Resource && t.Subresource == r.Subresource && slices.Contains(t.Operations, r.Operation)
+}
+
+// Rule is one restriction. A policy turns it on by having its section.
+type Rule struct {
+	ID  RuleID
+	Doc Doc
+	// Targets are the writes that the rule looks at.
+	Targets []Target
+	// Compile reads the rule's section of a spec. It returns a nil Check if the section is omitted, and every error in the
+	// section, with its path under at.
+	Compile func(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path) (Check, field.ErrorList)
+}
+
+// Check judges one write and returns every violation. It is pure: what it cannot see in the request it asks of the
+// request's Facts. It must not keep or change what the request holds.
+type Check func(*Request) []Violation
+
+// Violation is one way in which a write breaks a rule.
+type Violation struct {
+	Field  string // path of the field, such as metadata.labels
+	Detail string // what is wrong, bounded, every foreign value quoted, such as: must not change "example.com/pool"
+}

@@ -1,0 +1,37 @@
+package policy
+
+import (
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"noderestriction.plus/api/v1alpha1"
+)
+
+func mirrorPodFinalizers() Rule {
+	return Rule{
+		ID: "mirror-pod-finalizers",
+		Doc: Doc{
+			Title:   "A mirror pod may not have finalizers",
+			Text:    "With a finalizer that nobody removes, the deletion of the pod hangs, and that of its namespace with it.",
+			Kubelet: "A kubelet copies the finalizers of the static pod's manifest, which has none.",
+			Attack:  `kubectl --kubeconfig kubelet.conf create -f mirror-pod-with-finalizer.yaml`,
+			Spec:    "spec.mirrorPods.finalizers",
+			Fields:  []string{"metadata.finalizers"},
+			Since:   "v0.1.0",
+			Source:  "kubernetes v1.37.2 pkg/kubelet/pod/mirror_client.go",
+		},
+		Targets: podCreations(),
+		Compile: compileMirrorPodFinalizers,
+	}
+}
+
+func compileMirrorPodFinalizers(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path) (Check, field.ErrorList) {
+	cfg := spec.MirrorPods.Finalizers
+	if cfg == nil {
+		return nil, nil
+	}
+	allowed, errs := compilePatterns(cfg.Allowed, 64, at.Child("mirrorPods", "finalizers", "allowed"))
+	return func(r *Request) []Violation {
+		refused := without(r.Pod.Finalizers, allowed.match)
+		return appendViolation(nil, "metadata.finalizers", "must not have", refused)
+	}, errs
+}

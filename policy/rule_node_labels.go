@@ -1,0 +1,127 @@
+package policy
+
+import (
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"noderestriction.plus/api/v1alpha1"
+)
+
+func nodeLabels() Rule {
+	return Rule{
+		ID: "node-labels",
+		Doc: Doc{
+			Title: "A kubelet may give its Node only the labels that a policy allows",
+			Text: "Labels steer workloads: a kubelet that labels its own Node draws pods to itself, with their secrets, and " +
+				"one that takes another Node's hostname draws the pods bound to that Node's local volumes.",
+			Kubelet: "At registration a kubelet sets its computed labels and those of --node-labels. Later it repairs its " +
+				"computed and topology labels and adds the topology keys of CSI drivers; it removes none.",
+			Attack: `kubectl --kubeconfig kubelet.conf label node "$NODE" example.com/dedicated=pci`,
+			Spec:   "spec.nodes.labels",
+			Fields: []string{"metadata.labels"},
+			Since:  "v0.1.0",
+			Source: "kubernetes v1.37.2 pkg/kubelet/kubelet_node_status.go, plugin/pkg/admission/noderestriction",
+		},
+		Targets: nodeWrites(),
+		Compile: compileNodeLabels,
+	}
+}
+
+func compileNodeLabels(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path) (Check, field.ErrorList) {
+	cfg := spec.Nodes.Labels
+	if cfg == nil {
+		return nil, nil
+	}
+	at = at.Child("nodes", "labels")
+	registration, errs := compileRegistrationLabels(cfg.Registration, at.Child("registration"))
+	update, bad := compileUpdateLabels(cfg.Update, at.Child("update"))
+	errs = append(errs, bad...)
+	return func(r *Request) []Violation {
+		var vs []Violation
+		if r.OldNode == nil {
+			vs = registration(r.Node.Labels)
+		} else {
+			vs = update(compareKeys(r.OldNode.Labels, r.Node.Labels))
+		}
+		return append(vs, checkHostname(r)...)
+	}, errs
+}
+
+func compileRegistrationLabels(
+	cfg *v1alpha1.NodeRegistrationLabels, at *field.Path,
+) (func(map[string]string) []Violation, field.ErrorList) {
+	if cfg == nil {
+		cfg = &v1alpha1.NodeRegistrationLabels{}
+	}
+	allowed, errs := compilePatterns(cfg.Allowed, 128, at.Child("allowed"))
+	denied, bad := compilePatterns(cfg.Denied, 128, at.Child("denied"))
+	errs = append(errs, bad...)
+	required, bad := compilePatterns(cfg.Required, 32, at.Child("required"))
+	errs = append(errs, bad...)
+	listed := len(cfg.Allowed) > 0
+	mayRegister := func(key string) bool {
+		switch {
+		case isComputedLabel(key):
+			return true
+		case denied.match(key):
+			return false
+		case listed:
+			return allowed.match(key)
+		}
+		return !isReservedLabel(key)
+	}
+	return func(labels map[string]string) []Violation {
+		vs := compareKeys(nil, labels).except(mayRegister).violations("metadata.labels")
+		return appendViolation(vs, "metadata.labels", "must have a label that matches", unmatched(required, cfg.Required, labels))
+	}, errs
+}
+
+// unmatched returns the patterns that no key matches.
+func unmatched(compiled patterns, source []v1alpha1.Pattern, labels map[string]string) []string {
+	var missing []string
+	for i, p := range compiled {
+		found := false
+		for key := range labels {
+			found = found || p.match(key)
+		}
+		if !found {
+			missing = append(missing, string(source[i]))
+		}
+	}
+	return missing
+}
+
+func compileUpdateLabels(
+	cfg *v1alpha1.NodeUpdateLabels, at *field.Path,
+) (func(keyChanges) []Violation, field.ErrorList) {
+	if cfg == nil {
+		cfg = &v1alpha1.NodeUpdateLabels{}
+	}
+	allowed, errs := compilePatterns(cfg.Allowed, 128, at.Child("allowed"))
+	errs = append(errs, checkEnum(cfg.Additions, at.Child("additions"), v1alpha1.AdditionsAny, v1alpha1.AdditionsListed)...)
+	listed := cfg.Additions == v1alpha1.AdditionsListed
+	mayChange := func(key string) bool { return isReconciledLabel(key) || allowed.match(key) }
+	mayAdd := func(key string) bool { return mayChange(key) || !listed && !isReservedLabel(key) }
+	return func(c keyChanges) []Violation {
+		return keyChanges{
+			added:   without(c.added, mayAdd),
+			changed: without(c.changed, mayChange),
+			removed: without(c.removed, mayChange),
+		}.violations("metadata.labels")
+	}, errs
+}
+
+// checkHostname allows a new kubernetes.io/hostname only if it is the Node's own name: a kubelet takes both from the same
+// host name. Volumes that live on one node find it by this label.
+func checkHostname(r *Request) []Violation {
+	hostname, has := r.Node.Labels[labelHostname]
+	before, had := r.oldNode().Labels[labelHostname]
+	if !has || had && hostname == before || strings.EqualFold(hostname, r.Node.Name) {
+		return nil
+	}
+	return []Violation{{
+		Field:  "metadata.labels",
+		Detail: "must not set " + quote(labelHostname) + " to " + quote(hostname) + ", which is not the Node's name",
+	}}
+}

@@ -1,0 +1,74 @@
+package policy
+
+import (
+	"cmp"
+	"slices"
+
+	admissionv1 "k8s.io/api/admission/v1"
+)
+
+// Set is all policies that hold at one moment. It is immutable and safe for concurrent use.
+type Set struct {
+	policies []*Policy
+	byWrite  map[write][]judge
+}
+
+// write is a kind of write, the key under which a Set finds who judges it.
+type write struct {
+	resource, subresource string
+	operation             admissionv1.Operation
+}
+
+// judge is a policy with those of its checks that look at one kind of write.
+type judge struct {
+	policy *Policy
+	checks []activeRule
+}
+
+// NewSet puts policies together. Their order does not matter.
+func NewSet(policies ...*Policy) *Set {
+	s := &Set{policies: slices.Clone(policies), byWrite: map[write][]judge{}}
+	slices.SortStableFunc(s.policies, func(a, b *Policy) int { return cmp.Compare(a.name, b.name) })
+	for _, p := range s.policies {
+		for w, checks := range p.checksByWrite() {
+			s.byWrite[w] = append(s.byWrite[w], judge{p, checks})
+		}
+	}
+	return s
+}
+
+func (p *Policy) checksByWrite() map[write][]activeRule {
+	checks := map[write][]activeRule{}
+	for _, active := range p.rules {
+		for _, t := range active.rule.Targets {
+			for _, op := range t.Operations {
+				w := write{t.Resource, t.Subresource, op}
+				checks[w] = append(checks[w], active)
+			}
+		}
+	}
+	return checks
+}
+
+// Policies are the policies of the set, sorted by name.
+func (s *Set) Policies() []*Policy { return slices.Clone(s.policies) }
+
+// Judges reports whether any policy would look at the request. It needs neither the objects nor Facts, so a caller can
+// leave them undecoded where it is false.
+func (s *Set) Judges(r *Request) bool {
+	for _, j := range s.byWrite[write{r.Resource, r.Subresource, r.Operation}] {
+		if j.policy.match.matchName(r.NodeName) {
+			return true
+		}
+	}
+	return false
+}
+
+// Evaluate judges a write. The request must have been decoded, or say why it is Unjudgeable.
+func (s *Set) Evaluate(r *Request) Decision {
+	d := Decision{NodeName: r.NodeName, mirrorPod: r.Resource == "pods" && r.Operation == admissionv1.Create && r.Subresource == ""}
+	for _, j := range s.byWrite[write{r.Resource, r.Subresource, r.Operation}] {
+		d.Violations = j.policy.evaluate(r, j.checks, d.Violations)
+	}
+	return d
+}
