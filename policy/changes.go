@@ -41,10 +41,18 @@ func (c keyChanges) except(allowed func(key string) bool) keyChanges {
 
 // violations has one violation of the field for each kind of change.
 func (c keyChanges) violations(field string) []Violation {
+	return c.violationsOf(field, "")
+}
+
+// violationsOf is violations for a rule whose name does not say what a key is: the noun stands before the keys.
+func (c keyChanges) violationsOf(field, noun string) []Violation {
+	if noun != "" {
+		noun = " " + noun
+	}
 	var vs []Violation
-	vs = appendViolation(vs, field, "must not add", c.added)
-	vs = appendViolation(vs, field, "must not change", c.changed)
-	vs = appendViolation(vs, field, "must not remove", c.removed)
+	vs = appendViolation(vs, field, "must not add"+noun, c.added)
+	vs = appendViolation(vs, field, "must not change"+noun, c.changed)
+	vs = appendViolation(vs, field, "must not remove"+noun, c.removed)
 	return vs
 }
 

@@ -35,9 +35,10 @@ func compilePodMetadata(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path
 	allowed, errs := compilePatterns(cfg.AllowedAnnotations, 64, at.Child("pods", "metadata", "allowedAnnotations"))
 	return func(r *Request) []Violation {
 		old, updated := &r.OldPod.Metadata, &r.Pod.Metadata
-		vs := compareKeys(old.Labels, updated.Labels).violations("metadata.labels")
+		vs := compareKeys(old.Labels, updated.Labels).violationsOf("metadata.labels", "label")
 		annotations := compareKeys(old.Annotations, updated.Annotations).except(allowed.match)
-		vs = append(vs, annotations.violations("metadata.annotations")...)
-		return append(vs, compareSets(old.Finalizers, updated.Finalizers).violations("metadata.finalizers")...)
+		vs = append(vs, annotations.violationsOf("metadata.annotations", "annotation")...)
+		finalizers := compareSets(old.Finalizers, updated.Finalizers)
+		return append(vs, finalizers.violationsOf("metadata.finalizers", "finalizer")...)
 	}, errs
 }

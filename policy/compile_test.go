@@ -1,0 +1,148 @@
+package policy_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/internal/manifest"
+	"noderestriction.plus/policy"
+)
+
+func parse(t *testing.T, name, spec string) *v1alpha1.NodeRestrictionPolicy {
+	t.Helper()
+	parsed, err := manifest.Spec([]byte(spec))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &v1alpha1.NodeRestrictionPolicy{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: *parsed}
+}
+
+func TestCompileReportsEachError(t *testing.T) {
+	for name, test := range map[string]struct {
+		spec string
+		want []string // the paths of the errors
+	}{
+		"Deny and Warn together": {`validationActions: [Deny, Warn]`, []string{"spec.validationActions"}},
+		"an unknown action":      {`validationActions: [Deny, Enforce]`, []string{"spec.validationActions[1]"}},
+		"an action twice":        {`validationActions: [Audit, Audit]`, []string{"spec.validationActions[1]"}},
+		"an empty match":         {`match: {}`, []string{"spec.match"}},
+		"an empty pattern":       {`match: {nodeNames: [""]}`, []string{"spec.match.nodeNames[0]"}},
+		"a pattern twice":        {`match: {excludeNodeNames: [a, b, a]}`, []string{"spec.match.excludeNodeNames[2]"}},
+		"a selector that has no values": {
+			`match: {nodeSelector: {matchExpressions: [{key: a, operator: In}]}}`, []string{"spec.match.nodeSelector"},
+		},
+		"a selector with a wrong operator": {
+			`match: {nodeSelector: {matchExpressions: [{key: a, operator: Is}]}}`, []string{"spec.match.nodeSelector"},
+		},
+		"patterns in every list of node labels": {
+			`nodes: {labels: {registration: {allowed: ["a b"], denied: ["a b"], required: ["a b"]}, update: {allowed: ["a b"]}}}`,
+			[]string{
+				"spec.nodes.labels.registration.allowed[0]", "spec.nodes.labels.registration.denied[0]",
+				"spec.nodes.labels.registration.required[0]", "spec.nodes.labels.update.allowed[0]",
+			},
+		},
+		"unknown additions": {
+			`nodes: {labels: {update: {additions: Some}}}`, []string{"spec.nodes.labels.update.additions"},
+		},
+		"a CIDR that is an address": {
+			`nodes: {annotations: {providedNodeIPCIDRs: [10.0.0.1]}}`,
+			[]string{"spec.nodes.annotations.providedNodeIPCIDRs[0]"},
+		},
+		"a size out of bounds": {
+			`nodes: {annotations: {maxTotalBytes: 1}}`, []string{"spec.nodes.annotations.maxTotalBytes"},
+		},
+		"taints without key or with an unknown effect": {
+			`nodes: {taints: {allowed: [{effect: NoSchedule}], required: [{key: a, effect: Never}]}}`,
+			[]string{"spec.nodes.taints.allowed[0].key", "spec.nodes.taints.required[0].effect"},
+		},
+		"unknown changes": {
+			`nodes: {unschedulable: {changes: Some}}`, []string{"spec.nodes.unschedulable.changes"},
+		},
+		"patterns of each other rule": {
+			`{nodes: {finalizers: {allowed: [""]}}, mirrorPods: {namespaces: {allowed: [""]}, labels: {allowed: [""],
+			 denied: [""]}, finalizers: {allowed: [""]}}, pods: {metadata: {allowedAnnotations: [""]}}}`,
+			[]string{
+				"spec.nodes.finalizers.allowed[0]", "spec.mirrorPods.namespaces.allowed[0]",
+				"spec.mirrorPods.labels.allowed[0]", "spec.mirrorPods.labels.denied[0]",
+				"spec.mirrorPods.finalizers.allowed[0]", "spec.pods.metadata.allowedAnnotations[0]",
+			},
+		},
+		"a list that is too long": {
+			`mirrorPods: {namespaces: {allowed: [` + strings.Repeat(`"a*", `, 65) + `]}}`,
+			nil, // checked below: too many, and 64 duplicates
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, errs := policy.Compile(parse(t, "test", test.spec))
+			if test.want == nil {
+				if len(errs) != 65 || errs[0].Field != "spec.mirrorPods.namespaces.allowed" {
+					t.Errorf("got %d errors, the first %v", len(errs), errs[0])
+				}
+				return
+			}
+			var got []string
+			for _, err := range errs {
+				got = append(got, err.Field)
+			}
+			if !slices.Equal(got, test.want) {
+				t.Errorf("got errors %v, want them at %v", errs, test.want)
+			}
+		})
+	}
+}
+
+func TestCompileKeepsWhatCompiles(t *testing.T) {
+	p, errs := policy.Compile(parse(t, "test", `nodes: {labels: {update: {additions: Some}}, finalizers: {}}`))
+	if len(errs) != 1 {
+		t.Fatalf("got errors %v, want one", errs)
+	}
+	if got, want := p.Rules(), []policy.RuleID{"node-finalizers"}; !slices.Equal(got, want) {
+		t.Errorf("the rules in force are %v, want %v", got, want)
+	}
+}
+
+func TestCompileRestrictsNobodyIfMatchIsBroken(t *testing.T) {
+	p, errs := policy.Compile(parse(t, "test", `{match: {nodeNames: [""]}, nodes: {finalizers: {}}}`))
+	if len(errs) != 1 || len(p.Rules()) != 0 {
+		t.Errorf("got errors %v and rules %v, want one error and no rule", errs, p.Rules())
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	for name, test := range map[string]struct {
+		spec string
+		want []string // the beginnings of the warnings
+	}{
+		"a policy without a rule": {`{}`, []string{"spec: no rule"}},
+		"a selector on labels a kubelet sets": {
+			`{match: {nodeSelector: {matchLabels: {agentpool: a}, matchExpressions: [{key: example.com/a, operator: Exists}]}},
+			 nodes: {finalizers: {}}}`,
+			[]string{
+				`spec.match.nodeSelector: a kubelet may set label "agentpool" itself`,
+				`spec.match.nodeSelector: a kubelet may set label "example.com/a" itself`,
+			},
+		},
+		"a selector on a reserved label": {
+			`{match: {nodeSelector: {matchLabels: {node-restriction.kubernetes.io/pool: a}}}, nodes: {finalizers: {}}}`, nil,
+		},
+		"a computed label that is denied": {
+			`nodes: {labels: {registration: {denied: [example.com/a, kubernetes.io/os]}}}`,
+			[]string{`spec.nodes.labels.registration.denied[1]: "kubernetes.io/os" has no effect`},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := policy.Warnings(parse(t, "test", test.spec))
+			matches := len(got) == len(test.want)
+			for i := 0; matches && i < len(got); i++ {
+				matches = strings.HasPrefix(got[i], test.want[i])
+			}
+			if !matches {
+				t.Errorf("got %q, want warnings that begin %q", got, test.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,93 @@
+package policy
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"noderestriction.plus/api/v1alpha1"
+)
+
+func TestPatternMatch(t *testing.T) {
+	for _, test := range []struct {
+		pattern, text string
+		want          bool
+	}{
+		{"example.com/rack", "example.com/rack", true},
+		{"example.com/rack", "example.com/racks", false},
+		{"example.com/rack", "Example.com/rack", false},
+		{"example.com/*", "example.com/", true},
+		{"example.com/*", "example.com/a/b.c", true},
+		{"example.com/*", "sub.example.com/a", false},
+		{"*.example.com/*", "sub.example.com/a", true},
+		{"*.example.com/*", "example.com/a", false},
+		{"*", "", true},
+		{"**", "x", true},
+		{"a*a", "a", false},
+		{"a*a", "aa", true},
+		{"ab*ba", "aba", false},
+		{"a*b*c", "abbc", true},
+		{"a*b*c", "acb", false},
+		{"a.b", "axb", false},
+		{"*bb*b", "bbb", true},
+		{"*bb*bb", "bbb", false},
+	} {
+		p, errs := compilePattern(v1alpha1.Pattern(test.pattern), field.NewPath("p"))
+		if len(errs) > 0 {
+			t.Fatalf("%s: %v", test.pattern, errs)
+		}
+		if got := p.match(test.text); got != test.want {
+			t.Errorf("pattern %q matches %q: got %v, want %v", test.pattern, test.text, got, test.want)
+		}
+	}
+}
+
+func TestCompilePatternRefuses(t *testing.T) {
+	for name, pattern := range map[string]string{
+		"an empty pattern":            "",
+		"a pattern with a space":      "a b",
+		"a pattern with a line break": "a\n",
+		"a pattern beyond ASCII":      "exаmple.com/rack", // with a Cyrillic letter
+		"a pattern that is too long":  strings.Repeat("a", maxPatternLength+1),
+	} {
+		if _, errs := compilePattern(v1alpha1.Pattern(pattern), field.NewPath("p")); len(errs) != 1 {
+			t.Errorf("%s: got errors %v, want one", name, errs)
+		}
+	}
+}
+
+// FuzzPattern compares the matcher with the regular expression that means the same.
+func FuzzPattern(f *testing.F) {
+	f.Add("a*a*a*b", strings.Repeat("a", 100))
+	f.Add("*.example.com/*", "sub.example.com/rack")
+	f.Add("**", "")
+	f.Fuzz(func(t *testing.T, pattern, text string) {
+		p, errs := compilePattern(v1alpha1.Pattern(pattern), field.NewPath("p"))
+		if len(errs) > 0 || strings.Count(pattern, "*") > 8 || len(text) > 1000 {
+			return
+		}
+		parts := strings.Split(pattern, "*")
+		for i := range parts {
+			parts[i] = regexp.QuoteMeta(parts[i])
+		}
+		want := regexp.MustCompile(`(?s)\A` + strings.Join(parts, ".*") + `\z`)
+		if strings.ToValidUTF8(text, "") != text {
+			return
+		}
+		if got := p.match(text); got != want.MatchString(text) {
+			t.Errorf("pattern %q matches %q: got %v", pattern, text, got)
+		}
+	})
+}
+
+// BenchmarkPatternWorstCase shows that a pattern made to be slow takes time linear in the text.
+func BenchmarkPatternWorstCase(b *testing.B) {
+	p, _ := compilePattern(v1alpha1.Pattern(strings.Repeat("*a", 100)+"*b"), field.NewPath("p"))
+	text := strings.Repeat("a", 100_000)
+	b.SetBytes(int64(len(text)))
+	for b.Loop() {
+		p.match(text)
+	}
+}

@@ -1,0 +1,174 @@
+package policy_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	admissionv1 "k8s.io/api/admission/v1"
+
+	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/policy"
+)
+
+func newSet(t *testing.T, specs ...string) *policy.Set {
+	t.Helper()
+	var policies []*policy.Policy
+	for i, spec := range specs {
+		p, errs := policy.Compile(parse(t, fmt.Sprintf("p%d", i), spec))
+		if len(errs) > 0 {
+			t.Fatal(errs.ToAggregate())
+		}
+		policies = append(policies, p)
+	}
+	return policy.NewSet(policies...)
+}
+
+func statusUpdate(t *testing.T, old, object string) *policy.Request {
+	t.Helper()
+	r := &policy.Request{
+		NodeName: "n1", Operation: admissionv1.Update, Resource: "nodes", Subresource: "status", Name: "n1",
+		OldObject: []byte(old), Object: []byte(object),
+	}
+	if err := r.Decode(); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+const (
+	plainNode     = `{"metadata":{"name":"n1"}}`
+	finalizedNode = `{"metadata":{"name":"n1","finalizers":["example.com/stay"]}}`
+)
+
+func TestActionsDecideWhatHappens(t *testing.T) {
+	for name, test := range map[string]struct {
+		actions                  string
+		denied, warned, audited  bool
+		action                   v1alpha1.ValidationAction
+		message, warning, audits string
+	}{
+		"without actions":     {actions: ``, denied: true, action: v1alpha1.Deny},
+		"with Deny":           {actions: `[Deny]`, denied: true, action: v1alpha1.Deny},
+		"with Deny and Audit": {actions: `[Audit, Deny]`, denied: true, audited: true, action: v1alpha1.Deny},
+		"with Warn":           {actions: `[Warn]`, warned: true, action: v1alpha1.Warn},
+		"with Warn and Audit": {actions: `[Warn, Audit]`, warned: true, audited: true, action: v1alpha1.Warn},
+		"with Audit":          {actions: `[Audit]`, audited: true, action: v1alpha1.Audit},
+	} {
+		t.Run(name, func(t *testing.T) {
+			spec := `nodes: {finalizers: {}}`
+			if test.actions != "" {
+				spec += "\nvalidationActions: " + test.actions
+			}
+			d := newSet(t, spec).Evaluate(statusUpdate(t, plainNode, finalizedNode))
+			if d.Denied() != test.denied || d.Action() != test.action {
+				t.Errorf("denied %v with action %q, want %v and %q", d.Denied(), d.Action(), test.denied, test.action)
+			}
+			if got := d.Message() != ""; got != test.denied {
+				t.Errorf("message %q", d.Message())
+			}
+			if got := d.Warning() != ""; got != test.warned {
+				t.Errorf("warning %q", d.Warning())
+			}
+			if got := d.AuditMessage() != ""; got != test.audited {
+				t.Errorf("audit message %q", d.AuditMessage())
+			}
+		})
+	}
+}
+
+func TestWriteThatCannotBeReadIsAViolationOfWhoWouldJudgeIt(t *testing.T) {
+	set := newSet(t, `nodes: {finalizers: {}}`, `pods: {metadata: {}}`,
+		`{match: {nodeNames: [other]}, nodes: {finalizers: {}}}`, `{validationActions: [Audit], nodes: {labels: {}}}`)
+	r := &policy.Request{
+		NodeName: "n1", Operation: admissionv1.Update, Resource: "nodes", Subresource: "status",
+		Unjudgeable: "the object is too large",
+	}
+	d := set.Evaluate(r)
+	want := `node "n1" violates NodeRestrictionPolicy "p0": unverified (the object is too large)`
+	if d.Message() != want || len(d.Violations) != 2 {
+		t.Errorf("got %q with %d violations, want %q with 2", d.Message(), len(d.Violations), want)
+	}
+}
+
+// failingFacts is an API server that does not answer.
+type failingFacts struct{}
+
+func (failingFacts) Node(string) (*policy.Metadata, bool, error) {
+	return nil, false, errors.New("secret detail")
+}
+
+func TestFailedLookUpIsAViolation(t *testing.T) {
+	set := newSet(t, `{match: {nodeSelector: {matchLabels: {a: b}}}, pods: {metadata: {}}}`)
+	for name, facts := range map[string]policy.Facts{"facts that fail": failingFacts{}, "no facts": nil} {
+		r := &policy.Request{
+			NodeName: "n1", Operation: admissionv1.Update, Resource: "pods", Subresource: "status", Facts: facts,
+			OldObject: []byte(`{"metadata":{"name":"p"}}`), Object: []byte(`{"metadata":{"name":"p"}}`),
+		}
+		if err := r.Decode(); err != nil {
+			t.Fatal(err)
+		}
+		d := set.Evaluate(r)
+		if !d.Denied() || !strings.Contains(d.Message(), "unverified (") || strings.Contains(d.Message(), "secret") {
+			t.Errorf("with %s: got %q, want a denial because it is unverified", name, d.Message())
+		}
+	}
+}
+
+func TestJudgesNeedsNoObjects(t *testing.T) {
+	set := newSet(t, `{match: {nodeNames: ["n*"]}, nodes: {unschedulable: {}}}`)
+	for name, test := range map[string]struct {
+		node, subresource string
+		want              bool
+	}{
+		"a write that a rule looks at":    {"n1", "", true},
+		"another subresource":             {"n1", "status", false},
+		"a kubelet that is not matched":   {"m1", "", false},
+		"a subresource nobody thought of": {"n1", "proxy", false},
+	} {
+		r := &policy.Request{NodeName: test.node, Operation: admissionv1.Update, Resource: "nodes", Subresource: test.subresource}
+		if got := set.Judges(r); got != test.want {
+			t.Errorf("%s: got %v, want %v", name, got, test.want)
+		}
+	}
+}
+
+func TestDecodeRefuses(t *testing.T) {
+	for name, object := range map[string]string{
+		"no object":             ``,
+		"null":                  `null`,
+		"a duplicate name":      `{"metadata":{"labels":{"a":"b"},"labels":{}}}`,
+		"a duplicate label":     `{"metadata":{"labels":{"a":"b","a":"c"}}}`,
+		"a list":                `[]`,
+		"a label of wrong type": `{"metadata":{"labels":{"a":1}}}`,
+		"half an object":        `{"metadata":{"labels":`,
+		"two objects":           `{}{}`,
+		"invalid UTF-8":         "{\"metadata\":{\"name\":\"\xff\"}}",
+	} {
+		r := &policy.Request{Operation: admissionv1.Create, Resource: "nodes", Object: []byte(object)}
+		if err := r.Decode(); err == nil {
+			t.Errorf("%s: was decoded", name)
+		}
+	}
+}
+
+func TestMessageIsBounded(t *testing.T) {
+	var specs []string
+	for range 50 {
+		specs = append(specs, `nodes: {finalizers: {}, labels: {}, annotations: {}}`)
+	}
+	object := `{"metadata":{"name":"n1","finalizers":["` + strings.Repeat("é", 1000) + `"],"annotations":{`
+	for i := range 500 {
+		object += fmt.Sprintf(`"a%d":"",`, i)
+	}
+	object += `"z":""}}}`
+	message := newSet(t, specs...).Evaluate(statusUpdate(t, plainNode, object)).Message()
+	if len(message) > 1024 || !utf8.ValidString(message) {
+		t.Errorf("the message has %d bytes, valid UTF-8: %v", len(message), utf8.ValidString(message))
+	}
+	if !strings.Contains(message, "and 493 more") {
+		t.Errorf("the message does not count what it leaves out: %s", message)
+	}
+}

@@ -1,0 +1,49 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+
+	"noderestriction.plus/api/v1alpha1"
+)
+
+// Warnings are what is valid in a policy but probably not meant, each a sentence without a period: a nodeSelector on labels by
+// which a kubelet can take itself out of the policy, and patterns that cannot have an effect.
+func Warnings(p *v1alpha1.NodeRestrictionPolicy) []string {
+	var warnings []string
+	for _, key := range selfSetLabels(p.Spec.Match) {
+		warnings = append(warnings, fmt.Sprintf(
+			"spec.match.nodeSelector: a kubelet may set label %s itself and so choose whether this policy holds for it; "+
+				"prefer a label under node-restriction.kubernetes.io/", quote(key)))
+	}
+	if labels := p.Spec.Nodes.Labels; labels != nil && labels.Registration != nil {
+		for i, denied := range labels.Registration.Denied {
+			if isComputedLabel(string(denied)) {
+				warnings = append(warnings, fmt.Sprintf(
+					"spec.nodes.labels.registration.denied[%d]: %s has no effect, because every kubelet computes this label",
+					i, quote(string(denied))))
+			}
+		}
+	}
+	if empty := (v1alpha1.NodeRules{}); p.Spec.Nodes == empty && p.Spec.MirrorPods == (v1alpha1.MirrorPodRules{}) &&
+		p.Spec.Pods == (v1alpha1.PodRules{}) {
+		warnings = append(warnings, "spec: no rule has a section, so this policy restricts nothing")
+	}
+	return warnings
+}
+
+// selfSetLabels are the keys of a selector that the NodeRestriction plugin lets a kubelet set, sorted.
+func selfSetLabels(m *v1alpha1.Match) []string {
+	if m == nil || m.NodeSelector == nil {
+		return nil
+	}
+	var keys []string
+	for key := range m.NodeSelector.MatchLabels {
+		keys = append(keys, key)
+	}
+	for _, e := range m.NodeSelector.MatchExpressions {
+		keys = append(keys, e.Key)
+	}
+	slices.Sort(keys)
+	return without(slices.Compact(keys), isReservedLabel)
+}
