@@ -29,7 +29,6 @@ func TestCompileReportsEachError(t *testing.T) {
 		"Deny and Warn together": {`validationActions: [Deny, Warn]`, []string{"spec.validationActions"}},
 		"an unknown action":      {`validationActions: [Deny, Enforce]`, []string{"spec.validationActions[1]"}},
 		"an action twice":        {`validationActions: [Audit, Audit]`, []string{"spec.validationActions[1]"}},
-		"an empty match":         {`match: {}`, []string{"spec.match"}},
 		"an empty pattern":       {`match: {nodeNames: [""]}`, []string{"spec.match.nodeNames[0]"}},
 		"a pattern twice":        {`match: {excludeNodeNames: [a, b, a]}`, []string{"spec.match.excludeNodeNames[2]"}},
 		"a selector that has no values": {

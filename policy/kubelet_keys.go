@@ -9,6 +9,7 @@ import "strings"
 const (
 	labelHostname            = "kubernetes.io/hostname"
 	annotationProvidedNodeIP = "alpha.kubernetes.io/provided-node-ip"
+	annotationCSINodeIDs     = "csi.volume.kubernetes.io/nodeid"
 )
 
 // isComputedLabel reports whether every kubelet computes the label itself.
@@ -50,8 +51,7 @@ func isUnder(domain, parent string) bool {
 // isKubeletAnnotation reports whether a kubelet manages the annotation of its Node.
 func isKubeletAnnotation(key string) bool {
 	switch key {
-	case annotationProvidedNodeIP, "volumes.kubernetes.io/controller-managed-attach-detach",
-		"csi.volume.kubernetes.io/nodeid":
+	case annotationProvidedNodeIP, annotationCSINodeIDs, "volumes.kubernetes.io/controller-managed-attach-detach":
 		return true
 	}
 	return false

@@ -10,7 +10,7 @@ import (
 
 // matcher says which kubelets a policy restricts.
 type matcher struct {
-	names    patterns // nil: every name
+	names    patterns // none: every name
 	excluded patterns
 	selector labels.Selector // nil: labels do not matter
 }
@@ -21,9 +21,6 @@ func compileMatch(m *v1alpha1.Match, at *field.Path) (matcher, field.ErrorList) 
 		return c, nil
 	}
 	var errs, bad field.ErrorList
-	if m.NodeNames == nil && m.ExcludeNodeNames == nil && m.NodeSelector == nil {
-		errs = append(errs, field.Required(at, "must have nodeNames, excludeNodeNames or nodeSelector; omit match to restrict every kubelet"))
-	}
 	c.names, bad = compilePatterns(m.NodeNames, 256, at.Child("nodeNames"))
 	errs = append(errs, bad...)
 	c.excluded, bad = compilePatterns(m.ExcludeNodeNames, 256, at.Child("excludeNodeNames"))
@@ -40,7 +37,7 @@ func compileMatch(m *v1alpha1.Match, at *field.Path) (matcher, field.ErrorList) 
 
 // matchName needs nothing but the identity.
 func (m *matcher) matchName(node string) bool {
-	return (m.names == nil || m.names.match(node)) && !m.excluded.match(node)
+	return (len(m.names) == 0 || m.names.match(node)) && !m.excluded.match(node)
 }
 
 // matchLabels needs the Node's labels: of the stored Node, or at registration of the submitted one. A Node that does not exist

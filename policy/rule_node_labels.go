@@ -1,8 +1,10 @@
 package policy
 
 import (
+	"slices"
 	"strings"
 
+	"github.com/go-json-experiment/json"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
@@ -42,7 +44,7 @@ func compileNodeLabels(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path)
 		if r.OldNode == nil {
 			vs = registration(r.Node.Labels)
 		} else {
-			vs = update(compareKeys(r.OldNode.Labels, r.Node.Labels))
+			vs = update(r)
 		}
 		return append(vs, checkHostname(r)...)
 	}, errs
@@ -66,10 +68,10 @@ func compileRegistrationLabels(
 			return true
 		case denied.match(key):
 			return false
-		case listed:
-			return allowed.match(key)
+		case isReservedLabel(key):
+			return allowed.matchNamed(key)
 		}
-		return !isReservedLabel(key)
+		return !listed || allowed.match(key)
 	}
 	return func(labels map[string]string) []Violation {
 		vs := compareKeys(nil, labels).except(mayRegister).violations("metadata.labels")
@@ -92,24 +94,52 @@ func unmatched(compiled patterns, source []v1alpha1.Pattern, labels map[string]s
 	return missing
 }
 
-func compileUpdateLabels(
-	cfg *v1alpha1.NodeUpdateLabels, at *field.Path,
-) (func(keyChanges) []Violation, field.ErrorList) {
+func compileUpdateLabels(cfg *v1alpha1.NodeUpdateLabels, at *field.Path) (Check, field.ErrorList) {
 	if cfg == nil {
 		cfg = &v1alpha1.NodeUpdateLabels{}
 	}
 	allowed, errs := compilePatterns(cfg.Allowed, 128, at.Child("allowed"))
-	errs = append(errs, checkEnum(cfg.Additions, at.Child("additions"), v1alpha1.AdditionsAny, v1alpha1.AdditionsListed)...)
-	listed := cfg.Additions == v1alpha1.AdditionsListed
-	mayChange := func(key string) bool { return isReconciledLabel(key) || allowed.match(key) }
-	mayAdd := func(key string) bool { return mayChange(key) || !listed && !isReservedLabel(key) }
-	return func(c keyChanges) []Violation {
-		return keyChanges{
-			added:   without(c.added, mayAdd),
-			changed: without(c.changed, mayChange),
-			removed: without(c.removed, mayChange),
-		}.violations("metadata.labels")
+	errs = append(errs, checkEnum(cfg.Additions, at.Child("additions"),
+		v1alpha1.AdditionsAny, v1alpha1.AdditionsCSI, v1alpha1.AdditionsListed)...)
+	mayChange := func(key string) bool {
+		return isReconciledLabel(key) || allowed.matchNamed(key) || !isReservedLabel(key) && allowed.match(key)
+	}
+	return func(r *Request) []Violation {
+		changes := compareKeys(r.OldNode.Labels, r.Node.Labels)
+		refused := changes.except(mayChange)
+		if len(refused.added) > 0 && mayAddUnlisted(cfg.Additions, r) {
+			refused.added = slices.DeleteFunc(refused.added, func(key string) bool { return !isReservedLabel(key) })
+		}
+		return refused.violations("metadata.labels")
 	}, errs
+}
+
+// mayAddUnlisted reports whether this write may add labels that no pattern allows.
+func mayAddUnlisted(additions v1alpha1.LabelAdditions, r *Request) bool {
+	switch additions {
+	case v1alpha1.AdditionsAny:
+		return true
+	case v1alpha1.AdditionsListed:
+		return false
+	}
+	return registersCSIDriver(r.OldNode.Annotations[annotationCSINodeIDs], r.Node.Annotations[annotationCSINodeIDs])
+}
+
+// registersCSIDriver reports whether a driver is added or gets another node ID, given the annotation before and after: a JSON
+// object of node IDs by driver. A kubelet writes it together with the driver's topology labels.
+func registersCSIDriver(old, updated string) bool {
+	if old == updated {
+		return false
+	}
+	var before, after map[string]string
+	if err := json.Unmarshal([]byte(updated), &after); err != nil {
+		return false
+	}
+	if err := json.Unmarshal([]byte(old), &before); err != nil {
+		before = nil
+	}
+	changes := compareKeys(before, after)
+	return len(changes.added)+len(changes.changed) > 0
 }
 
 // checkHostname allows a new kubernetes.io/hostname only if it is the Node's own name: a kubelet takes both from the same

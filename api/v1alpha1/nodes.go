@@ -3,13 +3,11 @@ package v1alpha1
 import corev1 "k8s.io/api/core/v1"
 
 // NodeRules are the rules for what a kubelet writes to Nodes. An omitted section is a rule that is off.
-//
-// +kubebuilder:validation:MinProperties=1
 type NodeRules struct {
 	// labels restricts the labels a kubelet gives its Node. A label steers workloads: a kubelet that labels its own Node can
 	// draw privileged pods to itself.
 	// Omitted: labels are not restricted. Empty ({}): at registration any label but those that Kubernetes reserves; later
-	// nothing is changed or removed but what a kubelet reconciles itself, while labels may be added, as CSI drivers do.
+	// only what a kubelet writes itself: its own labels, and the topology labels of a CSI driver as it registers the driver.
 	// +optional
 	Labels *NodeLabels `json:"labels,omitempty"`
 
@@ -53,8 +51,8 @@ type NodeLabels struct {
 	Registration *NodeRegistrationLabels `json:"registration,omitempty"`
 
 	// update restricts changes to the labels of a registered Node.
-	// Omitted or empty ({}): only the kubelet's own labels may change or go; any label may be added that Kubernetes does
-	// not reserve.
+	// Omitted or empty ({}): only the kubelet's own labels may change or go, and only topology labels of CSI drivers may
+	// be added.
 	// +optional
 	Update *NodeUpdateLabels `json:"update,omitempty"`
 }
@@ -62,40 +60,39 @@ type NodeLabels struct {
 // NodeRegistrationLabels restricts the labels a Node is registered with.
 type NodeRegistrationLabels struct {
 	// allowed are patterns on label keys that a kubelet may register with, besides those that every kubelet computes
-	// itself. A key that Kubernetes reserves is allowed if a pattern matches it.
-	// Omitted: any key that Kubernetes does not reserve.
+	// itself. A key that Kubernetes reserves is allowed only if a pattern other than * matches it.
+	// Omitted or empty: any key that Kubernetes does not reserve.
 	// +optional
 	// +listType=set
-	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=128
 	Allowed []Pattern `json:"allowed,omitempty"`
 
 	// denied are patterns on label keys that a kubelet may not register with, even if allowed names them.
-	// Omitted: none.
+	// Omitted or empty: none.
 	// +optional
 	// +listType=set
-	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=128
 	Denied []Pattern `json:"denied,omitempty"`
 
 	// required are patterns on label keys; a kubelet must register with at least one label for each.
-	// Omitted: none.
+	// Omitted or empty: none.
 	// +optional
 	// +listType=set
-	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=32
 	Required []Pattern `json:"required,omitempty"`
 }
 
 // LabelAdditions says which labels a kubelet may add to its registered Node.
 //
-// +kubebuilder:validation:Enum=Any;Listed
+// +kubebuilder:validation:Enum=Any;CSI;Listed
 type LabelAdditions string
 
 const (
-	// AdditionsAny lets a kubelet add any label that Kubernetes does not reserve, as it does for the topology of a CSI
-	// driver, whose keys the driver chooses.
+	// AdditionsAny lets a kubelet add any label that Kubernetes does not reserve.
 	AdditionsAny LabelAdditions = "Any"
+	// AdditionsCSI lets a kubelet add any label that Kubernetes does not reserve, but only in a write that registers a CSI
+	// driver, one that adds or changes a driver in the annotation csi.volume.kubernetes.io/nodeid.
+	AdditionsCSI LabelAdditions = "CSI"
 	// AdditionsListed lets a kubelet add only its own labels and those in update.allowed.
 	AdditionsListed LabelAdditions = "Listed"
 )
@@ -103,20 +100,21 @@ const (
 // NodeUpdateLabels restricts changes to the labels of a registered Node.
 type NodeUpdateLabels struct {
 	// allowed are patterns on label keys that a kubelet may add, change and remove, besides its own. A key that Kubernetes
-	// reserves is allowed if a pattern matches it.
-	// Omitted: none besides its own.
+	// reserves is allowed only if a pattern other than * matches it.
+	// Omitted or empty: none besides its own.
 	// +optional
 	// +listType=set
-	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=128
 	Allowed []Pattern `json:"allowed,omitempty"`
 
-	// additions says which labels a kubelet may add: Any that Kubernetes does not reserve, or only those Listed in allowed.
-	// With Listed, name the topology keys of your CSI drivers in allowed, or their volumes fail on new nodes.
-	// Omitted: Any.
+	// additions says which labels a kubelet may add besides its own and the allowed ones, among those that Kubernetes does
+	// not reserve: Any; CSI, only in the write that registers a CSI driver, since the driver chooses the keys of its topology
+	// labels; or none but the Listed. CSI refuses a plain label, but not one that comes with a made-up driver. Listed refuses
+	// both; with it, name the topology keys of your CSI drivers in allowed, or their volumes fail on new nodes.
+	// Omitted: CSI.
 	// +optional
-	// +default="Any"
-	// +kubebuilder:default=Any
+	// +default="CSI"
+	// +kubebuilder:default=CSI
 	Additions LabelAdditions `json:"additions,omitempty"`
 }
 
@@ -132,19 +130,17 @@ type CIDR string
 // csi.volume.kubernetes.io/nodeid) are always allowed.
 type NodeAnnotations struct {
 	// allowed are patterns on annotation keys that a kubelet may add, change and remove, besides its own three.
-	// Omitted: none besides its own.
+	// Omitted or empty: none besides its own.
 	// +optional
 	// +listType=set
-	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=128
 	Allowed []Pattern `json:"allowed,omitempty"`
 
 	// providedNodeIPCIDRs are the ranges from which a kubelet may take the addresses in its annotation
 	// alpha.kubernetes.io/provided-node-ip, from which a cloud controller chooses the address of the Node.
-	// Omitted: any address.
+	// Omitted or empty: any address.
 	// +optional
 	// +listType=set
-	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=64
 	ProvidedNodeIPCIDRs []CIDR `json:"providedNodeIPCIDRs,omitempty"`
 
@@ -165,18 +161,16 @@ type NodeAnnotations struct {
 // always allowed.
 type NodeTaints struct {
 	// allowed are the taints with which a kubelet may register.
-	// Omitted: any.
+	// Omitted or empty: any.
 	// +optional
 	// +listType=atomic
-	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=64
 	Allowed []TaintPattern `json:"allowed,omitempty"`
 
 	// required are the taints with which a kubelet must register, all of them.
-	// Omitted: none.
+	// Omitted or empty: none.
 	// +optional
 	// +listType=atomic
-	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=32
 	Required []TaintPattern `json:"required,omitempty"`
 }
@@ -188,12 +182,12 @@ type TaintPattern struct {
 	Key Pattern `json:"key,omitempty"`
 
 	// value is a pattern on the taint's value.
-	// Omitted: any value, also none.
+	// Omitted or empty: any value, also none.
 	// +optional
 	Value Pattern `json:"value,omitempty"`
 
 	// effect is the taint's effect.
-	// Omitted: any effect.
+	// Omitted or empty: any effect.
 	// +optional
 	// +kubebuilder:validation:Enum=NoSchedule;PreferNoSchedule;NoExecute
 	Effect corev1.TaintEffect `json:"effect,omitempty"`
@@ -202,10 +196,9 @@ type TaintPattern struct {
 // NodeFinalizers restricts the finalizers of a Node, at registration and later.
 type NodeFinalizers struct {
 	// allowed are patterns on finalizers that a kubelet may add and remove.
-	// Omitted: none.
+	// Omitted or empty: none.
 	// +optional
 	// +listType=set
-	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=64
 	Allowed []Pattern `json:"allowed,omitempty"`
 }

@@ -1,8 +1,6 @@
 package v1alpha1
 
 // MirrorPodRules are the rules for the pods a kubelet creates. An omitted section is a rule that is off.
-//
-// +kubebuilder:validation:MinProperties=1
 type MirrorPodRules struct {
 	// names binds the name of a mirror pod to its node. A kubelet names each mirror pod <static pod>-<node>; another name
 	// can take the place of a pod that a controller is about to create.
@@ -34,10 +32,9 @@ type MirrorPodNames struct{}
 // MirrorPodNamespaces restricts where a kubelet may create mirror pods.
 type MirrorPodNamespaces struct {
 	// allowed are patterns on namespaces.
-	// Omitted: [kube-system].
+	// Omitted or empty: [kube-system].
 	// +optional
 	// +listType=set
-	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=64
 	Allowed []Pattern `json:"allowed,omitempty"`
 }
@@ -47,18 +44,16 @@ type MirrorPodNamespaces struct {
 type MirrorPodLabels struct {
 	// allowed are patterns on label keys of mirror pods. A label by which a controller owns its pods (pod-template-hash,
 	// controller-revision-hash, job-name and the like) is allowed only if a pattern other than * matches it.
-	// Omitted: any key but those.
+	// Omitted or empty: any key but those.
 	// +optional
 	// +listType=set
-	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=128
 	Allowed []Pattern `json:"allowed,omitempty"`
 
 	// denied are patterns on label keys that a mirror pod may not have, even if allowed names them.
-	// Omitted: none but those by which controllers own their pods.
+	// Omitted or empty: none but those by which controllers own their pods.
 	// +optional
 	// +listType=set
-	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=128
 	Denied []Pattern `json:"denied,omitempty"`
 }
@@ -66,17 +61,14 @@ type MirrorPodLabels struct {
 // MirrorPodFinalizers restricts the finalizers of mirror pods.
 type MirrorPodFinalizers struct {
 	// allowed are patterns on finalizers that a mirror pod may have, for static pod manifests that carry one.
-	// Omitted: none.
+	// Omitted or empty: none.
 	// +optional
 	// +listType=set
-	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=64
 	Allowed []Pattern `json:"allowed,omitempty"`
 }
 
 // PodRules are the rules for what a kubelet writes to existing pods. An omitted section is a rule that is off.
-//
-// +kubebuilder:validation:MinProperties=1
 type PodRules struct {
 	// metadata forbids a kubelet to change labels, annotations and finalizers of pods through pods/status. A kubelet's
 	// own status update carries none of them.
@@ -89,10 +81,9 @@ type PodRules struct {
 type PodMetadata struct {
 	// allowedAnnotations are patterns on annotation keys that may change all the same, for network plugins that annotate
 	// pods with the kubelet's credential.
-	// Omitted: none.
+	// Omitted or empty: none.
 	// +optional
 	// +listType=set
-	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=64
 	AllowedAnnotations []Pattern `json:"allowedAnnotations,omitempty"`
 }

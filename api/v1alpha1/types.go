@@ -65,13 +65,12 @@ type NodeRestrictionPolicySpec struct {
 	// +default=["Deny"]
 	// +kubebuilder:default={"Deny"}
 	// +listType=set
-	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=2
 	// +kubebuilder:validation:XValidation:rule="!(self.exists(a, a == 'Deny') && self.exists(a, a == 'Warn'))",message="Deny and Warn cannot be combined: a denied write already carries the message"
 	ValidationActions []ValidationAction `json:"validationActions,omitempty"`
 
 	// match says which kubelets this policy restricts.
-	// Omitted: all kubelets.
+	// Omitted or empty ({}): all kubelets.
 	// +optional
 	Match *Match `json:"match,omitempty"`
 
@@ -104,22 +103,18 @@ type Pattern string
 
 // Match says which kubelets a policy restricts. All given fields must hold. Names are those in the credential
 // (system:node:<name>), which a kubelet cannot choose.
-//
-// +kubebuilder:validation:MinProperties=1
 type Match struct {
 	// nodeNames are patterns on the node name; one must match.
-	// Omitted: every name.
+	// Omitted or empty: every name.
 	// +optional
 	// +listType=set
-	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=256
 	NodeNames []Pattern `json:"nodeNames,omitempty"`
 
 	// excludeNodeNames are patterns on the node name; none may match.
-	// Omitted: no name is excluded.
+	// Omitted or empty: no name is excluded.
 	// +optional
 	// +listType=set
-	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=256
 	ExcludeNodeNames []Pattern `json:"excludeNodeNames,omitempty"`
 
