@@ -1,0 +1,47 @@
+// Package docs renders the pages under docs/ that are generated from code.
+package docs
+
+import (
+	"fmt"
+	"strings"
+
+	"noderestriction.plus/policy"
+)
+
+// Rules renders docs/rules.md: for each rule what it stops, what a kubelet legitimately does there, and how to turn it on.
+func Rules(rules []policy.Rule) string {
+	var b strings.Builder
+	b.WriteString("<!-- Generated from policy/rule_*.go by make generate. -->\n\n# Rules\n\n")
+	b.WriteString("A policy turns a rule on by having its section; an empty section (`{}`) is the rule at its strictest that a " +
+		"stock kubelet still passes. `kubectl explain nrp.spec` and `node-restriction-plus explain <rule>` say the same " +
+		"at the terminal.\n\n| rule | a kubelet … | section |\n|---|---|---|\n")
+	for _, r := range rules {
+		fmt.Fprintf(&b, "| [`%s`](#%s) | %s | `%s` |\n", r.ID, r.ID, r.Doc.Title, r.Doc.Spec)
+	}
+	for _, r := range rules {
+		fmt.Fprintf(&b, "\n## %s\n\n%s.\n\n%s\n\n", r.ID, r.Doc.Title, r.Doc.Text)
+		fmt.Fprintf(&b, "**A stock kubelet.** %s\n\n", r.Doc.Kubelet)
+		fmt.Fprintf(&b, "**Denied, for example:**\n\n```sh\n%s\n```\n\n", r.Doc.Attack)
+		fmt.Fprintf(&b, "| | |\n|---|---|\n| section | `%s` |\n| looks at | %s |\n| in | %s |\n| since | %s |\n| source | %s |\n",
+			r.Doc.Spec, code(r.Doc.Fields), targets(r.Targets), r.Doc.Since, r.Doc.Source)
+	}
+	return b.String()
+}
+
+func code(words []string) string {
+	return "`" + strings.Join(words, "`, `") + "`"
+}
+
+func targets(list []policy.Target) string {
+	var texts []string
+	for _, t := range list {
+		resource := t.Resource
+		if t.Subresource != "" {
+			resource += "/" + t.Subresource
+		}
+		for _, op := range t.Operations {
+			texts = append(texts, fmt.Sprintf("%s `%s`", op, resource))
+		}
+	}
+	return strings.Join(texts, ", ")
+}
