@@ -44,7 +44,7 @@ func usagef(format string, args ...any) error { return usageError{fmt.Errorf(for
 // Commands returns the commands that need no cluster.
 func Commands() []*cobra.Command {
 	return []*cobra.Command{
-		reviewCommand(), checkCommand(), testCommand(), explainCommand(), rulesCommand(), versionCommand(), docsCommand(),
+		reviewCommand(), checkCommand(), testCommand(), explainCommand(), rulesCommand(), versionCommand(),
 	}
 }
 
@@ -104,8 +104,8 @@ func ExitCode(err error) int {
 	return 0
 }
 
-// printError prints a message with the name of the program before each line. A message may quote a file that an attacker wrote,
-// so control characters are left out.
+// printError prints a message with the name of the program before each line. A message may quote a file that an
+// attacker wrote, so control characters are left out.
 func printError(w io.Writer, message string) {
 	clean := strings.Map(func(r rune) rune {
 		if r < ' ' && r != '\n' && r != '\t' || r >= 0x7f && r < 0xa0 {

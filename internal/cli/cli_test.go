@@ -19,8 +19,8 @@ func TestMain(m *testing.M) {
 
 var update = flag.Bool("update", false, "rewrite the files with which scripts compare output")
 
-// TestScripts runs what a user could type. Beside the commands of testscript there is "exits CODE PROGRAM ARG...", which is exec
-// and wants an exit code.
+// TestScripts runs what a user could type. Beside the commands of testscript there is "exits CODE PROGRAM ARG...",
+// which is exec and wants an exit code.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",

@@ -14,9 +14,9 @@ import (
 // maxDocument is the size of the largest document that is read, in bytes; the webhook's limit for a body is the same.
 const maxDocument = 32 << 20
 
-// documents reads the documents of a stream one by one: JSON values, concatenated or a line each, YAML documents between lines
-// that begin with "---" or "...", or both mixed. It holds one document at a time and reads no further than its end, so that
-// whoever writes the stream can wait for the answer before the next document.
+// documents reads the documents of a stream one by one: JSON values, concatenated or a line each, YAML documents
+// between lines that begin with "---" or "...", or both mixed. It holds one document at a time and reads no further
+// than its end, so that whoever writes the stream can wait for the answer before the next document.
 type documents struct {
 	r      *bufio.Reader
 	text   []byte // of the document that is being read
@@ -43,8 +43,8 @@ func newDocuments(r io.Reader) *documents {
 
 var errDocumentSize = fmt.Errorf("larger than %d MiB", maxDocument>>20)
 
-// next reads the next document; empty ones are passed over and not counted. At the end of the stream it returns io.EOF. Other
-// errors name the document and where it begins; after one the stream cannot be read on.
+// next reads the next document; empty ones are passed over and not counted. At the end of the stream it returns
+// io.EOF. Other errors name the document and where it begins; after one the stream cannot be read on.
 func (d *documents) next() (document, error) {
 	for {
 		first, err := d.skip()
@@ -73,8 +73,8 @@ func (d *documents) next() (document, error) {
 	}
 }
 
-// skip passes over white space, comments and document markers and returns the byte with which the next document begins, not yet
-// read. The indentation of its first line, which means something in YAML, is left in d.text.
+// skip passes over white space, comments and document markers and returns the byte with which the next document
+// begins, not yet read. The indentation of its first line, which means something in YAML, is left in d.text.
 func (d *documents) skip() (byte, error) {
 	d.text = d.text[:0]
 	for lineStart := true; ; {
@@ -222,8 +222,8 @@ func toJSON(text []byte) ([]byte, error) {
 	return yaml.YAMLToJSONStrict(text)
 }
 
-// meantAsJSON reports whether a text begins like a JSON object. In YAML's flow style that is well-formed too, but nobody writes
-// quoted names there, and a lenient reading would hide that JSON is broken.
+// meantAsJSON reports whether a text begins like a JSON object. In YAML's flow style that is well-formed too, but
+// nobody writes quoted names there, and a lenient reading would hide that JSON is broken.
 func meantAsJSON(text []byte) bool {
 	inner, object := bytes.CutPrefix(text, []byte("{"))
 	return object && bytes.HasPrefix(bytes.TrimSpace(inner), []byte(`"`))

@@ -5,8 +5,8 @@ import "strings"
 // maxNearest is how many names are suggested for a wrong one.
 const maxNearest = 3
 
-// nearest returns the names that may have been meant, best first: those of which the name is a part, or else those within a
-// distance of a third of its length.
+// nearest returns the names that may have been meant, best first: those of which the name is a part, or else those
+// within a distance of a third of its length.
 func nearest(name string, names []string) []string {
 	var near []string
 	for _, candidate := range names {

@@ -56,8 +56,8 @@ func (o *policyObject) errors() []error {
 	return errs
 }
 
-// readPolicies reads the policies of a file: one or several documents, of which each is a policy or a v1 List of policies. The
-// error is about what cannot be read as policies at all.
+// readPolicies reads the policies of a file: one or several documents, of which each is a policy or a v1 List of
+// policies. The error is about what cannot be read as policies at all.
 func readPolicies(in *inputs, file string) ([]*policyObject, error) {
 	data, err := in.read(file)
 	if err != nil {
@@ -115,8 +115,8 @@ func appendPolicies(into []*policyObject, file, position string, object []byte) 
 		position, meta.APIVersion, meta.Kind, v1alpha1.GroupVersion(), v1alpha1.Kind)
 }
 
-// readPolicy finds what an API server would: unknown and duplicate fields, fields of another type, a bad name, and what the
-// schema and [policy.Compile] say of the values.
+// readPolicy finds what an API server would: unknown and duplicate fields, fields of another type, a bad name, and
+// what the schema and [policy.Compile] say of the values.
 func readPolicy(file, position string, object []byte) *policyObject {
 	o := &policyObject{file: file, position: position, policy: &v1alpha1.NodeRestrictionPolicy{}}
 	strict, err := strictjson.UnmarshalStrict(object, o.policy)
@@ -192,8 +192,8 @@ func jsonTypeName(value string) string {
 	return "a " + value
 }
 
-// loadPolicies reads the policies of all files for a command that needs them to be valid. The error holds everything that is
-// wrong with them.
+// loadPolicies reads the policies of all files for a command that needs them to be valid. The error holds everything
+// that is wrong with them.
 func loadPolicies(in *inputs, files []string) ([]*policyObject, error) {
 	var all []*policyObject
 	var errs []error

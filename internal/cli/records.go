@@ -12,8 +12,9 @@ import (
 	"noderestriction.plus/internal/review"
 )
 
-// records writes to a file what the webhook would have logged: one line for each write that violates a policy, numbered from 1.
-// Each is written in full. The webhook shortens those that repeat within a minute, but here time means nothing.
+// records writes to a file what the webhook would have logged: one line for each write that violates a policy,
+// numbered from 1. Each is written in full. The webhook shortens those that repeat within a minute, but here time
+// means nothing.
 type records struct {
 	file *os.File
 	boot string

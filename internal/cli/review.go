@@ -16,8 +16,9 @@ import (
 func reviewCommand() *cobra.Command {
 	var o reviewOptions
 	cmd := &cobra.Command{
-		Use:   "review --policy FILE... [--context FILE] [--records FILE] [FILE... | -]",
-		Short: "Judge AdmissionReviews as the webhook would",
+		Use:                   "review --policy FILE... [--context FILE] [--records FILE] [FILE... | -]",
+		DisableFlagsInUseLine: true,
+		Short:                 "Judge AdmissionReviews as the webhook would",
 		Long: `Judge AdmissionReviews (admission.k8s.io/v1) as the webhook would, without a cluster. Each FILE, or
 standard input without one, holds any number of them, in JSON, concatenated or a line each, or in
 YAML. For each an AdmissionReview with the response is written on a line of standard output, in the

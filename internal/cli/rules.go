@@ -162,7 +162,8 @@ func (p policyRules) writeText(w io.Writer) error {
 		}
 		t.add(string(rule.ID), rule.Spec, string(section))
 	}
-	if _, err := fmt.Fprintf(w, "%s %q: %s\n%s\n", v1alpha1.Kind, p.Policy, strings.Join(actions, ", "), p.matched()); err != nil {
+	_, err := fmt.Fprintf(w, "%s %q: %s\n%s\n", v1alpha1.Kind, p.Policy, strings.Join(actions, ", "), p.matched())
+	if err != nil {
 		return err
 	}
 	if err := t.write(w); err != nil || len(p.RulesOff) == 0 {
@@ -172,7 +173,7 @@ func (p policyRules) writeText(w io.Writer) error {
 	for _, id := range p.RulesOff {
 		off = append(off, string(id))
 	}
-	_, err := io.WriteString(w, wrapWords(strings.Fields("off: "+strings.Join(off, ", ")), "", "     ", "", textWidth))
+	_, err = io.WriteString(w, wrapWords(strings.Fields("off: "+strings.Join(off, ", ")), "", "     ", "", textWidth))
 	return err
 }
 

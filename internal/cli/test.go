@@ -76,7 +76,8 @@ Exit code: 0 all passed, 1 one failed, 2 usage, no fixture found, or a fixture i
 	return cmd
 }
 
-// fixtureFiles returns the files that the arguments name, of folders each *.txtar below them, in the order of their names.
+// fixtureFiles returns the files that the arguments name, of folders each *.txtar below them, in the order of their
+// names.
 func fixtureFiles(args []string) ([]string, error) {
 	var files []string
 	for _, arg := range args {
