@@ -212,3 +212,15 @@ func TestDocumentsKeepJSON(t *testing.T) {
 		}
 	})
 }
+
+// FuzzDocuments reads a stream in one piece and byte by byte and wants the same documents and the same error.
+func FuzzDocuments(f *testing.F) {
+	f.Add([]byte("{\"a\":1}{\"b\":[2]}\n---\nc: |\n  x\n...\n# d\n{e: }}\r\n--- f"))
+	f.Fuzz(func(t *testing.T, stream []byte) {
+		whole, err := readAll(bytes.NewReader(stream))
+		single, singleErr := readAll(iotest.OneByteReader(bytes.NewReader(stream)))
+		if !slices.Equal(whole, single) || fmt.Sprint(err) != fmt.Sprint(singleErr) {
+			t.Errorf("in one piece: %q, %v\nbyte by byte: %q, %v", whole, err, single, singleErr)
+		}
+	})
+}

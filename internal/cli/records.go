@@ -16,9 +16,10 @@ import (
 // numbered from 1. Each is written in full. The webhook shortens those that repeat within a minute, but here time
 // means nothing.
 type records struct {
-	file *os.File
-	boot string
-	seq  uint64
+	file    *os.File
+	version string
+	boot    string
+	seq     uint64
 }
 
 // createRecords creates the file, or empties it.
@@ -27,7 +28,7 @@ func createRecords(name string) (*records, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &records{file: file, boot: rand.Text()[:16]}, nil
+	return &records{file: file, version: Version(), boot: rand.Text()[:16]}, nil
 }
 
 // write writes the record of a verdict, if it has one.
@@ -37,7 +38,7 @@ func (w *records) write(r *review.Review, verdict review.Verdict) (review.Receip
 	}
 	w.seq++
 	rec := record.New(record.Origin{
-		UID: string(r.UID), User: r.User.Username, ClientAuth: record.ClientAuthNone, Version: Version(),
+		UID: string(r.UID), User: r.User.Username, ClientAuth: record.ClientAuthNone, Version: w.version,
 	}, &r.Request, verdict.Decision)
 	rec.Time, rec.Boot, rec.Seq = record.Time(time.Now()), w.boot, w.seq
 	line, err := json.Marshal(rec)

@@ -35,10 +35,9 @@ Exit code: 0 whatever the verdicts; 2 usage, or a policy, a file or a document t
 	flags := cmd.Flags()
 	flags.StringArrayVar(&o.policies, "policy", nil, "`file` with NodeRestrictionPolicies; may be repeated")
 	flags.StringVar(&o.context, "context", "",
-		"`file` with the objects that look-ups find, as a v1 List or as documents: the Nodes that exist")
+		"`file` with the objects that look-ups find (Nodes), as a v1 List or as documents")
 	flags.StringVar(&o.records, "records", "",
-		"`file` to write the records to that the webhook would have logged; it is overwritten. Not -, since the responses "+
-			"go to standard output")
+		"`file` for the records that the webhook would have logged, overwritten; not -, where the responses go")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 {
 			args = []string{standardInput}
