@@ -19,6 +19,7 @@ const maxDocument = 32 << 20
 // than its end, so that whoever writes the stream can wait for the answer before the next document.
 type documents struct {
 	r      *bufio.Reader
+	limit  int    // of the size of a document, in bytes
 	text   []byte // of the document that is being read
 	line   int    // number of the line that is read next, from 1
 	offset int64  // of what is read next, in bytes
@@ -38,10 +39,8 @@ func (d document) String() string {
 }
 
 func newDocuments(r io.Reader) *documents {
-	return &documents{r: bufio.NewReaderSize(r, 64<<10), line: 1}
+	return &documents{r: bufio.NewReaderSize(r, 64<<10), limit: maxDocument, line: 1}
 }
-
-var errDocumentSize = fmt.Errorf("larger than %d MiB", maxDocument>>20)
 
 // next reads the next document; empty ones are passed over and not counted. At the end of the stream it returns
 // io.EOF. Other errors name the document and where it begins; after one the stream cannot be read on.
@@ -196,8 +195,8 @@ func (d *documents) buffered() ([]byte, error) {
 
 // take reads what is buffered into the document.
 func (d *documents) take(chunk []byte) error {
-	if len(d.text)+len(chunk) > maxDocument {
-		return errDocumentSize
+	if len(d.text)+len(chunk) > d.limit {
+		return fmt.Errorf("larger than %d MiB", d.limit>>20)
 	}
 	d.text = append(d.text, chunk...)
 	d.advance(chunk)

@@ -17,6 +17,7 @@ import (
 func readAll(r io.Reader) ([]string, error) {
 	var all []string
 	docs := newDocuments(r)
+	docs.limit = 1 << 20
 	for {
 		doc, err := docs.next()
 		if errors.Is(err, io.EOF) {
@@ -180,7 +181,7 @@ func TestDocumentsAreBounded(t *testing.T) {
 	for name, start := range map[string]string{"JSON": `{"a":"`, "YAML": "a: x"} {
 		t.Run(name, func(t *testing.T) {
 			_, err := readAll(io.MultiReader(strings.NewReader("{}\n"+start), endless('x')))
-			if want := "document 2 (line 2, byte 3): larger than 32 MiB"; err == nil || err.Error() != want {
+			if want := "document 2 (line 2, byte 3): larger than 1 MiB"; err == nil || err.Error() != want {
 				t.Errorf("got  %v\nwant %s", err, want)
 			}
 		})
