@@ -167,9 +167,7 @@ func (l *Ledger) Describe(descs chan<- *prometheus.Desc) { prometheus.DescribeBy
 
 // Collect makes a Ledger a [prometheus.Collector] of what its log wrote and lost.
 func (l *Ledger) Collect(metrics chan<- prometheus.Metric) {
-	l.log.mu.Lock()
-	written, lost := l.log.written, l.log.lost
-	l.log.mu.Unlock()
+	written, lost, _ := l.log.standing()
 	metrics <- prometheus.MustNewConstMetric(prometheus.NewDesc("node_restriction_plus_records_written_total",
 		"Records written to the denial log.", nil, nil), prometheus.CounterValue, float64(written))
 	metrics <- prometheus.MustNewConstMetric(prometheus.NewDesc("node_restriction_plus_records_lost_total",
