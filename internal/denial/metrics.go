@@ -27,6 +27,7 @@ const (
 	RefusedMethod    Refusal = "method"     // not a POST
 	RefusedMediaType Refusal = "media_type" // not plain application/json
 	RefusedBody      Refusal = "body"       // the body could not be received
+	RefusedBusy      Refusal = "busy"       // no room for it among the others
 	RefusedMalformed Refusal = "malformed"  // not an AdmissionReview
 	RefusedNotSynced Refusal = "not_synced" // the policies are not known yet
 )
@@ -78,7 +79,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "node_restriction_plus_requests_refused_total",
 			Help: "Requests that were answered with an HTTP error instead of a verdict, so that the API server " +
-				"applies the failurePolicy, by reason: method, media_type, body, malformed or not_synced.",
+				"applies the failurePolicy, by reason: method, media_type, body, busy, malformed or not_synced.",
 		}, []string{"reason"}),
 		panics: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "node_restriction_plus_panics_total",
@@ -95,7 +96,9 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			m.writes[write{t.Resource, t.Subresource}] = true
 		}
 	}
-	for _, r := range []Refusal{RefusedMethod, RefusedMediaType, RefusedBody, RefusedMalformed, RefusedNotSynced} {
+	for _, r := range []Refusal{
+		RefusedMethod, RefusedMediaType, RefusedBody, RefusedBusy, RefusedMalformed, RefusedNotSynced,
+	} {
 		m.refused.WithLabelValues(string(r))
 	}
 	reg.MustRegister(m.evaluations, m.duration, m.violations, m.denials, m.refused, m.panics)
