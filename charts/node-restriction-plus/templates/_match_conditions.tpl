@@ -6,9 +6,8 @@ Ignore where it does.
 Each is total: where a field may be missing it says what then holds (?. and orValue), because an error in a condition counts
 as a failure of the webhook. Of request, subResource, namespace and name do not exist when they are empty.
 
-A write meets the conditions of at most one webhook, so that one denial has one record. gate and status therefore ask the
-same two things, nodeChanges and nodeOwn, and differ in a negation. That also keeps status from being the costlier of the two:
-an object so large that the API server gives up on the conditions of status (Ignore) makes it give up on those of gate (Fail).
+A write meets the conditions of at most one webhook, so that one denial has one record: gate and status ask the same two
+things, nodeChanges and nodeOwn, and differ in a negation.
 */ -}}
 
 {{- /* kubelet: who writes is a kubelet. */ -}}
@@ -64,9 +63,13 @@ object.metadata.?ownerReferences.orValue([]) != oldObject.metadata.?ownerReferen
 
 {{- /*
 nodeOwn: of the Node's metadata nothing changes but what a stock kubelet writes there: the labels and annotations that it
-manages, and labels that it adds as it registers a CSI driver, which chooses their keys.
+manages, and labels that it adds as it registers a CSI driver, which chooses their keys. Going through the keys of a map takes
+the API server time that grows with their square (cel-go's account of what an evaluation costs), so a Node with more keys than
+any Node has is nobody's own: the program looks at it.
 */ -}}
 {{- define "node-restriction-plus.nodeOwn" -}}
+size(object.metadata.?labels.orValue({})) <= 512 && size(oldObject.metadata.?labels.orValue({})) <= 512 &&
+size(object.metadata.?annotations.orValue({})) <= 512 && size(oldObject.metadata.?annotations.orValue({})) <= 512 &&
 object.metadata.?finalizers.orValue([]) == oldObject.metadata.?finalizers.orValue([]) &&
 object.metadata.?ownerReferences.orValue([]) == oldObject.metadata.?ownerReferences.orValue([]) &&
 object.metadata.?labels.orValue({}).all(key,
