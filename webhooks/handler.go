@@ -107,10 +107,11 @@ func (h *Handler) record(rev *review.Review, auth record.ClientAuth, verdict rev
 // panics.
 func (h *Handler) recovered(rev *review.Review, auth record.ClientAuth, fault *review.PanicError) []byte {
 	verdict := rev.Refuse("internal error")
-	receipt := func() (receipt review.Receipt) {
-		defer func() { _ = recover() }()
+	var receipt review.Receipt
+	func() {
+		defer func() { _ = recover() }() // the answer matters more
+		receipt = h.record(rev, auth, verdict)
 		h.unjudged(rev, fault)
-		return h.record(rev, auth, verdict)
 	}()
 	return rev.Answer(verdict, receipt)
 }
