@@ -1,3 +1,4 @@
+// Package webhooks answers the API server: what kubelets write is judged, policies are validated.
 package webhooks
 
 import "net/http"
