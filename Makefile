@@ -37,6 +37,8 @@ build: ## Build bin/node-restriction-plus.
 	$(call step,build bin/node-restriction-plus,go build -buildvcs=auto -trimpath -ldflags '-s -w -buildid=' -o bin/ .)
 
 demo: ## Show the product against a real control plane and kubelet; KEEP=1 leaves them running.
+	@echo "Building the commands that need no cluster, to have something to show while the rest builds"
+	@go run ./internal/demo
 	@KEEP=$(KEEP) go -C e2e run ./demo
 
 test: test-unit test-chart test-e2e ## Run every test.

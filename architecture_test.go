@@ -35,6 +35,7 @@ var arrows = map[string]struct {
 		[]string{"api/v1alpha1", "policy", "internal/review", "internal/record", "internal/manifest", "internal/fixture"},
 		"the commands that need no cluster must not wait for one",
 	},
+	"internal/demo": {[]string{"internal/cli", "internal/fixture"}, "it must build in a fraction of the time of the rest"},
 	"internal/denial": {
 		[]string{"api/v1alpha1", "policy", "internal/record"}, "a sink takes records; it does not know where they come from",
 	},
