@@ -238,7 +238,7 @@ func TestADenialIsAnsweredAndRecorded(t *testing.T) {
 		t.Fatalf("got %d records", len(records))
 	}
 	rec := records[0]
-	if rec.Msg != record.Denied || rec.UID != "u-1" || rec.Node != "worker-1" || rec.User != "system:node:worker-1" ||
+	if rec.Msg != policy.Denied || rec.UID != "u-1" || rec.Node != "worker-1" || rec.User != "system:node:worker-1" ||
 		rec.ClientAuth != record.ClientAuthNone || rec.Version != "v0.1.0" || rec.Seq != 1 ||
 		rec.Violations[0].Rule != "node-finalizers" {
 		t.Errorf("got %+v", rec)

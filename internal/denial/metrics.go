@@ -109,7 +109,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 func (m *Metrics) Evaluated(r *policy.Request, d policy.Decision, took time.Duration) {
 	w := m.write(r.Resource, r.Subresource)
 	m.evaluations.WithLabelValues(
-		string(record.OutcomeOf(d)), w.resource, w.subresource, operation(string(r.Operation))).Inc()
+		string(d.Outcome()), w.resource, w.subresource, operation(string(r.Operation))).Inc()
 	m.duration.Observe(took.Seconds())
 }
 
@@ -121,7 +121,7 @@ func (m *Metrics) Panicked() { m.panics.Inc() }
 
 // Observe counts a record.
 func (m *Metrics) Observe(rec *record.Record) {
-	if rec.Msg == record.Denied {
+	if rec.Msg == policy.Denied {
 		w := m.write(rec.Resource, rec.Subresource)
 		m.denials.WithLabelValues(
 			w.resource, w.subresource, operation(rec.Operation), strconv.FormatBool(rec.DryRun)).Inc()

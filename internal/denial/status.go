@@ -55,7 +55,7 @@ func newStatus(add func(context.Context, string, tally) error, log logr.Logger) 
 
 // Observe counts a denial for each policy that denied the write.
 func (s *Status) Observe(rec *record.Record) {
-	if rec.Msg != record.Denied || rec.DryRun {
+	if rec.Msg != policy.Denied || rec.DryRun {
 		return
 	}
 	s.mu.Lock()

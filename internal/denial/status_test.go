@@ -117,7 +117,7 @@ func TestStatusForgetsAPolicyThatIsGone(t *testing.T) {
 func TestStatusCountsDenialsOnly(t *testing.T) {
 	a := run(t, func(s *Status, _ *additions) {
 		observe(s, func(rec *record.Record) { rec.DryRun = true })
-		observe(s, func(rec *record.Record) { rec.Msg = record.Audited })
+		observe(s, func(rec *record.Record) { rec.Msg = policy.Audited })
 		observe(s, func(rec *record.Record) { rec.Decision.Violations[0].Policy = "" })
 	})
 	if len(a.log) != 0 {
