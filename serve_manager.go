@@ -42,7 +42,7 @@ func newManager(o *serveOptions, in inputs, log logr.Logger) (manager.Manager, c
 		Cache: cache.Options{
 			ByObject:                    cluster.CacheOptions(),
 			DefaultTransform:            cache.TransformStripManagedFields(),
-			DefaultWatchErrorHandler:    cluster.WatchErrors(metrics.Registry),
+			NewInformer:                 cluster.NewInformers(log.WithName("cache"), metrics.Registry).New,
 			ReaderFailOnMissingInformer: true,
 		},
 		Metrics:                 o.metricsServer(in.certificates),
