@@ -195,8 +195,8 @@ func (p *program) run(ctx context.Context) error {
 	return errors.Join(err, p.ledger.Close(closing))
 }
 
-// managerEnd waits for the manager, which has been told to end, unless its caches were never synced: then it has nothing to
-// finish, and controller-runtime v0.25 would wait for the caches for ever.
+// managerEnd waits for the manager, which has been told to end, unless its caches were never synced: then it has
+// nothing to finish, and controller-runtime v0.25 would wait for the caches for ever.
 func (p *program) managerEnd(managed <-chan error) error {
 	select {
 	case err := <-managed:

@@ -59,7 +59,8 @@ func (o *serveOptions) addFlags(flags *pflag.FlagSet) {
 		"`address` for /readyz and /livez; 0 switches them off")
 	flags.DurationVar(&o.shutdownDelay, "shutdown-delay", 10*time.Second,
 		"`time` for which requests are still accepted after the readiness check began to fail")
-	flags.StringVar(&o.logLevel, "log-level", "info", "lowest `level` that is logged: debug, info or error; not for records")
+	flags.StringVar(&o.logLevel, "log-level", "info",
+		"lowest `level` that is logged: debug, info or error; not for records")
 	flags.IntVar(&o.limits.MaxConnections, "max-connections", o.limits.MaxConnections,
 		"largest `number` of open connections for admission requests")
 	flags.IntVar(&o.limits.MaxInFlight, "max-requests-in-flight", o.limits.MaxInFlight,
@@ -120,7 +121,8 @@ func (o *serveOptions) validateMetrics() error {
 	if ip := net.ParseIP(host); err == nil && (host == "localhost" || ip != nil && ip.IsLoopback()) {
 		return nil
 	}
-	return errors.New("--metrics-bind-address: must be a loopback address, such as 127.0.0.1:8443, with --metrics-secure=false")
+	return errors.New("--metrics-bind-address: must be a loopback address, such as 127.0.0.1:8443, " +
+		"with --metrics-secure=false")
 }
 
 func (o *serveOptions) validateLimits() error {

@@ -19,9 +19,9 @@ import (
 // liveTimeout bounds one read from the API server. A kubelet waits for the answer, and the API server for the webhook.
 const liveTimeout = 100 * time.Millisecond
 
-// Facts answers look-ups of Nodes from a cache that the API server keeps current. A Node that is not in the cache is read live
-// once, within 100 ms, because it may be newer than the cache; before the cache is synced every Node is. What cannot be read is
-// an error. It is safe for concurrent use.
+// Facts answers look-ups of Nodes from a cache that the API server keeps current. A Node that is not in the cache is
+// read live once, within 100 ms, because it may be newer than the cache; before the cache is synced every Node is.
+// What cannot be read is an error. It is safe for concurrent use.
 type Facts struct {
 	cached, live func(ctx context.Context, name string) (*metav1.PartialObjectMetadata, error)
 	synced       func() bool
@@ -29,8 +29,8 @@ type Facts struct {
 
 var _ policy.Facts = &Facts{}
 
-// New returns Facts that read Nodes from a cache that was made with [CacheOptions], and from live, which must not be a cache.
-// It may be called before the cache is started.
+// New returns Facts that read Nodes from a cache that was made with [CacheOptions], and from live, which must not be
+// a cache. It may be called before the cache is started.
 func New(ctx context.Context, nodes cache.Cache, live client.Reader) (*Facts, error) {
 	informer, err := nodes.GetInformer(ctx, nodeMetadata(), cache.BlockUntilSynced(false))
 	if err != nil {
