@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -108,6 +109,22 @@ func (s *suite) startProduct(t *testing.T) {
 		}
 	})
 	s.policies, err = product.Policies(config)
+	check(t, err)
+	if raceDetector {
+		s.raiseTimeouts(t)
+	}
+}
+
+// raiseTimeouts gives a product with the race detector, which is ten times slower, more time to answer.
+func (s *suite) raiseTimeouts(t *testing.T) {
+	t.Helper()
+	configurations := s.admin.AdmissionregistrationV1().ValidatingWebhookConfigurations()
+	c, err := configurations.Get(t.Context(), "node-restriction-plus", metav1.GetOptions{})
+	check(t, err)
+	for i := range c.Webhooks {
+		c.Webhooks[i].TimeoutSeconds = new(int32(10))
+	}
+	_, err = configurations.Update(t.Context(), c, metav1.UpdateOptions{})
 	check(t, err)
 }
 
