@@ -7,9 +7,6 @@ import (
 
 	"github.com/go-json-experiment/json"
 	admissionv1 "k8s.io/api/admission/v1"
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 )
 
 // Request is one write by a kubelet.
@@ -31,6 +28,10 @@ type Request struct {
 	// Operation.
 	Node, OldNode *Node
 	Pod, OldPod   *Pod
+	DeleteOptions DeleteOptions
+
+	// Options are the DeleteOptions of a deletion as JSON; empty for other operations.
+	Options []byte
 
 	// Unjudgeable says why the objects could not be read. If it is set, each policy that would have judged the write has one
 	// violation of rule Unverified.
@@ -38,42 +39,6 @@ type Request struct {
 
 	// Facts answers look-ups. Nil: every look-up fails.
 	Facts Facts
-}
-
-// Metadata is the part of an object's metadata that rules look at.
-type Metadata struct {
-	Name              string                  `json:"name"`
-	GenerateName      string                  `json:"generateName"`
-	Namespace         string                  `json:"namespace"`
-	UID               types.UID               `json:"uid"`
-	Labels            map[string]string       `json:"labels"`
-	Annotations       map[string]string       `json:"annotations"`
-	Finalizers        []string                `json:"finalizers"`
-	OwnerReferences   []metav1.OwnerReference `json:"ownerReferences"`
-	DeletionTimestamp *metav1.Time            `json:"deletionTimestamp"`
-}
-
-// Node is the part of a Node that rules look at.
-type Node struct {
-	Metadata `json:"metadata"`
-	Spec     NodeSpec `json:"spec"`
-}
-
-// NodeSpec is the part of a Node's spec that rules look at.
-type NodeSpec struct {
-	Taints        []corev1.Taint `json:"taints"`
-	Unschedulable bool           `json:"unschedulable"`
-}
-
-// Pod is the part of a Pod that rules look at.
-type Pod struct {
-	Metadata `json:"metadata"`
-	Spec     PodSpec `json:"spec"`
-}
-
-// PodSpec is the part of a Pod's spec that rules look at.
-type PodSpec struct {
-	NodeName string `json:"nodeName"`
 }
 
 var errNoObject = errors.New("the object is missing")
@@ -87,7 +52,7 @@ func (r *Request) Decode() error {
 		return decodeBoth(r, &r.Node, &r.OldNode)
 	case "pods":
 		if r.Subresource == "" || r.Subresource == "status" {
-			return decodeBoth(r, &r.Pod, &r.OldPod)
+			return errors.Join(decodeBoth(r, &r.Pod, &r.OldPod), r.decodeOptions())
 		}
 	}
 	return nil
@@ -113,4 +78,14 @@ func decode[T any](raw []byte, into **T) error {
 	}
 	*into = new(T)
 	return json.Unmarshal(raw, *into)
+}
+
+func (r *Request) decodeOptions() error {
+	if r.Operation != admissionv1.Delete || len(r.Options) == 0 || bytes.Equal(r.Options, []byte("null")) {
+		return nil
+	}
+	if err := json.Unmarshal(r.Options, &r.DeleteOptions); err != nil {
+		return fmt.Errorf("options: %w", err)
+	}
+	return nil
 }

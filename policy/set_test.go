@@ -100,6 +100,10 @@ func (failingFacts) Node(string) (*policy.Metadata, bool, error) {
 	return nil, false, errors.New("secret detail")
 }
 
+func (failingFacts) Pod(string, string) (*policy.Pod, bool, error) {
+	return nil, false, errors.New("secret detail")
+}
+
 func TestFailedLookUpIsAViolation(t *testing.T) {
 	set := newSet(t, `{match: {nodeSelector: {matchLabels: {a: b}}}, pods: {metadata: {}}}`)
 	for name, facts := range map[string]policy.Facts{"facts that fail": failingFacts{}, "no facts": nil} {

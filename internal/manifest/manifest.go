@@ -10,7 +10,9 @@ import (
 	"fmt"
 	"io"
 
+	jsonv2 "github.com/go-json-experiment/json"
 	"k8s.io/apimachinery/pkg/api/validation"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
@@ -71,7 +73,9 @@ type typeMeta struct {
 	Items      []json.RawMessage `json:"items"`
 }
 
-func (t typeMeta) is(apiVersion, kind string) bool { return t.APIVersion == apiVersion && t.Kind == kind }
+func (t typeMeta) is(apiVersion, kind string) bool {
+	return t.APIVersion == apiVersion && t.Kind == kind
+}
 
 // expand returns the objects in documents, with the items of v1 Lists in the place of the Lists.
 func expand(docs [][]byte) ([][]byte, []typeMeta, error) {
@@ -156,10 +160,10 @@ func Spec(data []byte) (*v1alpha1.NodeRestrictionPolicySpec, error) {
 	return spec, nil
 }
 
-// Facts reads the objects that look-ups find: a stream of objects or v1 Lists, of which Nodes are kept and other kinds are
-// passed over. A Node without a name is an error.
+// Facts reads the objects that look-ups find: a stream of objects or v1 Lists, of which Nodes and Pods are kept and other kinds
+// are passed over. An object without a name is an error.
 func Facts(data []byte) (policy.StaticFacts, error) {
-	facts := policy.StaticFacts{Nodes: map[string]*policy.Metadata{}}
+	facts := policy.StaticFacts{Nodes: map[string]*policy.Metadata{}, Pods: map[types.NamespacedName]*policy.Pod{}}
 	docs, err := Documents(data)
 	if err != nil {
 		return facts, err
@@ -169,20 +173,38 @@ func Facts(data []byte) (policy.StaticFacts, error) {
 		return facts, err
 	}
 	for i, object := range objects {
-		if metas[i].Kind == "" {
-			return facts, fmt.Errorf("object %d: kind is missing", i+1)
-		}
-		if !metas[i].is("v1", "Node") {
-			continue
-		}
-		node := &policy.Node{}
-		if err := json.Unmarshal(object, node); err != nil {
+		if err := addFact(&facts, metas[i], object); err != nil {
 			return facts, fmt.Errorf("object %d: %w", i+1, err)
 		}
-		if node.Name == "" {
-			return facts, fmt.Errorf("object %d: metadata.name is missing", i+1)
-		}
-		facts.Nodes[node.Name] = &node.Metadata
 	}
 	return facts, nil
+}
+
+func addFact(facts *policy.StaticFacts, meta typeMeta, object []byte) error {
+	switch {
+	case meta.Kind == "":
+		return errors.New("kind is missing")
+	case meta.is("v1", "Node"):
+		node := &policy.Node{}
+		if err := jsonv2.Unmarshal(object, node); err != nil {
+			return err
+		}
+		facts.Nodes[node.Name] = &node.Metadata
+		return requireName(&node.Metadata)
+	case meta.is("v1", "Pod"):
+		pod := &policy.Pod{}
+		if err := jsonv2.Unmarshal(object, pod); err != nil {
+			return err
+		}
+		facts.Pods[types.NamespacedName{Namespace: pod.Namespace, Name: pod.Name}] = pod
+		return requireName(&pod.Metadata)
+	}
+	return nil
+}
+
+func requireName(m *policy.Metadata) error {
+	if m.Name == "" {
+		return errors.New("metadata.name is missing")
+	}
+	return nil
 }
