@@ -48,7 +48,7 @@ type NodeRules struct {
 	// and the kubelet can register it anew with other labels and taints.
 	// Omitted: owner references are not restricted. Empty ({}): none at registration, and no change later.
 	// +optional
-	OwnerReferences *NodeOwnerReferences `json:"ownerReferences,omitempty"`
+	OwnerReferences *NodeOwnerReferences `json:"ownerReferences,omitempty"` //nolint:kubeapilinter // Named like the field it restricts.
 
 	// unschedulable restricts whether a kubelet may cordon or uncordon its Node. A stock kubelet does neither.
 	// Omitted: not restricted. Empty ({}): neither.
@@ -208,7 +208,6 @@ type NodeUpdateLabels struct {
 	// Omitted: CSI.
 	// +optional
 	// +default="CSI"
-	// +kubebuilder:default=CSI
 	Additions LabelAdditions `json:"additions,omitempty"`
 }
 
@@ -243,7 +242,6 @@ type NodeAnnotations struct {
 	// Omitted: 65536.
 	// +optional
 	// +default=65536
-	// +kubebuilder:default=65536
 	// +kubebuilder:validation:Minimum=1024
 	// +kubebuilder:validation:Maximum=262144
 	MaxTotalBytes int32 `json:"maxTotalBytes,omitempty"`
@@ -320,6 +318,5 @@ type NodeUnschedulable struct {
 	// Omitted: None.
 	// +optional
 	// +default="None"
-	// +kubebuilder:default=None
 	Changes UnschedulableChanges `json:"changes,omitempty"`
 }

@@ -21,7 +21,7 @@ type NodeRestrictionPolicy struct {
 
 	// spec says which kubelets are restricted, in what, and what happens to a write that violates it.
 	// +required
-	Spec NodeRestrictionPolicySpec `json:"spec,omitzero"`
+	Spec NodeRestrictionPolicySpec `json:"spec,omitzero"` //nolint:kubeapilinter // A policy without spec is a mistake, though no field of it is required.
 
 	// status is what the program observed of this policy. Omitted until a replica has seen the policy.
 	// +optional
@@ -63,7 +63,6 @@ type NodeRestrictionPolicySpec struct {
 	// Omitted: [Deny].
 	// +optional
 	// +default=["Deny"]
-	// +kubebuilder:default={"Deny"}
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=2
 	// +kubebuilder:validation:XValidation:rule="!(self.exists(a, a == 'Deny') && self.exists(a, a == 'Warn'))",message="Deny and Warn cannot be combined: a denied write already carries the message"
@@ -78,18 +77,18 @@ type NodeRestrictionPolicySpec struct {
 	// nodes/status.
 	// Omitted: no rule for Nodes.
 	// +optional
-	Nodes NodeRules `json:"nodes,omitzero"`
+	Nodes NodeRules `json:"nodes,omitzero"` //nolint:kubeapilinter // Empty is as good as omitted: no section, no rule.
 
 	// mirrorPods has the rules for the pods a kubelet creates. A stock kubelet creates only mirror pods, which show a static
 	// pod in the API. Denying a mirror pod does not stop the static pod: it keeps running, unseen by the API.
 	// Omitted: no rule for created pods.
 	// +optional
-	MirrorPods MirrorPodRules `json:"mirrorPods,omitzero"`
+	MirrorPods MirrorPodRules `json:"mirrorPods,omitzero"` //nolint:kubeapilinter // Empty is as good as omitted: no section, no rule.
 
 	// pods has the rules for what a kubelet writes to existing pods, through pods/status.
 	// Omitted: no rule for existing pods.
 	// +optional
-	Pods PodRules `json:"pods,omitzero"`
+	Pods PodRules `json:"pods,omitzero"` //nolint:kubeapilinter // Empty is as good as omitted: no section, no rule.
 }
 
 // Pattern is an exact string, or one in which each * stands for any run of characters, also an empty one and also across
@@ -121,19 +120,17 @@ type Match struct {
 	// nodeSelector selects by the labels of the stored Node; at registration, by those of the submitted Node. Prefer labels
 	// that a kubelet cannot set itself, with a key under node-restriction.kubernetes.io/: otherwise the kubelet chooses
 	// whether this policy holds for it. An empty selector matches every Node.
+	// At most 32 labels and 32 expressions of at most 64 values.
 	// Omitted: labels do not matter.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="!has(self.matchLabels) || size(self.matchLabels) <= 32",message="must have at most 32 matchLabels"
+	// +kubebuilder:validation:XValidation:rule="!has(self.matchExpressions) || size(self.matchExpressions) <= 32",message="must have at most 32 matchExpressions"
+	// +kubebuilder:validation:XValidation:rule="!has(self.matchExpressions) || self.matchExpressions.all(e, !has(e.values) || size(e.values) <= 64)",message="matchExpressions must have at most 64 values each"
 	NodeSelector *metav1.LabelSelector `json:"nodeSelector,omitempty"`
 }
 
 // NodeRestrictionPolicyStatus is what the program observed of a policy.
 type NodeRestrictionPolicyStatus struct {
-	// observedGeneration is the metadata.generation that the conditions speak of.
-	// Omitted: the policy has not been seen yet.
-	// +optional
-	// +kubebuilder:validation:Minimum=1
-	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-
 	// conditions has Ready: True when the policy is enforced as written; False with reason InvalidPolicy and every field
 	// error when it is not. A field that does not compile switches off its own rule only, or leaves the last good version of
 	// the policy in force; the message says which.
@@ -143,6 +140,12 @@ type NodeRestrictionPolicyStatus struct {
 	// +listMapKey=type
 	// +kubebuilder:validation:MaxItems=8
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
+
+	// observedGeneration is the metadata.generation that the conditions speak of.
+	// Omitted: the policy has not been seen yet.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
 	// denials counts the writes this policy denied, as far as the replicas have reported them: each replica reports at
 	// most every 10 seconds. The denial log is the exact record.
@@ -157,7 +160,7 @@ type Denials struct {
 	// Omitted: 0.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
-	Total int64 `json:"total,omitempty"`
+	Total int64 `json:"total,omitempty"` //nolint:kubeapilinter // Zero is as good as omitted.
 
 	// lastTime is when the policy last denied a write.
 	// Omitted: never.
@@ -176,7 +179,7 @@ type Denials struct {
 type RecentDenial struct {
 	// time is when the latest of them happened.
 	// +required
-	Time metav1.Time `json:"time,omitzero"`
+	Time metav1.Time `json:"time,omitzero"` //nolint:kubeapilinter // It marshals as a string, and zero is no time.
 
 	// node is the kubelet's node name, as in its credential.
 	// +required

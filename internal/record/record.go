@@ -1,0 +1,182 @@
+// Package record is the record of a write that violated a policy: one JSON line, whatever the write held. Every value
+// is bounded and printable, and so is the line, by construction.
+package record
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"io"
+	"time"
+
+	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/policy"
+)
+
+const (
+	// MaxLine is the longest line, in bytes, with its newline. A pipe takes as much in one piece.
+	MaxLine = 4096
+	// MaxCompactLine is the longest line of a [Compact] record, in bytes, with its newline.
+	MaxCompactLine = 256
+
+	// Level and Logger are the values of the keys level and logger of every line.
+	Level  = "info"
+	Logger = "denial"
+)
+
+// Outcome is what happened to a write: the word for the strongest action of the policies it violates.
+type Outcome string
+
+// The outcomes.
+const (
+	Allowed Outcome = "allowed" // it violates nothing; there is no record
+	Audited Outcome = "audited" // let through, only recorded
+	Warned  Outcome = "warned"  // let through, with a warning
+	Denied  Outcome = "denied"  // refused
+)
+
+// OutcomeOf is the outcome of a decision.
+func OutcomeOf(d policy.Decision) Outcome {
+	switch d.Action() {
+	case v1alpha1.Deny:
+		return Denied
+	case v1alpha1.Warn:
+		return Warned
+	case v1alpha1.Audit:
+		return Audited
+	}
+	return Allowed
+}
+
+// ClientAuth says how the sender of a review proved who it is.
+type ClientAuth string
+
+const (
+	// ClientAuthNone means that anybody who can reach the port may have sent the review.
+	ClientAuthNone ClientAuth = "none"
+	// ClientAuthMTLS means that the sender had a client certificate that was verified.
+	ClientAuthMTLS ClientAuth = "mtls"
+)
+
+// Record is one record. Its JSON has the keys in the order of the fields, with any encoder.
+type Record struct {
+	Time   Time    `json:"ts"`
+	Level  string  `json:"level"`
+	Logger string  `json:"logger"`
+	Msg    Outcome `json:"msg"`
+
+	// Boot is the random id of the replica's process, at most 16 characters, and Seq the number of the record there:
+	// from 1 without gaps, so that a lost record is provable.
+	Boot string `json:"boot"`
+	Seq  uint64 `json:"seq"`
+
+	UID         string      `json:"uid"`  // of the AdmissionReview, not of an object
+	Node        string      `json:"node"` // as named in the credential
+	User        string      `json:"user"`
+	Operation   string      `json:"operation"`
+	Resource    string      `json:"resource"`
+	Subresource string      `json:"subresource"`
+	Namespace   string      `json:"namespace"`
+	Name        string      `json:"name"`
+	DryRun      bool        `json:"dryRun"`
+	ClientAuth  ClientAuth  `json:"clientAuth"`
+	Violations  []Violation `json:"violations"`
+	Version     string      `json:"version"` // of the program
+
+	// Fingerprint is equal for records of the same outcome, node, operation, resource, dry run, policies and rules. A
+	// [Compact] record has it in the place of all those.
+	Fingerprint string `json:"fingerprint"`
+	// Truncated says that a value was cut or violations were omitted, OmittedViolations how many.
+	Truncated         bool `json:"truncated,omitzero"`
+	OmittedViolations int  `json:"omittedViolations,omitzero"`
+
+	// Decision is the whole decision, for those who count. It is no part of the line.
+	Decision policy.Decision `json:"-"`
+}
+
+// Violation is one violation in a record.
+type Violation struct {
+	Policy     string `json:"policy"` // empty if no policy decided
+	Generation int64  `json:"generation"`
+	Rule       string `json:"rule"`
+	Field      string `json:"field"`
+	Reason     string `json:"reason"`
+	Detail     string `json:"detail"`
+	Action     string `json:"action"`
+}
+
+// Origin is what a record says beside the write and the decision.
+type Origin struct {
+	UID        string // of the AdmissionReview
+	User       string // whole user name
+	ClientAuth ClientAuth
+	Version    string // of the program
+}
+
+// New makes the record of a decision. Time, Boot and Seq are for the log to set.
+func New(from Origin, r *policy.Request, d policy.Decision) Record {
+	var b bounds
+	rec := Record{
+		Level: Level, Logger: Logger, Msg: OutcomeOf(d),
+		UID:         b.value(from.UID, 128),
+		Node:        b.value(r.NodeName, MaxValue),
+		User:        b.value(from.User, MaxValue),
+		Operation:   b.value(string(r.Operation), 16),
+		Resource:    b.value(r.Resource, 128),
+		Subresource: b.value(r.Subresource, 64),
+		Namespace:   b.value(r.Namespace, 128),
+		Name:        b.value(r.Name, MaxValue),
+		DryRun:      r.DryRun,
+		ClientAuth:  ClientAuth(b.value(string(from.ClientAuth), 16)),
+		Version:     b.value(from.Version, 64),
+		Fingerprint: fingerprint(r, d),
+		Violations:  []Violation{},
+		Decision:    d,
+	}
+	for i, v := range d.Violations {
+		violation := b.violation(v)
+		if b.used > MaxLine-maxKeys {
+			rec.OmittedViolations = len(d.Violations) - i
+			break
+		}
+		rec.Violations = append(rec.Violations, violation)
+	}
+	rec.Truncated = b.cut || rec.OmittedViolations > 0
+	return rec
+}
+
+// fingerprint is a hash of what makes records equal.
+func fingerprint(r *policy.Request, d policy.Decision) string {
+	h := sha256.New()
+	write := func(values ...string) {
+		for _, v := range values {
+			_, _ = io.WriteString(h, v)
+			_, _ = h.Write([]byte{0}) // so that a|bc and ab|c differ
+		}
+	}
+	write(string(OutcomeOf(d)), r.NodeName, string(r.Operation), r.Resource, r.Subresource)
+	if r.DryRun {
+		write("dryRun")
+	}
+	for _, v := range d.Violations {
+		write(v.Policy, string(v.Rule))
+	}
+	return hex.EncodeToString(h.Sum(nil)[:8])
+}
+
+// Time is a time in a line: UTC, to the millisecond.
+type Time time.Time
+
+// TimeLayout is the form of a Time.
+const TimeLayout = "2006-01-02T15:04:05.000Z"
+
+// MarshalText never fails.
+func (t Time) MarshalText() ([]byte, error) {
+	return time.Time(t).UTC().AppendFormat(nil, TimeLayout), nil
+}
+
+// UnmarshalText reads what MarshalText wrote.
+func (t *Time) UnmarshalText(text []byte) error {
+	parsed, err := time.Parse(TimeLayout, string(text))
+	*t = Time(parsed)
+	return err
+}

@@ -1,0 +1,100 @@
+package review
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	admissionv1 "k8s.io/api/admission/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/policy"
+)
+
+// maxAnnotation bounds the value of an audit annotation, in bytes; a message is no longer than that.
+const maxAnnotation = 1024
+
+// Receipt names the record of a verdict. The zero Receipt stands for no record.
+type Receipt struct {
+	Boot string // the replica that wrote it
+	Seq  uint64 // its number there, from 1
+}
+
+// Answer is the AdmissionReview that answers the review, as JSON. A denial is 403 with reason Forbidden, the only one
+// after which a kubelet that registers carries on. A write that violates a policy, denied or not, has the audit
+// annotations decision (denied, warned or audited), policy and rule (comma-separated), message where a policy audits,
+// and boot and seq of its record. The API server keeps them for denials too, so that they are the second copy of the
+// record.
+func (r *Review) Answer(v Verdict, receipt Receipt) []byte {
+	response := &admissionv1.AdmissionResponse{UID: r.UID, Allowed: !v.Denied()}
+	if v.Denied() {
+		response.Result = &metav1.Status{
+			Status:  metav1.StatusFailure,
+			Code:    http.StatusForbidden,
+			Reason:  metav1.StatusReasonForbidden,
+			Message: v.Message(),
+		}
+	}
+	if warning := v.Warning(); warning != "" {
+		response.Warnings = []string{warning}
+	}
+	if len(v.Violations) > 0 {
+		response.AuditAnnotations = annotations(v, receipt)
+	}
+	body, err := json.Marshal(admissionv1.AdmissionReview{
+		TypeMeta: metav1.TypeMeta{Kind: reviewKind, APIVersion: reviewVersion},
+		Response: response,
+	}, json.Deterministic(true), jsontext.AllowInvalidUTF8(true))
+	if err != nil {
+		panic(err) // strings, numbers and booleans always have a form in JSON
+	}
+	return body
+}
+
+func annotations(v Verdict, receipt Receipt) map[string]string {
+	a := map[string]string{
+		"decision": outcome(v.Action()),
+		"policy":   list(v.Violations, func(v policy.PolicyViolation) string { return v.Policy }),
+		"rule":     list(v.Violations, func(v policy.PolicyViolation) string { return string(v.Rule) }),
+	}
+	if message := v.AuditMessage(); message != "" {
+		a["message"] = message
+	}
+	if receipt.Seq != 0 {
+		a["boot"], a["seq"] = receipt.Boot, strconv.FormatUint(receipt.Seq, 10)
+	}
+	return a
+}
+
+// outcome is what the strongest action did to the write.
+func outcome(action v1alpha1.ValidationAction) string {
+	switch action {
+	case v1alpha1.Deny:
+		return "denied"
+	case v1alpha1.Warn:
+		return "warned"
+	}
+	return "audited"
+}
+
+// list joins the distinct values in their order, as many as fit.
+func list(violations []policy.PolicyViolation, value func(policy.PolicyViolation) string) string {
+	const more = ",..."
+	var values []string
+	size := 0
+	for _, violation := range violations {
+		s := value(violation)
+		if slices.Contains(values, s) {
+			continue
+		}
+		if size += len(s) + 1; size > maxAnnotation-len(more) {
+			return strings.Join(values, ",") + more
+		}
+		values = append(values, s)
+	}
+	return strings.Join(values, ",")
+}

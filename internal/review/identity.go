@@ -1,0 +1,27 @@
+package review
+
+import (
+	"strings"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+)
+
+// userPrefix begins the user name in every kubelet's credential.
+const userPrefix = "system:node:"
+
+// Identity is who wrote, as far as policies care.
+type Identity struct {
+	// Node is the name of the node in the credential, as it stands there. Empty if the credential names none.
+	Node string
+}
+
+// KubeletOf returns the identity of the kubelet that a user is, and false for everybody else. It is the one place that
+// knows how a credential names its node. Groups do not matter: without system:nodes a user is still a kubelet to our
+// rules. The prefix must match exactly, as for the Node authorizer.
+func KubeletOf(user authenticationv1.UserInfo) (Identity, bool) {
+	node, ok := strings.CutPrefix(user.Username, userPrefix)
+	if !ok {
+		return Identity{}, false
+	}
+	return Identity{Node: node}, true
+}

@@ -1,0 +1,102 @@
+package review
+
+import (
+	"fmt"
+	"runtime/debug"
+
+	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/policy"
+)
+
+// What a client is told of a write that could not be judged.
+const (
+	unreadableObject = "the object could not be read"
+	internalError    = "internal error"
+)
+
+// Verdict is what came of judging a review.
+type Verdict struct {
+	policy.Decision
+	// Err is why the write could not be judged as it should, a *[PanicError] if that is a fault of ours. It is for the
+	// log, not for the client. Nil if the write was judged.
+	Err error
+
+	// refusal is the message of a denial that no policy decided.
+	refusal string
+}
+
+// Message says why the write is denied, in one sentence of at most 1 KiB; empty if it is not.
+func (v Verdict) Message() string {
+	if v.refusal != "" {
+		return v.refusal
+	}
+	return v.Decision.Message()
+}
+
+// PanicError is a panic while a write was judged.
+type PanicError struct {
+	Value any
+	Stack []byte
+}
+
+func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
+
+// Judge judges the write. Who is not a kubelet is not restricted; a kubelet whose credential names no node is always
+// denied. The objects are decoded only if a policy of the set would look at them.
+//
+// Each policy that would judge the write has a violation of rule [policy.Unverified] if the objects cannot be read or
+// if judging them panics, so that such a write is never allowed where it would have been judged. Facts may be nil:
+// every look-up fails then.
+func (r *Review) Judge(set *policy.Set, facts policy.Facts) Verdict {
+	switch {
+	case !r.Kubelet:
+		return Verdict{}
+	case r.Request.NodeName == "":
+		return r.Refuse("the user name of the kubelet names no node")
+	case !set.Judges(&r.Request):
+		return Verdict{Decision: policy.Decision{NodeName: r.Request.NodeName}}
+	}
+	r.Request.Facts = facts
+	decision, fault := r.evaluate(set)
+	if fault == nil {
+		return Verdict{Decision: decision, Err: r.unreadable}
+	}
+	r.Request.Unjudgeable = internalError
+	if decision, again := r.evaluate(set); again == nil {
+		return Verdict{Decision: decision, Err: fault}
+	}
+	refused := r.Refuse(internalError)
+	refused.Err = fault
+	return refused
+}
+
+// Refuse is a denial that no policy decides. The record gives it the rule [policy.Unverified] and no policy.
+func (r *Review) Refuse(reason string) Verdict {
+	return Verdict{
+		refusal: reason,
+		Decision: policy.Decision{
+			NodeName: r.Request.NodeName,
+			Violations: []policy.PolicyViolation{{
+				Rule:      policy.Unverified,
+				Violation: policy.Violation{Detail: reason},
+				Action:    v1alpha1.Deny,
+			}},
+		},
+	}
+}
+
+// evaluate returns a *[PanicError] or nil.
+func (r *Review) evaluate(set *policy.Set) (decision policy.Decision, fault error) {
+	defer func() {
+		if v := recover(); v != nil {
+			fault = &PanicError{Value: v, Stack: debug.Stack()}
+		}
+	}()
+	if r.Request.Unjudgeable == "" {
+		if err := r.Request.Decode(); err != nil {
+			r.Request.Unjudgeable = unreadableObject
+			r.unreadable = bounded(err)
+		}
+	}
+	return set.Evaluate(&r.Request), nil
+}

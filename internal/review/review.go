@@ -1,0 +1,142 @@
+package review
+
+import (
+	"errors"
+	"fmt"
+
+	admissionv1 "k8s.io/api/admission/v1"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"noderestriction.plus/policy"
+)
+
+const (
+	reviewKind    = "AdmissionReview"
+	reviewVersion = "admission.k8s.io/v1"
+
+	// maxUID is the longest uid that is answered, in bytes; those of an API server have 36.
+	maxUID = 256
+	// maxText bounds an error that quotes what was sent, in bytes.
+	maxText = 256
+)
+
+// Review is one decoded AdmissionReview.
+type Review struct {
+	// UID pairs the review with its answer. It is never empty.
+	UID types.UID
+	// User is who wrote.
+	User authenticationv1.UserInfo
+	// Kubelet says that User is a kubelet; its node name, possibly empty, is Request.NodeName.
+	Kubelet bool
+	// Kind is the kind of the written object, Group and Version those of the written resource.
+	Kind    metav1.GroupVersionKind
+	Group   string
+	Version string
+	// Request is the write. Its Object and OldObject are parts of the body that was decoded, so they live as long as it
+	// does; they are not decoded. Its Resource is qualified by the group, as in "leases.coordination.k8s.io", unless
+	// that is the core group.
+	Request policy.Request
+	// Options are the options of the operation as JSON; like Object they are a part of the body.
+	Options []byte
+
+	// unreadable is why Request is Unjudgeable, for the log.
+	unreadable error
+}
+
+// Decode decodes one AdmissionReview of version admission.k8s.io/v1 in JSON and nothing after it. Duplicate names,
+// invalid UTF-8, an unknown operation and a missing uid, user, resource or request are errors; unknown fields are
+// passed over, as a newer API server may send them. Errors name the field and quote at most 256 bytes of what was sent.
+//
+// If only an object is malformed there is no error: the review is Unjudgeable. What follows that object in the body,
+// such as dryRun, is then not known.
+func Decode(body []byte) (*Review, error) {
+	e := newEnvelope(body, false)
+	err := e.read()
+	if object, ok := errors.AsType[*objectError](err); ok {
+		return e.review(unreadableObject, bounded(object))
+	}
+	if err != nil {
+		return nil, bounded(err)
+	}
+	return e.review("", nil)
+}
+
+// DecodeHead decodes an AdmissionReview of which only the beginning is at hand, up to its object: an API server sends
+// whatever tells the write apart before that. The review is Unjudgeable for the given reason, which a client will read.
+// What follows the object, such as dryRun, is not known.
+func DecodeHead(prefix []byte, reason string) (*Review, error) {
+	e := newEnvelope(prefix, true)
+	if err := e.read(); err != nil && !errors.Is(err, errHeadRead) {
+		return nil, bounded(err)
+	}
+	return e.review(reason, errors.New(reason))
+}
+
+// review checks the envelope and makes the review of it. It is unjudgeable if a reason is given.
+func (e *envelope) review(unjudgeable string, cause error) (*Review, error) {
+	if err := e.check(); err != nil {
+		return nil, bounded(err)
+	}
+	id, kubelet := KubeletOf(e.user)
+	r := &Review{
+		UID: e.uid, User: e.user, Kubelet: kubelet,
+		Kind: e.kind, Group: e.resource.Group, Version: e.resource.Version,
+		Options:    e.options,
+		unreadable: cause,
+		Request: policy.Request{
+			NodeName:  id.Node,
+			Operation: e.operation,
+			Resource:  e.resource.Resource, Subresource: e.subresource,
+			Namespace: e.namespace, Name: e.name,
+			DryRun: e.dryRun,
+			Object: e.object, OldObject: e.oldObject,
+			Unjudgeable: unjudgeable,
+		},
+	}
+	switch {
+	case r.Group != "":
+		r.Request.Resource += "." + r.Group
+	case r.Version != "v1" && unjudgeable == "":
+		// Rules know the fields of v1 only, and a webhook that asks for v1 is sent nothing else.
+		r.unreadable = fmt.Errorf("request.resource.version: %q is not known", r.Version)
+		r.Request.Unjudgeable = "the version of the object is not known"
+	}
+	return r, nil
+}
+
+func (e *envelope) check() error {
+	switch {
+	case e.reviewKind != reviewKind:
+		return fmt.Errorf("kind: must be %s, not %q", reviewKind, e.reviewKind)
+	case e.reviewVersion != reviewVersion:
+		return fmt.Errorf("apiVersion: must be %s, not %q", reviewVersion, e.reviewVersion)
+	case !e.hasRequest:
+		return errors.New("request: must be set")
+	case e.uid == "":
+		return errors.New("request.uid: must be set")
+	case len(e.uid) > maxUID:
+		return fmt.Errorf("request.uid: must have at most %d bytes", maxUID)
+	case e.user.Username == "":
+		return errors.New("request.userInfo.username: must be set")
+	case e.resource.Resource == "":
+		return errors.New("request.resource.resource: must be set")
+	case e.resource.Version == "":
+		return errors.New("request.resource.version: must be set")
+	}
+	switch e.operation {
+	case admissionv1.Create, admissionv1.Update, admissionv1.Delete, admissionv1.Connect:
+		return nil
+	}
+	return fmt.Errorf("request.operation: must be CREATE, UPDATE, DELETE or CONNECT, not %q", e.operation)
+}
+
+// bounded cuts the text of an error, which may quote the sender, and makes it printable.
+func bounded(err error) error {
+	text := err.Error()
+	if len(text) > maxText {
+		text = text[:maxText] + "..."
+	}
+	return &invalidError{text: printable(text), cause: err}
+}
