@@ -48,6 +48,9 @@ func (t Target) Matches(r *Request) bool {
 type Rule struct {
 	ID  RuleID
 	Doc Doc
+	// OptIn says that no preset but the one made for it turns the rule on: it is for some sites only, or it may deny what a
+	// stock kubelet of some site does.
+	OptIn bool
 	// Targets are the writes that the rule looks at.
 	Targets []Target
 	// Compile reads the rule's section of a spec. It returns a nil Check if the section is omitted, and every error in the
