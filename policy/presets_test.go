@@ -54,3 +54,20 @@ func checkComplete(t *testing.T, strict *policy.Policy) {
 		}
 	}
 }
+
+func newPresetSet(t testing.TB, path string) *policy.Set {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	policies, err := manifest.Policies(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	compiled, errs := policy.Compile(policies[0])
+	if len(errs) > 0 {
+		t.Fatal(errs.ToAggregate())
+	}
+	return policy.NewSet(compiled)
+}
