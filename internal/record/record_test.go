@@ -40,8 +40,9 @@ func TestARecordHasTheKeysInTheirOrder(t *testing.T) {
 	rec.Time = record.Time(time.Date(2026, 11, 24, 9, 0, 0, 1_999_999, time.FixedZone("", 3600)))
 	rec.Boot, rec.Seq = "b7", 1412
 	const want = `{"ts":"2026-11-24T08:00:00.001Z","level":"info","logger":"denial","msg":"denied",` +
-		`"boot":"b7","seq":1412,"uid":"705ab4f5","node":"worker-1","user":"system:node:worker-1","operation":"UPDATE","resource":"nodes",` +
-		`"subresource":"status","namespace":"","name":"worker-1","dryRun":false,"clientAuth":"mtls",` +
+		`"boot":"b7","seq":1412,"uid":"705ab4f5","node":"worker-1","user":"system:node:worker-1",` +
+		`"operation":"UPDATE","resource":"nodes","subresource":"status","namespace":"",` +
+		`"name":"worker-1","dryRun":false,"clientAuth":"mtls",` +
 		`"violations":[{"policy":"recommended","generation":3,"rule":"node-finalizers","field":"metadata.finalizers",` +
 		`"reason":"node finalizers","detail":"must not add \"x\"","action":"Deny"}],"version":"v0.1.0",` +
 		`"fingerprint":"037a6c6838a8b983"}`

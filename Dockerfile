@@ -1,0 +1,14 @@
+# For a release, pin both images by digest: docker buildx imagetools inspect <image> prints it, and it goes behind the tag
+# as <image>:<tag>@sha256:<digest>. The same source and the same two digests give the same binary.
+FROM --platform=$BUILDPLATFORM golang:1.26.8 AS build
+WORKDIR /src
+COPY go.mod go.sum ./
+RUN go mod download
+COPY . .
+ARG TARGETOS TARGETARCH
+RUN CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath -ldflags "-s -w -buildid=" -o /node-restriction-plus .
+
+FROM gcr.io/distroless/static-debian12:nonroot
+COPY --from=build /node-restriction-plus /node-restriction-plus
+USER 65532:65532
+ENTRYPOINT ["/node-restriction-plus"]

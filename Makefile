@@ -1,0 +1,99 @@
+# Needs Go, make and git. Tools are built from their modules under tools/, once for all clones: they are kept in the user's
+# cache folder, each under a name that changes with its version and with Go's.
+
+cache := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/node-restriction-plus/tools
+tools := controller-gen gofumpt helm kube-api-linter staticcheck
+goenv := $(shell go env GOVERSION GOOS GOARCH)
+hash   = $(shell { echo $(goenv); cat tools/$(1)/go.mod tools/$(1)/go.sum; } | git hash-object --stdin)
+$(foreach t,$(tools),$(eval $(t) := $(cache)/$(t)@$(call hash,$(t))))
+
+chart     := charts/node-restriction-plus
+crd       := noderestriction.plus_noderestrictionpolicies.yaml
+deepcopy  := api/v1alpha1/zz_generated.deepcopy.go
+# Modules with code of ours; those under tools/ only name tools.
+modules   := . charts e2e
+# The race detector needs a C compiler.
+race      := $(if $(shell command -v $(firstword $(shell go env CC))),-race)
+fuzztime  ?= 30s
+testflags ?=
+export NRP_HELM ?= $(helm)
+
+# step runs a command, says what it does, and how long it took.
+step = @echo "==> $(1)"; start=$$(date +%s); { $(2); } && echo "==> $(1): done in $$(($$(date +%s) - start)) s"
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help build demo test test-unit test-chart test-e2e lint lint-go lint-api lint-chart generate verify fuzz tools \
+	helm-path clean
+
+help: ## Show this help.
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | \
+		while IFS='|' read -r target text; do printf '  %-12s %s\n' $$target "$$text"; done
+
+build: ## Build bin/node-restriction-plus.
+	$(call step,build bin/node-restriction-plus,go build -buildvcs=auto -trimpath -ldflags '-s -w -buildid=' -o bin/ .)
+
+demo: ## Show the product against a real control plane and kubelet; KEEP=1 leaves them running.
+	@KEEP=$(KEEP) go -C e2e run ./demo
+
+test: test-unit test-chart test-e2e ## Run every test.
+
+test-unit: ## Test the packages: units, fixtures, scripts of the commands, import rules.
+	$(call step,test packages,go test $(race) $(testflags) ./...)
+
+test-chart: $(helm) ## Lint and render the chart, test what it renders.
+	$(call step,lint chart,$(helm) lint --strict $(chart))
+	$(call step,test chart,go -C charts test -count=1 $(testflags) ./...)
+
+test-e2e: $(helm) ## Test against a real control plane and real kubelets (builds them once).
+	$(call step,test end to end,go -C e2e test $(race) -timeout 30m $(testflags) ./...)
+
+lint: lint-go lint-api lint-chart ## Run every linter.
+
+lint-go: $(gofumpt) $(staticcheck)
+	$(call step,gofumpt,files=$$($(gofumpt) -l $(shell git ls-files '*.go')) && \
+		{ test -z "$$files" || { echo "not formatted by gofumpt:" $$files; false; }; })
+	$(call step,go vet,for m in $(modules); do go -C $$m vet ./... || exit; done)
+	$(call step,staticcheck,for m in $(modules); do (cd $$m && $(staticcheck) ./...) || exit; done)
+
+lint-api: $(kube-api-linter)
+	$(call step,kube-api-linter,$(kube-api-linter) run ./api/...)
+
+lint-chart: $(helm)
+	$(call step,lint chart,$(helm) lint --strict $(chart))
+
+generate: $(controller-gen) ## Generate deepcopy functions, CRD, docs, and what fixtures want.
+	$(call step,deepcopy and CRD,$(controller-gen) object crd paths=./api/... output:crd:dir=config/crd)
+	$(call step,CRD in the chart,cp config/crd/$(crd) $(chart)/files/$(crd))
+	$(call step,docs,go test ./internal/docs -update)
+	$(call step,wanted verdicts of fixtures,go test ./policy -run TestRules -update)
+
+verify: $(controller-gen) ## Check that generated files are current, changing none.
+	$(call step,generate aside,rm -rf bin/verify && mkdir -p bin/verify && $(controller-gen) object crd paths=./api/... \
+		output:object:dir=bin/verify output:crd:dir=bin/verify)
+	$(call step,deepcopy is current,git diff --no-index --exit-code $(deepcopy) bin/verify/zz_generated.deepcopy.go)
+	$(call step,CRD is current,git diff --no-index --exit-code config/crd/$(crd) bin/verify/$(crd))
+	$(call step,CRD in the chart is current,git diff --no-index --exit-code $(chart)/files/$(crd) bin/verify/$(crd))
+	$(call step,docs and fixtures are current,go test ./internal/docs ./policy)
+
+fuzz: ## Run each fuzz test for FUZZTIME (30s).
+	@go list ./... | while read -r package; do \
+		go test -list '^Fuzz' $$package | sed -n '/^Fuzz/p' | while read -r name; do \
+			echo "==> $$package $$name"; \
+			go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(or $(FUZZTIME),$(fuzztime)) $$package </dev/null || exit; \
+		done || exit; \
+	done
+
+tools: $(foreach t,$(tools),$($(t))) ## Build the tools, which other targets also do when they need one.
+
+helm-path: # Where helm is, or will be when it is built.
+	@echo $(helm)
+
+$(cache)/%: name = $(firstword $(subst @, ,$*))
+$(cache)/%:
+	@mkdir -p $(cache)
+	$(call step,build $(name) from tools/$(name) (once),\
+		go -C tools/$(name) build -ldflags '-s -w' -o $@.$$$$ tool && mv -f $@.$$$$ $@)
+
+clean: ## Remove what was built in this clone; tools and control plane stay in the cache folder.
+	rm -rf bin

@@ -1,0 +1,111 @@
+{{- /*
+Match conditions decide, in the API server, which writes cost a call and, by the failurePolicy of their webhook, what happens
+to a write while no replica answers. They draw the line between the two policies: Fail only where no stock kubelet ever goes,
+Ignore where it does.
+
+Each is total: where a field may be missing it says what then holds (?. and orValue), because an error in a condition counts
+as a failure of the webhook. Of request, subResource, namespace and name do not exist when they are empty.
+
+A write meets the conditions of at most one webhook, so that one denial has one record. gate and status therefore ask the
+same two things, nodeChanges and nodeOwn, and differ in a negation. That also keeps status from being the costlier of the two:
+an object so large that the API server gives up on the conditions of status (Ignore) makes it give up on those of gate (Fail).
+*/ -}}
+
+{{- /* kubelet: who writes is a kubelet. */ -}}
+{{- define "node-restriction-plus.kubelet" -}}
+request.userInfo.?username.orValue('').startsWith('system:node:')
+{{- end }}
+
+{{- /*
+notOwnPods: the write is no update of one of the program's own pods, so that their rollout never waits for the program itself.
+Creating a pod is not exempt, or a mirror pod could become an endpoint of the program's Service.
+*/ -}}
+{{- define "node-restriction-plus.notOwnPods" -}}
+request.resource.resource != 'pods' || request.operation == 'CREATE' ||
+request.?namespace.orValue('') != '{{ .Release.Namespace }}' ||
+!request.?name.orValue('').startsWith('{{ .Chart.Name }}-')
+{{- end }}
+
+{{- /* gate: what no stock kubelet ever writes. */ -}}
+{{- define "node-restriction-plus.gate" -}}
+request.?subResource.orValue('') != 'status' ||
+(request.resource.resource == 'pods' ? (
+  {{- include "node-restriction-plus.podChanges" . | nindent 2 }}
+) : (
+  ({{ include "node-restriction-plus.nodeChanges" . | nindent 4 }}
+  ) && !({{ include "node-restriction-plus.nodeOwn" . | nindent 4 }}
+  )
+))
+{{- end }}
+
+{{- /* status: what a stock kubelet writes into the metadata of its Node, too. */ -}}
+{{- define "node-restriction-plus.status" -}}
+(
+  {{- include "node-restriction-plus.nodeChanges" . | nindent 2 }}
+) && (
+  {{- include "node-restriction-plus.nodeOwn" . | nindent 2 }}
+)
+{{- end }}
+
+{{- /* podChanges: the write changes what rules look at in a Pod. A kubelet's own status updates do not. */ -}}
+{{- define "node-restriction-plus.podChanges" -}}
+object.metadata.?labels.orValue({}) != oldObject.metadata.?labels.orValue({}) ||
+object.metadata.?annotations.orValue({}) != oldObject.metadata.?annotations.orValue({}) ||
+object.metadata.?finalizers.orValue([]) != oldObject.metadata.?finalizers.orValue([])
+{{- end }}
+
+{{- /* nodeChanges: the write changes what rules look at in a Node. A heartbeat does not. */ -}}
+{{- define "node-restriction-plus.nodeChanges" -}}
+object.metadata.?labels.orValue({}) != oldObject.metadata.?labels.orValue({}) ||
+object.metadata.?annotations.orValue({}) != oldObject.metadata.?annotations.orValue({}) ||
+object.metadata.?finalizers.orValue([]) != oldObject.metadata.?finalizers.orValue([]) ||
+object.metadata.?ownerReferences.orValue([]) != oldObject.metadata.?ownerReferences.orValue([])
+{{- end }}
+
+{{- /*
+nodeOwn: of the Node's metadata nothing changes but what a stock kubelet writes there: the labels and annotations that it
+manages, and labels that it adds as it registers a CSI driver, which chooses their keys.
+*/ -}}
+{{- define "node-restriction-plus.nodeOwn" -}}
+object.metadata.?finalizers.orValue([]) == oldObject.metadata.?finalizers.orValue([]) &&
+object.metadata.?ownerReferences.orValue([]) == oldObject.metadata.?ownerReferences.orValue([]) &&
+object.metadata.?labels.orValue({}).all(key,
+  object.metadata.?labels[?key] == oldObject.metadata.?labels[?key] ||
+  key in {{ include "node-restriction-plus.kubeletLabels" . }} ||
+  !(key in oldObject.metadata.?labels.orValue({})) &&
+  object.metadata.?annotations[?{{ include "node-restriction-plus.csiDrivers" . }}].hasValue() &&
+  object.metadata.?annotations[?{{ include "node-restriction-plus.csiDrivers" . }}] !=
+  oldObject.metadata.?annotations[?{{ include "node-restriction-plus.csiDrivers" . }}]
+) &&
+oldObject.metadata.?labels.orValue({}).all(key,
+  key in object.metadata.?labels.orValue({}) ||
+  key in {{ include "node-restriction-plus.kubeletLabels" . }}
+) &&
+object.metadata.?annotations.orValue({}).all(key,
+  object.metadata.?annotations[?key] == oldObject.metadata.?annotations[?key] ||
+  key in {{ include "node-restriction-plus.kubeletAnnotations" . }}
+) &&
+oldObject.metadata.?annotations.orValue({}).all(key,
+  key in object.metadata.?annotations.orValue({}) ||
+  key in {{ include "node-restriction-plus.kubeletAnnotations" . }}
+)
+{{- end }}
+
+{{- /* kubeletLabels: the labels that a kubelet sets and repairs after registration. */ -}}
+{{- define "node-restriction-plus.kubeletLabels" -}}
+['kubernetes.io/hostname', 'kubernetes.io/os', 'kubernetes.io/arch', 'beta.kubernetes.io/os', 'beta.kubernetes.io/arch',
+    'node.kubernetes.io/windows-build', 'node.kubernetes.io/instance-type', 'beta.kubernetes.io/instance-type',
+    'topology.kubernetes.io/zone', 'topology.kubernetes.io/region',
+    'failure-domain.beta.kubernetes.io/zone', 'failure-domain.beta.kubernetes.io/region']
+{{- end }}
+
+{{- /* kubeletAnnotations: the annotations that a kubelet sets and removes. */ -}}
+{{- define "node-restriction-plus.kubeletAnnotations" -}}
+['volumes.kubernetes.io/controller-managed-attach-detach', 'alpha.kubernetes.io/provided-node-ip',
+    {{ include "node-restriction-plus.csiDrivers" . }}]
+{{- end }}
+
+{{- /* csiDrivers: the annotation in which a kubelet names its CSI drivers, with the node's ID for each. */ -}}
+{{- define "node-restriction-plus.csiDrivers" -}}
+'csi.volume.kubernetes.io/nodeid'
+{{- end }}

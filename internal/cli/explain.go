@@ -1,0 +1,180 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"noderestriction.plus/policy"
+)
+
+func explainCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "explain [RULE]",
+		Short: "Explain a rule, or list all rules",
+		Long: `Explain a rule: what it restricts, what an attacker gains without it, what a stock kubelet
+writes there, which writes it looks at and which section of a policy turns it on. RULE is the ID
+of a rule, or its name as it stands in a denial. Without a RULE all rules are listed.`,
+		Example: `  node-restriction-plus explain node-labels
+  node-restriction-plus explain node owner references`,
+		ValidArgsFunction: completeRules,
+	}
+	output := addOutput(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		w := cmd.OutOrStdout()
+		if len(args) == 0 {
+			titles := ruleTitles()
+			return output.write(w, titles, func(w io.Writer) error { return writeTitles(w, titles) })
+		}
+		e, err := explain(strings.Join(args, " "))
+		if err != nil {
+			return err
+		}
+		return output.write(w, e, e.writeText)
+	}
+	return cmd
+}
+
+// explanation is the documentation of a rule as it is printed.
+type explanation struct {
+	ID      policy.RuleID `json:"id"`
+	Title   string        `json:"title"`
+	Text    string        `json:"text"`
+	Kubelet string        `json:"kubelet,omitempty"`
+	Attack  string        `json:"attack,omitempty"`
+	Spec    string        `json:"spec,omitempty"`
+	Fields  []string      `json:"fields,omitempty"`
+	Targets []target      `json:"targets,omitempty"`
+	Since   string        `json:"since,omitempty"`
+	Source  string        `json:"source,omitempty"`
+}
+
+type target struct {
+	Resource   string   `json:"resource"` // with the subresource, such as nodes/status
+	Operations []string `json:"operations"`
+}
+
+func explainRule(rule policy.Rule) explanation {
+	return explanation{
+		ID: rule.ID, Title: rule.Doc.Title, Text: rule.Doc.Text, Kubelet: rule.Doc.Kubelet, Attack: rule.Doc.Attack,
+		Spec: rule.Doc.Spec, Fields: rule.Doc.Fields, Targets: targets(rule), Since: rule.Doc.Since, Source: rule.Doc.Source,
+	}
+}
+
+func targets(rule policy.Rule) []target {
+	var all []target
+	for _, t := range rule.Targets {
+		described := target{Resource: t.Resource}
+		if t.Subresource != "" {
+			described.Resource += "/" + t.Subresource
+		}
+		for _, op := range t.Operations {
+			described.Operations = append(described.Operations, string(op))
+		}
+		all = append(all, described)
+	}
+	return all
+}
+
+// unverified explains what is no rule but stands in denials like one.
+func unverified() explanation {
+	return explanation{
+		ID:    policy.Unverified,
+		Title: "A write that cannot be judged is denied by each policy that would have judged it",
+		Text: "It is no rule and has no section in a policy. A violation has this name if the written object could not be " +
+			"read (it is malformed, has a duplicate field or is too large), if a look-up failed (the labels of a Node for " +
+			"spec.match.nodeSelector), or if judging the write failed in the program itself. An attacker can cause most of " +
+			"these, so none of them lets a write through. A stock kubelet writes well-formed objects: if it is denied with " +
+			"this name, the violation's detail says which it was, and the log of the program says more.",
+		Since: "v0.1.0",
+	}
+}
+
+// explain finds the rule that is meant by its ID or by its name in a message, in which spaces stand for hyphens.
+func explain(name string) (explanation, error) {
+	id := policy.RuleID(strings.ToLower(strings.Join(strings.Fields(name), "-")))
+	if id == policy.Unverified {
+		return unverified(), nil
+	}
+	for _, rule := range policy.Rules() {
+		if rule.ID == id {
+			return explainRule(rule), nil
+		}
+	}
+	return explanation{}, usagef("no rule is named %q%s", name, didYouMean(string(id), ruleIDs()))
+}
+
+// ruleIDs are the names that explain knows.
+func ruleIDs() []string {
+	var ids []string
+	for _, rule := range policy.Rules() {
+		ids = append(ids, string(rule.ID))
+	}
+	return append(ids, string(policy.Unverified))
+}
+
+func completeRules(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var completions []string
+	for _, t := range ruleTitles() {
+		completions = append(completions, cobra.CompletionWithDesc(string(t.ID), t.Title))
+	}
+	return completions, cobra.ShellCompDirectiveNoFileComp
+}
+
+// ruleTitle is a line in the list of all rules.
+type ruleTitle struct {
+	ID    policy.RuleID `json:"id"`
+	Title string        `json:"title"`
+}
+
+func ruleTitles() []ruleTitle {
+	var titles []ruleTitle
+	for _, rule := range policy.Rules() {
+		titles = append(titles, ruleTitle{rule.ID, rule.Doc.Title})
+	}
+	u := unverified()
+	return append(titles, ruleTitle{u.ID, u.Title})
+}
+
+func writeTitles(w io.Writer, titles []ruleTitle) error {
+	t := table{header: []string{"RULE", "TITLE"}}
+	for _, title := range titles {
+		t.add(string(title.ID), title.Title)
+	}
+	return t.write(w)
+}
+
+// textWidth is the width of a text for a terminal, in columns.
+const textWidth = 80
+
+func (e explanation) writeText(w io.Writer) error {
+	var b strings.Builder
+	section := func(heading, body string) {
+		if body != "" {
+			fmt.Fprintf(&b, "\n%s\n%s", heading, body)
+		}
+	}
+	fmt.Fprintf(&b, "%s\n", e.ID)
+	b.WriteString(wrap(e.Title, "  ", textWidth))
+	b.WriteString("\n" + wrap(e.Text, "", textWidth))
+	section("What a stock kubelet writes, which always passes:", wrap(e.Kubelet, "  ", textWidth))
+	section("An attempt that it denies:", wrapCommand(e.Attack, "  ", textWidth))
+	if e.Spec != "" {
+		section("Turned on by the section of a policy:", fmt.Sprintf("  %s\n  (kubectl explain nrp.%s)\n", e.Spec, e.Spec))
+	}
+	section("Looks at:", wrap(strings.Join(e.Fields, ", "), "  ", textWidth))
+	var writes strings.Builder
+	for _, t := range e.Targets {
+		fmt.Fprintf(&writes, "  %s: %s\n", t.Resource, strings.Join(t.Operations, ", "))
+	}
+	section("In the writes:", writes.String())
+	section("Since:", wrap(e.Since, "  ", textWidth))
+	section("Source:", wrap(e.Source, "  ", textWidth))
+	_, err := io.WriteString(w, b.String())
+	return err
+}

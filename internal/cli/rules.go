@@ -1,0 +1,190 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"sigs.k8s.io/yaml"
+
+	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/policy"
+)
+
+func rulesCommand() *cobra.Command {
+	var files []string
+	cmd := &cobra.Command{
+		Use:   "rules [--policy FILE]...",
+		Short: "List all rules, or those that policies turn on and what they allow",
+		Long: `List all rules with the section of a policy that turns each on and the writes it looks at. With
+--policy, list the rules that a policy turns on, each with its section, which says what is allowed
+beyond what a stock kubelet needs; {} allows nothing beyond.`,
+		Example: `  node-restriction-plus rules
+  node-restriction-plus rules --policy recommended.yaml`,
+		Args: noArguments,
+	}
+	cmd.Flags().StringArrayVar(&files, "policy", nil, "file with policies, or - for standard input; may be repeated")
+	output := addOutput(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		w := cmd.OutOrStdout()
+		if len(files) == 0 {
+			catalogue := listRules()
+			return output.write(w, catalogue, func(w io.Writer) error { return writeCatalogue(w, catalogue) })
+		}
+		objects, err := loadPolicies(&inputs{stdin: cmd.InOrStdin()}, files)
+		if err != nil {
+			return err
+		}
+		policies := make([]policyRules, len(objects))
+		for i, o := range objects {
+			if policies[i], err = rulesOf(o); err != nil {
+				return err
+			}
+		}
+		return output.write(w, policies, func(w io.Writer) error { return writePolicyRules(w, policies) })
+	}
+	return cmd
+}
+
+// listedRule is a rule in the catalogue.
+type listedRule struct {
+	ID      policy.RuleID `json:"id"`
+	Title   string        `json:"title"`
+	Spec    string        `json:"spec"`
+	Targets []target      `json:"targets"`
+}
+
+func listRules() []listedRule {
+	var all []listedRule
+	for _, rule := range policy.Rules() {
+		all = append(all, listedRule{rule.ID, rule.Doc.Title, rule.Doc.Spec, targets(rule)})
+	}
+	return all
+}
+
+func writeCatalogue(w io.Writer, rules []listedRule) error {
+	t := table{header: []string{"RULE", "SECTION", "WRITES"}}
+	for _, rule := range rules {
+		var writes []string
+		for _, target := range rule.Targets {
+			writes = append(writes, target.Resource+" "+strings.Join(target.Operations, ","))
+		}
+		t.add(string(rule.ID), rule.Spec, strings.Join(writes, "; "))
+	}
+	return t.write(w)
+}
+
+// policyRules are the rules that a policy turns on.
+type policyRules struct {
+	Policy            string                      `json:"policy"`
+	ValidationActions []v1alpha1.ValidationAction `json:"validationActions"`
+	Match             *v1alpha1.Match             `json:"match,omitempty"`
+	Rules             []activeRule                `json:"rules"`
+	RulesOff          []policy.RuleID             `json:"rulesOff,omitempty"`
+}
+
+// activeRule is a rule that is on, with its section.
+type activeRule struct {
+	ID      policy.RuleID   `json:"id"`
+	Spec    string          `json:"spec"`
+	Section json.RawMessage `json:"section"`
+}
+
+func rulesOf(o *policyObject) (policyRules, error) {
+	p := policyRules{
+		Policy: o.policy.Name, ValidationActions: o.policy.Spec.ValidationActions, Match: o.policy.Spec.Match,
+		Rules: []activeRule{},
+	}
+	if len(p.ValidationActions) == 0 {
+		p.ValidationActions = []v1alpha1.ValidationAction{v1alpha1.Deny}
+	}
+	on := o.compiled.Rules()
+	for _, rule := range policy.Rules() {
+		if !slices.Contains(on, rule.ID) {
+			p.RulesOff = append(p.RulesOff, rule.ID)
+			continue
+		}
+		section, err := sectionOf(o.policy, rule.Doc.Spec)
+		if err != nil {
+			return p, fmt.Errorf("rule %s: %w", rule.ID, err)
+		}
+		p.Rules = append(p.Rules, activeRule{rule.ID, rule.Doc.Spec, section})
+	}
+	return p, nil
+}
+
+// sectionOf returns the part of a policy under a path such as spec.nodes.labels.
+func sectionOf(p *v1alpha1.NodeRestrictionPolicy, path string) (json.RawMessage, error) {
+	section, err := json.Marshal(p)
+	if err != nil {
+		return nil, err
+	}
+	for name := range strings.SplitSeq(path, ".") {
+		var fields map[string]json.RawMessage
+		if err := json.Unmarshal(section, &fields); err != nil {
+			return nil, err
+		}
+		var found bool
+		if section, found = fields[name]; !found {
+			return nil, fmt.Errorf("the policy has no %s", path)
+		}
+	}
+	return section, nil
+}
+
+func writePolicyRules(w io.Writer, policies []policyRules) error {
+	for i, p := range policies {
+		if i > 0 {
+			if _, err := fmt.Fprintln(w); err != nil {
+				return err
+			}
+		}
+		if err := p.writeText(w); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p policyRules) writeText(w io.Writer) error {
+	var actions []string
+	for _, action := range p.ValidationActions {
+		actions = append(actions, string(action))
+	}
+	t := table{header: []string{"RULE", "SECTION", "SETTINGS"}}
+	for _, rule := range p.Rules {
+		section, err := yaml.JSONToYAML(rule.Section)
+		if err != nil {
+			return err
+		}
+		t.add(string(rule.ID), rule.Spec, string(section))
+	}
+	_, err := fmt.Fprintf(w, "%s %q: %s\n%s\n", v1alpha1.Kind, p.Policy, strings.Join(actions, ", "), p.matched())
+	if err != nil {
+		return err
+	}
+	if err := t.write(w); err != nil || len(p.RulesOff) == 0 {
+		return err
+	}
+	var off []string
+	for _, id := range p.RulesOff {
+		off = append(off, string(id))
+	}
+	_, err = io.WriteString(w, wrapWords(strings.Fields("off: "+strings.Join(off, ", ")), "", "     ", "", textWidth))
+	return err
+}
+
+// matched says which kubelets the policy restricts.
+func (p policyRules) matched() string {
+	if p.Match == nil {
+		return "for every kubelet"
+	}
+	match, err := json.Marshal(p.Match)
+	if err != nil {
+		return err.Error()
+	}
+	return "for kubelets that match " + string(match)
+}

@@ -1,0 +1,55 @@
+package cli
+
+import (
+	"strings"
+	"unicode/utf8"
+)
+
+// wrap breaks a text into lines of at most width columns, each indented. A word longer than a line stands alone on one.
+func wrap(text, indent string, width int) string {
+	return wrapWords(strings.Fields(text), indent, indent, "", width)
+}
+
+// wrapCommand breaks a shell command between its arguments, so that it can still be pasted into a shell.
+func wrapCommand(command, indent string, width int) string {
+	return wrapWords(shellWords(command), indent, indent+"  ", ` \`, width)
+}
+
+// wrapWords sets words into lines: indent begins the first line, hanging the others, and tail ends all but the last.
+func wrapWords(words []string, indent, hanging, tail string, width int) string {
+	if len(words) == 0 {
+		return ""
+	}
+	var b strings.Builder
+	line := indent + words[0]
+	for _, word := range words[1:] {
+		if columns(line)+1+columns(word)+len(tail) > width {
+			b.WriteString(line + tail + "\n")
+			line = hanging + word
+		} else {
+			line += " " + word
+		}
+	}
+	b.WriteString(line + "\n")
+	return b.String()
+}
+
+func columns(s string) int { return utf8.RuneCountInString(s) }
+
+// shellWords splits a command at the spaces that are not quoted.
+func shellWords(command string) []string {
+	var quote rune
+	return strings.FieldsFunc(command, func(r rune) bool {
+		switch {
+		case quote != 0:
+			if r == quote {
+				quote = 0
+			}
+		case r == '\'' || r == '"':
+			quote = r
+		case r == ' ':
+			return true
+		}
+		return false
+	})
+}

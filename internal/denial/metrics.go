@@ -1,0 +1,178 @@
+package denial
+
+import (
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	admissionv1 "k8s.io/api/admission/v1"
+
+	"noderestriction.plus/internal/record"
+	"noderestriction.plus/policy"
+)
+
+const (
+	// other stands for every label value outside a closed set.
+	other = "other"
+	// maxPolicies bounds the values of the label policy.
+	maxPolicies = 100
+)
+
+// Refusal is why a request was answered with an HTTP error instead of a verdict.
+type Refusal string
+
+// The refusals.
+const (
+	RefusedMethod    Refusal = "method"     // not a POST
+	RefusedMediaType Refusal = "media_type" // not plain application/json
+	RefusedBody      Refusal = "body"       // the body could not be received
+	RefusedMalformed Refusal = "malformed"  // not an AdmissionReview
+	RefusedNotSynced Refusal = "not_synced" // the policies are not known yet
+)
+
+// Metrics counts what was judged and what came of it. Labels have values from closed sets: no names of nodes, users or
+// objects. It is a [Sink] of a [Ledger].
+type Metrics struct {
+	evaluations *prometheus.CounterVec
+	duration    prometheus.Histogram
+	violations  *prometheus.CounterVec
+	denials     *prometheus.CounterVec
+	refused     *prometheus.CounterVec
+	panics      prometheus.Counter
+
+	writes map[write]bool // those that a rule looks at; immutable
+	rules  map[string]bool
+
+	mu       sync.Mutex
+	policies map[string]bool // the first 100 that were violated
+}
+
+// write is a kind of write.
+type write struct{ resource, subresource string }
+
+// NewMetrics registers the metrics. It panics if one of that name is registered already.
+func NewMetrics(reg prometheus.Registerer) *Metrics {
+	m := &Metrics{
+		evaluations: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "node_restriction_plus_evaluations_total",
+			Help: "Writes by kubelets that were judged, by what came of it: allowed, audited, warned or denied. " +
+				"Resources that no rule looks at are counted as other.",
+		}, []string{"decision", "resource", "subresource", "operation"}),
+		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "node_restriction_plus_evaluation_duration_seconds",
+			Help: "Time to judge one write by a kubelet, without reading and answering the request.",
+			Buckets: []float64{
+				50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 100e-3,
+			},
+		}),
+		violations: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "node_restriction_plus_violations_total",
+			Help: "Violations, by policy, rule and the strongest action of the policy. One write may have several. " +
+				"Beyond 100 policies the rest are counted as other; policy is empty where no policy decided.",
+		}, []string{"policy", "rule", "action"}),
+		denials: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "node_restriction_plus_denials_total",
+			Help: "Writes by kubelets that were denied.",
+		}, []string{"resource", "subresource", "operation", "dry_run"}),
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "node_restriction_plus_requests_refused_total",
+			Help: "Requests that were answered with an HTTP error instead of a verdict, so that the API server " +
+				"applies the failurePolicy, by reason: method, media_type, body, malformed or not_synced.",
+		}, []string{"reason"}),
+		panics: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "node_restriction_plus_panics_total",
+			Help: "Panics while a write was judged or answered. Each is a fault of this program; the write is " +
+				"not allowed where a policy judges it.",
+		}),
+		writes:   map[write]bool{},
+		rules:    map[string]bool{string(policy.Unverified): true},
+		policies: map[string]bool{},
+	}
+	for _, rule := range policy.Rules() {
+		m.rules[string(rule.ID)] = true
+		for _, t := range rule.Targets {
+			m.writes[write{t.Resource, t.Subresource}] = true
+		}
+	}
+	for _, r := range []Refusal{RefusedMethod, RefusedMediaType, RefusedBody, RefusedMalformed, RefusedNotSynced} {
+		m.refused.WithLabelValues(string(r))
+	}
+	reg.MustRegister(m.evaluations, m.duration, m.violations, m.denials, m.refused, m.panics)
+	return m
+}
+
+// Evaluated counts a write by a kubelet that was judged.
+func (m *Metrics) Evaluated(r *policy.Request, d policy.Decision, took time.Duration) {
+	w := m.write(r.Resource, r.Subresource)
+	m.evaluations.WithLabelValues(
+		string(record.OutcomeOf(d)), w.resource, w.subresource, operation(string(r.Operation))).Inc()
+	m.duration.Observe(took.Seconds())
+}
+
+// Refused counts a request that was answered with an HTTP error.
+func (m *Metrics) Refused(reason Refusal) { m.refused.WithLabelValues(string(reason)).Inc() }
+
+// Panicked counts a panic.
+func (m *Metrics) Panicked() { m.panics.Inc() }
+
+// Observe counts a record.
+func (m *Metrics) Observe(rec *record.Record) {
+	if rec.Msg == record.Denied {
+		w := m.write(rec.Resource, rec.Subresource)
+		m.denials.WithLabelValues(
+			w.resource, w.subresource, operation(rec.Operation), strconv.FormatBool(rec.DryRun)).Inc()
+	}
+	for _, v := range rec.Decision.Violations {
+		m.violations.WithLabelValues(m.policy(v.Policy), m.rule(string(v.Rule)), string(v.Action)).Inc()
+	}
+}
+
+func (m *Metrics) write(resource, subresource string) write {
+	if w := (write{resource, subresource}); m.writes[w] {
+		return w
+	}
+	return write{resource: other}
+}
+
+func (m *Metrics) rule(id string) string {
+	if m.rules[id] {
+		return id
+	}
+	return other
+}
+
+func (m *Metrics) policy(name string) string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.policies[name] {
+		if len(m.policies) == maxPolicies {
+			return other
+		}
+		m.policies[name] = true
+	}
+	return name
+}
+
+func operation(name string) string {
+	switch admissionv1.Operation(name) {
+	case admissionv1.Create, admissionv1.Update, admissionv1.Delete, admissionv1.Connect:
+		return name
+	}
+	return other
+}
+
+// Describe makes a Ledger a [prometheus.Collector] of what its log wrote and lost.
+func (l *Ledger) Describe(descs chan<- *prometheus.Desc) { prometheus.DescribeByCollect(l, descs) }
+
+// Collect makes a Ledger a [prometheus.Collector] of what its log wrote and lost.
+func (l *Ledger) Collect(metrics chan<- prometheus.Metric) {
+	l.log.mu.Lock()
+	written, lost := l.log.written, l.log.lost
+	l.log.mu.Unlock()
+	metrics <- prometheus.MustNewConstMetric(prometheus.NewDesc("node_restriction_plus_records_written_total",
+		"Records written to the denial log.", nil, nil), prometheus.CounterValue, float64(written))
+	metrics <- prometheus.MustNewConstMetric(prometheus.NewDesc("node_restriction_plus_records_lost_total",
+		"Records that are not in the denial log. Each leaves a gap in seq.",
+		nil, nil), prometheus.CounterValue, float64(lost))
+}

@@ -1,0 +1,137 @@
+package denial
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/client-go/util/retry"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/internal/record"
+	"noderestriction.plus/policy"
+)
+
+const (
+	// statusInterval is how often a replica writes the status of one policy, at most.
+	statusInterval = 10 * time.Second
+	// flushTimeout is how long the last write may take at shutdown.
+	flushTimeout = 5 * time.Second
+	// maxTallies bounds the policies that wait for their status to be written.
+	maxTallies = 1024
+)
+
+// Status keeps status.denials of the policies. It is a [Sink] that counts in memory and writes at most every 10
+// seconds, for all replicas at once: what it adds, it adds to what is stored. Dry runs do not count. What could not be
+// written is tried again; the log, not the status, is the exact record.
+type Status struct {
+	log logr.Logger
+	add func(ctx context.Context, policy string, t tally) error
+
+	mu      sync.Mutex
+	tallies map[string]tally // by policy
+}
+
+// NewStatus returns a Status that reads policies from reader, which must not be a cache, and writes their status
+// through writer.
+func NewStatus(reader client.Reader, writer client.StatusClient, log logr.Logger) *Status {
+	return newStatus(func(ctx context.Context, policy string, t tally) error {
+		return addDenials(ctx, reader, writer, policy, t)
+	}, log)
+}
+
+func newStatus(add func(context.Context, string, tally) error, log logr.Logger) *Status {
+	return &Status{log: log, add: add, tallies: map[string]tally{}}
+}
+
+// Observe counts a denial for each policy that denied the write.
+func (s *Status) Observe(rec *record.Record) {
+	if rec.Msg != record.Denied || rec.DryRun {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for name, rule := range denying(rec.Decision) {
+		s.count(name, tallyOf(rec, rule))
+	}
+}
+
+// denying has the policies that deny a write, each with the first of its rules that does.
+func denying(d policy.Decision) map[string]policy.RuleID {
+	rules := map[string]policy.RuleID{}
+	for _, v := range d.Violations {
+		if _, known := rules[v.Policy]; !known && v.Policy != "" && v.Action == v1alpha1.Deny {
+			rules[v.Policy] = v.Rule
+		}
+	}
+	return rules
+}
+
+// count adds to a policy's tally. The caller holds mu.
+func (s *Status) count(name string, t tally) {
+	known, ok := s.tallies[name]
+	if !ok && len(s.tallies) >= maxTallies {
+		return
+	}
+	s.tallies[name] = known.plus(t)
+}
+
+// NeedLeaderElection says that every replica writes what it has counted.
+func (*Status) NeedLeaderElection() bool { return false }
+
+// Start writes what was counted until ctx ends, and then once more. It never fails.
+func (s *Status) Start(ctx context.Context) error {
+	ticker := time.NewTicker(statusInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			s.flush(ctx)
+		case <-ctx.Done():
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
+			defer cancel()
+			s.flush(ctx)
+			return nil
+		}
+	}
+}
+
+// flush writes all tallies, and keeps those that it could not write.
+func (s *Status) flush(ctx context.Context) {
+	s.mu.Lock()
+	tallies := s.tallies
+	s.tallies = map[string]tally{}
+	s.mu.Unlock()
+	for _, name := range slices.Sorted(maps.Keys(tallies)) {
+		err := s.add(ctx, name, tallies[name])
+		if err == nil || apierrors.IsNotFound(err) {
+			continue
+		}
+		s.log.Error(err, "Could not count denials in the policy's status, will try again", "policy", name)
+		s.mu.Lock()
+		s.count(name, tallies[name])
+		s.mu.Unlock()
+	}
+}
+
+// addDenials adds a tally to what is stored. It changes nothing else of the status, and nothing that changed meanwhile.
+func addDenials(ctx context.Context, reader client.Reader, writer client.StatusClient, name string, t tally) error {
+	return retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+		stored := &v1alpha1.NodeRestrictionPolicy{}
+		if err := reader.Get(ctx, client.ObjectKey{Name: name}, stored); err != nil {
+			return err
+		}
+		updated := stored.DeepCopy()
+		if updated.Status == nil {
+			updated.Status = &v1alpha1.NodeRestrictionPolicyStatus{}
+		}
+		updated.Status.Denials = t.addedTo(updated.Status.Denials)
+		patch := client.MergeFromWithOptions(stored, client.MergeFromWithOptimisticLock{})
+		return writer.Status().Patch(ctx, updated, patch)
+	})
+}

@@ -1,0 +1,115 @@
+package server
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+)
+
+// withClientAuthority makes the server ask for certificates of ca with the name api-server.
+func withClientAuthority(t *testing.T, file string) func(*rig, *Options) {
+	t.Helper()
+	return func(_ *rig, o *Options) {
+		clients, err := NewClientAuthority(file, []string{"other", "api-server"}, logr.Discard())
+		if err != nil {
+			t.Fatal(err)
+		}
+		clients.interval = 20 * time.Millisecond
+		o.ClientAuthority = clients
+	}
+}
+
+// connects reports whether a client with the certificate gets an answer.
+func (r *rig) connects(t *testing.T, certs ...tls.Certificate) bool {
+	t.Helper()
+	client := r.client(t, func(c *tls.Config) { c.Certificates = certs })
+	response, err := client.Post(r.url(), "application/json", strings.NewReader("{}"))
+	if err != nil {
+		return false
+	}
+	response.Body.Close()
+	return response.StatusCode == http.StatusOK
+}
+
+func TestClientCertificates(t *testing.T) {
+	ca, foreign := newAuthority(t, "cluster"), newAuthority(t, "foreign")
+	file := filepath.Join(t.TempDir(), "ca.crt")
+	writeFile(t, file, certPEM(ca.cert))
+	called := 0
+	r := start(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { called++ }), withClientAuthority(t, file))
+
+	kubelet := func(c *x509.Certificate) {
+		c.Subject = pkix.Name{CommonName: "system:node:worker-1", Organization: []string{"system:nodes"}}
+	}
+	serverOnly := func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} }
+	expired := func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) }
+	for _, test := range []struct {
+		name  string
+		certs []tls.Certificate
+		want  bool
+	}{
+		{"a client without a certificate is refused", nil, false},
+		{"a kubelet's own certificate is refused", []tls.Certificate{ca.leaf(t, "", kubelet).tls(t)}, false},
+		{"a name of another authority is refused", []tls.Certificate{foreign.leaf(t, "api-server").tls(t)}, false},
+		{"a name in another case is refused", []tls.Certificate{ca.leaf(t, "API-server").tls(t)}, false},
+		{"an expired certificate is refused", []tls.Certificate{ca.leaf(t, "api-server", expired).tls(t)}, false},
+		{"a server's certificate is refused", []tls.Certificate{ca.leaf(t, "api-server", serverOnly).tls(t)}, false},
+		{"an allowed name may connect", []tls.Certificate{ca.leaf(t, "api-server").tls(t)}, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			before := called
+			if got := r.connects(t, test.certs...); got != test.want {
+				t.Errorf("connected: %v", got)
+			}
+			if !test.want && called != before {
+				t.Error("the handler was called")
+			}
+		})
+	}
+	if n := r.metric(t, "node_restriction_plus_connection_errors_total"); n == 0 {
+		t.Error("the refused handshakes are not counted")
+	}
+}
+
+func TestClientAuthorityIsReloaded(t *testing.T) {
+	before, after := newAuthority(t, "before"), newAuthority(t, "after")
+	old, fresh := before.leaf(t, "api-server").tls(t), after.leaf(t, "api-server").tls(t)
+	file := filepath.Join(t.TempDir(), "ca.crt")
+	writeFile(t, file, certPEM(before.cert))
+	r := start(t, http.HandlerFunc(echo), withClientAuthority(t, file))
+	if !r.connects(t, old) || r.connects(t, fresh) {
+		t.Fatal("only the first authority should count")
+	}
+	writeFile(t, file, certPEM(before.cert, after.cert))
+	eventually(t, "both authorities count", func() bool { return r.connects(t, old) && r.connects(t, fresh) })
+
+	writeFile(t, file, []byte("no certificate"))
+	eventually(t, "a reload error is counted", func() bool {
+		return r.metric(t, "node_restriction_plus_certificate_reload_errors_total") > 0
+	})
+	if !r.connects(t, old) || !r.connects(t, fresh) {
+		t.Error("the last good authorities do not count any more")
+	}
+	writeFile(t, file, certPEM(after.cert))
+	eventually(t, "the old authority counts no more", func() bool { return !r.connects(t, old) && r.connects(t, fresh) })
+}
+
+func TestNewClientAuthorityRefusesWhatWouldLetEverybodyIn(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "ca.crt")
+	writeFile(t, file, certPEM(newAuthority(t, "cluster").cert))
+	for name, names := range map[string][]string{"no names": nil, "an empty name": {"a", ""}} {
+		if _, err := NewClientAuthority(file, names, logr.Discard()); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+	if _, err := NewClientAuthority(file+".missing", []string{"a"}, logr.Discard()); err == nil {
+		t.Error("a missing file: no error")
+	}
+}

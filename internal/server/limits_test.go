@@ -1,0 +1,212 @@
+package server
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// smallLimits are limits that tests can reach: room for 8 small bodies of 1 MiB and for 8 MiB of larger ones.
+func smallLimits(_ *rig, o *Options) {
+	o.Limits.MaxBodyBytes = 8 << 20
+	o.Limits.MaxBodyBytesInFlight = 16 << 20
+	o.Limits.MaxWait = 50 * time.Millisecond
+}
+
+// held is a request whose body has been sent up to its last byte, so that its bytes are in flight.
+type held struct {
+	writer *io.PipeWriter
+	code   chan int
+}
+
+// hold sends a body of n bytes but for the last one, and returns when the server has them.
+func (r *rig) hold(t *testing.T, n int) *held {
+	t.Helper()
+	reader, writer := io.Pipe()
+	h := &held{writer: writer, code: make(chan int, 1)}
+	client := r.client(t)
+	go func() {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.url(), reader)
+		if err != nil {
+			h.code <- 0
+			return
+		}
+		request.ContentLength = int64(n)
+		response, err := client.Do(request)
+		if err != nil {
+			h.code <- 0
+			return
+		}
+		response.Body.Close()
+		h.code <- response.StatusCode
+	}()
+	if _, err := writer.Write(bytes.Repeat([]byte{'x'}, n-1)); err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+// finish sends the last byte and returns the status of the answer.
+func (h *held) finish() int {
+	// If the server has answered already, there is no reader for it.
+	_, _ = h.writer.Write([]byte{'x'})
+	_ = h.writer.Close()
+	return <-h.code
+}
+
+func TestBodies(t *testing.T) {
+	r := start(t, http.HandlerFunc(echo), smallLimits)
+	client := r.client(t)
+	for _, test := range []struct {
+		name string
+		size int
+		want int
+	}{
+		{"an empty body passes", 0, 200},
+		{"a usual body passes", 31 << 10, 200},
+		{"a large body passes", 7 << 20, 200},
+		{"a body at the limit passes", 8 << 20, 200},
+		{"a body over the limit is too large", 8<<20 + 1, 413},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			for _, announced := range []bool{true, false} {
+				var body io.Reader = bytes.NewReader(make([]byte, test.size))
+				if !announced {
+					body = io.MultiReader(body) // of a length that the client does not know
+				}
+				if code, _ := post(t, client, r.url(), body); code != test.want {
+					t.Errorf("length announced %v: got %d", announced, code)
+				}
+			}
+		})
+	}
+}
+
+func TestLargeBodiesAreDeniedAndDoNotCrowdOutSmallOnes(t *testing.T) {
+	r := start(t, http.HandlerFunc(echo), smallLimits)
+	client := r.client(t)
+	first := r.hold(t, 7<<20)
+	eventually(t, "the room for large bodies is taken", func() bool {
+		code, _ := post(t, client, r.url(), bytes.NewReader(make([]byte, 4<<20)))
+		return code == http.StatusRequestEntityTooLarge
+	})
+	if code, _ := post(t, client, r.url(), strings.NewReader("{}")); code != 200 {
+		t.Errorf("a small body was answered with %d", code)
+	}
+	if code := first.finish(); code != 200 {
+		t.Errorf("the large body was answered with %d", code)
+	}
+	if code, _ := post(t, client, r.url(), bytes.NewReader(make([]byte, 4<<20))); code != 200 {
+		t.Errorf("the next large body was answered with %d", code)
+	}
+}
+
+func TestSmallBodiesBeyondTheBudgetAreShed(t *testing.T) {
+	r := start(t, http.HandlerFunc(echo), smallLimits)
+	client := r.client(t)
+	var all []*held
+	for range 8 {
+		all = append(all, r.hold(t, 1<<20))
+	}
+	eventually(t, "the budget is spent", func() bool {
+		code, _ := post(t, client, r.url(), strings.NewReader(strings.Repeat("x", 100<<10)))
+		return code == http.StatusTooManyRequests
+	})
+	if r.metric(t, "node_restriction_plus_requests_shed_total") == 0 {
+		t.Error("what was shed is not counted")
+	}
+	for _, h := range all {
+		if code := h.finish(); code != 200 {
+			t.Errorf("a body within the budget was answered with %d", code)
+		}
+	}
+	if code, _ := post(t, client, r.url(), strings.NewReader("{}")); code != 200 {
+		t.Errorf("afterwards: %d", code)
+	}
+}
+
+func TestAnnouncedBytesCostNothing(t *testing.T) {
+	r := start(t, http.HandlerFunc(echo), smallLimits)
+	for range 16 {
+		conn := r.dial(t)
+		fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\nx", 8<<20)
+	}
+	if code, _ := post(t, r.client(t), r.url(), bytes.NewReader(make([]byte, 7<<20))); code != 200 {
+		t.Errorf("got %d", code)
+	}
+}
+
+func TestSlowBodiesAreCutAndTakeNoPlace(t *testing.T) {
+	r := start(t, http.HandlerFunc(echo), smallLimits, func(_ *rig, o *Options) { o.Limits.MaxInFlight = 1 })
+	var slow []*tls.Conn
+	for range 8 {
+		conn := r.dial(t)
+		fmt.Fprint(conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+		slow = append(slow, conn)
+	}
+	if code, _ := post(t, r.client(t), r.url(), strings.NewReader("{}")); code != 200 {
+		t.Errorf("got %d while others send slowly", code)
+	}
+	for _, conn := range slow {
+		if err := conn.SetReadDeadline(time.Now().Add(3 * r.http.ReadTimeout)); err != nil {
+			t.Fatal(err)
+		}
+		if answer, err := io.ReadAll(conn); err != nil {
+			t.Errorf("the connection of a slow client is still open: %v, got %q", err, answer)
+		}
+	}
+}
+
+func TestRequestsInFlightAreCapped(t *testing.T) {
+	entered, leave := make(chan struct{}, 2), make(chan struct{})
+	r := start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		echo(w, r)
+		if r.URL.Path == "/slow" {
+			entered <- struct{}{}
+			<-leave
+		}
+	}), smallLimits, func(_ *rig, o *Options) { o.Limits.MaxInFlight = 2 })
+	var slow sync.WaitGroup
+	for range 2 {
+		slow.Go(func() {
+			response, err := r.client(t).Post(r.url()+"/slow", "application/json", strings.NewReader("{}"))
+			if err == nil {
+				response.Body.Close()
+			}
+		})
+		<-entered
+	}
+	client := r.client(t)
+	began := time.Now()
+	if code, answer := post(t, client, r.url(), strings.NewReader("{}")); code != 429 || !strings.Contains(answer, "in flight") {
+		t.Errorf("got %d %q", code, answer)
+	}
+	if since := time.Since(began); since < 50*time.Millisecond {
+		t.Errorf("the request was shed after %s without waiting", since)
+	}
+	close(leave)
+	slow.Wait()
+	if code, _ := post(t, client, r.url(), strings.NewReader("{}")); code != 200 {
+		t.Errorf("afterwards: %d", code)
+	}
+}
+
+// dial opens a connection by hand, for clients that misbehave.
+func (r *rig) dial(t *testing.T) *tls.Conn {
+	t.Helper()
+	roots := x509.NewCertPool()
+	roots.AddCert(r.ca.cert)
+	conn, err := tls.Dial("tcp", r.Address().String(), &tls.Config{RootCAs: roots})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}

@@ -1,0 +1,196 @@
+// Package server is the listener in front of the admission handlers: HTTP/1.1 over TLS 1.3 with a certificate that is
+// reloaded, client certificates that are pinned by name, bounds on everything that a client decides, and a shutdown that
+// loses no request.
+//
+// It is not controller-runtime's webhook server, because that one stops listening the moment it is told to stop, cancels the
+// requests that it is working on, and bounds neither the time of a request nor the memory of all of them.
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	// An API server waits for a webhook for 30 s at most and for 1 or 2 s as configured here, so what takes longer than
+	// these is of no use to anybody.
+	readHeaderTimeout = 5 * time.Second
+	readTimeout       = 5 * time.Second
+	writeTimeout      = 10 * time.Second
+	drainTimeout      = 15 * time.Second
+
+	// API servers close an idle connection after 90 s. The server must not be the first to close it: the request that is on
+	// its way at that moment would fail, and it is not sent again.
+	idleTimeout = 5 * time.Minute
+
+	maxHeaderBytes = 64 << 10
+)
+
+// Options say what a Server serves, and where.
+type Options struct {
+	// Address is the host and port to listen on. An empty host is all addresses, port 0 a free one.
+	Address string
+	// Certificates has the server's certificate.
+	Certificates *Certificates
+	// ClientAuthority decides on client certificates. Nil: none is asked for.
+	ClientAuthority *ClientAuthority
+	// Handler answers the requests.
+	Handler http.Handler
+	// Limits bound what clients can make the server hold.
+	Limits Limits
+	// ShutdownDelay is how long the server goes on accepting requests after it was told to stop and its readiness check has
+	// begun to fail, so that whoever routes requests has time to learn of it.
+	ShutdownDelay time.Duration
+	// Log receives what went wrong with connections, at most a few lines a second.
+	Log logr.Logger
+	// Registerer receives the server's metrics.
+	Registerer prometheus.Registerer
+}
+
+// Server is a listener with its certificates and its life cycle.
+type Server struct {
+	options  Options
+	http     *http.Server
+	listener net.Listener
+	draining atomic.Bool
+	serving  atomic.Bool
+}
+
+// New prepares a server. It does not listen yet.
+func New(options Options) (*Server, error) {
+	if err := options.Limits.validate(); err != nil {
+		return nil, err
+	}
+	s := &Server{options: options}
+	metrics := newMetrics(options.Registerer, options.Certificates, options.ClientAuthority)
+	connections := newConnections(options.Limits.MaxConnections, metrics)
+	// Only HTTP/1.1: that is what API servers speak to a Service, and what cannot be made to hold streams.
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	s.http = &http.Server{
+		Handler:           recovered(s.closing(limited(options.Handler, options.Limits, metrics)), options.Log, metrics),
+		Protocols:         &protocols,
+		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ConnState:         connections.changed,
+		ErrorLog:          connectionLog(options.Log, metrics),
+	}
+	return s, nil
+}
+
+// Listen binds the address, so that an address in use is known before anything else is started. Clients that connect wait
+// until Run.
+func (s *Server) Listen(ctx context.Context) error {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", s.options.Address)
+	if err != nil {
+		return fmt.Errorf("listen for admission requests: %w", err)
+	}
+	s.listener = tls.NewListener(listener, s.tlsConfig())
+	return nil
+}
+
+// Address is what the server listens on, with the port that it got. It is nil before Listen.
+func (s *Server) Address() net.Addr {
+	if s.listener == nil {
+		return nil
+	}
+	return s.listener.Addr()
+}
+
+// Run serves until ctx ends and then drains: the readiness check fails at once, requests are accepted for the shutdown delay
+// longer, and Run returns when the last of them was answered. The error is nil after an orderly end.
+func (s *Server) Run(ctx context.Context) error {
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	group, failed := errgroup.WithContext(background)
+	group.Go(func() error { return s.options.Certificates.Start(background) })
+	if s.options.ClientAuthority != nil {
+		group.Go(func() error { return s.options.ClientAuthority.Start(background) })
+	}
+	group.Go(func() error {
+		if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("serve admission requests: %w", err)
+		}
+		return nil
+	})
+	s.serving.Store(true)
+
+	select {
+	case <-ctx.Done():
+		s.drain(failed)
+	case <-failed.Done():
+	}
+	err := s.shutdown()
+	stop()
+	return errors.Join(err, group.Wait())
+}
+
+// drain lets the readiness check fail and waits for the delay, or until the server fails.
+func (s *Server) drain(failed context.Context) {
+	s.draining.Store(true)
+	s.options.Log.Info("draining", "delay", s.options.ShutdownDelay.String())
+	select {
+	case <-time.After(s.options.ShutdownDelay):
+	case <-failed.Done():
+	}
+}
+
+// shutdown stops listening and waits for the requests in flight. Their contexts are not cancelled: a kubelet's write that
+// was begun to be judged gets its answer and its record.
+func (s *Server) shutdown() error {
+	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
+	defer cancel()
+	if err := s.http.Shutdown(ctx); err != nil {
+		return errors.Join(fmt.Errorf("requests were still in flight after %s: %w", drainTimeout, err), s.http.Close())
+	}
+	return nil
+}
+
+// Check is a readiness check: it fails before the server serves and from the moment that it was told to stop.
+func (s *Server) Check(*http.Request) error {
+	if s.draining.Load() {
+		return errors.New("shutting down")
+	}
+	if !s.serving.Load() {
+		return errors.New("not serving yet")
+	}
+	return nil
+}
+
+// closing tells clients to open a new connection for their next request once the server drains, so that they move to another
+// replica before this one closes their connections.
+func (s *Server) closing(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.draining.Load() {
+			w.Header().Set("Connection", "close")
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (s *Server) tlsConfig() *tls.Config {
+	config := &tls.Config{
+		MinVersion:     tls.VersionTLS13,
+		NextProtos:     []string{"http/1.1"},
+		GetCertificate: s.options.Certificates.GetCertificate,
+		// A resumed session would outlive a change of the client authority.
+		SessionTicketsDisabled: true,
+	}
+	if s.options.ClientAuthority != nil {
+		s.options.ClientAuthority.apply(config)
+	}
+	return config
+}
