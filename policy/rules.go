@@ -44,5 +44,9 @@ func Rules() []Rule {
 		podDeletion(),
 		podEviction(),
 		podUnknownFields(),
+		serviceAccountTokens(),
+		csiNodes(),
+		resourceSlices(),
+		events(),
 	}
 }
