@@ -7,20 +7,29 @@ import (
 
 	"github.com/go-json-experiment/json"
 	admissionv1 "k8s.io/api/admission/v1"
+	authenticationv1 "k8s.io/api/authentication/v1"
 )
 
 // Request is one write by a kubelet.
 type Request struct {
 	// NodeName is the node identity in the kubelet's credential. It is never empty.
-	NodeName    string
+	NodeName string
+	// InNodesGroup says that the credential is also in the group that the Node authorizer and the NodeRestriction plugin ask
+	// of a kubelet.
+	InNodesGroup bool
+	// User is the user of the credential, for questions to the cluster's authorizers.
+	User authenticationv1.UserInfo
+
 	Operation   admissionv1.Operation
-	Resource    string // plural, such as nodes
+	Resource    string // plural, such as nodes, or with its group, such as leases.coordination.k8s.io
+	Version     string // of the resource, such as v1
 	Subresource string // such as status; empty for the resource itself
 	Namespace   string // empty for nodes
 	Name        string // empty where a name is generated
 	DryRun      bool
 
-	// Object and OldObject are the written and the stored object as JSON. Object is empty at DELETE, OldObject at CREATE.
+	// Object and OldObject are the written and the stored object as JSON. Object is empty at DELETE, OldObject at CREATE, and
+	// at DELETE by an API server before 1.15.
 	Object    []byte
 	OldObject []byte
 
@@ -44,8 +53,8 @@ type Request struct {
 var errNoObject = errors.New("the object is missing")
 
 // Decode sets Node, OldNode, Pod and OldPod from Object and OldObject. It decodes only what rules look at, in one pass, and
-// returns an error if that is not well-formed, has a duplicate name, or if an object that the operation must carry is missing.
-// Other resources than nodes and pods are left as they are.
+// returns an error if that is not well-formed, has a duplicate name, or if an object that a creation or an update must carry is
+// missing. Other resources than nodes and pods are left as they are.
 func (r *Request) Decode() error {
 	switch r.Resource {
 	case "nodes":
@@ -65,7 +74,10 @@ func decodeBoth[T any](r *Request, object, old **T) error {
 		}
 	}
 	if r.Operation != admissionv1.Create {
-		if err := decode(r.OldObject, old); err != nil {
+		err := decode(r.OldObject, old)
+		if r.Operation == admissionv1.Delete && errors.Is(err, errNoObject) {
+			*old = nil
+		} else if err != nil {
 			return fmt.Errorf("oldObject: %w", err)
 		}
 	}

@@ -32,16 +32,24 @@ type Doc struct {
 	Source  string   // where the facts behind the rule come from
 }
 
+// AnySubresource in a [Target] stands for each subresource, but not for the resource itself.
+const AnySubresource = "*"
+
 // Target is a kind of write: one resource or subresource, and the operations on it.
 type Target struct {
 	Resource    string
-	Subresource string
+	Subresource string // empty: the resource itself
 	Operations  []admissionv1.Operation
 }
 
 // Matches reports whether the request is a write of this kind.
 func (t Target) Matches(r *Request) bool {
-	return t.Resource == r.Resource && t.Subresource == r.Subresource && slices.Contains(t.Operations, r.Operation)
+	return t.matches(write{r.Resource, r.Subresource, r.Operation})
+}
+
+func (t Target) matches(w write) bool {
+	return t.Resource == w.resource && slices.Contains(t.Operations, w.operation) &&
+		(t.Subresource == w.subresource || t.Subresource == AnySubresource && w.subresource != "")
 }
 
 // Rule is one restriction. A policy turns it on by having its section.

@@ -39,6 +39,8 @@ func compilePodDeletion(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path
 		pod := r.OldPod
 		refuse := func(field, detail string) []Violation { return []Violation{{Field: field, Detail: detail}} }
 		switch {
+		case pod == nil:
+			return refuse("metadata.deletionTimestamp", "must not delete a pod that the API server does not show")
 		case pod.IsMirror():
 			return nil
 		case pod.DeletionTimestamp == nil:

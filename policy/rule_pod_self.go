@@ -31,18 +31,20 @@ func compilePodSelf(spec *v1alpha1.NodeRestrictionPolicySpec, _ *field.Path) (Ch
 		return nil, nil
 	}
 	return func(r *Request) []Violation {
-		pod := r.OldPod
-		if r.Subresource == "eviction" {
-			found, has, err := r.pod(r.Namespace, r.Name)
+		nodeName := ""
+		if r.OldPod != nil {
+			nodeName = r.OldPod.Spec.NodeName
+		} else { // an eviction does not carry the pod
+			pod, found, err := r.pod(r.Namespace, r.Name)
 			switch {
 			case err != nil:
 				return []Violation{{Field: "spec.nodeName", Detail: "must be on this node, but the pod could not be looked up"}}
-			case !has:
+			case !found:
 				return nil // the API server answers that there is none
 			}
-			pod = found
+			nodeName = pod.Spec.NodeName
 		}
-		if pod.Spec.NodeName == r.NodeName {
+		if nodeName == r.NodeName {
 			return nil
 		}
 		return []Violation{{Field: "spec.nodeName", Detail: "must not write a pod that is not on this node"}}

@@ -10,15 +10,12 @@ import (
 	"fmt"
 	"io"
 
-	jsonv2 "github.com/go-json-experiment/json"
 	"k8s.io/apimachinery/pkg/api/validation"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
 
 	"noderestriction.plus/api/v1alpha1"
-	"noderestriction.plus/policy"
 )
 
 // Documents splits YAML or JSON into its documents, each as JSON, without empty ones. Concatenated JSON values count as documents
@@ -158,53 +155,4 @@ func Spec(data []byte) (*v1alpha1.NodeRestrictionPolicySpec, error) {
 		return nil, err
 	}
 	return spec, nil
-}
-
-// Facts reads the objects that look-ups find: a stream of objects or v1 Lists, of which Nodes and Pods are kept and other kinds
-// are passed over. An object without a name is an error.
-func Facts(data []byte) (policy.StaticFacts, error) {
-	facts := policy.StaticFacts{Nodes: map[string]*policy.Metadata{}, Pods: map[types.NamespacedName]*policy.Pod{}}
-	docs, err := Documents(data)
-	if err != nil {
-		return facts, err
-	}
-	objects, metas, err := expand(docs)
-	if err != nil {
-		return facts, err
-	}
-	for i, object := range objects {
-		if err := addFact(&facts, metas[i], object); err != nil {
-			return facts, fmt.Errorf("object %d: %w", i+1, err)
-		}
-	}
-	return facts, nil
-}
-
-func addFact(facts *policy.StaticFacts, meta typeMeta, object []byte) error {
-	switch {
-	case meta.Kind == "":
-		return errors.New("kind is missing")
-	case meta.is("v1", "Node"):
-		node := &policy.Node{}
-		if err := jsonv2.Unmarshal(object, node); err != nil {
-			return err
-		}
-		facts.Nodes[node.Name] = &node.Metadata
-		return requireName(&node.Metadata)
-	case meta.is("v1", "Pod"):
-		pod := &policy.Pod{}
-		if err := jsonv2.Unmarshal(object, pod); err != nil {
-			return err
-		}
-		facts.Pods[types.NamespacedName{Namespace: pod.Namespace, Name: pod.Name}] = pod
-		return requireName(&pod.Metadata)
-	}
-	return nil
-}
-
-func requireName(m *policy.Metadata) error {
-	if m.Name == "" {
-		return errors.New("metadata.name is missing")
-	}
-	return nil
 }
