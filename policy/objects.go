@@ -154,6 +154,10 @@ type PodStatus struct {
 	ContainerStatuses          []Container     `json:"containerStatuses"`
 	InitContainerStatuses      []Container     `json:"initContainerStatuses"`
 	EphemeralContainerStatuses []Container     `json:"ephemeralContainerStatuses"`
+
+	ResourceClaimStatuses                []corev1.PodResourceClaimStatus             `json:"resourceClaimStatuses"`
+	ExtendedResourceClaimStatus          *corev1.PodExtendedResourceClaimStatus      `json:"extendedResourceClaimStatus"`
+	NodeAllocatableResourceClaimStatuses []corev1.NodeAllocatableResourceClaimStatus `json:"nodeAllocatableResourceClaimStatuses"`
 }
 
 // IP is an entry of podIPs and hostIPs.

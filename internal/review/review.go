@@ -91,7 +91,7 @@ func (e *envelope) review(unjudgeable string, cause error) (*Review, error) {
 			Resource:  e.resource.Resource, Version: e.resource.Version, Subresource: e.subresource,
 			Namespace: e.namespace, Name: e.name,
 			DryRun: e.dryRun,
-			Object: e.object, OldObject: e.oldObject,
+			Object: e.object, OldObject: e.oldObject, Options: e.options,
 			Unjudgeable: unjudgeable,
 		},
 	}
