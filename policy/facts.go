@@ -127,6 +127,11 @@ func (r *Request) pod(namespace, name string) (*corev1.Pod, bool, error) {
 	return named(name, func(name string) (*corev1.Pod, bool, error) { return r.facts().Pod(namespace, name) })
 }
 
+// serviceAccount looks a ServiceAccount up.
+func (r *Request) serviceAccount(namespace, name string) (*Metadata, bool, error) {
+	return named(name, func(name string) (*Metadata, bool, error) { return r.facts().ServiceAccount(namespace, name) })
+}
+
 // named looks an object up by a name that a kubelet may have chosen. Nothing has an empty name, which a client may take for a
 // question about all objects.
 func named[T any](name string, look func(name string) (*T, bool, error)) (*T, bool, error) {

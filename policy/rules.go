@@ -48,5 +48,14 @@ func Rules() []Rule {
 		csiNodes(),
 		resourceSlices(),
 		events(),
+		baselineNodes(),
+		baselinePods(),
+		baselinePersistentVolumeClaims(),
+		baselineServiceAccountTokens(),
+		baselineLeases(),
+		baselineCSINodes(),
+		baselineResourceSlices(),
+		baselineCertificateSigningRequests(),
+		baselinePodCertificateRequests(),
 	}
 }
