@@ -127,7 +127,7 @@ func checkSigner(r *Request, request *podCertificateRequest, pod *corev1.Pod) []
 	case allowed:
 		return nil
 	case err != nil:
-		return onlyViolation("spec.signerName", "signerName must be authorized to ask for the signer, which could not be looked up")
+		return onlyViolation("spec.signerName", "must be authorized to ask for the signer, which could not be looked up")
 	}
 	return onlyViolation("spec.signerName", "must not ask for signer "+quote(signer)+", which no volume of the pod is for")
 }
