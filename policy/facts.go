@@ -93,11 +93,14 @@ var errNoFacts = errors.New("no look-ups are available")
 // noFacts are the Facts of a request that has none: every look-up fails.
 type noFacts struct{}
 
-func (noFacts) Node(string) (*Metadata, bool, error)                   { return nil, false, errNoFacts }
-func (noFacts) Pod(string, string) (*corev1.Pod, bool, error)          { return nil, false, errNoFacts }
+func (noFacts) Node(string) (*Metadata, bool, error) { return nil, false, errNoFacts }
+
+func (noFacts) Pod(string, string) (*corev1.Pod, bool, error) { return nil, false, errNoFacts }
+
 func (noFacts) ServiceAccount(string, string) (*Metadata, bool, error) { return nil, false, errNoFacts }
-func (noFacts) CSIDriver(string) (*storagev1.CSIDriver, bool, error)   { return nil, false, errNoFacts }
-func (noFacts) APIAudiences() ([]string, error)                        { return nil, errNoFacts }
+
+func (noFacts) CSIDriver(string) (*storagev1.CSIDriver, bool, error) { return nil, false, errNoFacts }
+func (noFacts) APIAudiences() ([]string, error)                      { return nil, errNoFacts }
 
 func (noFacts) PersistentVolumeClaim(string, string) (*corev1.PersistentVolumeClaim, bool, error) {
 	return nil, false, errNoFacts
