@@ -10,11 +10,14 @@ $(foreach t,$(tools),$(eval $(t) := $(cache)/$(t)@$(call hash,$(t))))
 chart     := charts/node-restriction-plus
 crd       := noderestriction.plus_noderestrictionpolicies.yaml
 deepcopy  := api/v1alpha1/zz_generated.deepcopy.go
+# Where verify generates: go does not look into folders that begin with an underscore.
+aside     := bin/_verify
 # Modules with code of ours; those under tools/ only name tools.
 modules   := . charts e2e
 # The race detector needs a C compiler.
 race      := $(if $(shell command -v $(firstword $(shell go env CC))),-race)
-fuzztime  ?= 30s
+gofiles    = $(shell git ls-files --cached --others --exclude-standard '*.go')
+FUZZTIME  ?= 30s
 testflags ?=
 export NRP_HELM ?= $(helm)
 
@@ -23,8 +26,8 @@ step = @echo "==> $(1)"; start=$$(date +%s); { $(2); } && echo "==> $(1): done i
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help build demo test test-unit test-chart test-e2e lint lint-go lint-api lint-chart generate verify fuzz tools \
-	helm-path clean
+.PHONY: help build demo test test-unit test-chart test-e2e lint lint-go lint-api lint-chart format generate \
+	verify fuzz tools helm-path clean
 
 help: ## Show this help.
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | \
@@ -34,6 +37,8 @@ build: ## Build bin/node-restriction-plus.
 	$(call step,build bin/node-restriction-plus,go build -buildvcs=auto -trimpath -ldflags '-s -w -buildid=' -o bin/ .)
 
 demo: ## Show the product against a real control plane and kubelet; KEEP=1 leaves them running.
+	@echo "Building the commands that need no cluster, to have something to show while the rest builds"
+	@go run ./internal/demo
 	@KEEP=$(KEEP) go -C e2e run ./demo
 
 test: test-unit test-chart test-e2e ## Run every test.
@@ -46,12 +51,12 @@ test-chart: $(helm) ## Lint and render the chart, test what it renders.
 	$(call step,test chart,go -C charts test -count=1 $(testflags) ./...)
 
 test-e2e: $(helm) ## Test against a real control plane and real kubelets (builds them once).
-	$(call step,test end to end,go -C e2e test $(race) -timeout 30m $(testflags) ./...)
+	$(call step,test end to end,go -C e2e test $(race) -count=1 -timeout 30m $(testflags) ./...)
 
 lint: lint-go lint-api lint-chart ## Run every linter.
 
 lint-go: $(gofumpt) $(staticcheck)
-	$(call step,gofumpt,files=$$($(gofumpt) -l $(shell git ls-files '*.go')) && \
+	$(call step,gofumpt,files=$$($(gofumpt) -l $(gofiles)) && \
 		{ test -z "$$files" || { echo "not formatted by gofumpt:" $$files; false; }; })
 	$(call step,go vet,for m in $(modules); do go -C $$m vet ./... || exit; done)
 	$(call step,staticcheck,for m in $(modules); do (cd $$m && $(staticcheck) ./...) || exit; done)
@@ -62,25 +67,29 @@ lint-api: $(kube-api-linter)
 lint-chart: $(helm)
 	$(call step,lint chart,$(helm) lint --strict $(chart))
 
+format: $(gofumpt) ## Format the code.
+	$(call step,gofumpt,$(gofumpt) -w $(gofiles))
+
 generate: $(controller-gen) ## Generate deepcopy functions, CRD, docs, and what fixtures want.
 	$(call step,deepcopy and CRD,$(controller-gen) object crd paths=./api/... output:crd:dir=config/crd)
 	$(call step,CRD in the chart,cp config/crd/$(crd) $(chart)/files/$(crd))
-	$(call step,docs,go test ./internal/docs -update)
+	$(call step,docs,go test ./internal/docs ./internal/cli -run TestPagesAreCurrent -update)
 	$(call step,wanted verdicts of fixtures,go test ./policy -run TestRules -update)
 
 verify: $(controller-gen) ## Check that generated files are current, changing none.
-	$(call step,generate aside,rm -rf bin/verify && mkdir -p bin/verify && $(controller-gen) object crd paths=./api/... \
-		output:object:dir=bin/verify output:crd:dir=bin/verify)
-	$(call step,deepcopy is current,git diff --no-index --exit-code $(deepcopy) bin/verify/zz_generated.deepcopy.go)
-	$(call step,CRD is current,git diff --no-index --exit-code config/crd/$(crd) bin/verify/$(crd))
-	$(call step,CRD in the chart is current,git diff --no-index --exit-code $(chart)/files/$(crd) bin/verify/$(crd))
-	$(call step,docs and fixtures are current,go test ./internal/docs ./policy)
+	$(call step,generate aside,rm -rf $(aside) && mkdir -p $(aside) && $(controller-gen) object crd paths=./api/... \
+		output:object:dir=$(aside) output:crd:dir=$(aside))
+	$(call step,deepcopy is current,git diff --no-index --exit-code $(deepcopy) $(aside)/zz_generated.deepcopy.go)
+	$(call step,CRD is current,git diff --no-index --exit-code config/crd/$(crd) $(aside)/$(crd))
+	$(call step,CRD in the chart is current,git diff --no-index --exit-code $(chart)/files/$(crd) $(aside)/$(crd))
+	$(call step,docs and fixtures are current,go test ./internal/docs ./internal/cli ./policy \
+		-run "^(TestPagesAreCurrent|TestRules)$$")
 
 fuzz: ## Run each fuzz test for FUZZTIME (30s).
 	@go list ./... | while read -r package; do \
 		go test -list '^Fuzz' $$package | sed -n '/^Fuzz/p' | while read -r name; do \
 			echo "==> $$package $$name"; \
-			go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(or $(FUZZTIME),$(fuzztime)) $$package </dev/null || exit; \
+			go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) $$package </dev/null || exit; \
 		done || exit; \
 	done
 

@@ -2,6 +2,17 @@ package policy
 
 import "noderestriction.plus/api/v1alpha1"
 
+// Outcome is what happened to a write: the word for the strongest action of the policies that it violates.
+type Outcome string
+
+// The outcomes.
+const (
+	Allowed Outcome = "allowed" // it violates nothing; there is no record
+	Audited Outcome = "audited" // let through, only recorded
+	Warned  Outcome = "warned"  // let through, with a warning
+	Denied  Outcome = "denied"  // refused
+)
+
 // Decision is the outcome of judging one write: every violation of every policy, sorted by policy, then by the order of the
 // rules, then by field.
 type Decision struct {
@@ -33,6 +44,19 @@ func (d Decision) Action() v1alpha1.ValidationAction {
 		}
 	}
 	return ""
+}
+
+// Outcome is what the decision does to the write.
+func (d Decision) Outcome() Outcome {
+	switch d.Action() {
+	case v1alpha1.Deny:
+		return Denied
+	case v1alpha1.Warn:
+		return Warned
+	case v1alpha1.Audit:
+		return Audited
+	}
+	return Allowed
 }
 
 func (d Decision) has(a v1alpha1.ValidationAction) bool {

@@ -1,12 +1,8 @@
 package cluster
 
 import (
-	"context"
-
-	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
@@ -34,18 +30,4 @@ func reduce(object any) (any, error) {
 	kept := nodeMetadata()
 	kept.Name, kept.UID, kept.ResourceVersion, kept.Labels = node.Name, node.UID, node.ResourceVersion, node.Labels
 	return kept, nil
-}
-
-// WatchErrors returns the handler of a cache for lists and watches that fail, which are tried again for ever. It logs them as
-// usual and counts them: with the right to read taken away, what the cache holds grows old and nothing else tells.
-func WatchErrors(registerer prometheus.Registerer) toolscache.WatchErrorHandlerWithContext {
-	failures := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "node_restriction_plus_watch_errors_total",
-		Help: "Lists and watches of the API server that failed, by the type of the objects.",
-	}, []string{"type"})
-	registerer.MustRegister(failures)
-	return func(ctx context.Context, r *toolscache.Reflector, err error) {
-		failures.WithLabelValues(r.TypeDescription()).Inc()
-		toolscache.DefaultWatchErrorHandler(ctx, r, err)
-	}
 }

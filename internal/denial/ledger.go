@@ -29,9 +29,9 @@ func New(out io.Writer, sinks ...Sink) *Ledger {
 	return &Ledger{log: startLog(out), sinks: sinks}
 }
 
-// Record gives the record its time, boot and seq, writes it and tells the sinks. It returns within 50 ms of this
-// process running: if the record is not written by then it is lost, which leaves a gap in seq, and written is false.
-// Only a record whose writing had already begun may still appear later; it does not count as lost then.
+// Record gives the record its time, boot and seq, writes it and tells the sinks. It returns within 50 ms, and written
+// is false if the record is not in the log by then. Such a record may still be written within a second; after that it
+// is lost, which leaves a gap in seq.
 func (l *Ledger) Record(rec record.Record) (seq uint64, written bool) {
 	written = l.log.record(&rec)
 	for _, s := range l.sinks {
@@ -46,12 +46,11 @@ func (l *Ledger) Boot() string { return l.log.boot }
 // Healthy returns nil if the log can be written, and otherwise an error that says why not. It recovers by itself,
 // without a new record. It does not block.
 func (l *Ledger) Healthy() error {
-	l.log.mu.Lock()
-	defer l.log.mu.Unlock()
-	if l.log.failure == nil {
+	_, lost, failure := l.log.standing()
+	if failure == nil {
 		return nil
 	}
-	return fmt.Errorf("the denial log cannot be written, %d records lost: %w", l.log.lost, l.log.failure)
+	return fmt.Errorf("the denial log cannot be written, %d records lost: %w", lost, failure)
 }
 
 // Close writes what is queued and ends the log; records that come later are lost. If ctx ends first, or the log cannot

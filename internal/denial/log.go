@@ -15,12 +15,14 @@ import (
 )
 
 const (
-	// ackTimeout is how long a write may wait for its record, in ackSteps steps: while this process is not running, as
-	// when its CPU is throttled, the log cannot be blamed, and all that time passes in one step.
+	// ackTimeout is how long an answer waits for its record.
 	ackTimeout = 50 * time.Millisecond
-	ackSteps   = 5
-	// queueLength bounds the records that wait for the writer, some 5 MB at worst.
-	queueLength = 1024
+	// patience is how long a record may wait for its turn, whether or not its answer still waits. It is longer than
+	// ackTimeout because a machine that is short of CPU can hold the writer up for that long, and a record that comes a
+	// little late is better than none. Nobody would look for an older one.
+	patience = time.Second
+	// maxWaiting bounds the records that wait for their turn, some 5 MB at worst.
+	maxWaiting = 1024
 	// retryInterval is how often a log that lost records tries to say so, which is also how it finds out that it works
 	// again.
 	retryInterval = time.Second
@@ -35,46 +37,53 @@ var (
 )
 
 // denialLog numbers records and writes them in the order of their numbers, one goroutine for all. Nobody waits longer
-// than ackTimeout for it, whatever the reader of the log does.
+// than ackTimeout for it, whatever the reader of the log does. Each record is in the end either written or lost, never
+// both.
 type denialLog struct {
 	core    zapcore.Core
 	boot    string
-	queue   chan *entry
+	wake    chan struct{} // tells the writer that there is something to do
 	stopped chan struct{} // closed when the writer has ended
 
 	mu         sync.Mutex
 	seq        uint64
+	waiting    []*entry // in the order of their numbers
 	written    uint64
 	lost       uint64
 	unreported gap
-	failure    error // why the latest record was not written; nil after one was
+	failure    error // why the latest record was not written in time; nil after one was
 	closed     bool
 	repeats    repeats
 }
 
 // entry is a record on its way to the writer.
 type entry struct {
-	rec     *record.Record // nil once abandoned
+	rec     *record.Record
+	at      time.Time
 	compact bool
 	state   state         // guarded by denialLog.mu
-	done    chan struct{} // closed when the writer is done with it
+	done    chan struct{} // closed when it is no longer pending
 }
 
 type state int
 
 const (
-	queued    state = iota
-	writing         // the writer has it and cannot be stopped
-	written         // it is in the log
-	failed          // the writer got an error
-	abandoned       // nobody waits any more; the writer passes over it
+	pending state = iota
+	written
+	lost
 )
+
+// settle ends the wait for an entry. The caller holds the log's mu.
+func (e *entry) settle(s state) {
+	e.state = s
+	close(e.done)
+}
 
 func startLog(out io.Writer) *denialLog {
 	l := &denialLog{
 		core:    newCore(out),
 		boot:    rand.Text()[:bootLength],
-		queue:   make(chan *entry, queueLength),
+		wake:    make(chan struct{}, 1),
 		stopped: make(chan struct{}),
 		repeats: newRepeats(),
 	}
@@ -88,17 +97,18 @@ func (l *denialLog) record(rec *record.Record) bool {
 	if e == nil {
 		return false
 	}
-	timer := time.NewTimer(ackTimeout / ackSteps)
+	timer := time.NewTimer(ackTimeout)
 	defer timer.Stop()
-	for range ackSteps {
-		select {
-		case <-e.done:
-			return l.settle(e)
-		case <-timer.C:
-			timer.Reset(ackTimeout / ackSteps)
-		}
+	select {
+	case <-e.done:
+	case <-timer.C:
 	}
-	return l.settle(e)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if e.state == pending && l.failure == nil {
+		l.failure = errSlow // until a record is written
+	}
+	return e.state == written
 }
 
 // enqueue numbers the record. It returns nil if the record is lost already.
@@ -108,39 +118,52 @@ func (l *denialLog) enqueue(rec *record.Record) *entry {
 	now := time.Now()
 	l.seq++
 	rec.Time, rec.Boot, rec.Seq = record.Time(now), l.boot, l.seq
-	if l.closed {
-		l.lose(rec.Seq, errClosed)
+	l.expire(now)
+	switch {
+	case l.closed:
+		l.lose(rec, errClosed)
+		return nil
+	case len(l.waiting) == maxWaiting:
+		l.lose(rec, errFull)
 		return nil
 	}
-	e := &entry{rec: rec, compact: l.repeats.count(rec.Fingerprint, now) > fullRecords, done: make(chan struct{})}
+	e := &entry{
+		rec: rec, at: now, done: make(chan struct{}),
+		compact: l.repeats.count(rec.Fingerprint, now) > fullRecords,
+	}
+	l.waiting = append(l.waiting, e)
+	l.wakeWriter()
+	return e
+}
+
+func (l *denialLog) wakeWriter() {
 	select {
-	case l.queue <- e:
-		return e
-	default:
-		l.lose(rec.Seq, errFull)
-		return nil
+	case l.wake <- struct{}{}:
+	default: // it has been told
 	}
 }
 
-// settle ends the wait for an entry. One that the writer has not begun with is abandoned; one that it is writing is
-// neither written nor lost until the writer knows.
-func (l *denialLog) settle(e *entry) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	switch e.state {
-	case queued:
-		l.lose(e.rec.Seq, errSlow)
-		e.state, e.rec = abandoned, nil
-	case writing:
-		l.failure = errSlow
+// expire gives up what has waited too long. The caller holds mu.
+func (l *denialLog) expire(now time.Time) {
+	for len(l.waiting) > 0 && now.Sub(l.waiting[0].at) >= patience {
+		e := l.pop()
+		l.lose(e.rec, errSlow)
+		e.settle(lost)
 	}
-	return e.state == written
+}
+
+// pop takes the record that has waited longest. The caller holds mu.
+func (l *denialLog) pop() *entry {
+	e := l.waiting[0]
+	l.waiting[0] = nil // for the garbage collector
+	l.waiting = l.waiting[1:]
+	return e
 }
 
 // lose counts a record that will not be in the log. The caller holds mu.
-func (l *denialLog) lose(seq uint64, cause error) {
+func (l *denialLog) lose(rec *record.Record, cause error) {
 	l.lost++
-	l.unreported.add(gap{count: 1, first: seq, last: seq})
+	l.unreported.add(gap{count: 1, first: rec.Seq, last: rec.Seq})
 	l.failure = cause
 }
 
@@ -148,90 +171,101 @@ func (l *denialLog) lose(seq uint64, cause error) {
 func (l *denialLog) run() {
 	defer close(l.stopped)
 	for {
-		var retry <-chan time.Time
-		if l.hasUnreported() {
-			retry = time.After(retryInterval)
-		}
-		select {
-		case e, ok := <-l.queue:
-			if !ok {
-				l.reportLost()
-				return
-			}
+		e, more := l.next()
+		switch {
+		case e != nil:
 			if l.write(e) {
 				l.reportLost()
 			}
-		case <-retry:
+		case more:
+			l.rest()
+		default:
 			l.reportLost()
+			return
 		}
 	}
 }
 
-// write writes one entry and reports whether it did.
-func (l *denialLog) write(e *entry) bool {
-	l.mu.Lock()
-	if e.state == abandoned {
-		l.mu.Unlock()
-		return false
-	}
-	e.state = writing
-	l.mu.Unlock()
-
-	err := writeRecord(l.core, e.rec, e.compact)
-
+// next takes the record whose turn it is. It returns nil if none waits, and false if none will.
+func (l *denialLog) next() (e *entry, more bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	defer close(e.done)
-	if err != nil {
-		e.state = failed
-		l.lose(e.rec.Seq, err)
-		return false
+	l.expire(time.Now())
+	if len(l.waiting) == 0 {
+		return nil, !l.closed
 	}
-	e.state = written
-	l.written++
-	l.failure = nil
-	return true
+	return l.pop(), true
 }
 
-func (l *denialLog) hasUnreported() bool {
+// rest waits for something to do, and reports lost records now and then.
+func (l *denialLog) rest() {
+	l.mu.Lock()
+	var retry <-chan time.Time
+	if l.unreported.count > 0 {
+		retry = time.After(retryInterval)
+	}
+	l.mu.Unlock()
+	select {
+	case <-l.wake:
+	case <-retry:
+		l.reportLost()
+	}
+}
+
+// write writes one record and reports whether it could.
+func (l *denialLog) write(e *entry) bool {
+	err := writeRecord(l.core, e.rec, e.compact)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.unreported.count > 0
+	if err != nil {
+		l.lose(e.rec, err)
+		e.settle(lost)
+		return false
+	}
+	l.written++
+	l.failure = nil
+	e.settle(written)
+	return true
 }
 
 // reportLost writes one line about all records lost since the last such line.
 func (l *denialLog) reportLost() {
 	l.mu.Lock()
-	lost := l.unreported
+	missing := l.unreported
 	l.unreported = gap{}
 	l.mu.Unlock()
-	if lost.count == 0 {
+	if missing.count == 0 {
 		return
 	}
-	err := writeLost(l.core, l.boot, lost)
+	err := writeLost(l.core, l.boot, missing)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.failure = err
 	if err != nil {
-		l.unreported.add(lost)
+		l.unreported.add(missing)
 	}
+}
+
+// standing is how many records were written and lost, and why the latest was not written in time.
+func (l *denialLog) standing() (written, lost uint64, failure error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.expire(time.Now())
+	return l.written, l.lost, l.failure
 }
 
 func (l *denialLog) close(ctx context.Context) error {
 	l.mu.Lock()
-	if !l.closed {
-		l.closed = true
-		close(l.queue)
-	}
+	l.closed = true
 	l.mu.Unlock()
+	l.wakeWriter()
 	select {
 	case <-l.stopped:
 	case <-ctx.Done():
 		return fmt.Errorf("the denial log was not flushed: %w", ctx.Err())
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.failure
+	_, _, failure := l.standing()
+	return failure
 }
 
 // gap is a number of lost records and where they begin and end; others in between may have been written.

@@ -27,6 +27,7 @@ const (
 	RefusedMethod    Refusal = "method"     // not a POST
 	RefusedMediaType Refusal = "media_type" // not plain application/json
 	RefusedBody      Refusal = "body"       // the body could not be received
+	RefusedBusy      Refusal = "busy"       // no room for it among the others
 	RefusedMalformed Refusal = "malformed"  // not an AdmissionReview
 	RefusedNotSynced Refusal = "not_synced" // the policies are not known yet
 )
@@ -78,7 +79,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "node_restriction_plus_requests_refused_total",
 			Help: "Requests that were answered with an HTTP error instead of a verdict, so that the API server " +
-				"applies the failurePolicy, by reason: method, media_type, body, malformed or not_synced.",
+				"applies the failurePolicy, by reason: method, media_type, body, busy, malformed or not_synced.",
 		}, []string{"reason"}),
 		panics: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "node_restriction_plus_panics_total",
@@ -95,7 +96,9 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			m.writes[write{t.Resource, t.Subresource}] = true
 		}
 	}
-	for _, r := range []Refusal{RefusedMethod, RefusedMediaType, RefusedBody, RefusedMalformed, RefusedNotSynced} {
+	for _, r := range []Refusal{
+		RefusedMethod, RefusedMediaType, RefusedBody, RefusedBusy, RefusedMalformed, RefusedNotSynced,
+	} {
 		m.refused.WithLabelValues(string(r))
 	}
 	reg.MustRegister(m.evaluations, m.duration, m.violations, m.denials, m.refused, m.panics)
@@ -106,7 +109,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 func (m *Metrics) Evaluated(r *policy.Request, d policy.Decision, took time.Duration) {
 	w := m.write(r.Resource, r.Subresource)
 	m.evaluations.WithLabelValues(
-		string(record.OutcomeOf(d)), w.resource, w.subresource, operation(string(r.Operation))).Inc()
+		string(d.Outcome()), w.resource, w.subresource, operation(string(r.Operation))).Inc()
 	m.duration.Observe(took.Seconds())
 }
 
@@ -118,7 +121,7 @@ func (m *Metrics) Panicked() { m.panics.Inc() }
 
 // Observe counts a record.
 func (m *Metrics) Observe(rec *record.Record) {
-	if rec.Msg == record.Denied {
+	if rec.Msg == policy.Denied {
 		w := m.write(rec.Resource, rec.Subresource)
 		m.denials.WithLabelValues(
 			w.resource, w.subresource, operation(rec.Operation), strconv.FormatBool(rec.DryRun)).Inc()
@@ -167,9 +170,7 @@ func (l *Ledger) Describe(descs chan<- *prometheus.Desc) { prometheus.DescribeBy
 
 // Collect makes a Ledger a [prometheus.Collector] of what its log wrote and lost.
 func (l *Ledger) Collect(metrics chan<- prometheus.Metric) {
-	l.log.mu.Lock()
-	written, lost := l.log.written, l.log.lost
-	l.log.mu.Unlock()
+	written, lost, _ := l.log.standing()
 	metrics <- prometheus.MustNewConstMetric(prometheus.NewDesc("node_restriction_plus_records_written_total",
 		"Records written to the denial log.", nil, nil), prometheus.CounterValue, float64(written))
 	metrics <- prometheus.MustNewConstMetric(prometheus.NewDesc("node_restriction_plus_records_lost_total",

@@ -66,7 +66,7 @@ func TestMetricsCountDenialsViolationsAndRecords(t *testing.T) {
 	dryRun.DryRun = true
 	l.Record(dryRun)
 	audited := denied("worker-4")
-	audited.Msg = record.Audited
+	audited.Msg = policy.Audited
 	audited.Decision.Violations = append(audited.Decision.Violations, policy.PolicyViolation{
 		Policy: "strict", Rule: "node-taints", Action: v1alpha1.Audit,
 	})

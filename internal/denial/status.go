@@ -20,6 +20,8 @@ import (
 const (
 	// statusInterval is how often a replica writes the status of one policy, at most.
 	statusInterval = 10 * time.Second
+	// statusDelay is how long the first denial after a quiet time waits for others, to be written together.
+	statusDelay = time.Second
 	// flushTimeout is how long the last write may take at shutdown.
 	flushTimeout = 5 * time.Second
 	// maxTallies bounds the policies that wait for their status to be written.
@@ -32,6 +34,8 @@ const (
 type Status struct {
 	log logr.Logger
 	add func(ctx context.Context, policy string, t tally) error
+	// pending has an element if there are tallies to write.
+	pending chan struct{}
 
 	mu      sync.Mutex
 	tallies map[string]tally // by policy
@@ -46,12 +50,12 @@ func NewStatus(reader client.Reader, writer client.StatusClient, log logr.Logger
 }
 
 func newStatus(add func(context.Context, string, tally) error, log logr.Logger) *Status {
-	return &Status{log: log, add: add, tallies: map[string]tally{}}
+	return &Status{log: log, add: add, pending: make(chan struct{}, 1), tallies: map[string]tally{}}
 }
 
 // Observe counts a denial for each policy that denied the write.
 func (s *Status) Observe(rec *record.Record) {
-	if rec.Msg != record.Denied || rec.DryRun {
+	if rec.Msg != policy.Denied || rec.DryRun {
 		return
 	}
 	s.mu.Lock()
@@ -79,6 +83,10 @@ func (s *Status) count(name string, t tally) {
 		return
 	}
 	s.tallies[name] = known.plus(t)
+	select {
+	case s.pending <- struct{}{}:
+	default:
+	}
 }
 
 // NeedLeaderElection says that every replica writes what it has counted.
@@ -86,18 +94,29 @@ func (*Status) NeedLeaderElection() bool { return false }
 
 // Start writes what was counted until ctx ends, and then once more. It never fails.
 func (s *Status) Start(ctx context.Context) error {
-	ticker := time.NewTicker(statusInterval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ticker.C:
-			s.flush(ctx)
-		case <-ctx.Done():
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
-			defer cancel()
-			s.flush(ctx)
-			return nil
-		}
+	var written time.Time
+	for s.await(ctx, written) {
+		s.flush(ctx)
+		written = time.Now()
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
+	defer cancel()
+	s.flush(ctx)
+	return nil
+}
+
+// await waits until there is something to write and the last writing is long enough ago, or returns false if ctx ends.
+func (s *Status) await(ctx context.Context, written time.Time) bool {
+	select {
+	case <-s.pending:
+	case <-ctx.Done():
+		return false
+	}
+	select {
+	case <-time.After(max(statusDelay, time.Until(written.Add(statusInterval)))):
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 

@@ -66,13 +66,12 @@ func observe(s *Status, change func(*record.Record)) {
 
 func TestStatusWritesAPolicyAtMostEveryTenSeconds(t *testing.T) {
 	a := run(t, func(s *Status, _ *additions) {
-		time.Sleep(time.Second / 2)
 		for range 25 {
 			observe(s, nil)
-			time.Sleep(time.Second)
+			time.Sleep(1030 * time.Millisecond)
 		}
 	})
-	if got, want := fmt.Sprint(a.log), "[recommended +10 recommended +10 recommended +5]"; got != want {
+	if got, want := fmt.Sprint(a.log), "[recommended +1 recommended +10 recommended +10 recommended +4]"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }
@@ -118,7 +117,7 @@ func TestStatusForgetsAPolicyThatIsGone(t *testing.T) {
 func TestStatusCountsDenialsOnly(t *testing.T) {
 	a := run(t, func(s *Status, _ *additions) {
 		observe(s, func(rec *record.Record) { rec.DryRun = true })
-		observe(s, func(rec *record.Record) { rec.Msg = record.Audited })
+		observe(s, func(rec *record.Record) { rec.Msg = policy.Audited })
 		observe(s, func(rec *record.Record) { rec.Decision.Violations[0].Policy = "" })
 	})
 	if len(a.log) != 0 {

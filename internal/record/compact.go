@@ -1,17 +1,19 @@
 package record
 
+import "noderestriction.plus/policy"
+
 // Compact is the short form of a record, for the many that equal one that was written in full not long before:
 // Fingerprint finds that one. It has no violations. Its line takes at most 256 bytes.
 type Compact struct {
-	Time        Time    `json:"ts"`
-	Level       string  `json:"level"`
-	Logger      string  `json:"logger"`
-	Msg         Outcome `json:"msg"`
-	Boot        string  `json:"boot"`
-	Seq         uint64  `json:"seq"`
-	UID         string  `json:"uid"`
-	Node        string  `json:"node"` // cut to 32 bytes
-	Fingerprint string  `json:"fingerprint"`
+	Time        Time           `json:"ts"`
+	Level       string         `json:"level"`
+	Logger      string         `json:"logger"`
+	Msg         policy.Outcome `json:"msg"`
+	Boot        string         `json:"boot"`
+	Seq         uint64         `json:"seq"`
+	UID         string         `json:"uid"`
+	Node        string         `json:"node"` // cut to 32 bytes
+	Fingerprint string         `json:"fingerprint"`
 }
 
 // Compact is the short form of the record.

@@ -8,7 +8,6 @@ import (
 	"io"
 	"time"
 
-	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/policy"
 )
 
@@ -23,30 +22,6 @@ const (
 	Logger = "denial"
 )
 
-// Outcome is what happened to a write: the word for the strongest action of the policies it violates.
-type Outcome string
-
-// The outcomes.
-const (
-	Allowed Outcome = "allowed" // it violates nothing; there is no record
-	Audited Outcome = "audited" // let through, only recorded
-	Warned  Outcome = "warned"  // let through, with a warning
-	Denied  Outcome = "denied"  // refused
-)
-
-// OutcomeOf is the outcome of a decision.
-func OutcomeOf(d policy.Decision) Outcome {
-	switch d.Action() {
-	case v1alpha1.Deny:
-		return Denied
-	case v1alpha1.Warn:
-		return Warned
-	case v1alpha1.Audit:
-		return Audited
-	}
-	return Allowed
-}
-
 // ClientAuth says how the sender of a review proved who it is.
 type ClientAuth string
 
@@ -59,10 +34,10 @@ const (
 
 // Record is one record. Its JSON has the keys in the order of the fields, with any encoder.
 type Record struct {
-	Time   Time    `json:"ts"`
-	Level  string  `json:"level"`
-	Logger string  `json:"logger"`
-	Msg    Outcome `json:"msg"`
+	Time   Time           `json:"ts"`
+	Level  string         `json:"level"`
+	Logger string         `json:"logger"`
+	Msg    policy.Outcome `json:"msg"`
 
 	// Boot is the random id of the replica's process, at most 16 characters, and Seq the number of the record there:
 	// from 1 without gaps, so that a lost record is provable.
@@ -116,7 +91,7 @@ type Origin struct {
 func New(from Origin, r *policy.Request, d policy.Decision) Record {
 	var b bounds
 	rec := Record{
-		Level: Level, Logger: Logger, Msg: OutcomeOf(d),
+		Level: Level, Logger: Logger, Msg: d.Outcome(),
 		UID:         b.value(from.UID, 128),
 		Node:        b.value(r.NodeName, MaxValue),
 		User:        b.value(from.User, MaxValue),
@@ -153,7 +128,7 @@ func fingerprint(r *policy.Request, d policy.Decision) string {
 			_, _ = h.Write([]byte{0}) // so that a|bc and ab|c differ
 		}
 	}
-	write(string(OutcomeOf(d)), r.NodeName, string(r.Operation), r.Resource, r.Subresource)
+	write(string(d.Outcome()), r.NodeName, string(r.Operation), r.Resource, r.Subresource)
 	if r.DryRun {
 		write("dryRun")
 	}

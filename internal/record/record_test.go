@@ -65,12 +65,12 @@ func actions(a ...v1alpha1.ValidationAction) []v1alpha1.ValidationAction { retur
 func TestMsgIsTheStrongestAction(t *testing.T) {
 	tests := map[string]struct {
 		actions []v1alpha1.ValidationAction
-		want    record.Outcome
+		want    policy.Outcome
 	}{
-		"denied by one of several": {actions(v1alpha1.Audit, v1alpha1.Deny, v1alpha1.Warn), record.Denied},
-		"warned":                   {actions(v1alpha1.Audit, v1alpha1.Warn), record.Warned},
-		"only audited":             {actions(v1alpha1.Audit), record.Audited},
-		"no violation":             {nil, record.Allowed},
+		"denied by one of several": {actions(v1alpha1.Audit, v1alpha1.Deny, v1alpha1.Warn), policy.Denied},
+		"warned":                   {actions(v1alpha1.Audit, v1alpha1.Warn), policy.Warned},
+		"only audited":             {actions(v1alpha1.Audit), policy.Audited},
+		"no violation":             {nil, policy.Allowed},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -11,7 +11,6 @@ import (
 	admissionv1 "k8s.io/api/admission/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/policy"
 )
 
@@ -57,7 +56,7 @@ func (r *Review) Answer(v Verdict, receipt Receipt) []byte {
 
 func annotations(v Verdict, receipt Receipt) map[string]string {
 	a := map[string]string{
-		"decision": outcome(v.Action()),
+		"decision": string(v.Outcome()),
 		"policy":   list(v.Violations, func(v policy.PolicyViolation) string { return v.Policy }),
 		"rule":     list(v.Violations, func(v policy.PolicyViolation) string { return string(v.Rule) }),
 	}
@@ -68,17 +67,6 @@ func annotations(v Verdict, receipt Receipt) map[string]string {
 		a["boot"], a["seq"] = receipt.Boot, strconv.FormatUint(receipt.Seq, 10)
 	}
 	return a
-}
-
-// outcome is what the strongest action did to the write.
-func outcome(action v1alpha1.ValidationAction) string {
-	switch action {
-	case v1alpha1.Deny:
-		return "denied"
-	case v1alpha1.Warn:
-		return "warned"
-	}
-	return "audited"
 }
 
 // list joins the distinct values in their order, as many as fit.

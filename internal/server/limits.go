@@ -19,6 +19,9 @@ const smallBody = 1 << 20
 // grows, up to smallBody, and then rises in steps of that.
 const firstCharge = 4 << 10
 
+// maxDrain is how many times the largest body is read and dropped of one that is too large.
+const maxDrain = 8
+
 // Limits bound what clients can make the server hold.
 type Limits struct {
 	// MaxConnections is how many connections are open at most.
@@ -96,10 +99,15 @@ func limited(next http.Handler, limits Limits, m *metrics) http.Handler {
 		inFlight: semaphore.NewWeighted(int64(limits.MaxInFlight)),
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body := &body{ReadCloser: r.Body, ctx: r.Context(), room: rm, budget: rm.small}
+		sent := r.Body
+		body := &body{ReadCloser: sent, ctx: r.Context(), room: rm, budget: rm.small}
 		defer body.release()
 		r.Body = body
 		next.ServeHTTP(w, r)
+		if tooLarge := (*http.MaxBytesError)(nil); errors.As(body.err, &tooLarge) {
+			// A sender that is cut off while it writes may never read its answer, and take the denial for an outage.
+			_, _ = io.CopyN(io.Discard, sent, maxDrain*limits.MaxBodyBytes)
+		}
 	})
 }
 

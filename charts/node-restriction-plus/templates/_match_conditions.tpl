@@ -7,8 +7,8 @@ Each is total: where a field may be missing it says what then holds (?. and orVa
 as a failure of the webhook. Of request, subResource, namespace and name do not exist when they are empty.
 
 A write meets the conditions of at most one webhook, so that one denial has one record: status begins with the negation of
-gate. What it asks beyond that takes time linear in the object, far below the API server's budget for conditions: one that the
-API server gives up on would be passed over, since status is Ignore.
+gate. Going through a list or a map takes the API server time that grows with its square, and a condition that it gives up on is
+passed over where the webhook is Ignore. So a list or map that is longer than any kubelet's is looked at, without going through.
 */ -}}
 
 {{- /* kubelet: who writes is a kubelet. */ -}}
@@ -70,6 +70,7 @@ list: one that is moved costs a call and no more.
   "declaredFeatures" "phase" "config" -}}
 object.?status.?{{ . }} != oldObject.?status.?{{ . }} ||
 {{ end -}}
+size(object.?status.?conditions.orValue([])) > 64 || size(oldObject.?status.?conditions.orValue([])) > 64 ||
 object.?status.?conditions.orValue([]).filter(c, !(c.type in {{ include "node-restriction-plus.nodeConditions" . }})) !=
 oldObject.?status.?conditions.orValue([]).filter(c, !(c.type in {{ include "node-restriction-plus.nodeConditions" . }}))
 {{- end }}
@@ -81,9 +82,12 @@ oldObject.?status.?conditions.orValue([]).filter(c, !(c.type in {{ include "node
 object.?status.?{{ . }} != oldObject.?status.?{{ . }} ||
 {{ end -}}
 {{- range list "containerStatuses" "initContainerStatuses" "ephemeralContainerStatuses" -}}
+size(object.?status.?{{ . }}.orValue([])) != size(oldObject.?status.?{{ . }}.orValue([])) ||
+size(object.?status.?{{ . }}.orValue([])) > 128 ||
 object.?status.?{{ . }}.orValue([]).map(c, c.name) != oldObject.?status.?{{ . }}.orValue([]).map(c, c.name) ||
 {{ end -}}
 oldObject.?status.?phase.orValue('') in ['Succeeded', 'Failed'] && object.?status.?phase != oldObject.?status.?phase ||
+size(object.?status.?conditions.orValue([])) > 64 || size(oldObject.?status.?conditions.orValue([])) > 64 ||
 object.?status.?conditions.orValue([]).filter(c, !(c.type in {{ include "node-restriction-plus.podConditions" . }})) !=
 oldObject.?status.?conditions.orValue([]).filter(c, !(c.type in {{ include "node-restriction-plus.podConditions" . }}))
 {{- end }}
@@ -116,9 +120,13 @@ object.metadata.?ownerReferences.orValue([]) != oldObject.metadata.?ownerReferen
 
 {{- /*
 nodeOwn: of the Node's metadata nothing changes but what a stock kubelet writes there: the labels and annotations that it
-manages, and labels that it adds as it registers a CSI driver, which chooses their keys.
+manages, and labels that it adds as it registers a CSI driver, which chooses their keys. Going through the keys of a map takes
+the API server time that grows with their square (cel-go's account of what an evaluation costs), so a Node with more keys than
+any Node has is nobody's own: the program looks at it.
 */ -}}
 {{- define "node-restriction-plus.nodeOwn" -}}
+size(object.metadata.?labels.orValue({})) <= 512 && size(oldObject.metadata.?labels.orValue({})) <= 512 &&
+size(object.metadata.?annotations.orValue({})) <= 512 && size(oldObject.metadata.?annotations.orValue({})) <= 512 &&
 object.metadata.?finalizers.orValue([]) == oldObject.metadata.?finalizers.orValue([]) &&
 object.metadata.?ownerReferences.orValue([]) == oldObject.metadata.?ownerReferences.orValue([]) &&
 object.metadata.?labels.orValue({}).all(key,

@@ -1,0 +1,276 @@
+package charts_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	admissionv1 "k8s.io/api/admission/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"noderestriction.plus/policy"
+)
+
+const (
+	kubelet = "system:node:worker-1"
+
+	gate         = "gate.noderestriction.plus"
+	registration = "registration.noderestriction.plus"
+	status       = "status.noderestriction.plus"
+
+	csiDrivers = "csi.volume.kubernetes.io/nodeid"
+	providedIP = "alpha.kubernetes.io/provided-node-ip"
+	attach     = "volumes.kubernetes.io/controller-managed-attach-detach"
+)
+
+// storedNode is a Node as a kubelet, a CSI driver and others have left it.
+func storedNode() *corev1.Node {
+	return &corev1.Node{
+		ObjectMeta: metav1.ObjectMeta{
+			Name:            "worker-1",
+			ResourceVersion: "1",
+			Labels: map[string]string{
+				"kubernetes.io/hostname": "worker-1", "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64",
+				"topology.kubernetes.io/zone": "a", "example.com/rack": "7", "node-role.kubernetes.io/worker": "",
+			},
+			Annotations: map[string]string{attach: "true", "node.alpha.kubernetes.io/ttl": "0"},
+			Finalizers:  []string{"example.com/drain"},
+		},
+		Status: corev1.NodeStatus{Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionFalse}}},
+	}
+}
+
+// updateNode is the update of a Node, or of a subresource, that change makes of it.
+func updateNode(subresource string, change func(*corev1.Node)) policy.Request {
+	updated := storedNode()
+	updated.ResourceVersion = "2"
+	change(updated)
+	return policy.Request{
+		Operation: admissionv1.Update, Resource: "nodes", Subresource: subresource, Name: updated.Name,
+		OldObject: mustMarshal(storedNode()), Object: mustMarshal(updated),
+	}
+}
+
+// updatePod is the update of the status of a pod that change makes of it.
+func updatePod(namespace, name string, change func(*corev1.Pod)) policy.Request {
+	pod := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: namespace, Name: name, Labels: map[string]string{"app": "a"}, Finalizers: []string{"batch.kubernetes.io/job-tracking"},
+		},
+		Spec: corev1.PodSpec{NodeName: "worker-1"},
+	}
+	updated := pod.DeepCopy()
+	change(updated)
+	return policy.Request{
+		Operation: admissionv1.Update, Resource: "pods", Subresource: "status", Namespace: namespace, Name: name,
+		OldObject: mustMarshal(pod), Object: mustMarshal(updated),
+	}
+}
+
+func createPod(namespace, name string) policy.Request {
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}, Spec: corev1.PodSpec{NodeName: "worker-1"}}
+	return policy.Request{
+		Operation: admissionv1.Create, Resource: "pods", Namespace: namespace, Name: name, Object: mustMarshal(pod),
+	}
+}
+
+func mustMarshal(object any) []byte {
+	data, err := json.Marshal(object)
+	if err != nil {
+		panic(err)
+	}
+	return data
+}
+
+// What a stock kubelet writes, none of which may go to a webhook that fails while no replica answers.
+var stockWrites = map[string]struct {
+	write policy.Request
+	want  string
+}{
+	"a heartbeat calls nobody": {updateNode("status", func(n *corev1.Node) {
+		n.Status.Conditions[0].LastHeartbeatTime = metav1.Now()
+	}), ""},
+	"a change of status calls nobody": {updateNode("status", func(n *corev1.Node) {
+		n.Status.Conditions[0].Status = corev1.ConditionTrue
+		n.Status.Addresses = []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: "10.0.0.1"}}
+	}), ""},
+	"a restart repairs labels": {updateNode("status", func(n *corev1.Node) {
+		n.Labels["topology.kubernetes.io/zone"] = "b"
+		n.Labels["topology.kubernetes.io/region"] = "r"
+	}), status},
+	"a restart removes an annotation": {updateNode("status", func(n *corev1.Node) { delete(n.Annotations, attach) }), status},
+	"an address is provided":          {updateNode("status", func(n *corev1.Node) { n.Annotations[providedIP] = "10.0.0.1" }), status},
+	"a CSI driver is registered": {updateNode("status", func(n *corev1.Node) {
+		n.Annotations[csiDrivers] = `{"csi.example.com":"1"}`
+		n.Labels["topology.csi.example.com/zone"] = "a"
+	}), status},
+	"a CSI driver without topology is registered": {updateNode("status", func(n *corev1.Node) {
+		n.Annotations[csiDrivers] = `{"csi.example.com":"1"}`
+	}), status},
+	"a pod's status calls nobody": {updatePod("default", "a", func(p *corev1.Pod) { p.Status.Phase = corev1.PodRunning }), ""},
+	"a Node is registered": {policy.Request{
+		Operation: admissionv1.Create, Resource: "nodes", Name: "worker-1", Object: mustMarshal(storedNode()),
+	}, registration},
+	// A mirror pod may wait: the static pod runs all the same.
+	"a mirror pod is created": {createPod("kube-system", "etcd-worker-1"), gate},
+}
+
+// What no stock kubelet writes.
+var otherWrites = map[string]policy.Request{
+	"an update of the Node itself":   updateNode("", func(n *corev1.Node) { n.Spec.Unschedulable = false }),
+	"a label":                        updateNode("status", func(n *corev1.Node) { n.Labels["example.com/dedicated"] = "pci" }),
+	"a label with an empty value":    updateNode("status", func(n *corev1.Node) { n.Labels["node-role.kubernetes.io/master"] = "" }),
+	"another value of a label":       updateNode("status", func(n *corev1.Node) { n.Labels["example.com/rack"] = "8" }),
+	"a label that is removed":        updateNode("status", func(n *corev1.Node) { delete(n.Labels, "example.com/rack") }),
+	"an empty label that is removed": updateNode("status", func(n *corev1.Node) { delete(n.Labels, "node-role.kubernetes.io/worker") }),
+	"no label any more":              updateNode("status", func(n *corev1.Node) { n.Labels = nil }),
+	"an annotation":                  updateNode("status", func(n *corev1.Node) { n.Annotations["example.com/a"] = "" }),
+	"another value of an annotation": updateNode("status", func(n *corev1.Node) { n.Annotations["node.alpha.kubernetes.io/ttl"] = "1" }),
+	"no annotation any more":         updateNode("status", func(n *corev1.Node) { n.Annotations = nil }),
+	"a finalizer":                    updateNode("status", func(n *corev1.Node) { n.Finalizers = append(n.Finalizers, "example.com/a") }),
+	"no finalizer any more":          updateNode("status", func(n *corev1.Node) { n.Finalizers = nil }),
+	"an owner": updateNode("status", func(n *corev1.Node) {
+		n.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "Node", Name: "worker-1", UID: "1"}}
+	}),
+	"another value of a label with a CSI driver": updateNode("status", func(n *corev1.Node) {
+		n.Annotations[csiDrivers] = `{"csi.example.com":"1"}`
+		n.Labels["example.com/rack"] = "8"
+	}),
+	"a finalizer with a CSI driver": updateNode("status", func(n *corev1.Node) {
+		n.Annotations[csiDrivers] = `{"csi.example.com":"1"}`
+		n.Finalizers = nil
+	}),
+	"a label with a repaired one": updateNode("status", func(n *corev1.Node) {
+		n.Labels["kubernetes.io/hostname"] = "worker-2"
+		n.Labels["example.com/dedicated"] = "pci"
+	}),
+	"a pod's label":      updatePod("default", "a", func(p *corev1.Pod) { p.Labels["app"] = "b" }),
+	"a pod's annotation": updatePod("default", "a", func(p *corev1.Pod) { p.Annotations = map[string]string{"a": ""} }),
+	"a pod's finalizer":  updatePod("default", "a", func(p *corev1.Pod) { p.Finalizers = nil }),
+}
+
+func TestLine(t *testing.T) {
+	c := newCaller(t)
+	for name, test := range stockWrites {
+		t.Run("stock: "+name, func(t *testing.T) { checkCalls(t, c, kubelet, test.write, test.want) })
+	}
+	for name, write := range otherWrites {
+		t.Run("no stock kubelet: "+name, func(t *testing.T) { checkCalls(t, c, kubelet, write, gate) })
+	}
+}
+
+func TestOnlyKubeletsCallAnybody(t *testing.T) {
+	c := newCaller(t)
+	for _, name := range []string{"", "kubernetes-admin", "system:serviceaccount:kube-system:node-controller", "system:nodes", "x:system:node:a"} {
+		for write, test := range stockWrites {
+			t.Run(name+"/"+write, func(t *testing.T) { checkCalls(t, c, name, test.write, "") })
+		}
+		for write, r := range otherWrites {
+			t.Run(name+"/"+write, func(t *testing.T) { checkCalls(t, c, name, r, "") })
+		}
+	}
+	// A kubelet without a name is one that is always denied.
+	checkCalls(t, c, "system:node:", otherWrites["a finalizer"], gate)
+}
+
+func TestOwnPodsAreExempt(t *testing.T) {
+	inService := newCaller(t)
+	outside := newCaller(t, "--set", "webhook.url=https://127.0.0.1:9443")
+	strip := func(p *corev1.Pod) { p.Finalizers = nil }
+	for name, test := range map[string]struct {
+		c     *caller
+		write policy.Request
+		want  string
+	}{
+		"an own pod is updated":                                 {inService, updatePod("security", "node-restriction-plus-5f-x", strip), ""},
+		"another pod in the namespace is updated":               {inService, updatePod("security", "a", strip), gate},
+		"a pod of that name in another namespace is updated":    {inService, updatePod("default", "node-restriction-plus-5f-x", strip), gate},
+		"a mirror pod is created in the namespace":              {inService, createPod("security", "node-restriction-plus-worker-1"), gate},
+		"a pod is updated while the program is outside":         {outside, updatePod("security", "node-restriction-plus-5f-x", strip), gate},
+		"a Node named like an own pod is updated in its status": {inService, otherWrites["a finalizer"], gate},
+	} {
+		t.Run(name, func(t *testing.T) { checkCalls(t, test.c, kubelet, test.write, test.want) })
+	}
+}
+
+// TestKubeletKeys holds the keys in the match conditions to be those that a kubelet manages: changed, added or removed they are
+// looked at, but never refused while no replica answers.
+func TestKubeletKeys(t *testing.T) {
+	labels := []string{
+		"kubernetes.io/hostname", "kubernetes.io/os", "kubernetes.io/arch", "beta.kubernetes.io/os", "beta.kubernetes.io/arch",
+		"node.kubernetes.io/windows-build", "node.kubernetes.io/instance-type", "beta.kubernetes.io/instance-type",
+		"topology.kubernetes.io/zone", "topology.kubernetes.io/region",
+		"failure-domain.beta.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/region",
+	}
+	annotations := []string{csiDrivers, providedIP, attach}
+	c := newCaller(t)
+	for _, key := range labels {
+		checkCalls(t, c, kubelet, updateNode("status", func(n *corev1.Node) { n.Labels[key] = "x" }), status)
+	}
+	for _, key := range annotations {
+		checkCalls(t, c, kubelet, updateNode("status", func(n *corev1.Node) { n.Annotations[key] = "x" }), status)
+	}
+	checkCalls(t, c, kubelet, updateNode("status", func(n *corev1.Node) {
+		for _, key := range labels {
+			delete(n.Labels, key)
+		}
+		for _, key := range annotations {
+			delete(n.Annotations, key)
+		}
+	}), status)
+}
+
+func checkCalls(t *testing.T, c *caller, userName string, write policy.Request, want string) {
+	t.Helper()
+	called, failed := c.calls(userName, write)
+	if len(failed) > 0 {
+		t.Errorf("the conditions of %v end in an error", failed)
+	}
+	if got := strings.Join(called, ", "); got != want {
+		t.Errorf("called is %q, want %q", got, want)
+	}
+}
+
+// TestLargeNodes grows a Node's labels and annotations to what the API server can store. From some size on the conditions do not
+// go through them any more and the program is asked; none ends in an error, which for status (Ignore) would be a way past it.
+// Heartbeats of such a Node go on.
+func TestLargeNodes(t *testing.T) {
+	c := newCaller(t)
+	repair := func(n *corev1.Node) { n.Labels["kubernetes.io/hostname"] = "worker-2" }
+	beat := func(n *corev1.Node) { n.Status.Phase = corev1.NodeRunning }
+	for _, test := range []struct {
+		labels, annotations int
+		want                string
+	}{
+		{100, 100, status},
+		{500, 500, status},
+		{500, 513, gate},
+		{513, 500, gate},
+		{2_000, 30_000, gate}, // the API server stores 256 KiB of annotations
+	} {
+		t.Run(fmt.Sprintf("%d labels, %d annotations", test.labels, test.annotations), func(t *testing.T) {
+			checkCalls(t, c, kubelet, updateLargeNode(test.labels, test.annotations, repair), test.want)
+			checkCalls(t, c, kubelet, updateLargeNode(test.labels, test.annotations, beat), "")
+		})
+	}
+}
+
+// updateLargeNode is the update of nodes/status that change makes of a Node that has many labels and annotations besides.
+func updateLargeNode(labels, annotations int, change func(*corev1.Node)) policy.Request {
+	old, updated := storedNode(), storedNode()
+	for _, node := range []*corev1.Node{old, updated} {
+		for i := range labels {
+			node.Labels[fmt.Sprintf("l%d", i)] = ""
+		}
+		for i := range annotations {
+			node.Annotations[fmt.Sprintf("a%d", i)] = ""
+		}
+	}
+	change(updated)
+	return policy.Request{
+		Operation: admissionv1.Update, Resource: "nodes", Subresource: "status", Name: updated.Name,
+		OldObject: mustMarshal(old), Object: mustMarshal(updated),
+	}
+}

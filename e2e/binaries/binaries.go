@@ -1,0 +1,136 @@
+package binaries
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"noderestriction.plus/e2e/project"
+)
+
+// Path returns the path of a program. If it has to be built, which takes minutes and needs the module proxy, progress is
+// written to the log. Two processes can ask at once: one builds, the other waits for it.
+func Path(ctx context.Context, log io.Writer, p Program) (string, error) {
+	if path, err := given(p); path != "" || err != nil {
+		return path, err
+	}
+	root, err := project.Root()
+	if err != nil {
+		return "", err
+	}
+	version, err := p.version(root)
+	if err != nil {
+		return "", err
+	}
+	dir, err := cacheDir()
+	if err != nil {
+		return "", err
+	}
+	name, err := p.fileName(root, version)
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, name)
+	if isExecutable(path) {
+		return path, nil
+	}
+	label := p.Name + " " + version
+	unlock, err := lock(ctx, path+".lock", func() { fmt.Fprintf(log, "%s: another process is building it\n", label) })
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", label, err)
+	}
+	defer unlock()
+	if isExecutable(path) {
+		return path, nil
+	}
+	b := build{label: label, dir: filepath.Join(root, p.goMod), pkg: p.pkg, flags: []string{"-trimpath"}, log: log}
+	b.ldflags = []string{"-s", "-w"}
+	if p.ldflags != nil {
+		b.ldflags = append(b.ldflags, p.ldflags(version)...)
+	}
+	return path, b.run(ctx, path)
+}
+
+// Product builds the product from the clone and returns its path, a file in dir. Go's own cache makes all but the first build
+// quick, so it is never taken from an earlier run. With race it has Go's race detector.
+func Product(ctx context.Context, log io.Writer, dir string, race bool) (string, error) {
+	if path := os.Getenv("NRP_PRODUCT"); path != "" {
+		return path, requireExecutable("NRP_PRODUCT", path)
+	}
+	root, err := project.Root()
+	if err != nil {
+		return "", err
+	}
+	b := build{label: "node-restriction-plus", dir: root, pkg: ".", log: log}
+	if race {
+		b.flags = []string{"-race"}
+	}
+	path := filepath.Join(dir, "node-restriction-plus")
+	return path, b.run(ctx, path)
+}
+
+// given is the program that the environment names, or empty.
+func given(p Program) (string, error) {
+	if path := os.Getenv(p.Variable); path != "" {
+		return path, requireExecutable(p.Variable, path)
+	}
+	if assets := os.Getenv("KUBEBUILDER_ASSETS"); assets != "" {
+		if path := filepath.Join(assets, p.Name); isExecutable(path) {
+			return path, nil
+		}
+	}
+	return "", nil
+}
+
+func requireExecutable(variable, path string) error {
+	if !isExecutable(path) {
+		return fmt.Errorf("%s: %q is not an executable file", variable, path)
+	}
+	return nil
+}
+
+func isExecutable(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o111 != 0
+}
+
+func cacheDir() (string, error) {
+	base, err := os.UserCacheDir()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(base, "node-restriction-plus")
+	return dir, os.MkdirAll(dir, 0o755)
+}
+
+// lock takes the lock file, and calls waiting once if another process holds it. Whoever holds it may have died: the lock goes
+// with the process.
+func lock(ctx context.Context, path string, waiting func()) (unlock func(), err error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	retry := time.NewTicker(200 * time.Millisecond)
+	defer retry.Stop()
+	for first := true; ; first = false {
+		err := tryLock(f)
+		if err == nil {
+			return func() { f.Close() }, nil
+		}
+		if !errors.Is(err, errLocked) {
+			return nil, errors.Join(err, f.Close())
+		}
+		if first {
+			waiting()
+		}
+		select {
+		case <-ctx.Done():
+			return nil, errors.Join(ctx.Err(), f.Close())
+		case <-retry.C:
+		}
+	}
+}

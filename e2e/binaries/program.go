@@ -1,0 +1,103 @@
+// Package binaries finds the programs that e2e runs, and builds those that it does not find.
+//
+// A program is taken from, in this order: the environment variable of its own, such as NRP_KUBE_APISERVER; the folder that
+// KUBEBUILDER_ASSETS names, if it is there; the user's cache directory, where the first build leaves it for every later run and
+// every other clone. What is built, and at which version, is said by the go.mod that lists the program as a tool.
+package binaries
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"golang.org/x/mod/modfile"
+)
+
+// Program is a program that is built from a Go module.
+type Program struct {
+	Name     string // of the file
+	Variable string // environment variable with the path of one to use instead
+	module   string // its version is the program's version
+	pkg      string // import path of the main package
+	goMod    string // folder, from the root of the repository, of the go.mod that has it as a tool
+	source   string // of a main package of our own, from the root of the repository
+	// ldflags are the linker flags for a version; nil: none but those that leave symbols out.
+	ldflags func(version string) []string
+}
+
+// Etcd is the store of the control plane.
+func Etcd() Program {
+	return Program{
+		Name: "etcd", Variable: "NRP_ETCD",
+		module: "go.etcd.io/etcd/server/v3", pkg: "go.etcd.io/etcd/server/v3", goMod: "e2e/tools",
+	}
+}
+
+// KubeAPIServer is the API server of Kubernetes.
+func KubeAPIServer() Program { return kubernetes("kube-apiserver", "NRP_KUBE_APISERVER") }
+
+// Kubectl is the command line client of Kubernetes.
+func Kubectl() Program { return kubernetes("kubectl", "NRP_KUBECTL") }
+
+// Kubelet is a real kubelet whose containers are imaginary: that of kubemark, in a program of our own.
+func Kubelet() Program {
+	p := kubernetes("kubelet", "NRP_KUBELET")
+	p.pkg, p.source = "noderestriction.plus/e2e/tools/kubelet", "e2e/tools/kubelet/main.go"
+	return p
+}
+
+func kubernetes(name, variable string) Program {
+	return Program{
+		Name: name, Variable: variable,
+		module: "k8s.io/kubernetes", pkg: "k8s.io/kubernetes/cmd/" + name, goMod: "e2e/tools", ldflags: kubernetesVersion,
+	}
+}
+
+// All are the programs that a control plane with kubelets needs.
+func All() []Program { return []Program{Etcd(), KubeAPIServer(), Kubectl(), Kubelet()} }
+
+// kubernetesVersion stamps the version into a program: built from the module alone it would call itself v0.0.0-master, which
+// its own clients do not understand.
+func kubernetesVersion(version string) []string {
+	major, minor, _ := strings.Cut(strings.TrimPrefix(version, "v"), ".")
+	minor, _, _ = strings.Cut(minor, ".")
+	const pkg = "k8s.io/component-base/version"
+	return []string{
+		"-X " + pkg + ".gitVersion=" + version,
+		"-X " + pkg + ".gitMajor=" + major,
+		"-X " + pkg + ".gitMinor=" + minor,
+		"-X " + pkg + ".gitTreeState=archive",
+	}
+}
+
+// fileName tells programs apart that differ: by version, platform and, where it is our own, source.
+func (p Program) fileName(root, version string) (string, error) {
+	name := strings.Join([]string{p.Name, version, runtime.GOOS, runtime.GOARCH}, "-")
+	if p.source == "" {
+		return name, nil
+	}
+	source, err := os.ReadFile(filepath.Join(root, p.source))
+	return fmt.Sprintf("%s-%.4x", name, sha256.Sum256(source)), err
+}
+
+// version is the version of the program's module in its go.mod.
+func (p Program) version(root string) (string, error) {
+	path := filepath.Join(root, p.goMod, "go.mod")
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return "", err
+	}
+	file, err := modfile.ParseLax(path, data, nil)
+	if err != nil {
+		return "", err
+	}
+	for _, require := range file.Require {
+		if require.Mod.Path == p.module {
+			return require.Mod.Version, nil
+		}
+	}
+	return "", fmt.Errorf("%s does not require %s", path, p.module)
+}

@@ -1,0 +1,146 @@
+package controlplane
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+
+	"noderestriction.plus/e2e/process"
+)
+
+// APIServerOptions say how an API server differs from a stock one.
+type APIServerOptions struct {
+	// WithoutNodeRestriction switches the NodeRestriction admission plugin off.
+	WithoutNodeRestriction bool
+	// Args are further flags; those that are given twice count as given last.
+	Args []string
+}
+
+// APIServer is one kube-apiserver. All API servers of a control plane share one store.
+type APIServer struct {
+	// Host is its URL.
+	Host string
+	// AuditLog is the path of its audit log: every write by a kubelet, at level Metadata.
+	AuditLog string
+
+	ca      *Authority
+	dir     string
+	process *process.Process
+}
+
+// auditPolicy logs the writes of kubelets, with the annotations that admission leaves.
+const auditPolicy = `apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+- {level: None, verbs: [get, list, watch]}
+- {level: Metadata, userGroups: ["system:nodes"]}
+- {level: None}
+`
+
+// AddAPIServer starts an API server, the first one or one more, and waits until it is ready.
+func (c *ControlPlane) AddAPIServer(ctx context.Context, o APIServerOptions) (*APIServer, error) {
+	ports, err := process.FreePorts(1)
+	if err != nil {
+		return nil, err
+	}
+	dir := c.path(fmt.Sprintf("apiserver-%d", len(c.servers)+1))
+	serving, err := c.CA.Server("kubernetes.default.svc")
+	if err != nil {
+		return nil, err
+	}
+	if err := serving.Write(dir); err != nil {
+		return nil, err
+	}
+	s := &APIServer{
+		Host: fmt.Sprintf("https://127.0.0.1:%d", ports[0]), AuditLog: filepath.Join(dir, "audit.log"), ca: c.CA, dir: dir,
+	}
+	if err := os.WriteFile(filepath.Join(dir, "audit.yaml"), []byte(auditPolicy), 0o644); err != nil {
+		return nil, err
+	}
+	s.process, err = process.Start(process.Spec{
+		Name: "kube-apiserver", Path: c.binary, Dir: dir, LogFile: filepath.Join(dir, "kube-apiserver.log"),
+		Args: append(c.apiServerArgs(s, o, ports[0]), o.Args...),
+	})
+	if err != nil {
+		return nil, err
+	}
+	c.servers = append(c.servers, s)
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	return s, s.awaitReady(ctx)
+}
+
+func (c *ControlPlane) apiServerArgs(s *APIServer, o APIServerOptions, port int) []string {
+	args := []string{
+		"--etcd-servers=" + c.etcdURL,
+		"--bind-address=127.0.0.1",
+		fmt.Sprintf("--secure-port=%d", port),
+		"--tls-cert-file=" + filepath.Join(s.dir, "tls.crt"),
+		"--tls-private-key-file=" + filepath.Join(s.dir, "tls.key"),
+		"--client-ca-file=" + c.path("ca.crt"),
+		"--service-account-issuer=https://kubernetes.default.svc",
+		"--service-account-key-file=" + c.path("service-account.key"),
+		"--service-account-signing-key-file=" + c.path("service-account.key"),
+		"--service-cluster-ip-range=10.0.0.0/24",
+		"--authorization-mode=Node,RBAC",
+		// There is no controller that makes service accounts, without which the plugin refuses pods.
+		"--disable-admission-plugins=ServiceAccount",
+		// The endpoint of an API server may not be a loopback address.
+		"--endpoint-reconciler-type=none",
+		"--audit-policy-file=" + filepath.Join(s.dir, "audit.yaml"),
+		"--audit-log-path=" + s.AuditLog,
+	}
+	if !o.WithoutNodeRestriction {
+		args = append(args, "--enable-admission-plugins=NodeRestriction")
+	}
+	return args
+}
+
+// awaitReady waits for the API server and for the namespaces that it makes.
+func (s *APIServer) awaitReady(ctx context.Context) error {
+	config, err := s.Admin()
+	if err != nil {
+		return err
+	}
+	admin, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return err
+	}
+	return s.process.Await(ctx, func(ctx context.Context) error {
+		if err := admin.Discovery().RESTClient().Get().AbsPath("/readyz").Do(ctx).Error(); err != nil {
+			return err
+		}
+		for _, namespace := range []string{metav1.NamespaceDefault, metav1.NamespaceSystem} {
+			if _, err := admin.CoreV1().Namespaces().Get(ctx, namespace, metav1.GetOptions{}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Admin is the connection of a cluster administrator.
+func (s *APIServer) Admin() (*rest.Config, error) { return s.User("admin", "system:masters") }
+
+// Kubelet is the connection of the kubelet of a node.
+func (s *APIServer) Kubelet(node string) (*rest.Config, error) {
+	return s.User("system:node:"+node, "system:nodes")
+}
+
+// User is the connection of a user who has a client certificate, without a limit on the client's side.
+func (s *APIServer) User(name string, groups ...string) (*rest.Config, error) {
+	cert, err := s.ca.Client(name, groups...)
+	if err != nil {
+		return nil, err
+	}
+	return &rest.Config{
+		Host: s.Host, QPS: -1,
+		TLSClientConfig: rest.TLSClientConfig{CAData: s.ca.PEM(), CertData: cert.Cert, KeyData: cert.Key},
+	}, nil
+}

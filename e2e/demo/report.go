@@ -1,0 +1,145 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"golang.org/x/term"
+
+	"noderestriction.plus/e2e/product"
+)
+
+// report compares the outcomes and shows the record and the counts. It fails if the product did not do what the demo is about.
+func (d *demo) report(ctx context.Context, without, with []outcome) error {
+	d.screen.title("In short")
+	table := tabwriter.NewWriter(d.screen, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "  with the kubelet's credential\tstock Kubernetes\twith NodeRestriction-plus")
+	unexpected := 0
+	for i := range without {
+		fmt.Fprintf(table, "  %s\t%s\t%s\n", without[i].attempt.what, verdict(without[i].refusal), verdict(with[i].refusal))
+		if without[i].refusal != nil || with[i].refusal == nil {
+			unexpected++
+		}
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	lines, err := d.product.Records.Since(0)
+	if err != nil {
+		return err
+	}
+	var denied []product.Line
+	for _, line := range lines {
+		if line.Node == nodeName {
+			denied = append(denied, line)
+		}
+	}
+	if len(denied) != len(with) || unexpected > 0 {
+		return fmt.Errorf("%d attempts left %d records, and %d answers are not what they should be", len(with), len(denied), unexpected)
+	}
+	if err := d.showRecord(denied[0]); err != nil {
+		return err
+	}
+	if err := d.showCounts(ctx, len(denied)); err != nil {
+		return err
+	}
+	d.screen.title("Look further")
+	d.screen.line("make demo KEEP=1                            leaves it all running")
+	d.screen.line("kubectl explain nrp.spec.nodes.labels       what a policy can say")
+	d.screen.line("node-restriction-plus explain node-labels   why, and what a kubelet does there   (make build)")
+	d.screen.line("README.md, docs/rules.md                    how to install it; all rules")
+	return nil
+}
+
+func verdict(refusal error) string {
+	if refusal == nil {
+		return "allowed"
+	}
+	return "denied"
+}
+
+func (d *demo) showRecord(line product.Line) error {
+	d.screen.title("The record of the first denial: one JSON line on standard output, here made readable")
+	var pretty bytes.Buffer
+	if err := json.Indent(&pretty, []byte(line.Text), "  ", "  "); err != nil {
+		return err
+	}
+	d.screen.line("%s", pretty.String())
+	return nil
+}
+
+// showCounts shows what kubectl shows once the product has written the status of the policy, which it does every 10 seconds.
+func (d *demo) showCounts(ctx context.Context, want int) error {
+	d.screen.title("The counts: %d records, and the policy's own", want)
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	if err := d.product.Process().Await(ctx, func(ctx context.Context) error {
+		total, err := d.admin.Run(ctx, nil, "get", "nrp", "recommended", "--output=jsonpath={.status.denials.total}")
+		if err == nil && total != fmt.Sprint(want) {
+			err = fmt.Errorf("the policy counts %q denials, want %d", total, want)
+		}
+		return err
+	}); err != nil {
+		return err
+	}
+	out, err := d.admin.Run(ctx, nil, "get", "nrp")
+	if err != nil {
+		return err
+	}
+	d.screen.line("kubectl get nrp\n  %s", strings.ReplaceAll(strings.TrimSpace(out), "\n", "\n  "))
+	return nil
+}
+
+// screen prints for a person. Colours are used only on a terminal.
+type screen struct {
+	out    io.Writer
+	start  time.Time
+	colour bool
+}
+
+func newScreen(out *os.File) *screen {
+	return &screen{out: out, start: time.Now(), colour: term.IsTerminal(int(out.Fd())) && os.Getenv("NO_COLOR") == ""}
+}
+
+// Write implements io.Writer, for progress.
+func (s *screen) Write(p []byte) (int, error) { return s.out.Write(p) }
+
+func (s *screen) paint(code, text string) string {
+	if !s.colour {
+		return text
+	}
+	return "\x1b[" + code + "m" + text + "\x1b[0m"
+}
+
+// title begins a part, with the time since the start.
+func (s *screen) title(format string, args ...any) {
+	text := s.paint("1", fmt.Sprintf(format, args...))
+	fmt.Fprintf(s.out, "\n[%3.0f s] %s\n", time.Since(s.start).Seconds(), text)
+}
+
+func (s *screen) line(format string, args ...any) {
+	fmt.Fprintf(s.out, "  "+format+"\n", args...)
+}
+
+// attempt shows an attempt and what the API server answered.
+func (s *screen) attempt(a attempt, refusal error) {
+	s.line("%s", a.what)
+	s.line("  %s", s.paint("2", a.request))
+	if refusal == nil {
+		s.line("  %s", s.paint("31", "200 OK: it is done"))
+		return
+	}
+	s.line("  %s %s", s.paint("32", "403 Forbidden:"), refusal)
+}
+
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(s), "\n")
+	return line
+}

@@ -1,0 +1,137 @@
+package e2e_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+
+	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/e2e/metrics"
+	"noderestriction.plus/e2e/product"
+)
+
+// addsFinalizer is a write that the policies of these tests deny.
+const addsFinalizer = `{"metadata":{"finalizers":["example.com/stay"]}}`
+
+// testDenials shows that for each denial there is one answer, one record and one count, at the full speed of the API server.
+func (s *suite) testDenials(t *testing.T) {
+	const clients, total = 16, 5000
+	s.denyFinalizers(t, "denials", "loader-*")
+	first, err := s.product.Records.Len()
+	check(t, err)
+	before := s.counts(t)
+
+	var started atomic.Int64
+	var wrong sync.Map // unexpected answers
+	var group sync.WaitGroup
+	for i := range clients {
+		node := fmt.Sprintf("loader-%d", i)
+		s.createNode(t, node)
+		config, err := s.stock.Kubelet(node)
+		kubelet := newCaller(t, config, err)
+		want := fmt.Sprintf("node %q violates NodeRestrictionPolicy \"denials\": node finalizers (must not add %q)",
+			node, "example.com/stay")
+		group.Go(func() {
+			for started.Add(1) <= total {
+				a, err := kubelet.do(t.Context(), patchStatus(node, addsFinalizer))
+				if err != nil {
+					wrong.Store(err.Error(), true)
+				} else if _, message := a.deniedBy(); a.code != http.StatusForbidden || message != want {
+					wrong.Store(a.String(), true)
+				}
+			}
+		})
+	}
+	group.Wait()
+	wrong.Range(func(answer, _ any) bool {
+		t.Errorf("want every write denied, got %v", answer)
+		return true
+	})
+	records, err := s.product.Records.Since(first)
+	check(t, err)
+	checkLedger(t, records, total)
+	after := s.counts(t)
+	for name, count := range after {
+		if got := count - before[name]; got != total {
+			t.Errorf("%s counts %g denials, want %d", name, got, total)
+		}
+	}
+}
+
+// denyFinalizers enforces a policy for these nodes until the end of the test.
+func (s *suite) denyFinalizers(t *testing.T, name string, nodes v1alpha1.Pattern) {
+	t.Helper()
+	p := &v1alpha1.NodeRestrictionPolicy{}
+	p.Name = name
+	p.Spec.Match = &v1alpha1.Match{NodeNames: []v1alpha1.Pattern{nodes}}
+	p.Spec.Nodes.Finalizers = &v1alpha1.NodeFinalizers{}
+	check(t, product.Enforce(t.Context(), s.policies, p))
+	t.Cleanup(func() { check(t, s.policies.Delete(context.WithoutCancel(t.Context()), p)) })
+}
+
+func (s *suite) createNode(t *testing.T, name string) {
+	t.Helper()
+	_, err := s.admin.CoreV1().Nodes().Create(t.Context(),
+		&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
+	check(t, err)
+}
+
+func (s *suite) getNode(t *testing.T, name string) *corev1.Node {
+	t.Helper()
+	node, err := s.admin.CoreV1().Nodes().Get(t.Context(), name, metav1.GetOptions{})
+	check(t, err)
+	return node
+}
+
+func patchStatus(node, patch string) call {
+	return call{
+		method: http.MethodPatch, path: "/api/v1/nodes/" + node + "/status", contentType: mediaMergePatch, body: []byte(patch),
+	}
+}
+
+// checkLedger checks that there are so many records, of as many requests, and that their numbers have no gap.
+func checkLedger(t *testing.T, records []product.Line, want int) {
+	t.Helper()
+	uids := map[string]bool{}
+	var numbers []uint64
+	for _, l := range records {
+		uids[l.UID] = true
+		numbers = append(numbers, l.Seq)
+		if !strings.HasPrefix(l.Node, "loader-") || l.Boot != records[0].Boot {
+			t.Errorf("unexpected record %s", l.Text)
+		}
+	}
+	slices.Sort(numbers)
+	if len(records) != want || len(uids) != want || numbers[want-1]-numbers[0] != uint64(want-1) {
+		t.Errorf("%d records of %d requests, numbered %d to %d; want %d", len(records), len(uids), numbers[0],
+			numbers[len(numbers)-1], want)
+	}
+}
+
+// counts is how many denials the product counts, and how many the API server.
+func (s *suite) counts(t *testing.T) map[string]float64 {
+	t.Helper()
+	config, err := s.stock.Admin()
+	check(t, err)
+	admin, err := kubernetes.NewForConfig(config)
+	check(t, err)
+	ours, err := s.product.Metrics(t.Context())
+	check(t, err)
+	theirs, err := metrics.FromAPIServer(within(t, 10*time.Second), admin)
+	check(t, err)
+	const rejections = "apiserver_admission_webhook_rejection_count"
+	return map[string]float64{
+		"node_restriction_plus_denials_total": ours.Sum("node_restriction_plus_denials_total"),
+		rejections:                            theirs.Sum(rejections, "error_type", "no_error", "rejection_code", "403"),
+	}
+}

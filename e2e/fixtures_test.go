@@ -1,0 +1,264 @@
+package e2e_test
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	admissionv1 "k8s.io/api/admission/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/e2e/controlplane"
+	"noderestriction.plus/e2e/product"
+	"noderestriction.plus/internal/fixture"
+	"noderestriction.plus/policy"
+)
+
+// testFixtures replays each fixture's write, with the credential of the kubelet it names, against an API server without
+// NodeRestriction and against a stock one, in each encoding.
+func (s *suite) testFixtures(t *testing.T) {
+	paths, err := filepath.Glob("../policy/testdata/*/*/*.txtar")
+	check(t, err)
+	if len(paths) == 0 {
+		t.Fatal("no fixtures")
+	}
+	listed := notOurs()
+	enforced := map[string]bool{}
+	for _, path := range paths {
+		name := strings.TrimSuffix(strings.TrimPrefix(path, "../policy/testdata/"), ".txtar")
+		others := listed[name]
+		delete(listed, name)
+		t.Run(name, func(t *testing.T) { s.testFixture(t, path, others, enforced) })
+	}
+	for name := range listed {
+		t.Errorf("%s: there is no such fixture", name)
+	}
+}
+
+func (s *suite) testFixture(t *testing.T, path string, others exception, enforced map[string]bool) {
+	data, err := os.ReadFile(path)
+	check(t, err)
+	f, err := fixture.Parse(data)
+	check(t, err)
+	s.enforce(t, f.Policies, enforced)
+	defer s.newStage(t, f, s.open).clear(t)
+	for _, api := range []struct {
+		name   string
+		server *controlplane.APIServer
+		refuse string // what somebody else than we says
+	}{
+		{"without NodeRestriction", s.open, others.open},
+		{"stock", s.stock.APIServer, others.stock},
+	} {
+		t.Run(api.name, func(t *testing.T) {
+			config, err := api.server.Kubelet(f.Request.NodeName)
+			r := &replay{stage: s.newStage(t, f, api.server), kubelet: newCaller(t, config, err), refuse: api.refuse}
+			r.run(t)
+		})
+	}
+}
+
+// enforce has the product enforce these policies, and no longer those of earlier fixtures.
+func (s *suite) enforce(t *testing.T, policies []*v1alpha1.NodeRestrictionPolicy, enforced map[string]bool) {
+	t.Helper()
+	keep := map[string]bool{}
+	for _, p := range policies {
+		keep[p.Name] = true
+	}
+	for name := range enforced {
+		if !keep[name] {
+			check(t, product.Retire(t.Context(), s.policies, name))
+			delete(enforced, name)
+		}
+	}
+	for _, p := range policies {
+		p = p.DeepCopy()
+		if p.Spec.Match == nil {
+			p.Spec.Match = &v1alpha1.Match{}
+		}
+		// At the same time others test with these.
+		p.Spec.Match.ExcludeNodeNames = append(p.Spec.Match.ExcludeNodeNames, hollowPattern)
+		check(t, product.Enforce(t.Context(), s.policies, p))
+		enforced[p.Name] = true
+	}
+}
+
+// replay is a fixture's write against one API server.
+type replay struct {
+	*stage
+	kubelet caller
+	// refuse is what the API server says where it refuses the write before it asks us; empty if it asks us.
+	refuse string
+}
+
+func (r *replay) run(t *testing.T) {
+	encodings := updates()
+	if r.fixture.Request.Operation == admissionv1.Create {
+		encodings = creations()
+	}
+	w := r.set(t)
+	r.awaitLookups(t, w)
+	for i, e := range encodings {
+		if i > 0 && r.fixture.Want == fixture.Allowed && r.refuse == "" {
+			w = r.set(t)
+		}
+		t.Run(e.name, func(t *testing.T) { r.send(t, e, w) })
+	}
+}
+
+// send sends the write in an encoding and checks the answer, the record and what is stored.
+func (r *replay) send(t *testing.T, e encoding, w *write) {
+	first, err := r.product.Records.Len()
+	check(t, err)
+	a := r.request(t, e, w, r.fixture.Request.DryRun)
+	refuse := r.refuse
+	if r.fixture.Request.Resource == "pods" && w.before == nil && e.name == "server-side apply" {
+		refuse = `cannot patch resource "pods"` // says the authorizer
+	}
+	webhook, message := a.deniedBy()
+	switch {
+	case refuse != "":
+		if webhook != "" || a.code < http.StatusBadRequest || !strings.Contains(a.Message, refuse) {
+			t.Errorf("want a refusal with %q before we are asked, got %s", refuse, a)
+		}
+		r.checkRecords(t, first, 0)
+		r.checkUnchanged(t, w)
+	case r.fixture.Want == fixture.Allowed:
+		if a.code >= http.StatusBadRequest {
+			t.Fatalf("want it allowed, got %s", a)
+		}
+		r.checkStored(t, w, a.body)
+		r.checkRecords(t, first, 0)
+	default:
+		if a.code != http.StatusForbidden || a.Reason != metav1.StatusReasonForbidden || message != r.fixture.Want ||
+			!strings.HasSuffix(webhook, ".noderestriction.plus") {
+			t.Errorf("got  %s\nwant 403 Forbidden: %s", a, r.fixture.Want)
+		}
+		r.checkRecords(t, first, 1)
+		r.checkUnchanged(t, w)
+	}
+}
+
+func (r *replay) request(t *testing.T, e encoding, w *write, dryRun bool) *answer {
+	t.Helper()
+	request := e.encode(t, w)
+	if dryRun {
+		request.query = withDryRun(request.query)
+	}
+	a, err := r.kubelet.do(t.Context(), request)
+	check(t, err)
+	return a
+}
+
+func withDryRun(query url.Values) url.Values {
+	with := url.Values{"dryRun": {metav1.DryRunAll}}
+	for key, values := range query {
+		with[key] = values
+	}
+	return with
+}
+
+// checkRecords checks that there are so many denials of the fixture's kubelet after the first records.
+func (r *replay) checkRecords(t *testing.T, first, want int) {
+	t.Helper()
+	records, err := r.product.Records.Since(first)
+	check(t, err)
+	request := &r.fixture.Request
+	n := 0
+	for _, l := range records {
+		if l.Node != request.NodeName || l.Msg != policy.Denied {
+			continue
+		}
+		n++
+		// After ten equal denials a minute the record is a short one.
+		if len(l.Violations) > 0 && (l.Operation != string(request.Operation) || l.Resource != request.Resource ||
+			l.Subresource != request.Subresource || l.Namespace != request.Namespace || l.DryRun != request.DryRun) {
+			t.Errorf("the record speaks of another write: %s", l.Text)
+		}
+	}
+	if n != want {
+		t.Errorf("%d records, want %d: %+v", n, want, records)
+	}
+}
+
+// checkUnchanged checks that nothing was stored.
+func (r *replay) checkUnchanged(t *testing.T, w *write) {
+	t.Helper()
+	a, err := r.admin.do(t.Context(), call{method: http.MethodGet, path: w.collection + "/" + w.name})
+	check(t, err)
+	switch {
+	case w.before == nil && a.code != http.StatusNotFound:
+		t.Errorf("the object was created: %s", a)
+	case w.before != nil && resourceVersion(t, a.body) != resourceVersion(t, w.before):
+		t.Errorf("the object has changed: %s", a.body)
+	}
+}
+
+func resourceVersion(t *testing.T, object []byte) string {
+	t.Helper()
+	var o metav1.PartialObjectMetadata
+	check(t, json.Unmarshal(object, &o))
+	return o.ResourceVersion
+}
+
+// checkStored checks that the write did to the object what the fixture says, in whatever encoding it was sent.
+func (r *replay) checkStored(t *testing.T, w *write, got []byte) {
+	t.Helper()
+	for _, field := range []string{"labels", "annotations", "finalizers", "ownerReferences"} {
+		g, want := metadataField(t, got, field), metadataField(t, w.after, field)
+		if field == "labels" && w.before == nil {
+			continue // at a creation the API server adds some
+		}
+		if g != want {
+			t.Errorf("metadata.%s: got %s, want %s", field, g, want)
+		}
+	}
+}
+
+// metadataField is a field of an object's metadata as JSON. The order of a list does not count, and an empty one is none.
+func metadataField(t *testing.T, object []byte, field string) string {
+	t.Helper()
+	var o struct {
+		Metadata map[string]any `json:"metadata"`
+	}
+	check(t, json.Unmarshal(object, &o))
+	list, ok := o.Metadata[field].([]any)
+	if !ok {
+		return string(toJSON(t, o.Metadata[field]))
+	}
+	var elements []string
+	for _, element := range list {
+		elements = append(elements, string(toJSON(t, element)))
+	}
+	slices.Sort(elements)
+	return string(toJSON(t, elements))
+}
+
+// awaitLookups waits, where the answer depends on Nodes that were stored a moment ago, until those who look them up know of them:
+// until a dry run is answered as the write must be.
+func (r *replay) awaitLookups(t *testing.T, w *write) {
+	t.Helper()
+	if r.refuse != "" || r.fixture.Request.Resource != "pods" && len(r.facts()) == 0 {
+		return
+	}
+	eventually(t, 10*time.Second, func() error {
+		first := updates()[0]
+		if w.before == nil {
+			first = creations()[0]
+		}
+		a := r.request(t, first, w, true)
+		_, message := a.deniedBy()
+		if r.fixture.Want == fixture.Allowed && a.code < http.StatusBadRequest || message == r.fixture.Want {
+			return nil
+		}
+		return errors.New(a.String())
+	})
+}

@@ -1,0 +1,133 @@
+// Package kubelet runs real kubelets, whose containers are imaginary, as processes.
+package kubelet
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+
+	"noderestriction.plus/e2e/binaries"
+	"noderestriction.plus/e2e/controlplane"
+	"noderestriction.plus/e2e/process"
+)
+
+// Options say how to start a kubelet.
+type Options struct {
+	Dir    string       // for its data and log; made if it is missing
+	Node   string       // name of the Node
+	Config *rest.Config // with the kubelet's credential
+	Labels []string     // to register with, each key=value
+	Log    io.Writer    // progress, where the program has to be built
+}
+
+// Kubelet is a kubelet, running or stopped.
+type Kubelet struct {
+	Node string
+	// Kubeconfig is the path of a kubeconfig with its credential.
+	Kubeconfig string
+
+	options Options
+	binary  string
+	process *process.Process
+}
+
+// Start starts a kubelet. It does not wait until it has registered; AwaitReady does.
+func Start(ctx context.Context, o Options) (*Kubelet, error) {
+	binary, err := binaries.Path(ctx, o.Log, binaries.Kubelet())
+	if err != nil {
+		return nil, err
+	}
+	k := &Kubelet{Node: o.Node, Kubeconfig: filepath.Join(o.Dir, "kubeconfig"), options: o, binary: binary}
+	for _, dir := range []string{k.temporary(), k.staticPods()} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return nil, err
+		}
+	}
+	if err := controlplane.WriteKubeconfig(k.Kubeconfig, o.Config); err != nil {
+		return nil, err
+	}
+	return k, k.start()
+}
+
+// LogFile is the path of its log.
+func (k *Kubelet) LogFile() string { return filepath.Join(k.options.Dir, "kubelet.log") }
+
+func (k *Kubelet) temporary() string  { return filepath.Join(k.options.Dir, "tmp") }
+func (k *Kubelet) staticPods() string { return filepath.Join(k.options.Dir, "static-pods") }
+
+func (k *Kubelet) start() (err error) {
+	k.process, err = process.Start(process.Spec{
+		Name: "kubelet of " + k.Node, Path: k.binary, Dir: k.options.Dir, LogFile: k.LogFile(),
+		Env: []string{"TMPDIR=" + k.temporary()},
+		Args: []string{
+			"--name=" + k.Node,
+			"--kubeconfig=" + k.Kubeconfig,
+			"--static-pods=" + k.staticPods(),
+			"--node-labels=" + strings.Join(k.options.Labels, ","),
+			"--v=2",
+		},
+	})
+	return err
+}
+
+// Stop ends the kubelet as a loss of power would. Its Node and its pods stay in the API.
+func (k *Kubelet) Stop() { _ = k.process.Kill() }
+
+// Restart ends the kubelet and starts it again with the same static pods.
+func (k *Kubelet) Restart() error {
+	k.Stop()
+	return k.start()
+}
+
+// AwaitReady waits until the Node is Ready and its lease was renewed after a moment: by this run of the kubelet, if that is
+// when it was started.
+func (k *Kubelet) AwaitReady(ctx context.Context, admin kubernetes.Interface, after time.Time) error {
+	return k.process.Await(ctx, func(ctx context.Context) error {
+		node, err := admin.CoreV1().Nodes().Get(ctx, k.Node, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		if !isReady(node) {
+			return fmt.Errorf("node %s is not Ready", k.Node)
+		}
+		lease, err := admin.CoordinationV1().Leases(corev1.NamespaceNodeLease).Get(ctx, k.Node, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		if lease.Spec.RenewTime == nil || !lease.Spec.RenewTime.After(after) {
+			return fmt.Errorf("node %s has not renewed its lease", k.Node)
+		}
+		return nil
+	})
+}
+
+func isReady(node *corev1.Node) bool {
+	return slices.ContainsFunc(node.Status.Conditions, func(c corev1.NodeCondition) bool {
+		return c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
+	})
+}
+
+// AddStaticPod gives the kubelet the manifest of a static pod, under a name for the file.
+func (k *Kubelet) AddStaticPod(name string, manifest []byte) error {
+	// The kubelet must not read half a file.
+	tmp := filepath.Join(k.temporary(), name)
+	if err := os.WriteFile(tmp, manifest, 0o644); err != nil {
+		return err
+	}
+	return os.Rename(tmp, filepath.Join(k.staticPods(), name+".yaml"))
+}
+
+// RemoveStaticPod takes a manifest away.
+func (k *Kubelet) RemoveStaticPod(name string) error {
+	return os.Remove(filepath.Join(k.staticPods(), name+".yaml"))
+}

@@ -1,0 +1,18 @@
+package process
+
+import "net"
+
+// FreePorts returns n different ports of the loopback interface on which nobody listens.
+func FreePorts(n int) ([]int, error) {
+	ports := make([]int, n)
+	for i := range ports {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		// All are held until the last is found, so that none is found twice.
+		defer l.Close()
+		ports[i] = l.Addr().(*net.TCPAddr).Port
+	}
+	return ports, nil
+}

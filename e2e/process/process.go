@@ -1,0 +1,149 @@
+// Package process runs programs as children that never outlive this process.
+package process
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Spec says what to run.
+type Spec struct {
+	Name       string // for errors
+	Path       string
+	Args       []string
+	Env        []string // besides this process's own environment
+	Dir        string   // working directory
+	LogFile    string   // gets stderr; appended to
+	StdoutFile string   // gets stdout, appended to; empty: the log file does
+}
+
+// Process is a running child.
+type Process struct {
+	spec Spec
+	cmd  *exec.Cmd
+	done chan struct{}
+	err  error // of Wait; set before done is closed
+}
+
+// Start starts a child in a process group of its own, so that a Ctrl-C at the terminal reaches only us, and we end it in order.
+func Start(spec Spec) (*Process, error) {
+	log, err := openLog(spec.LogFile)
+	if err != nil {
+		return nil, err
+	}
+	stdout := log
+	if spec.StdoutFile != "" {
+		if stdout, err = openLog(spec.StdoutFile); err != nil {
+			return nil, errors.Join(err, log.Close())
+		}
+	}
+	p := &Process{spec: spec, cmd: exec.Command(spec.Path, spec.Args...), done: make(chan struct{})}
+	p.cmd.Dir, p.cmd.Env = spec.Dir, append(os.Environ(), spec.Env...)
+	p.cmd.Stdout, p.cmd.Stderr = stdout, log
+	p.cmd.SysProcAttr = childAttributes()
+	started := make(chan error)
+	go func() {
+		// The kernel ends the child when the thread that started it ends, so this thread has to stay as long as the child.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		defer log.Close()
+		defer stdout.Close()
+		err := p.cmd.Start()
+		started <- err
+		if err == nil {
+			p.err = p.cmd.Wait()
+			close(p.done)
+		}
+	}()
+	if err := <-started; err != nil {
+		return nil, fmt.Errorf("start %s: %w", spec.Name, err)
+	}
+	return p, nil
+}
+
+func openLog(path string) (*os.File, error) {
+	return os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+}
+
+// Done is closed when the child has ended.
+func (p *Process) Done() <-chan struct{} { return p.done }
+
+// PID is the child's process ID.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
+// LogFile is the path of the child's log.
+func (p *Process) LogFile() string { return p.spec.LogFile }
+
+// Signal sends a signal to the child.
+func (p *Process) Signal(s os.Signal) error { return p.cmd.Process.Signal(s) }
+
+// Wait waits until the child has ended and returns an error if its exit code is not 0.
+func (p *Process) Wait(ctx context.Context) error {
+	select {
+	case <-p.done:
+		return p.err
+	case <-ctx.Done():
+		return fmt.Errorf("%s has not ended: %w", p.spec.Name, ctx.Err())
+	}
+}
+
+// Stop asks the child to end, and kills it, with what it has started, if it has not ended after the grace period. The error says
+// that it did not end well by itself.
+func (p *Process) Stop(grace time.Duration) error {
+	if err := p.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	select {
+	case <-p.done:
+		return p.err
+	case <-time.After(grace):
+		return p.Kill()
+	}
+}
+
+// Kill ends the child, with what it has started, at once.
+func (p *Process) Kill() error {
+	if err := syscall.Kill(-p.PID(), syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+		return err
+	}
+	<-p.done
+	return p.err
+}
+
+// Await polls until the condition holds. It fails when the context ends, with the condition's last error, or when the child
+// ends, with the last lines of its log.
+func (p *Process) Await(ctx context.Context, condition func(context.Context) error) error {
+	retry := time.NewTicker(50 * time.Millisecond)
+	defer retry.Stop()
+	for {
+		err := condition(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-p.done:
+			return fmt.Errorf("%s ended: %w\n%s", p.spec.Name, p.err, p.logTail(20))
+		case <-ctx.Done():
+			return fmt.Errorf("%s: %w: %w\n%s", p.spec.Name, ctx.Err(), err, p.logTail(20))
+		case <-retry.C:
+		}
+	}
+}
+
+// logTail returns the last lines of the log.
+func (p *Process) logTail(n int) string {
+	data, err := os.ReadFile(p.spec.LogFile)
+	if err != nil {
+		return err.Error()
+	}
+	lines := strings.Split(string(bytes.TrimSpace(data)), "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "\n")
+}

@@ -1,0 +1,45 @@
+// Package project finds this repository on disk.
+package project
+
+import (
+	"bufio"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+const module = "noderestriction.plus"
+
+// Root is the folder of the product's go.mod: the working directory, or the nearest one above it.
+func Root() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for {
+		if declares(filepath.Join(dir, "go.mod"), module) {
+			return dir, nil
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			return "", errors.New("not inside a clone of " + module)
+		}
+		dir = parent
+	}
+}
+
+// declares reports whether a go.mod is that of the module.
+func declares(file, module string) bool {
+	f, err := os.Open(file)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		if strings.TrimSpace(lines.Text()) == "module "+module {
+			return true
+		}
+	}
+	return false
+}

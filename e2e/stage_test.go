@@ -1,0 +1,224 @@
+package e2e_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"testing"
+
+	admissionv1 "k8s.io/api/admission/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"noderestriction.plus/e2e/controlplane"
+	"noderestriction.plus/internal/fixture"
+	"noderestriction.plus/policy"
+)
+
+// stage prepares a cluster for a fixture's write to an API server.
+type stage struct {
+	*suite
+	admin    caller
+	fixture  *fixture.Fixture
+	resource resource
+}
+
+func (s *suite) newStage(t *testing.T, f *fixture.Fixture, server *controlplane.APIServer) *stage {
+	t.Helper()
+	config, err := server.Admin()
+	return &stage{suite: s, admin: newCaller(t, config, err), fixture: f, resource: resourceOf(t, f.Request.Resource)}
+}
+
+func (s *stage) collection() string {
+	if s.fixture.Request.Resource == "nodes" {
+		return "/api/v1/nodes"
+	}
+	return "/api/v1/namespaces/" + s.fixture.Request.Namespace + "/pods"
+}
+
+// name is the object's name. The request has none if it asks for one to be generated.
+func (s *stage) name(t *testing.T) string {
+	t.Helper()
+	object := s.fixture.Request.Object
+	if object == nil {
+		object = s.fixture.Request.OldObject
+	}
+	var o metav1.PartialObjectMetadata
+	check(t, json.Unmarshal(object, &o))
+	return o.Name
+}
+
+// set stores what the fixture says is stored, over a minimal valid object, and returns its write.
+func (s *stage) set(t *testing.T) *write {
+	t.Helper()
+	r := &s.fixture.Request
+	s.setNamespace(t)
+	s.setNodes(t)
+	s.clear(t)
+	w := &write{collection: s.collection(), name: s.name(t), subresource: r.Subresource, typed: s.resource.typed}
+	w.applied = merged(t, s.identity(t), r.Object)
+	if r.Operation == admissionv1.Create {
+		w.after = merged(t, s.minimal(t), r.Object)
+		return w
+	}
+	w.before = s.store(t, w)
+	s.awaitCache(t, w)
+	w.after = merged(t, w.before, difference(t, r.OldObject, r.Object))
+	return w
+}
+
+// store creates the old object in two steps, so that server-side apply can take away what the fixture's kubelet takes away: the
+// part that its write can reach belongs to a field manager that the write then uses.
+func (s *stage) store(t *testing.T, w *write) []byte {
+	t.Helper()
+	r := &s.fixture.Request
+	base := s.minimal(t)
+	if r.Subresource == "status" {
+		// The other part of the object cannot be reached through status.
+		var old struct {
+			Spec json.RawMessage `json:"spec,omitempty"`
+		}
+		check(t, json.Unmarshal(r.OldObject, &old))
+		base = merged(t, base, toJSON(t, old))
+	}
+	s.admin.must(t, call{method: http.MethodPost, path: w.collection, contentType: mediaJSON, body: base})
+	if r.Resource == "nodes" {
+		s.removeAddedTaints(t, w, base)
+	}
+	return s.admin.must(t, call{
+		method: http.MethodPatch, path: w.path(), contentType: mediaApply, body: merged(t, s.identity(t), r.OldObject),
+		query: url.Values{"fieldManager": {fieldManager}, "force": {"true"}},
+	})
+}
+
+// awaitCache waits until the API server's cache has the object as stored. An API server judges a patch of what is in its cache
+// first and, if that is refused, once more of what is stored: with the old state, we would be asked twice.
+func (s *stage) awaitCache(t *testing.T, w *write) {
+	t.Helper()
+	s.admin.must(t, call{
+		method: http.MethodGet, path: w.collection + "/" + w.name, query: url.Values{"resourceVersion": {resourceVersion(t, w.before)}},
+	})
+}
+
+// removeAddedTaints takes away the taint that the API server gives a new Node.
+func (s *stage) removeAddedTaints(t *testing.T, w *write, base []byte) {
+	t.Helper()
+	var node corev1.Node
+	check(t, json.Unmarshal(base, &node))
+	body := toJSON(t, map[string]any{"spec": map[string]any{"taints": node.Spec.Taints}})
+	s.admin.must(t, call{
+		method: http.MethodPatch, path: "/api/v1/nodes/" + w.name, contentType: mediaMergePatch, body: body,
+	})
+}
+
+// identity is the object with nothing but what says which it is.
+func (s *stage) identity(t *testing.T) []byte {
+	t.Helper()
+	return toJSON(t, map[string]any{
+		"apiVersion": "v1", "kind": s.resource.kind, "metadata": map[string]any{"name": s.name(t)},
+	})
+}
+
+// minimal is a valid object of the fixture's name. A Pod that the kubelet creates is a mirror pod.
+func (s *stage) minimal(t *testing.T) []byte {
+	t.Helper()
+	r := &s.fixture.Request
+	object := s.identity(t)
+	if r.Resource != "pods" {
+		return object
+	}
+	object = merged(t, object, toJSON(t, map[string]any{"spec": corev1.PodSpec{
+		NodeName: r.NodeName, Containers: []corev1.Container{{Name: "c", Image: "registry.example.com/c"}},
+	}}))
+	if r.Operation != admissionv1.Create {
+		return object
+	}
+	return merged(t, object, toJSON(t, map[string]any{"metadata": map[string]any{
+		"annotations": map[string]any{corev1.MirrorPodAnnotationKey: "9a8b7c"},
+		"ownerReferences": []metav1.OwnerReference{{
+			APIVersion: "v1", Kind: "Node", Name: r.NodeName, UID: s.nodeUID(t), Controller: new(true),
+		}},
+	}}))
+}
+
+// nodeUID is the UID of the kubelet's Node. Where there can be no such Node it is made up.
+func (s *stage) nodeUID(t *testing.T) types.UID {
+	t.Helper()
+	node, err := s.suite.admin.CoreV1().Nodes().Get(t.Context(), s.fixture.Request.NodeName, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return "00000000-0000-0000-0000-000000000000"
+	}
+	check(t, err)
+	return node.UID
+}
+
+// facts are the Nodes that look-ups find.
+func (s *stage) facts() map[string]*policy.Metadata {
+	facts, _ := s.fixture.Request.Facts.(policy.StaticFacts)
+	return facts.Nodes
+}
+
+func (s *stage) setNamespace(t *testing.T) {
+	t.Helper()
+	name := s.fixture.Request.Namespace
+	if name == "" {
+		return
+	}
+	_, err := s.suite.admin.CoreV1().Namespaces().Create(t.Context(),
+		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
+	if !apierrors.IsAlreadyExists(err) {
+		check(t, err)
+	}
+}
+
+// setNodes stores the Nodes that look-ups find, and the one that a mirror pod must be owned by. What is already as it should be
+// stays, because API servers and the product learn of a new Node a moment later.
+func (s *stage) setNodes(t *testing.T) {
+	t.Helper()
+	r := &s.fixture.Request
+	want := map[string]map[string]string{}
+	for name, node := range s.facts() {
+		want[name] = node.Labels
+	}
+	if r.Resource == "nodes" {
+		delete(want, s.name(t))
+	} else if len(want) == 0 && r.Operation == admissionv1.Create && len(validation.IsDNS1123Subdomain(r.NodeName)) == 0 {
+		want[r.NodeName] = nil
+	}
+	nodes := s.suite.admin.CoreV1().Nodes()
+	if len(want) == 0 && r.Resource == "pods" {
+		if err := nodes.Delete(t.Context(), r.NodeName, metav1.DeleteOptions{}); !apierrors.IsNotFound(err) {
+			check(t, err)
+		}
+	}
+	for name, labels := range want {
+		node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels}}
+		_, err := nodes.Create(t.Context(), node, metav1.CreateOptions{})
+		if apierrors.IsAlreadyExists(err) {
+			node, err = nodes.Get(t.Context(), name, metav1.GetOptions{})
+			check(t, err)
+			node.Labels = labels
+			_, err = nodes.Update(t.Context(), node, metav1.UpdateOptions{})
+		}
+		check(t, err)
+	}
+}
+
+// clear deletes the fixture's object, with or without finalizers.
+func (s *stage) clear(t *testing.T) {
+	t.Helper()
+	path := s.collection() + "/" + s.name(t)
+	for _, r := range []call{
+		{method: http.MethodPatch, path: path, contentType: mediaMergePatch, body: []byte(`{"metadata":{"finalizers":null}}`)},
+		{method: http.MethodDelete, path: path, query: url.Values{"gracePeriodSeconds": {"0"}}},
+	} {
+		a, err := s.admin.do(t.Context(), r)
+		check(t, err)
+		if a.code >= http.StatusBadRequest && a.code != http.StatusNotFound {
+			t.Fatalf("%s %s: %s", r.method, r.path, a)
+		}
+	}
+}

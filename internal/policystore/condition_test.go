@@ -1,0 +1,129 @@
+package policystore
+
+import (
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"noderestriction.plus/api/v1alpha1"
+)
+
+// conditionAfter is what is said of the last of several generations of a policy.
+func conditionAfter(valid ...bool) metav1.Condition {
+	h := holdings{}
+	for i, v := range valid {
+		h.hold([]v1alpha1.NodeRestrictionPolicy{object("a", "1", int64(i+1), v)})
+	}
+	return h["a"].condition()
+}
+
+func TestCondition(t *testing.T) {
+	const fault = `spec.nodes.labels.update.allowed[0]`
+	for _, test := range []struct {
+		name           string
+		valid          []bool
+		status         metav1.ConditionStatus
+		reason, prefix string
+	}{
+		{"as written", []bool{true}, metav1.ConditionTrue, "Compiled", "the policy is enforced as written"},
+		{"never good", []bool{false}, metav1.ConditionFalse, "InvalidPolicy", partly + fault},
+		{"once good", []bool{true, false, false}, metav1.ConditionFalse, "InvalidPolicy", "generation 1 stays in force: " + fault},
+		{"good again", []bool{false, true}, metav1.ConditionTrue, "Compiled", "the policy is enforced as written"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c := conditionAfter(test.valid...)
+			if c.Type != "Ready" || c.Status != test.status || c.Reason != test.reason ||
+				!strings.HasPrefix(c.Message, test.prefix) || c.ObservedGeneration != int64(len(test.valid)) {
+				t.Errorf("got %+v", c)
+			}
+		})
+	}
+}
+
+func TestConditionMessageIsBounded(t *testing.T) {
+	h := &holding{generation: 1}
+	for range 100 {
+		h.errs = append(h.errs, field.Invalid(field.NewPath("spec"), strings.Repeat("ä", 1000), "is wrong"))
+	}
+	message := h.condition().Message
+	if len(message) > 5<<10 || !utf8.ValidString(message) || !strings.HasSuffix(message, "; and 84 more") {
+		t.Errorf("%d bytes: %.100q ... %q", len(message), message, message[len(message)-50:])
+	}
+}
+
+func TestPlan(t *testing.T) {
+	now := time.Date(2026, 11, 24, 8, 0, 0, 0, time.UTC)
+	good, lastGood, partial := conditionAfter(true), conditionAfter(true, false), conditionAfter(false)
+	// at is a status that has the condition since some time ago, for a generation.
+	at := func(c metav1.Condition, ago time.Duration, generation int64) *v1alpha1.NodeRestrictionPolicyStatus {
+		c.LastTransitionTime, c.ObservedGeneration = metav1.NewTime(now.Add(-ago)), generation
+		return &v1alpha1.NodeRestrictionPolicyStatus{ObservedGeneration: generation, Conditions: []metav1.Condition{c}}
+	}
+	of := func(c metav1.Condition, generation int64) metav1.Condition {
+		c.ObservedGeneration = generation
+		return c
+	}
+	incomplete := at(good, time.Hour, 3)
+	incomplete.ObservedGeneration = 2
+	for _, test := range []struct {
+		name  string
+		have  *v1alpha1.NodeRestrictionPolicyStatus
+		want  metav1.Condition
+		write bool
+		wait  time.Duration
+	}{
+		{name: "a policy that nobody has seen is written", want: of(good, 1), write: true},
+		{
+			name: "a status with nothing but denials is written",
+			have: &v1alpha1.NodeRestrictionPolicyStatus{Denials: &v1alpha1.Denials{Total: 1}}, want: of(good, 1), write: true,
+		},
+		{name: "a newer generation is written", have: at(good, 0, 1), want: of(good, 2), write: true},
+		{name: "what the status says already is not written", have: at(good, 0, 1), want: of(good, 1)},
+		{name: "an older generation is never written", have: at(good, time.Hour, 3), want: of(partial, 2)},
+		{name: "a missing observedGeneration is repaired", have: incomplete, want: of(good, 3), write: true},
+		{
+			name: "a verdict of another replica is not contradicted at once",
+			have: at(good, 10*time.Second, 1), want: of(partial, 1), wait: 50 * time.Second,
+		},
+		{
+			name: "a verdict of another replica is contradicted after a minute",
+			have: at(good, time.Minute, 1), want: of(partial, 1), write: true,
+		},
+		{
+			name: "a verdict from the future is not waited for longer than a minute",
+			have: at(good, -time.Hour, 1), want: of(partial, 1), wait: time.Minute,
+		},
+		{
+			name: "that this replica holds less than another is written",
+			have: at(lastGood, 0, 2), want: of(partial, 2), write: true,
+		},
+		{name: "that this replica holds more than another is not written", have: at(partial, 0, 2), want: of(lastGood, 2)},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			write, wait := plan(test.have, test.want, now)
+			if write != test.write || wait != test.wait {
+				t.Errorf("write %v, wait %s", write, wait)
+			}
+		})
+	}
+}
+
+func TestTransitionTimeChangesWithTheStatusOnly(t *testing.T) {
+	now, before := time.Now(), metav1.NewTime(time.Now().Add(-time.Hour))
+	have := conditionAfter(true)
+	have.LastTransitionTime = before
+	status := &v1alpha1.NodeRestrictionPolicyStatus{Conditions: []metav1.Condition{have}}
+	if got := transitioned(conditionAfter(true), status, now).LastTransitionTime; !got.Equal(&before) {
+		t.Errorf("the status did not change, but the time did: %s", got)
+	}
+	if got := transitioned(conditionAfter(false), status, now).LastTransitionTime.Time; !got.Equal(now) {
+		t.Errorf("the status changed, but the time is %s", got)
+	}
+	if got := transitioned(conditionAfter(true), nil, now).LastTransitionTime.Time; !got.Equal(now) {
+		t.Errorf("the first time is %s", got)
+	}
+}

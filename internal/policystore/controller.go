@@ -1,0 +1,193 @@
+package policystore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/client-go/util/workqueue"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/recorder"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"noderestriction.plus/api/v1alpha1"
+)
+
+const (
+	// fieldOwner owns what this package writes to a status; what others write there stays.
+	fieldOwner = client.FieldOwner("node-restriction-plus-policies")
+
+	// reportingController is the source of the Events.
+	reportingController = "node-restriction-plus"
+
+	// verifyInterval is how often the policies held are compared with those of the API server, past the cache.
+	verifyInterval = time.Minute
+	// verifyTimeout bounds one such comparison.
+	verifyTimeout = 10 * time.Second
+
+	// minRetry and maxRetry are how long is waited after an error.
+	minRetry = 100 * time.Millisecond
+	maxRetry = 30 * time.Second
+
+	// maxNote is the longest note of an Event, in bytes.
+	maxNote = 1024
+)
+
+// Setup adds the controller that fills the store to the manager. Every replica runs it, there is no leader. The live reader
+// must not be a cache. Metrics are registered with registerer.
+func Setup(
+	ctx context.Context, mgr ctrl.Manager, store *Store, live client.Reader, registerer prometheus.Registerer,
+) error {
+	// With the informer known before the manager starts, controllers wait for its first list without a time limit, however
+	// long the API server is away.
+	policies := &v1alpha1.NodeRestrictionPolicy{}
+	if _, err := mgr.GetCache().GetInformer(ctx, policies, cache.BlockUntilSynced(false)); err != nil {
+		return err
+	}
+	r := &reconciler{
+		store:    store,
+		held:     holdings{},
+		policies: mgr.GetCache(),
+		live:     live,
+		status:   mgr.GetClient(),
+		events:   mgr.GetEventRecorder(reportingController),
+		metrics:  newMetrics(registerer),
+	}
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("policies").
+		Watches(policies, handler.EnqueueRequestsFromMapFunc(func(context.Context, client.Object) []reconcile.Request {
+			return []reconcile.Request{{}}
+		})).
+		// Without any policy nothing would be the first sync.
+		WatchesRawSource(source.Func(
+			func(_ context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+				queue.Add(reconcile.Request{})
+				return nil
+			})).
+		WithOptions(controller.Options{
+			NeedLeaderElection:      new(false),
+			MaxConcurrentReconciles: 1,
+			RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](
+				minRetry, maxRetry),
+		}).
+		Complete(r)
+}
+
+// reconciler brings the store up to date with all policies at once. One request stands for all of them: what is in force is
+// one set, and it must not be seen half done.
+type reconciler struct {
+	store    *Store
+	held     holdings
+	policies client.Reader // a cache of all policies
+	live     client.Reader
+	status   client.StatusClient
+	events   recorder.EventRecorder
+	metrics  *metrics
+
+	verified time.Time // when the policies held were last compared with those of the API server
+}
+
+// Reconcile implements reconcile.Reconciler. The set is swapped before anything is asked of or told to the API server.
+func (r *reconciler) Reconcile(ctx context.Context, _ reconcile.Request) (reconcile.Result, error) {
+	var list v1alpha1.NodeRestrictionPolicyList
+	if err := r.policies.List(ctx, &list); err != nil {
+		return reconcile.Result{}, err
+	}
+	missing := r.held.hold(list.Items)
+	r.publish()
+
+	var verifyErr error
+	if len(missing) > 0 || time.Since(r.verified) >= verifyInterval {
+		if verifyErr = r.verify(ctx, missing); verifyErr == nil {
+			r.verified = time.Now()
+		}
+	}
+	again, statusErr := r.writeStatuses(ctx, list.Items)
+	return reconcile.Result{RequeueAfter: min(again, verifyInterval)}, errors.Join(verifyErr, statusErr)
+}
+
+func (r *reconciler) publish() {
+	r.store.set.Store(r.held.set())
+	ready, notReady := r.held.count()
+	r.metrics.policies.WithLabelValues("ready").Set(float64(ready))
+	r.metrics.policies.WithLabelValues("not_ready").Set(float64(notReady))
+}
+
+// verify compares what is held with what the API server has, and lets go of missing policies that it says were deleted.
+func (r *reconciler) verify(ctx context.Context, missing []string) error {
+	ctx, cancel := context.WithTimeout(ctx, verifyTimeout)
+	defer cancel()
+	served, err := readServed(ctx, r.live)
+	if err != nil {
+		return err
+	}
+	if served.lost {
+		r.metrics.lost.Set(1)
+		log.FromContext(ctx).Info("The definition of policies is gone, the last ones stay in force", "policies", len(r.held))
+		return nil
+	}
+	r.metrics.lost.Set(0)
+	for _, name := range missing {
+		if !served.has(name) {
+			delete(r.held, name)
+		}
+	}
+	r.publish()
+	if served.equal(r.held) {
+		r.metrics.lastSync.SetToCurrentTime()
+	}
+	return nil
+}
+
+// writeStatuses writes what each status does not say yet. It returns when to ask again.
+func (r *reconciler) writeStatuses(ctx context.Context, objects []v1alpha1.NodeRestrictionPolicy) (time.Duration, error) {
+	again := verifyInterval
+	var errs []error
+	for i := range objects {
+		object := &objects[i]
+		held, now := r.held[object.Name], time.Now()
+		write, wait := plan(object.Status, held.condition(), now)
+		if wait > 0 {
+			again = min(again, wait)
+		}
+		if !write {
+			continue
+		}
+		// After a conflict the newer object is on its way here and will be looked at again.
+		err := r.writeStatus(ctx, object, held, now)
+		if err != nil && !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) {
+			errs = append(errs, fmt.Errorf("write the status of policy %q: %w", object.Name, err))
+		}
+	}
+	return again, errors.Join(errs...)
+}
+
+// writeStatus writes the condition, and an Event if it says that the policy is not enforced as written. The replica that
+// writes is the one that tells, so there is one Event, not one a replica.
+func (r *reconciler) writeStatus(
+	ctx context.Context, object *v1alpha1.NodeRestrictionPolicy, held *holding, now time.Time,
+) error {
+	condition := transitioned(held.condition(), object.Status, now)
+	apply := client.ApplyConfigurationFromUnstructured(statusOf(object, condition))
+	if err := r.status.Status().Apply(ctx, apply, fieldOwner, client.ForceOwnership); err != nil {
+		return err
+	}
+	logger := log.FromContext(ctx).WithValues("policy", object.Name, "generation", held.generation)
+	if len(held.errs) == 0 {
+		logger.Info("Policy is enforced as written")
+		return nil
+	}
+	logger.Error(errors.New(condition.Message), "Policy is not enforced as written")
+	r.events.Eventf(object, nil, corev1.EventTypeWarning, reasonInvalid, "Compile", "%s", cut(condition.Message, maxNote))
+	return nil
+}

@@ -1,0 +1,79 @@
+package policystore
+
+import (
+	"context"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"noderestriction.plus/api/v1alpha1"
+)
+
+// definition is the name of the CustomResourceDefinition of policies.
+const definition = "noderestrictionpolicies." + v1alpha1.GroupName
+
+// served is what the API server itself has of policies, past any cache.
+type served struct {
+	// lost says that their definition is deleted, being deleted or not served. When a definition is deleted, the API server
+	// first deletes the objects, one by one, as if somebody had deleted each of them.
+	lost     bool
+	versions map[string]version
+}
+
+// version is a state of an object's spec.
+type version struct {
+	uid        types.UID
+	generation int64
+}
+
+// readServed asks the API server. Without the right to read the definition, its deletion can only be told from that of the
+// policies once it is complete.
+func readServed(ctx context.Context, live client.Reader) (served, error) {
+	crd := &metav1.PartialObjectMetadata{TypeMeta: metav1.TypeMeta{
+		APIVersion: "apiextensions.k8s.io/v1", Kind: "CustomResourceDefinition",
+	}}
+	err := live.Get(ctx, client.ObjectKey{Name: definition}, crd)
+	switch {
+	case apierrors.IsNotFound(err), err == nil && crd.DeletionTimestamp != nil:
+		return served{lost: true}, nil
+	case err != nil && !apierrors.IsForbidden(err):
+		return served{}, fmt.Errorf("read the definition of policies: %w", err)
+	}
+	list := &metav1.PartialObjectMetadataList{TypeMeta: metav1.TypeMeta{
+		APIVersion: v1alpha1.GroupVersion().String(), Kind: v1alpha1.Kind + "List",
+	}}
+	err = live.List(ctx, list)
+	switch {
+	case apierrors.IsNotFound(err):
+		return served{lost: true}, nil
+	case err != nil:
+		return served{}, fmt.Errorf("list policies: %w", err)
+	}
+	s := served{versions: map[string]version{}}
+	for i := range list.Items {
+		object := &list.Items[i]
+		s.versions[object.Name] = version{object.UID, object.Generation}
+	}
+	return s, nil
+}
+
+func (s served) has(name string) bool {
+	_, has := s.versions[name]
+	return has
+}
+
+// equal reports whether exactly these versions are held.
+func (s served) equal(h holdings) bool {
+	if len(s.versions) != len(h) {
+		return false
+	}
+	for name, held := range h {
+		if s.versions[name] != (version{held.uid, held.generation}) {
+			return false
+		}
+	}
+	return true
+}

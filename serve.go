@@ -1,0 +1,213 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/spf13/cobra"
+	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"noderestriction.plus/internal/cli"
+	"noderestriction.plus/internal/cluster"
+	"noderestriction.plus/internal/denial"
+	"noderestriction.plus/internal/policystore"
+	"noderestriction.plus/internal/server"
+	"noderestriction.plus/webhooks"
+)
+
+// closeTimeout is how long the last records may take to be written.
+const closeTimeout = 5 * time.Second
+
+func serveCommand() *cobra.Command {
+	options := &serveOptions{}
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Serve the admission webhook",
+		Long: "serve answers the API server: POST /admit judges what kubelets write to nodes and pods, POST /policies\n" +
+			"validates NodeRestrictionPolicies. Records of denials go to standard output, a JSON line each, and nothing\n" +
+			"else does; the log goes to standard error.\n\n" +
+			"It starts, and is live, while the API server is away; it is ready once it knows all policies.\n" +
+			"On SIGTERM it fails its readiness check, goes on for --shutdown-delay, finishes the requests in flight and\n" +
+			"writes the last records. A second SIGTERM ends it at once.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := options.validate(); err != nil {
+				return err
+			}
+			return serve(cmd.Context(), options, cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
+	}
+	options.addFlags(cmd.Flags())
+	return cmd
+}
+
+// serve runs until a signal ends it. Errors in what the flags name end the program with code 2, all others with 1.
+func serve(ctx context.Context, o *serveOptions, records, logs io.Writer) error {
+	level, err := logLevel(o.logLevel)
+	if err != nil {
+		return err
+	}
+	log := newLogger(logs, level)
+	ctrl.SetLogger(log)
+	klog.SetLogger(log.WithName("client-go"))
+
+	ctx, restoreSignals := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
+	defer restoreSignals()
+	context.AfterFunc(ctx, restoreSignals) // a second signal ends the program at once
+
+	in, err := o.read(log)
+	if err != nil {
+		return err
+	}
+	p, err := assemble(ctx, o, in, records, log)
+	if err != nil {
+		return &cli.ExitError{Code: 1, Err: err}
+	}
+	log.Info("Starting", "version", cli.Version(), "address", p.server.Address().String(), "boot", p.ledger.Boot())
+	if err := p.run(ctx); err != nil {
+		return &cli.ExitError{Code: 1, Err: err}
+	}
+	log.Info("Stopped")
+	return nil
+}
+
+// program is what serve runs.
+type program struct {
+	log     logr.Logger
+	server  *server.Server
+	manager manager.Manager
+	ledger  *denial.Ledger
+}
+
+// inputs are what the flags name.
+type inputs struct {
+	config       *rest.Config
+	certificates *server.Certificates
+	clients      *server.ClientAuthority // nil: none
+}
+
+// read reads the files that the flags name. Each error names the flag.
+func (o *serveOptions) read(log logr.Logger) (in inputs, err error) {
+	if in.config, err = o.restConfig(); err != nil {
+		return in, fmt.Errorf("--kubeconfig: %w", err)
+	}
+	if in.certificates, err = server.NewCertificates(o.certDir, log.WithName("certificates")); err != nil {
+		return in, fmt.Errorf("--cert-dir: %w", err)
+	}
+	if o.clientCAFile == "" {
+		return in, nil
+	}
+	in.clients, err = server.NewClientAuthority(o.clientCAFile, o.clientAllowedNames, log.WithName("certificates"))
+	if err != nil {
+		return in, fmt.Errorf("--client-ca-file: %w", err)
+	}
+	return in, nil
+}
+
+// assemble makes all parts, puts them together, and binds the addresses. It does not need the API server.
+func assemble(ctx context.Context, o *serveOptions, in inputs, records io.Writer, log logr.Logger) (*program, error) {
+	mgr, live, err := newManager(o, in, log)
+	if err != nil {
+		return nil, err
+	}
+	store := &policystore.Store{}
+	if err := policystore.Setup(ctx, mgr, store, live, metrics.Registry); err != nil {
+		return nil, err
+	}
+	objects, err := cluster.NewObjects(in.config, mgr.GetHTTPClient())
+	if err != nil {
+		return nil, err
+	}
+	facts, err := cluster.New(ctx, mgr.GetCache(), live, objects)
+	if err != nil {
+		return nil, err
+	}
+	status := denial.NewStatus(live, mgr.GetClient(), log.WithName("status"))
+	if err := mgr.Add(status); err != nil {
+		return nil, err
+	}
+	counts := denial.NewMetrics(metrics.Registry)
+	ledger := denial.New(records, counts, status)
+	if err := metrics.Registry.Register(ledger); err != nil {
+		return nil, err
+	}
+	policies, err := webhooks.NewPolicyHandler(mgr.GetScheme(), log.WithName("policies"))
+	if err != nil {
+		return nil, err
+	}
+	srv, err := server.New(server.Options{
+		Address:         o.address(),
+		Certificates:    in.certificates,
+		ClientAuthority: in.clients,
+		Handler: webhooks.Routes(
+			webhooks.NewHandler(store, facts, ledger, counts, cli.Version(), log.WithName("admit")), policies),
+		Limits:        o.limits,
+		ShutdownDelay: o.shutdownDelay,
+		Log:           log.WithName("listener"),
+		Registerer:    metrics.Registry,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := srv.Listen(ctx); err != nil {
+		return nil, err
+	}
+	return &program{log: log, server: srv, manager: mgr, ledger: ledger}, addChecks(mgr, log, map[string]healthz.Checker{
+		"policies":    store.Check,
+		"nodes":       facts.Check,
+		"certificate": in.certificates.Check,
+		"listener":    srv.Check,
+		"denial-log":  func(*http.Request) error { return ledger.Healthy() },
+	})
+}
+
+// run serves until ctx ends. The order of the end is that of what needs what: requests need the manager's caches, and
+// everything needs the ledger, whose last records are written last.
+func (p *program) run(ctx context.Context) error {
+	serving, stopServing := context.WithCancel(ctx)
+	defer stopServing()
+	managing, stopManaging := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopManaging()
+	managed := make(chan error, 1)
+	go func() {
+		// Without the manager the policies would grow old unseen.
+		defer stopServing()
+		err := p.manager.Start(managing)
+		if err != nil {
+			p.log.Error(err, "The manager failed")
+		}
+		managed <- err
+	}()
+	err := p.server.Run(serving)
+	stopManaging()
+	err = errors.Join(err, p.managerEnd(managed))
+
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+	defer cancel()
+	return errors.Join(err, p.ledger.Close(closing))
+}
+
+// managerEnd waits for the manager, which has been told to end, unless its caches were never synced: then it has nothing to
+// finish, and controller-runtime v0.25 would wait for the caches for ever.
+func (p *program) managerEnd(managed <-chan error) error {
+	select {
+	case err := <-managed:
+		return err
+	case <-p.manager.Elected():
+		return <-managed
+	default:
+		return nil
+	}
+}

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"crypto/tls"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/rest"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/internal/cluster"
+	"noderestriction.plus/internal/server"
+)
+
+// newManager makes the manager, which has the caches, the controller, the metrics and the health checks, and a client that
+// reads past the caches. There is no leader: every replica judges, so every replica needs all of it.
+func newManager(o *serveOptions, in inputs, log logr.Logger) (manager.Manager, client.Reader, error) {
+	scheme := runtime.NewScheme()
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
+		return nil, nil, err
+	}
+	mapper := newMapper()
+	shutdown := 10 * time.Second
+	mgr, err := ctrl.NewManager(in.config, manager.Options{
+		Scheme:         scheme,
+		MapperProvider: func(*rest.Config, *http.Client) (meta.RESTMapper, error) { return mapper, nil },
+		Logger:         log,
+		Cache: cache.Options{
+			ByObject:                    cluster.CacheOptions(),
+			DefaultTransform:            cache.TransformStripManagedFields(),
+			NewInformer:                 cluster.NewInformers(log.WithName("cache"), metrics.Registry).New,
+			ReaderFailOnMissingInformer: true,
+		},
+		Metrics:                 o.metricsServer(in.certificates),
+		HealthProbeBindAddress:  o.healthProbeBindAddress,
+		LivenessEndpointName:    "/livez",
+		ReadinessEndpointName:   "/readyz",
+		GracefulShutdownTimeout: &shutdown,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	live, err := client.New(in.config, client.Options{HTTPClient: mgr.GetHTTPClient(), Scheme: scheme, Mapper: mapper})
+	return mgr, live, err
+}
+
+// newMapper knows the few kinds that this program reads. Asking the API server for them would make it needed at the start.
+func newMapper() meta.RESTMapper {
+	mapper := meta.NewDefaultRESTMapper(nil)
+	for _, kind := range []schema.GroupVersionKind{
+		v1alpha1.GroupVersion().WithKind(v1alpha1.Kind),
+		corev1.SchemeGroupVersion.WithKind("Node"),
+		{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"},
+	} {
+		mapper.Add(kind, meta.RESTScopeRoot)
+	}
+	return mapper
+}
+
+// metricsServer serves metrics with the certificate of the admission requests.
+func (o *serveOptions) metricsServer(certificates *server.Certificates) metricsserver.Options {
+	options := metricsserver.Options{BindAddress: o.metricsBindAddress}
+	if !o.metricsSecure {
+		return options
+	}
+	options.SecureServing = true
+	options.FilterProvider = filters.WithAuthenticationAndAuthorization
+	options.TLSOpts = []func(*tls.Config){func(config *tls.Config) {
+		config.MinVersion = tls.VersionTLS13
+		config.NextProtos = []string{"http/1.1"}
+		config.GetCertificate = certificates.GetCertificate
+	}}
+	return options
+}
+
+// addChecks adds the readiness checks, and a liveness check that depends on nothing: neither the API server's absence nor a
+// blocked log would end by a restart.
+func addChecks(mgr manager.Manager, log logr.Logger, checks map[string]healthz.Checker) error {
+	for name, check := range checks {
+		if err := mgr.AddReadyzCheck(name, logged(name, check, log.WithName("readiness"))); err != nil {
+			return err
+		}
+	}
+	return mgr.AddHealthzCheck("ping", healthz.Ping)
+}
+
+// logged logs why a check fails, which the answer to a probe does not tell, and that it passes again.
+func logged(name string, check healthz.Checker, log logr.Logger) healthz.Checker {
+	var mu sync.Mutex
+	last := "not asked yet"
+	return func(r *http.Request) error {
+		err := check(r)
+		now := ""
+		if err != nil {
+			now = err.Error()
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if now != last && err != nil {
+			log.Info("Not ready", "check", name, "reason", now)
+		} else if now != last {
+			log.Info("Ready", "check", name)
+		}
+		last = now
+		return err
+	}
+}
