@@ -33,7 +33,7 @@ var arrows = map[string]struct {
 		[]string{"api/v1alpha1", "policy", "internal/manifest", "internal/review"},
 		"fixtures run in tests, in the command test and in e2e; who is a kubelet is for the review to say",
 	},
-	"internal/docs":     {[]string{"policy"}, "the pages are rendered from the rules"},
+	"internal/docs": {[]string{"policy"}, "the pages are rendered from the rules"},
 	"internal/cli": {
 		[]string{"api/v1alpha1", "policy", "internal/review", "internal/record", "internal/manifest", "internal/fixture"},
 		"the commands that need no cluster must not wait for one",
