@@ -90,7 +90,6 @@ func (s *suite) startControlPlane(t *testing.T) {
 	check(t, controlplane.WriteKubeconfig(s.kubectl.Kubeconfig, config))
 }
 
-// startProduct installs the product as its README says for one outside the cluster, and waits until both API servers call it.
 func (s *suite) startProduct(t *testing.T) {
 	t.Helper()
 	binary, err := binaries.Product(t.Context(), t.Output(), s.dir, raceDetector)
@@ -99,24 +98,15 @@ func (s *suite) startProduct(t *testing.T) {
 	check(t, err)
 	config, err := s.stock.Admin()
 	check(t, err)
-	crd, err := product.CRD()
-	check(t, err)
-	check(t, s.kubectl.Apply(t.Context(), crd))
-	s.product, err = product.Start(t.Context(), product.Options{
+	s.product, err = product.Install(t.Context(), product.Options{
 		Binary: binary, Dir: filepath.Join(s.dir, "product"), Config: config, CA: s.stock.CA,
-	})
+	}, s.kubectl, helm, s.stock.APIServer, s.open)
 	check(t, err)
 	t.Cleanup(func() {
 		if err := s.product.Stop(); err != nil {
 			t.Errorf("the product did not end well: %v", err)
 		}
 	})
-	manifests, err := s.product.Manifests(t.Context(), helm)
-	check(t, err)
-	check(t, s.kubectl.Apply(t.Context(), manifests))
-	for _, server := range []*controlplane.APIServer{s.stock.APIServer, s.open} {
-		check(t, s.product.AwaitCalled(t.Context(), server))
-	}
 	s.policies, err = product.Policies(config)
 	check(t, err)
 }

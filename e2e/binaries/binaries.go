@@ -47,8 +47,10 @@ func Path(ctx context.Context, log io.Writer, p Program) (string, error) {
 	if isExecutable(path) {
 		return path, nil
 	}
-	b := build{label: label, dir: filepath.Join(root, p.goMod), pkg: p.pkg, flags: []string{"-trimpath"}, log: log}
-	b.ldflags = []string{"-s", "-w"}
+	b := build{
+		label: label, dir: filepath.Join(root, p.goMod), packages: []string{p.pkg},
+		flags: []string{"-trimpath"}, ldflags: []string{"-s", "-w"}, log: log,
+	}
 	if p.ldflags != nil {
 		b.ldflags = append(b.ldflags, p.ldflags(version)...)
 	}
@@ -65,7 +67,9 @@ func Product(ctx context.Context, log io.Writer, dir string, race bool) (string,
 	if err != nil {
 		return "", err
 	}
-	b := build{label: "node-restriction-plus", dir: root, pkg: ".", log: log}
+	b := build{
+		label: "node-restriction-plus", dir: root, packages: []string{"."}, ldflags: []string{"-s", "-w"}, log: log,
+	}
 	if race {
 		b.flags = []string{"-race"}
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -20,12 +21,18 @@ const interval = 10 * time.Second
 
 // build is one run of go build.
 type build struct {
-	label   string // for progress and errors
-	dir     string // of the go.mod
-	pkg     string
-	flags   []string
-	ldflags []string
-	log     io.Writer
+	label    string // for progress and errors
+	dir      string // of the go.mod
+	packages []string
+	flags    []string
+	ldflags  []string
+	log      io.Writer
+}
+
+// Compile compiles packages that are no programs, in the module of a folder, so that what is built of them is built quickly.
+func Compile(ctx context.Context, log io.Writer, label, dir string, packages ...string) error {
+	b := build{label: label, dir: dir, packages: packages, log: log}
+	return b.goBuild(ctx)
 }
 
 // run builds into a temporary file beside the path and renames it, so that the path is never half a program.
@@ -36,11 +43,15 @@ func (b *build) run(ctx context.Context, path string) error {
 	}
 	defer os.RemoveAll(tmp)
 	out := filepath.Join(tmp, filepath.Base(path))
-	args := append([]string{"build", "-v"}, b.flags...)
-	if len(b.ldflags) > 0 {
-		args = append(args, "-ldflags", strings.Join(b.ldflags, " "))
+	if err := b.goBuild(ctx, "-ldflags", strings.Join(b.ldflags, " "), "-o", out); err != nil {
+		return err
 	}
-	args = append(args, "-o", out, b.pkg)
+	return os.Rename(out, path)
+}
+
+// goBuild runs go build with these flags and reports how far it is.
+func (b *build) goBuild(ctx context.Context, flags ...string) error {
+	args := slices.Concat([]string{"build", "-v"}, b.flags, flags, b.packages)
 	cmd := b.command(ctx, args...)
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
@@ -64,7 +75,7 @@ func (b *build) run(ctx context.Context, path string) error {
 	if elapsed := time.Since(start); elapsed > interval {
 		fmt.Fprintf(b.log, "%s: built in %s\n", b.label, elapsed.Round(time.Second))
 	}
-	return os.Rename(out, path)
+	return nil
 }
 
 // command is a go command that ends, with the compilers it started, when the context does.
@@ -128,9 +139,9 @@ func (b *build) reportProgress(ctx context.Context, start time.Time, seen *progr
 	return func() { cancel(); <-done }
 }
 
-// countPackages is the number of packages in the program, or 0 if the count was cut short.
+// countPackages is the number of packages to build, or 0 if the count was cut short.
 func (b *build) countPackages(ctx context.Context) int {
-	out, err := b.command(ctx, "list", "-deps", b.pkg).Output()
+	out, err := b.command(ctx, append([]string{"list", "-deps"}, b.packages...)...).Output()
 	if err != nil {
 		return 0
 	}

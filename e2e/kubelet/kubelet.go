@@ -56,7 +56,10 @@ func Start(ctx context.Context, o Options) (*Kubelet, error) {
 	if err := controlplane.WriteKubeconfig(k.Kubeconfig, o.Config); err != nil {
 		return nil, err
 	}
-	return k, k.start()
+	if err := k.start(); err != nil {
+		return nil, err
+	}
+	return k, nil
 }
 
 // LogFile is the path of its log.

@@ -3,12 +3,9 @@ package product
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"time"
 
@@ -21,7 +18,6 @@ import (
 	"noderestriction.plus/e2e/controlplane"
 	"noderestriction.plus/e2e/metrics"
 	"noderestriction.plus/e2e/process"
-	"noderestriction.plus/e2e/project"
 )
 
 // startTimeout bounds the start of the product, and the time until an API server knows of a webhook.
@@ -69,7 +65,10 @@ func Start(ctx context.Context, o Options) (*Product, error) {
 	if err := controlplane.WriteKubeconfig(p.kubeconfig(), o.Config); err != nil {
 		return nil, err
 	}
-	return p, p.Run(ctx, o.Args...)
+	if err := p.Run(ctx, o.Args...); err != nil {
+		return nil, err
+	}
+	return p, nil
 }
 
 func (p *Product) certDir() string    { return filepath.Join(p.options.Dir, "certs") }
@@ -97,7 +96,10 @@ func (p *Product) Run(ctx context.Context, args ...string) (err error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	return p.process.Await(ctx, p.Ready)
+	if err := p.process.Await(ctx, p.Ready); err != nil {
+		return errors.Join(err, p.process.Kill())
+	}
+	return nil
 }
 
 // Ready returns nil if the product says that it is ready.
@@ -126,32 +128,6 @@ func (p *Product) Stop() error { return p.process.Stop(time.Minute) }
 // Metrics are the product's metrics.
 func (p *Product) Metrics(ctx context.Context) (metrics.Metrics, error) {
 	return metrics.FromURL(ctx, p.MetricsURL)
-}
-
-// Manifests renders the chart for a product outside the cluster.
-func (p *Product) Manifests(ctx context.Context, helm string) ([]byte, error) {
-	root, err := project.Root()
-	if err != nil {
-		return nil, err
-	}
-	cmd := exec.CommandContext(ctx, helm, "template", filepath.Join(root, "charts", "node-restriction-plus"),
-		"--set=webhook.url="+p.URL,
-		"--set=webhook.caBundle="+base64.StdEncoding.EncodeToString(p.options.CA.PEM()))
-	out, err := cmd.Output()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
-		err = fmt.Errorf("helm template: %w\n%s", err, exit.Stderr)
-	}
-	return out, err
-}
-
-// CRD is the manifest of the CustomResourceDefinition.
-func CRD() ([]byte, error) {
-	root, err := project.Root()
-	if err != nil {
-		return nil, err
-	}
-	return os.ReadFile(filepath.Join(root, "config", "crd", "noderestriction.plus_noderestrictionpolicies.yaml"))
 }
 
 // AwaitCalled waits until an API server calls the product. It asks by a dry run of a write that the product denies whatever the

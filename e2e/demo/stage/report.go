@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -18,31 +20,24 @@ import (
 
 // report compares the outcomes and shows the record and the counts. It fails if the product did not do what the demo is about.
 func (d *demo) report(ctx context.Context, without, with []outcome) error {
-	d.screen.title("In short")
-	table := tabwriter.NewWriter(d.screen, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "  with the kubelet's credential\tstock Kubernetes\twith NodeRestriction-plus")
-	unexpected := 0
-	for i := range without {
-		fmt.Fprintf(table, "  %s\t%s\t%s\n", without[i].attempt.what, verdict(without[i].refusal), verdict(with[i].refusal))
-		if without[i].refusal != nil || with[i].refusal == nil {
-			unexpected++
-		}
-	}
-	if err := table.Flush(); err != nil {
-		return err
-	}
-	lines, err := d.product.Records.Since(0)
+	denied, err := d.records()
 	if err != nil {
 		return err
 	}
-	var denied []product.Line
-	for _, line := range lines {
-		if line.Node == nodeName {
-			denied = append(denied, line)
-		}
+	if len(denied) != len(with) {
+		return fmt.Errorf("%d attempts left %d records", len(with), len(denied))
 	}
-	if len(denied) != len(with) || unexpected > 0 {
-		return fmt.Errorf("%d attempts left %d records, and %d answers are not what they should be", len(with), len(denied), unexpected)
+	d.screen.title("In short")
+	table := tabwriter.NewWriter(d.screen, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "  with the kubelet's credential\tstock Kubernetes\twith NodeRestriction-plus")
+	for i, o := range with {
+		if without[i].refusal != nil || o.refusal == nil {
+			return fmt.Errorf("%s: want it allowed without and denied with the product", o.attempt.what)
+		}
+		fmt.Fprintf(table, "  %s\tallowed\tdenied by %s\n", o.attempt.what, denied[i].Violations[0].Rule)
+	}
+	if err := table.Flush(); err != nil {
+		return err
 	}
 	if err := d.showRecord(denied[0]); err != nil {
 		return err
@@ -58,11 +53,13 @@ func (d *demo) report(ctx context.Context, without, with []outcome) error {
 	return nil
 }
 
-func verdict(refusal error) string {
-	if refusal == nil {
-		return "allowed"
+// records are the records of what the attacker was denied.
+func (d *demo) records() ([]product.Line, error) {
+	lines, err := d.product.Records.Since(0)
+	if err != nil {
+		return nil, err
 	}
-	return "denied"
+	return slices.DeleteFunc(slices.Clone(lines), func(l product.Line) bool { return l.Node != nodeName }), nil
 }
 
 func (d *demo) showRecord(line product.Line) error {
@@ -128,15 +125,16 @@ func (s *screen) line(format string, args ...any) {
 	fmt.Fprintf(s.out, "  "+format+"\n", args...)
 }
 
-// attempt shows an attempt and what the API server answered.
-func (s *screen) attempt(a attempt, refusal error) {
-	s.line("%s", a.what)
-	s.line("  %s", s.paint("2", a.request))
-	if refusal == nil {
-		s.line("  %s", s.paint("31", "200 OK: it is done"))
+// outcome shows an attempt and what the API server answered.
+func (s *screen) outcome(o outcome) {
+	s.line("%s", o.attempt.what)
+	s.line("  %s", s.paint("2", fmt.Sprintf("%s %s  %s", o.attempt.method, o.attempt.path, o.attempt.shown)))
+	code := fmt.Sprintf("%d %s", o.code, http.StatusText(o.code))
+	if o.refusal == nil {
+		s.line("  %s", s.paint("31", code))
 		return
 	}
-	s.line("  %s %s", s.paint("32", "403 Forbidden:"), refusal)
+	s.line("  %s: %s", s.paint("32", code), o.refusal)
 }
 
 func firstLine(s string) string {

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -15,15 +17,18 @@ import (
 
 // attempt is something that an attacker does with the kubelet's credential.
 type attempt struct {
-	what    string // in a few words
-	request string // as it is sent
-	do      func(ctx context.Context, kubelet kubernetes.Interface) error
+	what   string // in a few words
+	method string
+	path   string
+	body   []byte
+	shown  string // the body, or what matters in it
 }
 
-// outcome is what the API server answered. Nil: it did as it was told.
+// outcome is what the API server answered.
 type outcome struct {
 	attempt attempt
-	refusal error
+	code    int
+	refusal error // nil: it did as it was told
 }
 
 const (
@@ -31,41 +36,50 @@ const (
 	jobPod  = "report-x7k" // of a Job, running on the kubelet's node
 )
 
-func attempts(node *corev1.Node) []attempt {
-	nodes := "/api/v1/nodes/" + nodeName
-	pods := "/api/v1/namespaces/" + victims + "/pods"
+func attempts(node *corev1.Node) ([]attempt, error) {
+	const itself, pods = "/api/v1/nodes/" + nodeName, "/api/v1/namespaces/" + victims + "/pods"
+	pod, err := json.Marshal(mirrorPod(node))
+	if err != nil {
+		return nil, err
+	}
 	return []attempt{
-		mergePatch("label its own Node, to draw pods to itself", nodes, "",
+		mergePatch("label its own Node, to draw pods to itself", itself,
 			`{"metadata":{"labels":{"example.com/dedicated":"pci"}}}`),
-		mergePatch("uncordon itself, after an administrator's cordon", nodes, "", `{"spec":{"unschedulable":false}}`),
-		mergePatch("put a finalizer on its Node, so that an administrator's delete hangs", nodes, "status",
+		mergePatch("uncordon itself, after an administrator's cordon", itself, `{"spec":{"unschedulable":false}}`),
+		mergePatch("put a finalizer on its Node, so that an administrator's delete hangs", itself+"/status",
 			`{"metadata":{"finalizers":["example.com/stay"]}}`),
 		{
-			what:    "create a mirror pod labelled like the pods of a Service, to get its traffic",
-			request: "POST " + pods + `  labels: {app: payments}`,
-			do: func(ctx context.Context, kubelet kubernetes.Interface) error {
-				_, err := kubelet.CoreV1().Pods(victims).Create(ctx, mirrorPod(node), metav1.CreateOptions{})
-				return err
-			},
+			what:   "create a mirror pod labelled like the pods of a Service, to get its traffic",
+			method: http.MethodPost, path: pods, body: pod, shown: "a mirror pod with labels: {app: payments}",
 		},
-		mergePatch("strip a Job's finalizer from its pod, so that the Job miscounts", pods+"/"+jobPod, "status",
+		mergePatch("strip a Job's finalizer from its pod, so that the Job miscounts", pods+"/"+jobPod+"/status",
 			`{"metadata":{"finalizers":null}}`),
-	}
+	}, nil
 }
 
-func mergePatch(what, path, subresource, body string) attempt {
-	if subresource != "" {
-		path += "/" + subresource
+func mergePatch(what, path, body string) attempt {
+	return attempt{what: what, method: http.MethodPatch, path: path, body: []byte(body), shown: body}
+}
+
+// do makes the attempt with the kubelet's credential. The error says that there was no answer.
+func (a attempt) do(ctx context.Context, kubelet kubernetes.Interface) (outcome, error) {
+	contentType := "application/json"
+	if a.method == http.MethodPatch {
+		contentType = string(types.MergePatchType)
 	}
-	return attempt{what: what, request: "PATCH " + path + "  " + body, do: func(ctx context.Context, kubelet kubernetes.Interface) error {
-		return kubelet.CoreV1().RESTClient().Patch(types.MergePatchType).AbsPath(path).Body([]byte(body)).Do(ctx).Error()
-	}}
+	o := outcome{attempt: a}
+	o.refusal = kubelet.CoreV1().RESTClient().Verb(a.method).AbsPath(a.path).SetHeader("Content-Type", contentType).
+		Body(a.body).Do(ctx).StatusCode(&o.code).Error()
+	if o.refusal != nil && !apierrors.IsForbidden(o.refusal) {
+		return o, fmt.Errorf("%s: %w", a.what, o.refusal)
+	}
+	return o, nil
 }
 
 // mirrorPod is what only a kubelet can create, named as a kubelet names it.
 func mirrorPod(node *corev1.Node) *corev1.Pod {
-	controller := true
 	return &corev1.Pod{
+		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
 		ObjectMeta: metav1.ObjectMeta{
 			Name: "web-" + nodeName, Namespace: victims, Labels: map[string]string{"app": "payments"},
 			Annotations: map[string]string{
@@ -73,7 +87,7 @@ func mirrorPod(node *corev1.Node) *corev1.Pod {
 				"kubernetes.io/config.source": "file", "kubernetes.io/config.seen": "2026-11-24T08:00:00Z",
 			},
 			OwnerReferences: []metav1.OwnerReference{{
-				APIVersion: "v1", Kind: "Node", Name: nodeName, UID: node.UID, Controller: &controller,
+				APIVersion: "v1", Kind: "Node", Name: nodeName, UID: node.UID, Controller: new(true),
 			}},
 		},
 		Spec: corev1.PodSpec{
@@ -97,15 +111,19 @@ func (d *demo) attack(ctx context.Context, title string) ([]outcome, error) {
 	if err != nil {
 		return nil, fmt.Errorf("set the stage: %w", err)
 	}
+	attempts, err := attempts(node)
+	if err != nil {
+		return nil, err
+	}
 	d.screen.title("%s", title)
 	var outcomes []outcome
-	for _, a := range attempts(node) {
-		err := a.do(ctx, kubelet)
-		if err != nil && !apierrors.IsForbidden(err) {
-			return nil, fmt.Errorf("%s: %w", a.what, err)
+	for _, a := range attempts {
+		o, err := a.do(ctx, kubelet)
+		if err != nil {
+			return nil, err
 		}
-		d.screen.attempt(a, err)
-		outcomes = append(outcomes, outcome{a, err})
+		d.screen.outcome(o)
+		outcomes = append(outcomes, o)
 	}
 	return outcomes, nil
 }
@@ -125,12 +143,11 @@ func setStage(ctx context.Context, admin kubernetes.Interface) (*corev1.Node, er
 	if err != nil && !apierrors.IsAlreadyExists(err) {
 		return nil, err
 	}
-	now := int64(0)
 	for _, name := range []string{"web-" + nodeName, jobPod} {
 		patch := []byte(`{"metadata":{"finalizers":null}}`)
 		_, err := admin.CoreV1().Pods(victims).Patch(ctx, name, types.MergePatchType, patch, metav1.PatchOptions{})
 		if err == nil {
-			err = admin.CoreV1().Pods(victims).Delete(ctx, name, metav1.DeleteOptions{GracePeriodSeconds: &now})
+			err = admin.CoreV1().Pods(victims).Delete(ctx, name, metav1.DeleteOptions{GracePeriodSeconds: new(int64(0))})
 		}
 		if err != nil && !apierrors.IsNotFound(err) {
 			return nil, err
