@@ -16,8 +16,8 @@ func baselinePersistentVolumeClaims() Rule {
 			Text: "Without this a kubelet relabels claims, gives them owners and finalizers, and changes what else " +
 				"their status says.",
 			Kubelet: "A kubelet reports in a claim's status how far it has expanded the volume.",
-			Attack: `kubectl --kubeconfig kubelet.conf label pvc "$CLAIM" team=other --subresource=status ` +
-				`--server-side --force-conflicts`,
+			Attack: `kubectl --kubeconfig kubelet.conf patch pvc "$CLAIM" --subresource=status --type=merge ` +
+				`-p '{"metadata":{"labels":{"team":"other"}}}'`,
 			Spec:   baselineSpec,
 			Fields: []string{"metadata", "spec", "status"},
 			Since:  "v0.1.0",

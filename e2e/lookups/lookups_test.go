@@ -91,7 +91,8 @@ func (c *testCluster) ownToken(t *testing.T) string {
 func (c *testCluster) store(t *testing.T) {
 	t.Helper()
 	ctx, create, core := t.Context(), metav1.CreateOptions{}, c.admin.CoreV1()
-	_, err := core.ServiceAccounts("default").Create(ctx, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "web"}}, create)
+	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "web"}}
+	_, err := core.ServiceAccounts("default").Create(ctx, account, create)
 	check(t, err)
 	_, err = core.Pods("default").Create(ctx, &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: "web"},
@@ -100,7 +101,9 @@ func (c *testCluster) store(t *testing.T) {
 			Containers: []corev1.Container{{Name: "c", Image: "registry.example.com/c"}},
 			Volumes: []corev1.Volume{
 				{Name: "token", VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{
-					Sources: []corev1.VolumeProjection{{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{Path: "token"}}},
+					Sources: []corev1.VolumeProjection{{
+						ServiceAccountToken: &corev1.ServiceAccountTokenProjection{Path: "token"},
+					}},
 				}}},
 				{Name: "data", VolumeSource: corev1.VolumeSource{
 					PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "data"},
@@ -152,13 +155,15 @@ func (c *testCluster) testObjects(t *testing.T) {
 	if account, found, err := c.objects.ServiceAccount("default", "web"); !found || err != nil || account.UID == "" {
 		t.Errorf("the service account: %v, %v", found, err)
 	}
-	if claim, found, err := c.objects.PersistentVolumeClaim("default", "data"); !found || err != nil || claim.Spec.VolumeName != "pv" {
+	claim, found, err := c.objects.PersistentVolumeClaim("default", "data")
+	if !found || err != nil || claim.Spec.VolumeName != "pv" {
 		t.Errorf("the claim: %v, %v", found, err)
 	}
 	if volume, found, err := c.objects.PersistentVolume("pv"); !found || err != nil || volume.Spec.CSI == nil {
 		t.Errorf("the volume: %v, %v", found, err)
 	}
-	if driver, found, err := c.objects.CSIDriver("csi.example.com"); !found || err != nil || len(driver.Spec.TokenRequests) != 1 {
+	driver, found, err := c.objects.CSIDriver("csi.example.com")
+	if !found || err != nil || len(driver.Spec.TokenRequests) != 1 {
 		t.Errorf("the driver: %v, %v", found, err)
 	}
 	if _, found, err := c.objects.Pod("default", "gone"); found || err != nil {
@@ -171,7 +176,8 @@ func (c *testCluster) testObjects(t *testing.T) {
 		ask := &authorizationv1.SubjectAccessReviewSpec{
 			User: "system:node:worker-1", Groups: []string{"system:nodes"},
 			ResourceAttributes: &authorizationv1.ResourceAttributes{
-				Verb: "request-serviceaccounts-token-audience", Version: "v1", Resource: resource, Namespace: "default", Name: "web",
+				Verb: "request-serviceaccounts-token-audience", Version: "v1", Resource: resource,
+				Namespace: "default", Name: "web",
 			},
 		}
 		if got, err := c.objects.Authorized(ask); err != nil || got != want {
@@ -191,17 +197,20 @@ func (c *testCluster) testTokens(t *testing.T) {
 	ask := func(audiences ...string) error {
 		_, err := kubelet.CoreV1().ServiceAccounts("default").CreateToken(t.Context(), "web", &authenticationv1.TokenRequest{
 			Spec: authenticationv1.TokenRequestSpec{
-				Audiences:      audiences,
-				BoundObjectRef: &authenticationv1.BoundObjectReference{APIVersion: "v1", Kind: "Pod", Name: "web", UID: pod.UID},
+				Audiences: audiences,
+				BoundObjectRef: &authenticationv1.BoundObjectReference{
+					APIVersion: "v1", Kind: "Pod", Name: "web", UID: pod.UID,
+				},
 			},
 		}, metav1.CreateOptions{})
 		return err
 	}
 	// Until the webhook and the pod are known to the API server, it allows an audience that is not the pod's, or nothing.
-	err = wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, time.Minute, true, func(context.Context) (bool, error) {
+	refused := func(context.Context) (bool, error) {
 		err := ask("other")
 		return err != nil && strings.Contains(err.Error(), "baseline service account tokens"), nil
-	})
+	}
+	err = wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, time.Minute, true, refused)
 	check(t, err)
 	for _, test := range []struct {
 		name     string
