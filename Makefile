@@ -86,11 +86,12 @@ verify: $(controller-gen) ## Check that generated files are current, changing no
 		-run "^(TestPagesAreCurrent|TestRules)$$")
 
 fuzz: ## Run each fuzz test for FUZZTIME (30s).
-	@go list ./... | while read -r package; do \
-		go test -list '^Fuzz' $$package | sed -n '/^Fuzz/p' | while read -r name; do \
+	@for package in $$(go list ./...); do \
+		names=$$(go test -list '^Fuzz' $$package) || exit; \
+		for name in $$names; do case $$name in Fuzz*) \
 			echo "==> $$package $$name"; \
-			go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) $$package </dev/null || exit; \
-		done || exit; \
+			go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) $$package || exit;; \
+		esac; done; \
 	done
 
 tools: $(foreach t,$(tools),$($(t))) ## Build the tools, which other targets also do when they need one.

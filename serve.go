@@ -39,6 +39,7 @@ func serveCommand() *cobra.Command {
 			"validates NodeRestrictionPolicies. Records of denials go to standard output, a JSON line each, and nothing\n" +
 			"else does; the log goes to standard error.\n\n" +
 			"It starts, and is live, while the API server is away; it is ready once it knows all policies.\n" +
+			"Certificates and authorities are read again when their files change.\n\n" +
 			"On SIGTERM it fails its readiness check, goes on for --shutdown-delay, finishes the requests in flight and\n" +
 			"writes the last records. A second SIGTERM ends it at once.",
 		Args: cobra.NoArgs,
@@ -199,8 +200,8 @@ func (p *program) run(ctx context.Context) error {
 	return errors.Join(err, p.ledger.Close(closing))
 }
 
-// managerEnd waits for the manager, which has been told to end, unless its caches were never synced: then it has nothing to
-// finish, and controller-runtime v0.25 would wait for the caches for ever.
+// managerEnd waits for the manager, which has been told to end, unless its caches were never synced: then it has
+// nothing to finish, and controller-runtime v0.25 would wait for the caches for ever.
 func (p *program) managerEnd(managed <-chan error) error {
 	select {
 	case err := <-managed:

@@ -26,8 +26,8 @@ import (
 	"noderestriction.plus/internal/server"
 )
 
-// newManager makes the manager, which has the caches, the controller, the metrics and the health checks, and a client that
-// reads past the caches. There is no leader: every replica judges, so every replica needs all of it.
+// newManager makes the manager, which has the caches, the controller, the metrics and the health checks, and a client
+// that reads past the caches. There is no leader: every replica judges, so every replica needs all of it.
 func newManager(o *serveOptions, in inputs, log logr.Logger) (manager.Manager, client.Reader, error) {
 	scheme := runtime.NewScheme()
 	if err := v1alpha1.AddToScheme(scheme); err != nil {
@@ -58,7 +58,8 @@ func newManager(o *serveOptions, in inputs, log logr.Logger) (manager.Manager, c
 	return mgr, live, err
 }
 
-// newMapper knows the few kinds that this program reads. Asking the API server for them would make it needed at the start.
+// newMapper knows the few kinds that this program reads. Asking the API server for them would make it needed at the
+// start.
 func newMapper() meta.RESTMapper {
 	mapper := meta.NewDefaultRESTMapper(nil)
 	for _, kind := range []schema.GroupVersionKind{
@@ -87,8 +88,8 @@ func (o *serveOptions) metricsServer(certificates *server.Certificates) metricss
 	return options
 }
 
-// addChecks adds the readiness checks, and a liveness check that depends on nothing: neither the API server's absence nor a
-// blocked log would end by a restart.
+// addChecks adds the readiness checks, and a liveness check that depends on nothing: neither the API server's absence
+// nor a blocked log would end by a restart.
 func addChecks(mgr manager.Manager, log logr.Logger, checks map[string]healthz.Checker) error {
 	for name, check := range checks {
 		if err := mgr.AddReadyzCheck(name, logged(name, check, log.WithName("readiness"))); err != nil {

@@ -40,32 +40,28 @@ type serveOptions struct {
 
 func (o *serveOptions) addFlags(flags *pflag.FlagSet) {
 	o.limits = server.DefaultLimits()
-	flags.StringVar(&o.kubeconfig, "kubeconfig", "",
-		"kubeconfig `file` for the API server; in a cluster, the service account of the Pod is used without it")
-	flags.StringVar(&o.bindAddress, "bind-address", "", "`IP` address for admission requests; all addresses without it")
+	flags.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig `file`; without it, the service account of the Pod")
+	flags.StringVar(&o.bindAddress, "bind-address", "", "`IP` address for admission requests; without it, all")
 	flags.IntVar(&o.port, "port", 9443, "`port` for admission requests; 0 is a free one")
-	flags.StringVar(&o.certDir, "cert-dir", "/etc/node-restriction-plus/tls",
-		"`folder` with tls.crt and tls.key; they are read again when they change")
+	flags.StringVar(&o.certDir, "cert-dir", "/etc/node-restriction-plus/tls", "`folder` with tls.crt and tls.key")
 	flags.StringVar(&o.clientCAFile, "client-ca-file", "",
-		"PEM `file` of the authorities whose client certificates are accepted, read again when it changes; "+
-			"without it no client certificate is asked for")
+		"PEM `file` of the authorities of clients; without it, clients need no certificate")
 	flags.StringSliceVar(&o.clientAllowedNames, "client-allowed-names", nil,
-		"common `names` of the clients that may connect, separated by commas; needed with --client-ca-file")
+		"common `names` of the clients that may connect; needed with --client-ca-file")
 	flags.StringVar(&o.metricsBindAddress, "metrics-bind-address", ":8443", "`address` for metrics; 0 switches them off")
 	flags.BoolVar(&o.metricsSecure, "metrics-secure", true,
-		"serve metrics over TLS to clients that the API server authenticates and authorizes; "+
-			"without it, plainly on a loopback address")
+		"serve metrics over TLS to authorized clients; false: plainly, on loopback only")
 	flags.StringVar(&o.healthProbeBindAddress, "health-probe-bind-address", ":8081",
 		"`address` for /readyz and /livez; 0 switches them off")
 	flags.DurationVar(&o.shutdownDelay, "shutdown-delay", 10*time.Second,
-		"`time` for which requests are still accepted after the readiness check began to fail")
-	flags.StringVar(&o.logLevel, "log-level", "info", "lowest `level` that is logged: debug, info or error; not for records")
+		"`time` for which requests are accepted after readiness began to fail")
+	flags.StringVar(&o.logLevel, "log-level", "info", "`level` of the log: debug, info or error; not for records")
 	flags.IntVar(&o.limits.MaxConnections, "max-connections", o.limits.MaxConnections,
-		"largest `number` of open connections for admission requests")
+		"largest `number` of open connections")
 	flags.IntVar(&o.limits.MaxInFlight, "max-requests-in-flight", o.limits.MaxInFlight,
-		"largest `number` of admission requests handled at the same time")
+		"largest `number` of requests handled at a time")
 	flags.Int64Var(&o.limits.MaxBodyBytesInFlight, "max-body-bytes-in-flight", o.limits.MaxBodyBytesInFlight,
-		"largest `number` of bytes of admission requests in memory at the same time")
+		"largest `number` of bytes of requests held at a time")
 }
 
 // validate checks what can be checked of the flags alone. Each error names the flag.
@@ -120,7 +116,8 @@ func (o *serveOptions) validateMetrics() error {
 	if ip := net.ParseIP(host); err == nil && (host == "localhost" || ip != nil && ip.IsLoopback()) {
 		return nil
 	}
-	return errors.New("--metrics-bind-address: must be a loopback address, such as 127.0.0.1:8443, with --metrics-secure=false")
+	return errors.New("--metrics-bind-address: must be a loopback address, such as 127.0.0.1:8443, " +
+		"with --metrics-secure=false")
 }
 
 func (o *serveOptions) validateLimits() error {

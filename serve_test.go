@@ -167,7 +167,8 @@ func (s *serving) admit(t *testing.T, address string) int {
 	client := &http.Client{Transport: transport, Timeout: 10 * time.Second}
 	response, err := client.Post("https://"+address+"/admit", "application/json", strings.NewReader(`{
 		"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
-		"uid": "1", "operation": "UPDATE", "name": "worker-1", "resource": {"group": "", "version": "v1", "resource": "nodes"},
+		"uid": "1", "operation": "UPDATE", "name": "worker-1",
+		"resource": {"group": "", "version": "v1", "resource": "nodes"},
 		"userInfo": {"username": "system:node:worker-1", "groups": ["system:nodes"]},
 		"object": {"metadata": {"name": "worker-1"}}, "oldObject": {"metadata": {"name": "worker-1"}}}}`))
 	if err != nil {
@@ -266,11 +267,14 @@ func TestServeExitCodes(t *testing.T) {
 		{"a missing certificate cannot be read", []string{"--cert-dir", missing}, 2, "--cert-dir"},
 		{
 			"a missing client authority cannot be read",
-			[]string{"--client-ca-file", missing, "--client-allowed-names", "a"}, 2, "--client-ca-file",
+			[]string{"--client-ca-file", missing, "--client-allowed-names", "a"},
+			2, "--client-ca-file",
 		},
 		{"an address in use is a failure", []string{"--port", taken}, 1, "address already in use"},
 		{
-			"an address in use for probes is a failure", []string{"--health-probe-bind-address", "127.0.0.1:" + taken}, 1,
+			"an address in use for probes is a failure",
+			[]string{"--health-probe-bind-address", "127.0.0.1:" + taken},
+			1,
 			"address already in use",
 		},
 	} {

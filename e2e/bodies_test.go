@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -12,7 +13,8 @@ import (
 	"noderestriction.plus/policy"
 )
 
-// testBodies sends writes that are denied for what they add, in bodies of unusual shape: what is around must not hide it.
+// testBodies sends writes that are denied for what they add, in bodies of unusual shape: what is around must not hide
+// it.
 func (s *suite) testBodies(t *testing.T) {
 	const node = "shaper"
 	s.denyFinalizers(t, "bodies", node)
@@ -24,25 +26,30 @@ func (s *suite) testBodies(t *testing.T) {
 	angles := strings.Repeat("<", 1_400_000)
 	image := fmt.Sprintf(`[{"names":["%s"],"sizeBytes":1}]`, angles) // as it is: a body may have 3 MiB
 	dryRun := url.Values{"dryRun": {"All"}}
-	for name, test := range map[string]struct {
-		patch string
-		query url.Values
+	for _, test := range []struct {
+		name, metadata, rest string // metadata beside the finalizers, and what else is in the object
+		query                url.Values
 	}{
-		"in a status of more than 7 MiB":       {patch: fmt.Sprintf(`{%s,"status":{"images":%s}}`, inside(addsFinalizer), image)},
-		"beside a field that nobody knows":     {patch: `{"metadata":{"finalizers":["example.com/stay"],"new":1},"spec":{"new":{}},"new":[]}`},
-		"after an equal name":                  {patch: `{"metadata":{"finalizers":[],"finalizers":["example.com/stay"]}}`},
-		"beside a status as a kubelet's":       {patch: fmt.Sprintf(`{%s,"status":{"phase":"Running"}}`, inside(addsFinalizer))},
-		"in a dry run":                         {patch: addsFinalizer, query: dryRun},
-		"in a dry run with a value of 256 KiB": {patch: fmt.Sprintf(`{"metadata":{"finalizers":["example.com/stay"],"annotations":{"a":%q}}}`, angles[:256<<10-1]), query: dryRun},
+		{name: "in a status of more than 7 MiB", rest: `"status":{"images":` + image + `}`},
+		{name: "beside fields that nobody knows", metadata: `"new":1`, rest: `"spec":{"new":{}},"new":[]`},
+		{name: "after an equal name", metadata: `"finalizers":[]`},
+		{name: "beside a status as a kubelet's", rest: `"status":{"phase":"Running"}`},
+		{name: "in a dry run", query: dryRun},
+		{
+			name: "in a dry run with a value of 256 KiB", query: dryRun,
+			metadata: `"annotations":{"a":"` + angles[:256<<10-1] + `"}`,
+		},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(test.name, func(t *testing.T) {
 			first, err := s.product.Records.Len()
 			check(t, err)
-			request := patchStatus(node, test.patch)
+			request := patchStatus(node, objectOf(
+				`"metadata":`+objectOf(test.metadata, `"finalizers":["example.com/stay"]`), test.rest))
 			request.query = test.query
 			a, err := kubelet.do(t.Context(), request)
 			check(t, err)
-			if _, message := a.deniedBy(); a.code != http.StatusForbidden || !strings.Contains(message, "node finalizers") {
+			_, message := a.deniedBy()
+			if a.code != http.StatusForbidden || !strings.Contains(message, "node finalizers") {
 				t.Errorf("want 403 by us, got %.300s", a)
 			}
 			s.checkOneRecord(t, first, test.query != nil)
@@ -61,8 +68,8 @@ func (s *suite) testBodies(t *testing.T) {
 	})
 }
 
-// testLargeRegistration registers a Node that is large and has a finalizer. The webhook for registrations lets through what we do
-// not answer, so we have to.
+// testLargeRegistration registers a Node that is large and has a finalizer. The webhook for registrations lets through
+// what we do not answer, so we have to.
 func (s *suite) testLargeRegistration(t *testing.T, image string) {
 	const node = "newcomer"
 	s.denyFinalizers(t, "large-registration", node)
@@ -72,8 +79,8 @@ func (s *suite) testLargeRegistration(t *testing.T, image string) {
 	check(t, err)
 	a, err := kubelet.do(t.Context(), call{
 		method: http.MethodPost, path: "/api/v1/nodes", contentType: mediaJSON,
-		body: fmt.Appendf(nil, `{"apiVersion":"v1","kind":"Node","metadata":{"name":%q,"finalizers":["example.com/stay"]},`+
-			`"status":{"images":%s}}`, node, image),
+		body: fmt.Appendf(nil, `{"apiVersion":"v1","kind":"Node","metadata":{"name":%q,`+
+			`"finalizers":["example.com/stay"]},"status":{"images":%s}}`, node, image),
 	})
 	check(t, err)
 	if webhook, _ := a.deniedBy(); a.code != http.StatusForbidden || webhook == "" {
@@ -103,7 +110,8 @@ func texts(lines []product.Line) []string {
 	return out
 }
 
-// inside is what stands between the outer braces of an object.
-func inside(object string) string {
-	return strings.TrimSuffix(strings.TrimPrefix(object, "{"), "}")
+// objectOf is an object of these members, without the empty ones.
+func objectOf(members ...string) string {
+	members = slices.DeleteFunc(members, func(member string) bool { return member == "" })
+	return "{" + strings.Join(members, ",") + "}"
 }

@@ -58,7 +58,8 @@ type answer struct {
 
 // deniedBy is the webhook that denied the request, and its message, or empty.
 func (a *answer) deniedBy() (webhook, message string) {
-	webhook, message, found := strings.Cut(strings.TrimPrefix(a.Message, `admission webhook "`), `" denied the request: `)
+	text := strings.TrimPrefix(a.Message, `admission webhook "`)
+	webhook, message, found := strings.Cut(text, `" denied the request: `)
 	if !found {
 		return "", ""
 	}

@@ -23,7 +23,8 @@ import (
 // addsFinalizer is a write that the policies of these tests deny.
 const addsFinalizer = `{"metadata":{"finalizers":["example.com/stay"]}}`
 
-// testDenials shows that for each denial there is one answer, one record and one count, at the full speed of the API server.
+// testDenials shows that for each denial there is one answer, one record and one count, at the full speed of the API
+// server.
 func (s *suite) testDenials(t *testing.T) {
 	const clients, total = 16, 5000
 	s.denyFinalizers(t, "denials", "loader-*")
@@ -95,7 +96,8 @@ func (s *suite) getNode(t *testing.T, name string) *corev1.Node {
 
 func patchStatus(node, patch string) call {
 	return call{
-		method: http.MethodPatch, path: "/api/v1/nodes/" + node + "/status", contentType: mediaMergePatch, body: []byte(patch),
+		method: http.MethodPatch, path: "/api/v1/nodes/" + node + "/status", contentType: mediaMergePatch,
+		body: []byte(patch),
 	}
 }
 
@@ -129,9 +131,12 @@ func (s *suite) counts(t *testing.T) map[string]float64 {
 	check(t, err)
 	theirs, err := metrics.FromAPIServer(within(t, 10*time.Second), admin)
 	check(t, err)
-	const rejections = "apiserver_admission_webhook_rejection_count"
+	const (
+		denials    = "node_restriction_plus_denials_total"
+		rejections = "apiserver_admission_webhook_rejection_count"
+	)
 	return map[string]float64{
-		"node_restriction_plus_denials_total": ours.Sum("node_restriction_plus_denials_total"),
-		rejections:                            theirs.Sum(rejections, "error_type", "no_error", "rejection_code", "403"),
+		denials:    ours.Sum(denials),
+		rejections: theirs.Sum(rejections, "error_type", "no_error", "rejection_code", "403"),
 	}
 }

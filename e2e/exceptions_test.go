@@ -1,6 +1,7 @@
 package e2e_test
 
-// exception says that the API server refuses a fixture's write before it asks us, and what it says then. Empty: it asks us.
+// exception says that the API server refuses a fixture's write before it asks us, and what it says then. Empty: it asks
+// us.
 type exception struct {
 	open  string // without NodeRestriction
 	stock string
@@ -12,8 +13,8 @@ func everywhere(refusal string) exception { return exception{open: refusal, stoc
 // inTree is a refusal by NodeRestriction.
 func inTree(refusal string) exception { return exception{stock: refusal} }
 
-// notOurs are the fixtures whose write an API server refuses by itself: as invalid, or by NodeRestriction, which comes first.
-// All others reach us, on either server.
+// notOurs are the fixtures whose write an API server refuses by itself: as invalid, or by NodeRestriction, which comes
+// first. All others reach us, on either server.
 func notOurs() map[string]exception {
 	const (
 		changesLabels = "is not allowed to modify labels"

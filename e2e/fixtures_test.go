@@ -246,7 +246,8 @@ func (r *replay) checkStored(t *testing.T, w *write, got []byte) {
 	}
 }
 
-// metadataField is a field of an object's metadata as JSON. The order of a list does not count, and an empty one is none.
+// metadataField is a field of an object's metadata as JSON. The order of a list does not count, and an empty one is
+// none.
 func metadataField(t *testing.T, object []byte, field string) string {
 	t.Helper()
 	var o struct {
@@ -265,8 +266,8 @@ func metadataField(t *testing.T, object []byte, field string) string {
 	return string(toJSON(t, elements))
 }
 
-// awaitLookups waits, where the answer depends on Nodes that were stored a moment ago, until those who look them up know of them:
-// until a dry run is answered as the write must be.
+// awaitLookups waits, where the answer depends on Nodes that were stored a moment ago, until those who look them up
+// know of them: until a dry run is answered as the write must be.
 func (r *replay) awaitLookups(t *testing.T, w *write) {
 	t.Helper()
 	if r.refuse != "" || r.fixture.Request.Resource != "pods" && len(r.facts()) == 0 {

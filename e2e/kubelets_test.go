@@ -79,7 +79,8 @@ func (s *suite) startKubelet(t *testing.T, node string) *kubelet.Kubelet {
 	config, err := s.stock.Kubelet(node)
 	check(t, err)
 	k, err := kubelet.Start(t.Context(), kubelet.Options{
-		Dir: filepath.Join(s.dir, node), Node: node, Config: config, Log: t.Output(), Labels: []string{"example.com/rack=r-1"},
+		Dir: filepath.Join(s.dir, node), Node: node, Config: config, Log: t.Output(),
+		Labels: []string{"example.com/rack=r-1"},
 	})
 	check(t, err)
 	t.Cleanup(k.Stop)

@@ -21,8 +21,8 @@ type outcome struct {
 	text           string
 }
 
-// testRestart ends the product under load. What it has accepted it answers, what it has denied it has recorded; and while it is
-// away, kubelets live on.
+// testRestart ends the product under load. What it has accepted it answers, what it has denied it has recorded; and
+// while it is away, kubelets live on.
 func (s *suite) testRestart(t *testing.T) {
 	const node, delay = "restarter", 2 * time.Second
 	s.denyFinalizers(t, "restart", node)
@@ -99,8 +99,8 @@ func (s *suite) awaitRecord(t *testing.T, first int) {
 	})
 }
 
-// checkOutcomes checks that up to a moment every write was denied by us, that afterwards it was refused by the API server, and
-// that there is a record of each denial.
+// checkOutcomes checks that up to a moment every write was denied by us, that afterwards it was refused by the API
+// server, and that there is a record of each denial.
 func (s *suite) checkOutcomes(t *testing.T, outcomes []outcome, first int, until, unready time.Time) {
 	t.Helper()
 	denied, drained := 0, 0
@@ -116,7 +116,7 @@ func (s *suite) checkOutcomes(t *testing.T, outcomes []outcome, first int, until
 		}
 	}
 	if drained == 0 {
-		t.Error("nothing was denied after the product had said that it is not ready: it should go on until the delay is over")
+		t.Error("nothing was denied after readiness was gone: the product should go on until the delay is over")
 	}
 	records, err := s.product.Records.Since(first)
 	check(t, err)
@@ -133,18 +133,28 @@ func (s *suite) testAway(t *testing.T, kubelet caller, node string) {
 	}}}})
 	heartbeat := patchStatus(node, string(beat))
 	heartbeat.contentType = mediaStrategic
-	for name, test := range map[string]struct {
+	cordons := patchStatus(node, `{"spec":{"unschedulable":true}}`)
+	cordons.path = strings.TrimSuffix(cordons.path, "/status")
+	annotates := `{"metadata":{"annotations":{"alpha.kubernetes.io/provided-node-ip":"10.0.0.1"}}}`
+	for _, test := range []struct {
+		name    string
 		request call
 		code    int
 	}{
-		"a heartbeat passes":             {heartbeat, http.StatusOK},
-		"its own annotation passes":      {patchStatus(node, `{"metadata":{"annotations":{"alpha.kubernetes.io/provided-node-ip":"10.0.0.1"}}}`), http.StatusOK},
-		"a label of its own passes":      {patchStatus(node, `{"metadata":{"labels":{"kubernetes.io/os":"linux"}}}`), http.StatusOK},
-		"a finalizer is refused":         {patchStatus(node, addsFinalizer), http.StatusInternalServerError},
-		"a foreign label is refused":     {patchStatus(node, `{"metadata":{"labels":{"example.com/a":""}}}`), http.StatusInternalServerError},
-		"a write to the Node is refused": {call{method: http.MethodPatch, path: "/api/v1/nodes/" + node, contentType: mediaMergePatch, body: []byte(`{"spec":{"unschedulable":true}}`)}, http.StatusInternalServerError},
+		{"a heartbeat passes", heartbeat, http.StatusOK},
+		{"an annotation of the kubelet's own passes", patchStatus(node, annotates), http.StatusOK},
+		{
+			"a label of the kubelet's own passes",
+			patchStatus(node, `{"metadata":{"labels":{"kubernetes.io/os":"linux"}}}`), http.StatusOK,
+		},
+		{"a finalizer is refused", patchStatus(node, addsFinalizer), http.StatusInternalServerError},
+		{
+			"a foreign label is refused",
+			patchStatus(node, `{"metadata":{"labels":{"example.com/a":""}}}`), http.StatusInternalServerError,
+		},
+		{"a write to the Node itself is refused", cordons, http.StatusInternalServerError},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(test.name, func(t *testing.T) {
 			a, err := kubelet.do(t.Context(), test.request)
 			check(t, err)
 			if a.code != test.code {

@@ -78,8 +78,8 @@ func (s *stage) set(t *testing.T) *write {
 	return w
 }
 
-// store creates the old object in two steps, so that server-side apply can take away what the fixture's kubelet takes away: the
-// part that its write can reach belongs to a field manager that the write then uses.
+// store creates the old object in two steps, so that server-side apply can take away what the fixture's kubelet takes
+// away: the part that its write can reach belongs to a field manager that the write then uses.
 func (s *stage) store(t *testing.T, w *write) []byte {
 	t.Helper()
 	r := &s.fixture.Request
@@ -154,7 +154,8 @@ func (s *stage) storeVictim(t *testing.T, w *write) []byte {
 func (s *stage) awaitCache(t *testing.T, w *write) {
 	t.Helper()
 	s.admin.must(t, call{
-		method: http.MethodGet, path: w.collection + "/" + w.name, query: url.Values{"resourceVersion": {resourceVersion(t, w.before)}},
+		method: http.MethodGet, path: w.collection + "/" + w.name,
+		query: url.Values{"resourceVersion": {resourceVersion(t, w.before)}},
 	})
 }
 
@@ -229,8 +230,8 @@ func (s *stage) setNamespace(t *testing.T) {
 	}
 }
 
-// setNodes stores the Nodes that look-ups find, and the one that a mirror pod must be owned by. What is already as it should be
-// stays, because API servers and the product learn of a new Node a moment later.
+// setNodes stores the Nodes that look-ups find, and the one that a mirror pod must be owned by. What is already as it
+// should be stays, because API servers and the product learn of a new Node a moment later.
 func (s *stage) setNodes(t *testing.T) {
 	t.Helper()
 	r := &s.fixture.Request
@@ -240,7 +241,8 @@ func (s *stage) setNodes(t *testing.T) {
 	}
 	if r.Resource == "nodes" {
 		delete(want, s.name(t))
-	} else if len(want) == 0 && r.Operation == admissionv1.Create && len(validation.IsDNS1123Subdomain(r.NodeName)) == 0 {
+	} else if valid := len(validation.IsDNS1123Subdomain(r.NodeName)) == 0; valid && len(want) == 0 &&
+		r.Operation == admissionv1.Create {
 		want[r.NodeName] = nil
 	}
 	nodes := s.suite.admin.CoreV1().Nodes()
@@ -266,8 +268,9 @@ func (s *stage) setNodes(t *testing.T) {
 func (s *stage) clear(t *testing.T) {
 	t.Helper()
 	path := s.collection() + "/" + s.name(t)
+	free := []byte(`{"metadata":{"finalizers":null}}`)
 	for _, r := range []call{
-		{method: http.MethodPatch, path: path, contentType: mediaMergePatch, body: []byte(`{"metadata":{"finalizers":null}}`)},
+		{method: http.MethodPatch, path: path, contentType: mediaMergePatch, body: free},
 		{method: http.MethodDelete, path: path, query: url.Values{"gracePeriodSeconds": {"0"}}},
 	} {
 		a, err := s.admin.do(t.Context(), r)

@@ -21,8 +21,8 @@ import (
 	"noderestriction.plus/e2e/product"
 )
 
-// suite is what all tests share: a control plane and the product in front of it. NodeRestriction is on in the control plane's
-// own API server; open is a second one without it, of the same cluster.
+// suite is what all tests share: a control plane and the product in front of it. NodeRestriction is on in the control
+// plane's own API server; open is a second one without it, of the same cluster.
 type suite struct {
 	dir      string
 	stock    *controlplane.ControlPlane
@@ -33,8 +33,8 @@ type suite struct {
 	kubectl  kubectl.Kubectl // of an administrator
 }
 
-// TestProduct has every test as a part, because all share one control plane and one product. Those that look at totals run
-// alone; the others run at the same time.
+// TestProduct has every test as a part, because all share one control plane and one product. Those that look at totals
+// run alone; the others run at the same time.
 func TestProduct(t *testing.T) {
 	s := start(t)
 	t.Run("policies", s.testPolicies)
@@ -139,10 +139,11 @@ func toJSON(t *testing.T, v any) []byte {
 func eventually(t *testing.T, timeout time.Duration, condition func() error) {
 	t.Helper()
 	var last error
-	err := wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, timeout, true, func(context.Context) (bool, error) {
-		last = condition()
-		return last == nil, nil
-	})
+	err := wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, timeout, true,
+		func(context.Context) (bool, error) {
+			last = condition()
+			return last == nil, nil
+		})
 	if err != nil {
 		t.Fatalf("%v: %v", err, last)
 	}

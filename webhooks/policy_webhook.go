@@ -18,11 +18,12 @@ import (
 // policyResource is the resource of policies.
 const policyResource = "noderestrictionpolicies"
 
-// NewPolicyHandler returns the handler for POST /policies, which validates NodeRestrictionPolicies as they are applied. Every
-// error is reported with its field; what is valid but probably not meant is a warning. The scheme must know the policies.
+// NewPolicyHandler returns the handler for POST /policies, which validates NodeRestrictionPolicies as they are
+// applied. Every error is reported with its field; what is valid but probably not meant is a warning. The scheme must
+// know the policies.
 //
-// It is there for the convenience of whoever applies a policy. If it is not asked, or does not answer, a policy that does
-// not compile is stored, and its status says so.
+// It is there for the convenience of whoever applies a policy. If it is not asked, or does not answer, a policy that
+// does not compile is stored, and its status says so.
 func NewPolicyHandler(scheme *runtime.Scheme, log logr.Logger) (http.Handler, error) {
 	webhook := admission.WithValidator(scheme, policyValidator{})
 	webhook.Handler = onlyPolicies(webhook.Handler)

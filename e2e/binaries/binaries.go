@@ -12,8 +12,8 @@ import (
 	"noderestriction.plus/e2e/project"
 )
 
-// Path returns the path of a program. If it has to be built, which takes minutes and needs the module proxy, progress is
-// written to the log. Two processes can ask at once: one builds, the other waits for it.
+// Path returns the path of a program. If it has to be built, which takes minutes and needs the module proxy, progress
+// is written to the log. Two processes can ask at once: one builds, the other waits for it.
 func Path(ctx context.Context, log io.Writer, p Program) (string, error) {
 	if path, err := given(p); path != "" || err != nil {
 		return path, err
@@ -57,8 +57,8 @@ func Path(ctx context.Context, log io.Writer, p Program) (string, error) {
 	return path, b.run(ctx, path)
 }
 
-// Product builds the product from the clone and returns its path, a file in dir. Go's own cache makes all but the first build
-// quick, so it is never taken from an earlier run. With race it has Go's race detector.
+// Product builds the product from the clone and returns its path, a file in dir. Go's own cache makes all but the first
+// build quick, so it is never taken from an earlier run. With race it has Go's race detector.
 func Product(ctx context.Context, log io.Writer, dir string, race bool) (string, error) {
 	if path := os.Getenv("NRP_PRODUCT"); path != "" {
 		return path, requireExecutable("NRP_PRODUCT", path)
@@ -111,8 +111,8 @@ func cacheDir() (string, error) {
 	return dir, os.MkdirAll(dir, 0o755)
 }
 
-// lock takes the lock file, and calls waiting once if another process holds it. Whoever holds it may have died: the lock goes
-// with the process.
+// lock takes the lock file, and calls waiting once if another process holds it. Whoever holds it may have died: the
+// lock goes with the process.
 func lock(ctx context.Context, path string, waiting func()) (unlock func(), err error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {

@@ -29,7 +29,8 @@ type build struct {
 	log      io.Writer
 }
 
-// Compile compiles packages that are no programs, in the module of a folder, so that what is built of them is built quickly.
+// Compile compiles packages that are no programs, in the module of a folder, so that what is built of them is built
+// quickly.
 func Compile(ctx context.Context, log io.Writer, label, dir string, packages ...string) error {
 	b := build{label: label, dir: dir, packages: packages, log: log}
 	return b.goBuild(ctx)

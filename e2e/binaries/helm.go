@@ -12,8 +12,8 @@ import (
 	"noderestriction.plus/e2e/project"
 )
 
-// Helm returns the path of helm, which the Makefile builds as one of the project's tools: NRP_HELM, or where the Makefile keeps
-// it. It is built if it is missing.
+// Helm returns the path of helm, which the Makefile builds as one of the project's tools: NRP_HELM, or where the
+// Makefile keeps it. It is built if it is missing.
 func Helm(ctx context.Context, log io.Writer) (string, error) {
 	root, err := project.Root()
 	if err != nil {

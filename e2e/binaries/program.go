@@ -1,8 +1,9 @@
 // Package binaries finds the programs that e2e runs, and builds those that it does not find.
 //
-// A program is taken from, in this order: the environment variable of its own, such as NRP_KUBE_APISERVER; the folder that
-// KUBEBUILDER_ASSETS names, if it is there; the user's cache directory, where the first build leaves it for every later run and
-// every other clone. What is built, and at which version, is said by the go.mod that lists the program as a tool.
+// A program is taken from, in this order: the environment variable of its own, such as NRP_KUBE_APISERVER; the folder
+// that KUBEBUILDER_ASSETS names, if it is there; the user's cache directory, where the first build leaves it for every
+// later run and every other clone. What is built, and at which version, is said by the go.mod that lists the program as
+// a tool.
 package binaries
 
 import (
@@ -52,15 +53,16 @@ func Kubelet() Program {
 func kubernetes(name, variable string) Program {
 	return Program{
 		Name: name, Variable: variable,
-		module: "k8s.io/kubernetes", pkg: "k8s.io/kubernetes/cmd/" + name, goMod: "e2e/tools", ldflags: kubernetesVersion,
+		module: "k8s.io/kubernetes", pkg: "k8s.io/kubernetes/cmd/" + name, goMod: "e2e/tools",
+		ldflags: kubernetesVersion,
 	}
 }
 
 // All are the programs that a control plane with kubelets needs.
 func All() []Program { return []Program{Etcd(), KubeAPIServer(), Kubectl(), Kubelet()} }
 
-// kubernetesVersion stamps the version into a program: built from the module alone it would call itself v0.0.0-master, which
-// its own clients do not understand.
+// kubernetesVersion stamps the version into a program: built from the module alone it would call itself v0.0.0-master,
+// which its own clients do not understand.
 func kubernetesVersion(version string) []string {
 	major, minor, _ := strings.Cut(strings.TrimPrefix(version, "v"), ".")
 	minor, _, _ = strings.Cut(minor, ".")

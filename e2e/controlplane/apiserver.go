@@ -58,7 +58,8 @@ func (c *ControlPlane) AddAPIServer(ctx context.Context, o APIServerOptions) (*A
 		return nil, err
 	}
 	s := &APIServer{
-		Host: fmt.Sprintf("https://127.0.0.1:%d", ports[0]), AuditLog: filepath.Join(dir, "audit.log"), ca: c.CA, dir: dir,
+		Host: fmt.Sprintf("https://127.0.0.1:%d", ports[0]), AuditLog: filepath.Join(dir, "audit.log"),
+		ca: c.CA, dir: dir,
 	}
 	if err := os.WriteFile(filepath.Join(dir, "audit.yaml"), []byte(auditPolicy), 0o644); err != nil {
 		return nil, err

@@ -1,5 +1,5 @@
-// Package controlplane runs a real Kubernetes control plane on the loopback interface: etcd and one or more API servers. There
-// are no controllers and no scheduler.
+// Package controlplane runs a real Kubernetes control plane on the loopback interface: etcd and one or more API
+// servers. There are no controllers and no scheduler.
 package controlplane
 
 import (
@@ -41,8 +41,8 @@ type ControlPlane struct {
 	servers     []*APIServer
 }
 
-// Start starts etcd and an API server and waits until both are ready. If it fails, nothing is left running; the logs are in the
-// folder.
+// Start starts etcd and an API server and waits until both are ready. If it fails, nothing is left running; the logs
+// are in the folder.
 func Start(ctx context.Context, o Options) (*ControlPlane, error) {
 	etcd, err := binaries.Path(ctx, o.Log, binaries.Etcd())
 	if err != nil {
@@ -69,8 +69,8 @@ func Start(ctx context.Context, o Options) (*ControlPlane, error) {
 	return c, nil
 }
 
-// Stop ends the API servers and etcd, at once: a graceful end takes long, and nothing here needs it. What they logged stays in
-// the folder.
+// Stop ends the API servers and etcd, at once: a graceful end takes long, and nothing here needs it. What they logged
+// stays in the folder.
 func (c *ControlPlane) Stop() {
 	for _, s := range c.servers {
 		_ = s.process.Kill()

@@ -1,5 +1,5 @@
-// Command demo shows the product at work, see package stage. It is the part that builds in a moment: it builds the rest, which
-// takes minutes the first time, and says how far it is; then it becomes the program stage.
+// Command demo shows the product at work, see package stage. It is the part that builds in a moment: it builds the
+// rest, which takes minutes the first time, and says how far it is; then it becomes the program stage.
 //
 // It runs in the folder e2e.
 package main
@@ -32,7 +32,7 @@ func main() {
 
 // build builds what is missing.
 func build(ctx context.Context) error {
-	fmt.Println("\nBuilding what is missing: etcd, kube-apiserver, kubectl and a kubelet, which are then kept for all clones; helm")
+	fmt.Println("\nBuilding what is missing of etcd, kube-apiserver, kubectl, a kubelet and helm; they are kept for all clones")
 	for _, program := range binaries.All() {
 		if _, err := binaries.Path(ctx, os.Stdout, program); err != nil {
 			return err

@@ -92,8 +92,8 @@ func (k *Kubelet) Restart() error {
 	return k.start()
 }
 
-// AwaitReady waits until the Node is Ready and its lease was renewed after a moment: by this run of the kubelet, if that is
-// when it was started.
+// AwaitReady waits until the Node is Ready and its lease was renewed after a moment: by this run of the kubelet, if
+// that is when it was started.
 func (k *Kubelet) AwaitReady(ctx context.Context, admin kubernetes.Interface, after time.Time) error {
 	return k.process.Await(ctx, func(ctx context.Context) error {
 		node, err := admin.CoreV1().Nodes().Get(ctx, k.Node, metav1.GetOptions{})

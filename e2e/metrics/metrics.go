@@ -48,7 +48,8 @@ func parse(text io.Reader) (Metrics, error) {
 	return parser.TextToMetricFamilies(text)
 }
 
-// Sum adds up the series of a counter or gauge that have all these labels, name and value in turn. It is 0 if there is none.
+// Sum adds up the series of a counter or gauge that have all these labels, name and value in turn. It is 0 if there is
+// none.
 func (m Metrics) Sum(name string, labels ...string) float64 {
 	total := 0.0
 	for _, series := range m[name].GetMetric() {

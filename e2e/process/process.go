@@ -33,7 +33,8 @@ type Process struct {
 	err  error // of Wait; set before done is closed
 }
 
-// Start starts a child in a process group of its own, so that a Ctrl-C at the terminal reaches only us, and we end it in order.
+// Start starts a child in a process group of its own, so that a Ctrl-C at the terminal reaches only us, and we end it
+// in order.
 func Start(spec Spec) (*Process, error) {
 	log, err := openLog(spec.LogFile)
 	if err != nil {
@@ -51,7 +52,8 @@ func Start(spec Spec) (*Process, error) {
 	p.cmd.SysProcAttr = childAttributes()
 	started := make(chan error)
 	go func() {
-		// The kernel ends the child when the thread that started it ends, so this thread has to stay as long as the child.
+		// The kernel ends the child when the thread that started it ends, so this thread has to stay as long as the
+		// child.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		defer log.Close()
@@ -95,8 +97,8 @@ func (p *Process) Wait(ctx context.Context) error {
 	}
 }
 
-// Stop asks the child to end, and kills it, with what it has started, if it has not ended after the grace period. The error says
-// that it did not end well by itself.
+// Stop asks the child to end, and kills it, with what it has started, if it has not ended after the grace period. The
+// error says that it did not end well by itself.
 func (p *Process) Stop(grace time.Duration) error {
 	if err := p.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
@@ -118,8 +120,8 @@ func (p *Process) Kill() error {
 	return p.err
 }
 
-// Await polls until the condition holds. It fails when the context ends, with the condition's last error, or when the child
-// ends, with the last lines of its log.
+// Await polls until the condition holds. It fails when the context ends, with the condition's last error, or when the
+// child ends, with the last lines of its log.
 func (p *Process) Await(ctx context.Context, condition func(context.Context) error) error {
 	retry := time.NewTicker(50 * time.Millisecond)
 	defer retry.Stop()

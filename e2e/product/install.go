@@ -14,8 +14,8 @@ import (
 	"noderestriction.plus/e2e/project"
 )
 
-// Install installs the product as the README says for one outside the cluster: the CRD of its policies and its webhooks by
-// kubectl, as its chart has them, and the program by starting it. It waits until these API servers call it.
+// Install installs the product as the README says for one outside the cluster: the CRD of its policies and its webhooks
+// by kubectl, as its chart has them, and the program by starting it. It waits until these API servers call it.
 func Install(
 	ctx context.Context, o Options, admin kubectl.Kubectl, helm string, servers ...*controlplane.APIServer,
 ) (*Product, error) {

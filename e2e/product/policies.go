@@ -44,8 +44,8 @@ func Enforce(ctx context.Context, c client.Client, p *v1alpha1.NodeRestrictionPo
 	return AwaitReady(ctx, c, p.Name)
 }
 
-// Retire has a policy restrict nobody and waits until that is in force; then it deletes it. When a deletion alone is in force,
-// nothing tells.
+// Retire has a policy restrict nobody and waits until that is in force; then it deletes it. When a deletion alone is in
+// force, nothing tells.
 func Retire(ctx context.Context, c client.Client, name string) error {
 	nobody := &v1alpha1.NodeRestrictionPolicy{}
 	nobody.Name = name
@@ -60,7 +60,8 @@ func Retire(ctx context.Context, c client.Client, name string) error {
 // AwaitReady waits until a policy is enforced as it is stored.
 func AwaitReady(ctx context.Context, c client.Client, name string) error {
 	var last string
-	err := wait.PollUntilContextTimeout(ctx, 10*time.Millisecond, 30*time.Second, true, func(ctx context.Context) (bool, error) {
+	const interval, timeout = 10 * time.Millisecond, 30 * time.Second
+	err := wait.PollUntilContextTimeout(ctx, interval, timeout, true, func(ctx context.Context) (bool, error) {
 		p := &v1alpha1.NodeRestrictionPolicy{}
 		if err := c.Get(ctx, client.ObjectKey{Name: name}, p); err != nil {
 			return false, err

@@ -130,8 +130,8 @@ func (p *Product) Metrics(ctx context.Context) (metrics.Metrics, error) {
 	return metrics.FromURL(ctx, p.MetricsURL)
 }
 
-// AwaitCalled waits until an API server calls the product. It asks by a dry run of a write that the product denies whatever the
-// policies: by a kubelet whose name is empty. Each such denial leaves a record, of node "".
+// AwaitCalled waits until an API server calls the product. It asks by a dry run of a write that the product denies
+// whatever the policies: by a kubelet whose name is empty. Each such denial leaves a record, of node "".
 func (p *Product) AwaitCalled(ctx context.Context, server *controlplane.APIServer) error {
 	// In this group it is a kubelet to us alone.
 	config, err := server.User("system:node:", "system:masters")

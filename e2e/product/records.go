@@ -11,8 +11,8 @@ import (
 	"noderestriction.plus/internal/record"
 )
 
-// Records are what the product has written to standard output, which goes to a file. A record is in the file before the answer
-// that it is about is sent.
+// Records are what the product has written to standard output, which goes to a file. A record is in the file before the
+// answer that it is about is sent.
 type Records struct {
 	path string
 

@@ -7,8 +7,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// CacheOptions has a cache keep of each Node its name, UID and labels, which is about 2.5 KiB for a Node with 15 labels, and
-// hand them out without copying: they must not be changed.
+// CacheOptions has a cache keep of each Node its name, UID and labels, which is about 2.5 KiB for a Node with 15
+// labels, and hand them out without copying: they must not be changed.
 func CacheOptions() map[client.Object]cache.ByObject {
 	return map[client.Object]cache.ByObject{
 		nodeMetadata(): {Transform: reduce, UnsafeDisableDeepCopy: new(true)},

@@ -19,9 +19,11 @@ func realisticNode(tb testing.TB, i int) *metav1.PartialObjectMetadata {
 		labels = append(labels, fmt.Sprintf(`"topology.example.com/label-%02d": "value-%d-%d"`, j, j, i))
 	}
 	raw := fmt.Sprintf(`{"apiVersion": "v1", "kind": "Node", "metadata": {
-		"name": "ip-10-0-%d-%d.eu-central-1.compute.internal", "uid": "5f6b2c1e-0000-4000-8000-%012d", "resourceVersion": "%d",
+		"name": "ip-10-0-%d-%d.eu-central-1.compute.internal", "uid": "5f6b2c1e-0000-4000-8000-%012d",
+		"resourceVersion": "%d",
 		"labels": {%s}, "annotations": {"csi.volume.kubernetes.io/nodeid": %q, "node.alpha.kubernetes.io/ttl": "0"},
-		"managedFields": [{"manager": "kubelet", "operation": "Update", "apiVersion": "v1", "fieldsV1": {"f:metadata": {"f:labels":
+		"managedFields": [{"manager": "kubelet", "operation": "Update", "apiVersion": "v1", "fieldsV1":
+		{"f:metadata": {"f:labels":
 		{%s}}}}]}}`, i/256, i%256, i, 1000+i, strings.Join(labels, ","), strings.Repeat("x", 200),
 		strings.Join(labels, ","))
 	node := &metav1.PartialObjectMetadata{}

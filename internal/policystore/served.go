@@ -17,8 +17,8 @@ const definition = "noderestrictionpolicies." + v1alpha1.GroupName
 
 // served is what the API server itself has of policies, past any cache.
 type served struct {
-	// lost says that their definition is deleted, being deleted or not served. When a definition is deleted, the API server
-	// first deletes the objects, one by one, as if somebody had deleted each of them.
+	// lost says that their definition is deleted, being deleted or not served. When a definition is deleted, the API
+	// server first deletes the objects, one by one, as if somebody had deleted each of them.
 	lost     bool
 	versions map[string]version
 }
@@ -29,8 +29,8 @@ type version struct {
 	generation int64
 }
 
-// readServed asks the API server. Without the right to read the definition, its deletion can only be told from that of the
-// policies once it is complete.
+// readServed asks the API server. Without the right to read the definition, its deletion can only be told from that
+// of the policies once it is complete.
 func readServed(ctx context.Context, live client.Reader) (served, error) {
 	crd := &metav1.PartialObjectMetadata{TypeMeta: metav1.TypeMeta{
 		APIVersion: "apiextensions.k8s.io/v1", Kind: "CustomResourceDefinition",

@@ -26,9 +26,9 @@ const (
 	minRemaining = 5 * time.Minute
 )
 
-// Certificates is the server's certificate and key, tls.crt and tls.key in one folder, as a Secret is mounted. A change of
-// the files is picked up without a restart. While they do not fit together, as between the arrival of a key and of its
-// certificate, or cannot be read, the last good pair stays in use.
+// Certificates is the server's certificate and key, tls.crt and tls.key in one folder, as a Secret is mounted. A
+// change of the files is picked up without a restart. While they do not fit together, as between the arrival of a key
+// and of its certificate, or cannot be read, the last good pair stays in use.
 type Certificates struct {
 	certFile, keyFile string
 	interval          time.Duration
@@ -100,9 +100,9 @@ func (c *Certificates) watch(ctx context.Context) {
 	}
 }
 
-// reload lets the watcher read the files. It returns a new watcher if that is needed to serve what they hold: a certwatcher
-// takes a certificate for unchanged whose leaf and key are, and so would go on serving an intermediate certificate that was
-// replaced.
+// reload lets the watcher read the files. It returns a new watcher if that is needed to serve what they hold: a
+// certwatcher takes a certificate for unchanged whose leaf and key are, and so would go on serving an intermediate
+// certificate that was replaced.
 func (c *Certificates) reload() (*certwatcher.CertWatcher, error) {
 	watcher := c.watcher.Load()
 	if err := watcher.ReadCertificate(); err != nil {

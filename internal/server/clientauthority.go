@@ -15,12 +15,12 @@ import (
 	"github.com/go-logr/logr"
 )
 
-// ClientAuthority decides which clients may connect: those with a certificate of its authorities and one of its names. The
-// file with the authorities is read again when it changes; while it cannot be read or holds no certificate, the last good
-// content stays in use.
+// ClientAuthority decides which clients may connect: those with a certificate of its authorities and one of its
+// names. The file with the authorities is read again when it changes; while it cannot be read or holds no
+// certificate, the last good content stays in use.
 //
-// The names are not optional. Often the only authority whose certificates an API server has is the cluster's own, and that
-// one has signed the certificate of every kubelet too.
+// The names are not optional. Often the only authority whose certificates an API server has is the cluster's own, and
+// that one has signed the certificate of every kubelet too.
 type ClientAuthority struct {
 	file         string
 	names        []string
@@ -31,8 +31,8 @@ type ClientAuthority struct {
 	reloadErrors atomic.Uint64
 }
 
-// NewClientAuthority reads a PEM file of authorities. Names are the common names of the clients that may connect, at least
-// one.
+// NewClientAuthority reads a PEM file of authorities. Names are the common names of the clients that may connect, at
+// least one.
 func NewClientAuthority(file string, names []string, log logr.Logger) (*ClientAuthority, error) {
 	if len(names) == 0 || slices.Contains(names, "") {
 		return nil, errors.New("client authority: no names of clients are given, or an empty one")
@@ -80,8 +80,8 @@ func (a *ClientAuthority) load() error {
 	return nil
 }
 
-// apply makes a server with this configuration ask for client certificates. Each connection is judged by the authorities of
-// the moment in which it is opened.
+// apply makes a server with this configuration ask for client certificates. Each connection is judged by the
+// authorities of the moment in which it is opened.
 func (a *ClientAuthority) apply(config *tls.Config) {
 	config.ClientAuth = tls.RequireAndVerifyClientCert
 	config.VerifyConnection = a.verifyName

@@ -8,9 +8,9 @@ import (
 	"sync"
 )
 
-// connections bounds how many connections are open. At the bound a new one takes the place of the one that has been of no
-// use for longest, first of those that have never sent a request, then of those that are idle. A listener that just stops
-// accepting would let whoever opens enough idle connections shut out the API servers.
+// connections bounds how many connections are open. At the bound a new one takes the place of the one that has been
+// of no use for longest, first of those that have never sent a request, then of those that are idle. A listener that
+// just stops accepting would let whoever opens enough idle connections shut out the API servers.
 type connections struct {
 	limit   int
 	metrics *metrics
@@ -67,7 +67,8 @@ func (c *connections) move(conn net.Conn, state http.ConnState) net.Conn {
 	return nil
 }
 
-// victim is the connection to close before one more is opened: the newcomer itself if all others have requests in flight.
+// victim is the connection to close before one more is opened: the newcomer itself if all others have requests in
+// flight.
 func (c *connections) victim(newcomer net.Conn) net.Conn {
 	if len(c.open) < c.limit {
 		return nil

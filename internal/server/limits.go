@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// smallBody is up to where a body counts as one that a stock kubelet's write can cause, in bytes. Larger ones have a budget
-// of their own, so that they cannot crowd out the others.
+// smallBody is up to where a body counts as one that a stock kubelet's write can cause, in bytes. Larger ones have a
+// budget of their own, so that they cannot crowd out the others.
 const smallBody = 1 << 20
 
 // firstCharge is what a body costs as soon as its first byte is there. From there the charge doubles like a buffer that
@@ -30,8 +30,8 @@ type Limits struct {
 	MaxInFlight int
 	// MaxBodyBytes is the size of the largest body.
 	MaxBodyBytes int64
-	// MaxBodyBytesInFlight is how many bytes of bodies are held at the same time over all requests. Half of it is for bodies
-	// of up to 1 MiB, half for larger ones.
+	// MaxBodyBytesInFlight is how many bytes of bodies are held at the same time over all requests. Half of it is for
+	// bodies of up to 1 MiB, half for larger ones.
 	MaxBodyBytesInFlight int64
 	// MaxWait is how long a request waits where there is no room.
 	MaxWait time.Duration
@@ -84,12 +84,12 @@ type room struct {
 	inFlight *semaphore.Weighted
 }
 
-// limited gives a handler bodies that take their room as they arrive and leave it when the handler returns. Bytes that were
-// announced and not sent cost nothing.
+// limited gives a handler bodies that take their room as they arrive and leave it when the handler returns. Bytes
+// that were announced and not sent cost nothing.
 //
 // Reading such a body fails with a [BusyError] if it is of ordinary size and there is no room, and with an
-// [http.MaxBytesError] if it is too large, be it for the limit or for the room left for large ones: a large body is what an
-// attacker can send, so it must not be an outage but a denial.
+// [http.MaxBytesError] if it is too large, be it for the limit or for the room left for large ones: a large body is
+// what an attacker can send, so it must not be an outage but a denial.
 func limited(next http.Handler, limits Limits, m *metrics) http.Handler {
 	rm := &room{
 		limits:   limits,

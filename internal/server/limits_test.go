@@ -208,7 +208,8 @@ func TestRequestsInFlightAreCapped(t *testing.T) {
 	}
 	client := r.client(t)
 	began := time.Now()
-	if code, answer := post(t, client, r.url(), strings.NewReader("{}")); code != 429 || !strings.Contains(answer, "in flight") {
+	code, answer := post(t, client, r.url(), strings.NewReader("{}"))
+	if code != 429 || !strings.Contains(answer, "in flight") {
 		t.Errorf("got %d %q", code, answer)
 	}
 	if since := time.Since(began); since < 50*time.Millisecond {

@@ -11,8 +11,8 @@ import (
 // maxConnectionLog is how much of a line about a connection is logged, in bytes; peers choose a part of the text.
 const maxConnectionLog = 512
 
-// connectionLog is the error log of a http.Server, which writes of handshakes that fail and clients that break off. Anybody
-// who can connect can cause such lines, so all are counted and few are written.
+// connectionLog is the error log of a http.Server, which writes of handshakes that fail and clients that break off.
+// Anybody who can connect can cause such lines, so all are counted and few are written.
 func connectionLog(to logr.Logger, m *metrics) *log.Logger {
 	return log.New(&connectionLogWriter{log: to, metrics: m, limit: rate.NewLimiter(1, 10)}, "", 0)
 }

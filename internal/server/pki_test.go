@@ -105,8 +105,8 @@ func (p pair) tls(t *testing.T) tls.Certificate {
 	return cert
 }
 
-// secretFolder lays a pair out as a kubelet mounts a Secret: the names are links through the link ..data, which is replaced in
-// one step.
+// secretFolder lays a pair out as a kubelet mounts a Secret: the names are links through the link ..data, which is
+// replaced in one step.
 type secretFolder struct {
 	dir     string
 	version int

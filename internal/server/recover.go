@@ -8,8 +8,8 @@ import (
 	"github.com/go-logr/logr"
 )
 
-// recovered answers 500 where the handler panics, so that the API server applies the failure policy. Handlers that can say
-// more recover by themselves.
+// recovered answers 500 where the handler panics, so that the API server applies the failure policy. Handlers that
+// can say more recover by themselves.
 func recovered(next http.Handler, log logr.Logger, m *metrics) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {

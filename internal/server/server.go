@@ -1,9 +1,9 @@
 // Package server is the listener in front of the admission handlers: HTTP/1.1 over TLS 1.3 with a certificate that is
-// reloaded, client certificates that are pinned by name, bounds on everything that a client decides, and a shutdown that
-// loses no request.
+// reloaded, client certificates that are pinned by name, bounds on everything that a client decides, and a shutdown
+// that loses no request.
 //
-// It is not controller-runtime's webhook server, because that one stops listening the moment it is told to stop, cancels the
-// requests that it is working on, and bounds neither the time of a request nor the memory of all of them.
+// It is not controller-runtime's webhook server, because that one stops listening the moment it is told to stop,
+// cancels the requests that it is working on, and bounds neither the time of a request nor the memory of all of them.
 package server
 
 import (
@@ -29,8 +29,8 @@ const (
 	writeTimeout      = 10 * time.Second
 	drainTimeout      = 15 * time.Second
 
-	// API servers close an idle connection after 90 s. The server must not be the first to close it: the request that is on
-	// its way at that moment would fail, and it is not sent again.
+	// API servers close an idle connection after 90 s. The server must not be the first to close it: the request that
+	// is on its way at that moment would fail, and it is not sent again.
 	idleTimeout = 5 * time.Minute
 
 	maxHeaderBytes = 64 << 10
@@ -48,8 +48,8 @@ type Options struct {
 	Handler http.Handler
 	// Limits bound what clients can make the server hold.
 	Limits Limits
-	// ShutdownDelay is how long the server goes on accepting requests after it was told to stop and its readiness check has
-	// begun to fail, so that whoever routes requests has time to learn of it.
+	// ShutdownDelay is how long the server goes on accepting requests after it was told to stop and its readiness
+	// check has begun to fail, so that whoever routes requests has time to learn of it.
 	ShutdownDelay time.Duration
 	// Log receives what went wrong with connections, at most a few lines a second.
 	Log logr.Logger
@@ -91,8 +91,8 @@ func New(options Options) (*Server, error) {
 	return s, nil
 }
 
-// Listen binds the address, so that an address in use is known before anything else is started. Clients that connect wait
-// until Run.
+// Listen binds the address, so that an address in use is known before anything else is started. Clients that connect
+// wait until Run.
 func (s *Server) Listen(ctx context.Context) error {
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", s.options.Address)
 	if err != nil {
@@ -110,8 +110,8 @@ func (s *Server) Address() net.Addr {
 	return s.listener.Addr()
 }
 
-// Run serves until ctx ends and then drains: the readiness check fails at once, requests are accepted for the shutdown delay
-// longer, and Run returns when the last of them was answered. The error is nil after an orderly end.
+// Run serves until ctx ends and then drains: the readiness check fails at once, requests are accepted for the
+// shutdown delay longer, and Run returns when the last of them was answered. The error is nil after an orderly end.
 func (s *Server) Run(ctx context.Context) error {
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
@@ -148,8 +148,8 @@ func (s *Server) drain(failed context.Context) {
 	}
 }
 
-// shutdown stops listening and waits for the requests in flight. Their contexts are not cancelled: a kubelet's write that
-// was begun to be judged gets its answer and its record.
+// shutdown stops listening and waits for the requests in flight. Their contexts are not cancelled: a kubelet's write
+// that was begun to be judged gets its answer and its record.
 func (s *Server) shutdown() error {
 	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
 	defer cancel()
@@ -170,8 +170,8 @@ func (s *Server) Check(*http.Request) error {
 	return nil
 }
 
-// closing tells clients to open a new connection for their next request once the server drains, so that they move to another
-// replica before this one closes their connections.
+// closing tells clients to open a new connection for their next request once the server drains, so that they move to
+// another replica before this one closes their connections.
 func (s *Server) closing(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.draining.Load() {

@@ -35,7 +35,8 @@ func start(t *testing.T, handler http.Handler, change ...func(*rig, *Options)) *
 	t.Helper()
 	ca := newAuthority(t, "server authority")
 	r := &rig{
-		ca: ca, folder: newSecretFolder(t, ca.leaf(t, "server")), registry: prometheus.NewRegistry(), ended: make(chan error, 1),
+		ca: ca, folder: newSecretFolder(t, ca.leaf(t, "server")),
+		registry: prometheus.NewRegistry(), ended: make(chan error, 1),
 	}
 	log := testr.New(t)
 	certificates, err := NewCertificates(r.folder.dir, logr.Discard())

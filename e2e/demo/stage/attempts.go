@@ -3,9 +3,9 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -13,10 +13,14 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+
+	"noderestriction.plus/e2e/product"
+	"noderestriction.plus/internal/record"
 )
 
 // attempt is something that an attacker does with the kubelet's credential.
 type attempt struct {
+	rule   string // that denies it
 	what   string // in a few words
 	method string
 	path   string
@@ -43,22 +47,30 @@ func attempts(node *corev1.Node) ([]attempt, error) {
 		return nil, err
 	}
 	return []attempt{
-		mergePatch("label its own Node, to draw pods to itself", itself,
+		mergePatch("node-labels", "label its own Node, to draw pods to itself", itself,
 			`{"metadata":{"labels":{"example.com/dedicated":"pci"}}}`),
-		mergePatch("uncordon itself, after an administrator's cordon", itself, `{"spec":{"unschedulable":false}}`),
-		mergePatch("put a finalizer on its Node, so that an administrator's delete hangs", itself+"/status",
-			`{"metadata":{"finalizers":["example.com/stay"]}}`),
+		mergePatch("node-unschedulable", "uncordon itself, after an administrator's cordon", itself,
+			`{"spec":{"unschedulable":false}}`),
+		mergePatch("node-finalizers", "put a finalizer on its Node, so that an administrator's delete hangs",
+			itself+"/status", `{"metadata":{"finalizers":["example.com/stay"]}}`),
 		{
+			rule:   "mirror-pod-labels",
 			what:   "create a mirror pod labelled like the pods of a Service, to get its traffic",
 			method: http.MethodPost, path: pods, body: pod, shown: "a mirror pod with labels: {app: payments}",
 		},
-		mergePatch("strip a Job's finalizer from its pod, so that the Job miscounts", pods+"/"+jobPod+"/status",
-			`{"metadata":{"finalizers":null}}`),
+		mergePatch("pod-metadata", "strip a Job's finalizer from its pod, so that the Job miscounts",
+			pods+"/"+jobPod+"/status", `{"metadata":{"finalizers":null}}`),
 	}, nil
 }
 
-func mergePatch(what, path, body string) attempt {
-	return attempt{what: what, method: http.MethodPatch, path: path, body: []byte(body), shown: body}
+func mergePatch(rule, what, path, body string) attempt {
+	return attempt{rule: rule, what: what, method: http.MethodPatch, path: path, body: []byte(body), shown: body}
+}
+
+// isRecordedIn reports whether a record is of the attempt. There may be two: if the real kubelet has just written to
+// the same object, the API server may ask about a patch of what is in its cache, and then once more of what is stored.
+func (a attempt) isRecordedIn(l product.Line) bool {
+	return slices.ContainsFunc(l.Violations, func(v record.Violation) bool { return v.Rule == a.rule })
 }
 
 // do makes the attempt with the kubelet's credential. The error says that there was no answer.
@@ -147,7 +159,7 @@ func setStage(ctx context.Context, admin kubernetes.Interface) (*corev1.Node, er
 		patch := []byte(`{"metadata":{"finalizers":null}}`)
 		_, err := admin.CoreV1().Pods(victims).Patch(ctx, name, types.MergePatchType, patch, metav1.PatchOptions{})
 		if err == nil {
-			err = admin.CoreV1().Pods(victims).Delete(ctx, name, metav1.DeleteOptions{GracePeriodSeconds: new(int64(0))})
+			err = admin.CoreV1().Pods(victims).Delete(ctx, name, *metav1.NewDeleteOptions(0))
 		}
 		if err != nil && !apierrors.IsNotFound(err) {
 			return nil, err
@@ -160,16 +172,19 @@ func setStage(ctx context.Context, admin kubernetes.Interface) (*corev1.Node, er
 			Containers: []corev1.Container{{Name: "report", Image: "registry.example.com/report"}},
 		},
 	}
-	if _, err := admin.CoreV1().Pods(victims).Create(ctx, pod, metav1.CreateOptions{}); err != nil {
+	if pod, err = admin.CoreV1().Pods(victims).Create(ctx, pod, metav1.CreateOptions{}); err != nil {
 		return nil, err
 	}
-	patch := []byte(`{"metadata":{"labels":{"example.com/dedicated":null},"finalizers":null},"spec":{"unschedulable":true}}`)
+	patch := []byte(`{"metadata":{"labels":{"example.com/dedicated":null},"finalizers":null},` +
+		`"spec":{"unschedulable":true}}`)
 	node, err := admin.CoreV1().Nodes().Patch(ctx, nodeName, types.MergePatchType, patch, metav1.PatchOptions{})
 	if err != nil {
 		return nil, err
 	}
-	if len(node.Finalizers) > 0 {
-		return nil, errors.New("the node still has finalizers")
+	// Wait until what the API server has in its cache is what is stored.
+	_, err = admin.CoreV1().Pods(victims).Get(ctx, jobPod, metav1.GetOptions{ResourceVersion: pod.ResourceVersion})
+	if err != nil {
+		return nil, err
 	}
-	return node, nil
+	return admin.CoreV1().Nodes().Get(ctx, nodeName, metav1.GetOptions{ResourceVersion: node.ResourceVersion})
 }

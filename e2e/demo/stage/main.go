@@ -1,5 +1,6 @@
-// Command stage shows the product at work: a real control plane, a real kubelet, and an attacker with the kubelet's credential,
-// first without and then with the product. Everything runs on the loopback interface and is stopped at the end.
+// Command stage shows the product at work: a real control plane, a real kubelet, and an attacker with the kubelet's
+// credential, first without and then with the product. Everything runs on the loopback interface and is stopped at the
+// end.
 //
 // With KEEP=1 in the environment it leaves everything running until Ctrl-C, and prints how to connect.
 package main
@@ -144,8 +145,9 @@ func (d *demo) startCluster(ctx context.Context) error {
 		return err
 	}
 	d.kubelet, err = kubelet.Start(ctx, kubelet.Options{
-		Dir: filepath.Join(d.dir, "kubelet"), Node: nodeName, Config: credential, Labels: []string{"example.com/rack=r1"},
-		Log: d.screen,
+		Dir: filepath.Join(d.dir, "kubelet"), Node: nodeName, Config: credential,
+		Labels: []string{"example.com/rack=r1"},
+		Log:    d.screen,
 	})
 	if err != nil {
 		return err
@@ -191,7 +193,8 @@ func (d *demo) install(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	out, err := d.admin.Run(ctx, nil, "apply", "--filename", filepath.Join(root, "config", "policies", "recommended.yaml"))
+	recommended := filepath.Join(root, "config", "policies", "recommended.yaml")
+	out, err := d.admin.Run(ctx, nil, "apply", "--filename", recommended)
 	if err != nil {
 		return err
 	}

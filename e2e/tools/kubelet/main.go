@@ -1,6 +1,6 @@
-// Command kubelet is a real kubelet whose containers are imaginary: the kubelet of kubemark, with what kubemark itself cannot
-// be told to leave out. Stock kubemark opens the kubelet's API on all interfaces, without authentication, and serves the
-// machine's /var/log there; this one listens nowhere.
+// Command kubelet is a real kubelet whose containers are imaginary: the kubelet of kubemark, with what kubemark itself
+// cannot be told to leave out. Stock kubemark opens the kubelet's API on all interfaces, without authentication, and
+// serves the machine's /var/log there; this one listens nowhere.
 package main
 
 import (
@@ -85,7 +85,8 @@ func (o *options) run(ctx context.Context) error {
 		return fmt.Errorf("connect to the container runtime: %w", err)
 	}
 	kubemark.NewHollowKubelet(flags, kubelet, client, heartbeatClient,
-		&cadvisortest.Fake{NodeName: o.kubelet.NodeName}, containers.ImageService, runtime, cm.NewStubContainerManager(),
+		&cadvisortest.Fake{NodeName: o.kubelet.NodeName}, containers.ImageService, runtime,
+		cm.NewStubContainerManager(),
 	).Run(ctx)
 	return nil
 }
