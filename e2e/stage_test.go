@@ -67,7 +67,7 @@ func (s *stage) set(t *testing.T) *write {
 		w.before = s.storeDoomed(t, w)
 		return w
 	}
-	w.applied = merged(t, s.identity(t), r.Object)
+	w.applied = merged(t, s.identity(t), withoutUID(t, r.Object))
 	if r.Operation == admissionv1.Create {
 		w.after = merged(t, s.minimal(t), r.Object)
 		return w
@@ -87,9 +87,18 @@ func (s *stage) store(t *testing.T, w *write) []byte {
 	if r.Subresource == "status" {
 		// The other part of the object cannot be reached through status.
 		var old struct {
-			Spec json.RawMessage `json:"spec,omitempty"`
+			Spec     json.RawMessage `json:"spec,omitempty"`
+			Metadata struct {
+				Annotations map[string]string `json:"annotations,omitempty"`
+			} `json:"metadata"`
 		}
 		check(t, json.Unmarshal(r.OldObject, &old))
+		// A pod is a mirror pod from its creation.
+		for key := range old.Metadata.Annotations {
+			if key != corev1.MirrorPodAnnotationKey {
+				delete(old.Metadata.Annotations, key)
+			}
+		}
 		base = merged(t, base, toJSON(t, old))
 	}
 	s.admin.must(t, call{method: http.MethodPost, path: w.collection, contentType: mediaJSON, body: base})
@@ -97,9 +106,16 @@ func (s *stage) store(t *testing.T, w *write) []byte {
 		s.removeAddedTaints(t, w, base)
 	}
 	return s.admin.must(t, call{
-		method: http.MethodPatch, path: w.path(), contentType: mediaApply, body: merged(t, s.identity(t), r.OldObject),
+		method: http.MethodPatch, path: w.path(), contentType: mediaApply,
+		body:  merged(t, s.identity(t), withoutUID(t, r.OldObject)),
 		query: url.Values{"fieldManager": {fieldManager}, "force": {"true"}},
 	})
+}
+
+// withoutUID is an object without its UID, which is for the API server to choose.
+func withoutUID(t *testing.T, object []byte) []byte {
+	t.Helper()
+	return merged(t, object, []byte(`{"metadata":{"uid":null}}`))
 }
 
 // storeDoomed stores an object that is to be deleted: one that is being deleted already is deleted first, because the API server
