@@ -167,8 +167,7 @@ type IP struct {
 
 // DeleteOptions is the part of a deletion's options that rules look at.
 type DeleteOptions struct {
-	GracePeriodSeconds *int64 `json:"gracePeriodSeconds"`
-	Preconditions      *struct {
+	Preconditions *struct {
 		UID *types.UID `json:"uid"`
 	} `json:"preconditions"`
 }

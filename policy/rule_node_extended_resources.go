@@ -21,7 +21,7 @@ func nodeExtendedResources() Rule {
 			Kubelet: "A kubelet reports what device plugins register, zeroes it when they go, and drops it later. A " +
 				"plugin that registers for the first time needs its resource in the list.",
 			Attack: "curl -X PATCH -H 'Content-Type: application/merge-patch+json' .../api/v1/nodes/$NODE/status -d " +
-				`'{"status":{"allocatable":{"nvidia.com/gpu":"64"},"capacity":{"nvidia.com/gpu":"64"}}}'`,
+				`'{"status":{"capacity":{"nvidia.com/gpu":"64"}}}'`,
 			Spec:   "spec.nodes.extendedResources",
 			Fields: []string{"status.capacity", "status.allocatable"},
 			Since:  "v0.1.0",

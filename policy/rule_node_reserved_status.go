@@ -15,7 +15,7 @@ func nodeReservedStatus() Rule {
 				"volumes of others by it.",
 			Kubelet: "A kubelet never writes volumesAttached, phase and config.",
 			Attack: "curl -X PATCH -H 'Content-Type: application/merge-patch+json' .../api/v1/nodes/$NODE/status -d " +
-				`'{"status":{"volumesAttached":[{"name":"kubernetes.io/csi/x","devicePath":""}]}}'`,
+				`'{"status":{"volumesAttached":[{"name":"x","devicePath":""}]}}'`,
 			Spec:   "spec.nodes.reservedStatus",
 			Fields: []string{"status.volumesAttached", "status.phase", "status.config"},
 			Since:  "v0.1.0",

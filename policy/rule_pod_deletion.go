@@ -49,8 +49,6 @@ func compilePodDeletion(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path
 			return nil
 		case !isTerminal(pod.Status.Phase):
 			return refuse("status.phase", "must not delete a pod in phase "+quote(string(pod.Status.Phase)))
-		case r.DeleteOptions.GracePeriodSeconds == nil || *r.DeleteOptions.GracePeriodSeconds != 0:
-			return refuse("options.gracePeriodSeconds", "must delete with grace period 0")
 		case !r.DeleteOptions.hasUID(pod.UID):
 			return refuse("options.preconditions.uid", "must name the UID of the pod as precondition")
 		}

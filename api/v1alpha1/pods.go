@@ -290,7 +290,7 @@ const (
 	// PodDeletionTerminating lets a kubelet delete pods that are being deleted already.
 	PodDeletionTerminating PodDeletionMode = "Terminating"
 	// PodDeletionFinished lets a kubelet delete a pod as its status manager does: being deleted already, in a terminal
-	// phase, with grace period 0 and the pod's UID as precondition.
+	// phase, with the pod's UID as precondition.
 	PodDeletionFinished PodDeletionMode = "Finished"
 )
 
