@@ -34,7 +34,7 @@ help: ## Show this help.
 		while IFS='|' read -r target text; do printf '  %-12s %s\n' $$target "$$text"; done
 
 build: ## Build bin/node-restriction-plus.
-	$(call step,build bin/node-restriction-plus,go build -buildvcs=auto -trimpath -ldflags '-s -w -buildid=' -o bin/ .)
+	$(call step,build bin/node-restriction-plus,go build -buildvcs=auto -trimpath -ldflags '-s -w -buildid=' -o bin/node-restriction-plus .)
 
 demo: ## Show the product against a real control plane and kubelet; KEEP=1 leaves them running.
 	@echo "Building the commands that need no cluster, to have something to show while the rest builds"
@@ -84,6 +84,7 @@ verify: $(controller-gen) ## Check that generated files are current, changing no
 	$(call step,CRD in the chart is current,git diff --no-index --exit-code $(chart)/files/$(crd) $(aside)/$(crd))
 	$(call step,docs and fixtures are current,go test ./internal/docs ./internal/cli ./policy \
 		-run "^(TestPagesAreCurrent|TestRules)$$")
+	$(call step,go.mod files are tidy,for m in $(modules); do go -C $$m mod tidy -diff || exit; done)
 
 fuzz: ## Run each fuzz test for FUZZTIME (30s).
 	@for package in $$(go list ./...); do \

@@ -1,9 +1,13 @@
 package e2e_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -14,6 +18,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/e2e/metrics"
@@ -23,8 +28,8 @@ import (
 // addsFinalizer is a write that the policies of these tests deny.
 const addsFinalizer = `{"metadata":{"finalizers":["example.com/stay"]}}`
 
-// testDenials shows that for each denial there is one answer, one record and one count, at the full speed of the API
-// server.
+// testDenials shows that for each denial there is one answer, one record, one entry in the API server's audit log and
+// one count, at the full speed of the API server.
 func (s *suite) testDenials(t *testing.T) {
 	const clients, total = 16, 5000
 	s.denyFinalizers(t, "denials", "loader-*")
@@ -61,12 +66,61 @@ func (s *suite) testDenials(t *testing.T) {
 	records, err := s.product.Records.Since(first)
 	check(t, err)
 	checkLedger(t, records, total)
+	s.checkAuditLog(t, records)
 	after := s.counts(t)
 	for name, count := range after {
 		if got := count - before[name]; got != total {
 			t.Errorf("%s counts %g denials, want %d", name, got, total)
 		}
 	}
+	s.awaitStatus(t, "denials", total)
+}
+
+// awaitStatus waits until the status of a policy says how often it has denied.
+func (s *suite) awaitStatus(t *testing.T, name string, want int64) {
+	t.Helper()
+	eventually(t, 30*time.Second, func() error {
+		p := &v1alpha1.NodeRestrictionPolicy{}
+		if err := s.policies.Get(t.Context(), client.ObjectKey{Name: name}, p); err != nil {
+			return err
+		}
+		if p.Status == nil || p.Status.Denials == nil || p.Status.Denials.Total != want {
+			return fmt.Errorf("want %d denials in the status, it is %+v", want, p.Status)
+		}
+		return nil
+	})
+}
+
+// checkAuditLog checks that the audit log of the API server has the number of each record, and no other.
+func (s *suite) checkAuditLog(t *testing.T, records []product.Line) {
+	t.Helper()
+	want := map[string]bool{}
+	for _, l := range records {
+		want[fmt.Sprint(l.Seq)] = true
+	}
+	eventually(t, 10*time.Second, func() error {
+		log, err := os.ReadFile(s.stock.AuditLog)
+		if err != nil {
+			return err
+		}
+		got := map[string]bool{}
+		for line := range bytes.Lines(log) {
+			var event struct {
+				User        struct{ Username string }
+				Annotations map[string]string
+			}
+			if err := json.Unmarshal(line, &event); err != nil {
+				return err
+			}
+			if strings.HasPrefix(event.User.Username, "system:node:loader-") {
+				got[event.Annotations["gate.noderestriction.plus/seq"]] = true
+			}
+		}
+		if !maps.Equal(got, want) {
+			return fmt.Errorf("the audit log has the numbers of %d records, want %d", len(got), len(want))
+		}
+		return nil
+	})
 }
 
 // denyFinalizers enforces a policy for these nodes until the end of the test.

@@ -4,11 +4,12 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -36,18 +37,18 @@ func Compile(ctx context.Context, log io.Writer, label, dir string, packages ...
 	return b.goBuild(ctx)
 }
 
-// run builds into a temporary file beside the path and renames it, so that the path is never half a program.
+// run builds into a temporary file beside the path and renames it, so that the path is never half a program. Nobody
+// else may build the same path at the same time.
 func (b *build) run(ctx context.Context, path string) error {
-	tmp, err := os.MkdirTemp(filepath.Dir(path), "build-")
-	if err != nil {
+	tmp := path + ".tmp"
+	// What a build that was killed left there may be no program, and go build would not overwrite that.
+	if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	defer os.RemoveAll(tmp)
-	out := filepath.Join(tmp, filepath.Base(path))
-	if err := b.goBuild(ctx, "-ldflags", strings.Join(b.ldflags, " "), "-o", out); err != nil {
+	if err := b.goBuild(ctx, "-ldflags", strings.Join(b.ldflags, " "), "-o", tmp); err != nil {
 		return err
 	}
-	return os.Rename(out, path)
+	return os.Rename(tmp, path)
 }
 
 // goBuild runs go build with these flags and reports how far it is.

@@ -32,7 +32,7 @@ func main() {
 
 // build builds what is missing.
 func build(ctx context.Context) error {
-	fmt.Println("\nBuilding what is missing of etcd, kube-apiserver, kubectl, a kubelet and helm; they are kept for all clones")
+	fmt.Println("\nBuilding what is missing of etcd, kube-apiserver, kubectl, a kubelet and helm, once for all clones")
 	for _, program := range binaries.All() {
 		if _, err := binaries.Path(ctx, os.Stdout, program); err != nil {
 			return err
