@@ -87,7 +87,7 @@ type NodeRules struct {
 	// conditions restricts which conditions a kubelet may write. Others drain and repair nodes by theirs.
 	// Omitted: not restricted. Empty ({}): only Ready, MemoryPressure, DiskPressure and PIDPressure.
 	// +optional
-	Conditions *NodeConditions `json:"conditions,omitempty"`
+	Conditions *NodeConditions `json:"conditions,omitempty"` //nolint:kubeapilinter // It is the rule about conditions, and has none.
 
 	// capacity bounds the capacity and allocatable resources a kubelet reports: an inflated node draws pods to itself. What
 	// grows is looked at only.

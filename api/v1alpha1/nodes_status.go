@@ -96,7 +96,7 @@ type NodeCapacity struct {
 	// Omitted or empty: the built-in bounds only: cpu 4096, memory 64Ti, pods 10000, ephemeral-storage 1Pi.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=64
-	Max map[corev1.ResourceName]resource.Quantity `json:"max,omitempty"`
+	Max map[corev1.ResourceName]resource.Quantity `json:"max,omitempty"` //nolint:kubeapilinter // Empty is as good as omitted.
 }
 
 // NodeExtendedResources restricts extended resources in status.capacity and status.allocatable.
@@ -128,7 +128,6 @@ type NodeImages struct {
 	// Omitted: 50, a kubelet's default. Raise it if your kubelets set nodeStatusMaxImages.
 	// +optional
 	// +default=50
-	// +kubebuilder:default=50
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=10000
 	MaxCount int32 `json:"maxCount,omitempty"`
@@ -148,7 +147,7 @@ type NodeInfo struct {
 	// Omitted or empty: any value.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=6
-	Allowed map[NodeInfoField]PatternList `json:"allowed,omitempty"`
+	Allowed map[NodeInfoField]PatternList `json:"allowed,omitempty"` //nolint:kubeapilinter // Empty is as good as omitted.
 }
 
 // NodeInfoField names a field of status.nodeInfo.
@@ -167,7 +166,6 @@ type NodeVolumes struct {
 	// Omitted: 256.
 	// +optional
 	// +default=256
-	// +kubebuilder:default=256
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=10000
 	MaxInUse int32 `json:"maxInUse,omitempty"`

@@ -34,7 +34,7 @@ type MirrorPodRules struct {
 	// references forbids references to API objects that the NodeRestriction plugin does not look for.
 	// Omitted: not restricted. Empty ({}): no scheduling group.
 	// +optional
-	References *MirrorPodReferences `json:"references,omitempty"`
+	References *MirrorPodReferences `json:"references,omitempty"` //nolint:kubeapilinter // It is the rule about references, and has none.
 
 	// placement forbids what binds other pods: a mirror pod is placed already.
 	// Omitted: not restricted. Empty ({}): no pod affinity or anti-affinity, no topology spread constraints.
@@ -113,7 +113,7 @@ type PodRules struct {
 	// conditions restricts which conditions a kubelet may write. Readiness gates belong to others.
 	// Omitted: not restricted. Empty ({}): only those that a kubelet writes.
 	// +optional
-	Conditions *PodConditions `json:"conditions,omitempty"`
+	Conditions *PodConditions `json:"conditions,omitempty"` //nolint:kubeapilinter // It is the rule about conditions, and has none.
 
 	// ips restricts the addresses a kubelet reports for pods and hosts. An address of a pod behind a Service receives the
 	// Service's traffic. Only added addresses are looked at.
@@ -124,7 +124,7 @@ type PodRules struct {
 	// phase keeps a finished pod finished. Mirror pods are exempt: they run again after a reboot.
 	// Omitted: not restricted. Empty ({}): from Succeeded or Failed no pod goes back to Pending or Running.
 	// +optional
-	Phase *PodPhase `json:"phase,omitempty"`
+	Phase *PodPhase `json:"phase,omitempty"` //nolint:kubeapilinter // It is the rule about phases, and has none.
 
 	// containers binds container statuses to the pod's spec.
 	// Omitted: not restricted. Empty ({}): no status for a container that the spec does not have.
@@ -204,28 +204,24 @@ type MirrorPodHostAccess struct {
 	// Omitted: Allowed.
 	// +optional
 	// +default="Allowed"
-	// +kubebuilder:default=Allowed
 	HostNetwork Access `json:"hostNetwork,omitempty"`
 
 	// hostPID says whether a mirror pod may use the host's PID namespace.
 	// Omitted: Denied.
 	// +optional
 	// +default="Denied"
-	// +kubebuilder:default=Denied
 	HostPID Access `json:"hostPID,omitempty"`
 
 	// hostIPC says whether a mirror pod may use the host's IPC namespace.
 	// Omitted: Denied.
 	// +optional
 	// +default="Denied"
-	// +kubebuilder:default=Denied
 	HostIPC Access `json:"hostIPC,omitempty"`
 
 	// privileged says whether a mirror pod may have privileged containers.
 	// Omitted: Denied.
 	// +optional
 	// +default="Denied"
-	// +kubebuilder:default=Denied
 	Privileged Access `json:"privileged,omitempty"`
 
 	// hostPathPrefixes are the folders of the host in which the hostPath volumes of mirror pods must be.
@@ -301,7 +297,6 @@ type PodDeletion struct {
 	// Omitted: Terminating.
 	// +optional
 	// +default="Terminating"
-	// +kubebuilder:default=Terminating
 	Mode PodDeletionMode `json:"mode,omitempty"`
 }
 
