@@ -1,3 +1,4 @@
+//lint:file-ignore SA4000 each call draws anew
 package oracle
 
 import (
