@@ -13,7 +13,7 @@ deepcopy  := api/v1alpha1/zz_generated.deepcopy.go
 # Where verify generates: go does not look into folders that begin with an underscore.
 aside     := bin/_verify
 # Modules with code of ours; those under tools/ only name tools.
-modules   := . charts e2e
+modules   := . charts e2e e2e/oracle
 # The race detector needs a C compiler.
 race      := $(if $(shell command -v $(firstword $(shell go env CC))),-race)
 gofiles    = $(shell git ls-files --cached --others --exclude-standard '*.go')
@@ -52,6 +52,7 @@ test-chart: $(helm) ## Lint and render the chart, test what it renders.
 
 test-e2e: $(helm) ## Test against a real control plane and real kubelets (builds them once).
 	$(call step,test end to end,go -C e2e test $(race) -count=1 -timeout 30m $(testflags) ./...)
+	$(call step,compare the baseline with the plugin itself,go -C e2e/oracle test -timeout 10m $(testflags) ./...)
 
 lint: lint-go lint-api lint-chart ## Run every linter.
 

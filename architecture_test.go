@@ -29,8 +29,11 @@ var arrows = map[string]struct {
 	},
 	"internal/record":   {[]string{"api/v1alpha1", "policy"}, "the command review prints the records that the webhook writes"},
 	"internal/manifest": {[]string{"api/v1alpha1", "policy"}, "it reads what people write, for commands and for fixtures"},
-	"internal/fixture":  {[]string{"api/v1alpha1", "policy", "internal/manifest"}, "fixtures run in tests, in the command test and in e2e"},
-	"internal/docs":     {[]string{"policy"}, "the pages are rendered from the rules"},
+	"internal/fixture": {
+		[]string{"api/v1alpha1", "policy", "internal/manifest", "internal/review"},
+		"fixtures run in tests, in the command test and in e2e; who is a kubelet is for the review to say",
+	},
+	"internal/docs": {[]string{"policy"}, "the pages are rendered from the rules"},
 	"internal/cli": {
 		[]string{"api/v1alpha1", "policy", "internal/review", "internal/record", "internal/manifest", "internal/fixture"},
 		"the commands that need no cluster must not wait for one",

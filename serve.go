@@ -127,7 +127,11 @@ func assemble(ctx context.Context, o *serveOptions, in inputs, records io.Writer
 	if err := policystore.Setup(ctx, mgr, store, live, metrics.Registry); err != nil {
 		return nil, err
 	}
-	facts, err := cluster.New(ctx, mgr.GetCache(), live)
+	objects, err := cluster.NewObjects(in.config, mgr.GetHTTPClient())
+	if err != nil {
+		return nil, err
+	}
+	facts, err := cluster.New(ctx, mgr.GetCache(), live, objects)
 	if err != nil {
 		return nil, err
 	}

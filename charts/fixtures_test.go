@@ -12,7 +12,7 @@ import (
 // TestFixturesReachTheProgram says for each fixture which webhook would be called: exactly one for each that is denied, since a
 // denial has one record, and at most one for the others.
 func TestFixturesReachTheProgram(t *testing.T) {
-	c := newCaller(t, "--set", "webhook.url=https://127.0.0.1:9443")
+	c := newCaller(t, append(everything(), "--set", "webhook.url=https://127.0.0.1:9443")...)
 	paths, err := filepath.Glob("../policy/testdata/*/*/*.txtar")
 	if err != nil || len(paths) == 0 {
 		t.Fatal("there are no fixtures", err)
@@ -27,6 +27,9 @@ func TestFixturesReachTheProgram(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			if f.Request.Resource != "nodes" && f.Request.Resource != "pods" {
+				return // has no match condition but that it is a kubelet who writes
+			}
 			called, failed := c.calls("system:node:"+f.Request.NodeName, f.Request)
 			if len(failed) > 0 {
 				t.Errorf("the conditions of %v end in an error", failed)
@@ -34,7 +37,9 @@ func TestFixturesReachTheProgram(t *testing.T) {
 			if len(called) > 1 {
 				t.Errorf("several webhooks are called: %v", called)
 			}
-			if f.Want != fixture.Allowed && len(called) == 0 {
+			// The API server drops a field that it does not know before anybody is asked.
+			unknown := strings.Contains(path, "-unknown-fields/")
+			if f.Want != fixture.Allowed && len(called) == 0 && !unknown {
 				t.Error("no webhook is called, though the write is to be denied")
 			}
 		})

@@ -8,6 +8,7 @@ import (
 
 	admissionv1 "k8s.io/api/admission/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"noderestriction.plus/policy"
@@ -69,6 +70,15 @@ func updatePod(namespace, name string, change func(*corev1.Pod)) policy.Request 
 	}
 }
 
+// deletePod is the deletion of a pod on the kubelet's node that change was made of.
+func deletePod(change func(*corev1.Pod)) policy.Request {
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "a"}, Spec: corev1.PodSpec{NodeName: "worker-1"}}
+	change(pod)
+	return policy.Request{
+		Operation: admissionv1.Delete, Resource: "pods", Namespace: "default", Name: "a", OldObject: mustMarshal(pod),
+	}
+}
+
 func createPod(namespace, name string) policy.Request {
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}, Spec: corev1.PodSpec{NodeName: "worker-1"}}
 	return policy.Request{
@@ -92,10 +102,24 @@ var stockWrites = map[string]struct {
 	"a heartbeat calls nobody": {updateNode("status", func(n *corev1.Node) {
 		n.Status.Conditions[0].LastHeartbeatTime = metav1.Now()
 	}), ""},
-	"a change of status calls nobody": {updateNode("status", func(n *corev1.Node) {
+	"a Node that becomes Ready calls nobody": {updateNode("status", func(n *corev1.Node) {
 		n.Status.Conditions[0].Status = corev1.ConditionTrue
-		n.Status.Addresses = []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: "10.0.0.1"}}
 	}), ""},
+	"an address is reported": {updateNode("status", func(n *corev1.Node) {
+		n.Status.Addresses = []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: "10.0.0.1"}}
+	}), status},
+	"a device plugin is registered": {updateNode("status", func(n *corev1.Node) {
+		n.Status.Capacity = corev1.ResourceList{"example.com/gpu": resource.MustParse("1")}
+	}), status},
+	"a pod that becomes Ready calls nobody": {updatePod("default", "a", func(p *corev1.Pod) {
+		p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
+		p.Status.Phase = corev1.PodRunning
+	}), ""},
+	"a pod gets its address":     {updatePod("default", "a", func(p *corev1.Pod) { p.Status.PodIP = "10.244.0.1" }), status},
+	"the deletion of a pod ends": {deletePod(func(p *corev1.Pod) { p.DeletionTimestamp = new(metav1.Now()) }), status},
+	"a mirror pod is deleted": {deletePod(func(p *corev1.Pod) {
+		p.Annotations = map[string]string{corev1.MirrorPodAnnotationKey: "h"}
+	}), status},
 	"a restart repairs labels": {updateNode("status", func(n *corev1.Node) {
 		n.Labels["topology.kubernetes.io/zone"] = "b"
 		n.Labels["topology.kubernetes.io/region"] = "r"
@@ -146,9 +170,17 @@ var otherWrites = map[string]policy.Request{
 		n.Labels["kubernetes.io/hostname"] = "worker-2"
 		n.Labels["example.com/dedicated"] = "pci"
 	}),
-	"a pod's label":      updatePod("default", "a", func(p *corev1.Pod) { p.Labels["app"] = "b" }),
-	"a pod's annotation": updatePod("default", "a", func(p *corev1.Pod) { p.Annotations = map[string]string{"a": ""} }),
-	"a pod's finalizer":  updatePod("default", "a", func(p *corev1.Pod) { p.Finalizers = nil }),
+	"a pod's label":                 updatePod("default", "a", func(p *corev1.Pod) { p.Labels["app"] = "b" }),
+	"a pod's annotation":            updatePod("default", "a", func(p *corev1.Pod) { p.Annotations = map[string]string{"a": ""} }),
+	"a pod's finalizer":             updatePod("default", "a", func(p *corev1.Pod) { p.Finalizers = nil }),
+	"the deletion of a running pod": deletePod(func(*corev1.Pod) {}),
+	"the deletion of a pod of another node": deletePod(func(p *corev1.Pod) {
+		p.DeletionTimestamp, p.Spec.NodeName = new(metav1.Now()), "worker-2"
+	}),
+	"an eviction": {
+		Operation: admissionv1.Create, Resource: "pods", Subresource: "eviction", Namespace: "default", Name: "a",
+		Object: []byte(`{"apiVersion":"policy/v1","kind":"Eviction","metadata":{"name":"a"}}`),
+	},
 }
 
 func TestLine(t *testing.T) {
@@ -239,7 +271,7 @@ func checkCalls(t *testing.T, c *caller, userName string, write policy.Request, 
 func TestLargeNodes(t *testing.T) {
 	c := newCaller(t)
 	repair := func(n *corev1.Node) { n.Labels["kubernetes.io/hostname"] = "worker-2" }
-	beat := func(n *corev1.Node) { n.Status.Phase = corev1.NodeRunning }
+	beat := func(n *corev1.Node) { n.Status.Conditions[0].LastHeartbeatTime = metav1.Now() }
 	for _, test := range []struct {
 		labels, annotations int
 		want                string
@@ -273,4 +305,21 @@ func updateLargeNode(labels, annotations int, change func(*corev1.Node)) policy.
 		Operation: admissionv1.Update, Resource: "nodes", Subresource: "status", Name: updated.Name,
 		OldObject: mustMarshal(old), Object: mustMarshal(updated),
 	}
+}
+
+// TestLongLists reports more conditions and containers than any kubelet: the program is asked, and no condition ends in an error,
+// which for status (Ignore) would be a way past it.
+func TestLongLists(t *testing.T) {
+	c := newCaller(t)
+	checkCalls(t, c, kubelet, updateNode("status", func(n *corev1.Node) {
+		for i := range 5_000 {
+			n.Status.Conditions = append(n.Status.Conditions, corev1.NodeCondition{Type: corev1.NodeConditionType(fmt.Sprint("c", i))})
+		}
+	}), status)
+	checkCalls(t, c, kubelet, updatePod("default", "a", func(p *corev1.Pod) {
+		for i := range 5_000 {
+			p.Status.Conditions = append(p.Status.Conditions, corev1.PodCondition{Type: corev1.PodConditionType(fmt.Sprint("c", i))})
+			p.Status.ContainerStatuses = append(p.Status.ContainerStatuses, corev1.ContainerStatus{Name: fmt.Sprint("c", i)})
+		}
+	}), status)
 }

@@ -9,6 +9,7 @@ import (
 
 	"gomodules.xyz/jsonpatch/v2"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer/protobuf"
 	"k8s.io/apimachinery/pkg/util/strategicpatch"
@@ -79,6 +80,32 @@ func updates() []encoding {
 		{"strategic merge patch", send(http.MethodPatch, mediaStrategic, asStrategicMergePatch)},
 		{"server-side apply", apply},
 	}
+}
+
+// evictions are the ways to evict a pod.
+func evictions() []encoding {
+	return []encoding{{"POST JSON", func(_ *testing.T, w *write) call {
+		return call{method: http.MethodPost, path: w.path(), contentType: mediaJSON, body: w.applied}
+	}}}
+}
+
+// deletions are the ways to delete an object. A UID in the options stands for that of the stored object.
+func deletions(options []byte) []encoding {
+	return []encoding{{"DELETE", func(t *testing.T, w *write) call {
+		body := options
+		if len(body) > 0 {
+			var o metav1.DeleteOptions
+			check(t, json.Unmarshal(options, &o))
+			if o.Preconditions != nil && o.Preconditions.UID != nil {
+				var stored metav1.PartialObjectMetadata
+				check(t, json.Unmarshal(w.before, &stored))
+				o.Preconditions.UID = &stored.UID
+			}
+			o.APIVersion, o.Kind = "v1", "DeleteOptions"
+			body = toJSON(t, o)
+		}
+		return call{method: http.MethodDelete, path: w.path(), contentType: mediaJSON, body: body}
+	}}}
 }
 
 func apply(_ *testing.T, w *write) call {

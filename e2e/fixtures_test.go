@@ -32,22 +32,36 @@ func (s *suite) testFixtures(t *testing.T) {
 	}
 	listed := notOurs()
 	enforced := map[string]bool{}
+	unsent := 0
 	for _, path := range paths {
 		name := strings.TrimSuffix(strings.TrimPrefix(path, "../policy/testdata/"), ".txtar")
 		others := listed[name]
 		delete(listed, name)
-		t.Run(name, func(t *testing.T) { s.testFixture(t, path, others, enforced) })
+		data, err := os.ReadFile(path)
+		check(t, err)
+		f, err := fixture.Parse(data)
+		check(t, err)
+		if strings.HasPrefix(name, "baseline-") || unstorable(name) || !isSent(&f.Request) {
+			unsent++
+			continue
+		}
+		t.Run(name, func(t *testing.T) { s.testFixture(t, f, others, enforced) })
 	}
+	t.Logf("%d fixtures are replayed, %d are not", len(paths)-unsent, unsent)
 	for name := range listed {
 		t.Errorf("%s: there is no such fixture", name)
 	}
 }
 
-func (s *suite) testFixture(t *testing.T, path string, others exception, enforced map[string]bool) {
-	data, err := os.ReadFile(path)
-	check(t, err)
-	f, err := fixture.Parse(data)
-	check(t, err)
+// isSent reports whether the chart sends such a write unless it is told otherwise. Fixtures about other resources are tested by the
+// engine alone, and those of the baseline, whose UIDs no API server would give out, against the plugin itself in oracle.
+func isSent(r *policy.Request) bool {
+	return r.Resource == "nodes" || r.Resource == "pods" &&
+		(r.Subresource == "" || r.Subresource == "status" || r.Subresource == "eviction") &&
+		!(r.Subresource == "" && r.Operation == admissionv1.Update)
+}
+
+func (s *suite) testFixture(t *testing.T, f *fixture.Fixture, others exception, enforced map[string]bool) {
 	s.enforce(t, f.Policies, enforced)
 	defer s.newStage(t, f, s.open).clear(t)
 	for _, api := range []struct {
@@ -100,18 +114,28 @@ type replay struct {
 }
 
 func (r *replay) run(t *testing.T) {
-	encodings := updates()
-	if r.fixture.Request.Operation == admissionv1.Create {
-		encodings = creations()
-	}
 	w := r.set(t)
 	r.awaitLookups(t, w)
-	for i, e := range encodings {
+	for i, e := range r.encodings() {
 		if i > 0 && r.fixture.Want == fixture.Allowed && r.refuse == "" {
 			w = r.set(t)
 		}
 		t.Run(e.name, func(t *testing.T) { r.send(t, e, w) })
 	}
+}
+
+// encodings are the ways to send the write.
+func (r *replay) encodings() []encoding {
+	request := &r.fixture.Request
+	switch {
+	case request.Subresource == "eviction":
+		return evictions()
+	case request.Operation == admissionv1.Create:
+		return creations()
+	case request.Operation == admissionv1.Delete:
+		return deletions(request.Options)
+	}
+	return updates()
 }
 
 // send sends the write in an encoding and checks the answer, the record and what is stored.
@@ -135,7 +159,9 @@ func (r *replay) send(t *testing.T, e encoding, w *write) {
 		if a.code >= http.StatusBadRequest {
 			t.Fatalf("want it allowed, got %s", a)
 		}
-		r.checkStored(t, w, a.body)
+		if r.fixture.Request.Operation == admissionv1.Update || w.before == nil {
+			r.checkStored(t, w, a.body)
+		}
 		r.checkRecords(t, first, 0)
 	default:
 		if a.code != http.StatusForbidden || a.Reason != metav1.StatusReasonForbidden || message != r.fixture.Want ||
@@ -247,15 +273,12 @@ func metadataField(t *testing.T, object []byte, field string) string {
 // know of them: until a dry run is answered as the write must be.
 func (r *replay) awaitLookups(t *testing.T, w *write) {
 	t.Helper()
-	if r.refuse != "" || r.fixture.Request.Resource != "pods" && len(r.facts()) == 0 {
+	createsPod := r.fixture.Request.Resource == "pods" && w.before == nil
+	if r.refuse != "" || !createsPod && len(r.facts()) == 0 {
 		return
 	}
 	eventually(t, 10*time.Second, func() error {
-		first := updates()[0]
-		if w.before == nil {
-			first = creations()[0]
-		}
-		a := r.request(t, first, w, true)
+		a := r.request(t, r.encodings()[0], w, true)
 		_, message := a.deniedBy()
 		if r.fixture.Want == fixture.Allowed && a.code < http.StatusBadRequest || message == r.fixture.Want {
 			return nil

@@ -59,7 +59,15 @@ func (s *stage) set(t *testing.T) *write {
 	s.setNodes(t)
 	s.clear(t)
 	w := &write{collection: s.collection(), name: s.name(t), subresource: r.Subresource, typed: s.resource.typed}
-	w.applied = merged(t, s.identity(t), r.Object)
+	switch {
+	case r.Subresource == "eviction":
+		w.applied, w.before = r.Object, s.storeVictim(t, w)
+		return w
+	case r.Operation == admissionv1.Delete:
+		w.before = s.storeDoomed(t, w)
+		return w
+	}
+	w.applied = merged(t, s.identity(t), withoutUID(t, r.Object))
 	if r.Operation == admissionv1.Create {
 		w.after = merged(t, s.minimal(t), r.Object)
 		return w
@@ -79,9 +87,18 @@ func (s *stage) store(t *testing.T, w *write) []byte {
 	if r.Subresource == "status" {
 		// The other part of the object cannot be reached through status.
 		var old struct {
-			Spec json.RawMessage `json:"spec,omitempty"`
+			Spec     json.RawMessage `json:"spec,omitempty"`
+			Metadata struct {
+				Annotations map[string]string `json:"annotations,omitempty"`
+			} `json:"metadata"`
 		}
 		check(t, json.Unmarshal(r.OldObject, &old))
+		// A pod is a mirror pod from its creation.
+		for key := range old.Metadata.Annotations {
+			if key != corev1.MirrorPodAnnotationKey {
+				delete(old.Metadata.Annotations, key)
+			}
+		}
 		base = merged(t, base, toJSON(t, old))
 	}
 	s.admin.must(t, call{method: http.MethodPost, path: w.collection, contentType: mediaJSON, body: base})
@@ -89,13 +106,67 @@ func (s *stage) store(t *testing.T, w *write) []byte {
 		s.removeAddedTaints(t, w, base)
 	}
 	return s.admin.must(t, call{
-		method: http.MethodPatch, path: w.path(), contentType: mediaApply, body: merged(t, s.identity(t), r.OldObject),
+		method: http.MethodPatch, path: w.path(), contentType: mediaApply,
+		body:  merged(t, s.identity(t), withoutUID(t, r.OldObject)),
 		query: url.Values{"fieldManager": {fieldManager}, "force": {"true"}},
 	})
 }
 
-// awaitCache waits until the API server's cache has the object as stored. An API server judges a patch of what is in
-// its cache first and, if that is refused, once more of what is stored: with the old state, we would be asked twice.
+// withoutUID is an object without its UID, which is for the API server to choose.
+func withoutUID(t *testing.T, object []byte) []byte {
+	t.Helper()
+	return merged(t, object, []byte(`{"metadata":{"uid":null}}`))
+}
+
+// storeDoomed stores an object that is to be deleted: one that is being deleted already is deleted first, because the API server
+// ends the deletion of a finished pod at once.
+func (s *stage) storeDoomed(t *testing.T, w *write) []byte {
+	t.Helper()
+	var old metav1.PartialObjectMetadata
+	check(t, json.Unmarshal(s.fixture.Request.OldObject, &old))
+	var parts map[string]json.RawMessage
+	check(t, json.Unmarshal(s.fixture.Request.OldObject, &parts))
+	body := merged(t, s.minimal(t), toJSON(t, map[string]any{
+		"spec":     parts["spec"],
+		"metadata": map[string]any{"annotations": old.Annotations, "labels": old.Labels},
+	}))
+	path := w.collection + "/" + w.name
+	stored := s.admin.must(t, call{method: http.MethodPost, path: w.collection, contentType: mediaJSON, body: body})
+	if old.DeletionTimestamp != nil {
+		stored = s.admin.must(t, call{
+			method: http.MethodDelete, path: path, query: url.Values{"gracePeriodSeconds": {"600"}},
+		})
+	}
+	if parts["status"] != nil {
+		stored = s.admin.must(t, call{
+			method: http.MethodPatch, path: path + "/status", contentType: mediaMergePatch,
+			body: toJSON(t, map[string]any{"status": parts["status"]}),
+		})
+	}
+	return stored
+}
+
+// storeVictim stores the pod that is to be evicted: the one that look-ups find, or one on the kubelet's node.
+func (s *stage) storeVictim(t *testing.T, w *write) []byte {
+	t.Helper()
+	r := &s.fixture.Request
+	pod := &corev1.Pod{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
+		ObjectMeta: metav1.ObjectMeta{Name: r.Name, Namespace: r.Namespace},
+		Spec:       corev1.PodSpec{NodeName: r.NodeName, Containers: []corev1.Container{{Name: "c", Image: "registry.example.com/c"}}},
+	}
+	if facts, ok := r.Facts.(policy.StaticFacts); ok {
+		if known, found, err := facts.Pod(r.Namespace, r.Name); err == nil && found {
+			pod.Spec.NodeName = known.Spec.NodeName
+		}
+	}
+	return s.admin.must(t, call{
+		method: http.MethodPost, path: w.collection, contentType: mediaJSON, body: toJSON(t, pod),
+	})
+}
+
+// awaitCache waits until the API server's cache has the object as stored. An API server judges a patch of what is in its cache
+// first and, if that is refused, once more of what is stored: with the old state, we would be asked twice.
 func (s *stage) awaitCache(t *testing.T, w *write) {
 	t.Helper()
 	s.admin.must(t, call{

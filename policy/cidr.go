@@ -34,3 +34,10 @@ func containsAddr(cidrs []netip.Prefix, addr netip.Addr) bool {
 	}
 	return false
 }
+
+// isRoutable reports whether an address can be one of another host: it is not loopback, link-local, multicast, unspecified or
+// bound to a zone.
+func isRoutable(addr netip.Addr) bool {
+	addr = addr.Unmap()
+	return addr.Zone() == "" && !addr.IsLoopback() && !addr.IsLinkLocalUnicast() && !addr.IsMulticast() && !addr.IsUnspecified()
+}

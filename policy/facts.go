@@ -1,31 +1,145 @@
 package policy
 
-import "errors"
+import (
+	"errors"
+
+	authorizationv1 "k8s.io/api/authorization/v1"
+	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
 
 // Facts answers look-ups about objects that a write does not carry. Implementations must be safe for concurrent use and must
-// answer within the time budget of the caller; what cannot be answered is an error, never a guess.
+// answer within the time budget of the caller; what cannot be answered is an error, never a guess. Names are not empty, and
+// the caller must not change what is returned.
 type Facts interface {
-	// Node returns the metadata of a stored Node, and false if there is none. The caller must not change what it returns.
+	// Node returns the metadata of a stored Node, and false if there is none.
 	Node(name string) (*Metadata, bool, error)
+	// Pod returns a stored pod, and false if there is none.
+	Pod(namespace, name string) (*corev1.Pod, bool, error)
+	// ServiceAccount returns the metadata of a stored ServiceAccount, and false if there is none.
+	ServiceAccount(namespace, name string) (*Metadata, bool, error)
+	// PersistentVolumeClaim returns a stored claim, and false if there is none.
+	PersistentVolumeClaim(namespace, name string) (*corev1.PersistentVolumeClaim, bool, error)
+	// PersistentVolume returns a stored volume, and false if there is none.
+	PersistentVolume(name string) (*corev1.PersistentVolume, bool, error)
+	// CSIDriver returns a stored CSIDriver, and false if there is none.
+	CSIDriver(name string) (*storagev1.CSIDriver, bool, error)
+	// Authorized reports whether the authorizers of the cluster allow what the spec describes.
+	Authorized(access *authorizationv1.SubjectAccessReviewSpec) (bool, error)
+	// APIAudiences returns the audiences of the API server, which it fills into a request for a token without audiences. It
+	// returns none where no request was changed so.
+	APIAudiences() ([]string, error)
 }
 
-// StaticFacts are Facts that are all known beforehand, for judging without an API server.
+// StaticFacts are Facts that are all known beforehand, for judging without an API server. They never fail.
 type StaticFacts struct {
-	Nodes map[string]*Metadata // by name
+	Nodes                  map[string]*Metadata // by name
+	Pods                   map[types.NamespacedName]*corev1.Pod
+	ServiceAccounts        map[types.NamespacedName]*Metadata
+	PersistentVolumeClaims map[types.NamespacedName]*corev1.PersistentVolumeClaim
+	PersistentVolumes      map[string]*corev1.PersistentVolume // by name
+	CSIDrivers             map[string]*storagev1.CSIDriver     // by name
+	// Allows says what the authorizers of the cluster allow. Nil: nothing.
+	Allows func(access *authorizationv1.SubjectAccessReviewSpec) bool
 }
 
-// Node returns a Node of the map. It never fails.
+// Node returns a Node of the map.
 func (f StaticFacts) Node(name string) (*Metadata, bool, error) {
 	node, found := f.Nodes[name]
 	return node, found, nil
 }
 
+// Pod returns a pod of the map.
+func (f StaticFacts) Pod(namespace, name string) (*corev1.Pod, bool, error) {
+	pod, found := f.Pods[types.NamespacedName{Namespace: namespace, Name: name}]
+	return pod, found, nil
+}
+
+// ServiceAccount returns a ServiceAccount of the map.
+func (f StaticFacts) ServiceAccount(namespace, name string) (*Metadata, bool, error) {
+	account, found := f.ServiceAccounts[types.NamespacedName{Namespace: namespace, Name: name}]
+	return account, found, nil
+}
+
+// PersistentVolumeClaim returns a claim of the map.
+func (f StaticFacts) PersistentVolumeClaim(namespace, name string) (*corev1.PersistentVolumeClaim, bool, error) {
+	claim, found := f.PersistentVolumeClaims[types.NamespacedName{Namespace: namespace, Name: name}]
+	return claim, found, nil
+}
+
+// PersistentVolume returns a volume of the map.
+func (f StaticFacts) PersistentVolume(name string) (*corev1.PersistentVolume, bool, error) {
+	volume, found := f.PersistentVolumes[name]
+	return volume, found, nil
+}
+
+// CSIDriver returns a CSIDriver of the map.
+func (f StaticFacts) CSIDriver(name string) (*storagev1.CSIDriver, bool, error) {
+	driver, found := f.CSIDrivers[name]
+	return driver, found, nil
+}
+
+// Authorized asks Allows.
+func (f StaticFacts) Authorized(access *authorizationv1.SubjectAccessReviewSpec) (bool, error) {
+	return f.Allows != nil && f.Allows(access), nil
+}
+
+// APIAudiences returns none: what is judged without an API server has not been changed by one.
+func (f StaticFacts) APIAudiences() ([]string, error) { return nil, nil }
+
 var errNoFacts = errors.New("no look-ups are available")
 
-// node looks a Node up, and fails if the request has no Facts.
-func (r *Request) node(name string) (*Metadata, bool, error) {
+// noFacts are the Facts of a request that has none: every look-up fails.
+type noFacts struct{}
+
+func (noFacts) Node(string) (*Metadata, bool, error) { return nil, false, errNoFacts }
+
+func (noFacts) Pod(string, string) (*corev1.Pod, bool, error) { return nil, false, errNoFacts }
+
+func (noFacts) ServiceAccount(string, string) (*Metadata, bool, error) { return nil, false, errNoFacts }
+
+func (noFacts) CSIDriver(string) (*storagev1.CSIDriver, bool, error) { return nil, false, errNoFacts }
+func (noFacts) APIAudiences() ([]string, error)                      { return nil, errNoFacts }
+
+func (noFacts) PersistentVolumeClaim(string, string) (*corev1.PersistentVolumeClaim, bool, error) {
+	return nil, false, errNoFacts
+}
+
+func (noFacts) PersistentVolume(string) (*corev1.PersistentVolume, bool, error) {
+	return nil, false, errNoFacts
+}
+
+func (noFacts) Authorized(*authorizationv1.SubjectAccessReviewSpec) (bool, error) {
+	return false, errNoFacts
+}
+
+// facts are the Facts of the request.
+func (r *Request) facts() Facts {
 	if r.Facts == nil {
-		return nil, false, errNoFacts
+		return noFacts{}
 	}
-	return r.Facts.Node(name)
+	return r.Facts
+}
+
+// node looks a Node up.
+func (r *Request) node(name string) (*Metadata, bool, error) { return named(name, r.facts().Node) }
+
+// pod looks a pod up.
+func (r *Request) pod(namespace, name string) (*corev1.Pod, bool, error) {
+	return named(name, func(name string) (*corev1.Pod, bool, error) { return r.facts().Pod(namespace, name) })
+}
+
+// serviceAccount looks a ServiceAccount up.
+func (r *Request) serviceAccount(namespace, name string) (*Metadata, bool, error) {
+	return named(name, func(name string) (*Metadata, bool, error) { return r.facts().ServiceAccount(namespace, name) })
+}
+
+// named looks an object up by a name that a kubelet may have chosen. Nothing has an empty name, which a client may take for a
+// question about all objects.
+func named[T any](name string, look func(name string) (*T, bool, error)) (*T, bool, error) {
+	if name == "" {
+		return nil, false, nil
+	}
+	return look(name)
 }

@@ -106,3 +106,19 @@ func checkEnum[T ~string](value T, at *field.Path, valid ...T) field.ErrorList {
 	}
 	return field.ErrorList{field.NotSupported(at, value, valid)}
 }
+
+// checkTexts checks a list of at most limit texts, each of 1 to length bytes and none twice.
+func checkTexts(list []string, limit, length int, at *field.Path) field.ErrorList {
+	errs := checkLength(len(list), limit, at)
+	for i, text := range list {
+		switch {
+		case text == "":
+			errs = append(errs, field.Invalid(at.Index(i), text, "must not be empty"))
+		case len(text) > length:
+			errs = append(errs, field.TooLong(at.Index(i), "", length))
+		case slices.Contains(list[:i], text):
+			errs = append(errs, field.Duplicate(at.Index(i), text))
+		}
+	}
+	return errs
+}

@@ -7,23 +7,29 @@ import (
 
 	"github.com/go-json-experiment/json"
 	admissionv1 "k8s.io/api/admission/v1"
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
+	authenticationv1 "k8s.io/api/authentication/v1"
 )
 
 // Request is one write by a kubelet.
 type Request struct {
 	// NodeName is the node identity in the kubelet's credential. It is never empty.
-	NodeName    string
+	NodeName string
+	// InNodesGroup says that the credential is also in the group that the Node authorizer and the NodeRestriction plugin ask
+	// of a kubelet.
+	InNodesGroup bool
+	// User is the user of the credential, for questions to the cluster's authorizers.
+	User authenticationv1.UserInfo
+
 	Operation   admissionv1.Operation
-	Resource    string // plural, such as nodes
+	Resource    string // plural, such as nodes, or with its group, such as leases.coordination.k8s.io
+	Version     string // of the resource, such as v1
 	Subresource string // such as status; empty for the resource itself
 	Namespace   string // empty for nodes
 	Name        string // empty where a name is generated
 	DryRun      bool
 
-	// Object and OldObject are the written and the stored object as JSON. Object is empty at DELETE, OldObject at CREATE.
+	// Object and OldObject are the written and the stored object as JSON. Object is empty at DELETE, OldObject at CREATE, and
+	// at DELETE by an API server before 1.15.
 	Object    []byte
 	OldObject []byte
 
@@ -31,6 +37,10 @@ type Request struct {
 	// Operation.
 	Node, OldNode *Node
 	Pod, OldPod   *Pod
+	DeleteOptions DeleteOptions
+
+	// Options are the DeleteOptions of a deletion as JSON; empty for other operations.
+	Options []byte
 
 	// Unjudgeable says why the objects could not be read. If it is set, each policy that would have judged the write has one
 	// violation of rule Unverified.
@@ -40,54 +50,18 @@ type Request struct {
 	Facts Facts
 }
 
-// Metadata is the part of an object's metadata that rules look at.
-type Metadata struct {
-	Name              string                  `json:"name"`
-	GenerateName      string                  `json:"generateName"`
-	Namespace         string                  `json:"namespace"`
-	UID               types.UID               `json:"uid"`
-	Labels            map[string]string       `json:"labels"`
-	Annotations       map[string]string       `json:"annotations"`
-	Finalizers        []string                `json:"finalizers"`
-	OwnerReferences   []metav1.OwnerReference `json:"ownerReferences"`
-	DeletionTimestamp *metav1.Time            `json:"deletionTimestamp"`
-}
-
-// Node is the part of a Node that rules look at.
-type Node struct {
-	Metadata `json:"metadata"`
-	Spec     NodeSpec `json:"spec"`
-}
-
-// NodeSpec is the part of a Node's spec that rules look at.
-type NodeSpec struct {
-	Taints        []corev1.Taint `json:"taints"`
-	Unschedulable bool           `json:"unschedulable"`
-}
-
-// Pod is the part of a Pod that rules look at.
-type Pod struct {
-	Metadata `json:"metadata"`
-	Spec     PodSpec `json:"spec"`
-}
-
-// PodSpec is the part of a Pod's spec that rules look at.
-type PodSpec struct {
-	NodeName string `json:"nodeName"`
-}
-
 var errNoObject = errors.New("the object is missing")
 
 // Decode sets Node, OldNode, Pod and OldPod from Object and OldObject. It decodes only what rules look at, in one pass, and
-// returns an error if that is not well-formed, has a duplicate name, or if an object that the operation must carry is missing.
-// Other resources than nodes and pods are left as they are.
+// returns an error if that is not well-formed, has a duplicate name, or if an object that a creation or an update must carry is
+// missing. Other resources than nodes and pods are left as they are.
 func (r *Request) Decode() error {
 	switch r.Resource {
 	case "nodes":
 		return decodeBoth(r, &r.Node, &r.OldNode)
 	case "pods":
 		if r.Subresource == "" || r.Subresource == "status" {
-			return decodeBoth(r, &r.Pod, &r.OldPod)
+			return errors.Join(decodeBoth(r, &r.Pod, &r.OldPod), r.decodeOptions())
 		}
 	}
 	return nil
@@ -100,7 +74,10 @@ func decodeBoth[T any](r *Request, object, old **T) error {
 		}
 	}
 	if r.Operation != admissionv1.Create {
-		if err := decode(r.OldObject, old); err != nil {
+		err := decode(r.OldObject, old)
+		if r.Operation == admissionv1.Delete && errors.Is(err, errNoObject) {
+			*old = nil
+		} else if err != nil {
 			return fmt.Errorf("oldObject: %w", err)
 		}
 	}
@@ -113,4 +90,14 @@ func decode[T any](raw []byte, into **T) error {
 	}
 	*into = new(T)
 	return json.Unmarshal(raw, *into)
+}
+
+func (r *Request) decodeOptions() error {
+	if r.Operation != admissionv1.Delete || len(r.Options) == 0 || bytes.Equal(r.Options, []byte("null")) {
+		return nil
+	}
+	if err := json.Unmarshal(r.Options, &r.DeleteOptions); err != nil {
+		return fmt.Errorf("options: %w", err)
+	}
+	return nil
 }

@@ -32,22 +32,33 @@ type Doc struct {
 	Source  string   // where the facts behind the rule come from
 }
 
+// AnySubresource in a [Target] stands for each subresource, but not for the resource itself.
+const AnySubresource = "*"
+
 // Target is a kind of write: one resource or subresource, and the operations on it.
 type Target struct {
 	Resource    string
-	Subresource string
+	Subresource string // empty: the resource itself
 	Operations  []admissionv1.Operation
 }
 
 // Matches reports whether the request is a write of this kind.
 func (t Target) Matches(r *Request) bool {
-	return t.Resource == r.Resource && t.Subresource == r.Subresource && slices.Contains(t.Operations, r.Operation)
+	return t.matches(write{r.Resource, r.Subresource, r.Operation})
+}
+
+func (t Target) matches(w write) bool {
+	return t.Resource == w.resource && slices.Contains(t.Operations, w.operation) &&
+		(t.Subresource == w.subresource || t.Subresource == AnySubresource && w.subresource != "")
 }
 
 // Rule is one restriction. A policy turns it on by having its section.
 type Rule struct {
 	ID  RuleID
 	Doc Doc
+	// OptIn says that no preset but the one made for it turns the rule on: it is for some sites only, or it may deny what a
+	// stock kubelet of some site does.
+	OptIn bool
 	// Targets are the writes that the rule looks at.
 	Targets []Target
 	// Compile reads the rule's section of a spec. It returns a nil Check if the section is omitted, and every error in the

@@ -29,25 +29,48 @@ type judge struct {
 func NewSet(policies ...*Policy) *Set {
 	s := &Set{policies: slices.Clone(policies), byWrite: map[write][]judge{}}
 	slices.SortStableFunc(s.policies, func(a, b *Policy) int { return cmp.Compare(a.name, b.name) })
-	for _, p := range s.policies {
-		for w, checks := range p.checksByWrite() {
-			s.byWrite[w] = append(s.byWrite[w], judge{p, checks})
+	for w := range s.writes() {
+		for _, p := range s.policies {
+			if checks := p.checksOf(w); len(checks) > 0 {
+				s.byWrite[w] = append(s.byWrite[w], judge{p, checks})
+			}
 		}
 	}
 	return s
 }
 
-func (p *Policy) checksByWrite() map[write][]activeRule {
-	checks := map[write][]activeRule{}
-	for _, active := range p.rules {
-		for _, t := range active.rule.Targets {
-			for _, op := range t.Operations {
-				w := write{t.Resource, t.Subresource, op}
-				checks[w] = append(checks[w], active)
+// writes are the kinds of writes that any rule of any policy names.
+func (s *Set) writes() map[write]bool {
+	writes := map[write]bool{}
+	for _, p := range s.policies {
+		for _, active := range p.rules {
+			for _, t := range active.rule.Targets {
+				for _, op := range t.Operations {
+					writes[write{t.Resource, t.Subresource, op}] = true
+				}
 			}
 		}
 	}
+	return writes
+}
+
+// checksOf are the checks that look at a kind of write.
+func (p *Policy) checksOf(w write) []activeRule {
+	var checks []activeRule
+	for _, active := range p.rules {
+		if slices.ContainsFunc(active.rule.Targets, func(t Target) bool { return t.matches(w) }) {
+			checks = append(checks, active)
+		}
+	}
 	return checks
+}
+
+// judges are the policies that look at a request. A subresource that no rule names falls to those that look at all.
+func (s *Set) judges(r *Request) []judge {
+	if judges, named := s.byWrite[write{r.Resource, r.Subresource, r.Operation}]; named || r.Subresource == "" {
+		return judges
+	}
+	return s.byWrite[write{r.Resource, AnySubresource, r.Operation}]
 }
 
 // Policies are the policies of the set, sorted by name.
@@ -56,7 +79,7 @@ func (s *Set) Policies() []*Policy { return slices.Clone(s.policies) }
 // Judges reports whether any policy would look at the request. It needs neither the objects nor Facts, so a caller can
 // leave them undecoded where it is false.
 func (s *Set) Judges(r *Request) bool {
-	for _, j := range s.byWrite[write{r.Resource, r.Subresource, r.Operation}] {
+	for _, j := range s.judges(r) {
 		if j.policy.match.matchName(r.NodeName) {
 			return true
 		}
@@ -67,7 +90,7 @@ func (s *Set) Judges(r *Request) bool {
 // Evaluate judges a write. The request must have been decoded, or say why it is Unjudgeable.
 func (s *Set) Evaluate(r *Request) Decision {
 	d := Decision{NodeName: r.NodeName, mirrorPod: r.Resource == "pods" && r.Operation == admissionv1.Create && r.Subresource == ""}
-	for _, j := range s.byWrite[write{r.Resource, r.Subresource, r.Operation}] {
+	for _, j := range s.judges(r) {
 		d.Violations = j.policy.evaluate(r, j.checks, d.Violations)
 	}
 	return d

@@ -94,7 +94,7 @@ func TestWriteThatCannotBeReadIsAViolationOfWhoWouldJudgeIt(t *testing.T) {
 }
 
 // failingFacts is an API server that does not answer.
-type failingFacts struct{}
+type failingFacts struct{ policy.Facts }
 
 func (failingFacts) Node(string) (*policy.Metadata, bool, error) {
 	return nil, false, errors.New("secret detail")

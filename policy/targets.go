@@ -2,31 +2,60 @@ package policy
 
 import admissionv1 "k8s.io/api/admission/v1"
 
+// The kinds of writes that rules look at.
+
+func target(resource, subresource string, operations ...admissionv1.Operation) Target {
+	return Target{Resource: resource, Subresource: subresource, Operations: operations}
+}
+
 // nodeWrites are the writes in which a kubelet can set a Node's metadata. A stock kubelet writes it at registration and
 // afterwards only through nodes/status.
 func nodeWrites() []Target {
 	return []Target{
-		{Resource: "nodes", Operations: []admissionv1.Operation{admissionv1.Create, admissionv1.Update}},
-		{Resource: "nodes", Subresource: "status", Operations: []admissionv1.Operation{admissionv1.Update}},
+		target("nodes", "", admissionv1.Create, admissionv1.Update), target("nodes", "status", admissionv1.Update),
 	}
 }
 
+// allNodeWrites are nodeWrites and the deletion of Nodes.
+func allNodeWrites() []Target {
+	return []Target{
+		target("nodes", "", admissionv1.Create, admissionv1.Update, admissionv1.Delete),
+		target("nodes", "status", admissionv1.Update),
+	}
+}
+
+func nodeRegistrations() []Target { return []Target{target("nodes", "", admissionv1.Create)} }
+
+func nodeUpdates() []Target { return []Target{target("nodes", "", admissionv1.Update)} }
+
 // nodeSpecWrites are the writes in which a kubelet can set a Node's spec: the API server drops it from nodes/status.
 func nodeSpecWrites() []Target {
-	return []Target{{Resource: "nodes", Operations: []admissionv1.Operation{admissionv1.Create, admissionv1.Update}}}
+	return []Target{target("nodes", "", admissionv1.Create, admissionv1.Update)}
+}
+
+// nodeStatusWrites are the writes in which a kubelet can set a Node's status: the API server drops it from updates of nodes.
+func nodeStatusWrites() []Target {
+	return []Target{target("nodes", "", admissionv1.Create), target("nodes", "status", admissionv1.Update)}
 }
 
 // podCreations are the creations of pods. A kubelet creates mirror pods only.
-func podCreations() []Target {
-	return []Target{{Resource: "pods", Operations: []admissionv1.Operation{admissionv1.Create}}}
+func podCreations() []Target { return []Target{target("pods", "", admissionv1.Create)} }
+
+func podStatusWrites() []Target { return []Target{target("pods", "status", admissionv1.Update)} }
+
+func podDeletions() []Target { return []Target{target("pods", "", admissionv1.Delete)} }
+
+func podEvictions() []Target { return []Target{target("pods", "eviction", admissionv1.Create)} }
+
+// existingPodWrites are all that a kubelet can do to a pod that exists.
+func existingPodWrites() []Target {
+	return []Target{
+		target("pods", "status", admissionv1.Update), target("pods", "", admissionv1.Delete),
+		target("pods", "eviction", admissionv1.Create),
+	}
 }
 
-// podStatusWrites are the updates of pods/status.
-func podStatusWrites() []Target {
-	return []Target{{Resource: "pods", Subresource: "status", Operations: []admissionv1.Operation{admissionv1.Update}}}
-}
-
-// oldNode is the metadata and spec before the write; at registration those of an empty Node.
+// oldNode is the Node before the write; at registration an empty one.
 func (r *Request) oldNode() *Node {
 	if r.OldNode == nil {
 		return &Node{}

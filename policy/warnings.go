@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 
+	"k8s.io/apimachinery/pkg/api/equality"
+
 	"noderestriction.plus/api/v1alpha1"
 )
 
@@ -25,8 +27,9 @@ func Warnings(p *v1alpha1.NodeRestrictionPolicy) []string {
 			}
 		}
 	}
-	if empty := (v1alpha1.NodeRules{}); p.Spec.Nodes == empty && p.Spec.MirrorPods == (v1alpha1.MirrorPodRules{}) &&
-		p.Spec.Pods == (v1alpha1.PodRules{}) {
+	rules := p.Spec
+	rules.ValidationActions, rules.Match = nil, nil
+	if equality.Semantic.DeepEqual(rules, v1alpha1.NodeRestrictionPolicySpec{}) {
 		warnings = append(warnings, "spec: no rule has a section, so this policy restricts nothing")
 	}
 	return warnings

@@ -40,8 +40,10 @@ func receive(r *http.Request, buffer *bytes.Buffer) (*review.Review, *refusal) {
 		return nil, &refusal{http.StatusMethodNotAllowed, denial.RefusedMethod, "the method must be POST"}
 	}
 	if !isJSON(r.Header) {
-		return nil, &refusal{http.StatusUnsupportedMediaType, denial.RefusedMediaType,
-			"the content must be application/json, without an encoding"}
+		return nil, &refusal{
+			http.StatusUnsupportedMediaType, denial.RefusedMediaType,
+			"the content must be application/json, without an encoding",
+		}
 	}
 	large, err := read(r, buffer)
 	if err != nil {

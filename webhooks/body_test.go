@@ -31,24 +31,32 @@ func TestBodiesThatAreNoReviewAreRefused(t *testing.T) {
 	}{
 		"GET":           {good, func(r *http.Request) { r.Method = http.MethodGet }, http.StatusMethodNotAllowed},
 		"no media type": {good, header("Content-Type", ""), http.StatusUnsupportedMediaType},
-		"a protobuf media type": {good, header("Content-Type", "application/vnd.kubernetes.protobuf"),
-			http.StatusUnsupportedMediaType},
-		"a media type that only begins right": {good, header("Content-Type", "application/jsonp"),
-			http.StatusUnsupportedMediaType},
+		"a protobuf media type": {
+			good, header("Content-Type", "application/vnd.kubernetes.protobuf"),
+			http.StatusUnsupportedMediaType,
+		},
+		"a media type that only begins right": {
+			good, header("Content-Type", "application/jsonp"),
+			http.StatusUnsupportedMediaType,
+		},
 		"a content encoding": {zipped.String(), header("Content-Encoding", "gzip"), http.StatusUnsupportedMediaType},
 		"a gzip body":        {zipped.String(), nil, http.StatusBadRequest},
 		"an empty body":      {"", nil, http.StatusBadRequest},
 		"a truncated body":   {good[:len(good)-3], nil, http.StatusBadRequest},
 		"YAML":               {"kind: AdmissionReview\n", nil, http.StatusBadRequest},
 		"another kind":       {`{"kind":"Node"}`, nil, http.StatusBadRequest},
-		"a null request": {`{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":null}`, nil,
-			http.StatusBadRequest},
+		"a null request": {
+			`{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":null}`, nil,
+			http.StatusBadRequest,
+		},
 		"v1beta1":       {strings.Replace(good, "k8s.io/v1", "k8s.io/v1beta1", 1), nil, http.StatusBadRequest},
 		"a second uid":  {strings.Replace(good, `"uid"`, `"uid":"x","uid"`, 1), nil, http.StatusBadRequest},
 		"a second user": {strings.Replace(good, `"dryRun"`, `"userInfo":{},"dryRun"`, 1), nil, http.StatusBadRequest},
 		"no uid":        {strings.Replace(good, `"uid":"u-1",`, "", 1), nil, http.StatusBadRequest},
-		"deep nesting outside of the objects": {strings.Replace(good, `"dryRun"`, `"x":`+deep+`,"dryRun"`, 1), nil,
-			http.StatusBadRequest},
+		"deep nesting outside of the objects": {
+			strings.Replace(good, `"dryRun"`, `"x":`+deep+`,"dryRun"`, 1), nil,
+			http.StatusBadRequest,
+		},
 		"more after the review": {good + good, nil, http.StatusBadRequest},
 	}
 	for name, test := range tests {

@@ -50,7 +50,7 @@ type brokenStore struct{}
 func (brokenStore) Set() *policy.Set { panic("a broken store") }
 
 // brokenFacts is a fault of ours while a policy judges.
-type brokenFacts struct{}
+type brokenFacts struct{ policy.Facts }
 
 func (brokenFacts) Node(string) (*policy.Metadata, bool, error) { panic("broken facts") }
 

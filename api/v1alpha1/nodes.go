@@ -4,6 +4,22 @@ import corev1 "k8s.io/api/core/v1"
 
 // NodeRules are the rules for what a kubelet writes to Nodes. An omitted section is a rule that is off.
 type NodeRules struct {
+	// self binds a kubelet to the Node of its name. The NodeRestriction plugin does so, too, but only for users in the group
+	// system:nodes.
+	// Omitted: other Nodes are not protected by this policy. Empty ({}): a kubelet writes its own Node only.
+	// +optional
+	Self *NodeSelf `json:"self,omitempty"`
+
+	// names restricts the names under which kubelets may register Nodes.
+	// Omitted: names are not restricted. Empty ({}): any name, but none that is generated.
+	// +optional
+	Names *NodeNames `json:"names,omitempty"`
+
+	// directUpdates forbids a kubelet to write the Node itself after registration. A stock kubelet writes nodes/status only.
+	// Omitted: not restricted. Empty ({}): a write to the Node itself may change nothing.
+	// +optional
+	DirectUpdates *NodeDirectUpdates `json:"directUpdates,omitempty"`
+
 	// labels restricts the labels a kubelet gives its Node. A label steers workloads: a kubelet that labels its own Node can
 	// draw privileged pods to itself.
 	// Omitted: labels are not restricted. Empty ({}): at registration any label but those that Kubernetes reserves; later
@@ -38,6 +54,84 @@ type NodeRules struct {
 	// Omitted: not restricted. Empty ({}): neither.
 	// +optional
 	Unschedulable *NodeUnschedulable `json:"unschedulable,omitempty"`
+
+	// podCIDRs forbids a kubelet to choose the addresses of its pods: with another's range it receives traffic that network
+	// policies and routes mean for others.
+	// Omitted: not restricted. Empty ({}): none at registration, and no change later.
+	// +optional
+	PodCIDRs *NodePodCIDRs `json:"podCIDRs,omitempty"`
+
+	// providerID binds the Node to its machine: with another's provider ID a kubelet takes the addresses, zone and fate of
+	// another instance in the eyes of the cloud controller and autoscaler.
+	// Omitted: not restricted. Empty ({}): any at registration, and no change later.
+	// +optional
+	ProviderID *NodeProviderID `json:"providerID,omitempty"`
+
+	// otherSpec freezes each field of spec that no other rule is about, also those that this program does not know yet.
+	// Omitted: not restricted. Empty ({}): no change; externalID, podPreemptionPolicy and configSource not at registration.
+	// +optional
+	OtherSpec *NodeOtherSpec `json:"otherSpec,omitempty"`
+
+	// addresses restricts the addresses a kubelet reports. The API server connects to them for logs and exec, and approvers
+	// of certificates compare with them. What is removed does not matter.
+	// Omitted: not restricted. Empty ({}): only InternalIP and the Node's own name as Hostname, no loopback, link-local,
+	// multicast or unspecified address.
+	// +optional
+	Addresses *NodeAddresses `json:"addresses,omitempty"`
+
+	// kubeletPorts restricts the port to which the API server connects for logs and exec.
+	// Omitted: not restricted. Empty ({}): no privileged port, and none of etcd's or an API server's (2379, 2380, 6443).
+	// +optional
+	KubeletPorts *NodeKubeletPorts `json:"kubeletPorts,omitempty"`
+
+	// conditions restricts which conditions a kubelet may write. Others drain and repair nodes by theirs.
+	// Omitted: not restricted. Empty ({}): only Ready, MemoryPressure, DiskPressure and PIDPressure.
+	// +optional
+	Conditions *NodeConditions `json:"conditions,omitempty"` //nolint:kubeapilinter // It is the rule about conditions, and has none.
+
+	// capacity bounds the capacity and allocatable resources a kubelet reports: an inflated node draws pods to itself. What
+	// grows is looked at only.
+	// Omitted: not bounded. Empty ({}): at most what a single machine can have: 4096 CPUs, 64 TiB of memory, 10,000 pods.
+	// +optional
+	Capacity *NodeCapacity `json:"capacity,omitempty"`
+
+	// extendedResources restricts the resources that device plugins report, such as nvidia.com/gpu.
+	// Omitted: not restricted. Empty ({}): those the Node has, and no more of them; a device plugin's first registration is
+	// then denied, so list what your plugins report.
+	// +optional
+	ExtendedResources *NodeExtendedResources `json:"extendedResources,omitempty"`
+
+	// images restricts the list of images a kubelet reports. The scheduler prefers nodes that have a pod's image.
+	// Omitted: not restricted. Empty ({}): at most 50 images, a kubelet's default, with at most 5 names each.
+	// +optional
+	Images *NodeImages `json:"images,omitempty"`
+
+	// info restricts what a kubelet reports of its machine.
+	// Omitted: not restricted. Empty ({}): operating system and architecture never change.
+	// +optional
+	Info *NodeInfo `json:"info,omitempty"`
+
+	// volumes bounds the volumes a kubelet reports as in use: a volume that is never released is never detached.
+	// Omitted: not bounded. Empty ({}): at most 256, when the number grows.
+	// +optional
+	Volumes *NodeVolumes `json:"volumes,omitempty"`
+
+	// reservedStatus forbids a kubelet to write the fields of status that belong to controllers: volumesAttached, phase and
+	// config.
+	// Omitted: not restricted. Empty ({}): none of them at registration, and no change later.
+	// +optional
+	ReservedStatus *NodeReservedStatus `json:"reservedStatus,omitempty"`
+
+	// features restricts the features a kubelet declares, by which the scheduler and admission choose nodes.
+	// Omitted: not restricted. Empty ({}): at most 256 names.
+	// +optional
+	Features *NodeFeatures `json:"features,omitempty"`
+
+	// unknownFields forbids changes of fields that this program does not know, so that a field newer than the program is not
+	// a hole. A newer kubelet than the program may be denied by it.
+	// Omitted: not restricted. Empty ({}): no change of an unknown field.
+	// +optional
+	UnknownFields *NodeUnknownFields `json:"unknownFields,omitempty"`
 }
 
 // NodeLabels restricts the labels of a Node. Patterns are on keys. The labels that every kubelet computes itself

@@ -24,6 +24,34 @@ type MirrorPodRules struct {
 	// Omitted: finalizers are not restricted. Empty ({}): none.
 	// +optional
 	Finalizers *MirrorPodFinalizers `json:"finalizers,omitempty"`
+
+	// annotations binds the annotations that make a pod a mirror pod to each other.
+	// Omitted: not restricted. Empty ({}): kubernetes.io/config.hash equals kubernetes.io/config.mirror, and
+	// kubernetes.io/config.source is file or http; other annotations are free.
+	// +optional
+	Annotations *MirrorPodAnnotations `json:"annotations,omitempty"`
+
+	// references forbids references to API objects that the NodeRestriction plugin does not look for.
+	// Omitted: not restricted. Empty ({}): no scheduling group.
+	// +optional
+	References *MirrorPodReferences `json:"references,omitempty"` //nolint:kubeapilinter // It is the rule about references, and has none.
+
+	// placement forbids what binds other pods: a mirror pod is placed already.
+	// Omitted: not restricted. Empty ({}): no pod affinity or anti-affinity, no topology spread constraints.
+	// +optional
+	Placement *MirrorPodPlacement `json:"placement,omitempty"`
+
+	// priorities restricts the priority of mirror pods, by which the scheduler and kubelet prefer them to others.
+	// Omitted: not restricted. Empty ({}): system-node-critical, system-cluster-critical, or no class.
+	// +optional
+	Priorities *MirrorPodPriorities `json:"priorities,omitempty"`
+
+	// hostAccess restricts what a mirror pod shows of access to the host. It does not protect the host, which the kubelet
+	// runs; it keeps a pod that no one would have admitted from looking admitted.
+	// Omitted: not restricted. Empty ({}): the host's network and paths are allowed; its PID and IPC namespaces and
+	// privileged containers are not.
+	// +optional
+	HostAccess *MirrorPodHostAccess `json:"hostAccess,omitempty"`
 }
 
 // MirrorPodNames binds the name of a mirror pod to its node. It has no fields: a kubelet never names one otherwise.
@@ -75,6 +103,50 @@ type PodRules struct {
 	// Omitted: metadata is not restricted. Empty ({}): nothing may change.
 	// +optional
 	Metadata *PodMetadata `json:"metadata,omitempty"`
+
+	// self binds a kubelet to the pods on its node.
+	// Omitted: other pods are not protected by this policy. Empty ({}): it updates the status of, deletes and evicts only
+	// pods that are bound to its node.
+	// +optional
+	Self *PodSelf `json:"self,omitempty"`
+
+	// conditions restricts which conditions a kubelet may write. Readiness gates belong to others.
+	// Omitted: not restricted. Empty ({}): only those that a kubelet writes.
+	// +optional
+	Conditions *PodConditions `json:"conditions,omitempty"` //nolint:kubeapilinter // It is the rule about conditions, and has none.
+
+	// ips restricts the addresses a kubelet reports for pods and hosts. An address of a pod behind a Service receives the
+	// Service's traffic. Only added addresses are looked at.
+	// Omitted: not restricted. Empty ({}): no loopback, link-local, multicast or unspecified address.
+	// +optional
+	IPs *PodIPs `json:"ips,omitempty"`
+
+	// phase keeps a finished pod finished. Mirror pods are exempt: they run again after a reboot.
+	// Omitted: not restricted. Empty ({}): from Succeeded or Failed no pod goes back to Pending or Running.
+	// +optional
+	Phase *PodPhase `json:"phase,omitempty"` //nolint:kubeapilinter // It is the rule about phases, and has none.
+
+	// containers binds container statuses to the pod's spec.
+	// Omitted: not restricted. Empty ({}): no status for a container that the spec does not have.
+	// +optional
+	Containers *PodContainers `json:"containers,omitempty"`
+
+	// deletion restricts which pods a kubelet may delete: with its credential it could delete any on its node, past each
+	// PodDisruptionBudget.
+	// Omitted: not restricted. Empty ({}): mirror pods, and pods that are being deleted already.
+	// +optional
+	Deletion *PodDeletion `json:"deletion,omitempty"`
+
+	// eviction forbids evictions through the API. A kubelet evicts without.
+	// Omitted: not restricted. Empty ({}): none.
+	// +optional
+	Eviction *PodEviction `json:"eviction,omitempty"`
+
+	// unknownFields forbids changes of fields that this program does not know. A newer kubelet than the program may be
+	// denied by it.
+	// Omitted: not restricted. Empty ({}): no change of an unknown field.
+	// +optional
+	UnknownFields *PodUnknownFields `json:"unknownFields,omitempty"`
 }
 
 // PodMetadata forbids changes of a pod's metadata.
@@ -87,3 +159,149 @@ type PodMetadata struct {
 	// +kubebuilder:validation:MaxItems=64
 	AllowedAnnotations []Pattern `json:"allowedAnnotations,omitempty"`
 }
+
+// MirrorPodAnnotations restricts the annotations of mirror pods.
+type MirrorPodAnnotations struct {
+	// allowed are patterns on annotation keys of mirror pods besides those under kubernetes.io/config.
+	// Omitted or empty: any.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=128
+	Allowed []Pattern `json:"allowed,omitempty"`
+}
+
+// MirrorPodReferences forbids references to API objects. It has no fields.
+type MirrorPodReferences struct{}
+
+// MirrorPodPlacement forbids constraints on other pods. It has no fields.
+type MirrorPodPlacement struct{}
+
+// MirrorPodPriorities restricts the priority class of mirror pods.
+type MirrorPodPriorities struct {
+	// allowedClasses are patterns on names of priority classes; having no class is always allowed.
+	// Omitted or empty: [system-node-critical, system-cluster-critical].
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=32
+	AllowedClasses []Pattern `json:"allowedClasses,omitempty"`
+}
+
+// Access says whether something is allowed.
+//
+// +kubebuilder:validation:Enum=Allowed;Denied
+type Access string
+
+const (
+	// AccessAllowed allows it.
+	AccessAllowed Access = "Allowed"
+	// AccessDenied denies it.
+	AccessDenied Access = "Denied"
+)
+
+// MirrorPodHostAccess restricts what a mirror pod shows of access to the host.
+type MirrorPodHostAccess struct {
+	// hostNetwork says whether a mirror pod may use the host's network.
+	// Omitted: Allowed.
+	// +optional
+	// +default="Allowed"
+	HostNetwork Access `json:"hostNetwork,omitempty"`
+
+	// hostPID says whether a mirror pod may use the host's PID namespace.
+	// Omitted: Denied.
+	// +optional
+	// +default="Denied"
+	HostPID Access `json:"hostPID,omitempty"`
+
+	// hostIPC says whether a mirror pod may use the host's IPC namespace.
+	// Omitted: Denied.
+	// +optional
+	// +default="Denied"
+	HostIPC Access `json:"hostIPC,omitempty"`
+
+	// privileged says whether a mirror pod may have privileged containers.
+	// Omitted: Denied.
+	// +optional
+	// +default="Denied"
+	Privileged Access `json:"privileged,omitempty"`
+
+	// hostPathPrefixes are the folders of the host in which the hostPath volumes of mirror pods must be.
+	// Omitted or empty: any.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=4096
+	// +kubebuilder:validation:items:Pattern=`^/`
+	HostPathPrefixes []string `json:"hostPathPrefixes,omitempty"`
+}
+
+// PodSelf binds a kubelet to the pods on its node. It has no fields.
+type PodSelf struct{}
+
+// PodConditions restricts status.conditions of pods.
+type PodConditions struct {
+	// allowed are patterns on types of conditions that a kubelet may write besides its own.
+	// Omitted or empty: none.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=64
+	Allowed []Pattern `json:"allowed,omitempty"`
+}
+
+// PodIPs restricts the addresses in a pod's status.
+type PodIPs struct {
+	// podIPs restricts podIP and podIPs.
+	// Omitted or empty ({}): any address but loopback, link-local, multicast and unspecified ones.
+	// +optional
+	PodIPs *AddressRanges `json:"podIPs,omitempty"`
+
+	// hostIPs restricts hostIP and hostIPs, and the podIPs of pods on the host's network.
+	// Omitted or empty ({}): any address but loopback, link-local, multicast and unspecified ones.
+	// +optional
+	HostIPs *AddressRanges `json:"hostIPs,omitempty"`
+}
+
+// AddressRanges says in which ranges addresses must be.
+type AddressRanges struct {
+	// allowedCIDRs are the ranges in which an added address must be.
+	// Omitted or empty: any.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=64
+	AllowedCIDRs []CIDR `json:"allowedCIDRs,omitempty"`
+}
+
+// PodPhase keeps a finished pod finished. It has no fields.
+type PodPhase struct{}
+
+// PodContainers binds container statuses to the spec. It has no fields.
+type PodContainers struct{}
+
+// PodDeletionMode says which pods a kubelet may delete, besides mirror pods.
+//
+// +kubebuilder:validation:Enum=Terminating;Finished
+type PodDeletionMode string
+
+const (
+	// PodDeletionTerminating lets a kubelet delete pods that are being deleted already.
+	PodDeletionTerminating PodDeletionMode = "Terminating"
+	// PodDeletionFinished lets a kubelet delete a pod as its status manager does: being deleted already, in a terminal
+	// phase, with the pod's UID as precondition.
+	PodDeletionFinished PodDeletionMode = "Finished"
+)
+
+// PodDeletion restricts the deletion of pods.
+type PodDeletion struct {
+	// mode says which pods a kubelet may delete besides mirror pods: those that are Terminating, or only those that are
+	// Finished, as a kubelet does.
+	// Omitted: Terminating.
+	// +optional
+	// +default="Terminating"
+	Mode PodDeletionMode `json:"mode,omitempty"`
+}
+
+// PodEviction forbids evictions. It has no fields.
+type PodEviction struct{}
+
+// PodUnknownFields forbids changes of unknown fields. It has no fields.
+type PodUnknownFields struct{}

@@ -73,6 +73,11 @@ type NodeRestrictionPolicySpec struct {
 	// +optional
 	Match *Match `json:"match,omitempty"`
 
+	// baseline checks what the in-tree admission plugin NodeRestriction checks, for clusters where that is off.
+	// Omitted: off. Empty ({}): for nodes and pods.
+	// +optional
+	Baseline *Baseline `json:"baseline,omitempty"`
+
 	// nodes has the rules for what a kubelet writes to Nodes: at registration (CREATE nodes) and later through nodes and
 	// nodes/status.
 	// Omitted: no rule for Nodes.
@@ -89,6 +94,30 @@ type NodeRestrictionPolicySpec struct {
 	// Omitted: no rule for existing pods.
 	// +optional
 	Pods PodRules `json:"pods,omitzero"` //nolint:kubeapilinter // Empty is as good as omitted: no section, no rule.
+
+	// serviceAccountTokens restricts the tokens that a kubelet requests for the pods on its node. The chart sends these writes
+	// only if its value rules.serviceAccountTokens is set.
+	// Omitted: not restricted. Empty ({}): tokens of any service account, for a day at most.
+	// +optional
+	ServiceAccountTokens *ServiceAccountTokens `json:"serviceAccountTokens,omitempty"`
+
+	// csiNodes restricts the metadata of CSINodes: with a finalizer the deletion of one hangs, with a foreign owner it goes
+	// when the owner goes. The chart sends these writes only if its value rules.csiNodes is set.
+	// Omitted: not restricted. Empty ({}): no finalizers, and no owner but the Node of the same name.
+	// +optional
+	CSINodes *CSINodes `json:"csiNodes,omitempty"`
+
+	// resourceSlices keeps a kubelet from offering devices: a stock kubelet only deletes ResourceSlices, drivers write them
+	// with credentials of their own. The chart sends these writes only if its value rules.resourceSlices is set.
+	// Omitted: not restricted. Empty ({}): deletion only.
+	// +optional
+	ResourceSlices *ResourceSlices `json:"resourceSlices,omitempty"`
+
+	// events restricts the objects about which a kubelet writes events, which nothing else limits. Each event about a pod costs
+	// a look-up. The chart sends these writes only if its value rules.events is set.
+	// Omitted: not restricted. Empty ({}): only its own Node and the pods on it.
+	// +optional
+	Events *Events `json:"events,omitempty"`
 }
 
 // Pattern is an exact string, or one in which each * stands for any run of characters, also an empty one and also across

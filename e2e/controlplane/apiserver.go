@@ -90,6 +90,7 @@ func (c *ControlPlane) apiServerArgs(s *APIServer, o APIServerOptions, port int)
 		"--service-account-signing-key-file=" + c.path("service-account.key"),
 		"--service-cluster-ip-range=10.0.0.0/24",
 		"--authorization-mode=Node,RBAC",
+		"--allow-privileged=true", // as kubeadm has it
 		// There is no controller that makes service accounts, without which the plugin refuses pods.
 		"--disable-admission-plugins=ServiceAccount",
 		// The endpoint of an API server may not be a loopback address.

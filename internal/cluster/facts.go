@@ -19,24 +19,25 @@ import (
 // liveTimeout bounds one read from the API server. A kubelet waits for the answer, and the API server for the webhook.
 const liveTimeout = 100 * time.Millisecond
 
-// Facts answers look-ups of Nodes from a cache that the API server keeps current. A Node that is not in the cache is
-// read live once, within 100 ms, because it may be newer than the cache; before the cache is synced every Node is.
-// What cannot be read is an error. It is safe for concurrent use.
+// Facts answers look-ups of Nodes from a cache that the API server keeps current, and others as [Objects] does. A Node that is
+// not in the cache is read live once, within 100 ms, because it may be newer than the cache; before the cache is synced every
+// Node is. What cannot be read is an error. It is safe for concurrent use.
 type Facts struct {
+	*Objects
 	cached, live func(ctx context.Context, name string) (*metav1.PartialObjectMetadata, error)
 	synced       func() bool
 }
 
 var _ policy.Facts = &Facts{}
 
-// New returns Facts that read Nodes from a cache that was made with [CacheOptions], and from live, which must not be
-// a cache. It may be called before the cache is started.
-func New(ctx context.Context, nodes cache.Cache, live client.Reader) (*Facts, error) {
+// New returns Facts that read Nodes from a cache that was made with [CacheOptions], and from live, which must not be a cache.
+// It may be called before the cache is started.
+func New(ctx context.Context, nodes cache.Cache, live client.Reader, others *Objects) (*Facts, error) {
 	informer, err := nodes.GetInformer(ctx, nodeMetadata(), cache.BlockUntilSynced(false))
 	if err != nil {
 		return nil, fmt.Errorf("watch the metadata of nodes: %w", err)
 	}
-	return &Facts{cached: nodeFrom(nodes), live: nodeFrom(live), synced: informer.HasSynced}, nil
+	return &Facts{Objects: others, cached: nodeFrom(nodes), live: nodeFrom(live), synced: informer.HasSynced}, nil
 }
 
 func nodeFrom(reader client.Reader) func(context.Context, string) (*metav1.PartialObjectMetadata, error) {

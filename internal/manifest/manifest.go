@@ -16,7 +16,6 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"noderestriction.plus/api/v1alpha1"
-	"noderestriction.plus/policy"
 )
 
 // Documents splits YAML or JSON into its documents, each as JSON, without empty ones. Concatenated JSON values count as documents
@@ -71,7 +70,9 @@ type typeMeta struct {
 	Items      []json.RawMessage `json:"items"`
 }
 
-func (t typeMeta) is(apiVersion, kind string) bool { return t.APIVersion == apiVersion && t.Kind == kind }
+func (t typeMeta) is(apiVersion, kind string) bool {
+	return t.APIVersion == apiVersion && t.Kind == kind
+}
 
 // expand returns the objects in documents, with the items of v1 Lists in the place of the Lists.
 func expand(docs [][]byte) ([][]byte, []typeMeta, error) {
@@ -154,35 +155,4 @@ func Spec(data []byte) (*v1alpha1.NodeRestrictionPolicySpec, error) {
 		return nil, err
 	}
 	return spec, nil
-}
-
-// Facts reads the objects that look-ups find: a stream of objects or v1 Lists, of which Nodes are kept and other kinds are
-// passed over. A Node without a name is an error.
-func Facts(data []byte) (policy.StaticFacts, error) {
-	facts := policy.StaticFacts{Nodes: map[string]*policy.Metadata{}}
-	docs, err := Documents(data)
-	if err != nil {
-		return facts, err
-	}
-	objects, metas, err := expand(docs)
-	if err != nil {
-		return facts, err
-	}
-	for i, object := range objects {
-		if metas[i].Kind == "" {
-			return facts, fmt.Errorf("object %d: kind is missing", i+1)
-		}
-		if !metas[i].is("v1", "Node") {
-			continue
-		}
-		node := &policy.Node{}
-		if err := json.Unmarshal(object, node); err != nil {
-			return facts, fmt.Errorf("object %d: %w", i+1, err)
-		}
-		if node.Name == "" {
-			return facts, fmt.Errorf("object %d: metadata.name is missing", i+1)
-		}
-		facts.Nodes[node.Name] = &node.Metadata
-	}
-	return facts, nil
 }

@@ -1,6 +1,7 @@
 package review
 
 import (
+	"slices"
 	"strings"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -9,10 +10,16 @@ import (
 // userPrefix begins the user name in every kubelet's credential.
 const userPrefix = "system:node:"
 
+// nodesGroup is the group of every kubelet that the Node authorizer knows.
+const nodesGroup = "system:nodes"
+
 // Identity is who wrote, as far as policies care.
 type Identity struct {
 	// Node is the name of the node in the credential, as it stands there. Empty if the credential names none.
 	Node string
+	// InNodesGroup says that the user is in the group system:nodes, without which the API server's own plugins see no
+	// kubelet.
+	InNodesGroup bool
 }
 
 // KubeletOf returns the identity of the kubelet that a user is, and false for everybody else. It is the one place that
@@ -23,5 +30,13 @@ func KubeletOf(user authenticationv1.UserInfo) (Identity, bool) {
 	if !ok {
 		return Identity{}, false
 	}
-	return Identity{Node: node}, true
+	return Identity{Node: node, InNodesGroup: slices.Contains(user.Groups, nodesGroup)}, true
+}
+
+// UserOf returns the user of a kubelet's credential, with the groups of a stock one unless others are given.
+func UserOf(node string, groups ...string) authenticationv1.UserInfo {
+	if len(groups) == 0 {
+		groups = []string{nodesGroup, "system:authenticated"}
+	}
+	return authenticationv1.UserInfo{Username: userPrefix + node, Groups: groups}
 }

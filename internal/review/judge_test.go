@@ -41,7 +41,7 @@ func decoded(t testing.TB, body string) *review.Review {
 }
 
 // panickingFacts stands for a fault of ours while a write is judged.
-type panickingFacts struct{}
+type panickingFacts struct{ policy.Facts }
 
 func (panickingFacts) Node(string) (*policy.Metadata, bool, error) { panic("a fault") }
 

@@ -86,12 +86,12 @@ func (e *envelope) review(unjudgeable string, cause error) (*Review, error) {
 		Options:    e.options,
 		unreadable: cause,
 		Request: policy.Request{
-			NodeName:  id.Node,
+			NodeName: id.Node, InNodesGroup: id.InNodesGroup, User: e.user,
 			Operation: e.operation,
-			Resource:  e.resource.Resource, Subresource: e.subresource,
+			Resource:  e.resource.Resource, Version: e.resource.Version, Subresource: e.subresource,
 			Namespace: e.namespace, Name: e.name,
 			DryRun: e.dryRun,
-			Object: e.object, OldObject: e.oldObject,
+			Object: e.object, OldObject: e.oldObject, Options: e.options,
 			Unjudgeable: unjudgeable,
 		},
 	}

@@ -126,8 +126,10 @@ func TestDecodeRefuses(t *testing.T) {
 			"request.userInfo.username: must be set",
 		},
 		"a user without a name": {replaced(t, `"username":`, `"x":`), "request.userInfo.username: must be set"},
-		"a malformed object before the user": {strings.Replace(userLast(t), `"labels":{`, `"labels":{"a":"x",`, 1),
-			"request.userInfo.username: must be set"},
+		"a malformed object before the user": {
+			strings.Replace(userLast(t), `"labels":{`, `"labels":{"a":"x",`, 1),
+			"request.userInfo.username: must be set",
+		},
 		"a user that is text": {
 			replaced(t, `"userInfo":{`, `"userInfo":"root","x":{`),
 			"request.userInfo: json: cannot unmarshal",

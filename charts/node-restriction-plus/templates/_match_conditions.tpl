@@ -6,8 +6,9 @@ Ignore where it does.
 Each is total: where a field may be missing it says what then holds (?. and orValue), because an error in a condition counts
 as a failure of the webhook. Of request, subResource, namespace and name do not exist when they are empty.
 
-A write meets the conditions of at most one webhook, so that one denial has one record: gate and status ask the same two
-things, nodeChanges and nodeOwn, and differ in a negation.
+A write meets the conditions of at most one webhook, so that one denial has one record: status begins with the negation of
+gate. Going through a list or a map takes the API server time that grows with its square, and a condition that it gives up on is
+passed over where the webhook is Ignore. So a list or map that is longer than any kubelet's is looked at, without going through.
 */ -}}
 
 {{- /* kubelet: who writes is a kubelet. */ -}}
@@ -27,23 +28,79 @@ request.?namespace.orValue('') != '{{ .Release.Namespace }}' ||
 
 {{- /* gate: what no stock kubelet ever writes. */ -}}
 {{- define "node-restriction-plus.gate" -}}
-request.?subResource.orValue('') != 'status' ||
+request.operation == 'DELETE' && request.resource.resource == 'pods' ? (
+  {{- include "node-restriction-plus.foreignPod" . | nindent 2 }} ||
+  !(has(oldObject.metadata.deletionTimestamp) ||
+    'kubernetes.io/config.mirror' in oldObject.metadata.?annotations.orValue({}))
+) : request.?subResource.orValue('') != 'status' ||
 (request.resource.resource == 'pods' ? (
+  {{- include "node-restriction-plus.foreignPod" . | nindent 2 }} ||
   {{- include "node-restriction-plus.podChanges" . | nindent 2 }}
 ) : (
+  'system:node:' + request.?name.orValue('') != request.userInfo.username ||
   ({{ include "node-restriction-plus.nodeChanges" . | nindent 4 }}
   ) && !({{ include "node-restriction-plus.nodeOwn" . | nindent 4 }}
   )
 ))
 {{- end }}
 
-{{- /* status: what a stock kubelet writes into the metadata of its Node, too. */ -}}
+{{- /* status: what a stock kubelet writes, too, where a rule looks at it. A heartbeat is not. */ -}}
 {{- define "node-restriction-plus.status" -}}
-(
-  {{- include "node-restriction-plus.nodeChanges" . | nindent 2 }}
-) && (
-  {{- include "node-restriction-plus.nodeOwn" . | nindent 2 }}
-)
+!(
+  {{- include "node-restriction-plus.gate" . | nindent 2 }}
+) && (request.operation == 'DELETE' || (request.resource.resource == 'pods' ? (
+  {{- include "node-restriction-plus.podStatusChanges" . | nindent 2 }}
+) : (
+  {{- include "node-restriction-plus.nodeChanges" . | nindent 2 }} ||
+  {{- include "node-restriction-plus.nodeStatusChanges" . | nindent 2 }}
+)))
+{{- end }}
+
+{{- /* foreignPod: the pod is on another node. */ -}}
+{{- define "node-restriction-plus.foreignPod" -}}
+'system:node:' + oldObject.?spec.?nodeName.orValue('') != request.userInfo.username
+{{- end }}
+
+{{- /*
+nodeStatusChanges: the write changes what rules look at in the status of a Node. The conditions of others are compared as a
+list: one that is moved costs a call and no more.
+*/ -}}
+{{- define "node-restriction-plus.nodeStatusChanges" -}}
+{{- range list "addresses" "capacity" "allocatable" "daemonEndpoints" "images" "volumesInUse" "volumesAttached" "nodeInfo"
+  "declaredFeatures" "phase" "config" -}}
+object.?status.?{{ . }} != oldObject.?status.?{{ . }} ||
+{{ end -}}
+size(object.?status.?conditions.orValue([])) > 64 || size(oldObject.?status.?conditions.orValue([])) > 64 ||
+object.?status.?conditions.orValue([]).filter(c, !(c.type in {{ include "node-restriction-plus.nodeConditions" . }})) !=
+oldObject.?status.?conditions.orValue([]).filter(c, !(c.type in {{ include "node-restriction-plus.nodeConditions" . }}))
+{{- end }}
+
+{{- /* podStatusChanges: the write changes what rules look at in the status of a pod. */ -}}
+{{- define "node-restriction-plus.podStatusChanges" -}}
+{{- range list "podIP" "podIPs" "hostIP" "hostIPs" "resourceClaimStatuses" "extendedResourceClaimStatus"
+  "nodeAllocatableResourceClaimStatuses" -}}
+object.?status.?{{ . }} != oldObject.?status.?{{ . }} ||
+{{ end -}}
+{{- range list "containerStatuses" "initContainerStatuses" "ephemeralContainerStatuses" -}}
+size(object.?status.?{{ . }}.orValue([])) != size(oldObject.?status.?{{ . }}.orValue([])) ||
+size(object.?status.?{{ . }}.orValue([])) > 128 ||
+object.?status.?{{ . }}.orValue([]).map(c, c.name) != oldObject.?status.?{{ . }}.orValue([]).map(c, c.name) ||
+{{ end -}}
+oldObject.?status.?phase.orValue('') in ['Succeeded', 'Failed'] && object.?status.?phase != oldObject.?status.?phase ||
+size(object.?status.?conditions.orValue([])) > 64 || size(oldObject.?status.?conditions.orValue([])) > 64 ||
+object.?status.?conditions.orValue([]).filter(c, !(c.type in {{ include "node-restriction-plus.podConditions" . }})) !=
+oldObject.?status.?conditions.orValue([]).filter(c, !(c.type in {{ include "node-restriction-plus.podConditions" . }}))
+{{- end }}
+
+{{- /* nodeConditions: the conditions of a Node that a kubelet writes. */ -}}
+{{- define "node-restriction-plus.nodeConditions" -}}
+['Ready', 'MemoryPressure', 'DiskPressure', 'PIDPressure']
+{{- end }}
+
+{{- /* podConditions: the conditions of a pod that a kubelet writes. */ -}}
+{{- define "node-restriction-plus.podConditions" -}}
+['PodScheduled', 'Initialized', 'ContainersReady', 'Ready', 'PodReadyToStartContainers',
+    'PodResizePending', 'PodResizeInProgress', 'AllContainersRestarting', 'DisruptionTarget']
 {{- end }}
 
 {{- /* podChanges: the write changes what rules look at in a Pod. A kubelet's own status updates do not. */ -}}

@@ -1,0 +1,188 @@
+package v1alpha1
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+)
+
+// NodeSelf binds a kubelet to its own Node. It has no fields.
+type NodeSelf struct{}
+
+// NodeNames restricts the names of registered Nodes.
+type NodeNames struct {
+	// allowed are patterns on the name of a Node that is registered.
+	// Omitted or empty: any name that is not generated.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=64
+	Allowed []Pattern `json:"allowed,omitempty"`
+}
+
+// NodeDirectUpdates forbids writes to the Node itself. It has no fields.
+type NodeDirectUpdates struct{}
+
+// NodePodCIDRs forbids writes of podCIDR and podCIDRs. It has no fields.
+type NodePodCIDRs struct{}
+
+// NodeProviderID restricts spec.providerID.
+type NodeProviderID struct {
+	// allowed are patterns on the provider ID with which a Node is registered; having none is always allowed.
+	// Omitted or empty: any.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=32
+	Allowed []Pattern `json:"allowed,omitempty"`
+}
+
+// NodeOtherSpec freezes the rest of spec. It has no fields.
+type NodeOtherSpec struct{}
+
+// NodeAddresses restricts status.addresses. Only added and changed entries are looked at.
+type NodeAddresses struct {
+	// allowedTypes are the types of addresses that a kubelet may report. A Hostname must be the Node's own name.
+	// Omitted or empty: [InternalIP, Hostname], the two that a kubelet writes.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=5
+	AllowedTypes []NodeAddressType `json:"allowedTypes,omitempty"`
+
+	// allowedCIDRs are the ranges in which InternalIP and ExternalIP must be.
+	// Omitted or empty: any that is not loopback, link-local, multicast or unspecified.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=64
+	AllowedCIDRs []CIDR `json:"allowedCIDRs,omitempty"`
+
+	// deniedCIDRs are ranges in which no address may be, such as those of the API servers and of Services.
+	// Omitted or empty: none.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=64
+	DeniedCIDRs []CIDR `json:"deniedCIDRs,omitempty"`
+}
+
+// NodeAddressType is a type of a Node's address.
+//
+// +kubebuilder:validation:Enum=InternalIP;ExternalIP;Hostname;InternalDNS;ExternalDNS
+type NodeAddressType string
+
+// NodeKubeletPorts restricts status.daemonEndpoints.kubeletEndpoint.port.
+type NodeKubeletPorts struct {
+	// allowed are the ports that a kubelet may report.
+	// Omitted or empty: any port from 1024 to 65535 but 2379, 2380 and 6443.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:Minimum=1
+	// +kubebuilder:validation:items:Maximum=65535
+	Allowed []int32 `json:"allowed,omitempty"`
+}
+
+// NodeConditions restricts status.conditions.
+type NodeConditions struct {
+	// allowed are patterns on types of conditions that a kubelet may write besides its own four, for problem detectors that
+	// use the kubelet's credential.
+	// Omitted or empty: none.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=64
+	Allowed []Pattern `json:"allowed,omitempty"`
+}
+
+// NodeCapacity bounds status.capacity and status.allocatable.
+type NodeCapacity struct {
+	// max is the most of each resource that a kubelet may report, as capacity and as allocatable. A resource that is not
+	// named keeps its built-in bound, if it has one.
+	// Omitted or empty: the built-in bounds only: cpu 4096, memory 64Ti, pods 10000, ephemeral-storage 1Pi.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=64
+	Max map[corev1.ResourceName]resource.Quantity `json:"max,omitempty"` //nolint:kubeapilinter // Empty is as good as omitted.
+}
+
+// NodeExtendedResources restricts extended resources in status.capacity and status.allocatable.
+type NodeExtendedResources struct {
+	// allowed are the resources that device plugins may report, and how many of each.
+	// Omitted or empty: those the Node has, and no more of them.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	Allowed []ExtendedResource `json:"allowed,omitempty"`
+}
+
+// ExtendedResource is a resource that a device plugin reports.
+type ExtendedResource struct {
+	// name is a pattern on the resource's name.
+	// +required
+	Name Pattern `json:"name,omitempty"`
+
+	// max is how many of it a Node may have.
+	// Omitted: any number.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Max *int64 `json:"max,omitempty"`
+}
+
+// NodeImages restricts status.images. Only what is added is looked at.
+type NodeImages struct {
+	// maxCount is how many images a kubelet may report, when the number grows.
+	// Omitted: 50, a kubelet's default. Raise it if your kubelets set nodeStatusMaxImages.
+	// +optional
+	// +default=50
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=10000
+	MaxCount int32 `json:"maxCount,omitempty"`
+
+	// allowedRepositories are patterns on the names of images that a kubelet may add, such as registry.example.com/*.
+	// Omitted or empty: any.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=64
+	AllowedRepositories []Pattern `json:"allowedRepositories,omitempty"`
+}
+
+// NodeInfo restricts status.nodeInfo.
+type NodeInfo struct {
+	// allowed are patterns on the values of the named fields, when they change: kubeletVersion, kernelVersion, osImage,
+	// containerRuntimeVersion, operatingSystem or architecture.
+	// Omitted or empty: any value.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=6
+	Allowed map[NodeInfoField]PatternList `json:"allowed,omitempty"` //nolint:kubeapilinter // Empty is as good as omitted.
+}
+
+// NodeInfoField names a field of status.nodeInfo.
+type NodeInfoField string
+
+// PatternList is a list of patterns.
+//
+// +listType=set
+// +kubebuilder:validation:MinItems=1
+// +kubebuilder:validation:MaxItems=32
+type PatternList []Pattern
+
+// NodeVolumes bounds status.volumesInUse.
+type NodeVolumes struct {
+	// maxInUse is how many volumes a kubelet may report as in use, when the number grows.
+	// Omitted: 256.
+	// +optional
+	// +default=256
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=10000
+	MaxInUse int32 `json:"maxInUse,omitempty"`
+}
+
+// NodeReservedStatus forbids writes of volumesAttached, phase and config. It has no fields.
+type NodeReservedStatus struct{}
+
+// NodeFeatures restricts status.declaredFeatures.
+type NodeFeatures struct {
+	// allowedDeclared are patterns on the features that a kubelet may declare.
+	// Omitted or empty: any, at most 256.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=256
+	AllowedDeclared []Pattern `json:"allowedDeclared,omitempty"`
+}
+
+// NodeUnknownFields forbids changes of unknown fields. It has no fields.
+type NodeUnknownFields struct{}

@@ -1,0 +1,30 @@
+package v1alpha1
+
+// ServiceAccountTokens restricts the tokens that a kubelet requests for the pods on its node.
+type ServiceAccountTokens struct {
+	// maxExpirationSeconds is the longest life of a token that a kubelet may request, in seconds. A pod that asks for a longer
+	// one in a projected volume does not start.
+	// Omitted: 86400, a day.
+	// +optional
+	// +default=86400
+	// +kubebuilder:validation:Minimum=600
+	// +kubebuilder:validation:Maximum=4294967296
+	MaxExpirationSeconds int64 `json:"maxExpirationSeconds,omitempty"`
+
+	// denied are patterns on <namespace>/<name> of service accounts of which a kubelet may request no token, for those that
+	// never run on the restricted nodes.
+	// Omitted or empty: none.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=64
+	Denied []Pattern `json:"denied,omitempty"`
+}
+
+// CSINodes restricts the metadata of CSINodes. It has no fields.
+type CSINodes struct{}
+
+// ResourceSlices restricts writes of ResourceSlices. It has no fields.
+type ResourceSlices struct{}
+
+// Events restricts what a kubelet may write events about. It has no fields.
+type Events struct{}

@@ -1,0 +1,63 @@
+{{- /* otherRules: what is sent of resources other than nodes and pods. Each kind of write stands in one of them. */ -}}
+{{- define "node-restriction-plus.otherRules" -}}
+{{- $rules := .Values.rules -}}
+{{- $baseline := .Values.baseline -}}
+{{- if has "pods" $baseline }}
+- {apiGroups: [""], apiVersions: [v1], operations: [UPDATE], resources: [pods], scope: Namespaced}
+- apiGroups: [""]
+  apiVersions: [v1]
+  operations: [CREATE, UPDATE]
+  resources: [pods/binding, pods/ephemeralcontainers, pods/resize]
+  scope: Namespaced
+{{- end }}
+{{- if has "persistentvolumeclaims" $baseline }}
+- apiGroups: [""]
+  apiVersions: [v1]
+  operations: [CREATE, UPDATE, DELETE]
+  resources: [persistentvolumeclaims]
+  scope: Namespaced
+- {apiGroups: [""], apiVersions: [v1], operations: [UPDATE], resources: [persistentvolumeclaims/status], scope: Namespaced}
+{{- end }}
+{{- if or $rules.serviceAccountTokens (has "serviceaccounts" $baseline) }}
+- {apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [serviceaccounts/token], scope: Namespaced}
+{{- end }}
+{{- if or $rules.csiNodes (has "csinodes" $baseline) }}
+- {apiGroups: [storage.k8s.io], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [csinodes], scope: Cluster}
+{{- end }}
+{{- if has "csinodes" $baseline }}
+- {apiGroups: [storage.k8s.io], apiVersions: [v1], operations: [DELETE], resources: [csinodes], scope: Cluster}
+{{- end }}
+{{- if or $rules.resourceSlices (has "resourceslices" $baseline) }}
+- {apiGroups: [resource.k8s.io], apiVersions: [v1], operations: [CREATE], resources: [resourceslices], scope: Cluster}
+{{- end }}
+{{- if $rules.resourceSlices }}
+- {apiGroups: [resource.k8s.io], apiVersions: [v1], operations: [UPDATE], resources: [resourceslices], scope: Cluster}
+{{- end }}
+{{- if has "resourceslices" $baseline }}
+- {apiGroups: [resource.k8s.io], apiVersions: [v1], operations: [DELETE], resources: [resourceslices], scope: Cluster}
+{{- end }}
+{{- if $rules.events }}
+- {apiGroups: ["", events.k8s.io], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [events], scope: Namespaced}
+{{- end }}
+{{- if has "leases" $baseline }}
+- apiGroups: [coordination.k8s.io]
+  apiVersions: [v1]
+  operations: [CREATE, UPDATE, DELETE]
+  resources: [leases]
+  scope: Namespaced
+{{- end }}
+{{- if has "certificatesigningrequests" $baseline }}
+- apiGroups: [certificates.k8s.io]
+  apiVersions: [v1]
+  operations: [CREATE]
+  resources: [certificatesigningrequests]
+  scope: Cluster
+{{- end }}
+{{- if has "podcertificaterequests" $baseline }}
+- apiGroups: [certificates.k8s.io]
+  apiVersions: [v1]
+  operations: [CREATE, UPDATE, DELETE]
+  resources: [podcertificaterequests]
+  scope: Namespaced
+{{- end }}
+{{- end }}

@@ -1,0 +1,117 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	authorizationv1 "k8s.io/api/authorization/v1"
+	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	authorizationclient "k8s.io/client-go/kubernetes/typed/authorization/v1"
+	coreclient "k8s.io/client-go/kubernetes/typed/core/v1"
+	storageclient "k8s.io/client-go/kubernetes/typed/storage/v1"
+	"k8s.io/client-go/rest"
+
+	"noderestriction.plus/policy"
+)
+
+// Objects answers look-ups of other objects than Nodes, each with one read from the API server within 100 ms, and asks the API
+// server's authorizers. Nothing is kept: only the baseline asks, about what changes often. It is safe for concurrent use.
+//
+// It needs the rights to get pods, serviceaccounts, persistentvolumeclaims, persistentvolumes and csidrivers.storage.k8s.io,
+// and to create subjectaccessreviews.authorization.k8s.io.
+type Objects struct {
+	core          coreclient.CoreV1Interface
+	storage       storageclient.StorageV1Interface
+	authorization authorizationclient.AuthorizationV1Interface
+	tokenFile     string // of the program's own service account; empty: it has none
+}
+
+// NewObjects returns Objects that read with the credential of a config.
+func NewObjects(config *rest.Config, client *http.Client) (*Objects, error) {
+	config = rest.CopyConfig(config)
+	// A read that waits for its turn here would miss its deadline. The API server has limits of its own.
+	config.QPS = -1
+	config.ContentType = "application/vnd.kubernetes.protobuf"
+	config.AcceptContentTypes = config.ContentType + ",application/json"
+	core, err := coreclient.NewForConfigAndClient(config, client)
+	if err != nil {
+		return nil, err
+	}
+	storage, err := storageclient.NewForConfigAndClient(config, client)
+	if err != nil {
+		return nil, err
+	}
+	authorization, err := authorizationclient.NewForConfigAndClient(config, client)
+	if err != nil {
+		return nil, err
+	}
+	return &Objects{core: core, storage: storage, authorization: authorization, tokenFile: config.BearerTokenFile}, nil
+}
+
+// look reads an object once.
+func look[T any](read func(ctx context.Context) (*T, error)) (*T, bool, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), liveTimeout)
+	defer cancel()
+	object, err := read(ctx)
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil, false, nil
+	case err != nil:
+		return nil, false, fmt.Errorf("read from the API server: %w", err)
+	}
+	return object, true, nil
+}
+
+// Pod implements [policy.Facts].
+func (o *Objects) Pod(namespace, name string) (*corev1.Pod, bool, error) {
+	return look(func(ctx context.Context) (*corev1.Pod, error) {
+		return o.core.Pods(namespace).Get(ctx, name, metav1.GetOptions{})
+	})
+}
+
+// ServiceAccount implements [policy.Facts].
+func (o *Objects) ServiceAccount(namespace, name string) (*policy.Metadata, bool, error) {
+	account, found, err := look(func(ctx context.Context) (*corev1.ServiceAccount, error) {
+		return o.core.ServiceAccounts(namespace).Get(ctx, name, metav1.GetOptions{})
+	})
+	if !found {
+		return nil, false, err
+	}
+	return &policy.Metadata{
+		Namespace: account.Namespace, Name: account.Name, UID: account.UID, Labels: account.Labels,
+	}, true, nil
+}
+
+// PersistentVolumeClaim implements [policy.Facts].
+func (o *Objects) PersistentVolumeClaim(namespace, name string) (*corev1.PersistentVolumeClaim, bool, error) {
+	return look(func(ctx context.Context) (*corev1.PersistentVolumeClaim, error) {
+		return o.core.PersistentVolumeClaims(namespace).Get(ctx, name, metav1.GetOptions{})
+	})
+}
+
+// PersistentVolume implements [policy.Facts].
+func (o *Objects) PersistentVolume(name string) (*corev1.PersistentVolume, bool, error) {
+	return look(func(ctx context.Context) (*corev1.PersistentVolume, error) {
+		return o.core.PersistentVolumes().Get(ctx, name, metav1.GetOptions{})
+	})
+}
+
+// CSIDriver implements [policy.Facts].
+func (o *Objects) CSIDriver(name string) (*storagev1.CSIDriver, bool, error) {
+	return look(func(ctx context.Context) (*storagev1.CSIDriver, error) {
+		return o.storage.CSIDrivers().Get(ctx, name, metav1.GetOptions{})
+	})
+}
+
+// Authorized implements [policy.Facts] with a SubjectAccessReview.
+func (o *Objects) Authorized(access *authorizationv1.SubjectAccessReviewSpec) (bool, error) {
+	review, found, err := look(func(ctx context.Context) (*authorizationv1.SubjectAccessReview, error) {
+		return o.authorization.SubjectAccessReviews().Create(
+			ctx, &authorizationv1.SubjectAccessReview{Spec: *access}, metav1.CreateOptions{})
+	})
+	return found && review.Status.Allowed, err
+}

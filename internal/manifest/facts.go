@@ -1,0 +1,125 @@
+package manifest
+
+import (
+	"errors"
+	"fmt"
+
+	jsonv2 "github.com/go-json-experiment/json"
+	authorizationv1 "k8s.io/api/authorization/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"noderestriction.plus/policy"
+)
+
+// Facts reads the objects that look-ups find: a stream of objects or v1 Lists. Of these it keeps Nodes, Pods, ServiceAccounts,
+// PersistentVolumeClaims, PersistentVolumes and CSIDrivers. What the cluster's authorizers allow follows from its Roles,
+// ClusterRoles and their bindings, and from SubjectAccessReviews whose status is allowed. Other kinds are passed over. An object
+// without a name, but for SubjectAccessReviews, is an error.
+func Facts(data []byte) (policy.StaticFacts, error) {
+	f := newFacts()
+	docs, err := Documents(data)
+	if err != nil {
+		return f.StaticFacts, err
+	}
+	objects, metas, err := expand(docs)
+	if err != nil {
+		return f.StaticFacts, err
+	}
+	for i, object := range objects {
+		if err := f.add(metas[i], object); err != nil {
+			return f.StaticFacts, fmt.Errorf("object %d: %w", i+1, err)
+		}
+	}
+	return f.StaticFacts, nil
+}
+
+type facts struct {
+	policy.StaticFacts
+	access access
+}
+
+func newFacts() *facts {
+	f := &facts{StaticFacts: policy.StaticFacts{
+		Nodes:                  map[string]*policy.Metadata{},
+		Pods:                   map[types.NamespacedName]*corev1.Pod{},
+		ServiceAccounts:        map[types.NamespacedName]*policy.Metadata{},
+		PersistentVolumeClaims: map[types.NamespacedName]*corev1.PersistentVolumeClaim{},
+		PersistentVolumes:      map[string]*corev1.PersistentVolume{},
+		CSIDrivers:             map[string]*storagev1.CSIDriver{},
+	}}
+	f.Allows = f.access.allows
+	return f
+}
+
+func (f *facts) add(meta typeMeta, object []byte) error {
+	switch gvk := meta.APIVersion + "/" + meta.Kind; gvk {
+	case "v1/Node":
+		return read(object, func(node *metadataOnly) { f.Nodes[node.Name] = node.metadata() })
+	case "v1/Pod":
+		return read(object, func(pod *corev1.Pod) { f.Pods[keyOf(pod)] = pod })
+	case "v1/ServiceAccount":
+		return read(object, func(account *metadataOnly) { f.ServiceAccounts[keyOf(account)] = account.metadata() })
+	case "v1/PersistentVolumeClaim":
+		return read(object, func(claim *corev1.PersistentVolumeClaim) { f.PersistentVolumeClaims[keyOf(claim)] = claim })
+	case "v1/PersistentVolume":
+		return read(object, func(volume *corev1.PersistentVolume) { f.PersistentVolumes[volume.Name] = volume })
+	case "storage.k8s.io/v1/CSIDriver":
+		return read(object, func(driver *storagev1.CSIDriver) { f.CSIDrivers[driver.Name] = driver })
+	case "rbac.authorization.k8s.io/v1/ClusterRole":
+		return read(object, func(role *rbacv1.ClusterRole) { f.access.addRole("", role.Name, role.Rules) })
+	case "rbac.authorization.k8s.io/v1/Role":
+		return read(object, func(role *rbacv1.Role) { f.access.addRole(role.Namespace, role.Name, role.Rules) })
+	case "rbac.authorization.k8s.io/v1/ClusterRoleBinding":
+		return read(object, func(b *rbacv1.ClusterRoleBinding) { f.access.bind("", b.RoleRef, b.Subjects) })
+	case "rbac.authorization.k8s.io/v1/RoleBinding":
+		return read(object, func(b *rbacv1.RoleBinding) { f.access.bind(b.Namespace, b.RoleRef, b.Subjects) })
+	case "authorization.k8s.io/v1/SubjectAccessReview":
+		review := &authorizationv1.SubjectAccessReview{}
+		err := jsonv2.Unmarshal(object, review)
+		if review.Status.Allowed {
+			f.access.answered = append(f.access.answered, review.Spec)
+		}
+		return err
+	}
+	if meta.Kind == "" {
+		return errors.New("kind is missing")
+	}
+	return nil
+}
+
+// metadataOnly is an object of which only the metadata matters.
+type metadataOnly struct {
+	metav1.ObjectMeta `json:"metadata"`
+}
+
+func (m *metadataOnly) metadata() *policy.Metadata {
+	return &policy.Metadata{
+		Name: m.Name, Namespace: m.Namespace, UID: m.UID, Labels: m.Labels, Annotations: m.Annotations,
+		Finalizers: m.Finalizers, OwnerReferences: m.OwnerReferences, DeletionTimestamp: m.DeletionTimestamp,
+	}
+}
+
+// read decodes an object and keeps it.
+func read[T any, P interface {
+	*T
+	metav1.Object
+}](object []byte, keep func(P),
+) error {
+	into := P(new(T))
+	if err := jsonv2.Unmarshal(object, into); err != nil {
+		return err
+	}
+	if into.GetName() == "" {
+		return errors.New("metadata.name is missing")
+	}
+	keep(into)
+	return nil
+}
+
+func keyOf(object metav1.Object) types.NamespacedName {
+	return types.NamespacedName{Namespace: object.GetNamespace(), Name: object.GetName()}
+}

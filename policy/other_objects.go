@@ -1,0 +1,60 @@
+package policy
+
+import (
+	admissionv1 "k8s.io/api/admission/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// judgeObjects decodes the objects of a resource that Request has no field for, and judges them. Old is an empty object at
+// CREATE; object is nil at DELETE.
+func judgeObjects[T any](r *Request, check func(old, object *T) []Violation) []Violation {
+	object, old := (*T)(nil), new(T)
+	if r.Operation != admissionv1.Delete {
+		if err := decode(r.Object, &object); err != nil {
+			return []Violation{{Detail: "must be well-formed"}}
+		}
+	}
+	if r.Operation != admissionv1.Create {
+		if err := decode(r.OldObject, &old); err != nil {
+			return []Violation{{Detail: "must be well-formed"}}
+		}
+	}
+	return check(old, object)
+}
+
+// withMetadata is an object of which only the metadata matters.
+type withMetadata struct {
+	Metadata `json:"metadata"`
+}
+
+// tokenRequest is the part of a TokenRequest that rules look at.
+type tokenRequest struct {
+	Spec struct {
+		ExpirationSeconds int64 `json:"expirationSeconds"`
+	} `json:"spec"`
+}
+
+// event is the part of an Event, of the core group and of events.k8s.io, that rules look at.
+type event struct {
+	InvolvedObject objectReference `json:"involvedObject"`
+	Regarding      objectReference `json:"regarding"`
+}
+
+type objectReference struct {
+	Kind      string `json:"kind"`
+	Namespace string `json:"namespace"`
+	Name      string `json:"name"`
+}
+
+// subject is what the event is about.
+func (e *event) subject() objectReference {
+	if e.Regarding != (objectReference{}) {
+		return e.Regarding
+	}
+	return e.InvolvedObject
+}
+
+// ownedByNode reports whether a reference is to the Node of the name.
+func ownedByNode(o *metav1.OwnerReference, name string) bool {
+	return o.APIVersion == "v1" && o.Kind == "Node" && o.Name == name
+}

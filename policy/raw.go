@@ -1,0 +1,80 @@
+package policy
+
+import (
+	"bytes"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Comparisons of JSON that no type describes.
+
+// sameValue reports whether two values say the same. Absent, null and empty are the same; so are objects whose names are in
+// another order.
+func sameValue(a, b jsontext.Value) bool {
+	if bytes.Equal(a, b) {
+		return true
+	}
+	return bytes.Equal(canonical(a), canonical(b))
+}
+
+func canonical(v jsontext.Value) jsontext.Value {
+	v = v.Clone()
+	if len(v) > 0 && v.Canonicalize() != nil {
+		return v
+	}
+	switch string(v) {
+	case "null", "{}", "[]", `""`, "false", "0":
+		return nil
+	}
+	return v
+}
+
+// compareValues is compareKeys for values of any kind.
+func compareValues(old, updated map[string]jsontext.Value) keyChanges {
+	before, after := map[string]string{}, map[string]string{}
+	for key, value := range old {
+		if c := canonical(value); c != nil {
+			before[key] = string(c)
+		}
+	}
+	for key, value := range updated {
+		if c := canonical(value); c != nil {
+			after[key] = string(c)
+		}
+	}
+	return compareKeys(before, after)
+}
+
+// sameObject reports whether two objects differ in nothing but what the API server itself keeps: managedFields,
+// resourceVersion and generation.
+func sameObject(old, updated []byte) bool {
+	before, errOld := withoutServerFields(old)
+	after, errUpdated := withoutServerFields(updated)
+	return errOld == nil && errUpdated == nil && bytes.Equal(before, after)
+}
+
+func withoutServerFields(object []byte) (jsontext.Value, error) {
+	var parts map[string]jsontext.Value
+	if err := json.Unmarshal(object, &parts); err != nil {
+		return nil, err
+	}
+	var metadata map[string]jsontext.Value
+	if err := json.Unmarshal(parts["metadata"], &metadata); err != nil {
+		return nil, err
+	}
+	for _, name := range []string{"managedFields", "resourceVersion", "generation"} {
+		delete(metadata, name)
+	}
+	encoded, err := json.Marshal(metadata)
+	if err != nil {
+		return nil, err
+	}
+	parts["metadata"] = encoded
+	all, err := json.Marshal(parts)
+	if err != nil {
+		return nil, err
+	}
+	value := jsontext.Value(all)
+	return value, value.Canonicalize()
+}

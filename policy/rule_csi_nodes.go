@@ -1,0 +1,50 @@
+package policy
+
+import (
+	"slices"
+
+	admissionv1 "k8s.io/api/admission/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"noderestriction.plus/api/v1alpha1"
+)
+
+func csiNodes() Rule {
+	return Rule{
+		ID: "csi-nodes",
+		Doc: Doc{
+			Title: "A kubelet may give its CSINode no finalizer and no owner but its Node",
+			Text: "A kubelet that puts a finalizer on its CSINode keeps it from being deleted; one that gives it a " +
+				"foreign owner ties its life to another object.",
+			Kubelet: "A kubelet creates its CSINode with its Node as owner, and writes its drivers.",
+			Attack: `kubectl --kubeconfig kubelet.conf patch csinode "$NODE" --type merge -p ` +
+				`'{"metadata":{"finalizers":["example.com/stay"]}}'`,
+			Spec:   "spec.csiNodes",
+			Fields: []string{"metadata.finalizers", "metadata.ownerReferences"},
+			Since:  "v0.1.0",
+			Source: "kubernetes v1.37.2 pkg/volume/csi/nodeinfomanager",
+		},
+		OptIn:   true,
+		Targets: []Target{target("csinodes.storage.k8s.io", "", admissionv1.Create, admissionv1.Update)},
+		Compile: compileCsiNodes,
+	}
+}
+
+func compileCsiNodes(spec *v1alpha1.NodeRestrictionPolicySpec, _ *field.Path) (Check, field.ErrorList) {
+	if spec.CSINodes == nil {
+		return nil, nil
+	}
+	return func(r *Request) []Violation {
+		return judgeObjects(r, func(old, object *withMetadata) []Violation {
+			vs := compareSets(old.Finalizers, object.Finalizers).violations("metadata.finalizers")
+			owners := compareKeys(ownersByText(old.OwnerReferences), ownersByText(object.OwnerReferences))
+			own := func(text string) bool {
+				return slices.ContainsFunc(object.OwnerReferences, func(o metav1.OwnerReference) bool {
+					return text == o.Kind+" "+o.Name && ownedByNode(&o, r.NodeName)
+				})
+			}
+			return append(vs, owners.except(own).violations("metadata.ownerReferences")...)
+		})
+	}, nil
+}

@@ -1,0 +1,72 @@
+package policy
+
+import (
+	admissionv1 "k8s.io/api/admission/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"noderestriction.plus/api/v1alpha1"
+)
+
+func events() Rule {
+	return Rule{
+		ID: "events",
+		Doc: Doc{
+			Title: "A kubelet may write events only about its own Node and pods",
+			Text: "People and programs act on events. A kubelet that writes about the objects of others misleads " +
+				"both, in any namespace.",
+			Kubelet: "A kubelet writes events about its Node and the pods on it, also about pods that are gone already.",
+			Attack:  "kubectl --kubeconfig kubelet.conf -n payments create -f event-about-somebody-elses-pod.yaml",
+			Spec:    "spec.events",
+			Fields:  []string{"involvedObject", "regarding"},
+			Since:   "v0.1.0",
+			Source:  "kubernetes v1.37.2 plugin/pkg/auth/authorizer/rbac/bootstrappolicy (NodeRules)",
+		},
+		OptIn:   true,
+		Targets: eventWrites(),
+		Compile: compileEvents,
+	}
+}
+
+func compileEvents(spec *v1alpha1.NodeRestrictionPolicySpec, _ *field.Path) (Check, field.ErrorList) {
+	if spec.Events == nil {
+		return nil, nil
+	}
+	return func(r *Request) []Violation {
+		return judgeObjects(r, func(old, object *event) []Violation {
+			vs := aboutOthers(r, object.subject())
+			if len(vs) == 0 && r.Operation == admissionv1.Update {
+				vs = aboutOthers(r, old.subject())
+			}
+			return vs
+		})
+	}, nil
+}
+
+// aboutOthers has a violation if the subject is neither the kubelet's Node nor a pod on it. A pod that is gone is nobody's.
+func aboutOthers(r *Request, subject objectReference) []Violation {
+	refuse := func(detail string) []Violation { return []Violation{{Field: "involvedObject", Detail: detail}} }
+	switch subject.Kind {
+	case "Node":
+		if subject.Name == r.NodeName {
+			return nil
+		}
+	case "Pod":
+		pod, found, err := r.pod(subject.Namespace, subject.Name)
+		switch {
+		case err != nil:
+			return refuse("must be about its own pods, but the pod could not be looked up")
+		case !found || pod.Spec.NodeName == r.NodeName:
+			return nil
+		}
+	}
+	return refuse("must not be about " + quote(subject.Kind+" "+subject.Name))
+}
+
+// eventWrites are the writes of events in both groups.
+func eventWrites() []Target {
+	var targets []Target
+	for _, resource := range []string{"events", "events.events.k8s.io"} {
+		targets = append(targets, target(resource, "", admissionv1.Create, admissionv1.Update))
+	}
+	return targets
+}

@@ -1,0 +1,50 @@
+package policy
+
+import (
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"noderestriction.plus/api/v1alpha1"
+)
+
+func mirrorPodPlacement() Rule {
+	return Rule{
+		ID: "mirror-pod-placement",
+		Doc: Doc{
+			Title: "A mirror pod may not constrain where other pods go",
+			Text: "Affinity, anti-affinity and spread constraints count in both directions: a mirror pod with " +
+				"anti-affinity to everything keeps other pods off its zone.",
+			Kubelet: "A kubelet copies the manifest of a static pod, in which these fields have no effect.",
+			Attack:  "kubectl --kubeconfig kubelet.conf create -f mirror-pod-with-anti-affinity.yaml",
+			Spec:    "spec.mirrorPods.placement",
+			Fields:  []string{"spec.affinity", "spec.topologySpreadConstraints"},
+			Since:   "v0.1.0",
+			Source:  "kubernetes v1.37.2 pkg/scheduler/framework/plugins/interpodaffinity",
+		},
+		Targets: podCreations(),
+		Compile: compileMirrorPodPlacement,
+	}
+}
+
+func compileMirrorPodPlacement(spec *v1alpha1.NodeRestrictionPolicySpec, _ *field.Path) (Check, field.ErrorList) {
+	if spec.MirrorPods.Placement == nil {
+		return nil, nil
+	}
+	return func(r *Request) []Violation {
+		var has []string
+		if a := r.Pod.Spec.Affinity; a != nil {
+			if !sameValue(a.PodAffinity, nil) {
+				has = append(has, "podAffinity")
+			}
+			if !sameValue(a.PodAntiAffinity, nil) {
+				has = append(has, "podAntiAffinity")
+			}
+		}
+		vs := appendViolation(nil, "spec.affinity", "must not have", has)
+		if len(r.Pod.Spec.TopologySpreadConstraints) > 0 {
+			vs = append(vs, Violation{
+				Field: "spec.topologySpreadConstraints", Detail: "must not have topology spread constraints",
+			})
+		}
+		return vs
+	}, nil
+}

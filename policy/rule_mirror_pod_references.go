@@ -1,0 +1,38 @@
+package policy
+
+import (
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"noderestriction.plus/api/v1alpha1"
+)
+
+func mirrorPodReferences() Rule {
+	return Rule{
+		ID: "mirror-pod-references",
+		Doc: Doc{
+			Title: "A mirror pod may not refer to API objects that the NodeRestriction plugin does not look for",
+			Text: "A mirror pod that joins a scheduling group counts as one of its pods: a gang is scheduled that is " +
+				"not complete.",
+			Kubelet: "A kubelet copies the manifest of a static pod, in which references to API objects have no effect.",
+			Attack:  "kubectl --kubeconfig kubelet.conf create -f mirror-pod-in-scheduling-group.yaml",
+			Spec:    "spec.mirrorPods.references",
+			Fields:  []string{"spec.schedulingGroup"},
+			Since:   "v0.1.0",
+			Source:  "kubernetes v1.37.2 pkg/api/pod/util.go (HasAPIObjectReference)",
+		},
+		Targets: podCreations(),
+		Compile: compileMirrorPodReferences,
+	}
+}
+
+func compileMirrorPodReferences(spec *v1alpha1.NodeRestrictionPolicySpec, _ *field.Path) (Check, field.ErrorList) {
+	if spec.MirrorPods.References == nil {
+		return nil, nil
+	}
+	return func(r *Request) []Violation {
+		if sameValue(r.Pod.Spec.SchedulingGroup, nil) {
+			return nil
+		}
+		return []Violation{{Field: "spec.schedulingGroup", Detail: "must not be in a scheduling group"}}
+	}, nil
+}

@@ -1,0 +1,77 @@
+package policy
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"noderestriction.plus/api/v1alpha1"
+)
+
+func nodeAddresses() Rule {
+	return Rule{
+		ID: "node-addresses",
+		Doc: Doc{
+			Title: "A kubelet may report only addresses of allowed types and ranges",
+			Text: "The API server connects to a Node's addresses for logs, exec and proxying, and approvers of " +
+				"serving certificates compare with them. A kubelet that reports another's address has the API " +
+				"server's credentials and users' sessions sent there.",
+			Kubelet: "A kubelet reports InternalIPs and its own name as Hostname; with an external cloud provider only " +
+				"as long as there are none. It may remove any.",
+			Attack: "curl -X PATCH -H 'Content-Type: application/merge-patch+json' .../api/v1/nodes/$NODE/status -d " +
+				`'{"status":{"addresses":[{"type":"InternalIP","address":"127.0.0.1"}]}}'`,
+			Spec:   "spec.nodes.addresses",
+			Fields: []string{"status.addresses"},
+			Since:  "v0.1.0",
+			Source: "kubernetes v1.37.2 pkg/kubelet/nodestatus/setters.go, pkg/kubelet/client; CVE-2022-3294",
+		},
+		Targets: nodeStatusWrites(),
+		Compile: compileNodeAddresses,
+	}
+}
+
+func compileNodeAddresses(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path) (Check, field.ErrorList) {
+	cfg := spec.Nodes.Addresses
+	if cfg == nil {
+		return nil, nil
+	}
+	at = at.Child("nodes", "addresses")
+	types := cfg.AllowedTypes
+	if len(types) == 0 {
+		types = []v1alpha1.NodeAddressType{"InternalIP", "Hostname"}
+	}
+	var errs field.ErrorList
+	for i, t := range cfg.AllowedTypes {
+		errs = append(errs, checkEnum(t, at.Child("allowedTypes").Index(i),
+			"InternalIP", "ExternalIP", "Hostname", "InternalDNS", "ExternalDNS")...)
+	}
+	allowed, bad := compileCIDRs(cfg.AllowedCIDRs, 64, at.Child("allowedCIDRs"))
+	errs = append(errs, bad...)
+	denied, bad := compileCIDRs(cfg.DeniedCIDRs, 64, at.Child("deniedCIDRs"))
+	errs = append(errs, bad...)
+	mayReport := func(a corev1.NodeAddress, node string) bool {
+		switch {
+		case !slices.Contains(types, v1alpha1.NodeAddressType(a.Type)):
+			return false
+		case a.Type == corev1.NodeHostName:
+			return strings.EqualFold(a.Address, node)
+		case a.Type == corev1.NodeInternalDNS || a.Type == corev1.NodeExternalDNS:
+			return true
+		}
+		ip, err := netip.ParseAddr(a.Address)
+		return err == nil && isRoutable(ip) && (len(allowed) == 0 || containsAddr(allowed, ip)) && !containsAddr(denied, ip)
+	}
+	return func(r *Request) []Violation {
+		old := r.oldNode().Status.Addresses
+		var refused []string
+		for _, a := range r.Node.Status.Addresses {
+			if !slices.Contains(old, a) && !mayReport(a, r.Node.Name) {
+				refused = append(refused, string(a.Type)+" "+a.Address)
+			}
+		}
+		return appendViolation(nil, "status.addresses", "must not report", refused)
+	}, errs
+}

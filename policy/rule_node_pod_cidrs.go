@@ -1,0 +1,41 @@
+package policy
+
+import (
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"noderestriction.plus/api/v1alpha1"
+)
+
+func nodePodCIDRs() Rule {
+	return Rule{
+		ID: "node-pod-cidrs",
+		Doc: Doc{
+			Title: "A kubelet may not choose the addresses of its pods",
+			Text: "With another Node's range, or any at all, a kubelet receives traffic that routes and network " +
+				"policies mean for others.",
+			Kubelet: "A kubelet never writes podCIDR or podCIDRs; the controller manager allots them.",
+			Attack: `kubectl --kubeconfig kubelet.conf patch node "$NODE" -p ` +
+				`'{"spec":{"podCIDR":"10.244.9.0/24","podCIDRs":["10.244.9.0/24"]}}'`,
+			Spec:   "spec.nodes.podCIDRs",
+			Fields: []string{"spec.podCIDR", "spec.podCIDRs"},
+			Since:  "v0.1.0",
+			Source: "kubernetes v1.37.2 pkg/apis/core/validation (ValidateNodeUpdate)",
+		},
+		Targets: nodeSpecWrites(),
+		Compile: compileNodePodCIDRs,
+	}
+}
+
+func compileNodePodCIDRs(spec *v1alpha1.NodeRestrictionPolicySpec, _ *field.Path) (Check, field.ErrorList) {
+	if spec.Nodes.PodCIDRs == nil {
+		return nil, nil
+	}
+	return func(r *Request) []Violation {
+		old, updated := &r.oldNode().Spec, &r.Node.Spec
+		vs := compareSets(old.PodCIDRs, updated.PodCIDRs).violations("spec.podCIDRs")
+		if old.PodCIDR != updated.PodCIDR {
+			vs = append(vs, Violation{Field: "spec.podCIDR", Detail: "must not set podCIDR to " + quote(updated.PodCIDR)})
+		}
+		return vs
+	}, nil
+}

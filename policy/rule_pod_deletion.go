@@ -1,0 +1,61 @@
+package policy
+
+import (
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"noderestriction.plus/api/v1alpha1"
+)
+
+func podDeletion() Rule {
+	return Rule{
+		ID: "pod-deletion",
+		Doc: Doc{
+			Title: "A kubelet may delete only pods that are being deleted already, and mirror pods",
+			Text: "With its credential a kubelet can delete every pod on its node at once, without grace and past " +
+				"each PodDisruptionBudget.",
+			Kubelet: "A kubelet deletes a pod with grace period 0 once its containers have ended, after someone else " +
+				"deleted it; and its mirror pods at any time.",
+			Attack: `kubectl --kubeconfig kubelet.conf delete pod "$POD" --grace-period=0 --force`,
+			Spec:   "spec.pods.deletion",
+			Fields: []string{"metadata.deletionTimestamp"},
+			Since:  "v0.1.0",
+			Source: "kubernetes v1.37.2 pkg/kubelet/status/status_manager.go (canBeDeleted), " +
+				"pkg/kubelet/pod/mirror_client.go",
+		},
+		Targets: podDeletions(),
+		Compile: compilePodDeletion,
+	}
+}
+
+func compilePodDeletion(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path) (Check, field.ErrorList) {
+	cfg := spec.Pods.Deletion
+	if cfg == nil {
+		return nil, nil
+	}
+	errs := checkEnum(cfg.Mode, at.Child("pods", "deletion", "mode"),
+		v1alpha1.PodDeletionTerminating, v1alpha1.PodDeletionFinished)
+	return func(r *Request) []Violation {
+		pod := r.OldPod
+		refuse := func(field, detail string) []Violation { return []Violation{{Field: field, Detail: detail}} }
+		switch {
+		case pod == nil:
+			return refuse("metadata.deletionTimestamp", "must not delete a pod that the API server does not show")
+		case pod.IsMirror():
+			return nil
+		case pod.DeletionTimestamp == nil:
+			return refuse("metadata.deletionTimestamp", "must not delete a pod that nobody else has deleted")
+		case cfg.Mode != v1alpha1.PodDeletionFinished:
+			return nil
+		case !isTerminal(pod.Status.Phase):
+			return refuse("status.phase", "must not delete a pod in phase "+quote(string(pod.Status.Phase)))
+		case !r.DeleteOptions.hasUID(pod.UID):
+			return refuse("options.preconditions.uid", "must name the UID of the pod as precondition")
+		}
+		return nil
+	}, errs
+}
+
+func (o *DeleteOptions) hasUID(uid types.UID) bool {
+	return o.Preconditions != nil && o.Preconditions.UID != nil && *o.Preconditions.UID == uid
+}
