@@ -64,6 +64,8 @@ func serve(ctx context.Context, o *serveOptions, records, logs io.Writer) error 
 	ctrl.SetLogger(log)
 	klog.SetLogger(log.WithName("client-go"))
 
+	// If nobody reads the records any more, writes are to be denied all the same, and the loss counted.
+	signal.Ignore(syscall.SIGPIPE)
 	ctx, restoreSignals := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 	defer restoreSignals()
 	context.AfterFunc(ctx, restoreSignals) // a second signal ends the program at once
