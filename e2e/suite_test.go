@@ -93,7 +93,7 @@ func (s *suite) startControlPlane(t *testing.T) {
 
 func (s *suite) startProduct(t *testing.T) {
 	t.Helper()
-	binary, err := binaries.Product(t.Context(), t.Output(), s.dir, raceDetector)
+	binary, err := binaries.Product(t.Context(), t.Output(), raceDetector)
 	check(t, err)
 	helm, err := binaries.Helm(t.Context(), t.Output())
 	check(t, err)

@@ -57,9 +57,9 @@ func Path(ctx context.Context, log io.Writer, p Program) (string, error) {
 	return path, b.run(ctx, path)
 }
 
-// Product builds the product from the clone and returns its path, a file in dir. Go's own cache makes all but the first
-// build quick, so it is never taken from an earlier run. With race it has Go's race detector.
-func Product(ctx context.Context, log io.Writer, dir string, race bool) (string, error) {
+// Product builds the product from the clone and returns its path, in the clone's folder bin. It is always as the source
+// is: go build itself finds out what is current. With race it has Go's race detector.
+func Product(ctx context.Context, log io.Writer, race bool) (string, error) {
 	if path := os.Getenv("NRP_PRODUCT"); path != "" {
 		return path, requireExecutable("NRP_PRODUCT", path)
 	}
@@ -67,14 +67,24 @@ func Product(ctx context.Context, log io.Writer, dir string, race bool) (string,
 	if err != nil {
 		return "", err
 	}
-	b := build{
-		label: "node-restriction-plus", dir: root, packages: []string{"."}, ldflags: []string{"-s", "-w"}, log: log,
-	}
+	b := build{label: "node-restriction-plus", dir: root, packages: []string{"."}, log: log}
+	name := b.label
 	if race {
-		b.flags = []string{"-race"}
+		name, b.flags = name+"-race", []string{"-race"}
 	}
-	path := filepath.Join(dir, "node-restriction-plus")
-	return path, b.run(ctx, path)
+	dir := filepath.Join(root, "bin", "e2e")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	// From a temporary folder beside it go build moves the program there, also while an older one is running.
+	b.env = []string{"GOTMPDIR=" + dir}
+	path := filepath.Join(dir, name)
+	unlock, err := lock(ctx, path+".lock", func() { fmt.Fprintf(log, "%s: another process is building it\n", name) })
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", name, err)
+	}
+	defer unlock()
+	return path, b.goBuild(ctx, "-ldflags", "-s -w", "-o", path)
 }
 
 // given is the program that the environment names, or empty.

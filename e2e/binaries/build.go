@@ -27,6 +27,7 @@ type build struct {
 	packages []string
 	flags    []string
 	ldflags  []string
+	env      []string // besides this process's own environment
 	log      io.Writer
 }
 
@@ -84,7 +85,7 @@ func (b *build) goBuild(ctx context.Context, flags ...string) error {
 func (b *build) command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = b.dir
-	cmd.Env = append(os.Environ(), "GOWORK=off")
+	cmd.Env = slices.Concat(os.Environ(), []string{"GOWORK=off"}, b.env)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
 	cmd.WaitDelay = 10 * time.Second

@@ -104,7 +104,7 @@ func (d *demo) build(ctx context.Context) {
 	d.built = make(chan struct{})
 	go func() {
 		defer close(d.built)
-		d.binary, d.failed = binaries.Product(ctx, d.screen, d.dir, false)
+		d.binary, d.failed = binaries.Product(ctx, d.screen, false)
 	}()
 }
 
@@ -119,7 +119,7 @@ func (d *demo) stop() {
 	if d.cluster != nil {
 		d.cluster.Stop()
 	}
-	<-d.built // it writes into the folder that is removed next
+	<-d.built // go build must not outlive us
 }
 
 func (d *demo) startCluster(ctx context.Context) error {
