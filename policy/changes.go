@@ -12,14 +12,19 @@ type keyChanges struct {
 
 // compareKeys compares by presence as well as by value: adding a key with an empty value and removing one are changes.
 func compareKeys(old, updated map[string]string) keyChanges {
-	var c keyChanges
 	if maps.Equal(old, updated) {
-		return c
+		return keyChanges{}
 	}
+	return compareMaps(old, updated, func(a, b string) bool { return a == b })
+}
+
+// compareMaps is compareKeys for values of any type.
+func compareMaps[V any](old, updated map[string]V, same func(a, b V) bool) keyChanges {
+	var c keyChanges
 	for key, value := range updated {
 		if before, had := old[key]; !had {
 			c.added = append(c.added, key)
-		} else if before != value {
+		} else if !same(before, value) {
 			c.changed = append(c.changed, key)
 		}
 	}

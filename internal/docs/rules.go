@@ -14,7 +14,7 @@ func Rules(rules []policy.Rule) string {
 	b.WriteString("<!-- Generated from policy/rule_*.go by make generate. -->\n\n# Rules\n\n")
 	b.WriteString("A policy turns a rule on by having its section; an empty section (`{}`) is the rule at its strictest that a " +
 		"stock kubelet still passes. `kubectl explain nrp.spec` and `node-restriction-plus explain <rule>` say the same " +
-		"at the terminal.\n\n| rule | a kubelet … | section |\n|---|---|---|\n")
+		"at the terminal.\n\n| rule | what it says | section |\n|---|---|---|\n")
 	for _, r := range rules {
 		fmt.Fprintf(&b, "| [`%s`](#%s) | %s | `%s` |\n", r.ID, r.ID, r.Doc.Title, r.Doc.Spec)
 	}
