@@ -15,6 +15,8 @@ import (
 type Facts interface {
 	// Node returns the metadata of a stored Node, and false if there is none.
 	Node(name string) (*Metadata, bool, error)
+	// NodeObject returns a stored Node with its spec and status, and false if there is none.
+	NodeObject(name string) (*corev1.Node, bool, error)
 	// Pod returns a stored pod, and false if there is none.
 	Pod(namespace, name string) (*corev1.Pod, bool, error)
 	// ServiceAccount returns the metadata of a stored ServiceAccount, and false if there is none.
@@ -34,7 +36,8 @@ type Facts interface {
 
 // StaticFacts are Facts that are all known beforehand, for judging without an API server. They never fail.
 type StaticFacts struct {
-	Nodes                  map[string]*Metadata // by name
+	Nodes                  map[string]*Metadata    // by name
+	NodeObjects            map[string]*corev1.Node // by name
 	Pods                   map[types.NamespacedName]*corev1.Pod
 	ServiceAccounts        map[types.NamespacedName]*Metadata
 	PersistentVolumeClaims map[types.NamespacedName]*corev1.PersistentVolumeClaim
@@ -47,6 +50,12 @@ type StaticFacts struct {
 // Node returns a Node of the map.
 func (f StaticFacts) Node(name string) (*Metadata, bool, error) {
 	node, found := f.Nodes[name]
+	return node, found, nil
+}
+
+// NodeObject returns a Node of the map.
+func (f StaticFacts) NodeObject(name string) (*corev1.Node, bool, error) {
+	node, found := f.NodeObjects[name]
 	return node, found, nil
 }
 
@@ -95,6 +104,8 @@ type noFacts struct{}
 
 func (noFacts) Node(string) (*Metadata, bool, error) { return nil, false, errNoFacts }
 
+func (noFacts) NodeObject(string) (*corev1.Node, bool, error) { return nil, false, errNoFacts }
+
 func (noFacts) Pod(string, string) (*corev1.Pod, bool, error) { return nil, false, errNoFacts }
 
 func (noFacts) ServiceAccount(string, string) (*Metadata, bool, error) { return nil, false, errNoFacts }
@@ -124,6 +135,11 @@ func (r *Request) facts() Facts {
 
 // node looks a Node up.
 func (r *Request) node(name string) (*Metadata, bool, error) { return named(name, r.facts().Node) }
+
+// nodeObject looks a Node up, with its spec and status.
+func (r *Request) nodeObject(name string) (*corev1.Node, bool, error) {
+	return named(name, r.facts().NodeObject)
+}
 
 // pod looks a pod up.
 func (r *Request) pod(namespace, name string) (*corev1.Pod, bool, error) {

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"net/netip"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -44,18 +45,66 @@ func compilePodIPs(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path) (Ch
 		if r.OldPod.Spec.HostNetwork {
 			ranges = hostRanges
 		}
-		hosts := outside(hostRanges, allIPs(old.HostIP, old.HostIPs), allIPs(updated.HostIP, updated.HostIPs))
-		vs := appendViolation(nil, "status.hostIPs", "must not report host IP", hosts)
-		pods := outside(ranges, allIPs(old.PodIP, old.PodIPs), allIPs(updated.PodIP, updated.PodIPs))
-		return appendViolation(vs, "status.podIPs", "must not report pod IP", pods)
+		vs := hostRanges.check(r, "status.hostIPs", "host IP",
+			compareSets(allIPs(old.HostIP, old.HostIPs), allIPs(updated.HostIP, updated.HostIPs)).added)
+		return append(vs, ranges.check(r, "status.podIPs", "pod IP",
+			compareSets(allIPs(old.PodIP, old.PodIPs), allIPs(updated.PodIP, updated.PodIPs)).added)...)
 	}, errs
 }
 
-func compileRanges(ranges *v1alpha1.AddressRanges, at *field.Path) ([]netip.Prefix, field.ErrorList) {
-	if ranges == nil {
-		return nil, nil
+// addressRanges is a compiled v1alpha1.AddressRanges.
+type addressRanges struct {
+	cidrs []netip.Prefix
+	from  v1alpha1.AddressSource
+}
+
+func compileRanges(source *v1alpha1.AddressRanges, at *field.Path) (addressRanges, field.ErrorList) {
+	if source == nil {
+		return addressRanges{}, nil
 	}
-	return compileCIDRs(ranges.AllowedCIDRs, 64, at.Child("allowedCIDRs"))
+	cidrs, errs := compileCIDRs(source.AllowedCIDRs, 64, at.Child("allowedCIDRs"))
+	errs = append(errs, checkEnum(source.From, at.Child("from"), v1alpha1.FromNodePodCIDRs, v1alpha1.FromNodeAddresses)...)
+	return addressRanges{cidrs, source.From}, errs
+}
+
+// check refuses those of the added addresses that are in none of the ranges, or that are no addresses of another host at all.
+func (a addressRanges) check(r *Request, field, what string, added []string) []Violation {
+	cidrs := a.cidrs
+	if a.from != "" && len(added) > 0 {
+		own, err := nodeRanges(r, a.from)
+		if err != nil {
+			return []Violation{{Field: field, Detail: "must report a known " + what + ", but the Node could not be looked up"}}
+		}
+		cidrs = slices.Concat(cidrs, own)
+	}
+	refused := without(added, func(text string) bool {
+		ip, err := netip.ParseAddr(text)
+		return err == nil && isRoutable(ip) && (len(cidrs) == 0 || containsAddr(cidrs, ip))
+	})
+	return appendViolation(nil, field, "must not report "+what, refused)
+}
+
+// nodeRanges are the addresses that the kubelet's Node says are its own.
+func nodeRanges(r *Request, from v1alpha1.AddressSource) ([]netip.Prefix, error) {
+	node, found, err := r.nodeObject(r.NodeName)
+	if err != nil || !found {
+		return nil, err
+	}
+	var ranges []netip.Prefix
+	if from == v1alpha1.FromNodePodCIDRs {
+		for _, text := range node.Spec.PodCIDRs {
+			if prefix, err := netip.ParsePrefix(text); err == nil {
+				ranges = append(ranges, prefix.Masked())
+			}
+		}
+		return ranges, nil
+	}
+	for _, address := range node.Status.Addresses {
+		if ip, err := netip.ParseAddr(address.Address); err == nil {
+			ranges = append(ranges, netip.PrefixFrom(ip.Unmap(), ip.Unmap().BitLen()))
+		}
+	}
+	return ranges, nil
 }
 
 // allIPs are an address and a list, without empty ones.
@@ -65,12 +114,4 @@ func allIPs(first string, list []IP) []string {
 		ips = append(ips, ip.IP)
 	}
 	return without(ips, func(ip string) bool { return ip == "" })
-}
-
-// outside are the added addresses that are in none of the ranges, or that are no addresses of another host at all.
-func outside(ranges []netip.Prefix, old, updated []string) []string {
-	return without(compareSets(old, updated).added, func(text string) bool {
-		ip, err := netip.ParseAddr(text)
-		return err == nil && isRoutable(ip) && (len(ranges) == 0 || containsAddr(ranges, ip))
-	})
 }

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	admissionv1 "k8s.io/api/admission/v1"
+	corev1 "k8s.io/api/core/v1"
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/policy"
@@ -95,6 +96,10 @@ func TestWriteThatCannotBeReadIsAViolationOfWhoWouldJudgeIt(t *testing.T) {
 
 // failingFacts is an API server that does not answer.
 type failingFacts struct{ policy.Facts }
+
+func (failingFacts) NodeObject(string) (*corev1.Node, bool, error) {
+	return nil, false, errors.New("secret detail")
+}
 
 func (failingFacts) Node(string) (*policy.Metadata, bool, error) {
 	return nil, false, errors.New("secret detail")

@@ -261,10 +261,30 @@ type PodIPs struct {
 	HostIPs *AddressRanges `json:"hostIPs,omitempty"`
 }
 
-// AddressRanges says in which ranges addresses must be.
+// AddressSource names where a Node says which addresses are its own.
+//
+// +kubebuilder:validation:Enum=NodePodCIDRs;NodeAddresses
+type AddressSource string
+
+const (
+	// FromNodePodCIDRs are the ranges in spec.podCIDRs of the kubelet's Node.
+	FromNodePodCIDRs AddressSource = "NodePodCIDRs"
+	// FromNodeAddresses are the addresses in status.addresses of the kubelet's Node. A kubelet reports them itself: restrict
+	// them with nodes.addresses.
+	FromNodeAddresses AddressSource = "NodeAddresses"
+)
+
+// AddressRanges says where an added address must be: in one of the ranges, or in what the Node says.
 type AddressRanges struct {
-	// allowedCIDRs are the ranges in which an added address must be.
-	// Omitted or empty: any.
+	// from allows the addresses that the kubelet's Node says are its own. The Node is read from the API server for each write
+	// that adds an address; if that fails the write violates the rule. A Node that says nothing allows nothing beyond
+	// allowedCIDRs, and any address if that is empty.
+	// Omitted: the Node is not asked.
+	// +optional
+	From AddressSource `json:"from,omitempty"`
+
+	// allowedCIDRs are ranges in which an added address may be.
+	// Omitted or empty: any, unless from is given.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=64

@@ -21,7 +21,7 @@ import (
 // Objects answers look-ups of other objects than Nodes, each with one read from the API server within 100 ms, and asks the API
 // server's authorizers. Nothing is kept: only the baseline asks, about what changes often. It is safe for concurrent use.
 //
-// It needs the rights to get pods, serviceaccounts, persistentvolumeclaims, persistentvolumes and csidrivers.storage.k8s.io,
+// It needs the rights to get nodes, pods, serviceaccounts, persistentvolumeclaims, persistentvolumes and csidrivers.storage.k8s.io,
 // and to create subjectaccessreviews.authorization.k8s.io.
 type Objects struct {
 	core          coreclient.CoreV1Interface
@@ -64,6 +64,13 @@ func look[T any](read func(ctx context.Context) (*T, error)) (*T, bool, error) {
 		return nil, false, fmt.Errorf("read from the API server: %w", err)
 	}
 	return object, true, nil
+}
+
+// NodeObject implements [policy.Facts].
+func (o *Objects) NodeObject(name string) (*corev1.Node, bool, error) {
+	return look(func(ctx context.Context) (*corev1.Node, error) {
+		return o.core.Nodes().Get(ctx, name, metav1.GetOptions{})
+	})
 }
 
 // Pod implements [policy.Facts].

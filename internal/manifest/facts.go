@@ -45,6 +45,7 @@ type facts struct {
 func newFacts() *facts {
 	f := &facts{StaticFacts: policy.StaticFacts{
 		Nodes:                  map[string]*policy.Metadata{},
+		NodeObjects:            map[string]*corev1.Node{},
 		Pods:                   map[types.NamespacedName]*corev1.Pod{},
 		ServiceAccounts:        map[types.NamespacedName]*policy.Metadata{},
 		PersistentVolumeClaims: map[types.NamespacedName]*corev1.PersistentVolumeClaim{},
@@ -58,7 +59,9 @@ func newFacts() *facts {
 func (f *facts) add(meta typeMeta, object []byte) error {
 	switch gvk := meta.APIVersion + "/" + meta.Kind; gvk {
 	case "v1/Node":
-		return read(object, func(node *metadataOnly) { f.Nodes[node.Name] = node.metadata() })
+		return errors.Join(
+			read(object, func(node *metadataOnly) { f.Nodes[node.Name] = node.metadata() }),
+			read(object, func(node *corev1.Node) { f.NodeObjects[node.Name] = node }))
 	case "v1/Pod":
 		return read(object, func(pod *corev1.Pod) { f.Pods[keyOf(pod)] = pod })
 	case "v1/ServiceAccount":
