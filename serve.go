@@ -125,8 +125,9 @@ func assemble(ctx context.Context, o *serveOptions, in inputs, records io.Writer
 	if err != nil {
 		return nil, err
 	}
+	counts := denial.NewMetrics(metrics.Registry)
 	store := &policystore.Store{}
-	if err := policystore.Setup(ctx, mgr, store, live, metrics.Registry); err != nil {
+	if err := policystore.Setup(ctx, mgr, store, live, counts.Expect, metrics.Registry); err != nil {
 		return nil, err
 	}
 	objects, err := cluster.NewObjects(in.config, mgr.GetHTTPClient())
@@ -141,7 +142,6 @@ func assemble(ctx context.Context, o *serveOptions, in inputs, records io.Writer
 	if err := mgr.Add(status); err != nil {
 		return nil, err
 	}
-	counts := denial.NewMetrics(metrics.Registry)
 	ledger := denial.New(records, counts, status)
 	if err := metrics.Registry.Register(ledger); err != nil {
 		return nil, err

@@ -88,13 +88,16 @@ func (o *serveOptions) metricsServer(certificates *server.Certificates) metricss
 	return options
 }
 
-// addChecks adds the readiness checks, and a liveness check that depends on nothing: neither the API server's absence
-// nor a blocked log would end by a restart.
+// addChecks adds the readiness checks, to the metrics as well, and a liveness check that depends on nothing: neither the
+// API server's absence nor a blocked log would end by a restart.
 func addChecks(mgr manager.Manager, log logr.Logger, checks map[string]healthz.Checker) error {
 	for name, check := range checks {
 		if err := mgr.AddReadyzCheck(name, logged(name, check, log.WithName("readiness"))); err != nil {
 			return err
 		}
+	}
+	if err := metrics.Registry.Register(newStanding(checks)); err != nil {
+		return err
 	}
 	return mgr.AddHealthzCheck("ping", healthz.Ping)
 }

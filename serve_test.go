@@ -43,13 +43,11 @@ type serving struct {
 	log []map[string]any
 }
 
-// startServe runs serve with flags of a program whose API server is away, and the given ones.
-func startServe(t *testing.T, flags ...string) *serving {
-	t.Helper()
-	dir := t.TempDir()
+// writeServeFiles writes what serve reads: a certificate, which is its own authority, and a kubeconfig.
+func writeServeFiles(dir string) error {
 	cert, key, err := certutil.GenerateSelfSignedCertKey("127.0.0.1", []net.IP{net.IPv4(127, 0, 0, 1)}, nil)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	// Nobody listens on port 1.
 	kubeconfig := `{"apiVersion": "v1", "kind": "Config", "current-context": "x",
@@ -57,8 +55,22 @@ func startServe(t *testing.T, flags ...string) *serving {
 		"contexts": [{"name": "x", "context": {"cluster": "x", "user": "x"}}], "users": [{"name": "x", "user": {}}]}`
 	for name, content := range map[string][]byte{"tls.crt": cert, "tls.key": key, "kubeconfig": []byte(kubeconfig)} {
 		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
-			t.Fatal(err)
+			return err
 		}
+	}
+	return nil
+}
+
+// startServe runs serve with flags of a program whose API server is away, and the given ones.
+func startServe(t *testing.T, flags ...string) *serving {
+	t.Helper()
+	dir := t.TempDir()
+	if err := writeServeFiles(dir); err != nil {
+		t.Fatal(err)
+	}
+	cert, err := os.ReadFile(filepath.Join(dir, "tls.crt"))
+	if err != nil {
+		t.Fatal(err)
 	}
 	s := &serving{ca: x509.NewCertPool(), ended: make(chan struct{})}
 	s.ca.AppendCertsFromPEM(cert)

@@ -78,6 +78,9 @@ func (p *Policy) compileActions(actions []v1alpha1.ValidationAction, at *field.P
 // Name is the name of the NodeRestrictionPolicy.
 func (p *Policy) Name() string { return p.name }
 
+// Action is the strongest of the policy's validationActions: Deny before Warn before Audit.
+func (p *Policy) Action() v1alpha1.ValidationAction { return p.action }
+
 // Rules are the IDs of the rules that the policy turns on, in the order of [Rules].
 func (p *Policy) Rules() []RuleID {
 	ids := make([]RuleID, len(p.rules))

@@ -2,21 +2,13 @@ package denial
 
 import (
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	admissionv1 "k8s.io/api/admission/v1"
 
+	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/record"
 	"noderestriction.plus/policy"
-)
-
-const (
-	// other stands for every label value outside a closed set.
-	other = "other"
-	// maxPolicies bounds the values of the label policy.
-	maxPolicies = 100
 )
 
 // Refusal is why a request was answered with an HTTP error instead of a verdict.
@@ -33,7 +25,8 @@ const (
 )
 
 // Metrics counts what was judged and what came of it. Labels have values from closed sets: no names of nodes, users or
-// objects. It is a [Sink] of a [Ledger].
+// objects. What can be counted is there from the start, at 0, because a counter that begins with its first event does not
+// show that event as an increase. It is a [Sink] of a [Ledger].
 type Metrics struct {
 	evaluations *prometheus.CounterVec
 	duration    prometheus.Histogram
@@ -42,15 +35,8 @@ type Metrics struct {
 	refused     *prometheus.CounterVec
 	panics      prometheus.Counter
 
-	writes map[write]bool // those that a rule looks at; immutable
-	rules  map[string]bool
-
-	mu       sync.Mutex
-	policies map[string]bool // the first 100 that were violated
+	values *labelValues
 }
-
-// write is a kind of write.
-type write struct{ resource, subresource string }
 
 // NewMetrics registers the metrics. It panics if one of that name is registered already.
 func NewMetrics(reg prometheus.Registerer) *Metrics {
@@ -86,14 +72,23 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Help: "Panics while a write was judged or answered. Each is a fault of this program; the write is " +
 				"not allowed where a policy judges it.",
 		}),
-		writes:   map[write]bool{},
-		rules:    map[string]bool{string(policy.Unverified): true},
-		policies: map[string]bool{},
+		values: newLabelValues(policy.Rules()),
 	}
-	for _, rule := range policy.Rules() {
-		m.rules[string(rule.ID)] = true
-		for _, t := range rule.Targets {
-			m.writes[write{t.Resource, t.Subresource}] = true
+	m.begin()
+	reg.MustRegister(m.evaluations, m.duration, m.violations, m.denials, m.refused, m.panics)
+	return m
+}
+
+// begin starts the series that do not depend on policies at 0.
+func (m *Metrics) begin() {
+	for w, operations := range m.values.writes {
+		for operation := range operations {
+			for _, decision := range []policy.Outcome{policy.Allowed, policy.Audited, policy.Warned, policy.Denied} {
+				m.evaluations.WithLabelValues(string(decision), w.resource, w.subresource, operation)
+			}
+			for _, dryRun := range []bool{false, true} {
+				m.denials.WithLabelValues(w.resource, w.subresource, operation, strconv.FormatBool(dryRun))
+			}
 		}
 	}
 	for _, r := range []Refusal{
@@ -101,13 +96,22 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	} {
 		m.refused.WithLabelValues(string(r))
 	}
-	reg.MustRegister(m.evaluations, m.duration, m.violations, m.denials, m.refused, m.panics)
-	return m
+	m.violations.WithLabelValues("", string(policy.Unverified), string(v1alpha1.Deny))
+}
+
+// Expect starts at 0 the series of what the policies of a set can be violated in: one for each of their rules.
+func (m *Metrics) Expect(set *policy.Set) {
+	for _, p := range set.Policies() {
+		name := m.values.policy(p.Name())
+		for _, rule := range append(p.Rules(), policy.Unverified) {
+			m.violations.WithLabelValues(name, string(rule), string(p.Action()))
+		}
+	}
 }
 
 // Evaluated counts a write by a kubelet that was judged.
 func (m *Metrics) Evaluated(r *policy.Request, d policy.Decision, took time.Duration) {
-	w := m.write(r.Resource, r.Subresource)
+	w := m.values.write(r.Resource, r.Subresource)
 	m.evaluations.WithLabelValues(
 		string(d.Outcome()), w.resource, w.subresource, operation(string(r.Operation))).Inc()
 	m.duration.Observe(took.Seconds())
@@ -122,47 +126,14 @@ func (m *Metrics) Panicked() { m.panics.Inc() }
 // Observe counts a record.
 func (m *Metrics) Observe(rec *record.Record) {
 	if rec.Msg == policy.Denied {
-		w := m.write(rec.Resource, rec.Subresource)
+		w := m.values.write(rec.Resource, rec.Subresource)
 		m.denials.WithLabelValues(
 			w.resource, w.subresource, operation(rec.Operation), strconv.FormatBool(rec.DryRun)).Inc()
 	}
 	for _, v := range rec.Decision.Violations {
-		m.violations.WithLabelValues(m.policy(v.Policy), m.rule(string(v.Rule)), string(v.Action)).Inc()
+		m.violations.WithLabelValues(
+			m.values.policy(v.Policy), m.values.rule(string(v.Rule)), string(v.Action)).Inc()
 	}
-}
-
-func (m *Metrics) write(resource, subresource string) write {
-	if w := (write{resource, subresource}); m.writes[w] {
-		return w
-	}
-	return write{resource: other}
-}
-
-func (m *Metrics) rule(id string) string {
-	if m.rules[id] {
-		return id
-	}
-	return other
-}
-
-func (m *Metrics) policy(name string) string {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if !m.policies[name] {
-		if len(m.policies) == maxPolicies {
-			return other
-		}
-		m.policies[name] = true
-	}
-	return name
-}
-
-func operation(name string) string {
-	switch admissionv1.Operation(name) {
-	case admissionv1.Create, admissionv1.Update, admissionv1.Delete, admissionv1.Connect:
-		return name
-	}
-	return other
 }
 
 // Describe makes a Ledger a [prometheus.Collector] of what its log wrote and lost.

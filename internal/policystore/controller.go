@@ -22,6 +22,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/policy"
 )
 
 const (
@@ -31,10 +32,12 @@ const (
 	// reportingController is the source of the Events.
 	reportingController = "node-restriction-plus"
 
-	// verifyInterval is how often the policies held are compared with those of the API server, past the cache.
-	verifyInterval = time.Minute
-	// verifyTimeout bounds one such comparison.
-	verifyTimeout = 10 * time.Second
+	// compareInterval is how often the policies held are compared with those of the API server, past the cache.
+	compareInterval = time.Minute
+	// recompareInterval is how soon they are compared again when they differ, as while a change is on its way.
+	recompareInterval = 10 * time.Second
+	// compareTimeout bounds one such comparison.
+	compareTimeout = 10 * time.Second
 
 	// minRetry and maxRetry are how long is waited after an error.
 	minRetry = 100 * time.Millisecond
@@ -45,9 +48,10 @@ const (
 )
 
 // Setup adds the controller that fills the store to the manager. Every replica runs it, there is no leader. The live
-// reader must not be a cache. Metrics are registered with registerer.
+// reader must not be a cache. Metrics are registered with registerer. Each set is shown to expect before it is in force.
 func Setup(
-	ctx context.Context, mgr ctrl.Manager, store *Store, live client.Reader, registerer prometheus.Registerer,
+	ctx context.Context, mgr ctrl.Manager, store *Store, live client.Reader, expect func(*policy.Set),
+	registerer prometheus.Registerer,
 ) error {
 	// With the informer known before the manager starts, controllers wait for its first list without a time limit, however
 	// long the API server is away.
@@ -60,6 +64,7 @@ func Setup(
 		held:     holdings{},
 		policies: mgr.GetCache(),
 		live:     live,
+		expect:   expect,
 		status:   mgr.GetClient(),
 		events:   mgr.GetEventRecorder(reportingController),
 		metrics:  newMetrics(registerer),
@@ -93,11 +98,12 @@ type reconciler struct {
 	held     holdings
 	policies client.Reader // a cache of all policies
 	live     client.Reader
+	expect   func(*policy.Set)
 	status   client.StatusClient
 	events   recorder.EventRecorder
 	metrics  *metrics
 
-	verified time.Time // when the policies held were last compared with those of the API server
+	nextCompare time.Time // when to compare the policies held with those of the API server again
 }
 
 // Reconcile implements reconcile.Reconciler. The set is swapped before anything is asked of or told to the API server.
@@ -109,31 +115,31 @@ func (r *reconciler) Reconcile(ctx context.Context, _ reconcile.Request) (reconc
 	missing := r.held.hold(list.Items)
 	r.publish()
 
-	var verifyErr error
-	if len(missing) > 0 || time.Since(r.verified) >= verifyInterval {
-		if verifyErr = r.verify(ctx, missing); verifyErr == nil {
-			r.verified = time.Now()
-		}
+	var compareErr error
+	if len(missing) > 0 || !time.Now().Before(r.nextCompare) {
+		compareErr = r.compare(ctx, missing)
 	}
 	again, statusErr := r.writeStatuses(ctx, list.Items)
-	return reconcile.Result{RequeueAfter: min(again, verifyInterval)}, errors.Join(verifyErr, statusErr)
+	again = max(min(again, time.Until(r.nextCompare)), time.Millisecond) // 0 would be never
+	return reconcile.Result{RequeueAfter: again}, errors.Join(compareErr, statusErr)
 }
 
 func (r *reconciler) publish() {
-	r.store.set.Store(r.held.set())
-	ready, notReady := r.held.count()
-	r.metrics.policies.WithLabelValues("ready").Set(float64(ready))
-	r.metrics.policies.WithLabelValues("not_ready").Set(float64(notReady))
+	set := r.held.set()
+	r.expect(set)
+	r.store.set.Store(set)
+	r.metrics.publish(r.held)
 }
 
-// verify compares what is held with what the API server has, and lets go of missing policies that it says were deleted.
-func (r *reconciler) verify(ctx context.Context, missing []string) error {
-	ctx, cancel := context.WithTimeout(ctx, verifyTimeout)
+// compare compares what is held with what the API server has, and lets go of missing policies that it says were deleted.
+func (r *reconciler) compare(ctx context.Context, missing []string) error {
+	ctx, cancel := context.WithTimeout(ctx, compareTimeout)
 	defer cancel()
 	served, err := readServed(ctx, r.live)
 	if err != nil {
 		return err
 	}
+	r.nextCompare = time.Now().Add(compareInterval)
 	if served.lost {
 		r.metrics.lost.Set(1)
 		log.FromContext(ctx).Info("The definition of policies is gone, the last ones stay in force", "policies", len(r.held))
@@ -148,6 +154,8 @@ func (r *reconciler) verify(ctx context.Context, missing []string) error {
 	r.publish()
 	if served.equal(r.held) {
 		r.metrics.lastSync.SetToCurrentTime()
+	} else {
+		r.nextCompare = time.Now().Add(recompareInterval)
 	}
 	return nil
 }
@@ -156,7 +164,7 @@ func (r *reconciler) verify(ctx context.Context, missing []string) error {
 func (r *reconciler) writeStatuses(
 	ctx context.Context, objects []v1alpha1.NodeRestrictionPolicy,
 ) (time.Duration, error) {
-	again := verifyInterval
+	again := compareInterval
 	var errs []error
 	for i := range objects {
 		object := &objects[i]

@@ -1,6 +1,11 @@
 package server
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
 
 // metrics are the metrics of the listener. None has a label whose values a client chooses.
 type metrics struct {
@@ -8,6 +13,7 @@ type metrics struct {
 	connectionsEvicted prometheus.Counter
 	connectionErrors   prometheus.Counter
 	shed               *prometheus.CounterVec
+	duration           prometheus.Histogram
 	panics             prometheus.Counter
 }
 
@@ -29,22 +35,43 @@ func newMetrics(registerer prometheus.Registerer, certificates *Certificates, cl
 			Name: "node_restriction_plus_requests_shed_total",
 			Help: "Requests for which there was no room, by what had run out: bytes, large-bytes or requests.",
 		}, []string{"reason"}),
+		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "node_restriction_plus_request_duration_seconds",
+			Help: "Time from the headers of a request to the end of its answer: to receive the review, to judge it, and to " +
+				"write the record of a denial.",
+			Buckets: []float64{
+				50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 100e-3, 250e-3, 1, 2.5,
+			},
+		}),
 		panics: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "node_restriction_plus_listener_panics_total",
 			Help: "Panics that no handler recovered from by itself.",
 		}),
 	}
+	for _, reason := range []string{"bytes", "large-bytes", "requests"} {
+		m.shed.WithLabelValues(reason)
+	}
 	expiry := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "node_restriction_plus_certificate_expiry_timestamp_seconds",
 		Help: "When the first certificate of the served chain expires, in seconds since 1970.",
 	}, func() float64 { return float64(certificates.Expiry().Unix()) })
-	registerer.MustRegister(m.connections, m.connectionsEvicted, m.connectionErrors, m.shed, m.panics, expiry,
+	registerer.MustRegister(m.connections, m.connectionsEvicted, m.connectionErrors, m.shed, m.duration,
+		m.panics, expiry,
 		reloadErrors("serving-certificate", func() float64 { return float64(certificates.reloadErrors.Load()) }))
 	if clients != nil {
 		registerer.MustRegister(
 			reloadErrors("client-authority", func() float64 { return float64(clients.reloadErrors.Load()) }))
 	}
 	return m
+}
+
+// timed measures how long a handler takes.
+func (m *metrics) timed(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		start := time.Now()
+		defer func() { m.duration.Observe(time.Since(start).Seconds()) }()
+		next.ServeHTTP(w, r)
+	})
 }
 
 func reloadErrors(file string, count func() float64) prometheus.CounterFunc {

@@ -78,7 +78,8 @@ func New(options Options) (*Server, error) {
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
 	s.http = &http.Server{
-		Handler:           recovered(s.closing(limited(options.Handler, options.Limits, metrics)), options.Log, metrics),
+		Handler: recovered(
+			s.closing(metrics.timed(limited(options.Handler, options.Limits, metrics))), options.Log, metrics),
 		Protocols:         &protocols,
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
