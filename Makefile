@@ -74,7 +74,7 @@ format: $(gofumpt) ## Format the code.
 generate: $(controller-gen) ## Generate deepcopy functions, CRD, docs, and what fixtures want.
 	$(call step,deepcopy and CRD,$(controller-gen) object crd paths=./api/... output:crd:dir=config/crd)
 	$(call step,CRD in the chart,cp config/crd/$(crd) $(chart)/files/$(crd))
-	$(call step,docs,go test ./internal/docs ./internal/cli -run TestPagesAreCurrent -update)
+	$(call step,docs,go test . ./internal/docs ./internal/cli -run TestPagesAreCurrent -update)
 	$(call step,wanted verdicts of fixtures,go test ./policy -run TestRules -update)
 
 verify: $(controller-gen) ## Check that generated files are current, changing none.
@@ -83,7 +83,7 @@ verify: $(controller-gen) ## Check that generated files are current, changing no
 	$(call step,deepcopy is current,git diff --no-index --exit-code $(deepcopy) $(aside)/zz_generated.deepcopy.go)
 	$(call step,CRD is current,git diff --no-index --exit-code config/crd/$(crd) $(aside)/$(crd))
 	$(call step,CRD in the chart is current,git diff --no-index --exit-code $(chart)/files/$(crd) $(aside)/$(crd))
-	$(call step,docs and fixtures are current,go test ./internal/docs ./internal/cli ./policy \
+	$(call step,docs and fixtures are current,go test . ./internal/docs ./internal/cli ./policy \
 		-run "^(TestPagesAreCurrent|TestRules)$$")
 	$(call step,go.mod files are tidy,for m in $(modules); do go -C $$m mod tidy -diff || exit; done)
 
