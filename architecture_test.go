@@ -27,7 +27,10 @@ var arrows = map[string]struct {
 	"internal/review": {
 		[]string{"api/v1alpha1", "policy"}, "the webhook and the command review must decode and answer alike, with nothing of either",
 	},
-	"internal/record":   {[]string{"api/v1alpha1", "policy"}, "the command review prints the records that the webhook writes"},
+	"internal/record": {[]string{"api/v1alpha1", "policy"}, "the command review prints the records that the webhook writes"},
+	"internal/recordlog": {
+		[]string{"api/v1alpha1", "policy", "internal/record"}, "a log is read far from the cluster that wrote it",
+	},
 	"internal/manifest": {[]string{"api/v1alpha1", "policy"}, "it reads what people write, for commands and for fixtures"},
 	"internal/fixture": {
 		[]string{"api/v1alpha1", "policy", "internal/manifest", "internal/review"},
@@ -35,7 +38,10 @@ var arrows = map[string]struct {
 	},
 	"internal/docs": {[]string{"policy"}, "the pages are rendered from the rules"},
 	"internal/cli": {
-		[]string{"api/v1alpha1", "policy", "internal/review", "internal/record", "internal/manifest", "internal/fixture"},
+		[]string{
+			"api/v1alpha1", "policy", "internal/review", "internal/record", "internal/recordlog", "internal/manifest",
+			"internal/fixture",
+		},
 		"the commands that need no cluster must not wait for one",
 	},
 	"internal/demo": {[]string{"internal/cli", "internal/fixture"}, "it must build in a fraction of the time of the rest"},
@@ -64,7 +70,8 @@ var pure = struct {
 	why               string
 }{
 	[]string{
-		"policy", "internal/cli", "internal/review", "internal/record", "internal/manifest", "internal/fixture",
+		"policy", "internal/cli", "internal/review", "internal/record", "internal/recordlog", "internal/manifest",
+		"internal/fixture",
 	},
 	[]string{
 		"k8s.io/client-go", "sigs.k8s.io/controller-runtime", "go.uber.org/zap", "github.com/go-logr/zapr",

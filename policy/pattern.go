@@ -57,6 +57,13 @@ func (ps patterns) matchNamed(s string) bool {
 	return slices.ContainsFunc(ps, func(p pattern) bool { return !p.isAny() && p.match(s) })
 }
 
+// Matcher returns a function that reports whether one of the patterns matches a string, for commands that ask for names
+// in the way policies do. Errors name the pattern under at.
+func Matcher(list []v1alpha1.Pattern, at *field.Path) (func(string) bool, field.ErrorList) {
+	ps, errs := compilePatterns(list, len(list), at)
+	return ps.match, errs
+}
+
 // compilePattern compiles one pattern and repeats the schema's checks, for policies that did not pass the API server.
 func compilePattern(p v1alpha1.Pattern, at *field.Path) (pattern, field.ErrorList) {
 	s := string(p)

@@ -59,6 +59,16 @@ func TestCompilePatternRefuses(t *testing.T) {
 }
 
 // FuzzPattern compares the matcher with the regular expression that means the same.
+func TestAMatcherMatchesWhatOneOfItsPatternsMatches(t *testing.T) {
+	match, errs := Matcher([]v1alpha1.Pattern{"worker-*", "gpu"}, field.NewPath("node"))
+	if len(errs) > 0 || !match("worker-1") || !match("gpu") || match("gpu-1") {
+		t.Errorf("got %v, %v, %v, %v", errs, match("worker-1"), match("gpu"), match("gpu-1"))
+	}
+	if _, errs = Matcher([]v1alpha1.Pattern{"a", ""}, field.NewPath("node")); len(errs) != 1 || errs[0].Field != "node[1]" {
+		t.Errorf("got %v", errs)
+	}
+}
+
 func FuzzPattern(f *testing.F) {
 	f.Add("a*a*a*b", strings.Repeat("a", 100))
 	f.Add("*.example.com/*", "sub.example.com/rack")

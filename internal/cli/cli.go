@@ -44,7 +44,7 @@ func usagef(format string, args ...any) error { return usageError{fmt.Errorf(for
 // Commands returns the commands that need no cluster.
 func Commands() []*cobra.Command {
 	return []*cobra.Command{
-		reviewCommand(), checkCommand(), testCommand(), explainCommand(), rulesCommand(), versionCommand(),
+		reviewCommand(), checkCommand(), testCommand(), explainCommand(), rulesCommand(), denialsCommand(), versionCommand(),
 	}
 }
 

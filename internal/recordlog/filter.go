@@ -1,0 +1,99 @@
+package recordlog
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"noderestriction.plus/internal/record"
+	"noderestriction.plus/policy"
+)
+
+// Filter says which records are wanted. What is nil or zero asks for nothing.
+type Filter struct {
+	// Policy and Rule must match in one violation.
+	Policy, Rule func(string) bool
+	Node         func(string) bool
+	Namespace    func(string) bool
+	Resource     func(string) bool // matches nodes/status and the like
+	Outcomes     []policy.Outcome  // empty: all but Probed
+	Since        time.Time         // inclusive
+	Until        time.Time         // exclusive
+}
+
+// Match says whether a record is wanted.
+type Match int
+
+const (
+	// No and Yes are sure. Maybe: it is a compact record, and the log does not have what the filter asks for.
+	No Match = iota
+	Maybe
+	Yes
+)
+
+// Match says whether a record is wanted, and which of its violations are.
+func (f *Filter) Match(e *Entry) (Match, []record.Violation) {
+	if !f.matchTime(time.Time(e.Time)) || !f.matchOutcome(e.Msg) {
+		return No, nil
+	}
+	unknown := e.Compact && e.Like == 0
+	result := Yes
+	for _, is := range []Match{
+		matchValue(f.Node, e.Node, unknown && strings.HasSuffix(e.Node, "...")),
+		matchValue(f.Resource, e.Target(), unknown),
+		matchValue(f.Namespace, e.Namespace, e.Compact && e.Namespace == Unknown),
+	} {
+		result = min(result, is)
+	}
+	violations := e.Violations
+	if f.Policy != nil || f.Rule != nil {
+		var is Match
+		is, violations = f.matchViolations(e.Violations, unknown)
+		result = min(result, is)
+	}
+	if result != Yes {
+		return result, nil
+	}
+	return Yes, violations
+}
+
+func matchValue(match func(string) bool, value string, unknown bool) Match {
+	switch {
+	case match == nil:
+		return Yes
+	case unknown:
+		return Maybe
+	case match(value):
+		return Yes
+	}
+	return No
+}
+
+// matchViolations returns the violations that are wanted.
+func (f *Filter) matchViolations(all []record.Violation, unknown bool) (Match, []record.Violation) {
+	if unknown {
+		return Maybe, nil
+	}
+	wanted := func(v record.Violation) bool {
+		return (f.Policy == nil || f.Policy(v.Policy)) && (f.Rule == nil || f.Rule(v.Rule))
+	}
+	unwanted := func(v record.Violation) bool { return !wanted(v) }
+	switch {
+	case !slices.ContainsFunc(all, wanted):
+		return No, nil
+	case !slices.ContainsFunc(all, unwanted):
+		return Yes, all
+	}
+	return Yes, slices.DeleteFunc(slices.Clone(all), unwanted)
+}
+
+func (f *Filter) matchTime(at time.Time) bool {
+	return (f.Since.IsZero() || !at.Before(f.Since)) && (f.Until.IsZero() || at.Before(f.Until))
+}
+
+func (f *Filter) matchOutcome(o policy.Outcome) bool {
+	if len(f.Outcomes) == 0 {
+		return o != Probed
+	}
+	return slices.Contains(f.Outcomes, o)
+}

@@ -1,0 +1,197 @@
+package recordlog
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"noderestriction.plus/internal/record"
+	"noderestriction.plus/policy"
+)
+
+// Kind says what a line is.
+type Kind int
+
+const (
+	// Foreign is a line that has nothing to do with records: another line of the program's log, or any text.
+	Foreign Kind = iota
+	// Full is a record in full, Compact its short form.
+	Full
+	Compact
+	// Lost is the line by which the log says that it lost records.
+	Lost
+	// Unparsable is a line that was meant as one of the others and cannot be read.
+	Unparsable
+)
+
+// Probed is the outcome of a record that the enforcement probe caused: it is numbered like others but is no denial.
+const Probed policy.Outcome = "probed"
+
+// maxSeq bounds the numbers of records so that sums of them do not overflow.
+const maxSeq = 1 << 62
+
+// Line is one line of a log, without what a container runtime or kubectl put before it.
+type Line struct {
+	Number int64  // in its input, from 1
+	Source string // such as pod/web-0/main, from kubectl logs --prefix, or empty
+	Kind   Kind
+	Record record.Record // if Kind is Full or Compact; of a compact one only what its line has
+	Lost   LostRecords   // if Kind is Lost
+	Err    error         // if Kind is Unparsable
+	Cut    bool          // it is Unparsable and the last of its input, which ends within it
+
+	text []byte // valid until the next line is read
+}
+
+// LostRecords is what the log says about records that it lost.
+type LostRecords struct {
+	Time  record.Time
+	Boot  string
+	Count uint64 // how many of First to Last
+	First uint64
+	Last  uint64
+}
+
+// wire is a line of any kind.
+type wire struct {
+	record.Record
+	Count    uint64 `json:"count"`
+	FirstSeq uint64 `json:"firstSeq"`
+	LastSeq  uint64 `json:"lastSeq"`
+}
+
+// parse finds out what the text of a line is.
+func (l *Line) parse(text []byte, whole bool) {
+	l.text = text
+	l.Kind = Foreign
+	switch suspect := resembles(text); {
+	case suspect == unlike:
+	case !whole:
+		l.reject(fmt.Errorf("longer than %d bytes, which no record is", maxText))
+	case suspect == fragment:
+		l.reject(errors.New("a piece of a record"))
+	default:
+		l.decode(text)
+	}
+}
+
+func (l *Line) reject(err error) { l.Kind, l.Err = Unparsable, err }
+
+// decode reads a JSON object that may be a line of the denial log.
+func (l *Line) decode(text []byte) {
+	var w wire
+	err := json.Unmarshal(text, &w)
+	switch {
+	case err != nil && !isForeign(text):
+		l.reject(shorten(err))
+	case err != nil || w.Logger != record.Logger:
+		// another log's line
+	default:
+		if err := l.accept(&w); err != nil {
+			l.reject(err)
+		}
+	}
+}
+
+// isForeign reports whether a text is a JSON object, if a sloppy one, of another logger.
+func isForeign(text []byte) bool {
+	var w struct {
+		Logger jsontext.Value `json:"logger"`
+	}
+	err := json.Unmarshal(text, &w, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	return err == nil && string(w.Logger) != `"`+record.Logger+`"`
+}
+
+// accept takes over a well-formed line of the denial log.
+func (l *Line) accept(w *wire) error {
+	w.Boot = Printable(w.Boot)
+	switch {
+	case time.Time(w.Time).IsZero():
+		return errors.New("ts: missing")
+	case w.Boot == "":
+		return errors.New("boot: missing")
+	}
+	switch w.Msg {
+	case policy.Denied, policy.Warned, policy.Audited, Probed:
+		return l.acceptRecord(&w.Record)
+	case "lost":
+		return l.acceptLost(w)
+	}
+	return fmt.Errorf("msg: unknown %q", Printable(string(w.Msg[:min(len(w.Msg), 64)])))
+}
+
+func (l *Line) acceptRecord(r *record.Record) error {
+	if r.Seq == 0 || r.Seq > maxSeq {
+		return fmt.Errorf("seq: must be 1 to %d", uint64(maxSeq))
+	}
+	l.Kind = Full
+	if r.Violations == nil && r.Operation == "" {
+		l.Kind = Compact
+		if r.Fingerprint == "" {
+			return errors.New("violations: missing")
+		}
+	}
+	clean(r)
+	l.Record = *r
+	return nil
+}
+
+func (l *Line) acceptLost(w *wire) error {
+	switch {
+	case w.FirstSeq == 0 || w.LastSeq > maxSeq || w.FirstSeq > w.LastSeq:
+		return fmt.Errorf("firstSeq, lastSeq: must be 1 to %d, in order", uint64(maxSeq))
+	case w.Count == 0 || w.Count > w.LastSeq-w.FirstSeq+1:
+		return errors.New("count: must be 1 to the number from firstSeq to lastSeq")
+	}
+	l.Kind = Lost
+	l.Lost = LostRecords{Time: w.Time, Boot: w.Boot, Count: w.Count, First: w.FirstSeq, Last: w.LastSeq}
+	return nil
+}
+
+// How much a line looks like one of the denial log.
+type likeness int
+
+const (
+	unlike   likeness = iota
+	likely            // a JSON object
+	fragment          // the end of one
+)
+
+// opening is how each line of the denial log begins. The program's other log begins with the level.
+const opening = `{"ts":"`
+
+// resembles reports whether a text looks like a line of the denial log. Within a JSON string the markers would have
+// escaped quotes, so that nobody who is quoted in another line can make it look like one.
+func resembles(text []byte) likeness {
+	object := len(text) > 0 && text[0] == '{'
+	switch {
+	case object && bytes.HasPrefix(text, []byte(opening)):
+		return likely
+	case bytes.Contains(text, []byte(`"logger":"denial"`)), bytes.Contains(text, []byte(`"logger": "denial"`)):
+		if object {
+			return likely
+		}
+		return fragment
+	case !object && bytes.Contains(text, []byte(`"fingerprint":"`)):
+		return fragment
+	}
+	return unlike
+}
+
+// beginsLike reports whether a text is too short to be told from the beginning of a record.
+func beginsLike(text []byte) bool {
+	return len(text) > 0 && bytes.HasPrefix([]byte(opening), text)
+}
+
+// shorten bounds an error that may quote the line, and makes it printable.
+func shorten(err error) error {
+	text := Printable(err.Error())
+	if len(text) > record.MaxValue {
+		text = text[:record.MaxValue] + "..."
+	}
+	return errors.New(text)
+}

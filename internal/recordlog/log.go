@@ -1,0 +1,169 @@
+// Package recordlog reads the denial log: its lines from files and from what kubectl prints, what they say, and whether
+// any are missing. A [Reader] reads one input, a [Log] takes the lines of all, and a [Filter], [Groups], [Newest] and
+// [Timeline] answer what was in it. It asks for no order of the inputs but one: short lines are only understood after
+// the full line that they refer to.
+package recordlog
+
+import (
+	"hash/maphash"
+
+	"noderestriction.plus/internal/record"
+)
+
+const (
+	// Unknown stands for a value that is not in the log. A short line leaves most values out.
+	Unknown = "?"
+	// maxFlaws is how many lines that cannot be read are named. All are counted.
+	maxFlaws = 20
+)
+
+// Entry is a record as far as the log tells.
+type Entry struct {
+	record.Record
+	Source string // such as pod/web-0/main, if kubectl said so
+	// Compact says that the line was a short one. Of the record's object only the resource is known, and of its
+	// violations policy and rule.
+	Compact bool
+	// Like is the number of the full line from which that is known. 0: there was none, and nothing but the node is.
+	Like uint64
+}
+
+// Target is the resource with its subresource, such as nodes/status.
+func (e *Entry) Target() string {
+	if e.Subresource == "" {
+		return e.Resource
+	}
+	return e.Resource + "/" + e.Subresource
+}
+
+// Log is what was read of a log, in all its inputs.
+type Log struct {
+	seed  maphash.Seed
+	boots map[string]*account
+	order []*account // as they were met
+	kinds kinds
+
+	lines      uint64
+	foreign    uint64
+	unparsable uint64
+	flaws      []Flaw
+
+	entry Entry // the latest, so that none is allocated for each line
+}
+
+// Flaw is a line that cannot be read.
+type Flaw struct {
+	Input string `json:"input"`
+	Line  int64  `json:"line"`
+	Error string `json:"error"`
+	Cut   bool   `json:"cut,omitempty"` // it is the last of its input, which ends within it
+}
+
+// NewLog returns a Log of nothing.
+func NewLog() *Log {
+	return &Log{seed: maphash.MakeSeed(), boots: map[string]*account{}, kinds: newKinds()}
+}
+
+// Add takes the next line of an input. If that is a record that was not there before, it returns it; the result is valid
+// until the next call.
+func (l *Log) Add(input string, line *Line) *Entry {
+	l.lines++
+	switch line.Kind {
+	case Foreign:
+		l.foreign++
+	case Unparsable:
+		l.unparsable++
+		if len(l.flaws) < maxFlaws {
+			l.flaws = append(l.flaws, Flaw{Input: input, Line: line.Number, Error: line.Err.Error(), Cut: line.Cut})
+		}
+	case Lost:
+		l.account(line.Lost.Boot).lose(line.Lost)
+	default:
+		r := &line.Record
+		sum := uint32(maphash.Bytes(l.seed, line.text))
+		if l.account(r.Boot).record(line, sum) {
+			l.entry = Entry{Record: *r, Source: line.Source, Compact: line.Kind == Compact}
+			l.kinds.complete(&l.entry)
+			return &l.entry
+		}
+	}
+	return nil
+}
+
+func (l *Log) account(boot string) *account {
+	a, ok := l.boots[boot]
+	if !ok {
+		a = newAccount(boot)
+		l.boots[boot] = a
+		l.order = append(l.order, a)
+	}
+	return a
+}
+
+// maxKinds bounds the memory for kinds: two generations of some 500 bytes an entry.
+const maxKinds = 50_000
+
+// kinds remembers the latest records in full, by what short lines refer to.
+type kinds struct{ current, previous map[kindKey]*kind }
+
+type kindKey struct{ boot, fingerprint string }
+
+// kind is what records with the same fingerprint have in common.
+type kind struct {
+	seq                                          uint64 // of the full line
+	node, user, operation, resource, subresource string
+	namespace                                    string // empty, or Unknown where there are namespaces
+	dryRun                                       bool
+	violations                                   []record.Violation // policy, rule and reason
+	version                                      string
+}
+
+func newKinds() kinds { return kinds{current: map[kindKey]*kind{}} }
+
+// complete remembers a full record, and completes a compact one.
+func (k *kinds) complete(e *Entry) {
+	key := kindKey{e.Boot, e.Fingerprint}
+	known, ok := k.current[key]
+	if !ok {
+		if known, ok = k.previous[key]; ok {
+			k.put(key, known)
+		}
+	}
+	switch {
+	case !e.Compact && !ok:
+		k.put(key, newKind(e))
+	case e.Compact && ok:
+		known.fill(e)
+	case e.Compact:
+		e.User, e.Operation, e.Resource, e.Namespace, e.Name = Unknown, Unknown, Unknown, Unknown, Unknown
+		e.Violations = []record.Violation{{Policy: Unknown, Rule: Unknown, Field: Unknown}}
+	}
+}
+
+func (k *kinds) put(key kindKey, known *kind) {
+	if len(k.current) >= maxKinds {
+		k.previous, k.current = k.current, make(map[kindKey]*kind)
+	}
+	k.current[key] = known
+}
+
+func newKind(e *Entry) *kind {
+	k := &kind{
+		seq: e.Seq, node: e.Node, user: e.User, operation: e.Operation, resource: e.Resource, subresource: e.Subresource,
+		dryRun: e.DryRun, version: e.Version, violations: make([]record.Violation, len(e.Violations)),
+	}
+	if e.Namespace != "" {
+		k.namespace = Unknown
+	}
+	for i, v := range e.Violations {
+		k.violations[i] = record.Violation{Policy: v.Policy, Rule: v.Rule, Reason: v.Reason, Field: Unknown}
+	}
+	return k
+}
+
+func (k *kind) fill(e *Entry) {
+	e.Like = k.seq
+	e.Node, e.User, e.Operation, e.Resource, e.Subresource = k.node, k.user, k.operation, k.resource, k.subresource
+	e.Namespace, e.Name = k.namespace, Unknown
+	e.DryRun, e.Version, e.Violations = k.dryRun, k.version, k.violations
+}

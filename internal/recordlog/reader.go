@@ -1,0 +1,229 @@
+package recordlog
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"io"
+
+	"noderestriction.plus/internal/record"
+)
+
+const (
+	// maxText is the longest text of a line that can be a record, in bytes: twice what the program writes.
+	maxText = 2 * record.MaxLine
+	// maxRaw is how much of a line is looked at. The rest of a longer one is passed over.
+	maxRaw = 64 << 10
+	// maxPending bounds the streams of which the beginning of a line is kept, maxSources the names that are remembered.
+	maxPending = 256
+	maxSources = 4096
+)
+
+// Reader reads a log line by line, in bounded memory whatever the log holds. The log may be compressed by gzip.
+type Reader struct {
+	raw     *bufio.Reader // what was given
+	lines   *bufio.Reader // its lines: raw, or what it decompresses to
+	number  int64
+	pending map[string]*partial // by stream
+	sources map[string]string
+	text    []byte // of a line that was joined
+	ended   bool
+	left    []*partial // at the end: what was never completed
+}
+
+// partial is the beginning of a line that a runtime wrote in several pieces.
+type partial struct {
+	number int64
+	source string
+	text   []byte
+	whole  bool // text has all of it
+}
+
+// NewReader returns a reader of r. It reads the first bytes and fails if they cannot be read.
+func NewReader(r io.Reader) (*Reader, error) {
+	raw := bufio.NewReaderSize(r, maxRaw)
+	reader := &Reader{raw: raw, lines: raw, pending: map[string]*partial{}, sources: map[string]string{}}
+	magic, err := raw.Peek(2)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	if string(magic) == "\x1f\x8b" {
+		unzipped, err := gzip.NewReader(raw)
+		if errors.Is(err, io.ErrUnexpectedEOF) {
+			reader.lines = bufio.NewReader(failing{err})
+			return reader, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		reader.lines = bufio.NewReaderSize(unzipped, maxRaw)
+	}
+	return reader, nil
+}
+
+// failing is a reader of nothing but an error.
+type failing struct{ error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.error }
+
+// Idle reports whether the next line has yet to be read from the input, which may be waiting for somebody to write.
+func (r *Reader) Idle() bool { return r.lines.Buffered() == 0 && r.raw.Buffered() == 0 }
+
+// Next reads the next line; empty ones are passed over. At the end it returns io.EOF.
+func (r *Reader) Next() (Line, error) {
+	for !r.ended {
+		line, ok, err := r.next()
+		if err != nil || ok {
+			return line, err
+		}
+	}
+	if len(r.left) > 0 { // a runtime wrote the beginning of a line and not its end
+		p := r.left[0]
+		r.left = r.left[1:]
+		return p.cut(), nil
+	}
+	return Line{}, io.EOF
+}
+
+// next reads one line of the input and reports whether it completes a line of the log.
+func (r *Reader) next() (Line, bool, error) {
+	raw, whole, err := r.readLine()
+	switch {
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		r.end()
+	case err != nil:
+		r.ended = true
+		return Line{}, false, err
+	}
+	if errors.Is(err, io.ErrUnexpectedEOF) { // the compressed file is cut, and with it this line
+		p := partial{number: r.number, text: raw, whole: whole}
+		line := p.cut()
+		line.reject(errors.New("the compressed input ends in the middle"))
+		line.Cut = true
+		return line, true, nil
+	}
+	if len(raw) == 0 {
+		return Line{}, false, nil
+	}
+	line, complete := r.join(unframe(raw), whole)
+	if complete && r.ended && (line.Kind == Unparsable || line.Kind == Foreign && beginsLike(line.text)) {
+		if line.Kind == Foreign {
+			line.reject(errors.New("the beginning of a record"))
+		}
+		line.Cut = true
+	}
+	return line, complete, nil
+}
+
+// join puts the pieces of a line together. It reports whether the line is complete.
+func (r *Reader) join(f frame, whole bool) (Line, bool) {
+	line := Line{Number: r.number, Source: r.source(f.source)}
+	if f.stream == nil {
+		line.parse(within(f.text, whole))
+		return line, true
+	}
+	key := line.Source + " " + string(f.stream)
+	p, begun := r.pending[key]
+	if !begun && !f.partial {
+		line.parse(within(f.text, whole))
+		return line, true
+	}
+	if !begun {
+		if len(r.pending) == maxPending {
+			line.parse(within(f.text, false))
+			return line, true
+		}
+		p = &partial{number: r.number, source: line.Source, whole: true}
+		r.pending[key] = p
+	}
+	room := min(len(f.text), maxText-len(p.text))
+	p.text = append(p.text, f.text[:room]...)
+	p.whole = p.whole && whole && room == len(f.text)
+	if f.partial {
+		return Line{}, false
+	}
+	delete(r.pending, key)
+	line.Number, r.text = p.number, p.text
+	line.parse(r.text, p.whole)
+	return line, true
+}
+
+// within bounds the text of a line to what a record can be.
+func within(text []byte, whole bool) ([]byte, bool) {
+	if len(text) > maxText {
+		return text[:maxText], false
+	}
+	return text, whole
+}
+
+// cut is the line that was begun and never completed.
+func (p *partial) cut() Line {
+	line := Line{Number: p.number, Source: p.source}
+	line.parse(p.text, p.whole)
+	switch {
+	case line.Kind == Foreign && beginsLike(p.text):
+		line.reject(errors.New("the beginning of a record"))
+	case line.Kind != Foreign && line.Kind != Unparsable:
+		line.reject(errors.New("the end of the line is missing"))
+	}
+	line.Cut = line.Kind == Unparsable
+	return line
+}
+
+func (r *Reader) end() {
+	r.ended = true
+	for _, p := range r.pending {
+		r.left = append(r.left, p)
+	}
+	r.pending = nil
+}
+
+// source returns the name as a string that lines share.
+func (r *Reader) source(name []byte) string {
+	if len(name) == 0 {
+		return ""
+	}
+	if known, ok := r.sources[string(name)]; ok {
+		return known
+	}
+	if len(r.sources) == maxSources {
+		clear(r.sources)
+	}
+	source := Printable(string(name[:min(len(name), 512)]))
+	r.sources[string(name)] = source
+	return source
+}
+
+// readLine reads a line without its end, and reports whether that is all of it. At the end of the input the error is
+// io.EOF, with what follows the last line end.
+func (r *Reader) readLine() (line []byte, whole bool, err error) {
+	r.number++
+	if err := r.skipZeros(); err != nil {
+		return nil, true, err
+	}
+	line, err = r.lines.ReadSlice('\n')
+	if !errors.Is(err, bufio.ErrBufferFull) {
+		return bytes.TrimRight(line, "\r\n"), true, err
+	}
+	line = bytes.Clone(line)
+	for errors.Is(err, bufio.ErrBufferFull) {
+		_, err = r.lines.ReadSlice('\n')
+	}
+	return line, false, err
+}
+
+// skipZeros passes over the hole that is left in a file which was truncated while its writer went on where it was.
+func (r *Reader) skipZeros() error {
+	for {
+		if _, err := r.lines.Peek(1); err != nil {
+			return err
+		}
+		chunk, _ := r.lines.Peek(r.lines.Buffered())
+		zeros := len(chunk) - len(bytes.TrimLeft(chunk, "\x00"))
+		_, _ = r.lines.Discard(zeros) // it is buffered
+		if zeros < len(chunk) {
+			return nil
+		}
+	}
+}
