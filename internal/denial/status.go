@@ -95,7 +95,8 @@ func (*Status) NeedLeaderElection() bool { return false }
 // Start writes what was counted until ctx ends, and then once more. It never fails.
 func (s *Status) Start(ctx context.Context) error {
 	var written time.Time
-	for s.await(ctx, written) {
+	delay := func() time.Duration { return max(statusDelay, time.Until(written.Add(statusInterval))) }
+	for awaitTurn(ctx, s.pending, delay) {
 		s.flush(ctx)
 		written = time.Now()
 	}
@@ -105,15 +106,15 @@ func (s *Status) Start(ctx context.Context) error {
 	return nil
 }
 
-// await waits until there is something to write and the last writing is long enough ago, or returns false if ctx ends.
-func (s *Status) await(ctx context.Context, written time.Time) bool {
+// awaitTurn waits until there is something pending and then for the delay. It returns false if ctx ends.
+func awaitTurn(ctx context.Context, pending <-chan struct{}, delay func() time.Duration) bool {
 	select {
-	case <-s.pending:
+	case <-pending:
 	case <-ctx.Done():
 		return false
 	}
 	select {
-	case <-time.After(max(statusDelay, time.Until(written.Add(statusInterval)))):
+	case <-time.After(delay()):
 		return true
 	case <-ctx.Done():
 		return false
