@@ -5,7 +5,7 @@ cache := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/node-restriction-plus/tools
 tools := controller-gen gofumpt helm kube-api-linter staticcheck
 goenv := $(shell go env GOVERSION GOOS GOARCH)
 hash   = $(shell { echo $(goenv); cat tools/$(1)/go.mod tools/$(1)/go.sum; } | git hash-object --stdin)
-$(foreach t,$(tools),$(eval $(t) := $(cache)/$(t)@$(call hash,$(t))))
+$(foreach t,$(tools) promtool,$(eval $(t) := $(cache)/$(t)@$(call hash,$(t))))
 
 chart     := charts/node-restriction-plus
 crd       := noderestriction.plus_noderestrictionpolicies.yaml
@@ -13,7 +13,7 @@ deepcopy  := api/v1alpha1/zz_generated.deepcopy.go
 # Where verify generates: go does not look into folders that begin with an underscore.
 aside     := bin/_verify
 # Modules with code of ours; those under tools/ only name tools.
-modules   := . charts e2e e2e/oracle
+modules   := . charts e2e e2e/oracle config/observability
 # The race detector needs a C compiler.
 race      := $(if $(shell command -v $(firstword $(shell go env CC))),-race)
 gofiles    = $(shell git ls-files --cached --others --exclude-standard '*.go')
@@ -26,12 +26,12 @@ step = @echo "==> $(1)"; start=$$(date +%s); { $(2); } && echo "==> $(1): done i
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help build demo test test-unit test-chart test-e2e lint lint-go lint-api lint-chart format generate \
-	verify fuzz tools helm-path clean
+.PHONY: help build demo test test-unit test-chart test-monitoring test-alerts test-e2e lint lint-go lint-api lint-chart \
+	format generate verify fuzz tools helm-path clean
 
 help: ## Show this help.
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | \
-		while IFS='|' read -r target text; do printf '  %-12s %s\n' $$target "$$text"; done
+		while IFS='|' read -r target text; do printf '  %-16s %s\n' $$target "$$text"; done
 
 build: ## Build bin/node-restriction-plus.
 	$(call step,build bin/node-restriction-plus,go build -buildvcs=auto -trimpath -ldflags '-s -w -buildid=' -o bin/node-restriction-plus .)
@@ -41,7 +41,7 @@ demo: ## Show the product against a real control plane and kubelet; KEEP=1 leave
 	@CGO_ENABLED=0 go run -gcflags=all='-N -l' ./internal/demo # not optimized: it builds in two thirds of the time
 	@KEEP=$(KEEP) go -C e2e run ./demo
 
-test: test-unit test-chart test-e2e ## Run every test.
+test: test-unit test-chart test-monitoring test-e2e ## Run every test.
 
 test-unit: ## Test the packages: units, fixtures, scripts of the commands, import rules.
 	$(call step,test packages,go test $(race) $(testflags) ./...)
@@ -49,6 +49,14 @@ test-unit: ## Test the packages: units, fixtures, scripts of the commands, impor
 test-chart: $(helm) ## Lint and render the chart, test what it renders.
 	$(call step,lint chart,$(helm) lint --strict $(chart))
 	$(call step,test chart,go -C charts test -count=1 $(testflags) ./...)
+
+test-monitoring: ## Test alerts and dashboard with Prometheus' query engine.
+	$(call step,test alerts and dashboard,go -C config/observability test -count=1 $(testflags) ./...)
+
+# Not part of test: building promtool takes 13 minutes of CPU. It reads the same files as test-monitoring.
+test-alerts: $(promtool) ## Test the alerts with promtool itself (builds it once).
+	$(call step,promtool check rules,$(promtool) check rules config/alerts/*.rules.yaml)
+	$(call step,promtool test rules,$(promtool) test rules config/alerts/tests/*.yaml)
 
 test-e2e: $(helm) ## Test against a real control plane and real kubelets (builds them once).
 	$(call step,test end to end,go -C e2e test $(race) -count=1 -timeout 30m $(testflags) ./...)
@@ -74,6 +82,7 @@ format: $(gofumpt) ## Format the code.
 generate: $(controller-gen) ## Generate deepcopy functions, CRD, docs, and what fixtures want.
 	$(call step,deepcopy and CRD,$(controller-gen) object crd paths=./api/... output:crd:dir=config/crd)
 	$(call step,CRD in the chart,cp config/crd/$(crd) $(chart)/files/$(crd))
+	$(call step,chart from config and values.yaml,go -C charts test . -run 'AreCurrent$$|IsCurrent$$' -update)
 	$(call step,docs,go test . ./internal/docs ./internal/cli -run TestPagesAreCurrent -update)
 	$(call step,wanted verdicts of fixtures,go test ./policy -run TestRules -update)
 

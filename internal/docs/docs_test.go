@@ -3,6 +3,10 @@ package docs_test
 import (
 	"flag"
 	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
 	"testing"
 
 	"noderestriction.plus/internal/docs"
@@ -11,9 +15,32 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the generated pages")
 
+// rulesFile has the alerts.
+const rulesFile = "../../config/alerts/node-restriction-plus.rules.yaml"
+
+func read(t *testing.T, path string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+func alerts(t *testing.T) []docs.Alert {
+	t.Helper()
+	all, err := docs.Alerts(read(t, rulesFile))
+	if err != nil || len(all) == 0 {
+		t.Fatalf("%d alerts: %v", len(all), err)
+	}
+	return all
+}
+
 func TestPagesAreCurrent(t *testing.T) {
 	for path, want := range map[string]string{
-		"../../docs/rules.md": docs.Rules(policy.Rules()),
+		"../../docs/rules.md":                            docs.Rules(policy.Rules()),
+		"../../docs/runbooks/README.md":                  docs.Runbooks(alerts(t)),
+		"../../config/alerts/node-restriction-plus.yaml": docs.PrometheusRule(read(t, rulesFile)),
 	} {
 		if *update {
 			if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
@@ -21,12 +48,56 @@ func TestPagesAreCurrent(t *testing.T) {
 			}
 			continue
 		}
-		got, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if string(got) != want {
+		if string(read(t, path)) != want {
 			t.Errorf("%s is not current: run make generate", path)
+		}
+	}
+}
+
+func TestEveryAlertSaysWhatItMeansAndHasAPage(t *testing.T) {
+	for _, a := range alerts(t) {
+		if s := a.Labels["severity"]; s != "critical" && s != "warning" {
+			t.Errorf("%s: severity %q", a.Name, s)
+		}
+		if a.Annotations["summary"] == "" || a.Annotations["description"] == "" {
+			t.Errorf("%s: summary and description must be set", a.Name)
+		}
+		if want, got := docs.RunbookURL+a.Name+".md", a.Annotations["runbook_url"]; got != want {
+			t.Errorf("%s: runbook_url is %q, want %q", a.Name, got, want)
+		}
+		text := string(read(t, filepath.Join("../../docs/runbooks", a.Name+".md")))
+		for _, part := range []string{"# " + a.Name, "## Meaning", "## Impact", "## How to look", "## What to do", "## How it ends"} {
+			if !strings.Contains(text, part+"\n") {
+				t.Errorf("%s.md has no line %q", a.Name, part)
+			}
+		}
+	}
+}
+
+func TestEveryRunbookHasAnAlert(t *testing.T) {
+	pages, err := filepath.Glob("../../docs/runbooks/*.md")
+	if err != nil || len(pages) < 2 {
+		t.Fatal(pages, err)
+	}
+	for _, page := range pages {
+		name := strings.TrimSuffix(filepath.Base(page), ".md")
+		is := func(a docs.Alert) bool { return a.Name == name }
+		if name != "README" && !slices.ContainsFunc(alerts(t), is) {
+			t.Errorf("%s: no alert has this name", page)
+		}
+	}
+}
+
+func TestLinksLeadSomewhere(t *testing.T) {
+	pages, err := filepath.Glob("../../docs/runbooks/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, page := range pages {
+		for _, link := range regexp.MustCompile(`\]\(([^)#:]+)\)`).FindAllStringSubmatch(string(read(t, page)), -1) {
+			if _, err := os.Stat(filepath.Join(filepath.Dir(page), link[1])); err != nil {
+				t.Errorf("%s: %v", page, err)
+			}
 		}
 	}
 }

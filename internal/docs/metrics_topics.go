@@ -65,6 +65,19 @@ func topics() []topic {
 				"Any increase: [NodeRestrictionPlusRecordsLost](runbooks/NodeRestrictionPlusRecordsLost.md).",
 			},
 			{
+				"node_restriction_plus_file_records_dropped_total",
+				"The second copy of the records has a gap; the log says why. The denial log is not concerned.",
+			},
+			{
+				"node_restriction_plus_events_written_total",
+				"Nothing. It grows by at most 256 in 30 s and replica.",
+			},
+			{
+				"node_restriction_plus_file_records_dropped_total",
+				"The file is a second copy: look at its disk. The denial log has the records.",
+			},
+			{"node_restriction_plus_events_written_total", "Nothing."},
+			{
 				"node_restriction_plus_events_dropped_total",
 				"Events are a convenience, and dropped under load by intention. The records have everything.",
 			},

@@ -1,0 +1,72 @@
+package docs
+
+import (
+	"fmt"
+	"strings"
+
+	"sigs.k8s.io/yaml"
+)
+
+// RunbookURL is where the page of an alert is published, with the alert's name and .md behind it.
+const RunbookURL = "https://noderestriction.plus/docs/runbooks/"
+
+// Alert is an alerting rule.
+type Alert struct {
+	Name        string            `json:"alert"`
+	Expr        string            `json:"expr"`
+	Labels      map[string]string `json:"labels"`
+	Annotations map[string]string `json:"annotations"`
+}
+
+// Alerts reads a rule file of Prometheus.
+func Alerts(rules []byte) ([]Alert, error) {
+	var file struct {
+		Groups []struct {
+			Rules []Alert `json:"rules"`
+		} `json:"groups"`
+	}
+	if err := yaml.Unmarshal(rules, &file); err != nil {
+		return nil, err
+	}
+	var all []Alert
+	for _, group := range file.Groups {
+		all = append(all, group.Rules...)
+	}
+	return all, nil
+}
+
+// PrometheusRule renders a rule file as the object of the Prometheus operator that has the same groups.
+func PrometheusRule(rules []byte) string {
+	var b strings.Builder
+	b.WriteString(`# Generated from node-restriction-plus.rules.yaml by make generate.
+apiVersion: monitoring.coreos.com/v1
+kind: PrometheusRule
+metadata:
+  name: node-restriction-plus
+  labels:
+    app.kubernetes.io/name: node-restriction-plus
+spec:
+`)
+	for line := range strings.Lines(string(rules)) {
+		if strings.TrimSpace(line) != "" {
+			b.WriteString("  ")
+		}
+		b.WriteString(line)
+	}
+	return b.String()
+}
+
+// Runbooks renders docs/runbooks/README.md: the alerts, each with its page.
+func Runbooks(alerts []Alert) string {
+	var b strings.Builder
+	b.WriteString("<!-- Generated from config/alerts/node-restriction-plus.rules.yaml by make generate. -->\n\n# Runbooks\n\n" +
+		"A page for each [alert](../../config/alerts/node-restriction-plus.yaml): what it means, what it does to whom, how to " +
+		"look, what to do,\nhow it ends. The commands are for the namespace `node-restriction-plus`; say `-n` otherwise.\n\n" +
+		"Whatever the trouble: `kubectl delete validatingwebhookconfiguration node-restriction-plus` takes the webhook out at " +
+		"once. No\nwebhook can stand in the way of that, and nothing is restricted until it is back.\n\n" +
+		"| alert | severity | |\n|---|---|---|\n")
+	for _, a := range alerts {
+		fmt.Fprintf(&b, "| [%s](%s.md) | %s | %s |\n", a.Name, a.Name, a.Labels["severity"], a.Annotations["summary"])
+	}
+	return b.String()
+}
