@@ -7,13 +7,21 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	certmanagerv1 "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
+	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	apiserverv1 "k8s.io/apiserver/pkg/apis/apiserver/v1"
+	kubernetes "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/yaml"
+
+	"noderestriction.plus/api/v1alpha1"
 )
 
 const chart = "node-restriction-plus"
@@ -66,43 +74,92 @@ func readChart(t *testing.T) {
 
 // rendered is what the chart installs.
 type rendered struct {
+	objects  []metav1.Object
 	webhooks *admissionregistrationv1.ValidatingWebhookConfiguration
 	crd      *apiextensionsv1.CustomResourceDefinition // nil if there is none
 }
 
-// render renders the chart and decodes the result strictly: an unknown or duplicate field fails the test, and so does an object
-// that rendered has no place for.
+// render renders the chart and decodes the result strictly: an unknown or duplicate field fails the test, and so does an object of a
+// kind that no scheme knows.
 func render(t *testing.T, arguments ...string) rendered {
 	t.Helper()
 	out, err := helmTemplate(t, arguments...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var r rendered
-	for document := range strings.SplitSeq(out, "\n---\n") {
+	r := rendered{objects: decode(t, out)}
+	r.webhooks, _ = find[*admissionregistrationv1.ValidatingWebhookConfiguration](r, chart)
+	r.crd, _ = find[*apiextensionsv1.CustomResourceDefinition](r, "noderestrictionpolicies.noderestriction.plus")
+	return r
+}
+
+// decode decodes YAML documents strictly.
+func decode(t *testing.T, documents string) []metav1.Object {
+	t.Helper()
+	scheme := newScheme(t)
+	var objects []metav1.Object
+	for document := range strings.SplitSeq(documents, "\n---\n") {
 		var meta metav1.TypeMeta
 		if err := yaml.Unmarshal([]byte(document), &meta); err != nil {
 			t.Fatalf("%v in\n%s", err, document)
 		}
-		var into any
-		switch meta.Kind {
-		case "ValidatingWebhookConfiguration":
-			r.webhooks = &admissionregistrationv1.ValidatingWebhookConfiguration{}
-			into = r.webhooks
-		case "CustomResourceDefinition":
-			r.crd = &apiextensionsv1.CustomResourceDefinition{}
-			into = r.crd
-		case "":
+		if meta.Kind == "" {
 			continue
-		default:
-			t.Fatalf("the chart renders a %s, of which the tests know nothing", meta.Kind)
 		}
-		if err := yaml.UnmarshalStrict([]byte(document), into); err != nil {
-			t.Fatalf("%s: %v", meta.Kind, err)
+		object, err := scheme.New(meta.GroupVersionKind())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := yaml.UnmarshalStrict([]byte(document), object); err != nil {
+			t.Fatalf("%s: %v\n%s", meta.Kind, err, document)
+		}
+		objects = append(objects, object.(metav1.Object))
+	}
+	return objects
+}
+
+// newScheme knows each kind that the chart may render.
+func newScheme(t *testing.T) *runtime.Scheme {
+	t.Helper()
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{
+		kubernetes.AddToScheme, apiextensionsv1.AddToScheme, v1alpha1.AddToScheme, certmanagerv1.AddToScheme,
+		monitoringv1.AddToScheme, apiserverv1.AddToScheme,
+	} {
+		if err := add(scheme); err != nil {
+			t.Fatal(err)
 		}
 	}
-	if r.webhooks == nil {
-		t.Fatal("the chart renders no ValidatingWebhookConfiguration")
+	return scheme
+}
+
+// find returns the object of a type and name.
+func find[T metav1.Object](r rendered, name string) (T, bool) {
+	for _, object := range r.objects {
+		if typed, ok := object.(T); ok && object.GetName() == name {
+			return typed, true
+		}
 	}
-	return r
+	var none T
+	return none, false
+}
+
+// get is find that fails if there is none.
+func get[T metav1.Object](t *testing.T, r rendered, name string) T {
+	t.Helper()
+	object, found := find[T](r, name)
+	if !found {
+		t.Fatalf("the chart renders no %T %s", object, name)
+	}
+	return object
+}
+
+// inventory lists kind and name of what is rendered, sorted.
+func (r rendered) inventory() []string {
+	var list []string
+	for _, object := range r.objects {
+		list = append(list, object.(runtime.Object).GetObjectKind().GroupVersionKind().Kind+" "+object.GetName())
+	}
+	slices.Sort(list)
+	return list
 }

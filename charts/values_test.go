@@ -2,14 +2,10 @@ package charts_test
 
 import (
 	"encoding/base64"
-	"maps"
-	"os"
-	"slices"
 	"strings"
 	"testing"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
-	"sigs.k8s.io/yaml"
 )
 
 const certificate = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
@@ -73,61 +69,4 @@ func TestWrongValuesAreRefused(t *testing.T) {
 			}
 		})
 	}
-}
-
-// TestValuesAreDocumented holds the schema, values.yaml and the README together.
-func TestValuesAreDocumented(t *testing.T) {
-	readme, err := os.ReadFile(chart + "/README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var schema, values map[string]any
-	readYAML(t, chart+"/values.schema.json", &schema)
-	readYAML(t, chart+"/values.yaml", &values)
-	delete(schema["properties"].(map[string]any), "global")
-	inSchema, inValues := schemaPaths("", schema), valuePaths("", values)
-	if !slices.Equal(inSchema, inValues) {
-		t.Errorf("values.schema.json has %v, values.yaml has %v", inSchema, inValues)
-	}
-	for _, path := range inValues {
-		if !strings.Contains(string(readme), "| `"+path+"` |") {
-			t.Errorf("README.md does not list %s", path)
-		}
-	}
-}
-
-func readYAML(t *testing.T, path string, into any) {
-	t.Helper()
-	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := yaml.Unmarshal(data, into); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func valuePaths(prefix string, values map[string]any) []string {
-	var paths []string
-	for _, name := range slices.Sorted(maps.Keys(values)) {
-		if group, ok := values[name].(map[string]any); ok {
-			paths = append(paths, valuePaths(prefix+name+".", group)...)
-		} else {
-			paths = append(paths, prefix+name)
-		}
-	}
-	return paths
-}
-
-func schemaPaths(prefix string, schema map[string]any) []string {
-	properties := schema["properties"].(map[string]any)
-	var paths []string
-	for _, name := range slices.Sorted(maps.Keys(properties)) {
-		if property := properties[name].(map[string]any); property["type"] == "object" {
-			paths = append(paths, schemaPaths(prefix+name+".", property)...)
-		} else {
-			paths = append(paths, prefix+name)
-		}
-	}
-	return paths
 }

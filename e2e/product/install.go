@@ -34,10 +34,7 @@ func Install(
 	if err != nil {
 		return nil, err
 	}
-	chart, err := p.renderChart(ctx, helm, root)
-	if err == nil {
-		err = admin.Apply(ctx, chart)
-	}
+	err = p.Configure(ctx, admin, helm)
 	for _, server := range servers {
 		if err == nil {
 			err = p.AwaitCalled(ctx, server)
@@ -49,11 +46,31 @@ func Install(
 	return p, nil
 }
 
+// Configure applies what the chart has for this program with these values, each as helm's flag --set has it. API servers
+// learn of it a moment later.
+func (p *Product) Configure(ctx context.Context, admin kubectl.Kubectl, helm string, values ...string) error {
+	root, err := project.Root()
+	if err != nil {
+		return err
+	}
+	chart, err := p.renderChart(ctx, helm, root, values)
+	if err != nil {
+		return err
+	}
+	return admin.Apply(ctx, chart)
+}
+
 // renderChart renders the chart for this program, which is outside the cluster.
-func (p *Product) renderChart(ctx context.Context, helm, root string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, helm, "template", filepath.Join(root, "charts", "node-restriction-plus"),
-		"--set=webhook.url="+p.URL,
-		"--set=webhook.caBundle="+base64.StdEncoding.EncodeToString(p.options.CA.PEM()))
+func (p *Product) renderChart(ctx context.Context, helm, root string, values []string) ([]byte, error) {
+	args := []string{
+		"template", filepath.Join(root, "charts", "node-restriction-plus"),
+		"--set=webhook.url=" + p.URL,
+		"--set=webhook.caBundle=" + base64.StdEncoding.EncodeToString(p.options.CA.PEM()),
+	}
+	for _, value := range values {
+		args = append(args, "--set="+value)
+	}
+	cmd := exec.CommandContext(ctx, helm, args...)
 	out, err := cmd.Output()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {

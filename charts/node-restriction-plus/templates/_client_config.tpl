@@ -5,6 +5,8 @@
 {{- with $root.Values.webhook -}}
 {{- if .url -}}
 url: {{ printf "%s%s" (trimSuffix "/" .url) $path }}
+{{- else if include "node-restriction-plus.controlPlane" $root -}}
+url: https://{{ include "node-restriction-plus.host" $root }}:{{ $root.Values.ports.webhook }}{{ $path }}
 {{- else -}}
 service:
   namespace: {{ $root.Release.Namespace }}

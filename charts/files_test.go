@@ -1,0 +1,33 @@
+package charts_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// TestFilesAreCurrent holds the chart's copies of what is in config to be the same: a chart cannot reach beyond its folder.
+func TestFilesAreCurrent(t *testing.T) {
+	for name, source := range map[string]string{
+		"policies/recommended.yaml": "policies/recommended.yaml",
+		"policies/strict.yaml":      "policies/strict.yaml",
+	} {
+		compareWithSource(t, name, source)
+	}
+	distributions, err := filepath.Glob("../config/policies/profiles/*.yaml")
+	if err != nil || len(distributions) == 0 {
+		t.Fatal("there are no policies for distributions", err)
+	}
+	for _, path := range distributions {
+		compareWithSource(t, "policies/distributions/"+filepath.Base(path), "policies/profiles/"+filepath.Base(path))
+	}
+}
+
+func compareWithSource(t *testing.T, name, source string) {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join("../config", source))
+	if err != nil {
+		t.Fatal(err)
+	}
+	compareFile(t, filepath.Join(chart, "files", name), data)
+}

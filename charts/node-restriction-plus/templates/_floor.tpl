@@ -1,0 +1,167 @@
+{{- /*
+The floor says in CEL what four rules say of the registration of a Node: node-labels, node-taints, node-owner-references and
+node-finalizers. It is made of the policy's own spec, and a test holds it to the rules' fixtures. The API server accounts for what an
+evaluation costs, and gives up on a dear one, which is then an error: hence the bounds on sizes, far beyond what any kubelet registers.
+*/ -}}
+
+{{- /* floors: the policies that have a floor. */ -}}
+{{- define "node-restriction-plus.floors" -}}
+{{- $list := list -}}
+{{- if .Values.floor.enabled -}}
+{{- range include "node-restriction-plus.policies" . | fromYamlArray -}}
+{{- if and (include "node-restriction-plus.denies" .spec) (not .spec.match) (include "node-restriction-plus.validations" .) -}}
+{{- $list = append $list . -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $list -}}
+{{- end }}
+
+{{- /* floor: policy and binding, given a list of the policy and what its name ends with. */ -}}
+{{- define "node-restriction-plus.floor" -}}
+{{- $root := index . 0 -}}
+{{- $policy := index . 1 -}}
+{{- $name := printf "%s-%s%s" $root.Chart.Name $policy.name (index . 2) -}}
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata:
+  name: {{ $name }}
+  labels:
+    {{- include "node-restriction-plus.labels" $root | nindent 4 }}
+spec:
+  failurePolicy: Fail
+  matchConstraints:
+    matchPolicy: Equivalent
+    resourceRules:
+    - {apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [nodes], scope: Cluster}
+  matchConditions:
+  - name: kubelet
+    expression: {{ include "node-restriction-plus.kubelet" $root }}
+  # Forbidden is the one answer after which a kubelet whose Node exists goes on with it.
+  validations:
+  {{- include "node-restriction-plus.validations" $policy | trim | nindent 2 }}
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata:
+  name: {{ $name }}
+  labels:
+    {{- include "node-restriction-plus.labels" $root | nindent 4 }}
+spec:
+  policyName: {{ $name }}
+  validationActions: [Deny, Audit]
+{{- end }}
+
+{{- /* validations: one for each of the four rules that a policy, of name and spec, turns on. */ -}}
+{{- define "node-restriction-plus.validations" -}}
+{{- $nodes := .spec.nodes | default dict -}}
+{{- $violates := printf "violates NodeRestrictionPolicy %q:" .name -}}
+{{- if kindIs "map" (get $nodes "labels") }}
+- reason: Forbidden
+  message: '{{ $violates }} node labels'
+  expression: |-
+    {{- include "node-restriction-plus.floorLabels" $nodes.labels | nindent 4 }}
+{{- end }}
+{{- if kindIs "map" (get $nodes "taints") }}
+{{- with include "node-restriction-plus.floorTaints" $nodes.taints | trim }}
+- reason: Forbidden
+  message: '{{ $violates }} node taints'
+  expression: |-
+    {{- . | nindent 4 }}
+{{- end }}
+{{- end }}
+{{- if kindIs "map" (get $nodes "ownerReferences") }}
+- reason: Forbidden
+  message: '{{ $violates }} node owner references'
+  expression: size(object.metadata.?ownerReferences.orValue([])) == 0
+{{- end }}
+{{- if kindIs "map" (get $nodes "finalizers") }}
+- reason: Forbidden
+  message: '{{ $violates }} node finalizers'
+  expression: |-
+    size(object.metadata.?finalizers.orValue([])) <= 256 &&
+    object.metadata.?finalizers.orValue([]).all(name,
+      {{ include "node-restriction-plus.matches" (list "name" ($nodes.finalizers.allowed | default list)) }})
+{{- end }}
+{{- end }}
+
+{{- /* floorLabels: as policy/rule_node_labels.go at registration, given spec.nodes.labels. */ -}}
+{{- define "node-restriction-plus.floorLabels" -}}
+{{- $at := .registration | default dict -}}
+{{- $allowed := $at.allowed | default list -}}
+{{- $named := list -}}
+{{- range $allowed }}{{ if not (regexMatch "^\\*+$" .) }}{{ $named = append $named . }}{{ end }}{{ end -}}
+size(object.metadata.?labels.orValue({})) <= 256 &&
+object.metadata.?labels.orValue({}).all(key,
+  key in {{ include "node-restriction-plus.computedLabels" . }} ||
+  !({{ include "node-restriction-plus.matches" (list "key" ($at.denied | default list)) }}) && (
+    {{- include "node-restriction-plus.reservedLabel" . | nindent 4 }} ?
+    {{ include "node-restriction-plus.matches" (list "key" $named) }} :
+    {{ if $allowed }}{{ include "node-restriction-plus.matches" (list "key" $allowed) }}{{ else }}true{{ end }})
+) &&
+{{- range $at.required }}
+object.metadata.?labels.orValue({}).exists(key, {{ include "node-restriction-plus.matches" (list "key" (list .)) }}) &&
+{{- end }}
+object.metadata.?labels[?'kubernetes.io/hostname'].orValue(object.metadata.name).lowerAscii() == object.metadata.name.lowerAscii()
+{{- end }}
+
+{{- /* floorTaints: as policy/rule_node_taints.go at registration, given spec.nodes.taints. Empty: any taints may be. */ -}}
+{{- define "node-restriction-plus.floorTaints" -}}
+{{- $parts := list -}}
+{{- if .allowed -}}
+{{- $may := list "t.effect == 'NoSchedule' && t.key in ['node.kubernetes.io/not-ready', 'node.cloudprovider.kubernetes.io/uninitialized']" -}}
+{{- range concat .allowed (.required | default list) }}{{ $may = append $may (include "node-restriction-plus.taint" .) }}{{ end -}}
+{{- $parts = append $parts "size(object.?spec.?taints.orValue([])) <= 256" -}}
+{{- $parts = append $parts (printf "object.?spec.?taints.orValue([]).all(t,\n  %s)" (join " ||\n  " $may)) -}}
+{{- end -}}
+{{- range .required -}}
+{{- $parts = append $parts (printf "object.?spec.?taints.orValue([]).exists(t, %s)" (include "node-restriction-plus.taint" .)) -}}
+{{- end -}}
+{{- join " &&\n" $parts -}}
+{{- end }}
+
+{{- /* taint: whether t is a taint of a pattern. */ -}}
+{{- define "node-restriction-plus.taint" -}}
+({{ include "node-restriction-plus.matches" (list "t.key" (list .key)) }}
+{{- with .value }} && {{ include "node-restriction-plus.matches" (list "t.?value.orValue('')" (list .)) }}{{ end }}
+{{- with .effect }} && t.effect == {{ toJson . }}{{ end }})
+{{- end }}
+
+{{- /*
+matches: whether an expression, the first of two, is matched by one of a list of patterns, the second, as in policy/pattern.go: an
+asterisk is any run of characters. The notation of a JSON string is also one of CEL.
+*/ -}}
+{{- define "node-restriction-plus.matches" -}}
+{{- $text := index . 0 -}}
+{{- $exact := list -}}
+{{- $globs := list -}}
+{{- range index . 1 -}}
+{{- if contains "*" . -}}
+{{- $parts := list -}}
+{{- range splitList "*" . }}{{ $parts = append $parts (regexQuoteMeta .) }}{{ end -}}
+{{- $globs = append $globs (join ".*" $parts) -}}
+{{- else -}}
+{{- $exact = append $exact . -}}
+{{- end -}}
+{{- end -}}
+{{- $either := list -}}
+{{- if $exact }}{{ $either = append $either (printf "%s in %s" $text (toJson $exact)) }}{{ end -}}
+{{- if $globs }}{{ $either = append $either (printf "%s.matches(%s)" $text (printf "^(?s:%s)$" (join "|" $globs) | toJson)) }}{{ end -}}
+{{- if not $either }}{{ $either = list "false" }}{{ end -}}
+({{ join " || " $either }})
+{{- end }}
+
+{{- /* computedLabels: the labels that every kubelet computes itself, as in policy/kubelet_keys.go. */ -}}
+{{- define "node-restriction-plus.computedLabels" -}}
+['kubernetes.io/hostname', 'kubernetes.io/os', 'kubernetes.io/arch', 'beta.kubernetes.io/os', 'beta.kubernetes.io/arch',
+    'node.kubernetes.io/windows-build']
+{{- end }}
+
+{{- /* reservedLabel: whether Kubernetes reserves key, as in policy/kubelet_keys.go. A valid key has one slash at most. */ -}}
+{{- define "node-restriction-plus.reservedLabel" -}}
+(key.startsWith('kubernetes.io/') || key.contains('.kubernetes.io/') ||
+  key.startsWith('k8s.io/') || key.contains('.k8s.io/')) &&
+!(key in {{ include "node-restriction-plus.kubeletLabels" . }} ||
+  key.startsWith('kubelet.kubernetes.io/') || key.contains('.kubelet.kubernetes.io/') ||
+  key.startsWith('node.kubernetes.io/') || key.contains('.node.kubernetes.io/'))
+{{- end }}

@@ -1,0 +1,101 @@
+{{- /*
+What the chart installs: with webhook.url no program; with the profile controlPlane a DaemonSet, or files for static pods; else
+a Deployment. These are true or empty.
+*/ -}}
+{{- define "node-restriction-plus.outside" -}}
+{{- if .Values.webhook.url }}true{{ end -}}
+{{- end }}
+
+{{- define "node-restriction-plus.controlPlane" -}}
+{{- if eq .Values.profile "controlPlane" }}true{{ end -}}
+{{- end }}
+
+{{- define "node-restriction-plus.static" -}}
+{{- if and (eq .Values.profile "controlPlane") .Values.controlPlane.static.enabled }}true{{ end -}}
+{{- end }}
+
+{{- /* workload: pods that the chart itself starts. */ -}}
+{{- define "node-restriction-plus.workload" -}}
+{{- if not (or (include "node-restriction-plus.outside" .) (include "node-restriction-plus.static" .)) }}true{{ end -}}
+{{- end }}
+
+{{- define "node-restriction-plus.selfManaged" -}}
+{{- if and (include "node-restriction-plus.workload" .) (eq .Values.certificates.mode "selfManaged") }}true{{ end -}}
+{{- end }}
+
+{{- define "node-restriction-plus.certManager" -}}
+{{- if and (include "node-restriction-plus.workload" .) (eq .Values.certificates.mode "certManager") }}true{{ end -}}
+{{- end }}
+
+{{- define "node-restriction-plus.hostNetwork" -}}
+{{- if or .Values.hostNetwork (include "node-restriction-plus.controlPlane" .) }}true{{ end -}}
+{{- end }}
+
+{{- /* mTLS: clients must have a certificate. */ -}}
+{{- define "node-restriction-plus.mTLS" -}}
+{{- if include "node-restriction-plus.static" . -}}
+{{- if .Values.controlPlane.static.clientCA }}true{{ end -}}
+{{- else if or .Values.clientCertificates.secret .Values.clientCertificates.configMap }}true{{ end -}}
+{{- end }}
+
+{{- /*
+host: the host of the API server's own node, at which it asks in the profile controlPlane. cert-manager's authority, which issues
+the self-managed certificate, knows names only.
+*/ -}}
+{{- define "node-restriction-plus.host" -}}
+{{- if eq .Values.certificates.mode "selfManaged" }}localhost{{ else }}127.0.0.1{{ end -}}
+{{- end }}
+
+{{- /* dnsNames: the names of the program's certificate, as a JSON list. */ -}}
+{{- define "node-restriction-plus.dnsNames" -}}
+{{- $name := printf "%s.%s.svc" .Values.webhook.service.name .Release.Namespace -}}
+{{- if include "node-restriction-plus.controlPlane" . }}{{ $name = "localhost" }}{{ end -}}
+{{- prepend .Values.certificates.extraDNSNames $name | uniq | toJson -}}
+{{- end }}
+
+{{- /* check: fails for values that contradict each other. Each message begins with the value that is to be changed. */ -}}
+{{- define "node-restriction-plus.check" -}}
+{{- $v := .Values -}}
+{{- $outside := include "node-restriction-plus.outside" . -}}
+{{- $static := include "node-restriction-plus.static" . -}}
+{{- if and $outside (eq $v.profile "controlPlane") -}}
+{{- fail "webhook.url: the profile controlPlane has an address of its own, leave it empty" -}}
+{{- end -}}
+{{- if and (eq $v.profile "observe") (or (eq $v.policies.recommended "Deny") (eq $v.policies.strict "Deny")) -}}
+{{- fail "policies: the profile observe denies nothing, take Audit or another profile" -}}
+{{- end -}}
+{{- if and (eq $v.profile "observe") (eq $v.webhook.registrationFailurePolicy "Fail") -}}
+{{- fail "webhook.registrationFailurePolicy: the profile observe refuses nothing, take another profile" -}}
+{{- end -}}
+{{- if and $v.controlPlane.static.enabled (not $static) -}}
+{{- fail "controlPlane.static.enabled: needs the profile controlPlane" -}}
+{{- end -}}
+{{- if and $static (ne $v.certificates.mode "provided") -}}
+{{- fail "certificates.mode: must be provided with controlPlane.static, since nobody can write into the files" -}}
+{{- end -}}
+{{- if and $static (not $v.webhook.caBundle) -}}
+{{- fail "webhook.caBundle: must be set with controlPlane.static" -}}
+{{- end -}}
+{{- if and (include "node-restriction-plus.workload" .) (eq $v.certificates.mode "provided") (not $v.certificates.provided.secretName) -}}
+{{- fail "certificates.provided.secretName: must be set with certificates.mode provided" -}}
+{{- end -}}
+{{- if and $v.clientCertificates.secret $v.clientCertificates.configMap -}}
+{{- fail "clientCertificates.configMap: only one of secret and configMap can be set" -}}
+{{- end -}}
+{{- if and (include "node-restriction-plus.mTLS" .) (not $v.clientCertificates.allowedNames) -}}
+{{- fail "clientCertificates.allowedNames: must be set, since the authority may have signed the certificates of kubelets as well" -}}
+{{- end -}}
+{{- if and $v.clientCertificates.allowedNames (not (include "node-restriction-plus.mTLS" .)) (not $outside) -}}
+{{- fail "clientCertificates.secret: must be set with clientCertificates.allowedNames, or configMap" -}}
+{{- end -}}
+{{- range $v.clientCertificates.allowedNames -}}
+{{- if hasPrefix "system:node:" . -}}
+{{- fail (printf "clientCertificates.allowedNames: %q is the name of a kubelet" .) -}}
+{{- end -}}
+{{- end -}}
+{{- range $name, $_ := $v.policies.extra -}}
+{{- if has $name (list "recommended" "strict") -}}
+{{- fail (printf "policies.extra: %q is the name of one of the chart's policies, change that in policies.adapt" $name) -}}
+{{- end -}}
+{{- end -}}
+{{- end }}

@@ -1,0 +1,261 @@
+{{- /* image: by digest if there is one. */ -}}
+{{- define "node-restriction-plus.image" -}}
+{{- with .Values.image -}}
+{{- if .digest }}{{ .repository }}@{{ .digest }}{{ else }}{{ .repository }}:{{ .tag | default $.Chart.AppVersion }}{{ end -}}
+{{- end -}}
+{{- end }}
+
+{{- /* goMemoryLimit: nine tenths of the memory limit, as Go's runtime writes it, or nothing if the limit is none in Mi or Gi. */ -}}
+{{- define "node-restriction-plus.goMemoryLimit" -}}
+{{- $limit := dig "limits" "memory" "" .Values.resources | toString -}}
+{{- if regexMatch "^[0-9]+Mi$" $limit -}}
+{{- div (mul (trimSuffix "Mi" $limit | int64) 9) 10 }}MiB
+{{- else if regexMatch "^[0-9]+Gi$" $limit -}}
+{{- div (mul (trimSuffix "Gi" $limit | int64) 9216) 10 }}MiB
+{{- end -}}
+{{- end }}
+
+{{- /* args: the program's arguments, one a line. */ -}}
+{{- define "node-restriction-plus.args" -}}
+{{- $v := .Values -}}
+{{- $static := include "node-restriction-plus.static" . -}}
+{{- $loopback := ternary "127.0.0.1" "" (ne (include "node-restriction-plus.controlPlane" .) "") -}}
+- serve
+{{- with $v.bindAddress | default $loopback }}
+- --bind-address={{ . }}
+{{- end }}
+- --port={{ $v.ports.webhook }}
+{{- if $static }}
+- --kubeconfig={{ $v.controlPlane.static.kubeconfig }}
+{{- end }}
+{{- if include "node-restriction-plus.selfManaged" . }}
+- --certificate-source=self-managed
+- --self-managed-ca-secret={{ .Release.Namespace }}/{{ .Chart.Name }}-ca
+- --self-managed-dns-names={{ include "node-restriction-plus.dnsNames" . | fromJsonArray | join "," }}
+- --self-managed-webhook-configuration={{ .Chart.Name }}
+{{- else }}
+- --cert-dir=/etc/node-restriction-plus/tls
+{{- end }}
+{{- if include "node-restriction-plus.mTLS" . }}
+- --client-ca-file=/etc/node-restriction-plus/client-ca/{{ ternary (base $v.controlPlane.static.clientCA) $v.clientCertificates.key (ne $static "") }}
+- --client-allowed-names={{ join "," $v.clientCertificates.allowedNames }}
+{{- end }}
+{{- if not $v.metrics.enabled }}
+- --metrics-bind-address=0
+{{- else if $v.metrics.secure }}
+- --metrics-bind-address=:{{ $v.ports.metrics }}
+{{- else }}
+- --metrics-bind-address=127.0.0.1:{{ $v.ports.metrics }}
+- --metrics-secure=false
+{{- end }}
+- --health-probe-bind-address={{ $loopback }}:{{ $v.ports.health }}
+- --shutdown-delay={{ $v.shutdown.delaySeconds }}s
+- --log-level={{ $v.logLevel }}
+- --max-connections={{ $v.limits.maxConnections | int64 }}
+- --max-requests-in-flight={{ $v.limits.maxRequestsInFlight | int64 }}
+- --max-body-bytes-in-flight={{ $v.limits.maxBodyBytesInFlight | int64 }}
+{{- with $v.denialLog.file }}
+{{- if .enabled }}
+- --denial-log-file={{ .path }}
+- --denial-log-file-max-size={{ .maxSize }}
+- --denial-log-file-max-backups={{ .maxBackups }}
+{{- end }}
+{{- end }}
+{{- if not $v.events.enabled }}
+- --events=false
+{{- end }}
+{{- if $v.enforcementProbe.enabled }}
+- --enforcement-probe
+- --enforcement-probe-interval={{ $v.enforcementProbe.interval }}
+{{- end }}
+{{- range $v.extraArgs }}
+- {{ . | quote }}
+{{- end }}
+{{- end }}
+
+{{- /* container: the program's container. */ -}}
+{{- define "node-restriction-plus.container" -}}
+{{- $v := .Values -}}
+{{- $controlPlane := include "node-restriction-plus.controlPlane" . -}}
+name: {{ .Chart.Name }}
+image: {{ include "node-restriction-plus.image" . | quote }}
+imagePullPolicy: {{ $v.image.pullPolicy }}
+args:
+{{ include "node-restriction-plus.args" . }}
+env:
+{{- with include "node-restriction-plus.goMemoryLimit" . }}
+- name: GOMEMLIMIT
+  value: {{ . }}
+{{- else }}
+{{- if dig "limits" "memory" "" $v.resources }}
+- name: GOMEMLIMIT
+  valueFrom:
+    resourceFieldRef:
+      containerName: {{ .Chart.Name }}
+      resource: limits.memory
+{{- end }}
+{{- end }}
+{{- if $v.goMaxProcs }}
+- name: GOMAXPROCS
+  value: {{ $v.goMaxProcs | quote }}
+{{- end }}
+{{- with $v.extraEnv }}
+{{ toYaml . }}
+{{- end }}
+ports:
+- {name: webhook, containerPort: {{ $v.ports.webhook }}, protocol: TCP}
+{{- if and $v.metrics.enabled $v.metrics.secure }}
+- {name: metrics, containerPort: {{ $v.ports.metrics }}, protocol: TCP}
+{{- end }}
+- {name: health, containerPort: {{ $v.ports.health }}, protocol: TCP}
+readinessProbe:
+  httpGet:
+    path: /readyz
+    port: health
+    {{- if $controlPlane }}
+    host: 127.0.0.1
+    {{- end }}
+  periodSeconds: 5
+  timeoutSeconds: 3
+  failureThreshold: 2
+livenessProbe:
+  httpGet:
+    path: /livez
+    port: health
+    {{- if $controlPlane }}
+    host: 127.0.0.1
+    {{- end }}
+  periodSeconds: 10
+  timeoutSeconds: 5
+  failureThreshold: 6
+{{- if $v.shutdown.preStopSeconds }}
+lifecycle:
+  preStop:
+    sleep:
+      seconds: {{ $v.shutdown.preStopSeconds }}
+{{- end }}
+resources:
+  {{- toYaml $v.resources | nindent 2 }}
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  runAsNonRoot: true
+  runAsUser: 65532
+  runAsGroup: 65532
+  capabilities:
+    drop: [ALL]
+  seccompProfile:
+    type: RuntimeDefault
+{{- with include "node-restriction-plus.mounts" . | fromYamlArray }}
+volumeMounts:
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "node-restriction-plus.mounts" -}}
+{{- if not (include "node-restriction-plus.selfManaged" .) }}
+- {name: tls, mountPath: /etc/node-restriction-plus/tls, readOnly: true}
+{{- end }}
+{{- if include "node-restriction-plus.mTLS" . }}
+- {name: client-ca, mountPath: /etc/node-restriction-plus/client-ca, readOnly: true}
+{{- end }}
+{{- if include "node-restriction-plus.static" . }}
+- {name: kubeconfig, mountPath: {{ dir .Values.controlPlane.static.kubeconfig }}, readOnly: true}
+{{- end }}
+{{- if .Values.denialLog.file.enabled }}
+- {name: denial-log, mountPath: {{ dir .Values.denialLog.file.path }}}
+{{- end }}
+{{- with .Values.extraVolumeMounts }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "node-restriction-plus.volumes" -}}
+{{- $v := .Values -}}
+{{- $static := include "node-restriction-plus.static" . -}}
+{{- if $static }}
+- {name: tls, hostPath: {path: {{ $v.controlPlane.static.certificates }}, type: Directory}}
+- {name: kubeconfig, hostPath: {path: {{ dir $v.controlPlane.static.kubeconfig }}, type: Directory}}
+{{- else if eq $v.certificates.mode "provided" }}
+- {name: tls, secret: {secretName: {{ $v.certificates.provided.secretName }}, defaultMode: 0440}}
+{{- else if eq $v.certificates.mode "certManager" }}
+- {name: tls, secret: {secretName: {{ .Chart.Name }}-tls, defaultMode: 0440}}
+{{- end }}
+{{- if include "node-restriction-plus.mTLS" . }}
+{{- if $static }}
+- {name: client-ca, hostPath: {path: {{ dir $v.controlPlane.static.clientCA }}, type: Directory}}
+{{- else if $v.clientCertificates.secret }}
+- name: client-ca
+  secret:
+    secretName: {{ $v.clientCertificates.secret }}
+    items: [{key: {{ $v.clientCertificates.key | quote }}, path: {{ $v.clientCertificates.key | quote }}}]
+{{- else }}
+- name: client-ca
+  configMap:
+    name: {{ $v.clientCertificates.configMap }}
+    items: [{key: {{ $v.clientCertificates.key | quote }}, path: {{ $v.clientCertificates.key | quote }}}]
+{{- end }}
+{{- end }}
+{{- if $v.denialLog.file.enabled }}
+- name: denial-log
+  {{- toYaml $v.denialLog.file.volume | nindent 2 }}
+{{- end }}
+{{- with $v.extraVolumes }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- /*
+podSpec: what Deployment, DaemonSet and static pod have in common. The pods stay on nodes that are not ready or unreachable: those
+are the times when they are needed, and when a new pod would not start either.
+*/ -}}
+{{- define "node-restriction-plus.podSpec" -}}
+{{- $v := .Values -}}
+terminationGracePeriodSeconds: {{ add $v.shutdown.preStopSeconds $v.shutdown.delaySeconds 35 }}
+{{- with $v.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with $v.imagePullSecrets }}
+imagePullSecrets:
+{{ toYaml . }}
+{{- end }}
+enableServiceLinks: false
+{{- if include "node-restriction-plus.hostNetwork" . }}
+hostNetwork: true
+dnsPolicy: ClusterFirstWithHostNet
+{{- end }}
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 65532
+  runAsGroup: 65532
+  fsGroup: 65532
+  seccompProfile:
+    type: RuntimeDefault
+containers:
+- {{- include "node-restriction-plus.container" . | nindent 2 }}
+{{- with include "node-restriction-plus.volumes" . | fromYamlArray }}
+volumes:
+{{ toYaml . }}
+{{- end }}
+tolerations:
+- {key: node.kubernetes.io/not-ready, operator: Exists}
+- {key: node.kubernetes.io/unreachable, operator: Exists}
+- {key: node-role.kubernetes.io/control-plane, operator: Exists}
+{{- with $v.tolerations }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- /* podMetadata: the metadata of the pods of a Deployment or DaemonSet. */ -}}
+{{- define "node-restriction-plus.podMetadata" -}}
+labels:
+  {{- with .Values.podLabels }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+  {{- include "node-restriction-plus.labels" . | nindent 2 }}
+annotations:
+  kubectl.kubernetes.io/default-container: {{ .Chart.Name }}
+  {{- with .Values.podAnnotations }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end }}

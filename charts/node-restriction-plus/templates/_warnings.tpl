@@ -1,0 +1,48 @@
+{{- /* warnings: what is allowed and unwise, as a list. */ -}}
+{{- define "node-restriction-plus.warnings" -}}
+{{- $v := .Values -}}
+{{- $workload := include "node-restriction-plus.workload" . -}}
+{{- $deployment := and $workload (not (include "node-restriction-plus.controlPlane" .)) -}}
+{{- $registration := eq (include "node-restriction-plus.registrationFailurePolicy" .) "Fail" -}}
+{{- if and $deployment (lt (int $v.replicas) 2) }}
+- >-
+  replicas is {{ $v.replicas }}: while its node is drained or lost nothing answers{{ if ne $v.profile "observe" }}, and mirror pods, evictions and what no stock
+  kubelet writes are refused{{ end }}. Take 3.
+{{- end }}
+{{- if and $deployment $registration (lt (int $v.replicas) 3) }}
+- >-
+  With fewer than 3 replicas, no Node should depend on them to register, as it does by the profile strict or
+  webhook.registrationFailurePolicy Fail. A kubelet that restarts registers, too.
+{{- end }}
+{{- if and $deployment $registration }}
+- >-
+  No Node can register, and no kubelet can restart, while no replica answers; and the pods here run on such nodes. The profile
+  controlPlane has no such circle.
+{{- end }}
+{{- if and $deployment (not $v.nodeSelector) }}
+- >-
+  nodeSelector is empty: the pods run on any node. The kubelet of a pod's node can read its certificate's key and its token, and answer
+  for it. Keep them on nodes that you trust, by a label that no kubelet can set.
+{{- end }}
+{{- if and (or $workload (include "node-restriction-plus.static" .)) (not (include "node-restriction-plus.mTLS" .)) }}
+- >-
+  Clients need no certificate: whoever reaches the port can ask, and make records that say clientAuth none. docs/mtls.md says how the API
+  server gets one.
+{{- end }}
+{{- if and (not $v.webhook.caBundle) (or (include "node-restriction-plus.outside" .) (and $workload (eq $v.certificates.mode "provided"))) }}
+- >-
+  webhook.caBundle is empty: the API server trusts whom its host trusts.
+{{- end }}
+{{- if and $workload (not $v.image.digest) }}
+- >-
+  image.digest is empty: a tag can be moved to another image.
+{{- end }}
+{{- if and (include "node-restriction-plus.static" .) (not $v.rbac.subjects) }}
+- >-
+  rbac.subjects is empty: the user of {{ $v.controlPlane.static.kubeconfig }} must get its rights elsewhere.
+{{- end }}
+{{- if and (ne $v.profile "observe") (or (eq $v.policies.recommended "Deny") (eq $v.policies.strict "Deny")) (not $v.floor.enabled) }}
+- >-
+  floor.enabled is false: while no replica answers a Node can register with any labels and taints.
+{{- end }}
+{{- end }}

@@ -1,0 +1,142 @@
+{{- define "node-restriction-plus.registrationFailurePolicy" -}}
+{{- .Values.webhook.registrationFailurePolicy | default (ternary "Fail" "Ignore" (eq .Values.profile "strict")) -}}
+{{- end }}
+
+{{- /* webhooks: the webhooks of the configuration. */ -}}
+{{- define "node-restriction-plus.webhooks" -}}
+# What no stock kubelet ever writes: refused also while no replica answers.
+- name: gate.noderestriction.plus
+  failurePolicy: {{ ternary "Ignore" "Fail" (eq .Values.profile "observe") }}
+  timeoutSeconds: 2
+  matchPolicy: Equivalent
+  sideEffects: NoneOnDryRun
+  admissionReviewVersions: [v1]
+  clientConfig:
+    {{- include "node-restriction-plus.clientConfig" (list . "/admit") | nindent 4 }}
+  rules:
+  - apiGroups: [""]
+    apiVersions: [v1]
+    operations: [UPDATE]
+    resources: [nodes, nodes/status]
+    scope: Cluster
+  - apiGroups: [""]
+    apiVersions: [v1]
+    operations: [DELETE]
+    resources: [nodes]
+    scope: Cluster
+  - apiGroups: [""]
+    apiVersions: [v1]
+    operations: [CREATE]
+    resources: [pods, pods/eviction]
+    scope: Namespaced
+  - apiGroups: [""]
+    apiVersions: [v1]
+    operations: [DELETE]
+    resources: [pods]
+    scope: Namespaced
+  - apiGroups: [""]
+    apiVersions: [v1]
+    operations: [UPDATE]
+    resources: [pods/status]
+    scope: Namespaced
+  matchConditions:
+  - name: kubelet
+    expression: {{ include "node-restriction-plus.kubelet" . }}
+  {{- if not .Values.webhook.url }}
+  - name: not-own-pods
+    expression: |-
+      {{- include "node-restriction-plus.notOwnPods" . | nindent 6 }}
+  {{- end }}
+  - name: line
+    expression: |-
+      {{- include "node-restriction-plus.gate" . | nindent 6 }}
+
+# Registration: a new node must be able to join while no replica answers.
+- name: registration.noderestriction.plus
+  failurePolicy: {{ include "node-restriction-plus.registrationFailurePolicy" . }}
+  timeoutSeconds: 2
+  matchPolicy: Equivalent
+  sideEffects: NoneOnDryRun
+  admissionReviewVersions: [v1]
+  clientConfig:
+    {{- include "node-restriction-plus.clientConfig" (list . "/admit") | nindent 4 }}
+  rules:
+  - apiGroups: [""]
+    apiVersions: [v1]
+    operations: [CREATE]
+    resources: [nodes]
+    scope: Cluster
+  matchConditions:
+  - name: kubelet
+    expression: {{ include "node-restriction-plus.kubelet" . }}
+
+# What a stock kubelet writes too, looked at for its values.
+- name: status.noderestriction.plus
+  failurePolicy: Ignore
+  timeoutSeconds: 1
+  matchPolicy: Equivalent
+  sideEffects: NoneOnDryRun
+  admissionReviewVersions: [v1]
+  clientConfig:
+    {{- include "node-restriction-plus.clientConfig" (list . "/admit") | nindent 4 }}
+  rules:
+  - apiGroups: [""]
+    apiVersions: [v1]
+    operations: [UPDATE]
+    resources: [nodes/status]
+    scope: Cluster
+  - apiGroups: [""]
+    apiVersions: [v1]
+    operations: [UPDATE]
+    resources: [pods/status]
+    scope: Namespaced
+  - apiGroups: [""]
+    apiVersions: [v1]
+    operations: [DELETE]
+    resources: [pods]
+    scope: Namespaced
+  matchConditions:
+  - name: kubelet
+    expression: {{ include "node-restriction-plus.kubelet" . }}
+  {{- if not .Values.webhook.url }}
+  - name: not-own-pods
+    expression: |-
+      {{- include "node-restriction-plus.notOwnPods" . | nindent 6 }}
+  {{- end }}
+  - name: line
+    expression: |-
+      {{- include "node-restriction-plus.status" . | nindent 6 }}
+{{- with include "node-restriction-plus.otherRules" . | trim }}
+
+# Other resources, if a value asks for them. A stock kubelet writes them all, some of them often.
+- name: others.noderestriction.plus
+  failurePolicy: Ignore
+  timeoutSeconds: 1
+  matchPolicy: Equivalent
+  sideEffects: NoneOnDryRun
+  admissionReviewVersions: [v1]
+  clientConfig:
+    {{- include "node-restriction-plus.clientConfig" (list $ "/admit") | nindent 4 }}
+  rules:
+  {{- . | nindent 2 }}
+  matchConditions:
+  - name: kubelet
+    expression: {{ include "node-restriction-plus.kubelet" $ }}
+{{- end }}
+
+# The policies themselves: what the schema cannot say of them. What slips through is reported by the policy's Ready condition.
+- name: policies.noderestriction.plus
+  failurePolicy: Ignore
+  timeoutSeconds: 5
+  matchPolicy: Equivalent
+  sideEffects: NoneOnDryRun
+  admissionReviewVersions: [v1]
+  clientConfig:
+    {{- include "node-restriction-plus.clientConfig" (list . "/policies") | nindent 4 }}
+  rules:
+  - apiGroups: [noderestriction.plus]
+    apiVersions: [v1alpha1]
+    operations: [CREATE, UPDATE]
+    resources: [noderestrictionpolicies]
+    scope: Cluster
+{{- end }}
