@@ -51,6 +51,9 @@ var arrows = map[string]struct {
 	"internal/policystore": {[]string{"api/v1alpha1", "policy"}, "the store holds policies; it does not know who reads them"},
 	"internal/cluster":     {[]string{"api/v1alpha1", "policy"}, "look-ups are the engine's Facts, and nothing more"},
 	"internal/server":      {nil, "the listener serves any handler"},
+	"internal/probe": {
+		[]string{"api/v1alpha1", "internal/review"}, "the probe must be what the review takes for one",
+	},
 	"webhooks": {
 		[]string{"api/v1alpha1", "policy", "internal/review", "internal/record", "internal/denial", "internal/policystore"},
 		"a handler decodes, judges, records and answers; rules and listeners are not its business",
@@ -58,7 +61,7 @@ var arrows = map[string]struct {
 	"": {
 		[]string{
 			"api/v1alpha1", "webhooks", "internal/cli", "internal/cluster", "internal/denial", "internal/policystore",
-			"internal/server",
+			"internal/probe", "internal/server",
 		},
 		"main wires the parts and does nothing itself",
 	},

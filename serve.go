@@ -92,6 +92,7 @@ type program struct {
 	server  *server.Server
 	manager manager.Manager
 	ledger  *denial.Ledger
+	file    *denial.File // nil: none
 }
 
 // inputs are what the flags name.
@@ -138,12 +139,15 @@ func assemble(ctx context.Context, o *serveOptions, in inputs, records io.Writer
 	if err != nil {
 		return nil, err
 	}
-	status := denial.NewStatus(live, mgr.GetClient(), log.WithName("status"))
-	if err := mgr.Add(status); err != nil {
+	sinks, file, err := o.records.sinks(mgr, live, in.config, log)
+	if err != nil {
 		return nil, err
 	}
-	ledger := denial.New(records, counts, status)
+	ledger := denial.New(records, append(sinks, counts)...)
 	if err := metrics.Registry.Register(ledger); err != nil {
+		return nil, err
+	}
+	if err := o.probe.add(mgr, in.config, log.WithName("probe")); err != nil {
 		return nil, err
 	}
 	policies, err := webhooks.NewPolicyHandler(mgr.GetScheme(), log.WithName("policies"))
@@ -167,7 +171,7 @@ func assemble(ctx context.Context, o *serveOptions, in inputs, records io.Writer
 	if err := srv.Listen(ctx); err != nil {
 		return nil, err
 	}
-	return &program{log: log, server: srv, manager: mgr, ledger: ledger}, addChecks(mgr, log, map[string]healthz.Checker{
+	return &program{log: log, server: srv, manager: mgr, ledger: ledger, file: file}, addChecks(mgr, log, map[string]healthz.Checker{
 		"policies":    store.Check,
 		"nodes":       facts.Check,
 		"certificate": in.certificates.Check,
@@ -199,7 +203,11 @@ func (p *program) run(ctx context.Context) error {
 
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
-	return errors.Join(err, p.ledger.Close(closing))
+	err = errors.Join(err, p.ledger.Close(closing))
+	if p.file != nil {
+		err = errors.Join(err, p.file.Close(closing))
+	}
+	return err
 }
 
 // managerEnd waits for the manager, which has been told to end, unless its caches were never synced: then it has

@@ -36,6 +36,8 @@ type serveOptions struct {
 	shutdownDelay          time.Duration
 	logLevel               string
 	limits                 server.Limits
+	records                recordOptions
+	probe                  probeOptions
 }
 
 func (o *serveOptions) addFlags(flags *pflag.FlagSet) {
@@ -62,6 +64,8 @@ func (o *serveOptions) addFlags(flags *pflag.FlagSet) {
 		"largest `number` of requests handled at a time")
 	flags.Int64Var(&o.limits.MaxBodyBytesInFlight, "max-body-bytes-in-flight", o.limits.MaxBodyBytesInFlight,
 		"largest `number` of bytes of requests held at a time")
+	o.records.addFlags(flags)
+	o.probe.addFlags(flags)
 }
 
 // validate checks what can be checked of the flags alone. Each error names the flag.
@@ -78,7 +82,9 @@ func (o *serveOptions) validate() error {
 	if o.shutdownDelay < 0 || o.shutdownDelay > maxShutdownDelay {
 		return fmt.Errorf("--shutdown-delay: must be from 0s to %s, not %s", maxShutdownDelay, o.shutdownDelay)
 	}
-	for _, check := range []func() error{o.validateClients, o.validateMetrics, o.validateLimits} {
+	for _, check := range []func() error{
+		o.validateClients, o.validateMetrics, o.validateLimits, o.records.validate, o.probe.validate,
+	} {
 		if err := check(); err != nil {
 			return err
 		}

@@ -61,6 +61,23 @@ func TestServeOptions(t *testing.T) {
 		{name: "a delay is not negative", args: []string{"--shutdown-delay=-1s"}, want: "--shutdown-delay: "},
 		{name: "a delay is bounded", args: []string{"--shutdown-delay=1h"}, want: "--shutdown-delay: "},
 		{name: "the level is a known one", args: []string{"--log-level=warn"}, want: "--log-level: "},
+		{
+			name: "a file of records is rotated in whole mebibytes", args: []string{"--denial-log-file-max-size=1500k"},
+			want: "--denial-log-file-max-size: ",
+		},
+		{
+			name: "a file of records has a size", args: []string{"--denial-log-file-max-size=0"},
+			want: "--denial-log-file-max-size: ",
+		},
+		{name: "a file of records may be small", args: []string{"--denial-log-file-max-size=1Mi"}},
+		{
+			name: "a rotated file is kept", args: []string{"--denial-log-file-max-backups=0"},
+			want: "--denial-log-file-max-backups: ",
+		},
+		{
+			name: "probes are apart", args: []string{"--enforcement-probe-interval=10ms"},
+			want: "--enforcement-probe-interval: ",
+		},
 		{name: "connections need room", args: []string{"--max-connections=0"}, want: "--max-connections: "},
 		{name: "requests need room", args: []string{"--max-requests-in-flight=0"}, want: "--max-requests-in-flight: "},
 		{

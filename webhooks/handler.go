@@ -85,7 +85,9 @@ func (h *Handler) handle(rev *review.Review, auth record.ClientAuth) (answer []b
 	}
 	start := time.Now()
 	verdict := rev.Judge(set, h.facts)
-	h.metrics.Evaluated(&rev.Request, verdict.Decision, time.Since(start))
+	if !rev.Probe() {
+		h.metrics.Evaluated(&rev.Request, verdict.Decision, time.Since(start))
+	}
 	if verdict.Err != nil {
 		h.unjudged(rev, verdict.Err)
 	}
@@ -97,10 +99,10 @@ func (h *Handler) record(rev *review.Review, auth record.ClientAuth, verdict rev
 	if len(verdict.Violations) == 0 {
 		return review.Receipt{}
 	}
-	seq, _ := h.ledger.Record(record.New(record.Origin{
-		UID: string(rev.UID), User: rev.User.Username, ClientAuth: auth, Version: h.version,
+	seq, written := h.ledger.Record(record.New(record.Origin{
+		UID: string(rev.UID), User: rev.User.Username, ClientAuth: auth, Version: h.version, Probe: rev.Probe(),
 	}, &rev.Request, verdict.Decision))
-	return review.Receipt{Boot: h.ledger.Boot(), Seq: seq}
+	return review.Receipt{Boot: h.ledger.Boot(), Seq: seq, Missing: !written}
 }
 
 // recovered denies a write after a panic outside of the policies, and records the denial if the record is not what

@@ -359,6 +359,41 @@ func TestInvariantL(t *testing.T) {
 	})
 }
 
+func TestTheEnforcementProbeIsRecordedAndNotCounted(t *testing.T) {
+	registration := func(node, dryRun string) string {
+		return `{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{"uid":"u-1",` +
+			`"kind":{"group":"","version":"v1","kind":"Node"},"resource":{"group":"","version":"v1","resource":"nodes"},` +
+			`"name":"` + node + `","operation":"CREATE","userInfo":{"username":"system:node:` + node + `"},` +
+			`"object":{"metadata":{"name":"` + node + `"}},"dryRun":` + dryRun + `}}`
+	}
+	t.Run("the probe is denied, whatever the policies", func(t *testing.T) {
+		r := newRig(t, options{policies: &store{set: policy.NewSet()}})
+		_, got := r.post(t, registration("node-restriction-plus-probe", "true"), nil)
+		if got.Response.Allowed || got.Response.Result.Message != "the enforcement probe is denied, as it should be" {
+			t.Errorf("got %+v", got.Response)
+		}
+		if records := r.denials.records(t); len(records) != 1 || records[0].Msg != record.Probed || records[0].Seq != 1 {
+			t.Errorf("got records %+v", records)
+		}
+		for _, name := range []string{"denials_total", "violations_total", "evaluations_total"} {
+			if n := r.metric(t, name); n != 0 {
+				t.Errorf("%s is %v", name, n)
+			}
+		}
+	})
+	for name, body := range map[string]string{
+		"a registration that is no dry run is judged like any other": registration("node-restriction-plus-probe", "false"),
+		"a dry run of another kubelet is judged like any other":      registration("worker-1", "true"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, options{policies: &store{set: policy.NewSet()}})
+			if _, got := r.post(t, body, nil); !got.Response.Allowed || r.metric(t, "evaluations_total") != 1 {
+				t.Errorf("got %+v", got.Response)
+			}
+		})
+	}
+}
+
 // blockedLog is a pipe that nobody reads.
 type blockedLog struct{ gate chan struct{} }
 
@@ -373,7 +408,8 @@ func TestABlockedLogDoesNotHoldUpTheAnswer(t *testing.T) {
 	t.Cleanup(func() { close(gate) })
 	start := time.Now()
 	_, got := r.post(t, attack("u-1", "worker-1"), nil)
-	if got.Response.Allowed || got.Response.AuditAnnotations["seq"] != "1" || time.Since(start) > time.Second {
+	told := got.Response.AuditAnnotations
+	if got.Response.Allowed || told["seq"] != "1" || told["record"] != "missing" || time.Since(start) > time.Second {
 		t.Errorf("got %+v after %v", got.Response, time.Since(start))
 	}
 }

@@ -39,6 +39,7 @@ func (w *records) write(r *review.Review, verdict review.Verdict) (review.Receip
 	w.seq++
 	rec := record.New(record.Origin{
 		UID: string(r.UID), User: r.User.Username, ClientAuth: record.ClientAuthNone, Version: w.version,
+		Probe: r.Probe(),
 	}, &r.Request, verdict.Decision)
 	rec.Time, rec.Boot, rec.Seq = record.Time(time.Now()), w.boot, w.seq
 	line, err := json.Marshal(rec)

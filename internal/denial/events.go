@@ -92,7 +92,7 @@ func newEvents(
 
 // Observe counts a violation for each policy and rule.
 func (e *Events) Observe(rec *record.Record) {
-	if rec.DryRun {
+	if rec.DryRun || rec.Msg == record.Probed {
 		return
 	}
 	e.mu.Lock()

@@ -123,8 +123,11 @@ func (m *Metrics) Refused(reason Refusal) { m.refused.WithLabelValues(string(rea
 // Panicked counts a panic.
 func (m *Metrics) Panicked() { m.panics.Inc() }
 
-// Observe counts a record.
+// Observe counts a record, unless it is the enforcement probe's.
 func (m *Metrics) Observe(rec *record.Record) {
+	if rec.Msg == record.Probed {
+		return
+	}
 	if rec.Msg == policy.Denied {
 		w := m.values.write(rec.Resource, rec.Subresource)
 		m.denials.WithLabelValues(

@@ -22,6 +22,10 @@ const (
 	Logger = "denial"
 )
 
+// Probed is the outcome of the enforcement probe's write, in the place of [policy.Denied]. It counts for Seq, but it is no
+// denial: no kubelet wrote.
+const Probed policy.Outcome = "probed"
+
 // ClientAuth says how the sender of a review proved who it is.
 type ClientAuth string
 
@@ -85,6 +89,7 @@ type Origin struct {
 	User       string // whole user name
 	ClientAuth ClientAuth
 	Version    string // of the program
+	Probe      bool   // it is the enforcement probe's
 }
 
 // New makes the record of a decision. Time, Boot and Seq are for the log to set.
@@ -114,6 +119,9 @@ func New(from Origin, r *policy.Request, d policy.Decision) Record {
 			break
 		}
 		rec.Violations = append(rec.Violations, violation)
+	}
+	if from.Probe {
+		rec.Msg = Probed
 	}
 	rec.Truncated = b.cut || rec.OmittedViolations > 0
 	return rec

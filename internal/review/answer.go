@@ -21,12 +21,14 @@ const maxAnnotation = 1024
 type Receipt struct {
 	Boot string // the replica that wrote it
 	Seq  uint64 // its number there, from 1
+	// Missing says that the record was not in the log by the time of the answer. It may come late, or be lost.
+	Missing bool
 }
 
 // Answer is the AdmissionReview that answers the review, as JSON. A denial is 403 with reason Forbidden, the only one
 // after which a kubelet that registers carries on. A write that violates a policy, denied or not, has the audit
 // annotations decision (denied, warned or audited), policy and rule (comma-separated), message where a policy audits,
-// and boot and seq of its record. The API server keeps them for denials too, so that they are the second copy of the
+// boot and seq of its record, and record with the value "missing" if the log did not take that in time. The API server keeps them for denials too, so that they are the second copy of the
 // record.
 func (r *Review) Answer(v Verdict, receipt Receipt) []byte {
 	response := &admissionv1.AdmissionResponse{UID: r.UID, Allowed: !v.Denied()}
@@ -65,6 +67,9 @@ func annotations(v Verdict, receipt Receipt) map[string]string {
 	}
 	if receipt.Seq != 0 {
 		a["boot"], a["seq"] = receipt.Boot, strconv.FormatUint(receipt.Seq, 10)
+	}
+	if receipt.Missing {
+		a["record"] = "missing"
 	}
 	return a
 }

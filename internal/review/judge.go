@@ -42,7 +42,7 @@ type PanicError struct {
 func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
 
 // Judge judges the write. Who is not a kubelet is not restricted; a kubelet whose credential names no node is always
-// denied. The objects are decoded only if a policy of the set would look at them.
+// denied, and so is the enforcement probe. The objects are decoded only if a policy of the set would look at them.
 //
 // Each policy that would judge the write has a violation of rule [policy.Unverified] if the objects cannot be read or
 // if judging them panics, so that such a write is never allowed where it would have been judged. Facts may be nil:
@@ -53,6 +53,8 @@ func (r *Review) Judge(set *policy.Set, facts policy.Facts) Verdict {
 		return Verdict{}
 	case r.Request.NodeName == "":
 		return r.Refuse("the user name of the kubelet names no node")
+	case r.Probe():
+		return r.Refuse(ProbeDenied)
 	case !set.Judges(&r.Request):
 		return Verdict{Decision: policy.Decision{NodeName: r.Request.NodeName}}
 	}

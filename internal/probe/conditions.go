@@ -1,0 +1,113 @@
+package probe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/recorder"
+
+	"noderestriction.plus/api/v1alpha1"
+)
+
+const (
+	// conditionEnforced is the condition of a policy that says whether the API server asks about kubelets at all.
+	conditionEnforced = "Enforced"
+	// fieldOwner owns that condition; what others write to a status stays.
+	fieldOwner = client.FieldOwner("node-restriction-plus-probe")
+	// contestInterval is how long what another replica found stands before it is contradicted.
+	contestInterval = time.Minute
+	// maxMessage bounds the message of a condition and the note of an Event, in bytes.
+	maxMessage = 1024
+)
+
+// Conditions reports to the policies: each has the condition Enforced, and an Event when that turns from True. It writes
+// only what a status does not say yet.
+type Conditions struct {
+	policies client.Reader
+	status   client.StatusClient
+	events   recorder.EventRecorder
+}
+
+// NewConditions returns a Reporter that reads policies from a reader, which may be a cache, and writes their status.
+func NewConditions(policies client.Reader, status client.StatusClient, events recorder.EventRecorder) *Conditions {
+	return &Conditions{policies: policies, status: status, events: events}
+}
+
+// Report implements [Reporter].
+func (c *Conditions) Report(ctx context.Context, result Result, detail string) error {
+	var list v1alpha1.NodeRestrictionPolicyList
+	if err := c.policies.List(ctx, &list); err != nil {
+		return err
+	}
+	var errs []error
+	for i := range list.Items {
+		object, want := &list.Items[i], conditionOf(result, detail)
+		want.ObservedGeneration = object.Generation
+		if !outdated(object.Status, want, time.Now()) {
+			continue
+		}
+		err := c.write(ctx, object, want)
+		if err != nil && !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) {
+			errs = append(errs, fmt.Errorf("policy %q: %w", object.Name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func conditionOf(result Result, detail string) metav1.Condition {
+	condition := metav1.Condition{Type: conditionEnforced, Message: detail[:min(len(detail), maxMessage)]}
+	switch result {
+	case Denied:
+		condition.Status, condition.Reason = metav1.ConditionTrue, "ProbeDenied"
+	case Allowed:
+		condition.Status, condition.Reason = metav1.ConditionFalse, "ProbeAllowed"
+	default:
+		condition.Status, condition.Reason = metav1.ConditionUnknown, "ProbeFailed"
+	}
+	return condition
+}
+
+// outdated says whether the status must be told. Replicas may differ for a moment; they do not overwrite each other at
+// the speed of the probe.
+func outdated(status *v1alpha1.NodeRestrictionPolicyStatus, want metav1.Condition, now time.Time) bool {
+	if status == nil {
+		return true
+	}
+	have := meta.FindStatusCondition(status.Conditions, want.Type)
+	if have == nil || have.Status == want.Status {
+		return have == nil
+	}
+	return now.Sub(have.LastTransitionTime.Time) >= contestInterval
+}
+
+func (c *Conditions) write(
+	ctx context.Context, object *v1alpha1.NodeRestrictionPolicy, want metav1.Condition,
+) error {
+	apply := client.ApplyConfigurationFromUnstructured(&unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": v1alpha1.GroupVersion().String(),
+		"kind":       v1alpha1.Kind,
+		"metadata": map[string]any{
+			"name": object.Name, "uid": string(object.UID), "resourceVersion": object.ResourceVersion,
+		},
+		"status": map[string]any{"conditions": []any{map[string]any{
+			"type": want.Type, "status": string(want.Status), "reason": want.Reason, "message": want.Message,
+			"observedGeneration": want.ObservedGeneration,
+			"lastTransitionTime": time.Now().UTC().Format(time.RFC3339),
+		}}},
+	}})
+	if err := c.status.Status().Apply(ctx, apply, fieldOwner, client.ForceOwnership); err != nil {
+		return err
+	}
+	if want.Status != metav1.ConditionTrue {
+		c.events.Eventf(object, nil, corev1.EventTypeWarning, want.Reason, "Probe", "%s", want.Message)
+	}
+	return nil
+}

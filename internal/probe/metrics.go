@@ -1,0 +1,43 @@
+package probe
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// metrics are the metrics of the enforcement probe. They are there only where it is on.
+type metrics struct {
+	success     prometheus.Gauge
+	lastSuccess prometheus.Gauge
+	probes      *prometheus.CounterVec
+}
+
+func newMetrics(reg prometheus.Registerer) *metrics {
+	m := &metrics{
+		success: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "node_restriction_plus_enforcement_probe_success",
+			Help: "1 if the latest enforcement probe was denied, as it should be; 0 if it was not, or there was none yet.",
+		}),
+		lastSuccess: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "node_restriction_plus_enforcement_probe_last_success_timestamp_seconds",
+			Help: "When an enforcement probe was last denied, in seconds since 1970; 0 if none was.",
+		}),
+		probes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "node_restriction_plus_enforcement_probes_total",
+			Help: "Enforcement probes, by result: denied is as it should be, allowed means that kubelets are not " +
+				"restricted, failed that it could not be told.",
+		}, []string{"result"}),
+	}
+	for _, r := range []Result{Denied, Allowed, Failed} {
+		m.probes.WithLabelValues(string(r))
+	}
+	reg.MustRegister(m.success, m.lastSuccess, m.probes)
+	return m
+}
+
+func (m *metrics) observe(r Result) {
+	m.probes.WithLabelValues(string(r)).Inc()
+	if r != Denied {
+		m.success.Set(0)
+		return
+	}
+	m.success.Set(1)
+	m.lastSuccess.SetToCurrentTime()
+}

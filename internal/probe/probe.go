@@ -1,0 +1,114 @@
+// Package probe proves again and again that the API server asks this program about what kubelets write, and that such
+// a write is denied. A webhook configuration that was removed, narrowed or given a wrong authority makes no error
+// anywhere: kubelets are simply not restricted any more.
+package probe
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/rest"
+
+	"noderestriction.plus/internal/review"
+)
+
+// timeout bounds one probe.
+const timeout = 10 * time.Second
+
+// Result is what became of the probe's write.
+type Result string
+
+// The results.
+const (
+	Denied  Result = "denied"  // as it should be
+	Allowed Result = "allowed" // kubelets are not restricted
+	Failed  Result = "failed"  // it could not be told
+)
+
+// Reporter learns the result of every probe. The detail says in a sentence what a result other than [Denied] means.
+type Reporter interface {
+	Report(ctx context.Context, result Result, detail string) error
+}
+
+// Probe asks the API server, at an interval, to register a Node that must be denied. It is a runnable of a manager, on
+// every replica.
+type Probe struct {
+	nodes    corev1client.NodeInterface
+	interval time.Duration
+	reporter Reporter
+	metrics  *metrics
+	log      logr.Logger
+}
+
+// New returns a Probe that impersonates a kubelet with the given configuration, whose user needs the right to. Metrics
+// are registered with reg.
+func New(
+	config *rest.Config, interval time.Duration, reporter Reporter, reg prometheus.Registerer, log logr.Logger,
+) (*Probe, error) {
+	kubelet := review.UserOf(review.ProbeNode)
+	as := rest.CopyConfig(config)
+	// Only system:nodes is asked for; the API server itself adds system:authenticated.
+	as.Impersonate = rest.ImpersonationConfig{UserName: kubelet.Username, Groups: kubelet.Groups[:1]}
+	client, err := corev1client.NewForConfig(as)
+	if err != nil {
+		return nil, err
+	}
+	return &Probe{
+		nodes: client.Nodes(), interval: interval, reporter: reporter, metrics: newMetrics(reg), log: log,
+	}, nil
+}
+
+// NeedLeaderElection says that every replica probes.
+func (*Probe) NeedLeaderElection() bool { return false }
+
+// Start probes until ctx ends. It never fails.
+func (p *Probe) Start(ctx context.Context) error {
+	ticks := time.NewTicker(p.interval)
+	defer ticks.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticks.C:
+			p.once(ctx)
+		}
+	}
+}
+
+func (p *Probe) once(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	result, detail := p.ask(ctx)
+	if ctx.Err() != nil && result != Denied {
+		result, detail = Failed, "the API server did not answer in time"
+	}
+	p.metrics.observe(result)
+	if result != Denied {
+		p.log.Info("The enforcement probe was not denied", "result", result, "reason", detail)
+	}
+	if err := p.reporter.Report(ctx, result, detail); err != nil {
+		p.log.Info("Could not report the result of the enforcement probe", "result", result, "reason", err.Error())
+	}
+}
+
+// ask makes the write and says what became of it.
+func (p *Probe) ask(ctx context.Context) (Result, string) {
+	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: review.ProbeNode}}
+	_, err := p.nodes.Create(ctx, node, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+	switch {
+	case err == nil:
+		return Allowed, "the API server let a kubelet's write pass that this program denies; " +
+			"it does not ask, or could not reach it: check the ValidatingWebhookConfiguration"
+	case apierrors.IsForbidden(err) && strings.Contains(err.Error(), review.ProbeDenied):
+		return Denied, "the API server asks, and the write is denied"
+	}
+	return Failed, fmt.Sprintf("it could not be told whether kubelets are restricted: %v", err)
+}
