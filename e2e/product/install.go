@@ -66,6 +66,7 @@ func (p *Product) renderChart(ctx context.Context, helm, root string, values []s
 		"template", filepath.Join(root, "charts", "node-restriction-plus"),
 		"--set=webhook.url=" + p.URL,
 		"--set=webhook.caBundle=" + base64.StdEncoding.EncodeToString(p.options.CA.PEM()),
+		"--set=policies.recommended=Off", // whoever installs it brings policies
 	}
 	for _, value := range values {
 		args = append(args, "--set="+value)
