@@ -11,7 +11,6 @@ import (
 	"slices"
 	"time"
 
-	"noderestriction.plus/internal/record"
 	"noderestriction.plus/internal/recordlog"
 )
 
@@ -126,7 +125,7 @@ func (p *page) finish() error {
 	d.Policy = fmt.Sprintf("default-src 'none'; style-src %s; script-src %s; base-uri 'none'; form-action 'none'",
 		sourceHash(pageStyle), sourceHash(pageScript))
 	if p.newest.Added() > 0 {
-		d.From, d.To = timeText(record.Time(p.from)), timeText(record.Time(p.to))
+		d.From, d.To = pageTime(p.from), pageTime(p.to)
 	}
 	d.Totals = p.totals()
 	d.Chart = newChart(p.timeline)
@@ -172,7 +171,7 @@ func (t *topList) page() pageTop {
 
 func newPageRow(row *recordlog.Row) pageRow {
 	r := pageRow{
-		Time: timeText(row.Time), Class: string(row.Msg), Action: outcome(row), Node: row.Node, Write: write(row),
+		Time: pageTime(time.Time(row.Time)), Class: string(row.Msg), Action: outcome(row), Node: row.Node, Write: write(row),
 		Object: object(row), UID: row.UID, Boot: row.Boot, Seq: row.Seq,
 	}
 	for _, v := range row.Violations {
@@ -180,6 +179,8 @@ func newPageRow(row *recordlog.Row) pageRow {
 	}
 	return r
 }
+
+func pageTime(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05.000") }
 
 // describe adds what is known once all is read: whether the log is complete, and what was asked for.
 func (p *page) describe(found recordlog.Completeness, filters []string, unsure int) {

@@ -36,7 +36,10 @@ time, .number, .id { font-variant-numeric: tabular-nums; }
 .verdict.bad h2 { color: var(--bad); }
 .totals { display: flex; flex-wrap: wrap; gap: .3rem 1.6rem; margin: 0 0 .8rem; padding: 0; list-style: none; }
 .totals strong { font-size: 1.3rem; font-variant-numeric: tabular-nums; }
-.key { display: inline-block; width: .7em; height: .7em; margin-right: .4em; border-radius: .15em; background: var(--soft); }
+.key {
+  display: inline-block; width: .7em; height: .7em; margin-right: .4em; border-radius: .15em;
+  background: var(--soft);
+}
 .key.denied { background: var(--denied); }
 .key.warned { background: var(--warned); }
 .key.audited { background: var(--audited); }
@@ -45,7 +48,10 @@ figure { margin: 0; }
 figcaption, .note { color: var(--soft); font-size: .9rem; }
 .plot { display: grid; grid-template-columns: auto 1fr; column-gap: .5rem; }
 .plot svg { width: 100%; height: 11rem; display: block; }
-.y, .x { display: flex; justify-content: space-between; color: var(--soft); font-size: .8rem; font-variant-numeric: tabular-nums; }
+.y, .x {
+  display: flex; justify-content: space-between; color: var(--soft); font-size: .8rem;
+  font-variant-numeric: tabular-nums;
+}
 .y { flex-direction: column; text-align: right; margin: -.6em 0; }
 .x { grid-column: 2; gap: 1rem; margin-top: .3rem; }
 .x span:last-child { text-align: right; }
@@ -65,6 +71,7 @@ th { font-weight: 400; }
 thead th { color: var(--soft); font-size: .85rem; }
 th.number, td.number { padding-right: 0; text-align: right; width: 6rem; }
 details table { width: auto; }
+details th.number, details td.number { width: auto; padding-left: 1rem; }
 .share { display: block; width: 100%; height: .25rem; margin-top: .2rem; background: var(--raised); }
 .share rect { fill: var(--audited); }
 .top { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 20rem), 1fr)); gap: 0 2.5rem; }
@@ -75,17 +82,19 @@ details table { width: auto; }
 }
 .search output { color: var(--soft); }
 :focus-visible { outline: 2px solid var(--audited); outline-offset: 2px; }
-#rows td:first-child, #rows td:nth-child(2), #rows td:nth-child(4) { white-space: nowrap; }
-#rows td:nth-child(6) { width: 40%; }
+#rows { table-layout: fixed; font-size: .93rem; }
+#rows th:nth-child(1) { width: 7.5rem; }
+#rows th:nth-child(2) { width: 6.2rem; }
+#rows th:nth-child(3) { width: 9rem; }
+#rows th:nth-child(4), #rows th:nth-child(5) { width: 11rem; }
+#rows th:nth-child(7) { width: 11rem; }
 .id { color: var(--soft); font-size: .8rem; }
 footer { color: var(--soft); font-size: .85rem; }
 @media (max-width: 60rem) {
   #rows, #rows tbody, #rows tr, #rows td { display: block; }
   #rows thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
   #rows tr { padding: .6rem 0; border-bottom: 1px solid var(--line); }
-  #rows td, #rows td:nth-child(n) {
-    position: relative; width: auto; min-height: 1.5em; padding: .1rem 0 .1rem 6.5rem; border: 0; white-space: normal;
-  }
+  #rows td { position: relative; min-height: 1.5em; padding: .1rem 0 .1rem 6.5rem; border: 0; }
   #rows td::before { content: attr(data-label); position: absolute; left: 0; color: var(--soft); font-size: .85rem; }
 }
 @media (max-width: 40rem) {

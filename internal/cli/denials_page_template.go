@@ -16,7 +16,7 @@ const pageTemplate = `<!DOCTYPE html>
 <body>
 <header>
 <h1>Denials</h1>
-<p>{{if .From}}<time>{{.From}}</time> to <time>{{.To}}</time>{{else}}No record{{end}}</p>
+<p>{{if .From}}From <time>{{.From}}</time> to <time>{{.To}}</time> UTC{{else}}No record{{end}}</p>
 {{with .Filters}}<p>Only {{range .}}<code>{{.}}</code> {{end}}</p>{{end}}
 {{with .Unsure}}<p>{{.}}</p>{{end}}
 </header>

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// account keeps the numbers of the records of one boot: which were seen, and a hash of each to tell a line that was read
-// twice from two records with one number. It takes some 5 bytes a record.
+// account keeps the numbers of the records of one boot: which were seen, and a hash of each to tell a line that was
+// read twice from two records with one number. It takes some 5 bytes a record.
 type account struct {
 	boot        string
 	source      string // of its latest record

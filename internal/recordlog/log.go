@@ -64,8 +64,8 @@ func NewLog() *Log {
 	return &Log{seed: maphash.MakeSeed(), boots: map[string]*account{}, kinds: newKinds()}
 }
 
-// Add takes the next line of an input. If that is a record that was not there before, it returns it; the result is valid
-// until the next call.
+// Add takes the next line of an input. If that is a record that was not there before, it returns it; the result is
+// valid until the next call.
 func (l *Log) Add(input string, line *Line) *Entry {
 	l.lines++
 	switch line.Kind {

@@ -3,9 +3,11 @@ package recordlog
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"errors"
 	"io"
+	"slices"
 
 	"noderestriction.plus/internal/record"
 )
@@ -89,31 +91,32 @@ func (r *Reader) Next() (Line, error) {
 // next reads one line of the input and reports whether it completes a line of the log.
 func (r *Reader) next() (Line, bool, error) {
 	raw, whole, err := r.readLine()
+	if err != nil {
+		defer r.end() // after what is left has been looked at
+	}
 	switch {
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		r.end()
-	case err != nil:
-		r.ended = true
-		return Line{}, false, err
-	}
-	if errors.Is(err, io.ErrUnexpectedEOF) { // the compressed file is cut, and with it this line
-		p := partial{number: r.number, text: raw, whole: whole}
-		line := p.cut()
+	case errors.Is(err, io.ErrUnexpectedEOF): // the compressed input is cut, and with it this line
+		line := Line{Number: r.number, text: raw, Cut: true}
 		line.reject(errors.New("the compressed input ends in the middle"))
-		line.Cut = true
 		return line, true, nil
-	}
-	if len(raw) == 0 {
+	case err != nil && !errors.Is(err, io.EOF):
+		return Line{}, false, err
+	case len(raw) == 0:
 		return Line{}, false, nil
 	}
 	line, complete := r.join(unframe(raw), whole)
-	if complete && r.ended && (line.Kind == Unparsable || line.Kind == Foreign && beginsLike(line.text)) {
-		if line.Kind == Foreign {
-			line.reject(errors.New("the beginning of a record"))
-		}
-		line.Cut = true
+	if err != nil && complete {
+		line.markCut()
 	}
 	return line, complete, nil
+}
+
+// markCut makes of a line that has no end, if it cannot be read or is too short to tell, one that is cut.
+func (l *Line) markCut() {
+	if l.Kind == Foreign && beginsLike(l.text) {
+		l.reject(errors.New("the beginning of a record"))
+	}
+	l.Cut = l.Kind == Unparsable
 }
 
 // join puts the pieces of a line together. It reports whether the line is complete.
@@ -161,21 +164,20 @@ func within(text []byte, whole bool) ([]byte, bool) {
 func (p *partial) cut() Line {
 	line := Line{Number: p.number, Source: p.source}
 	line.parse(p.text, p.whole)
-	switch {
-	case line.Kind == Foreign && beginsLike(p.text):
-		line.reject(errors.New("the beginning of a record"))
-	case line.Kind != Foreign && line.Kind != Unparsable:
+	if line.Kind != Foreign && line.Kind != Unparsable {
 		line.reject(errors.New("the end of the line is missing"))
 	}
-	line.Cut = line.Kind == Unparsable
+	line.markCut()
 	return line
 }
 
+// end remembers what was never completed, in the order of the input.
 func (r *Reader) end() {
 	r.ended = true
 	for _, p := range r.pending {
 		r.left = append(r.left, p)
 	}
+	slices.SortFunc(r.left, func(a, b *partial) int { return cmp.Compare(a.number, b.number) })
 	r.pending = nil
 }
 
