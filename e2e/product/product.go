@@ -75,10 +75,15 @@ func (p *Product) certDir() string    { return filepath.Join(p.options.Dir, "cer
 func (p *Product) kubeconfig() string { return filepath.Join(p.options.Dir, "kubeconfig") }
 
 // Run starts a stopped product again, with these further flags of serve, and waits until it is ready.
-func (p *Product) Run(ctx context.Context, args ...string) (err error) {
+func (p *Product) Run(ctx context.Context, args ...string) error {
+	return p.RunInto(ctx, p.Records.path, args...)
+}
+
+// RunInto is [Product.Run] with another file as standard output: its records are not among Records.
+func (p *Product) RunInto(ctx context.Context, stdout string, args ...string) (err error) {
 	p.process, err = process.Start(process.Spec{
 		Name: "node-restriction-plus", Path: p.options.Binary, Dir: p.options.Dir,
-		LogFile: filepath.Join(p.options.Dir, "node-restriction-plus.log"), StdoutFile: p.Records.path,
+		LogFile: filepath.Join(p.options.Dir, "node-restriction-plus.log"), StdoutFile: stdout,
 		Args: append([]string{
 			"serve",
 			"--kubeconfig=" + p.kubeconfig(),
@@ -118,6 +123,9 @@ func (p *Product) Ready(ctx context.Context) error {
 	}
 	return nil
 }
+
+// Binary is the path of the program.
+func (p *Product) Binary() string { return p.options.Binary }
 
 // Process is the current run.
 func (p *Product) Process() *process.Process { return p.process }
