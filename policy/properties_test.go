@@ -27,6 +27,11 @@ func allFixtures(t testing.TB) []*fixture.Fixture {
 	if err != nil || len(paths) == 0 {
 		t.Fatalf("no fixtures: %v", err)
 	}
+	return readFixtures(t, paths)
+}
+
+func readFixtures(t testing.TB, paths []string) []*fixture.Fixture {
+	t.Helper()
 	fixtures := make([]*fixture.Fixture, len(paths))
 	for i, path := range paths {
 		data, err := os.ReadFile(path)
