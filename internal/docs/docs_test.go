@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/tools/txtar"
+
 	"noderestriction.plus/internal/docs"
 	"noderestriction.plus/policy"
 )
@@ -36,9 +38,38 @@ func alerts(t *testing.T) []docs.Alert {
 	return all
 }
 
+// examples are the denied writes among the fixtures with the shortest policies.
+func examples(t *testing.T) map[policy.RuleID]docs.Example {
+	t.Helper()
+	chosen := map[policy.RuleID]docs.Example{}
+	for _, rule := range policy.Rules() {
+		paths, err := filepath.Glob(filepath.Join("../../policy/testdata", string(rule.ID), "deny", "*.txtar"))
+		if err != nil || len(paths) == 0 {
+			t.Fatalf("%s: %d fixtures: %v", rule.ID, len(paths), err)
+		}
+		for _, path := range paths {
+			archive := txtar.Parse(read(t, path))
+			e := docs.Example{Title: strings.TrimSpace(string(archive.Comment))}
+			for _, file := range archive.Files {
+				switch file.Name {
+				case "policy.yaml":
+					e.Policy = string(file.Data)
+				case "want":
+					e.Denial = strings.TrimSpace(string(file.Data))
+				}
+			}
+			best, ok := chosen[rule.ID]
+			if e.Policy != "" && (!ok || len(e.Policy) < len(best.Policy)) {
+				chosen[rule.ID] = e
+			}
+		}
+	}
+	return chosen
+}
+
 func TestPagesAreCurrent(t *testing.T) {
 	for path, want := range map[string]string{
-		"../../docs/rules.md":                            docs.Rules(policy.Rules()),
+		"../../docs/rules.md":                            docs.Rules(policy.Rules(), examples(t)),
 		"../../docs/runbooks/README.md":                  docs.Runbooks(alerts(t)),
 		"../../config/alerts/node-restriction-plus.yaml": docs.PrometheusRule(read(t, rulesFile)),
 	} {

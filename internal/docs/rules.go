@@ -8,8 +8,16 @@ import (
 	"noderestriction.plus/policy"
 )
 
-// Rules renders docs/rules.md: for each rule what it stops, what a kubelet legitimately does there, and how to turn it on.
-func Rules(rules []policy.Rule) string {
+// Example is a policy and a write that it denies.
+type Example struct {
+	Title  string // a sentence about the write
+	Policy string // the spec, as YAML
+	Denial string // what the kubelet is told
+}
+
+// Rules renders docs/rules.md: for each rule what it stops, what a kubelet legitimately does there, and how to turn it on,
+// with an example for each.
+func Rules(rules []policy.Rule, examples map[policy.RuleID]Example) string {
 	var b strings.Builder
 	b.WriteString("<!-- Generated from policy/rule_*.go by make generate. -->\n\n# Rules\n\n")
 	b.WriteString("A policy turns a rule on by having its section; an empty section (`{}`) is the rule at its strictest that a " +
@@ -22,10 +30,18 @@ func Rules(rules []policy.Rule) string {
 		fmt.Fprintf(&b, "\n## %s\n\n%s.\n\n%s\n\n", r.ID, r.Doc.Title, r.Doc.Text)
 		fmt.Fprintf(&b, "**A stock kubelet.** %s\n\n", r.Doc.Kubelet)
 		fmt.Fprintf(&b, "**Denied, for example:**\n\n```sh\n%s\n```\n\n", r.Doc.Attack)
+		if e, ok := examples[r.ID]; ok {
+			fmt.Fprintf(&b, "**Policy, for example.** %s\n\n```yaml\nspec:\n%s\n```\n\n```\n%s\n```\n\n",
+				e.Title, indent(e.Policy), e.Denial)
+		}
 		fmt.Fprintf(&b, "| | |\n|---|---|\n| section | `%s` |\n| looks at | %s |\n| in | %s |\n| since | %s |\n| source | %s |\n",
 			r.Doc.Spec, code(r.Doc.Fields), targets(r.Targets), r.Doc.Since, r.Doc.Source)
 	}
 	return b.String()
+}
+
+func indent(yaml string) string {
+	return "  " + strings.ReplaceAll(strings.TrimSpace(yaml), "\n", "\n  ")
 }
 
 func code(words []string) string {
