@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"slices"
 	"strings"
@@ -74,13 +75,13 @@ a FILE cannot be read, or --verify found no record at all.`,
 }
 
 type denialsOptions struct {
-	filter  filterOptions
-	by      []string
-	verify  bool
-	partial bool
-	html    string
-	limit   int
-	output  outputFlag
+	filter filterOptions
+	by     []string
+	verify bool
+	allow  recordlog.Allowances
+	html   string
+	limit  int
+	output outputFlag
 
 	limited, formatted bool // the flag was given
 }
@@ -91,8 +92,10 @@ func (o *denialsOptions) addFlags(cmd *cobra.Command) {
 	flags.StringSliceVar(&o.by, "by", nil, "count by these `dimensions`: "+strings.Join(dimensionNames(), ", "))
 	complete(cmd, "by", dimensionNames())
 	flags.BoolVar(&o.verify, "verify", false, "say whether any record is missing")
-	flags.BoolVar(&o.partial, "partial", false,
-		"with --verify or --html: the log need not begin with the first record, because it was rotated or read with --since or --tail")
+	flags.BoolVar(&o.allow.Partial, "partial", false,
+		"with --verify or --html: the log may begin after the first record, because it was rotated or read with --tail")
+	flags.BoolVar(&o.allow.Copies, "copies", false,
+		"with --verify or --html: the inputs may be copies of one another, such as the log and --denial-log-file")
 	flags.StringVar(&o.html, "html", "", "`file` for a page that shows the records, overwritten; - for standard output")
 	flags.IntVar(&o.limit, "limit", defaultLimit,
 		"show the newest records, or the largest groups, up to this `number`; 0: all. Only tables and pages have a limit "+
@@ -126,8 +129,8 @@ func (o *denialsOptions) check() error {
 		return usagef("--limit: must be 1 to %d for a page", maxPageRows)
 	case o.verify && o.html == "" && (o.limited || o.filter.given()):
 		return usagef("--verify looks at the whole log: leave filters and --limit out")
-	case o.partial && !o.verify && o.html == "":
-		return usagef("--partial: only has a meaning with --verify or --html")
+	case o.allow != recordlog.Allowances{} && !o.verify && o.html == "":
+		return usagef("--partial and --copies: only have a meaning with --verify or --html")
 	case o.verify && o.output.format == formatCSV:
 		return usagef("--verify: what it finds is no table; use -o json or yaml")
 	}
@@ -177,17 +180,19 @@ func (o *denialsOptions) run(files []string, stdin io.Reader, stdout, stderr io.
 	case o.verify:
 		r.view = nothing{}
 	case len(by) > 0:
-		r.view = &groupsView{groups: recordlog.NewGroups(by...), by: by, output: &o.output, limit: o.rows(), w: out, notes: stderr}
+		r.view = &groupsView{
+			groups: recordlog.NewGroups(by...), by: by, output: &o.output, limit: o.rows(), w: out, notes: stderr,
+		}
 	default:
 		r.view = o.rowsView(out, stderr)
 	}
 	if err := r.readAll(files); err != nil {
-		return err
+		return errors.Join(err, out.Flush()) // what was shown stays shown
 	}
 	if err := r.view.finish(); err != nil {
 		return err
 	}
-	found := r.log.Verify(o.partial)
+	found := r.log.Verify(o.allow)
 	if p != nil {
 		p.describe(found, o.filter.describe(), r.maybe)
 		if err := p.write(o.html, out); err != nil {

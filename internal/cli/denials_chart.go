@@ -11,8 +11,8 @@ import (
 // maxBars is how many bars a chart has, of which each is still some pixels wide on a phone.
 const maxBars = 60
 
-// chart is a bar chart of the number of records over time, in units of a drawing that is stretched to its place: 10 to a
-// bar and 100 from bottom to top.
+// chart is a bar chart of the number of records over time, in units of a drawing that is stretched to its place: 10 to
+// a bar and 100 from bottom to top.
 type chart struct {
 	Width        int
 	Step         string

@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/internal/record"
 	"noderestriction.plus/internal/recordlog"
 	"noderestriction.plus/policy"
 )
@@ -34,7 +35,7 @@ func (f *filterOptions) addFlags(cmd *cobra.Command) {
 }
 
 func actionNames() []string {
-	return []string{string(policy.Denied), string(policy.Warned), string(policy.Audited), string(recordlog.Probed)}
+	return []string{string(policy.Denied), string(policy.Warned), string(policy.Audited), string(record.Probed)}
 }
 
 // given reports whether there is a filter.

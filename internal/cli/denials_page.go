@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"noderestriction.plus/internal/record"
 	"noderestriction.plus/internal/recordlog"
 )
 
@@ -138,7 +139,7 @@ func (p *page) finish() error {
 		d.Rows = append(d.Rows, newPageRow(row))
 	}
 	if left := p.newest.Added() - len(rows); left > 0 {
-		d.Left = fmt.Sprintf("%s left out here, but counted above.", verb(uint64(left), "older record", "is", "are"))
+		d.Left = are(uint64(left), "older record") + " left out here, but counted above."
 	}
 	return nil
 }
@@ -150,7 +151,7 @@ func (p *page) totals() []pageTotal {
 	}
 	var all []pageTotal
 	for _, action := range actionNames() {
-		if n := counts[action]; n > 0 || action != string(recordlog.Probed) {
+		if n := counts[action]; n > 0 || action != string(record.Probed) {
 			all = append(all, pageTotal{Class: action, Label: action, Count: n})
 		}
 	}
@@ -187,8 +188,8 @@ func (p *page) describe(found recordlog.Completeness, filters []string, unsure i
 	d := &p.data
 	d.Filters = filters
 	if unsure > 0 {
-		d.Unsure = fmt.Sprintf("%s left out: the log does not say whether the filters match, because the line is a short one.",
-			verb(uint64(unsure), "more record", "is", "are"))
+		d.Unsure = are(uint64(unsure), "more record") +
+			" left out: the log does not say whether the filters match, because the line is a short one."
 	}
 	d.Problems = problems(found)
 	if d.Rest = len(d.Problems) - maxProblems; d.Rest > 0 {

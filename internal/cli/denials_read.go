@@ -87,7 +87,7 @@ func (r *denialsReader) add(file string, line *recordlog.Line) error {
 func (r *denialsReader) warn(w io.Writer, found recordlog.Completeness) {
 	switch {
 	case r.seen == 0 && r.lines > 0:
-		notef(w, "none of %s is a record: is it the standard output of the program?", count(r.lines, "line"))
+		notef(w, "there is no record in %s: is it the standard output of the program?", count(r.lines, "line"))
 	case r.shown == 0:
 		notef(w, "no denials found")
 	}

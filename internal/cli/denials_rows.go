@@ -44,7 +44,8 @@ type textRows struct{ w io.Writer }
 func (v *textRows) add(row *recordlog.Row) error {
 	var reasons []string
 	for _, violation := range row.Violations {
-		reasons = append(reasons, fmt.Sprintf("%s: %s (%s)", orDash(violation.Policy), violation.Rule, detail(row, violation)))
+		reasons = append(reasons,
+			fmt.Sprintf("%s: %s (%s)", orDash(violation.Policy), violation.Rule, detail(row, violation)))
 	}
 	_, err := fmt.Fprintf(v.w, "%s %s node %s: %s %s: %s\n", timeText(row.Time), outcome(row), row.Node, write(row),
 		object(row), strings.Join(reasons, "; "))
@@ -121,13 +122,16 @@ func (v *csvRows) add(row *recordlog.Row) error {
 		}
 		return strings.Join(all, "; ")
 	}
-	like := ""
-	if row.Like > 0 {
+	dryRun, like := strconv.FormatBool(row.DryRun), ""
+	switch {
+	case row.Like > 0:
 		like = strconv.FormatUint(row.Like, 10)
+	case row.Compact:
+		dryRun = recordlog.Unknown
 	}
 	return writeCSV(v.w,
 		timeText(row.Time), string(row.Msg), row.Boot, strconv.FormatUint(row.Seq, 10), row.UID, row.Node, row.User,
-		row.Operation, row.Resource, row.Subresource, row.Namespace, row.Name, strconv.FormatBool(row.DryRun),
+		row.Operation, row.Resource, row.Subresource, row.Namespace, row.Name, dryRun,
 		string(row.ClientAuth), row.Version,
 		join(func(v record.Violation) string { return v.Policy }),
 		join(func(v record.Violation) string { return v.Rule }),

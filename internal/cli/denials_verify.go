@@ -68,7 +68,7 @@ func bootTable(boots []recordlog.Boot) *table {
 func problems(found recordlog.Completeness) []string {
 	var all []string
 	for _, b := range found.Boots {
-		all = append(all, bootProblems(b)...)
+		all = append(all, bootProblems(b, found.Allowed)...)
 	}
 	for _, f := range found.Flaws {
 		kind := "cannot be read"
@@ -83,7 +83,7 @@ func problems(found recordlog.Completeness) []string {
 	return all
 }
 
-func bootProblems(b recordlog.Boot) []string {
+func bootProblems(b recordlog.Boot, allowed recordlog.Allowances) []string {
 	var all []string
 	say := func(format string, args ...any) {
 		all = append(all, "boot "+b.Boot+": "+fmt.Sprintf(format, args...))
@@ -105,7 +105,7 @@ func bootProblems(b recordlog.Boot) []string {
 		}
 		say("%s missing, seq %s", text, ranges(inner...))
 	}
-	if b.SaidLost > 0 {
+	if b.SaidLost > 0 && !allowed.Copies {
 		say("the log itself says that it lost %s", count(b.SaidLost, "record"))
 	}
 	if b.Conflicts > 0 {
@@ -116,8 +116,8 @@ func bootProblems(b recordlog.Boot) []string {
 		say("%s the number of another and different content, seq %s", verb(b.Conflicts, "record", "has", "have"),
 			strings.Join(numbers, ", "))
 	}
-	if b.Duplicates > 0 {
-		say("%s read twice and counted once: was a file given twice?", verb(b.Duplicates, "line", "was", "were"))
+	if b.Duplicates > 0 && !allowed.Copies {
+		say("%s read twice and counted once; if that is meant, --copies", verb(b.Duplicates, "line", "was", "were"))
 	}
 	return all
 }

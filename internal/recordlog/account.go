@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// account keeps the numbers of the records of one boot: which were seen, and a hash of each to tell a line that was
+// account keeps the numbers of the records of one boot: which were seen, and a digest of each to tell a line that was
 // read twice from two records with one number. It takes some 5 bytes a record.
 type account struct {
 	boot        string
@@ -33,7 +33,7 @@ const (
 // chunk has the records of which the numbers less one have a quotient by 64 in common.
 type chunk struct {
 	seen uint64 // a bit for each
-	sums [chunkSize]uint32
+	sums [chunkSize]digest
 }
 
 func newAccount(boot string) *account {
@@ -41,7 +41,7 @@ func newAccount(boot string) *account {
 }
 
 // record notes a record and reports whether its line is new.
-func (a *account) record(line *Line, sum uint32) bool {
+func (a *account) record(line *Line, sum digest) bool {
 	seq, at := line.Record.Seq, time.Time(line.Record.Time)
 	if line.Source != "" {
 		a.source = line.Source
@@ -53,8 +53,9 @@ func (a *account) record(line *Line, sum uint32) bool {
 	}
 	i := (seq - 1) % chunkSize
 	if c.seen&(1<<i) != 0 {
-		if c.sums[i] == sum {
+		if c.sums[i].same(sum) {
 			a.duplicates++
+			c.sums[i] |= sum // in case the first one was compact
 			return false
 		}
 		a.conflicts++

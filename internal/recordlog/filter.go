@@ -16,7 +16,7 @@ type Filter struct {
 	Node         func(string) bool
 	Namespace    func(string) bool
 	Resource     func(string) bool // matches nodes/status and the like
-	Outcomes     []policy.Outcome  // empty: all but Probed
+	Outcomes     []policy.Outcome  // empty: all but record.Probed
 	Since        time.Time         // inclusive
 	Until        time.Time         // exclusive
 }
@@ -93,7 +93,7 @@ func (f *Filter) matchTime(at time.Time) bool {
 
 func (f *Filter) matchOutcome(o policy.Outcome) bool {
 	if len(f.Outcomes) == 0 {
-		return o != Probed
+		return o != record.Probed
 	}
 	return slices.Contains(f.Outcomes, o)
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"noderestriction.plus/internal/record"
 	"noderestriction.plus/internal/recordlog"
 	"noderestriction.plus/policy"
 )
@@ -54,7 +55,7 @@ func TestFilter(t *testing.T) {
 		},
 		"a probe is asked for": {
 			[]string{strings.Replace(full(1), "denied", "probed", 1)},
-			recordlog.Filter{Outcomes: []policy.Outcome{recordlog.Probed}},
+			recordlog.Filter{Outcomes: []policy.Outcome{record.Probed}},
 			recordlog.Yes, "node-finalizers",
 		},
 		"from its time on": {

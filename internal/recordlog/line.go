@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -27,9 +29,6 @@ const (
 	// Unparsable is a line that was meant as one of the others and cannot be read.
 	Unparsable
 )
-
-// Probed is the outcome of a record that the enforcement probe caused: it is numbered like others but is no denial.
-const Probed policy.Outcome = "probed"
 
 // maxSeq bounds the numbers of records so that sums of them do not overflow.
 const maxSeq = 1 << 62
@@ -87,7 +86,7 @@ func (l *Line) decode(text []byte) {
 	err := json.Unmarshal(text, &w)
 	switch {
 	case err != nil && !isForeign(text):
-		l.reject(shorten(err))
+		l.reject(explain(err))
 	case err != nil || w.Logger != record.Logger:
 		// another log's line
 	default:
@@ -116,7 +115,7 @@ func (l *Line) accept(w *wire) error {
 		return errors.New("boot: missing")
 	}
 	switch w.Msg {
-	case policy.Denied, policy.Warned, policy.Audited, Probed:
+	case policy.Denied, policy.Warned, policy.Audited, record.Probed:
 		return l.acceptRecord(&w.Record)
 	case "lost":
 		return l.acceptLost(w)
@@ -187,11 +186,19 @@ func beginsLike(text []byte) bool {
 	return len(text) > 0 && bytes.HasPrefix([]byte(opening), text)
 }
 
-// shorten bounds an error that may quote the line, and makes it printable.
-func shorten(err error) error {
-	text := Printable(err.Error())
-	if len(text) > record.MaxValue {
-		text = text[:record.MaxValue] + "..."
+// explain says in words of our own what is wrong with a text: the JSON library chooses some of its words by lot.
+func explain(err error) error {
+	syntax, semantic := (*jsontext.SyntacticError)(nil), (*json.SemanticError)(nil)
+	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return errors.New("it ends too early")
+	case errors.Is(err, jsontext.ErrDuplicateName):
+		return errors.New("it has a key twice")
+	case errors.As(err, &syntax):
+		return fmt.Errorf("not well-formed JSON at byte %d of it", syntax.ByteOffset)
+	case errors.As(err, &semantic):
+		at := Printable(strings.TrimPrefix(string(semantic.JSONPointer), "/"))
+		return fmt.Errorf("%s: has a wrong value", at[:min(len(at), 64)])
 	}
-	return errors.New(text)
+	return errors.New("not a JSON object")
 }

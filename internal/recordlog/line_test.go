@@ -95,14 +95,14 @@ func TestLines(t *testing.T) {
 		"a line that is too long and no record":         {strings.Repeat("x", 1<<20), recordlog.Foreign, ""},
 		"a record that somebody wrote some text before": {"x " + full(1), recordlog.Unparsable, "a piece of a record"},
 
-		"a record without its end":        {full(1)[:300], recordlog.Unparsable, "unexpected EOF"},
+		"a record without its end":        {full(1)[:300], recordlog.Unparsable, "it ends too early"},
 		"a record without its beginning":  {full(1)[300:], recordlog.Unparsable, "a piece of a record"},
 		"a record that begins in another": {full(1)[:200] + full(2), recordlog.Unparsable, ""},
 		"a record with a key twice": {
-			strings.Replace(full(1), `"seq":1`, `"seq":1,"seq":2`, 1), recordlog.Unparsable, "duplicate",
+			strings.Replace(full(1), `"seq":1`, `"seq":1,"seq":2`, 1), recordlog.Unparsable, "it has a key twice",
 		},
 		"a record with invalid UTF-8": {
-			strings.Replace(full(1), "worker", "\xff", 1), recordlog.Unparsable, "UTF-8",
+			strings.Replace(full(1), "worker", "\xff", 1), recordlog.Unparsable, "not well-formed JSON at byte 1",
 		},
 		"a record without a boot": {
 			strings.Replace(full(1), `"B1"`, `""`, 1), recordlog.Unparsable, "boot: missing",
@@ -110,7 +110,7 @@ func TestLines(t *testing.T) {
 		"a record without a time": {
 			strings.Replace(full(1), `"ts"`, `"t"`, 1), recordlog.Unparsable, "ts: missing",
 		},
-		"a record with another time": {strings.Replace(full(1), ".000Z", "", 1), recordlog.Unparsable, ""},
+		"a record with another time": {strings.Replace(full(1), ".000Z", "", 1), recordlog.Unparsable, "ts: has a wrong value"},
 		"a record without a number": {
 			strings.Replace(full(1), `"seq":1`, `"seq":0`, 1), recordlog.Unparsable, "seq: must be 1 to",
 		},

@@ -80,8 +80,7 @@ func (l *Log) Add(input string, line *Line) *Entry {
 		l.account(line.Lost.Boot).lose(line.Lost)
 	default:
 		r := &line.Record
-		sum := uint32(maphash.Bytes(l.seed, line.text))
-		if l.account(r.Boot).record(line, sum) {
+		if l.account(r.Boot).record(line, newDigest(l.seed, line)) {
 			l.entry = Entry{Record: *r, Source: line.Source, Compact: line.Kind == Compact}
 			l.kinds.complete(&l.entry)
 			return &l.entry

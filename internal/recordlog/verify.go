@@ -7,16 +7,17 @@ const maxRanges = 1000
 
 // Completeness is whether anything is missing in a log.
 type Completeness struct {
-	Complete   bool   `json:"complete"`
-	Records    uint64 `json:"records"`    // distinct lines with a record
-	Missing    uint64 `json:"missing"`    // numbers for which there is no record
-	SaidLost   uint64 `json:"saidLost"`   // records that the log itself says it lost
-	Duplicates uint64 `json:"duplicates"` // lines that were read again, and not counted again
-	Conflicts  uint64 `json:"conflicts"`  // records with the number of another, and different from it
-	Unparsable uint64 `json:"unparsable"` // lines that were meant as records and cannot be read
-	Foreign    uint64 `json:"foreign"`    // other lines, which do not matter
-	Boots      []Boot `json:"boots"`
-	Flaws      []Flaw `json:"flaws,omitempty"` // the first 20 lines that cannot be read
+	Allowed    Allowances `json:"-"`
+	Complete   bool       `json:"complete"`
+	Records    uint64     `json:"records"`    // distinct lines with a record
+	Missing    uint64     `json:"missing"`    // numbers for which there is no record
+	SaidLost   uint64     `json:"saidLost"`   // records that the log itself says it lost
+	Duplicates uint64     `json:"duplicates"` // lines that were read again, and not counted again
+	Conflicts  uint64     `json:"conflicts"`  // records with the number of another, and different from it
+	Unparsable uint64     `json:"unparsable"` // lines that were meant as records and cannot be read
+	Foreign    uint64     `json:"foreign"`    // other lines, which do not matter
+	Boots      []Boot     `json:"boots"`
+	Flaws      []Flaw     `json:"flaws,omitempty"` // the first 20 lines that cannot be read
 }
 
 // Boot is the part of a log that one process of the program wrote.
@@ -39,20 +40,22 @@ type Boot struct {
 	Conflicting []uint64 `json:"conflicting,omitempty"`
 }
 
-// Complete reports whether nothing is wrong with the records of the process.
-func (b *Boot) Complete() bool {
-	return b.Missing == 0 && b.SaidLost == 0 && b.Duplicates == 0 && b.Conflicts == 0
+// Allowances are what is no flaw in a log.
+type Allowances struct {
+	Partial bool // records from before the first line of a process are not there
+	// Copies: the inputs are copies of one another, so that records are read twice, and one copy has what another lost.
+	Copies bool
 }
 
 // Verify says whether anything is missing, as far as the log can tell: it cannot tell what followed the last line of a
-// process. With partial it is no flaw that records from before the first line of a process are not there.
-func (l *Log) Verify(partial bool) Completeness {
+// process.
+func (l *Log) Verify(allow Allowances) Completeness {
 	c := Completeness{
-		Unparsable: l.unparsable, Foreign: l.foreign, Flaws: l.flaws, Complete: l.unparsable == 0, Boots: []Boot{},
+		Allowed: allow, Unparsable: l.unparsable, Foreign: l.foreign, Flaws: l.flaws, Complete: l.unparsable == 0, Boots: []Boot{},
 	}
 	for _, a := range l.order {
-		b := a.verify(partial)
-		c.Complete = c.Complete && b.Complete()
+		b := a.verify(allow.Partial)
+		c.Complete = c.Complete && b.Missing == 0 && b.Conflicts == 0 && (allow.Copies || b.Duplicates == 0 && b.SaidLost == 0)
 		c.Records += b.Records
 		c.Missing += b.Missing
 		c.SaidLost += b.SaidLost

@@ -33,10 +33,10 @@ func numbered(numbers ...int) []string {
 
 func TestVerify(t *testing.T) {
 	for name, test := range map[string]struct {
-		log     []string
-		partial bool
-		want    recordlog.Completeness // Complete, the numbers, and of Boots the ranges
-		ranges  []recordlog.Range
+		log    []string
+		allow  recordlog.Allowances
+		want   recordlog.Completeness // Complete, the numbers, and of Boots the ranges
+		ranges []recordlog.Range
 	}{
 		"a log without a gap is complete": {
 			log: append(numbered(1, 2), compact(3), "text"), want: recordlog.Completeness{Complete: true, Records: 3, Foreign: 1},
@@ -56,10 +56,10 @@ func TestVerify(t *testing.T) {
 			ranges: []recordlog.Range{{First: 1, Last: 199}},
 		},
 		"a log that may begin late has none": {
-			log: numbered(200, 201), partial: true, want: recordlog.Completeness{Complete: true, Records: 2},
+			log: numbered(200, 201), allow: recordlog.Allowances{Partial: true}, want: recordlog.Completeness{Complete: true, Records: 2},
 		},
 		"a log that may begin late may have no gap after that": {
-			log: numbered(200, 202), partial: true, want: recordlog.Completeness{Records: 2, Missing: 1},
+			log: numbered(200, 202), allow: recordlog.Allowances{Partial: true}, want: recordlog.Completeness{Records: 2, Missing: 1},
 			ranges: []recordlog.Range{{First: 201, Last: 201}},
 		},
 		"lost records are missing, and the log said so": {
@@ -71,7 +71,7 @@ func TestVerify(t *testing.T) {
 			ranges: []recordlog.Range{{First: 2, Last: 4}},
 		},
 		"a log may have nothing but lost records": {
-			log: []string{lost(2, 5, 6)}, partial: true, want: recordlog.Completeness{Missing: 2, SaidLost: 2},
+			log: []string{lost(2, 5, 6)}, allow: recordlog.Allowances{Partial: true}, want: recordlog.Completeness{Missing: 2, SaidLost: 2},
 			ranges: []recordlog.Range{{First: 5, Last: 6}},
 		},
 		"the same line twice counts once": {
@@ -86,8 +86,24 @@ func TestVerify(t *testing.T) {
 			log:  []string{full(1), strings.Replace(full(1), "worker-1", "worker-2", 1)},
 			want: recordlog.Completeness{Records: 2, Conflicts: 1},
 		},
-		"so are a full and a compact one": {
-			log: []string{full(1), compact(1)}, want: recordlog.Completeness{Records: 2, Conflicts: 1},
+		"so are a full and a compact one that differ": {
+			log:  []string{full(1), strings.Replace(compact(1), "f1", "f2", 1)},
+			want: recordlog.Completeness{Records: 2, Conflicts: 1},
+		},
+		"a record in full and compact is one": {
+			log: []string{full(1), compact(1), full(1)}, want: recordlog.Completeness{Records: 1, Duplicates: 2},
+		},
+		"a record compact and in full is one, if its text is": {
+			log:  []string{compact(1), full(1), strings.Replace(full(1), "v0.1.0", "v0.1.1", 1)},
+			want: recordlog.Completeness{Records: 2, Duplicates: 1, Conflicts: 1},
+		},
+		"copies of one log have what one of them lost": {
+			log: append(numbered(1, 2, 3), lost(1, 2, 2)), allow: recordlog.Allowances{Copies: true},
+			want: recordlog.Completeness{Complete: true, Records: 3, SaidLost: 1},
+		},
+		"copies of one log complete each other": {
+			log: append(numbered(1, 2, 5), numbered(2, 3, 4)...), allow: recordlog.Allowances{Copies: true},
+			want: recordlog.Completeness{Complete: true, Records: 5, Duplicates: 1},
 		},
 		"a line that cannot be read may have been any record": {
 			log: append(numbered(1), full(2)[:300]), want: recordlog.Completeness{Records: 1, Unparsable: 1},
@@ -99,7 +115,7 @@ func TestVerify(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			log, entries := readLog(t, test.log...)
-			got := log.Verify(test.partial)
+			got := log.Verify(test.allow)
 			var ranges []recordlog.Range
 			for _, b := range got.Boots {
 				ranges = append(ranges, b.MissingRanges...)
@@ -110,7 +126,7 @@ func TestVerify(t *testing.T) {
 			if uint64(len(entries)) != got.Records {
 				t.Errorf("%d records, but %d were counted", len(entries), got.Records)
 			}
-			got.Boots, got.Flaws = nil, nil
+			got.Boots, got.Flaws, got.Allowed = nil, nil, recordlog.Allowances{}
 			if !reflect.DeepEqual(got, test.want) {
 				t.Errorf("got %+v, want %+v", got, test.want)
 			}
@@ -120,7 +136,7 @@ func TestVerify(t *testing.T) {
 
 func TestABootIsDescribed(t *testing.T) {
 	log, _ := readLog(t, "[pod/nrp-0/main] "+full(2), "[pod/nrp-0/main] "+full(1), full(2)[:100])
-	got := log.Verify(false)
+	got := log.Verify(recordlog.Allowances{})
 	b := got.Boots[0]
 	from, _ := b.From.MarshalText()
 	to, _ := b.To.MarshalText()
@@ -146,7 +162,7 @@ func TestMissingNumbersAreFoundInAnyOrder(t *testing.T) {
 		}
 	}
 	log, _ := readLog(t, lines...)
-	got := log.Verify(false).Boots[0]
+	got := log.Verify(recordlog.Allowances{}).Boots[0]
 	if got.Missing != uint64(len(missing)) {
 		t.Errorf("got %d missing, want %d", got.Missing, len(missing))
 	}
@@ -165,7 +181,7 @@ func TestManyGapsAreCountedAndSomeNamed(t *testing.T) {
 		lines = append(lines, full(n))
 	}
 	log, _ := readLog(t, lines...)
-	b := log.Verify(false).Boots[0]
+	b := log.Verify(recordlog.Allowances{}).Boots[0]
 	if b.Missing != 1499 || len(b.MissingRanges) != 1000 || b.MoreRanges != 499 {
 		t.Errorf("got %d missing in %d ranges and %d more", b.Missing, len(b.MissingRanges), b.MoreRanges)
 	}
@@ -173,7 +189,7 @@ func TestManyGapsAreCountedAndSomeNamed(t *testing.T) {
 
 func TestManyFlawsAreCountedAndSomeNamed(t *testing.T) {
 	log, _ := readLog(t, strings.Repeat(full(1)[:99]+"\n", 100))
-	if c := log.Verify(false); c.Unparsable != 100 || len(c.Flaws) != 20 {
+	if c := log.Verify(recordlog.Allowances{}); c.Unparsable != 100 || len(c.Flaws) != 20 {
 		t.Errorf("got %d, named %d", c.Unparsable, len(c.Flaws))
 	}
 }
