@@ -76,7 +76,7 @@ a FILE cannot be read, or --verify found no record at all.`,
 
 type denialsOptions struct {
 	filter filterOptions
-	by     []string
+	by     listFlag
 	verify bool
 	allow  recordlog.Allowances
 	html   string
@@ -89,7 +89,7 @@ type denialsOptions struct {
 func (o *denialsOptions) addFlags(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	o.filter.addFlags(cmd)
-	flags.StringSliceVar(&o.by, "by", nil, "count by these `dimensions`: "+strings.Join(dimensionNames(), ", "))
+	flags.Var(&o.by, "by", "count by these `dimensions`: "+strings.Join(dimensionNames(), ", "))
 	complete(cmd, "by", dimensionNames())
 	flags.BoolVar(&o.verify, "verify", false, "say whether any record is missing")
 	flags.BoolVar(&o.allow.Partial, "partial", false,

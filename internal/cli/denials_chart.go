@@ -101,7 +101,7 @@ func stepText(d time.Duration) string {
 	for _, unit := range []struct {
 		length time.Duration
 		noun   string
-	}{{day, "day"}, {time.Hour, "hour"}, {time.Minute, "minute"}} {
+	}{{day, "day"}, {time.Hour, "hour"}, {time.Minute, "minute"}, {time.Second, "second"}} {
 		if d == unit.length {
 			return unit.noun
 		}
@@ -109,5 +109,5 @@ func stepText(d time.Duration) string {
 			return count(int64(d/unit.length), unit.noun)
 		}
 	}
-	return count(int64(d/time.Second), "second")
+	return "second"
 }

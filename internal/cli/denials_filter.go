@@ -16,22 +16,35 @@ import (
 
 // filterOptions are the flags that say which records are wanted.
 type filterOptions struct {
-	policies, rules, nodes, namespaces, resources, actions []string
+	policies, rules, nodes, namespaces, resources, actions listFlag
 	since, until                                           string
 }
 
 func (f *filterOptions) addFlags(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringSliceVar(&f.policies, "policy", nil, "only violations of these `policies`")
-	flags.StringSliceVar(&f.rules, "rule", nil, "only violations of these `rules`")
-	flags.StringSliceVar(&f.nodes, "node", nil, "only writes with the credentials of these `nodes`")
-	flags.StringSliceVar(&f.namespaces, "namespace", nil, "only writes in these `namespaces`")
-	flags.StringSliceVar(&f.resources, "resource", nil, "only writes to these `resources`, such as nodes/status or pods*")
-	flags.StringSliceVar(&f.actions, "action", nil, "only what came out like this: "+strings.Join(actionNames(), ", "))
+	flags.Var(&f.policies, "policy", "only violations of these `policies`")
+	flags.Var(&f.rules, "rule", "only violations of these `rules`")
+	flags.Var(&f.nodes, "node", "only writes with the credentials of these `nodes`")
+	flags.Var(&f.namespaces, "namespace", "only writes in these `namespaces`")
+	flags.Var(&f.resources, "resource", "only writes to these `resources`, such as nodes/status or pods*")
+	flags.Var(&f.actions, "action", "only what came out like this: "+strings.Join(actionNames(), ", "))
 	flags.StringVar(&f.since, "since", "", "only from this `time` on: an age such as 90m, or 2026-11-24T08:00:00Z")
 	flags.StringVar(&f.until, "until", "", "only before this `time`, in the same forms")
 	complete(cmd, "rule", ruleIDs())
 	complete(cmd, "action", actionNames())
+}
+
+// listFlag is a flag with values that are separated by commas, and which may be repeated. Unlike with pflag's own, an
+// empty value is a value, so that a filter with an empty variable does not let everything through. It implements
+// pflag.Value.
+type listFlag []string
+
+func (l *listFlag) String() string { return strings.Join(*l, ",") }
+func (l *listFlag) Type() string   { return "names" }
+
+func (l *listFlag) Set(s string) error {
+	*l = append(*l, strings.Split(s, ",")...)
+	return nil
 }
 
 func actionNames() []string {
