@@ -17,7 +17,7 @@ modules   := . charts e2e e2e/oracle config/observability
 # The race detector needs a C compiler.
 race      := $(if $(shell command -v $(firstword $(shell go env CC))),-race)
 gofiles    = $(shell git ls-files --cached --others --exclude-standard '*.go')
-FUZZTIME  ?= 30s
+FUZZTIME  ?= 60s
 testflags ?=
 export NRP_HELM ?= $(helm)
 
@@ -96,12 +96,12 @@ verify: $(controller-gen) ## Check that generated files are current, changing no
 		-run "^(TestPagesAreCurrent|TestRules)$$")
 	$(call step,go.mod files are tidy,for m in $(modules); do go -C $$m mod tidy -diff || exit; done)
 
-fuzz: ## Run each fuzz test for FUZZTIME (30s).
+fuzz: ## Run each fuzz test for FUZZTIME (60s).
 	@for package in $$(go list ./...); do \
 		names=$$(go test -list '^Fuzz' $$package) || exit; \
 		for name in $$names; do case $$name in Fuzz*) \
 			echo "==> $$package $$name"; \
-			go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) $$package || exit;; \
+			go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$package || exit;; \
 		esac; done; \
 	done
 
