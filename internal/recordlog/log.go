@@ -129,6 +129,8 @@ func (k *kinds) complete(e *Entry) {
 		}
 	}
 	switch {
+	case !e.Compact && ok:
+		known.seq = e.Seq
 	case !e.Compact && !ok:
 		k.put(key, newKind(e))
 	case e.Compact && ok:
