@@ -9,6 +9,8 @@ $(foreach t,$(tools) promtool,$(eval $(t) := $(cache)/$(t)@$(call hash,$(t))))
 
 chart     := charts/node-restriction-plus
 crd       := noderestriction.plus_noderestrictionpolicies.yaml
+alerts    := config/alerts/node-restriction-plus.rules.yaml
+dashboard := config/dashboards/node-restriction-plus.json
 deepcopy  := api/v1alpha1/zz_generated.deepcopy.go
 # Where verify generates: go does not look into folders that begin with an underscore.
 aside     := bin/_verify
@@ -83,6 +85,7 @@ generate: $(controller-gen) ## Generate deepcopy functions, CRD, docs, and what 
 	$(call step,deepcopy and CRD,$(controller-gen) object crd paths=./api/... output:crd:dir=config/crd)
 	$(call step,CRD in the chart,cp config/crd/$(crd) $(chart)/files/$(crd))
 	$(call step,chart from config and values.yaml,go -C charts test . -run 'AreCurrent$$|IsCurrent$$' -update)
+	$(call step,alerts and dashboard in the chart,cp $(alerts) $(chart)/files/alerts.yaml && cp $(dashboard) $(chart)/files/dashboard.json)
 	$(call step,docs,go test . ./internal/docs ./internal/cli -run TestPagesAreCurrent -update)
 	$(call step,wanted verdicts of fixtures,go test ./policy -run TestRules -update)
 
@@ -92,6 +95,8 @@ verify: $(controller-gen) ## Check that generated files are current, changing no
 	$(call step,deepcopy is current,git diff --no-index --exit-code $(deepcopy) $(aside)/zz_generated.deepcopy.go)
 	$(call step,CRD is current,git diff --no-index --exit-code config/crd/$(crd) $(aside)/$(crd))
 	$(call step,CRD in the chart is current,git diff --no-index --exit-code $(chart)/files/$(crd) $(aside)/$(crd))
+	$(call step,alerts in the chart are current,git diff --no-index --exit-code $(alerts) $(chart)/files/alerts.yaml)
+	$(call step,dashboard in the chart is current,git diff --no-index --exit-code $(dashboard) $(chart)/files/dashboard.json)
 	$(call step,docs and fixtures are current,go test . ./internal/docs ./internal/cli ./policy \
 		-run "^(TestPagesAreCurrent|TestRules)$$")
 	$(call step,go.mod files are tidy,for m in $(modules); do go -C $$m mod tidy -diff || exit; done)
