@@ -24,7 +24,7 @@ type Program struct {
 	module   string // its version is the program's version
 	pkg      string // import path of the main package
 	goMod    string // folder, from the root of the repository, of the go.mod that has it as a tool
-	source   string // of a main package of our own, from the root of the repository
+	source   string // folder of a main package of our own, from the root of the repository
 	// ldflags are the linker flags for a version; nil: none but those that leave symbols out.
 	ldflags func(version string) []string
 }
@@ -40,13 +40,21 @@ func Etcd() Program {
 // KubeAPIServer is the API server of Kubernetes.
 func KubeAPIServer() Program { return kubernetes("kube-apiserver", "NRP_KUBE_APISERVER") }
 
+// KubeControllerManager is the controllers of Kubernetes.
+func KubeControllerManager() Program {
+	return kubernetes("kube-controller-manager", "NRP_KUBE_CONTROLLER_MANAGER")
+}
+
+// KubeScheduler is the scheduler of Kubernetes.
+func KubeScheduler() Program { return kubernetes("kube-scheduler", "NRP_KUBE_SCHEDULER") }
+
 // Kubectl is the command line client of Kubernetes.
 func Kubectl() Program { return kubernetes("kubectl", "NRP_KUBECTL") }
 
 // Kubelet is a real kubelet whose containers are imaginary: that of kubemark, in a program of our own.
 func Kubelet() Program {
 	p := kubernetes("kubelet", "NRP_KUBELET")
-	p.pkg, p.source = "noderestriction.plus/e2e/tools/kubelet", "e2e/tools/kubelet/main.go"
+	p.pkg, p.source = "noderestriction.plus/e2e/tools/kubelet", "e2e/tools/kubelet"
 	return p
 }
 
@@ -58,8 +66,10 @@ func kubernetes(name, variable string) Program {
 	}
 }
 
-// All are the programs that a control plane with kubelets needs.
-func All() []Program { return []Program{Etcd(), KubeAPIServer(), Kubectl(), Kubelet()} }
+// All are the programs that a cluster needs.
+func All() []Program {
+	return []Program{Etcd(), KubeAPIServer(), KubeControllerManager(), KubeScheduler(), Kubectl(), Kubelet()}
+}
 
 // kubernetesVersion stamps the version into a program: built from the module alone it would call itself v0.0.0-master,
 // which its own clients do not understand.
@@ -81,8 +91,19 @@ func (p Program) fileName(root, version string) (string, error) {
 	if p.source == "" {
 		return name, nil
 	}
-	source, err := os.ReadFile(filepath.Join(root, p.source))
-	return fmt.Sprintf("%s-%.4x", name, sha256.Sum256(source)), err
+	files, err := filepath.Glob(filepath.Join(root, p.source, "*.go"))
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.New()
+	for _, file := range files {
+		source, err := os.ReadFile(file)
+		if err != nil {
+			return "", err
+		}
+		sum.Write(source)
+	}
+	return fmt.Sprintf("%s-%.4x", name, sum.Sum(nil)), nil
 }
 
 // version is the version of the program's module in its go.mod.

@@ -33,7 +33,9 @@ func main() {
 // build builds what is missing.
 func build(ctx context.Context) error {
 	fmt.Println("\nBuilding what is missing of etcd, kube-apiserver, kubectl, a kubelet and helm, once for all clones")
-	for _, program := range binaries.All() {
+	for _, program := range []binaries.Program{
+		binaries.Etcd(), binaries.KubeAPIServer(), binaries.Kubectl(), binaries.Kubelet(),
+	} {
 		if _, err := binaries.Path(ctx, os.Stdout, program); err != nil {
 			return err
 		}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -27,7 +28,14 @@ type Options struct {
 	Node   string       // name of the Node
 	Config *rest.Config // with the kubelet's credential
 	Labels []string     // to register with, each key=value
+	Taints []string     // to register with, each key=value:effect
 	Log    io.Writer    // progress, where the program has to be built
+
+	// StaticPodURL is where further manifests of static pods are; empty: nowhere.
+	StaticPodURL string
+	// Heartbeat is how often it writes its Node's status, changed or not. 0: as a stock kubelet does, which is each
+	// 10 s if the status has changed and each 5 min if it has not.
+	Heartbeat time.Duration
 }
 
 // Kubelet is a kubelet, running or stopped.
@@ -48,7 +56,7 @@ func Start(ctx context.Context, o Options) (*Kubelet, error) {
 		return nil, err
 	}
 	k := &Kubelet{Node: o.Node, Kubeconfig: filepath.Join(o.Dir, "kubeconfig"), options: o, binary: binary}
-	for _, dir := range []string{k.temporary(), k.staticPods()} {
+	for _, dir := range []string{k.rootDir(), k.staticPods()} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return nil, err
 		}
@@ -56,7 +64,7 @@ func Start(ctx context.Context, o Options) (*Kubelet, error) {
 	if err := controlplane.WriteKubeconfig(k.Kubeconfig, o.Config); err != nil {
 		return nil, err
 	}
-	if err := k.start(); err != nil {
+	if err := k.Run(); err != nil {
 		return nil, err
 	}
 	return k, nil
@@ -65,20 +73,30 @@ func Start(ctx context.Context, o Options) (*Kubelet, error) {
 // LogFile is the path of its log.
 func (k *Kubelet) LogFile() string { return filepath.Join(k.options.Dir, "kubelet.log") }
 
-func (k *Kubelet) temporary() string  { return filepath.Join(k.options.Dir, "tmp") }
+func (k *Kubelet) rootDir() string    { return filepath.Join(k.options.Dir, "root") }
 func (k *Kubelet) staticPods() string { return filepath.Join(k.options.Dir, "static-pods") }
 
-func (k *Kubelet) start() (err error) {
+// starve is a file whose presence exhausts the machine's memory.
+func (k *Kubelet) starve() string { return filepath.Join(k.rootDir(), "starve") }
+
+// Run starts a stopped kubelet again, on a machine that has lost its containers.
+func (k *Kubelet) Run() (err error) {
+	args := []string{
+		"--name=" + k.Node,
+		"--kubeconfig=" + k.Kubeconfig,
+		"--root-dir=" + k.rootDir(),
+		"--static-pods=" + k.staticPods(),
+		"--static-pod-url=" + k.options.StaticPodURL,
+		"--node-labels=" + strings.Join(k.options.Labels, ","),
+		"--register-with-taints=" + strings.Join(k.options.Taints, ","),
+		"--v=2",
+	}
+	if d := k.options.Heartbeat; d != 0 {
+		args = append(args,
+			"--node-status-update-frequency="+d.String(), "--node-status-report-frequency="+d.String())
+	}
 	k.process, err = process.Start(process.Spec{
-		Name: "kubelet of " + k.Node, Path: k.binary, Dir: k.options.Dir, LogFile: k.LogFile(),
-		Env: []string{"TMPDIR=" + k.temporary()},
-		Args: []string{
-			"--name=" + k.Node,
-			"--kubeconfig=" + k.Kubeconfig,
-			"--static-pods=" + k.staticPods(),
-			"--node-labels=" + strings.Join(k.options.Labels, ","),
-			"--v=2",
-		},
+		Name: "kubelet of " + k.Node, Path: k.binary, Dir: k.options.Dir, LogFile: k.LogFile(), Args: args,
 	})
 	return err
 }
@@ -89,8 +107,17 @@ func (k *Kubelet) Stop() { _ = k.process.Kill() }
 // Restart ends the kubelet and starts it again with the same static pods.
 func (k *Kubelet) Restart() error {
 	k.Stop()
-	return k.start()
+	return k.Run()
 }
+
+// Starve exhausts the memory of its machine.
+func (k *Kubelet) Starve() error { return os.WriteFile(k.starve(), nil, 0o644) }
+
+// Feed gives back the memory that Starve took.
+func (k *Kubelet) Feed() error { return os.Remove(k.starve()) }
+
+// ShutDown announces to the kubelet that its machine is about to be shut down.
+func (k *Kubelet) ShutDown() error { return k.process.Signal(syscall.SIGUSR1) }
 
 // AwaitReady waits until the Node is Ready and its lease was renewed after a moment: by this run of the kubelet, if
 // that is when it was started.
@@ -123,7 +150,7 @@ func isReady(node *corev1.Node) bool {
 // AddStaticPod gives the kubelet the manifest of a static pod, under a name for the file.
 func (k *Kubelet) AddStaticPod(name string, manifest []byte) error {
 	// The kubelet must not read half a file.
-	tmp := filepath.Join(k.temporary(), name)
+	tmp := filepath.Join(k.options.Dir, name+".tmp")
 	if err := os.WriteFile(tmp, manifest, 0o644); err != nil {
 		return err
 	}

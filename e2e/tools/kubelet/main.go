@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,22 +13,31 @@ import (
 
 	"github.com/spf13/cobra"
 	clientset "k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/component-base/cli"
 	cliflag "k8s.io/component-base/cli/flag"
 	remote "k8s.io/cri-client/pkg"
-	fakeremote "k8s.io/cri-client/pkg/fake"
-	cadvisortest "k8s.io/kubernetes/pkg/kubelet/cadvisor/testing"
+	kubeletoptions "k8s.io/kubernetes/cmd/kubelet/app/options"
+	kubeletconfig "k8s.io/kubernetes/pkg/kubelet/apis/config"
 	"k8s.io/kubernetes/pkg/kubelet/cm"
 	"k8s.io/kubernetes/pkg/kubemark"
 	utilflag "k8s.io/kubernetes/pkg/util/flag"
 )
 
-// options are the flags. The kubelet's root folder is made in the temporary folder.
+// shutdownGracePeriod is the time that a shutdown of the machine gives to pods: one half to ordinary ones, the other to
+// critical ones.
+const shutdownGracePeriod = 4 * time.Second
+
+// options are the flags.
 type options struct {
-	kubeconfig string
-	staticPods string
-	kubelet    kubemark.HollowKubeletOptions
+	kubeconfig      string
+	rootDir         string
+	staticPods      string
+	staticPodURL    string
+	statusFrequency time.Duration
+	reportFrequency time.Duration
+	kubelet         kubemark.HollowKubeletOptions
 }
 
 func main() {
@@ -38,45 +48,42 @@ func main() {
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context()) },
 	}
 	labels := cliflag.ConfigurationMap(o.kubelet.NodeLabels)
-	cmd.Flags().StringVar(&o.kubeconfig, "kubeconfig", "", "path of the kubeconfig")
-	cmd.Flags().StringVar(&o.kubelet.NodeName, "name", "", "name of the Node")
-	cmd.Flags().StringVar(&o.staticPods, "static-pods", "", "folder with manifests of static pods")
-	cmd.Flags().Var(&labels, "node-labels", "labels to register with, such as a=b,c=d")
-	cmd.Flags().Var(utilflag.RegisterWithTaintsVar{Value: &o.kubelet.RegisterWithTaints}, "register-with-taints",
+	flags := cmd.Flags()
+	flags.StringVar(&o.kubeconfig, "kubeconfig", "", "path of the kubeconfig")
+	flags.StringVar(&o.kubelet.NodeName, "name", "", "name of the Node")
+	flags.StringVar(&o.rootDir, "root-dir", "", "folder for what the kubelet keeps; made if it is missing")
+	flags.StringVar(&o.staticPods, "static-pods", "", "folder with manifests of static pods")
+	flags.StringVar(&o.staticPodURL, "static-pod-url", "", "URL of further manifests of static pods")
+	flags.DurationVar(&o.statusFrequency, "node-status-update-frequency", 10*time.Second,
+		"how often the kubelet looks whether its Node's status has changed")
+	flags.DurationVar(&o.reportFrequency, "node-status-report-frequency", 5*time.Minute,
+		"how often the kubelet writes a status that has not changed")
+	flags.Var(&labels, "node-labels", "labels to register with, such as a=b,c=d")
+	flags.Var(utilflag.RegisterWithTaintsVar{Value: &o.kubelet.RegisterWithTaints}, "register-with-taints",
 		"taints to register with, such as key=value:NoSchedule")
 	os.Exit(cli.Run(cmd))
 }
 
 // run runs the kubelet, put together as cmd/kubemark/app does, for ever.
 func (o *options) run(ctx context.Context) error {
-	config, err := clientcmd.BuildConfigFromFlags("", o.kubeconfig)
+	flags, config, err := o.configure()
 	if err != nil {
 		return err
 	}
-	config.ContentType = "application/vnd.kubernetes.protobuf"
-	config.UserAgent = "hollow-kubelet"
-	flags, kubelet := kubemark.GetHollowKubeletConfig(&o.kubelet)
-	kubelet.EnableServer = false
-	kubelet.StaticPodPath = o.staticPods
-	kubelet.FileCheckFrequency.Duration = time.Second
-
-	client, err := clientset.NewForConfig(config)
+	client, heartbeatClient, err := o.clients(config)
 	if err != nil {
 		return err
 	}
-	heartbeat := *config
-	heartbeat.Timeout = kubelet.NodeStatusUpdateFrequency.Duration
-	heartbeat.QPS = -1
-	heartbeatClient, err := clientset.NewForConfig(&heartbeat)
+	machine := newMachine(o.kubelet.NodeName, o.rootDir)
+	endpoint := "unix://" + filepath.Join(o.rootDir, "cri.sock")
+	containers, err := startContainers(ctx, endpoint)
 	if err != nil {
-		return err
-	}
-	endpoint := "unix://" + filepath.Join(flags.RootDirectory, "cri.sock")
-	containers := fakeremote.NewFakeRemoteRuntime()
-	if err := containers.Start(endpoint); err != nil {
 		return fmt.Errorf("start the container runtime: %w", err)
 	}
 	defer containers.Stop()
+	if err := startLogind(ctx, filepath.Join(o.rootDir, "bus.sock")); err != nil {
+		return fmt.Errorf("start the system bus: %w", err)
+	}
 	runtime, err := remote.NewRemoteRuntimeServiceBuilder().
 		WithEndpoint(endpoint).
 		WithConnectionTimeout(15 * time.Second).
@@ -84,9 +91,46 @@ func (o *options) run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("connect to the container runtime: %w", err)
 	}
-	kubemark.NewHollowKubelet(flags, kubelet, client, heartbeatClient,
-		&cadvisortest.Fake{NodeName: o.kubelet.NodeName}, containers.ImageService, runtime,
-		cm.NewStubContainerManager(),
-	).Run(ctx)
+	kubemark.NewHollowKubelet(flags, config, client, heartbeatClient, machine, containers.ImageService, runtime,
+		cm.NewStubContainerManager()).Run(ctx)
 	return nil
+}
+
+// configure is kubemark's configuration of a kubelet, as far as the flags do not change it.
+func (o *options) configure() (*kubeletoptions.KubeletFlags, *kubeletconfig.KubeletConfiguration, error) {
+	flags, config := kubemark.GetHollowKubeletConfig(&o.kubelet)
+	// Kubemark has made a folder in /tmp, which it never removes.
+	logs := filepath.Join(o.rootDir, "pod-logs")
+	if err := errors.Join(os.RemoveAll(flags.RootDirectory), os.MkdirAll(logs, 0o755)); err != nil {
+		return nil, nil, err
+	}
+	flags.RootDirectory, config.PodLogsDir = o.rootDir, logs
+	config.EnableServer = false
+	config.StaticPodPath, config.StaticPodURL = o.staticPods, o.staticPodURL
+	config.FileCheckFrequency.Duration, config.HTTPCheckFrequency.Duration = time.Second, time.Second
+	config.NodeStatusUpdateFrequency.Duration = o.statusFrequency
+	config.NodeStatusReportFrequency.Duration = o.reportFrequency
+	config.NodeLeaseDurationSeconds = 10 // it is renewed four times in that time
+	config.EvictionHard = map[string]string{"memory.available": "100Mi"}
+	config.EvictionPressureTransitionPeriod.Duration = time.Second
+	config.ShutdownGracePeriod.Duration = shutdownGracePeriod
+	config.ShutdownGracePeriodCriticalPods.Duration = shutdownGracePeriod / 2
+	return flags, config, nil
+}
+
+func (o *options) clients(k *kubeletconfig.KubeletConfiguration) (client, heartbeat *clientset.Clientset, err error) {
+	config, err := clientcmd.BuildConfigFromFlags("", o.kubeconfig)
+	if err != nil {
+		return nil, nil, err
+	}
+	config.ContentType = "application/vnd.kubernetes.protobuf"
+	config.UserAgent = "hollow-kubelet"
+	if client, err = clientset.NewForConfig(config); err != nil {
+		return nil, nil, err
+	}
+	quick := rest.CopyConfig(config)
+	quick.Timeout = k.NodeStatusUpdateFrequency.Duration
+	quick.QPS = -1
+	heartbeat, err = clientset.NewForConfig(quick)
+	return client, heartbeat, err
 }
