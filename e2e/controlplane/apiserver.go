@@ -17,6 +17,8 @@ import (
 type APIServerOptions struct {
 	// WithoutNodeRestriction switches the NodeRestriction admission plugin off.
 	WithoutNodeRestriction bool
+	// WithServiceAccounts gives every pod a service account and its token, for which there have to be controllers.
+	WithServiceAccounts bool
 	// Args are further flags; those that are given twice count as given last.
 	Args []string
 }
@@ -91,8 +93,6 @@ func (c *ControlPlane) apiServerArgs(s *APIServer, o APIServerOptions, port int)
 		"--service-cluster-ip-range=10.0.0.0/24",
 		"--authorization-mode=Node,RBAC",
 		"--allow-privileged=true", // as kubeadm has it
-		// There is no controller that makes service accounts, without which the plugin refuses pods.
-		"--disable-admission-plugins=ServiceAccount",
 		// The endpoint of an API server may not be a loopback address.
 		"--endpoint-reconciler-type=none",
 		"--audit-policy-file=" + filepath.Join(s.dir, "audit.yaml"),
@@ -100,6 +100,9 @@ func (c *ControlPlane) apiServerArgs(s *APIServer, o APIServerOptions, port int)
 	}
 	if !o.WithoutNodeRestriction {
 		args = append(args, "--enable-admission-plugins=NodeRestriction")
+	}
+	if !o.WithServiceAccounts {
+		args = append(args, "--disable-admission-plugins=ServiceAccount")
 	}
 	return args
 }

@@ -1,5 +1,5 @@
 // Package controlplane runs a real Kubernetes control plane on the loopback interface: etcd and one or more API
-// servers. There are no controllers and no scheduler.
+// servers, and if asked for the controllers and the scheduler.
 package controlplane
 
 import (
@@ -39,6 +39,7 @@ type ControlPlane struct {
 	etcd        *process.Process
 	etcdURL     string
 	servers     []*APIServer
+	clients     []*process.Process
 }
 
 // Start starts etcd and an API server and waits until both are ready. If it fails, nothing is left running; the logs
@@ -69,9 +70,12 @@ func Start(ctx context.Context, o Options) (*ControlPlane, error) {
 	return c, nil
 }
 
-// Stop ends the API servers and etcd, at once: a graceful end takes long, and nothing here needs it. What they logged
+// Stop ends everything, at once: a graceful end takes long, and nothing here needs it. What they logged
 // stays in the folder.
 func (c *ControlPlane) Stop() {
+	for _, p := range c.clients {
+		_ = p.Kill()
+	}
 	for _, s := range c.servers {
 		_ = s.process.Kill()
 	}

@@ -1,0 +1,75 @@
+package controlplane
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+
+	"noderestriction.plus/e2e/binaries"
+	"noderestriction.plus/e2e/process"
+)
+
+// StartControllers starts the controllers that every cluster has, and the scheduler, as clients of the first API server.
+// They listen nowhere. It waits until pods can be created, for which there must be a service account. A node that is
+// not heard of for 12 s is taken for dead.
+func (c *ControlPlane) StartControllers(ctx context.Context, log io.Writer) error {
+	config, err := c.Admin()
+	if err != nil {
+		return err
+	}
+	admin, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return err
+	}
+	kubeconfig := c.path("controllers.kubeconfig")
+	if err := WriteKubeconfig(kubeconfig, config); err != nil {
+		return err
+	}
+	common := []string{"--kubeconfig=" + kubeconfig, "--secure-port=0", "--leader-elect=false"}
+	manager, err := c.startClient(ctx, log, binaries.KubeControllerManager(), append(common,
+		"--service-account-private-key-file="+c.path("service-account.key"),
+		"--root-ca-file="+c.path("ca.crt"),
+		"--allocate-node-cidrs",
+		"--cluster-cidr=10.244.0.0/16",
+		"--node-monitor-period=1s",
+		"--node-monitor-grace-period=12s",
+		"--node-eviction-rate=10",
+	))
+	if err != nil {
+		return err
+	}
+	if _, err := c.startClient(ctx, log, binaries.KubeScheduler(), common); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	return manager.Await(ctx, func(ctx context.Context) error {
+		var errs []error
+		for _, namespace := range []string{metav1.NamespaceDefault, metav1.NamespaceSystem} {
+			_, err := admin.CoreV1().ServiceAccounts(namespace).Get(ctx, "default", metav1.GetOptions{})
+			errs = append(errs, err)
+		}
+		return errors.Join(errs...)
+	})
+}
+
+// startClient starts a program that works by way of the API alone.
+func (c *ControlPlane) startClient(
+	ctx context.Context, log io.Writer, program binaries.Program, args []string,
+) (*process.Process, error) {
+	binary, err := binaries.Path(ctx, log, program)
+	if err != nil {
+		return nil, err
+	}
+	p, err := process.Start(process.Spec{
+		Name: program.Name, Path: binary, Dir: c.dir, LogFile: c.path(program.Name + ".log"), Args: args,
+	})
+	if err != nil {
+		return nil, err
+	}
+	c.clients = append(c.clients, p)
+	return p, nil
+}
