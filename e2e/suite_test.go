@@ -22,41 +22,45 @@ import (
 	"noderestriction.plus/e2e/product"
 )
 
-// suite is what all tests share: a control plane and the product in front of it. NodeRestriction is on in the control
-// plane's own API server; open is a second one without it, of the same cluster.
+// suite is a control plane and the product in front of it.
 type suite struct {
 	dir      string
-	stock    *controlplane.ControlPlane
-	open     *controlplane.APIServer
-	admin    kubernetes.Interface // by way of open
+	stock    *controlplane.ControlPlane // with NodeRestriction
+	admin    kubernetes.Interface
+	helm     string // path
 	product  *product.Product
 	policies client.Client
 	kubectl  kubectl.Kubectl // of an administrator
 }
 
-// TestProduct has every test as a part, because all share one control plane and one product. Those that look at totals
-// run alone; the others run at the same time.
+// duo is a suite with a second API server, of the same cluster, without NodeRestriction. The administrators use that one.
+type duo struct {
+	*suite
+	open *controlplane.APIServer
+}
+
+// TestProduct has as its parts the tests that need no controllers, because all share one control plane and one product.
+// Those that look at totals run alone.
 func TestProduct(t *testing.T) {
-	s := start(t)
+	t.Parallel()
+	s := &duo{suite: newSuite(t)}
+	s.startControlPlane(t, controlplane.APIServerOptions{})
+	var err error
+	s.open, err = s.stock.AddAPIServer(t.Context(), controlplane.APIServerOptions{WithoutNodeRestriction: true})
+	check(t, err)
+	s.administer(t, s.open)
+	s.startProduct(t, s.stock.APIServer, s.open)
 	t.Run("policies", s.testPolicies)
 	t.Run("bodies", s.testBodies)
 	t.Run("denials", s.testDenials)
 	t.Run("restart", s.testRestart)
-	t.Run("together", func(t *testing.T) {
-		t.Run("kubelets", func(t *testing.T) {
-			t.Parallel()
-			s.testKubelets(t)
-		})
-		t.Run("fixtures", func(t *testing.T) {
-			t.Parallel()
-			s.testFixtures(t)
-		})
-	})
+	t.Run("fixtures", s.testFixtures)
 	t.Run("strays", s.testStrays)
 }
 
-// start starts everything. What ran is stopped at the end of the test, and its folder removed, unless the test fails.
-func start(t *testing.T) *suite {
+// newSuite has nothing started yet. What will run is stopped at the end of the test, and its folder removed, unless the
+// test fails.
+func newSuite(t *testing.T) *suite {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "nrp-e2e-")
 	check(t, err)
@@ -67,41 +71,41 @@ func start(t *testing.T) *suite {
 			t.Error(err)
 		}
 	})
-	s := &suite{dir: dir}
-	ctrllog.SetLogger(logr.Discard()) // its client has nothing to say, and complains if it cannot say it
-	s.startControlPlane(t)
-	s.startProduct(t)
-	return s
+	return &suite{dir: dir}
 }
 
-func (s *suite) startControlPlane(t *testing.T) {
+func (s *suite) startControlPlane(t *testing.T, o controlplane.APIServerOptions) {
 	t.Helper()
 	path, err := binaries.Path(t.Context(), t.Output(), binaries.Kubectl())
 	check(t, err)
-	s.stock, err = controlplane.Start(t.Context(), controlplane.Options{Dir: s.dir, Log: t.Output()})
+	s.kubectl = kubectl.Kubectl{Path: path, Kubeconfig: filepath.Join(s.dir, "admin.kubeconfig")}
+	s.stock, err = controlplane.Start(t.Context(), controlplane.Options{Dir: s.dir, Log: t.Output(), APIServer: o})
 	check(t, err)
 	t.Cleanup(s.stock.Stop)
-	s.open, err = s.stock.AddAPIServer(t.Context(), controlplane.APIServerOptions{WithoutNodeRestriction: true})
-	check(t, err)
-	config, err := s.open.Admin()
+}
+
+// administer has the administrators use an API server.
+func (s *suite) administer(t *testing.T, server *controlplane.APIServer) {
+	t.Helper()
+	config, err := server.Admin()
 	check(t, err)
 	s.admin, err = kubernetes.NewForConfig(config)
 	check(t, err)
-	s.kubectl = kubectl.Kubectl{Path: path, Kubeconfig: filepath.Join(s.dir, "admin.kubeconfig")}
 	check(t, controlplane.WriteKubeconfig(s.kubectl.Kubeconfig, config))
 }
 
-func (s *suite) startProduct(t *testing.T) {
+// startProduct installs the product and waits until these API servers call it.
+func (s *suite) startProduct(t *testing.T, servers ...*controlplane.APIServer) {
 	t.Helper()
 	binary, err := binaries.Product(t.Context(), t.Output(), raceDetector)
 	check(t, err)
-	helm, err := binaries.Helm(t.Context(), t.Output())
+	s.helm, err = binaries.Helm(t.Context(), t.Output())
 	check(t, err)
 	config, err := s.stock.Admin()
 	check(t, err)
 	s.product, err = product.Install(t.Context(), product.Options{
 		Binary: binary, Dir: filepath.Join(s.dir, "product"), Config: config, CA: s.stock.CA,
-	}, s.kubectl, helm, s.stock.APIServer, s.open)
+	}, s.kubectl, s.helm, servers...)
 	check(t, err)
 	t.Cleanup(func() {
 		if err := s.product.Stop(); err != nil {
@@ -126,6 +130,12 @@ func (s *suite) raiseTimeouts(t *testing.T) {
 	}
 	_, err = configurations.Update(t.Context(), c, metav1.UpdateOptions{})
 	check(t, err)
+}
+
+// TestMain says to controller-runtime, whose client has nothing to say here, that it is not to say so.
+func TestMain(m *testing.M) {
+	ctrllog.SetLogger(logr.Discard())
+	os.Exit(m.Run())
 }
 
 // check ends the test if there is an error.
@@ -155,8 +165,13 @@ func toJSON(t *testing.T, v any) []byte {
 // eventually polls until the condition holds, and ends the test if it does not in time.
 func eventually(t *testing.T, timeout time.Duration, condition func() error) {
 	t.Helper()
+	eventuallyAt(t, 20*time.Millisecond, timeout, condition)
+}
+
+func eventuallyAt(t *testing.T, interval, timeout time.Duration, condition func() error) {
+	t.Helper()
 	var last error
-	err := wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, timeout, true,
+	err := wait.PollUntilContextTimeout(t.Context(), interval, timeout, true,
 		func(context.Context) (bool, error) {
 			last = condition()
 			return last == nil, nil

@@ -49,8 +49,8 @@ func (k Kubectl) Run(ctx context.Context, input []byte, args ...string) (string,
 	return stdout.String(), nil
 }
 
-// Apply applies manifests.
+// Apply applies manifests, whoever has set a field before.
 func (k Kubectl) Apply(ctx context.Context, manifests []byte) error {
-	_, err := k.Run(ctx, manifests, "apply", "--server-side", "--filename=-")
+	_, err := k.Run(ctx, manifests, "apply", "--server-side", "--force-conflicts", "--filename=-")
 	return err
 }
