@@ -110,6 +110,9 @@ fuzz: ## Run each fuzz test for FUZZTIME (60s).
 		esac; done; \
 	done
 
+soak: $(helm) ## Have kubelets live through everything under every policy, for SOAK (10m).
+	$(call step,soak for $(SOAK),SOAK=$(SOAK) go -C e2e test -run '^TestKubelets$$$$' -v -count=1 -timeout 0 .)
+
 tools: $(foreach t,$(tools),$($(t))) ## Build the tools, which other targets also do when they need one.
 
 helm-path: # Where helm is, or will be when it is built.
