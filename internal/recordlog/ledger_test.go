@@ -26,7 +26,7 @@ func (d *fullDisk) Write(p []byte) (int, error) {
 	if !d.full {
 		return d.Buffer.Write(p)
 	}
-	n, err := d.Buffer.Write(p[:10])
+	n, err := d.Buffer.Write(p[:min(len(p), 10)])
 	return n, errors.Join(err, errors.New("no space left on device"))
 }
 
