@@ -20,6 +20,7 @@ modules   := . charts e2e e2e/oracle config/observability
 race      := $(if $(shell command -v $(firstword $(shell go env CC))),-race)
 gofiles    = $(shell git ls-files --cached --others --exclude-standard '*.go')
 FUZZTIME  ?= 60s
+SOAK      ?= 10m
 testflags ?=
 export NRP_HELM ?= $(helm)
 
@@ -29,7 +30,7 @@ step = @echo "==> $(1)"; start=$$(date +%s); { $(2); } && echo "==> $(1): done i
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help build demo test test-unit test-chart test-monitoring test-alerts test-e2e lint lint-go lint-api lint-chart \
-	format generate verify fuzz tools helm-path clean
+	format generate verify fuzz soak tools helm-path clean
 
 help: ## Show this help.
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | \
@@ -111,7 +112,7 @@ fuzz: ## Run each fuzz test for FUZZTIME (60s).
 	done
 
 soak: $(helm) ## Have kubelets live through everything under every policy, for SOAK (10m).
-	$(call step,soak for $(SOAK),SOAK=$(SOAK) go -C e2e test -run '^TestKubelets$$$$' -v -count=1 -timeout 0 .)
+	$(call step,soak for $(SOAK),SOAK=$(SOAK) go -C e2e test -run '^TestKubelets$$' -v -count=1 -timeout 0 .)
 
 tools: $(foreach t,$(tools),$($(t))) ## Build the tools, which other targets also do when they need one.
 
