@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,12 +23,26 @@ import (
 type eventLog struct {
 	start time.Time
 	lines []string
-	err   error
+
+	mu  sync.Mutex
+	err error // of every write
+}
+
+func (l *eventLog) fail(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.err = err
+}
+
+func (l *eventLog) failure() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err
 }
 
 func (l *eventLog) write(_ context.Context, about topic, seen occurrences) error {
-	if l.err != nil {
-		return l.err
+	if err := l.failure(); err != nil {
+		return err
 	}
 	l.lines = append(l.lines, fmt.Sprintf("%v %s %s %s %s x%d",
 		time.Since(l.start).Truncate(time.Second), about.policy, about.rule, about.node, about.outcome, seen.count))
@@ -122,11 +137,11 @@ func TestEventsThatAreTooManyAreDroppedAndCounted(t *testing.T) {
 
 func TestEventsThatCannotBeWrittenAreDroppedAndCounted(t *testing.T) {
 	_, e := runEvents(t, func(e *Events, l *eventLog) {
-		l.err = errors.New("the API server is away")
+		l.fail(errors.New("the API server is away"))
 		see(e, denied("worker-1"))
 		see(e, denied("worker-1"))
 		time.Sleep(time.Minute)
-		l.err = nil
+		l.fail(nil)
 		see(e, denied("worker-1"))
 	})
 	if got := testutil.ToFloat64(e.dropped); got != 2 {
