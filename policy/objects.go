@@ -7,7 +7,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// The types of this file are the parts of objects that rules look at. What is not listed is skipped while decoding.
+// The types of this file are the parts of objects that rules look at. What is not listed is skipped while decoding; what is
+// listed must be in field, too.
 
 // Metadata is the part of an object's metadata that rules look at.
 type Metadata struct {

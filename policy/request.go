@@ -39,6 +39,10 @@ type Request struct {
 	Pod, OldPod   *Pod
 	DeleteOptions DeleteOptions
 
+	// Parts and OldParts are the parts of Object and OldObject, if whoever made the request has read them; Decode sets them
+	// for nodes and pods otherwise.
+	Parts, OldParts Parts
+
 	// Options are the DeleteOptions of a deletion as JSON; empty for other operations.
 	Options []byte
 
@@ -52,9 +56,11 @@ type Request struct {
 
 var errNoObject = errors.New("the object is missing")
 
-// Decode sets Node, OldNode, Pod and OldPod from Object and OldObject. It decodes only what rules look at, in one pass, and
-// returns an error if that is not well-formed, has a duplicate name, or if an object that a creation or an update must carry is
-// missing. Other resources than nodes and pods are left as they are.
+// Decode sets Node, OldNode, Pod and OldPod from Object and OldObject. It decodes only what rules look at, and what is the same
+// in both objects at most once. It returns an error if an object is not well-formed, has a duplicate name, or if one that a
+// creation or an update must carry is missing. Other resources than nodes and pods are left as they are.
+//
+// Fields that rules only compare, such as a Node's images, stay empty in both objects where they are the same in both.
 func (r *Request) Decode() error {
 	switch r.Resource {
 	case "nodes":
@@ -67,21 +73,42 @@ func (r *Request) Decode() error {
 	return nil
 }
 
-func decodeBoth[T any](r *Request, object, old **T) error {
+func decodeBoth[O any, T decodable[O]](r *Request, object, old **O) (err error) {
 	if r.Operation != admissionv1.Delete {
-		if err := decode(r.Object, object); err != nil {
-			return fmt.Errorf("object: %w", err)
+		if r.Parts == nil {
+			if r.Parts, err = split(r.Object); err != nil {
+				return fmt.Errorf("object: %w", err)
+			}
 		}
+		*object = new(O)
 	}
 	if r.Operation != admissionv1.Create {
-		err := decode(r.OldObject, old)
+		if r.OldParts == nil {
+			r.OldParts, err = split(r.OldObject)
+		}
 		if r.Operation == admissionv1.Delete && errors.Is(err, errNoObject) {
-			*old = nil
-		} else if err != nil {
+			return nil
+		}
+		if err != nil {
 			return fmt.Errorf("oldObject: %w", err)
 		}
+		*old = new(O)
 	}
-	return nil
+	switch {
+	case *old == nil:
+		return within("object", decodeParts(T(*object), r.Parts, nil))
+	case *object == nil:
+		return within("oldObject", decodeParts(T(*old), r.OldParts, nil))
+	}
+	return decodeChange(T(*old), T(*object), r.OldParts, r.Parts)
+}
+
+// within says which object an error is about.
+func within(object string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", object, err)
 }
 
 func decode[T any](raw []byte, into **T) error {

@@ -33,5 +33,6 @@ func compileNodeUnknownFields(spec *v1alpha1.NodeRestrictionPolicySpec, _ *field
 	if spec.Nodes.UnknownFields == nil {
 		return nil, nil
 	}
-	return func(r *Request) []Violation { return unknownChanges(r, reflect.TypeFor[corev1.Node]()) }, nil
+	known := shapes{}.of(reflect.TypeFor[corev1.Node]())
+	return func(r *Request) []Violation { return unknownChanges(r, known) }, nil
 }

@@ -33,5 +33,6 @@ func compilePodUnknownFields(spec *v1alpha1.NodeRestrictionPolicySpec, _ *field.
 	if spec.Pods.UnknownFields == nil {
 		return nil, nil
 	}
-	return func(r *Request) []Violation { return unknownChanges(r, reflect.TypeFor[corev1.Pod]()) }, nil
+	known := shapes{}.of(reflect.TypeFor[corev1.Pod]())
+	return func(r *Request) []Violation { return unknownChanges(r, known) }, nil
 }

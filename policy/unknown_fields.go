@@ -1,83 +1,136 @@
 package policy
 
 import (
+	"bytes"
 	"encoding/json"
-	"fmt"
 	"reflect"
 	"slices"
 	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
-// unknownFields finds the fields of an object that a Go type does not have: their paths, with [] for elements of lists and *
-// for keys of maps, and their values. It returns an error if the object is not well-formed.
-func unknownFields(object []byte, of reflect.Type) (map[string]string, error) {
-	found := map[string]string{}
-	if len(object) == 0 {
-		return found, nil
+// shape is what the JSON of a Go type looks like, as far as its fields are concerned. A value of another kind than its shape,
+// or of no shape, has no unknown fields.
+type shape struct {
+	fields  map[string]*shape // of an object with fixed names
+	element *shape            // of a list, or of an object with any names
+}
+
+// shapes are made once for each type.
+type shapes map[reflect.Type]*shape
+
+func (all shapes) of(t reflect.Type) *shape {
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
 	}
-	var tree any
-	if err := json.Unmarshal(object, &tree); err != nil {
-		return nil, err
+	if known, ok := all[t]; ok {
+		return known
 	}
-	collectUnknown(tree, of, "", found)
+	s := &shape{}
+	all[t] = s
+	if reflect.PointerTo(t).Implements(reflect.TypeFor[json.Unmarshaler]()) {
+		return s // a quantity, a time: what is inside is one value
+	}
+	switch t.Kind() {
+	case reflect.Slice, reflect.Map:
+		s.element = all.of(t.Elem())
+	case reflect.Struct:
+		s.fields = map[string]*shape{}
+		all.addFields(s.fields, t)
+	}
+	return s
+}
+
+// addFields adds the fields of a struct, also those of embedded ones.
+func (all shapes) addFields(to map[string]*shape, t reflect.Type) {
+	for i := range t.NumField() {
+		field := t.Field(i)
+		switch name, _, _ := strings.Cut(field.Tag.Get("json"), ","); {
+		case name == "" && field.Anonymous:
+			all.addFields(to, field.Type)
+		case name != "" && name != "-":
+			to[name] = all.of(field.Type)
+		}
+	}
+}
+
+// unknown are the fields of an object that its shape does not have: their paths, with [] for elements of lists and [*] for
+// keys of maps, and their values.
+type unknown map[string]string
+
+// unknownFields finds unknown fields. Parts that are the same in the other object are passed over. It returns an error if a
+// part is not well-formed.
+func unknownFields(object, other Parts, of *shape) (unknown, error) {
+	found := unknown{}
+	for _, p := range object {
+		if bytes.Equal(p.value, other.find(p.section, p.name)) {
+			continue
+		}
+		within, path := of, p.name
+		if p.section != "" {
+			within, path = of.fields[p.section], p.section+"."+p.name
+		}
+		decoder := jsontext.NewDecoder(bytes.NewBuffer(p.value))
+		if err := found.member(decoder, within, p.name, path); err != nil {
+			return nil, err
+		}
+	}
 	return found, nil
 }
 
-func collectUnknown(value any, of reflect.Type, path string, found map[string]string) {
-	for of.Kind() == reflect.Pointer {
-		of = of.Elem()
+// member reads the value of a member of an object.
+func (u unknown) member(decoder *jsontext.Decoder, object *shape, name, path string) error {
+	field, known := object.fields[name]
+	if known {
+		return u.value(decoder, field, path)
 	}
-	if reflect.PointerTo(of).Implements(reflect.TypeFor[json.Unmarshaler]()) {
-		return // a quantity, a time: what is inside is one value
+	value, err := decoder.ReadValue()
+	if err != nil {
+		return err
 	}
-	switch value := value.(type) {
-	case []any:
-		if of.Kind() == reflect.Slice {
-			for _, element := range value {
-				collectUnknown(element, of.Elem(), path+"[]", found)
-			}
-		}
-	case map[string]any:
-		switch of.Kind() {
-		case reflect.Map:
-			for _, element := range value {
-				collectUnknown(element, of.Elem(), path+"[*]", found)
-			}
-		case reflect.Struct:
-			for name, element := range value {
-				child := strings.TrimPrefix(path+"."+name, ".")
-				if field, known := jsonField(of, name); known {
-					collectUnknown(element, field, child, found)
-				} else {
-					// All values at one path together: lists may be reordered.
-					found[child] += fmt.Sprintf("%v;", element)
-				}
-			}
-		}
-	}
+	// All values at one path together: lists may be reordered.
+	u[path] += string(value) + ";"
+	return nil
 }
 
-// jsonField returns the type of the field that has the name in JSON, also one of an embedded struct.
-func jsonField(of reflect.Type, name string) (reflect.Type, bool) {
-	for i := range of.NumField() {
-		field := of.Field(i)
-		tag, _, _ := strings.Cut(field.Tag.Get("json"), ",")
-		if tag == name {
-			return field.Type, true
-		}
-		if field.Anonymous && tag == "" && field.Type.Kind() == reflect.Struct {
-			if inner, known := jsonField(field.Type, name); known {
-				return inner, true
+func (u unknown) value(decoder *jsontext.Decoder, of *shape, path string) error {
+	kind := decoder.PeekKind()
+	isObject := kind == jsontext.KindBeginObject
+	if !isObject && kind != jsontext.KindBeginArray || of.fields == nil && of.element == nil || of.fields != nil && !isObject {
+		return decoder.SkipValue()
+	}
+	if _, err := decoder.ReadToken(); err != nil {
+		return err
+	}
+	for next := decoder.PeekKind(); next != jsontext.KindEndObject && next != jsontext.KindEndArray; next = decoder.PeekKind() {
+		var err error
+		switch {
+		case !isObject:
+			err = u.value(decoder, of.element, path+"[]")
+		case of.fields == nil:
+			if err = decoder.SkipValue(); err == nil { // the name
+				err = u.value(decoder, of.element, path+"[*]")
+			}
+		default:
+			var name jsontext.Token
+			if name, err = decoder.ReadToken(); err == nil {
+				text := name.String()
+				err = u.member(decoder, of, text, path+"."+text)
 			}
 		}
+		if err != nil {
+			return err
+		}
 	}
-	return nil, false
+	_, err := decoder.ReadToken()
+	return err
 }
 
 // unknownChanges has a violation for each unknown field that differs between the objects.
-func unknownChanges(r *Request, of reflect.Type) []Violation {
-	old, errOld := unknownFields(r.OldObject, of)
-	updated, errUpdated := unknownFields(r.Object, of)
+func unknownChanges(r *Request, of *shape) []Violation {
+	old, errOld := unknownFields(r.OldParts, r.Parts, of)
+	updated, errUpdated := unknownFields(r.Parts, r.OldParts, of)
 	if errOld != nil || errUpdated != nil {
 		return []Violation{{Detail: "must be well-formed"}}
 	}

@@ -35,7 +35,7 @@ type refusal struct {
 
 // receive reads a review into the buffer, of which the review is a part from then on. One that is too large is
 // unjudgeable, not refused: its sender's user may have made it so.
-func receive(r *http.Request, buffer *bytes.Buffer) (*review.Review, *refusal) {
+func (h *Handler) receive(r *http.Request, buffer *bytes.Buffer) (*review.Review, *refusal) {
 	if r.Method != http.MethodPost {
 		return nil, &refusal{http.StatusMethodNotAllowed, denial.RefusedMethod, "the method must be POST"}
 	}
@@ -56,7 +56,7 @@ func receive(r *http.Request, buffer *bytes.Buffer) (*review.Review, *refusal) {
 		}
 		return rev, nil
 	}
-	rev, err := review.Decode(buffer.Bytes())
+	rev, err := h.reviews.Decode(buffer.Bytes())
 	if err != nil {
 		return nil, &refusal{http.StatusBadRequest, denial.RefusedMalformed, err.Error()}
 	}

@@ -36,6 +36,7 @@ type Handler struct {
 	log      quietLog
 	version  string
 	buffers  sync.Pool // of *bytes.Buffer
+	reviews  review.Decoder
 }
 
 var _ http.Handler = (*Handler)(nil)
@@ -56,7 +57,7 @@ func NewHandler(
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	buffer := h.buffers.Get().(*bytes.Buffer)
 	defer h.release(buffer)
-	rev, refused := receive(r, buffer)
+	rev, refused := h.receive(r, buffer)
 	var answer []byte
 	if refused == nil {
 		answer, refused = h.handle(rev, clientAuth(r))

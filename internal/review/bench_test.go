@@ -2,54 +2,125 @@ package review_test
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
+	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/internal/manifest"
 	"noderestriction.plus/internal/review"
+	"noderestriction.plus/policy"
 )
 
-// largeReview is a review of some 31 KB: a Node with 50 images, and the stored one.
-func largeReview(b *testing.B) []byte {
-	b.Helper()
-	var images strings.Builder
-	for i := range 50 {
-		if i > 0 {
-			images.WriteByte(',')
-		}
-		fmt.Fprintf(&images, `{"names":["registry.example.com/team/image-%d@sha256:%s",`+
+// realNode is a Node of some 15 KB as a kubelet keeps it: 50 images, labels, conditions, capacities. The heartbeat is a time of its
+// conditions.
+func realNode(heartbeat string) string {
+	images := make([]string, 50)
+	for i := range images {
+		images[i] = fmt.Sprintf(`{"names":["registry.example.com/team/image-%d@sha256:%s",`+
 			`"registry.example.com/team/image-%d:v1.2.3"],"sizeBytes":%d}`,
 			i, strings.Repeat("c0ffee00", 8), i, 1_000_000+i)
 	}
-	status := `},"status":{"images":[` + images.String() + `]}}`
-	body := replaced(b, `"oldObject":{"metadata":{"name":"worker-1"}}`,
-		`"oldObject":{"metadata":{"name":"worker-1"`+status)
-	return []byte(strings.Replace(body, `"labels":{"a":"b"}}}`, `"labels":{}`+status, 1))
+	var conditions []string
+	for _, c := range []string{"MemoryPressure", "DiskPressure", "PIDPressure", "Ready"} {
+		conditions = append(conditions, fmt.Sprintf(`{"type":%q,"status":"False","lastHeartbeatTime":%q,`+
+			`"lastTransitionTime":"2026-11-01T00:00:00Z","reason":"KubeletHasSufficient","message":"kubelet has sufficient"}`,
+			c, heartbeat))
+	}
+	const resources = `{"cpu":"64","ephemeral-storage":"472566Mi","hugepages-1Gi":"0","hugepages-2Mi":"0",` +
+		`"memory":"263712584Ki","pods":"110","nvidia.com/gpu":"8"}`
+	return `{"kind":"Node","apiVersion":"v1","metadata":{"name":"worker-1","uid":"0b6c8f0e-6e0d-4c3e-9f5e-1d3a5a0f7f11",` +
+		`"resourceVersion":"123456","creationTimestamp":"2026-11-01T00:00:00Z","labels":{"beta.kubernetes.io/arch":"amd64",` +
+		`"beta.kubernetes.io/os":"linux","kubernetes.io/arch":"amd64","kubernetes.io/hostname":"worker-1",` +
+		`"kubernetes.io/os":"linux","node.kubernetes.io/instance-type":"m5.16xlarge","topology.kubernetes.io/region":"r1",` +
+		`"topology.kubernetes.io/zone":"r1a","example.com/rack":"17","example.com/pool":"general"},` +
+		`"annotations":{"csi.volume.kubernetes.io/nodeid":"{\"csi.example.com\":\"worker-1\"}",` +
+		`"volumes.kubernetes.io/controller-managed-attach-detach":"true","node.alpha.kubernetes.io/ttl":"0"},` +
+		`"managedFields":[{"manager":"kubelet","operation":"Update","apiVersion":"v1","time":"2026-11-01T00:00:00Z",` +
+		`"fieldsType":"FieldsV1","fieldsV1":{"f:status":{"f:conditions":{"k:{\"type\":\"Ready\"}":{".":{},"f:status":{}}}}},` +
+		`"subresource":"status"}]},"spec":{"podCIDR":"10.244.1.0/24","podCIDRs":["10.244.1.0/24"],"providerID":"example://r1/i-1"},` +
+		`"status":{"capacity":` + resources + `,"allocatable":` + resources + `,"conditions":[` + strings.Join(conditions, ",") + `],` +
+		`"addresses":[{"type":"InternalIP","address":"10.0.0.1"},{"type":"Hostname","address":"worker-1"}],` +
+		`"daemonEndpoints":{"kubeletEndpoint":{"Port":10250}},"nodeInfo":{"machineID":"` + strings.Repeat("0a", 16) + `",` +
+		`"systemUUID":"0b6c8f0e-6e0d-4c3e-9f5e-1d3a5a0f7f11","bootID":"0b6c8f0e-6e0d-4c3e-9f5e-1d3a5a0f7f12",` +
+		`"kernelVersion":"6.1.0","osImage":"Debian GNU/Linux 13","containerRuntimeVersion":"containerd://2.2.0",` +
+		`"kubeletVersion":"v1.37.2","kubeProxyVersion":"","operatingSystem":"linux","architecture":"amd64"},` +
+		`"images":[` + strings.Join(images, ",") + `]}}`
 }
 
+// heartbeatReview is a review of some 31 KB: a kubelet's heartbeat.
+func heartbeatReview() []byte {
+	body := reviewTemplate
+	body = strings.Replace(body, "$OLD", realNode("2026-11-24T08:00:00Z"), 1)
+	return []byte(strings.Replace(body, "$NEW", realNode("2026-11-24T08:05:00Z"), 1))
+}
+
+const reviewTemplate = `{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{"uid":"705ab4f5-6393-11e8-b7cc-42010a800002",` +
+	`"kind":{"group":"","version":"v1","kind":"Node"},"resource":{"group":"","version":"v1","resource":"nodes"},` +
+	`"subResource":"status","requestKind":{"group":"","version":"v1","kind":"Node"},` +
+	`"requestResource":{"group":"","version":"v1","resource":"nodes"},"requestSubResource":"status","name":"worker-1",` +
+	`"operation":"UPDATE","userInfo":{"username":"system:node:worker-1","groups":["system:nodes","system:authenticated"]},` +
+	`"object":$NEW,"oldObject":$OLD,"dryRun":false,"options":{"kind":"PatchOptions","apiVersion":"meta.k8s.io/v1"}}}`
+
 func BenchmarkDecode(b *testing.B) {
-	body := largeReview(b)
+	body := heartbeatReview()
 	b.SetBytes(int64(len(body)))
 	b.ReportAllocs()
+	var reviews review.Decoder
 	for b.Loop() {
-		if r, err := review.Decode(body); err != nil || r.Request.Unjudgeable != "" {
+		if r, err := reviews.Decode(body); err != nil || r.Request.Unjudgeable != "" {
 			b.Fatal(err, r)
 		}
 	}
 }
 
+// BenchmarkDecodeJudgeAnswer judges with every rule of strict.yaml, as one policy and as many that do not match the node.
 func BenchmarkDecodeJudgeAnswer(b *testing.B) {
-	body, set := largeReview(b), compiled(b, nil)
-	b.SetBytes(int64(len(body)))
-	b.ReportAllocs()
-	for b.Loop() {
-		r, err := review.Decode(body)
-		if err != nil {
-			b.Fatal(err)
-		}
-		v := r.Judge(set, nil)
-		if v.Denied() {
-			b.Fatal(v.Message())
-		}
-		r.Answer(v, review.Receipt{})
+	body := heartbeatReview()
+	for _, others := range []int{0, 10, 100} {
+		b.Run(fmt.Sprintf("others=%d", others), func(b *testing.B) {
+			set := strictSet(b, others)
+			b.SetBytes(int64(len(body)))
+			b.ReportAllocs()
+			var reviews review.Decoder
+			for b.Loop() {
+				r, err := reviews.Decode(body)
+				if err != nil {
+					b.Fatal(err)
+				}
+				v := r.Judge(set, nil)
+				if v.Denied() {
+					b.Fatal(v.Message())
+				}
+				r.Answer(v, review.Receipt{})
+			}
+		})
 	}
+}
+
+// strictSet is strict.yaml for all nodes, and so many copies of it for others.
+func strictSet(b *testing.B, others int) *policy.Set {
+	b.Helper()
+	data, err := os.ReadFile("../../config/policies/strict.yaml")
+	if err != nil {
+		b.Fatal(err)
+	}
+	policies, err := manifest.Policies(data)
+	if err != nil {
+		b.Fatal(err)
+	}
+	compiled := make([]*policy.Policy, 0, others+1)
+	for i := range others + 1 {
+		p := policies[0].DeepCopy()
+		p.Name = fmt.Sprintf("p%d", i)
+		if i > 0 {
+			p.Spec.Match = &v1alpha1.Match{NodeNames: []v1alpha1.Pattern{"other-*"}}
+		}
+		c, errs := policy.Compile(p)
+		if len(errs) > 0 {
+			b.Fatal(errs.ToAggregate())
+		}
+		compiled = append(compiled, c)
+	}
+	return policy.NewSet(compiled...)
 }

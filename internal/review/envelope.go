@@ -1,7 +1,6 @@
 package review
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +13,8 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"noderestriction.plus/policy"
 )
 
 // envelope is an AdmissionReview while it is read, in one pass over the body.
@@ -33,6 +34,7 @@ type envelope struct {
 	user                         authenticationv1.UserInfo
 	dryRun                       bool
 	object, oldObject, options   []byte
+	parts, oldParts              policy.Parts
 }
 
 // errHeadRead ends the reading of a head.
@@ -52,11 +54,6 @@ type invalidError struct {
 
 func (e *invalidError) Error() string { return e.text }
 func (e *invalidError) Unwrap() error { return e.cause }
-
-func newEnvelope(body []byte, headOnly bool) *envelope {
-	// A decoder reads from a bytes.Buffer without copying it.
-	return &envelope{body: body, decoder: jsontext.NewDecoder(bytes.NewBuffer(body)), headOnly: headOnly}
-}
 
 func (e *envelope) read() error {
 	if err := e.members("the body", e.readMember); err != nil {
@@ -108,11 +105,11 @@ func (e *envelope) readRequestMember(name string) error {
 	case "dryRun":
 		return e.value("request.dryRun", &e.dryRun)
 	case "object":
-		return e.raw("request.object", &e.object)
+		return e.raw("request.object", &e.object, &e.parts)
 	case "oldObject":
-		return e.raw("request.oldObject", &e.oldObject)
+		return e.raw("request.oldObject", &e.oldObject, &e.oldParts)
 	case "options":
-		return e.raw("request.options", &e.options)
+		return e.raw("request.options", &e.options, nil)
 	}
 	return e.decoder.SkipValue()
 }
@@ -146,10 +143,16 @@ func (e *envelope) value(at string, into any) error {
 	return nil
 }
 
-// raw keeps an object as the part of the body that it is. null stands for none.
-func (e *envelope) raw(at string, into *[]byte) error {
+// raw keeps an object as the part of the body that it is, and its own parts if they are asked for. null stands for none.
+func (e *envelope) raw(at string, into *[]byte, parts *policy.Parts) (err error) {
 	if e.headOnly {
 		return errHeadRead
+	}
+	if parts != nil && e.decoder.PeekKind() == jsontext.KindBeginObject {
+		if *into, *parts, err = policy.ReadObject(e.decoder, e.body); err != nil {
+			return &objectError{fmt.Errorf("%s: %w", at, err)}
+		}
+		return nil
 	}
 	value, err := e.decoder.ReadValue()
 	if err != nil {

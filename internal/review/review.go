@@ -1,9 +1,12 @@
 package review
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"sync"
 
+	"github.com/go-json-experiment/json/jsontext"
 	admissionv1 "k8s.io/api/admission/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -51,8 +54,27 @@ type Review struct {
 //
 // If only an object is malformed there is no error: the review is Unjudgeable. What follows that object in the body,
 // such as dryRun, is then not known.
-func Decode(body []byte) (*Review, error) {
-	e := newEnvelope(body, false)
+func Decode(body []byte) (*Review, error) { return new(Decoder).Decode(body) }
+
+// Decoder decodes AdmissionReviews one after the other with less to set up for each. Its zero value is ready for use. It is
+// safe for concurrent use.
+type Decoder struct {
+	pool sync.Pool // of *jsontext.Decoder
+}
+
+// Decode is the function [Decode]. The review refers to the body, not to the Decoder.
+func (d *Decoder) Decode(body []byte) (*Review, error) {
+	tokens, ok := d.pool.Get().(*jsontext.Decoder)
+	if !ok {
+		tokens = new(jsontext.Decoder)
+	}
+	// A decoder reads from a bytes.Buffer without copying it.
+	tokens.Reset(bytes.NewBuffer(body))
+	defer func() {
+		tokens.Reset(bytes.NewBuffer(nil)) // it must not keep the body
+		d.pool.Put(tokens)
+	}()
+	e := &envelope{body: body, decoder: tokens}
 	err := e.read()
 	if object, ok := errors.AsType[*objectError](err); ok {
 		return e.review(unreadableObject, bounded(object))
@@ -67,7 +89,7 @@ func Decode(body []byte) (*Review, error) {
 // whatever tells the write apart before that. The review is Unjudgeable for the given reason, which a client will read.
 // What follows the object, such as dryRun, is not known.
 func DecodeHead(prefix []byte, reason string) (*Review, error) {
-	e := newEnvelope(prefix, true)
+	e := &envelope{body: prefix, decoder: jsontext.NewDecoder(bytes.NewBuffer(prefix)), headOnly: true}
 	if err := e.read(); err != nil && !errors.Is(err, errHeadRead) {
 		return nil, bounded(err)
 	}
@@ -92,6 +114,7 @@ func (e *envelope) review(unjudgeable string, cause error) (*Review, error) {
 			Namespace: e.namespace, Name: e.name,
 			DryRun: e.dryRun,
 			Object: e.object, OldObject: e.oldObject, Options: e.options,
+			Parts: e.parts, OldParts: e.oldParts,
 			Unjudgeable: unjudgeable,
 		},
 	}
