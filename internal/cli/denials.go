@@ -171,20 +171,8 @@ func (o *denialsOptions) run(files []string, stdin io.Reader, stdout, stderr io.
 		return err
 	}
 	out := bufio.NewWriterSize(stdout, 64<<10)
-	r := &denialsReader{inputs: inputs{stdin: stdin}, filter: filter, log: recordlog.NewLog(), out: out}
-	var p *page
-	switch {
-	case o.html != "":
-		p = newPage(o.limit)
-		r.view = p
-	case o.verify:
-		r.view = nothing{}
-	case len(by) > 0:
-		r.view = &groupsView{
-			groups: recordlog.NewGroups(by...), by: by, output: &o.output, limit: o.rows(), w: out, notes: stderr,
-		}
-	default:
-		r.view = o.rowsView(out, stderr)
+	r := &denialsReader{
+		inputs: inputs{stdin: stdin}, filter: filter, log: recordlog.NewLog(), out: out, view: o.view(by, out, stderr),
 	}
 	if err := r.readAll(files); err != nil {
 		return errors.Join(err, out.Flush()) // what was shown stays shown
@@ -193,7 +181,7 @@ func (o *denialsOptions) run(files []string, stdin io.Reader, stdout, stderr io.
 		return err
 	}
 	found := r.log.Verify(o.allow)
-	if p != nil {
+	if p, ok := r.view.(*page); ok {
 		p.describe(found, o.filter.describe(), r.maybe)
 		if err := p.write(o.html, out); err != nil {
 			return err
@@ -203,13 +191,26 @@ func (o *denialsOptions) run(files []string, stdin io.Reader, stdout, stderr io.
 		r.warn(stderr, found)
 		return out.Flush()
 	}
-	if err := o.output.write(out, found, func(w io.Writer) error { return writeCompleteness(w, found) }); err != nil {
-		return err
-	}
-	if err := out.Flush(); err != nil {
+	err = o.output.write(out, found, func(w io.Writer) error { return writeCompleteness(w, found) })
+	if err := errors.Join(err, out.Flush()); err != nil {
 		return err
 	}
 	return verdict(found)
+}
+
+// view is how the records that are wanted are shown.
+func (o *denialsOptions) view(by []recordlog.Dimension, w *bufio.Writer, notes io.Writer) view {
+	switch {
+	case o.html != "":
+		return newPage(o.limit)
+	case o.verify:
+		return nothing{}
+	case len(by) > 0:
+		return &groupsView{
+			groups: recordlog.NewGroups(by...), by: by, output: &o.output, limit: o.rows(), w: w, notes: notes,
+		}
+	}
+	return o.rowsView(w, notes)
 }
 
 // rows is how many rows are shown; 0: all.

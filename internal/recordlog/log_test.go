@@ -1,7 +1,6 @@
 package recordlog_test
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 
@@ -43,28 +42,5 @@ func TestACompactRecordIsOnlyLikeOneOfItsOwnProcess(t *testing.T) {
 		if e.Like != 0 || e.Node != "worker-1" || e.Target() != recordlog.Unknown || e.Violations[0].Rule != recordlog.Unknown {
 			t.Errorf("got %+v", e)
 		}
-	}
-}
-
-func TestManyKindsOfRecordsTakeBoundedMemoryAndTheLatestAreKnown(t *testing.T) {
-	const kinds = 120_000
-	var text strings.Builder
-	for n := 1; n <= kinds; n++ {
-		fmt.Fprintf(&text, `{"ts":"2026-11-24T08:00:00.000Z","logger":"denial","msg":"denied","boot":"B1","seq":%d,`+
-			`"operation":"UPDATE","violations":[],"fingerprint":"f%d"}`+"\n", n, n)
-	}
-	text.WriteString(compact(kinds+1) + "\n" + strings.Replace(compact(kinds+2), "f1", fmt.Sprint("f", kinds-40_000), 1))
-	reader, err := recordlog.NewReader(strings.NewReader(text.String()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	log, like := recordlog.NewLog(), map[uint64]uint64{}
-	for line, err := reader.Next(); err == nil; line, err = reader.Next() {
-		if entry := log.Add("a.log", &line); entry.Compact {
-			like[entry.Seq] = entry.Like
-		}
-	}
-	if len(like) != 2 || like[kinds+1] != 0 || like[kinds+2] != kinds-40_000 {
-		t.Errorf("the first kind should be forgotten and a late one known: %v", like)
 	}
 }
