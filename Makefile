@@ -5,7 +5,7 @@ cache := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/node-restriction-plus/tools
 tools := controller-gen gofumpt helm kube-api-linter staticcheck
 goenv := $(shell go env GOVERSION GOOS GOARCH)
 hash   = $(shell { echo $(goenv); cat tools/$(1)/go.mod tools/$(1)/go.sum; } | git hash-object --stdin)
-$(foreach t,$(tools) promtool,$(eval $(t) := $(cache)/$(t)@$(call hash,$(t))))
+$(foreach t,$(tools) promtool benchstat,$(eval $(t) := $(cache)/$(t)@$(call hash,$(t))))
 
 chart     := charts/node-restriction-plus
 crd       := noderestriction.plus_noderestrictionpolicies.yaml
@@ -21,6 +21,7 @@ race      := $(if $(shell command -v $(firstword $(shell go env CC))),-race)
 gofiles    = $(shell git ls-files --cached --others --exclude-standard '*.go')
 FUZZTIME  ?= 60s
 SOAK      ?= 10m
+BENCH     ?=
 testflags ?=
 export NRP_HELM ?= $(helm)
 
@@ -30,7 +31,7 @@ step = @echo "==> $(1)"; start=$$(date +%s); { $(2); } && echo "==> $(1): done i
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help build demo test test-unit test-chart test-monitoring test-alerts test-e2e lint lint-go lint-api lint-chart \
-	format generate verify fuzz soak tools helm-path clean
+	format generate verify fuzz bench bench-packages bench-compare soak tools helm-path clean
 
 help: ## Show this help.
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | \
@@ -110,6 +111,18 @@ fuzz: ## Run each fuzz test for FUZZTIME (60s).
 			go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$package || exit;; \
 		esac; done; \
 	done
+
+bench: $(helm) ## Measure what a judged write costs, end to end, against the alternatives; writes docs/performance.md.
+	$(call step,bench,go -C e2e run ./bench $(BENCH))
+
+# The packages' benchmarks, six times each, as benchstat wants them.
+bench-packages: ## Run the packages' benchmarks; the results are in bin/bench.txt.
+	@mkdir -p bin
+	$(call step,benchmarks,go test -run '^$$' -bench . -benchmem -count 6 ./policy ./internal/review ./internal/denial \
+		./internal/recordlog > bin/bench.txt || { cat bin/bench.txt; exit 1; })
+
+bench-compare: bench-packages $(benchstat) ## Compare the packages' benchmarks with those kept in docs/benchmarks.txt.
+	@$(benchstat) docs/benchmarks.txt bin/bench.txt
 
 soak: $(helm) ## Have kubelets live through everything under every policy, for SOAK (10m).
 	$(call step,soak for $(SOAK),SOAK=$(SOAK) go -C e2e test -run '^TestKubelets$$' -v -count=1 -timeout 0 .)

@@ -50,6 +50,13 @@ func NewAuthority(name string) (*Authority, error) {
 // PEM is the authority's certificate.
 func (a *Authority) PEM() []byte { return a.pem }
 
+// Pool is the authority alone, for clients that trust nobody else.
+func (a *Authority) Pool() *x509.CertPool {
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(a.pem)
+	return pool
+}
+
 // Client makes a certificate for a user and its groups.
 func (a *Authority) Client(user string, groups ...string) (Certificate, error) {
 	return a.issue(&x509.Certificate{

@@ -49,19 +49,19 @@ func Install(
 // Configure applies what the chart has for this program with these values, each as helm's flag --set has it. API servers
 // learn of it a moment later.
 func (p *Product) Configure(ctx context.Context, admin kubectl.Kubectl, helm string, values ...string) error {
-	root, err := project.Root()
-	if err != nil {
-		return err
-	}
-	chart, err := p.renderChart(ctx, helm, root, values)
+	chart, err := p.Render(ctx, helm, values...)
 	if err != nil {
 		return err
 	}
 	return admin.Apply(ctx, chart)
 }
 
-// renderChart renders the chart for this program, which is outside the cluster.
-func (p *Product) renderChart(ctx context.Context, helm, root string, values []string) ([]byte, error) {
+// Render renders the chart for this program, which is outside the cluster, with these values.
+func (p *Product) Render(ctx context.Context, helm string, values ...string) ([]byte, error) {
+	root, err := project.Root()
+	if err != nil {
+		return nil, err
+	}
 	args := []string{
 		"template", filepath.Join(root, "charts", "node-restriction-plus"),
 		"--set=webhook.url=" + p.URL,

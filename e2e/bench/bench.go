@@ -1,0 +1,349 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+
+	"noderestriction.plus/e2e/binaries"
+	"noderestriction.plus/e2e/controlplane"
+	"noderestriction.plus/e2e/kubectl"
+	"noderestriction.plus/e2e/process"
+	"noderestriction.plus/e2e/product"
+	"noderestriction.plus/e2e/project"
+)
+
+// wiringTimeout bounds how long an API server takes to learn of a configuration.
+const wiringTimeout = time.Minute
+
+// bench is everything that runs.
+type bench struct {
+	settings
+	plane    *controlplane.ControlPlane
+	product  *product.Product
+	kubectl  kubectl.Kubectl
+	kubelets []*kubelet
+	variants []*variant
+	sequence atomic.Int64
+	started  []*process.Process
+	idle     map[string]float64 // resident memory of programs before the first write, in MiB
+}
+
+func newBench(ctx context.Context, s settings, dir string) (b *bench, err error) {
+	b = &bench{settings: s, idle: map[string]float64{}}
+	defer func() {
+		if err != nil {
+			b.stop()
+		}
+	}()
+	b.plane, err = controlplane.Start(ctx, controlplane.Options{Dir: dir, Log: os.Stderr, APIServer: controlplane.APIServerOptions{
+		// Its log of kubelets' writes would cost more than what is measured.
+		Args: []string{"--audit-log-path="},
+	}})
+	if err != nil {
+		return b, err
+	}
+	config, err := b.plane.Admin()
+	if err != nil {
+		return b, err
+	}
+	path, err := binaries.Path(ctx, os.Stderr, binaries.Kubectl())
+	if err != nil {
+		return b, err
+	}
+	b.kubectl = kubectl.Kubectl{Path: path, Kubeconfig: filepath.Join(dir, "admin.kubeconfig")}
+	if err := controlplane.WriteKubeconfig(b.kubectl.Kubeconfig, config); err != nil {
+		return b, err
+	}
+	if err := b.populate(ctx, config); err != nil {
+		return b, err
+	}
+	return b, b.startVariants(ctx, dir, config)
+}
+
+// stop ends everything.
+func (b *bench) stop() {
+	for _, p := range b.started {
+		_ = p.Kill()
+	}
+	if b.product != nil {
+		_ = b.product.Stop()
+	}
+	if b.plane != nil {
+		b.plane.Stop()
+	}
+}
+
+// populate makes the Nodes, and a pod on each of those that write.
+func (b *bench) populate(ctx context.Context, config *rest.Config) error {
+	admin, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(os.Stderr, "making %d Nodes\n", b.nodes)
+	most := b.clients[len(b.clients)-1]
+	for i := range most {
+		name := fmt.Sprintf("bench-%d", i)
+		if _, err := admin.CoreV1().Nodes().Create(ctx, realNode(name), metav1.CreateOptions{}); err != nil {
+			return err
+		}
+		pod := realPod(name)
+		status := pod.Status
+		if pod, err = admin.CoreV1().Pods(pod.Namespace).Create(ctx, pod, metav1.CreateOptions{}); err != nil {
+			return err
+		}
+		pod.Status = status
+		if _, err := admin.CoreV1().Pods(pod.Namespace).UpdateStatus(ctx, pod, metav1.UpdateOptions{}); err != nil {
+			return err
+		}
+		user, err := b.plane.Kubelet(name)
+		if err != nil {
+			return err
+		}
+		client, err := rest.HTTPClientFor(user)
+		if err != nil {
+			return err
+		}
+		b.kubelets = append(b.kubelets, &kubelet{node: name, host: user.Host, http: client})
+	}
+	var next atomic.Int64
+	next.Store(int64(most))
+	var group sync.WaitGroup
+	errs := make(chan error, 16)
+	for range cap(errs) {
+		group.Go(func() {
+			for i := next.Add(1); i <= int64(b.nodes); i = next.Add(1) {
+				node := &corev1.Node{ObjectMeta: realNode(fmt.Sprintf("other-%d", i)).ObjectMeta}
+				if _, err := admin.CoreV1().Nodes().Create(ctx, node, metav1.CreateOptions{}); err != nil {
+					errs <- err
+					return
+				}
+			}
+		})
+	}
+	group.Wait()
+	close(errs)
+	return <-errs
+}
+
+// startVariants starts the programs of all variants. None is wired yet.
+func (b *bench) startVariants(ctx context.Context, dir string, config *rest.Config) error {
+	b.variants = []*variant{
+		{name: "none", about: "no webhook, no policy"},
+		{name: "VAP", about: "ValidatingAdmissionPolicy, 6 CEL validations", manifests: []byte(admissionPolicy), denies: true},
+	}
+	ca := base64.StdEncoding.EncodeToString(b.plane.CA.PEM())
+	for _, kind := range []struct{ name, about string }{
+		{noop, "Go webhook that reads the body and echoes the uid"},
+		{typed, "controller-runtime, both objects decoded into types"},
+	} {
+		v, err := b.startServed(ctx, dir, kind.name, kind.about, ca)
+		if err != nil {
+			return err
+		}
+		b.variants = append(b.variants, v)
+	}
+	if err := b.startProduct(ctx, dir, config); err != nil {
+		return err
+	}
+	b.variants = append(b.variants,
+		&variant{
+			name: "judged", about: "this product, strict.yaml, every write judged", manifests: judgeEverything(b.product.URL, ca),
+			process: b.product.Process(), calls: productCalls(b.product), denies: true,
+		})
+	helm, err := binaries.Helm(ctx, os.Stderr)
+	if err != nil {
+		return err
+	}
+	wired, err := b.product.Render(ctx, helm)
+	if err != nil {
+		return err
+	}
+	b.variants = append(b.variants, &variant{
+		name: "wired", about: "this product as its chart wires it", manifests: wired,
+		process: b.product.Process(), calls: productCalls(b.product), denies: true, skips: true,
+	})
+	for _, v := range b.variants {
+		if v.process == nil {
+			continue
+		}
+		if b.idle[v.name], err = residentMiB(v.process.PID()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// startServed starts a webhook to compare with.
+func (b *bench) startServed(ctx context.Context, dir, kind, about, ca string) (*variant, error) {
+	ports, err := process.FreePorts(1)
+	if err != nil {
+		return nil, err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	serving, err := b.plane.CA.Server()
+	if err != nil {
+		return nil, err
+	}
+	home := filepath.Join(dir, kind)
+	if err := serving.Write(home); err != nil {
+		return nil, err
+	}
+	address := fmt.Sprintf("127.0.0.1:%d", ports[0])
+	p, err := process.Start(process.Spec{
+		Name: kind, Path: self, Args: []string{"-serve", kind, address, home}, LogFile: filepath.Join(home, "log"),
+	})
+	if err != nil {
+		return nil, err
+	}
+	b.started = append(b.started, p)
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{
+		MinVersion: tls.VersionTLS13, RootCAs: b.plane.CA.Pool(),
+	}}}
+	v := &variant{
+		name: kind, about: about, manifests: judgeEverything("https://"+address, ca), process: p,
+		calls: servedCalls(client, "https://"+address), denies: kind == typed,
+	}
+	ctx, cancel := context.WithTimeout(ctx, wiringTimeout)
+	defer cancel()
+	return v, p.Await(ctx, func(ctx context.Context) error {
+		_, err := v.calls(ctx)
+		return err
+	})
+}
+
+func (b *bench) startProduct(ctx context.Context, dir string, config *rest.Config) error {
+	root, err := project.Root()
+	if err != nil {
+		return err
+	}
+	crd, err := os.ReadFile(filepath.Join(root, "config", "crd", "noderestriction.plus_noderestrictionpolicies.yaml"))
+	if err != nil {
+		return err
+	}
+	strict, err := os.ReadFile(filepath.Join(root, "config", "policies", "strict.yaml"))
+	if err != nil {
+		return err
+	}
+	if err := b.kubectl.Apply(ctx, crd); err != nil {
+		return err
+	}
+	binary, err := binaries.Product(ctx, os.Stderr, false)
+	if err != nil {
+		return err
+	}
+	b.product, err = product.Start(ctx, product.Options{
+		Binary: binary, Dir: filepath.Join(dir, "product"), Config: config, CA: b.plane.CA,
+	})
+	if err != nil {
+		return err
+	}
+	if err := b.kubectl.Apply(ctx, strict); err != nil {
+		return err
+	}
+	policies, err := product.Policies(config)
+	if err != nil {
+		return err
+	}
+	return product.AwaitReady(ctx, policies, "strict")
+}
+
+// wire has the API server use a variant, and no other, and waits until it does.
+func (b *bench) wire(ctx context.Context, v *variant) error {
+	for _, all := range [][]string{
+		{"validatingwebhookconfiguration", wholeConfiguration, "node-restriction-plus"},
+		{"validatingadmissionpolicybinding", wholeConfiguration}, {"validatingadmissionpolicy", wholeConfiguration},
+	} {
+		args := append([]string{"delete", "--ignore-not-found", "--wait=true"}, all...)
+		if _, err := b.kubectl.Run(ctx, nil, args...); err != nil {
+			return err
+		}
+	}
+	if v.manifests != nil {
+		if err := b.kubectl.Apply(ctx, v.manifests); err != nil {
+			return err
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, wiringTimeout)
+	defer cancel()
+	for {
+		wired, err := b.isWired(ctx, v)
+		if err != nil || wired {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("variant %s: %w", v.name, ctx.Err())
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// isWired asks by dry runs of a forbidden write: who is called, and whether it is denied.
+func (b *bench) isWired(ctx context.Context, v *variant) (bool, error) {
+	before, err := b.called(ctx)
+	if err != nil {
+		return false, err
+	}
+	status, body, err := b.kubelets[0].write(ctx, denied(), 0, "?dryRun=All")
+	if err != nil {
+		return false, err
+	}
+	if status != http.StatusOK && status != http.StatusForbidden {
+		return false, fmt.Errorf("variant %s: %d %s", v.name, status, body)
+	}
+	after, err := b.called(ctx)
+	if err != nil {
+		return false, err
+	}
+	for _, other := range b.variants {
+		if other.process == nil {
+			continue
+		}
+		mine := v.process == other.process
+		if called := after[other.process] > before[other.process]; called != mine {
+			return false, nil
+		}
+	}
+	return v.denies == (status == http.StatusForbidden), nil
+}
+
+// called is how often each program has been called.
+func (b *bench) called(ctx context.Context) (map[*process.Process]float64, error) {
+	all := map[*process.Process]float64{}
+	var errs []error
+	for _, v := range b.variants {
+		if v.process != nil {
+			n, err := v.calls(ctx)
+			all[v.process] = n
+			errs = append(errs, err)
+		}
+	}
+	return all, errors.Join(errs...)
+}
+
+// goVersion is what everything was built with.
+func goVersion(ctx context.Context) string {
+	out, err := exec.CommandContext(ctx, "go", "env", "GOVERSION").Output()
+	if err != nil {
+		return "an unknown version of Go"
+	}
+	return string(out)
+}

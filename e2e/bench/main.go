@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"github.com/go-logr/logr"
+	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
+
+	"noderestriction.plus/e2e/project"
+)
+
+// settings are the command's flags.
+type settings struct {
+	rounds  int
+	writes  int
+	clients []int
+	nodes   int
+	serve   string
+	out     string
+}
+
+func main() {
+	ctrllog.SetLogger(logr.Discard())
+	var s settings
+	flag.IntVar(&s.rounds, "rounds", 7, "`number` of rounds in which every variant has its turn")
+	flag.IntVar(&s.writes, "writes", 600, "`number` of writes of one variant at one number of clients in one round")
+	flag.IntVar(&s.nodes, "nodes", 5000, "`number` of Nodes in the cluster")
+	flag.StringVar(&s.out, "out", filepath.Join("..", "docs", "performance.md"),
+		"`file` whose generated part is written; empty: none")
+	flag.StringVar(&s.serve, "serve", "", "be a webhook to compare with: noop or typed; for this command itself")
+	flag.Parse()
+	s.clients = []int{1, 8, 32}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, s); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, s settings) (err error) {
+	if s.serve != "" {
+		return serve(ctx, s.serve, flag.Args())
+	}
+	if s.rounds < 1 || s.writes < 32 || s.nodes < 32 {
+		return errors.New("-rounds must be at least 1, -writes and -nodes at least 32")
+	}
+	dir, err := os.MkdirTemp("", "nrp-bench-")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err == nil {
+			err = os.RemoveAll(dir)
+		}
+	}()
+	b, err := newBench(ctx, s, dir)
+	if err != nil {
+		return err
+	}
+	defer b.stop()
+	results, err := b.measure(ctx)
+	if err != nil {
+		return err
+	}
+	return publish(s, results, os.Stdout)
+}
+
+// publish prints the report and writes it to the generated part of the page.
+func publish(s settings, r *results, out io.Writer) error {
+	text := r.report()
+	if _, err := io.WriteString(out, text); err != nil || s.out == "" {
+		return err
+	}
+	root, err := project.Root()
+	if err != nil {
+		return err
+	}
+	return replacePart(filepath.Join(root, "e2e", s.out), text)
+}

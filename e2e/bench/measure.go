@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+)
+
+// sample is what one load cost.
+type sample struct {
+	p50, p95, p99 time.Duration
+	// CPU time a write, of the API server and of the variant's program.
+	server, webhook time.Duration
+	calls           float64 // a write
+	resident        float64 // of the variant's program, in MiB
+}
+
+// cell is a combination of which every round has a sample.
+type cell struct {
+	variant, kind string
+	clients       int
+}
+
+// results are all samples, by round.
+type results struct {
+	settings
+	variants []*variant
+	idle     map[string]float64
+	version  string
+	rounds   []map[cell]sample
+}
+
+// measure has every variant take its turn in every round; who begins changes from round to round.
+func (b *bench) measure(ctx context.Context) (*results, error) {
+	r := &results{settings: b.settings, variants: b.variants, idle: b.idle, version: goVersion(ctx)}
+	for round := range b.settings.rounds {
+		samples := map[cell]sample{}
+		for i := range b.variants {
+			v := b.variants[(i+round)%len(b.variants)]
+			fmt.Fprintf(os.Stderr, "round %d of %d: %s\n", round+1, b.settings.rounds, v.name)
+			if err := b.wire(ctx, v); err != nil {
+				return nil, err
+			}
+			if err := b.measureVariant(ctx, v, samples); err != nil {
+				return nil, err
+			}
+		}
+		r.rounds = append(r.rounds, samples)
+	}
+	return r, nil
+}
+
+func (b *bench) measureVariant(ctx context.Context, v *variant, samples map[cell]sample) error {
+	all := kinds()
+	if v.process != nil && v.denies {
+		all = append(all, denied())
+	}
+	for _, what := range all {
+		// The first writes make connections.
+		if _, err := load(ctx, b.kubelets, what, 2*len(b.kubelets), &b.sequence); err != nil {
+			return err
+		}
+		for _, clients := range b.clients {
+			s, err := b.sample(ctx, v, what, clients)
+			if err != nil {
+				return err
+			}
+			samples[cell{v.name, what.name, clients}] = s
+		}
+	}
+	return nil
+}
+
+func (b *bench) sample(ctx context.Context, v *variant, what kind, clients int) (sample, error) {
+	before, err := b.read(ctx, v)
+	if err != nil {
+		return sample{}, err
+	}
+	took, err := load(ctx, b.kubelets[:clients], what, b.writes, &b.sequence)
+	if err != nil {
+		return sample{}, err
+	}
+	after, err := b.read(ctx, v)
+	if err != nil {
+		return sample{}, err
+	}
+	n := len(took)
+	return sample{
+		p50: took[n/2], p95: took[n*95/100], p99: took[n*99/100],
+		server:  (after.server - before.server) / time.Duration(n),
+		webhook: (after.webhook - before.webhook) / time.Duration(n),
+		calls:   (after.calls - before.calls) / float64(n), resident: after.resident,
+	}, nil
+}
+
+// reading is the state of the meters.
+type reading struct {
+	server, webhook time.Duration
+	calls, resident float64
+}
+
+func (b *bench) read(ctx context.Context, v *variant) (r reading, err error) {
+	if r.server, err = cpuTime(b.plane.PID()); err != nil || v.process == nil {
+		return r, err
+	}
+	if r.calls, err = v.calls(ctx); err != nil {
+		return r, err
+	}
+	if r.webhook, err = cpuTime(v.process.PID()); err != nil {
+		return r, err
+	}
+	r.resident, err = residentMiB(v.process.PID())
+	return r, err
+}

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+)
+
+// report is the results as a part of a page, in Markdown.
+func (r *results) report() string {
+	var w strings.Builder
+	fmt.Fprintf(&w, "Measured by `make bench` on %s with %d processors (%s, kube-apiserver 1.37.2 and etcd on loopback, "+
+		"%d Nodes in the cluster): %d interleaved rounds of %d writes a cell. Ratios are within a round; each figure is the "+
+		"median of the rounds, with the lowest and highest in brackets.\n\n",
+		time.Now().UTC().Format(time.DateOnly), runtime.NumCPU(), strings.TrimSpace(r.version), r.nodes, len(r.rounds), r.writes)
+	w.WriteString("| variant | what it is |\n|---|---|\n")
+	for _, v := range r.variants {
+		fmt.Fprintf(&w, "| %s | %s |\n", v.name, v.about)
+	}
+	for _, what := range kinds() {
+		r.writeKind(&w, what.name)
+	}
+	r.writeDenials(&w)
+	r.writeMemory(&w)
+	return w.String()
+}
+
+func (r *results) writeKind(w *strings.Builder, kind string) {
+	fmt.Fprintf(w, "\n### %s\n\n", kind)
+	w.WriteString("| variant | clients | p50 | p95 | p99 | p50 ÷ none | added p50 | API server CPU a write | webhook CPU a write | " +
+		"API server + webhook CPU ÷ none | webhook CPU ÷ noop's | calls a write |\n|---|---|---|---|---|---|---|---|---|---|---|---|\n")
+	for _, v := range r.variants {
+		for _, clients := range r.clients {
+			of := func(name string) func(map[cell]sample) sample {
+				return func(m map[cell]sample) sample { return m[cell{name, kind, clients}] }
+			}
+			mine, none, least := of(v.name), of("none"), of(noop)
+			fmt.Fprintf(w, "| %s | %d | %s | %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", v.name, clients,
+				r.milliseconds(func(m map[cell]sample) float64 { return ms(mine(m).p50) }),
+				r.milliseconds(func(m map[cell]sample) float64 { return ms(mine(m).p95) }),
+				r.milliseconds(func(m map[cell]sample) float64 { return ms(mine(m).p99) }),
+				r.spread(func(m map[cell]sample) float64 { return ms(mine(m).p50) / ms(none(m).p50) }),
+				r.milliseconds(func(m map[cell]sample) float64 { return ms(mine(m).p50) - ms(none(m).p50) }),
+				r.milliseconds(func(m map[cell]sample) float64 { return ms(mine(m).server) }),
+				r.milliseconds(func(m map[cell]sample) float64 { return ms(mine(m).webhook) }),
+				r.spread(func(m map[cell]sample) float64 {
+					return (ms(mine(m).server) + ms(mine(m).webhook)) / ms(none(m).server)
+				}),
+				r.perCall(v, mine, least),
+				r.plain(func(m map[cell]sample) float64 { return mine(m).calls }))
+		}
+	}
+}
+
+// perCall compares the CPU time of a call with that of the webhook that does nothing.
+func (r *results) perCall(v *variant, mine, least func(map[cell]sample) sample) string {
+	if v.process == nil || v.skips {
+		return "–"
+	}
+	return r.spread(func(m map[cell]sample) float64 {
+		return ms(mine(m).webhook) / mine(m).calls / (ms(least(m).webhook) / least(m).calls)
+	})
+}
+
+func (r *results) writeDenials(w *strings.Builder) {
+	fmt.Fprintf(w, "\n### A denial\n\n| variant | clients | p50 | webhook CPU a denial | webhook CPU ÷ that of an allowed write |\n|---|---|---|---|---|\n")
+	const name = "judged"
+	for _, clients := range r.clients {
+		deny := func(m map[cell]sample) sample { return m[cell{name, denied().name, clients}] }
+		allow := func(m map[cell]sample) sample { return m[cell{name, kinds()[0].name, clients}] }
+		fmt.Fprintf(w, "| %s | %d | %s | %s | %s |\n", name, clients,
+			r.milliseconds(func(m map[cell]sample) float64 { return ms(deny(m).p50) }),
+			r.milliseconds(func(m map[cell]sample) float64 { return ms(deny(m).webhook) }),
+			r.spread(func(m map[cell]sample) float64 {
+				return ms(deny(m).webhook) / deny(m).calls / (ms(allow(m).webhook) / allow(m).calls)
+			}))
+	}
+}
+
+func (r *results) writeMemory(w *strings.Builder) {
+	most := r.clients[len(r.clients)-1]
+	fmt.Fprintf(w, "\n### Memory of the webhook\n\n| variant | resident before the first write, MiB | with %d clients, MiB |\n|---|---|---|\n", most)
+	for _, v := range r.variants {
+		if v.process == nil || v.skips {
+			continue
+		}
+		fmt.Fprintf(w, "| %s | %.0f | %s |\n", v.name, r.idle[v.name], r.plain(func(m map[cell]sample) float64 {
+			return m[cell{v.name, kinds()[0].name, most}].resident
+		}))
+	}
+}
+
+func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+// across are the figure's values in all rounds, sorted.
+func (r *results) across(figure func(map[cell]sample) float64) []float64 {
+	var values []float64
+	for _, samples := range r.rounds {
+		values = append(values, figure(samples))
+	}
+	slices.Sort(values)
+	return values
+}
+
+func (r *results) spread(figure func(map[cell]sample) float64) string {
+	v := r.across(figure)
+	return fmt.Sprintf("**%.2f** (%.2f–%.2f)", v[len(v)/2], v[0], v[len(v)-1])
+}
+
+func (r *results) milliseconds(figure func(map[cell]sample) float64) string {
+	v := r.across(figure)
+	return fmt.Sprintf("%.2f ms", v[len(v)/2])
+}
+
+func (r *results) plain(figure func(map[cell]sample) float64) string {
+	v := r.across(figure)
+	return fmt.Sprintf("%.2f", v[len(v)/2])
+}
+
+// The generated part of a page stands between these lines.
+const (
+	beginMark = "<!-- begin: written by make bench -->\n"
+	endMark   = "<!-- end: written by make bench -->\n"
+)
+
+// replacePart writes the text between the marks of a page.
+func replacePart(path, text string) error {
+	page, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	before, rest, begun := strings.Cut(string(page), beginMark)
+	_, after, ended := strings.Cut(rest, endMark)
+	if !begun || !ended {
+		return fmt.Errorf("%s has no part between %q and %q", path, beginMark, endMark)
+	}
+	return os.WriteFile(path, []byte(before+beginMark+"\n"+text+"\n"+endMark+after), 0o644)
+}
