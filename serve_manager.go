@@ -47,6 +47,7 @@ func newManager(o *serveOptions, in inputs, log logr.Logger) (manager.Manager, c
 		},
 		Metrics:                 o.metricsServer(in.certificates),
 		HealthProbeBindAddress:  o.healthProbeBindAddress,
+		PprofBindAddress:        o.pprofBindAddress,
 		LivenessEndpointName:    "/livez",
 		ReadinessEndpointName:   "/readyz",
 		GracefulShutdownTimeout: &shutdown,

@@ -33,6 +33,7 @@ type serveOptions struct {
 	metricsBindAddress     string
 	metricsSecure          bool
 	healthProbeBindAddress string
+	pprofBindAddress       string
 	shutdownDelay          time.Duration
 	logLevel               string
 	limits                 server.Limits
@@ -55,6 +56,8 @@ func (o *serveOptions) addFlags(flags *pflag.FlagSet) {
 		"serve metrics over TLS to authorized clients; false: plainly, on loopback only")
 	flags.StringVar(&o.healthProbeBindAddress, "health-probe-bind-address", ":8081",
 		"`address` for /readyz and /livez; 0 switches them off")
+	flags.StringVar(&o.pprofBindAddress, "pprof-bind-address", off,
+		"loopback `address` for profiles, /debug/pprof; 0 switches them off")
 	flags.DurationVar(&o.shutdownDelay, "shutdown-delay", 10*time.Second,
 		"`time` for which requests are accepted after readiness began to fail")
 	flags.StringVar(&o.logLevel, "log-level", "info", "`level` of the log: debug, info or error; not for records")
@@ -83,7 +86,7 @@ func (o *serveOptions) validate() error {
 		return fmt.Errorf("--shutdown-delay: must be from 0s to %s, not %s", maxShutdownDelay, o.shutdownDelay)
 	}
 	for _, check := range []func() error{
-		o.validateClients, o.validateMetrics, o.validateLimits, o.records.validate, o.probe.validate,
+		o.validateClients, o.validateMetrics, o.validatePprof, o.validateLimits, o.records.validate, o.probe.validate,
 	} {
 		if err := check(); err != nil {
 			return err
@@ -115,15 +118,27 @@ func (o *serveOptions) validateMetrics() error {
 	if err := validateAddress(o.metricsBindAddress); err != nil {
 		return fmt.Errorf("--metrics-bind-address: %w", err)
 	}
-	if o.metricsSecure || o.metricsBindAddress == off {
-		return nil
-	}
-	host, _, err := net.SplitHostPort(o.metricsBindAddress)
-	if ip := net.ParseIP(host); err == nil && (host == "localhost" || ip != nil && ip.IsLoopback()) {
+	if o.metricsSecure || o.metricsBindAddress == off || isLoopback(o.metricsBindAddress) {
 		return nil
 	}
 	return errors.New("--metrics-bind-address: must be a loopback address, such as 127.0.0.1:8443, " +
 		"with --metrics-secure=false")
+}
+
+func (o *serveOptions) validatePprof() error {
+	if o.pprofBindAddress != off && !isLoopback(o.pprofBindAddress) {
+		return errors.New("--pprof-bind-address: must be a loopback address, such as 127.0.0.1:6060, or 0")
+	}
+	return nil
+}
+
+func isLoopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 func (o *serveOptions) validateLimits() error {

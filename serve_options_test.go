@@ -57,6 +57,11 @@ func TestServeOptions(t *testing.T) {
 			name: "a probe address needs a numeric port", args: []string{"--health-probe-bind-address=:http"},
 			want: "--health-probe-bind-address: ",
 		},
+		{
+			name: "profiles are for loopback alone", args: []string{"--pprof-bind-address=:6060"},
+			want: "--pprof-bind-address: ",
+		},
+		{name: "profiles may be served on loopback", args: []string{"--pprof-bind-address=127.0.0.1:6060"}},
 		{name: "no delay is a delay", args: []string{"--shutdown-delay=0"}},
 		{name: "a delay is not negative", args: []string{"--shutdown-delay=-1s"}, want: "--shutdown-delay: "},
 		{name: "a delay is bounded", args: []string{"--shutdown-delay=1h"}, want: "--shutdown-delay: "},
