@@ -11,6 +11,8 @@ func TestFilesAreCurrent(t *testing.T) {
 	for name, source := range map[string]string{
 		"policies/recommended.yaml": "policies/recommended.yaml",
 		"policies/strict.yaml":      "policies/strict.yaml",
+		"alerts.yaml":               "alerts/node-restriction-plus.rules.yaml",
+		"dashboard.json":            "dashboards/node-restriction-plus.json",
 	} {
 		compareWithSource(t, name, source)
 	}

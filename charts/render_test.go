@@ -17,7 +17,6 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	apiserverv1 "k8s.io/apiserver/pkg/apis/apiserver/v1"
 	kubernetes "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/yaml"
 
@@ -55,6 +54,21 @@ func helmTemplate(t *testing.T, arguments ...string) (string, error) {
 		return "", errors.New(stderr.String())
 	}
 	return string(out), nil
+}
+
+// helmNotes returns what helm install would say, which asks no API server.
+func helmNotes(t *testing.T, arguments ...string) string {
+	t.Helper()
+	readChart(t)
+	cmd := exec.Command(helmBinary(t), append([]string{
+		"install", "test", chart, "--namespace", "security", "--dry-run=client",
+	}, arguments...)...)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	_, notes, _ := strings.Cut(string(out), "NOTES:")
+	return notes
 }
 
 // readChart reads every file of the chart, so that go test does not take an earlier result for current after a change of one.
@@ -124,7 +138,7 @@ func newScheme(t *testing.T) *runtime.Scheme {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{
 		kubernetes.AddToScheme, apiextensionsv1.AddToScheme, v1alpha1.AddToScheme, certmanagerv1.AddToScheme,
-		monitoringv1.AddToScheme, apiserverv1.AddToScheme,
+		monitoringv1.AddToScheme,
 	} {
 		if err := add(scheme); err != nil {
 			t.Fatal(err)

@@ -58,8 +58,25 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		"a group of values that it has not":  {"webhooks.url=https://127.0.0.1:9443", "'webhooks'"},
 		"a string for a boolean":             {"crds.keep=maybe", "'/crds/keep'"},
 		"a URL that breaks out of the field": {"webhook.url=https://a\nb: c", "'/webhook/url'"},
+		"a profile that there is not":        {"profile=loose", "'/profile'"},
+		"an action that there is not":        {"policies.recommended=Warn", "'/policies/recommended'"},
+		"a digest that is none":              {"image.digest=latest", "'/image/digest'"},
+		"a program outside and on nodes":     {"profile=controlPlane,webhook.url=https://a", "webhook.url: the profile controlPlane"},
+		"denials while observing":            {"profile=observe,policies.recommended=Deny", "policies: the profile observe denies nothing"},
+		"others' denials while observing":    {"profile=observe,policies.extra.a.nodes.names.allowed={b}", "policies: the profile observe denies nothing"},
+		"a gate while observing":             {"profile=observe,webhook.registrationFailurePolicy=Fail", "webhook.registrationFailurePolicy: "},
+		"files without their profile":        {"controlPlane.static.enabled=true", "controlPlane.static.enabled: needs the profile controlPlane"},
+		"files that nobody can write":        {"profile=controlPlane,controlPlane.static.enabled=true", "certificates.mode: must be provided"},
+		"files without an authority":         {"profile=controlPlane,controlPlane.static.enabled=true,certificates.mode=provided", "webhook.caBundle: must be set"},
+		"a Secret that has no name":          {"certificates.mode=provided", "certificates.provided.secretName: must be set"},
+		"two authorities":                    {"clientCertificates.secret=a,clientCertificates.configMap=b,clientCertificates.allowedNames={c}", "clientCertificates.configMap: only one"},
+		"clients with any name":              {"clientCertificates.secret=a", "clientCertificates.allowedNames: must be set"},
+		"clients without an authority":       {"clientCertificates.allowedNames={a}", "clientCertificates.secret: must be set"},
+		"kubelets as clients":                {"clientCertificates.secret=a,clientCertificates.allowedNames={system:node:a}", "is the name of a kubelet"},
+		"a policy's name taken":              {"policies.extra.strict.nodes=null", "is the name of one of the chart's policies"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			out, err := helmTemplate(t, "--set", test.set)
 			if err == nil {
 				t.Fatalf("it is accepted:\n%s", out)
@@ -70,3 +87,28 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		})
 	}
 }
+
+// TestNotesWarn says of which values the notes warn.
+func TestNotesWarn(t *testing.T) {
+	for set, want := range map[string]string{
+		"replicas=1":                   "replicas is 1",
+		"profile=strict,replicas=2":    "fewer than 3 replicas",
+		"profile=strict":               "no kubelet can restart",
+		"profile=balanced":             "nodeSelector is empty",
+		"image.tag=a":                  "image.digest is empty",
+		"logLevel=info":                "Clients need no certificate",
+		"webhook.url=https://10.0.0.1": "webhook.caBundle is empty",
+		"policies.recommended=Deny,floor.enabled=false": "floor.enabled is false",
+	} {
+		if notes := helmNotes(t, "--set", set); !strings.Contains(unwrapped(notes), "WARNING") || !strings.Contains(unwrapped(notes), want) {
+			t.Errorf("with %s the notes do not say %q:\n%s", set, want, notes)
+		}
+	}
+	safe := helmNotes(t, "--set", "nodeSelector.a=b,clientCertificates.secret=a,clientCertificates.allowedNames={b},image.digest=sha256:"+
+		strings.Repeat("0", 64))
+	if strings.Contains(safe, "WARNING") {
+		t.Errorf("the notes warn of nothing:\n%s", safe)
+	}
+}
+
+func unwrapped(text string) string { return strings.Join(strings.Fields(text), " ") }

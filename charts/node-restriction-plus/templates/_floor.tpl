@@ -129,24 +129,35 @@ object.metadata.?labels[?'kubernetes.io/hostname'].orValue(object.metadata.name)
 
 {{- /*
 matches: whether an expression, the first of two, is matched by one of a list of patterns, the second, as in policy/pattern.go: an
-asterisk is any run of characters. The notation of a JSON string is also one of CEL.
+asterisk is any run of characters. What can do without a regular expression does, since those cost most. The notation of a JSON
+string is also one of CEL.
 */ -}}
 {{- define "node-restriction-plus.matches" -}}
 {{- $text := index . 0 -}}
-{{- $exact := list -}}
-{{- $globs := list -}}
+{{- $kinds := dict "exact" list "startsWith" list "endsWith" list "contains" list "matches" list -}}
+{{- $any := false -}}
 {{- range index . 1 -}}
-{{- if contains "*" . -}}
+{{- $inner := . | trimPrefix "*" | trimSuffix "*" -}}
+{{- $kind := "matches" -}}
+{{- if regexMatch "^\\*+$" . -}}{{- $any = true -}}
+{{- else if not (contains "*" .) }}{{ $kind = "exact" -}}
+{{- else if contains "*" $inner -}}
 {{- $parts := list -}}
 {{- range splitList "*" . }}{{ $parts = append $parts (regexQuoteMeta .) }}{{ end -}}
-{{- $globs = append $globs (join ".*" $parts) -}}
-{{- else -}}
-{{- $exact = append $exact . -}}
+{{- $inner = join ".*" $parts -}}
+{{- else if not (hasPrefix "*" .) }}{{ $kind = "startsWith" -}}
+{{- else if not (hasSuffix "*" .) }}{{ $kind = "endsWith" -}}
+{{- else }}{{ $kind = "contains" -}}
 {{- end -}}
+{{- $_ := set $kinds $kind (append (get $kinds $kind) $inner) -}}
 {{- end -}}
 {{- $either := list -}}
-{{- if $exact }}{{ $either = append $either (printf "%s in %s" $text (toJson $exact)) }}{{ end -}}
-{{- if $globs }}{{ $either = append $either (printf "%s.matches(%s)" $text (printf "^(?s:%s)$" (join "|" $globs) | toJson)) }}{{ end -}}
+{{- with $kinds.exact }}{{ $either = append $either (printf "%s in %s" $text (toJson .)) }}{{ end -}}
+{{- range $kind := list "startsWith" "endsWith" "contains" -}}
+{{- with get $kinds $kind }}{{ $either = append $either (printf "%s.exists(p, %s.%s(p))" (toJson .) $text $kind) }}{{ end -}}
+{{- end -}}
+{{- with $kinds.matches }}{{ $either = append $either (printf "%s.matches(%s)" $text (printf "^(?s:%s)$" (join "|" .) | toJson)) }}{{ end -}}
+{{- if $any }}{{ $either = list "true" }}{{ end -}}
 {{- if not $either }}{{ $either = list "false" }}{{ end -}}
 ({{ join " || " $either }})
 {{- end }}

@@ -26,6 +26,7 @@
 {{- end }}
 {{- if has "csinodes" $baseline }}
 - {apiGroups: [storage.k8s.io], apiVersions: [v1], operations: [DELETE], resources: [csinodes], scope: Cluster}
+- {apiGroups: [storage.k8s.io], apiVersions: [v1], operations: [UPDATE], resources: [csinodes/status], scope: Cluster}
 {{- end }}
 {{- if or $rules.resourceSlices (has "resourceslices" $baseline) }}
 - {apiGroups: [resource.k8s.io], apiVersions: [v1], operations: [CREATE], resources: [resourceslices], scope: Cluster}
@@ -58,6 +59,11 @@
   apiVersions: [v1]
   operations: [CREATE, UPDATE, DELETE]
   resources: [podcertificaterequests]
+  scope: Namespaced
+- apiGroups: [certificates.k8s.io]
+  apiVersions: [v1]
+  operations: [UPDATE]
+  resources: [podcertificaterequests/status]
   scope: Namespaced
 {{- end }}
 {{- end }}

@@ -1,0 +1,241 @@
+package charts_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	admissionv1 "k8s.io/api/admission/v1"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apiserver/pkg/admission/plugin/cel"
+	"k8s.io/apiserver/pkg/admission/plugin/policy/validating"
+	"k8s.io/apiserver/pkg/admission/plugin/webhook/matchconditions"
+	celconfig "k8s.io/apiserver/pkg/apis/cel"
+	"k8s.io/apiserver/pkg/cel/environment"
+
+	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/internal/fixture"
+	"noderestriction.plus/policy"
+)
+
+// floor is a ValidatingAdmissionPolicy as an API server evaluates it.
+type floor struct {
+	name      string
+	spec      admissionregistrationv1.ValidatingAdmissionPolicySpec
+	validator validating.Validator
+}
+
+func newFloor(t *testing.T, p *admissionregistrationv1.ValidatingAdmissionPolicy) *floor {
+	t.Helper()
+	environments := environment.MustBaseEnvSet(oldestKubernetes)
+	options := cel.OptionalVariableDeclarations{HasAuthorizer: true}
+	var validations, conditions []cel.ExpressionAccessor
+	for _, v := range p.Spec.Validations {
+		validations = append(validations, &validating.ValidationCondition{
+			Expression: v.Expression, Message: v.Message, Reason: v.Reason,
+		})
+	}
+	for _, c := range p.Spec.MatchConditions {
+		conditions = append(conditions, (*matchconditions.MatchCondition)(&c))
+	}
+	for _, e := range slices.Concat(validations, conditions) {
+		result := cel.NewCompiler(environments).CompileCELExpression(e, options, environment.NewExpressions)
+		if result.Error != nil {
+			t.Fatalf("%s: %v in\n%s", p.Name, result.Error, e.GetExpression())
+		}
+	}
+	compiler := cel.NewConditionCompiler(environments)
+	compile := func(expressions []cel.ExpressionAccessor) cel.ConditionEvaluator {
+		return compiler.CompileCondition(expressions, options, environment.StoredExpressions)
+	}
+	matcher := matchconditions.NewMatcher(compile(conditions), p.Spec.FailurePolicy, "policy", "validate", p.Name)
+	none := compile(make([]cel.ExpressionAccessor, len(validations))) // of messages, which the policies have ready
+	return &floor{p.Name, p.Spec, validating.NewValidator(compile(validations), matcher, compile(nil), none, p.Spec.FailurePolicy, nil)}
+}
+
+// judge returns the messages of the validations that deny, and fails for one that ends in an error or denies otherwise than Forbidden.
+func (f *floor) judge(t *testing.T, c *caller, userName string, r policy.Request) []string {
+	t.Helper()
+	attributes := c.attributes(userName, r)
+	result := f.validator.Validate(t.Context(), attributes.GetResource(), attributes, nil, nil, celconfig.RuntimeCELCostBudget, nil)
+	var messages []string
+	for _, d := range result.Decisions {
+		switch {
+		case d.Evaluation == validating.EvalError:
+			t.Fatalf("%s: %s", f.name, d.Message)
+		case d.Action == validating.ActionDeny && d.Reason != metav1.StatusReasonForbidden:
+			t.Errorf("%s: a kubelet does not live with the reason %s", f.name, d.Reason)
+			fallthrough
+		case d.Action == validating.ActionDeny:
+			messages = append(messages, d.Message)
+		}
+	}
+	return messages
+}
+
+// renderFloors renders the floors of policies that are given by name, by name.
+func renderFloors(t *testing.T, specs map[string]v1alpha1.NodeRestrictionPolicySpec) map[string]*floor {
+	t.Helper()
+	data, err := json.Marshal(map[string]any{"policies": map[string]any{"recommended": "Off", "extra": specs}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	values := filepath.Join(t.TempDir(), "values.json")
+	if err := os.WriteFile(values, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := render(t, "--values", values)
+	floors := map[string]*floor{}
+	for name := range specs {
+		if p, found := find[*admissionregistrationv1.ValidatingAdmissionPolicy](r, chart+"-"+name); found {
+			floors[name] = newFloor(t, p)
+		}
+	}
+	return floors
+}
+
+// underFloor keeps of a spec what the floor says, too.
+func underFloor(spec v1alpha1.NodeRestrictionPolicySpec) v1alpha1.NodeRestrictionPolicySpec {
+	return v1alpha1.NodeRestrictionPolicySpec{Nodes: v1alpha1.NodeRules{
+		Labels: spec.Nodes.Labels, Taints: spec.Nodes.Taints,
+		OwnerReferences: spec.Nodes.OwnerReferences, Finalizers: spec.Nodes.Finalizers,
+	}}
+}
+
+// engine judges with the rules that the floor stands for, and returns their reasons.
+func engine(t *testing.T, spec v1alpha1.NodeRestrictionPolicySpec, r policy.Request) []string {
+	t.Helper()
+	compiled, errs := policy.Compile(&v1alpha1.NodeRestrictionPolicy{
+		ObjectMeta: metav1.ObjectMeta{Name: "test"}, Spec: underFloor(spec),
+	})
+	if len(errs) > 0 {
+		t.Fatal(errs.ToAggregate())
+	}
+	if err := r.Decode(); err != nil {
+		t.Fatal(err)
+	}
+	reasons := map[string]bool{}
+	for _, v := range policy.NewSet(compiled).Evaluate(&r).Violations {
+		reasons[strings.ReplaceAll(string(v.Rule), "-", " ")] = true
+	}
+	return slices.Sorted(maps.Keys(reasons))
+}
+
+func checkAgreement(t *testing.T, f *floor, c *caller, spec v1alpha1.NodeRestrictionPolicySpec, r policy.Request) {
+	t.Helper()
+	var reasons []string
+	for _, message := range f.judge(t, c, "system:node:"+r.NodeName, r) {
+		_, reason, _ := strings.Cut(message, ": ")
+		reasons = append(reasons, reason)
+	}
+	slices.Sort(reasons)
+	if want := engine(t, spec, r); !slices.Equal(reasons, want) {
+		t.Errorf("the floor says %q, the rules say %q, of %s", reasons, want, r.Object)
+	}
+}
+
+// TestFloorSaysWhatTheRulesSay holds the floor to the fixtures of the four rules at registration.
+func TestFloorSaysWhatTheRulesSay(t *testing.T) {
+	specs := map[string]v1alpha1.NodeRestrictionPolicySpec{}
+	requests := map[string]policy.Request{}
+	for _, rule := range []string{"node-labels", "node-taints", "node-owner-references", "node-finalizers"} {
+		paths, err := filepath.Glob("../policy/testdata/" + rule + "/*/*.txtar")
+		if err != nil || len(paths) == 0 {
+			t.Fatal("there are no fixtures of", rule, err)
+		}
+		for _, path := range paths {
+			data, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			f, err := fixture.Parse(data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if f.Request.Operation == admissionv1.Create {
+				name := rule + "." + strings.TrimSuffix(filepath.Base(path), ".txtar")
+				specs[name], requests[name] = f.Policies[0].Spec, f.Request
+			}
+		}
+	}
+	c := &caller{t: t}
+	floors := renderFloors(t, specs)
+	for name, spec := range specs {
+		t.Run(name, func(t *testing.T) {
+			if floors[name] == nil { // a section that says nothing of a registration, such as taints: {}
+				if reasons := engine(t, spec, requests[name]); len(reasons) > 0 {
+					t.Errorf("there is no floor, though the rules say %q", reasons)
+				}
+				return
+			}
+			checkAgreement(t, floors[name], c, spec, requests[name])
+		})
+	}
+}
+
+func TestFloorIsForKubelets(t *testing.T) {
+	f := renderFloors(t, map[string]v1alpha1.NodeRestrictionPolicySpec{
+		"test": {Nodes: v1alpha1.NodeRules{Finalizers: &v1alpha1.NodeFinalizers{}}},
+	})["test"]
+	c := &caller{t: t}
+	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "worker-1", Finalizers: []string{"example.com/a"}}}
+	r := policy.Request{Operation: admissionv1.Create, Resource: "nodes", Name: "worker-1", Object: mustMarshal(node)}
+	if messages := f.judge(t, c, "kubernetes-admin", r); len(messages) > 0 {
+		t.Errorf("an administrator is told %q", messages)
+	}
+	want := []string{`violates NodeRestrictionPolicy "test": node finalizers`}
+	if messages := f.judge(t, c, kubelet, r); !slices.Equal(messages, want) {
+		t.Errorf("a kubelet is told %q, want %q", messages, want)
+	}
+	rules := f.spec.MatchConstraints.ResourceRules
+	if len(rules) != 1 || !slices.Equal(rules[0].Resources, []string{"nodes"}) ||
+		!slices.Equal(rules[0].Operations, []admissionregistrationv1.OperationType{admissionregistrationv1.Create}) {
+		t.Errorf("the floor is under %v", rules)
+	}
+}
+
+// TestFloorBacksPoliciesThatDeny says which policies have a floor.
+func TestFloorBacksPoliciesThatDeny(t *testing.T) {
+	const recommended, strict = "node-restriction-plus-recommended", "node-restriction-plus-strict"
+	for name, test := range map[string]struct {
+		set  string
+		want []string
+	}{
+		"a policy that only records has none":             {"profile=balanced", nil},
+		"a policy that denies has one":                    {"policies.recommended=Deny", []string{recommended}},
+		"each policy has its own":                         {"policies.recommended=Deny,policies.strict=Deny", []string{recommended, strict}},
+		"there is none where it is switched off":          {"policies.recommended=Deny,floor.enabled=false", nil},
+		"what is adapted is adapted in the floor, too":    {"policies.recommended=Deny,policies.adapt.recommended.nodes=null", nil},
+		"a policy for some nodes has none":                {"policies.recommended=Deny,policies.adapt.recommended.match.nodeNames={a}", nil},
+		"the policy of a distribution is recommended":     {"policies.recommended=Deny,policies.distribution=k3s", []string{recommended}},
+		"another policy has one, since it denies":         {"policies.extra.a.nodes.finalizers.allowed={b}", []string{"node-restriction-plus-a"}},
+		"another policy that says nothing of it has none": {"policies.extra.a.nodes.names.allowed={b}", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := render(t, "--set", test.set)
+			var have []string
+			for _, object := range r.objects {
+				if p, ok := object.(*admissionregistrationv1.ValidatingAdmissionPolicy); ok {
+					have = append(have, p.Name)
+					newFloor(t, p)
+					binding := get[*admissionregistrationv1.ValidatingAdmissionPolicyBinding](t, r, p.Name)
+					if binding.Spec.PolicyName != p.Name || binding.Spec.ParamRef != nil || binding.Spec.MatchResources != nil ||
+						fmt.Sprint(binding.Spec.ValidationActions) != "[Deny Audit]" {
+						t.Errorf("%s is bound as %+v", p.Name, binding.Spec)
+					}
+				}
+			}
+			slices.Sort(have)
+			if !slices.Equal(have, test.want) {
+				t.Errorf("there are %v, want %v", have, test.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,127 @@
+package charts_test
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+)
+
+// The rights of the program: what it needs in any case, and what values add, as "where verb group/resource[names]".
+var (
+	basicRights = []string{
+		"cluster get,list,watch noderestriction.plus/noderestrictionpolicies",
+		"cluster patch noderestriction.plus/noderestrictionpolicies/status",
+		"cluster get apiextensions.k8s.io/customresourcedefinitions[noderestrictionpolicies.noderestriction.plus]",
+		"cluster get,list,watch /nodes",
+		"cluster get /pods",
+		"default create,patch events.k8s.io/events",
+	}
+	metricsRights = []string{
+		"cluster create authentication.k8s.io/tokenreviews",
+		"cluster create authorization.k8s.io/subjectaccessreviews",
+	}
+	certificateRights = []string{
+		"cluster get,list,watch,update,patch admissionregistration.k8s.io/validatingwebhookconfigurations[node-restriction-plus]",
+		"security get,list,watch,update /secrets[node-restriction-plus-ca]",
+		"security create /secrets",
+	}
+	baselineRights = []string{
+		"cluster get /serviceaccounts", "cluster get /persistentvolumeclaims", "cluster get /persistentvolumes",
+		"cluster get storage.k8s.io/csidrivers",
+	}
+	reviewRights = []string{"cluster create authorization.k8s.io/subjectaccessreviews"}
+	probeRights  = []string{
+		"cluster impersonate /users[system:node:node-restriction-plus-probe]",
+		"cluster impersonate /groups[system:nodes]",
+	}
+)
+
+// TestRights lists the rights exactly, so that a new one is a decision.
+func TestRights(t *testing.T) {
+	const outside = "webhook.url=https://10.0.0.1,rbac.subjects[0].kind=User,rbac.subjects[0].name=nrp"
+	for name, test := range map[string]struct {
+		set  string
+		want [][]string
+	}{
+		"by default":                         {"profile=balanced", [][]string{basicRights, metricsRights, certificateRights}},
+		"on control-plane nodes":             {"profile=controlPlane", [][]string{basicRights, metricsRights, certificateRights}},
+		"with a certificate of cert-manager": {"certificates.mode=certManager", [][]string{basicRights, metricsRights}},
+		"without metrics": {
+			"certificates.mode=certManager,metrics.enabled=false", [][]string{basicRights},
+		},
+		"with the baseline": {
+			"certificates.mode=certManager,metrics.enabled=false,baseline={pods}", [][]string{basicRights, baselineRights, reviewRights},
+		},
+		"with the probe": {
+			"certificates.mode=certManager,metrics.enabled=false,enforcementProbe.enabled=true", [][]string{basicRights, probeRights},
+		},
+		"outside the cluster":                     {outside, [][]string{basicRights, metricsRights}},
+		"outside the cluster, with no user named": {"webhook.url=https://10.0.0.1", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			have := rights(t, render(t, "--set", test.set))
+			want := slices.Sorted(slices.Values(slices.Concat(test.want...)))
+			if !slices.Equal(have, want) {
+				t.Errorf("the rights are\n%s\nwant\n%s", strings.Join(have, "\n"), strings.Join(want, "\n"))
+			}
+		})
+	}
+}
+
+// rights lists what the program may do, and fails for a role that is not bound to it alone.
+func rights(t *testing.T, r rendered) []string {
+	t.Helper()
+	found := map[string]bool{}
+	for _, object := range r.objects {
+		switch role := object.(type) {
+		case *rbacv1.ClusterRole:
+			if role.AggregationRule != nil {
+				t.Errorf("%s is an aggregate", role.Name)
+			}
+			addRights(t, found, "cluster", role.Rules)
+			binding := get[*rbacv1.ClusterRoleBinding](t, r, role.Name)
+			checkBinding(t, binding.RoleRef, "ClusterRole", role.Name, binding.Subjects)
+		case *rbacv1.Role:
+			addRights(t, found, role.Namespace, role.Rules)
+			binding := get[*rbacv1.RoleBinding](t, r, role.Name)
+			checkBinding(t, binding.RoleRef, "Role", role.Name, binding.Subjects)
+			if binding.Namespace != role.Namespace {
+				t.Errorf("%s is bound in %s", role.Name, binding.Namespace)
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(found))
+}
+
+func addRights(t *testing.T, found map[string]bool, where string, rules []rbacv1.PolicyRule) {
+	t.Helper()
+	for _, rule := range rules {
+		if strings.Contains(fmt.Sprint(rule), "*") {
+			t.Errorf("%v has a wildcard", rule)
+		}
+		for _, group := range rule.APIGroups {
+			for _, resource := range rule.Resources {
+				names := ""
+				if len(rule.ResourceNames) > 0 {
+					names = fmt.Sprint(rule.ResourceNames)
+				}
+				found[fmt.Sprintf("%s %s %s/%s%s", where, strings.Join(rule.Verbs, ","), group, resource, names)] = true
+			}
+		}
+	}
+}
+
+func checkBinding(t *testing.T, ref rbacv1.RoleRef, kind, name string, subjects []rbacv1.Subject) {
+	t.Helper()
+	if ref.Kind != kind || ref.Name != name || len(subjects) != 1 {
+		t.Errorf("%s %s is bound by %v to %v", kind, name, ref, subjects)
+	}
+	if s := subjects[0]; s.Kind == rbacv1.ServiceAccountKind && (s.Name != chart || s.Namespace != "security") {
+		t.Errorf("%s %s is bound to %v", kind, name, s)
+	}
+}
