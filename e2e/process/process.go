@@ -75,6 +75,9 @@ func openLog(path string) (*os.File, error) {
 	return os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 }
 
+// Again starts the same child once more. The first one must have ended.
+func (p *Process) Again() (*Process, error) { return Start(p.spec) }
+
 // Done is closed when the child has ended.
 func (p *Process) Done() <-chan struct{} { return p.done }
 

@@ -51,7 +51,7 @@ func Start(ctx context.Context, o Options) (*Product, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Product{options: o, ports: ports, Records: &Records{path: filepath.Join(o.Dir, "records.jsonl")}}
+	p := &Product{options: o, ports: ports, Records: NewRecords(filepath.Join(o.Dir, "records.jsonl"))}
 	p.URL = fmt.Sprintf("https://127.0.0.1:%d", ports[0])
 	p.MetricsURL = fmt.Sprintf("http://127.0.0.1:%d/metrics", ports[1])
 	p.healthURL = fmt.Sprintf("http://127.0.0.1:%d/readyz", ports[2])

@@ -22,6 +22,9 @@ type Records struct {
 	strays []string
 }
 
+// NewRecords reads the records in a file, which need not be there yet.
+func NewRecords(path string) *Records { return &Records{path: path} }
+
 // Line is one record as it was written.
 type Line struct {
 	record.Record

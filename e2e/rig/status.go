@@ -1,0 +1,91 @@
+package rig
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// report writes the pod's status whenever it has changed.
+func (r *Replica) report(ctx context.Context) {
+	tick := time.NewTicker(replicaInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		status := r.status()
+		data, err := json.Marshal(map[string]any{"metadata": map[string]any{"uid": r.pod.UID}, "status": status})
+		if err != nil || string(data) == r.told {
+			continue
+		}
+		_, err = r.client().CoreV1().Pods(Namespace).Patch(ctx, r.Pod, types.StrategicMergePatchType, data,
+			metav1.PatchOptions{}, "status")
+		switch {
+		case err == nil:
+			r.told = string(data)
+		case isGone(err):
+			return
+		default:
+			select {
+			case <-ctx.Done():
+			case <-time.After(time.Second):
+			}
+		}
+	}
+}
+
+func isGone(err error) bool { return apierrors.IsNotFound(err) || apierrors.IsConflict(err) }
+
+// status is what a kubelet says of such a pod.
+func (r *Replica) status() corev1.PodStatus {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	ready := r.ready && r.process != nil
+	container := corev1.ContainerStatus{
+		Name: r.container().Name, Image: r.container().Image, ImageID: r.container().Image,
+		Ready: ready, Started: new(r.process != nil), RestartCount: int32(r.restarts),
+	}
+	phase := corev1.PodPending
+	switch {
+	case r.ended:
+		phase = corev1.PodSucceeded
+		container.ContainerID = "rig://" + string(r.pod.UID)
+		container.State.Terminated = &corev1.ContainerStateTerminated{ContainerID: container.ContainerID}
+	case r.process != nil:
+		phase = corev1.PodRunning
+		container.ContainerID = "rig://" + string(r.pod.UID)
+		container.State.Running = &corev1.ContainerStateRunning{StartedAt: metav1.NewTime(r.startedAt)}
+	case r.restarts > 0:
+		phase = corev1.PodRunning
+		container.State.Waiting = &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff"}
+	default:
+		container.State.Waiting = &corev1.ContainerStateWaiting{Reason: "ContainerCreating", Message: r.problem}
+	}
+	return corev1.PodStatus{
+		Phase: phase, PodIP: r.ip, PodIPs: []corev1.PodIP{{IP: r.ip}}, HostIP: "192.0.2.1",
+		HostIPs: []corev1.HostIP{{IP: "192.0.2.1"}},
+		Conditions: []corev1.PodCondition{
+			r.condition(corev1.PodInitialized, true), r.condition(corev1.ContainersReady, ready),
+			r.condition(corev1.PodReady, ready),
+		},
+		ContainerStatuses: []corev1.ContainerStatus{container},
+	}
+}
+
+func (r *Replica) condition(kind corev1.PodConditionType, is bool) corev1.PodCondition {
+	c := corev1.PodCondition{
+		Type: kind, Status: corev1.ConditionFalse, LastTransitionTime: metav1.NewTime(r.readyChanged.Truncate(time.Second)),
+	}
+	if is {
+		c.Status = corev1.ConditionTrue
+	}
+	return c
+}
