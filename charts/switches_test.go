@@ -47,10 +47,11 @@ func TestArguments(t *testing.T) {
 		"denialLog.file.enabled=true": {
 			"--denial-log-file=/var/log/node-restriction-plus/denials.log", "--denial-log-file-max-size=100Mi", "--denial-log-file-max-backups=5",
 		},
-		"events.enabled=false":          {"--events=false"},
-		"enforcementProbe.enabled=true": {"--enforcement-probe", "--enforcement-probe-interval=60s"},
-		"shutdown.delaySeconds=20":      {"--shutdown-delay=20s"},
-		"extraArgs={--log-level=error}": {"--log-level=error"},
+		"events.enabled=false":            {"--events=false"},
+		"enforcementProbe.enabled=true":   {"--enforcement-probe", "--enforcement-probe-interval=60s"},
+		"pprofBindAddress=127.0.0.1:6060": {"--pprof-bind-address=127.0.0.1:6060"},
+		"shutdown.delaySeconds=20":        {"--shutdown-delay=20s"},
+		"extraArgs={--log-level=error}":   {"--log-level=error"},
 	} {
 		t.Run(set, func(t *testing.T) {
 			t.Parallel()

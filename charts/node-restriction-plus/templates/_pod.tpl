@@ -49,6 +49,9 @@
 - --metrics-secure=false
 {{- end }}
 - --health-probe-bind-address={{ $loopback }}:{{ $v.ports.health }}
+{{- with $v.pprofBindAddress }}
+- --pprof-bind-address={{ . }}
+{{- end }}
 - --shutdown-delay={{ $v.shutdown.delaySeconds }}s
 - --log-level={{ $v.logLevel }}
 - --max-connections={{ $v.limits.maxConnections | int64 }}

@@ -45,4 +45,14 @@
 - >-
   floor.enabled is false: while no replica answers a Node can register with any labels and taints.
 {{- end }}
+{{- range $name, $_ := dict "recommended" "" "strict" "" }}
+{{- if and (eq (get $v.policies $name) "Off") ($.Capabilities.APIVersions.Has "noderestriction.plus/v1alpha1") }}
+{{- $left := lookup "noderestriction.plus/v1alpha1" "NodeRestrictionPolicy" "" $name | default dict }}
+{{- if and (eq (dig "metadata" "annotations" "meta.helm.sh/release-name" "" $left) $.Release.Name) (dig "metadata" "annotations" "helm.sh/hook" "" $left) }}
+- >-
+  The policy {{ $name }} of the first install is Off, and still in force, since no upgrade has taken it over. Delete it:
+  kubectl delete nrp {{ $name }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- end }}
