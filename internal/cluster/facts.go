@@ -17,10 +17,10 @@ import (
 )
 
 // liveTimeout bounds one read from the API server. A kubelet waits for the answer, and the API server for the webhook.
-const liveTimeout = 100 * time.Millisecond
+const liveTimeout = 300 * time.Millisecond
 
 // Facts answers look-ups of Nodes from a cache that the API server keeps current, and others as [Objects] does. A Node that is
-// not in the cache is read live once, within 100 ms, because it may be newer than the cache; before the cache is synced every
+// not in the cache is read live once, within 300 ms, because it may be newer than the cache; before the cache is synced every
 // Node is. What cannot be read is an error. It is safe for concurrent use.
 type Facts struct {
 	*Objects

@@ -18,7 +18,7 @@ import (
 	"noderestriction.plus/policy"
 )
 
-// Objects answers look-ups of other objects than Nodes, each with one read from the API server within 100 ms, and asks the API
+// Objects answers look-ups of other objects than Nodes, each with one read from the API server within 300 ms, and asks the API
 // server's authorizers. Nothing is kept: only the baseline asks, about what changes often. It is safe for concurrent use.
 //
 // It needs the rights to get nodes, pods, serviceaccounts, persistentvolumeclaims, persistentvolumes and csidrivers.storage.k8s.io,
