@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"gomodules.xyz/jsonpatch/v2"
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer/protobuf"
@@ -34,6 +33,9 @@ type write struct {
 }
 
 func (w *write) path() string {
+	if w.name == "" {
+		return w.collection
+	}
 	path := w.collection + "/" + w.name
 	if w.subresource != "" {
 		path += "/" + w.subresource
@@ -82,8 +84,8 @@ func updates() []encoding {
 	}
 }
 
-// evictions are the ways to evict a pod.
-func evictions() []encoding {
+// additions are the ways to create what belongs to a stored object, such as the eviction of a pod.
+func additions() []encoding {
 	return []encoding{{"POST JSON", func(_ *testing.T, w *write) call {
 		return call{method: http.MethodPost, path: w.path(), contentType: mediaJSON, body: w.applied}
 	}}}
@@ -159,22 +161,4 @@ func merged(t *testing.T, document, patch []byte) []byte {
 	out, err := mergepatch.MergePatch(document, patch)
 	check(t, err)
 	return out
-}
-
-// resource is what differs between Nodes and Pods.
-type resource struct {
-	kind  string
-	typed func() runtime.Object
-}
-
-func resourceOf(t *testing.T, plural string) resource {
-	t.Helper()
-	switch plural {
-	case "nodes":
-		return resource{"Node", func() runtime.Object { return &corev1.Node{} }}
-	case "pods":
-		return resource{"Pod", func() runtime.Object { return &corev1.Pod{} }}
-	}
-	t.Fatalf("no test knows how to write %s", plural)
-	return resource{}
 }

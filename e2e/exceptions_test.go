@@ -53,9 +53,14 @@ func notOurs() map[string]exception {
 		"pod-metadata/deny/adds-annotation-with-empty-value": everywhere("must be a 32bit integer"),
 		"set/deny/hostile-text":                              everywhere("metadata.finalizers: Invalid value"),
 
-		"mirror-pod-priorities/allow/has-listed-class": everywhere("no PriorityClass with name"),
-		"mirror-pod-priorities/deny/has-another-class": everywhere("no PriorityClass with name"),
-		"node-names/deny/name-is-generated":            inTree(anothersNode),
+		"mirror-pod-priorities/allow/has-listed-class":                             everywhere("no PriorityClass with name"),
+		"mirror-pod-priorities/deny/has-another-class":                             everywhere("no PriorityClass with name"),
+		"node-names/deny/name-is-generated":                                        inTree(anothersNode),
+		"baseline-certificate-signing-requests/deny/asks-with-what-cannot-be-read": everywhere("spec.request: Invalid value"),
+		"baseline-pods/deny/creates-with-claim":                                    everywhere("static pods do not support resource claims"),
+		"baseline-pods/deny/creates-with-projected-token":                          everywhere("when serviceAccountName is not set"),
+		"baseline-resource-slices/deny/creates-slice-of-no-node":                   everywhere("exactly one of"),
+
 		"node-self/deny/deletes-another-node":          everywhere(`cannot delete resource "nodes"`), // says the authorizer
 		"node-self/deny/registers-another-node":        inTree(anothersNode),
 		"node-self/deny/registers-with-generated-name": inTree(anothersNode),
@@ -66,16 +71,30 @@ func notOurs() map[string]exception {
 	}
 }
 
-// unstorable reports whether a fixture has a field that this API server drops: one that it does not know yet, or one whose
-// feature is off.
-func unstorable(name string) bool {
-	switch name {
-	case "mirror-pod-references/deny/joins-scheduling-group", "node-other-spec/allow/leaves-newer-field",
-		"node-other-spec/allow/registers-with-newer-field", "node-other-spec/deny/changes-newer-field",
-		"node-unknown-fields/allow/leaves-unknown-field", "node-unknown-fields/deny/adds-unknown-field",
-		"node-unknown-fields/deny/changes-unknown-field-in-list", "node-unknown-fields/deny/removes-unknown-field",
-		"pod-unknown-fields/allow/leaves-unknown-field", "pod-unknown-fields/deny/adds-unknown-field":
-		return true
+// notSent are the fixtures whose write cannot be sent to this API server, with the reason.
+func notSent() map[string]string {
+	const (
+		unknown = "the API server drops fields that it does not know"
+		off     = "the API server drops the field, whose feature is off"
+		drawn   = "the message has a name that the API server draws"
+		removed = "the API server drops the field, which nobody uses any more"
+	)
+	return map[string]string{
+		"baseline-nodes/deny/changes-config-source":              removed,
+		"baseline-nodes/deny/registers-with-config-source":       removed,
+		"baseline-leases/deny/creates-lease-with-generated-name": drawn,
+		"baseline-nodes/deny/registers-with-generated-name":      drawn,
+		"baseline-pods/deny/creates-with-unknown-volume":         unknown,
+		"baseline-pods/deny/evicts-unknown-pod":                  "the API server does not find the pod, and asks nobody",
+		"mirror-pod-references/deny/joins-scheduling-group":      off,
+		"node-other-spec/allow/leaves-newer-field":               unknown,
+		"node-other-spec/allow/registers-with-newer-field":       unknown,
+		"node-other-spec/deny/changes-newer-field":               unknown,
+		"node-unknown-fields/allow/leaves-unknown-field":         unknown,
+		"node-unknown-fields/deny/adds-unknown-field":            unknown,
+		"node-unknown-fields/deny/changes-unknown-field-in-list": unknown,
+		"node-unknown-fields/deny/removes-unknown-field":         unknown,
+		"pod-unknown-fields/allow/leaves-unknown-field":          unknown,
+		"pod-unknown-fields/deny/adds-unknown-field":             unknown,
 	}
-	return false
 }

@@ -22,48 +22,92 @@ import (
 	"noderestriction.plus/policy"
 )
 
-// testFixtures replays each fixture's write, with the credential of the kubelet it names, against an API server without
-// NodeRestriction and against a stock one, in each encoding.
+// testFixtures replays each fixture's write, with the credential of the kubelet it names, in each encoding. Those of the
+// baseline are sent to an API server without NodeRestriction; all others to that one and to a stock one.
 func (s *duo) testFixtures(t *testing.T) {
 	paths, err := filepath.Glob("../policy/testdata/*/*/*.txtar")
 	check(t, err)
 	if len(paths) == 0 {
 		t.Fatal("no fixtures")
 	}
-	listed := notOurs()
+	s.freeKubelets(t)
+	s.sendEverything(t)
+	listed, kept := notOurs(), notSent()
 	enforced := map[string]bool{}
-	unsent := 0
+	sent := 0
 	for _, path := range paths {
 		name := strings.TrimSuffix(strings.TrimPrefix(path, "../policy/testdata/"), ".txtar")
+		if _, is := kept[name]; is {
+			delete(kept, name)
+			continue
+		}
+		sent++
 		others := listed[name]
 		delete(listed, name)
 		data, err := os.ReadFile(path)
 		check(t, err)
 		f, err := fixture.Parse(data)
 		check(t, err)
-		if strings.HasPrefix(name, "baseline-") || unstorable(name) || !isSent(&f.Request) {
-			unsent++
-			continue
-		}
-		t.Run(name, func(t *testing.T) { s.testFixture(t, f, others, enforced) })
+		t.Run(name, func(t *testing.T) {
+			if isBaseline(&f.Request, f.Policies) {
+				s.testFreed(t, f, factsOf(t, data), others, enforced)
+			} else {
+				s.testFixture(t, f, others, enforced)
+			}
+		})
 	}
-	t.Logf("%d fixtures are replayed, %d are not", len(paths)-unsent, unsent)
+	t.Logf("%d of %d fixtures are sent", sent, len(paths))
 	for name := range listed {
+		t.Errorf("%s: there is no such fixture", name)
+	}
+	for name := range kept {
 		t.Errorf("%s: there is no such fixture", name)
 	}
 }
 
-// isSent reports whether the chart sends such a write unless it is told otherwise. Fixtures about other resources are tested by the
-// engine alone, and those of the baseline, whose UIDs no API server would give out, against the plugin itself in oracle.
-func isSent(r *policy.Request) bool {
-	return r.Resource == "nodes" || r.Resource == "pods" &&
-		(r.Subresource == "" || r.Subresource == "status" || r.Subresource == "eviction") &&
-		!(r.Subresource == "" && r.Operation == admissionv1.Update)
+// isBaseline reports whether a fixture is about the baseline, or about a resource that only the baseline, or a rule beside it,
+// looks at: it is sent by a kubelet whom no authorizer stands in the way.
+func isBaseline(r *policy.Request, policies []*v1alpha1.NodeRestrictionPolicy) bool {
+	if r.Resource != "nodes" && r.Resource != "pods" {
+		return true
+	}
+	return slices.ContainsFunc(policies, func(p *v1alpha1.NodeRestrictionPolicy) bool { return p.Spec.Baseline != nil })
+}
+
+// testFreed replays a fixture by a freed kubelet.
+func (s *duo) testFreed(t *testing.T, f *fixture.Fixture, facts [][]byte, others exception, enforced map[string]bool) {
+	for _, p := range f.Policies {
+		if p.Spec.Baseline != nil && len(p.Spec.Baseline.APIAudiences) == 0 {
+			// The program runs outside of the cluster.
+			p.Spec.Baseline.APIAudiences = []string{"https://kubernetes.default.svc"}
+		}
+	}
+	if strings.HasPrefix(f.Request.Resource, "events") {
+		f.Request.Object = inNamespaceOfNodes(t, f.Request.Object)
+		f.Request.Namespace = namespaceOf(t, f.Request.Object)
+	}
+	s.enforce(t, f.Policies, enforced)
+	user := f.Request.User
+	config, err := s.open.User(user.Username, append(user.Groups, freed)...)
+	stage := s.newStage(t, f, s.open, facts)
+	r := &replay{stage: stage, kubelet: newCaller(t, config, err), refuse: others.open}
+	defer func() {
+		stage.world.clear(t)
+		stage.clear(t)
+	}()
+	r.run(t)
+}
+
+func namespaceOf(t *testing.T, object []byte) string {
+	t.Helper()
+	var o metav1.PartialObjectMetadata
+	check(t, json.Unmarshal(object, &o))
+	return o.Namespace
 }
 
 func (s *duo) testFixture(t *testing.T, f *fixture.Fixture, others exception, enforced map[string]bool) {
 	s.enforce(t, f.Policies, enforced)
-	defer s.newStage(t, f, s.open).clear(t)
+	defer s.newStage(t, f, s.open, nil).clear(t)
 	for _, api := range []struct {
 		name   string
 		server *controlplane.APIServer
@@ -74,7 +118,7 @@ func (s *duo) testFixture(t *testing.T, f *fixture.Fixture, others exception, en
 	} {
 		t.Run(api.name, func(t *testing.T) {
 			config, err := api.server.Kubelet(f.Request.NodeName)
-			r := &replay{stage: s.newStage(t, f, api.server), kubelet: newCaller(t, config, err), refuse: api.refuse}
+			r := &replay{stage: s.newStage(t, f, api.server, nil), kubelet: newCaller(t, config, err), refuse: api.refuse}
 			r.run(t)
 		})
 	}
@@ -122,8 +166,8 @@ func (r *replay) run(t *testing.T) {
 func (r *replay) encodings() []encoding {
 	request := &r.fixture.Request
 	switch {
-	case request.Subresource == "eviction":
-		return evictions()
+	case request.Operation == admissionv1.Create && request.Subresource != "":
+		return additions()
 	case request.Operation == admissionv1.Create:
 		return creations()
 	case request.Operation == admissionv1.Delete:
@@ -138,7 +182,7 @@ func (r *replay) send(t *testing.T, e encoding, w *write) {
 	check(t, err)
 	a := r.request(t, e, w, r.fixture.Request.DryRun)
 	refuse := r.refuse
-	if r.fixture.Request.Resource == "pods" && w.before == nil && e.name == "server-side apply" {
+	if r.world == nil && r.fixture.Request.Resource == "pods" && w.before == nil && e.name == "server-side apply" {
 		refuse = `cannot patch resource "pods"` // says the authorizer
 	}
 	webhook, message := a.deniedBy()
@@ -212,6 +256,9 @@ func (r *replay) checkRecords(t *testing.T, first, want int) {
 // checkUnchanged checks that nothing was stored.
 func (r *replay) checkUnchanged(t *testing.T, w *write) {
 	t.Helper()
+	if w.name == "" {
+		return // it was about a collection
+	}
 	a, err := r.admin.do(t.Context(), call{method: http.MethodGet, path: w.collection + "/" + w.name})
 	check(t, err)
 	switch {
@@ -268,7 +315,7 @@ func metadataField(t *testing.T, object []byte, field string) string {
 func (r *replay) awaitLookups(t *testing.T, w *write) {
 	t.Helper()
 	createsPod := r.fixture.Request.Resource == "pods" && w.before == nil
-	if r.refuse != "" || !createsPod && len(r.facts()) == 0 {
+	if r.refuse != "" || r.world == nil && !createsPod && len(r.nodeFacts()) == 0 {
 		return
 	}
 	eventually(t, 10*time.Second, func() error {

@@ -24,27 +24,35 @@ type stage struct {
 	admin    caller
 	fixture  *fixture.Fixture
 	resource resource
+	// world has the objects that look-ups find, if the fixture's kubelet is freed. If not, look-ups find Nodes only, and
+	// what the kubelet writes is completed to what NodeRestriction lets pass.
+	world *world
+	facts [][]byte
 }
 
-func (s *suite) newStage(t *testing.T, f *fixture.Fixture, server *controlplane.APIServer) *stage {
+// newStage is for a fixture whose facts are these. Nil: the kubelet is not freed.
+func (s *suite) newStage(t *testing.T, f *fixture.Fixture, server *controlplane.APIServer, facts [][]byte) *stage {
 	t.Helper()
 	config, err := server.Admin()
-	return &stage{suite: s, admin: newCaller(t, config, err), fixture: f, resource: resourceOf(t, f.Request.Resource)}
-}
-
-func (s *stage) collection() string {
-	if s.fixture.Request.Resource == "nodes" {
-		return "/api/v1/nodes"
+	out := &stage{suite: s, admin: newCaller(t, config, err), fixture: f, resource: resourceOf(t, f.Request.Resource)}
+	if facts != nil {
+		out.world, out.facts = &world{admin: out.admin}, facts
 	}
-	return "/api/v1/namespaces/" + s.fixture.Request.Namespace + "/pods"
+	return out
 }
 
-// name is the object's name. The request has none if it asks for one to be generated.
+func (s *stage) collection() string { return s.resource.collection(s.fixture.Request.Namespace) }
+
+// name is the object's name. The request has none if it asks for one to be generated, or if it is about a collection.
 func (s *stage) name(t *testing.T) string {
 	t.Helper()
-	object := s.fixture.Request.Object
+	r := &s.fixture.Request
+	if r.Subresource != "" && r.Name != "" {
+		return r.Name
+	}
+	object := r.Object
 	if object == nil {
-		object = s.fixture.Request.OldObject
+		object = r.OldObject
 	}
 	var o metav1.PartialObjectMetadata
 	check(t, json.Unmarshal(object, &o))
@@ -56,26 +64,54 @@ func (s *stage) set(t *testing.T) *write {
 	t.Helper()
 	r := &s.fixture.Request
 	s.setNamespace(t)
-	s.setNodes(t)
 	s.clear(t)
+	if s.world != nil {
+		s.setWorld(t)
+	} else {
+		s.setNodes(t)
+	}
 	w := &write{collection: s.collection(), name: s.name(t), subresource: r.Subresource, typed: s.resource.typed}
 	switch {
-	case r.Subresource == "eviction":
+	case r.Operation == admissionv1.Create && r.Subresource != "":
 		w.applied, w.before = r.Object, s.storeVictim(t, w)
 		return w
 	case r.Operation == admissionv1.Delete:
 		w.before = s.storeDoomed(t, w)
 		return w
 	}
-	w.applied = merged(t, s.identity(t), withoutUID(t, r.Object))
+	w.applied = s.applied(t, r.Object)
 	if r.Operation == admissionv1.Create {
 		w.after = merged(t, s.minimal(t), r.Object)
+		if s.world != nil {
+			w.applied = w.after
+		}
 		return w
 	}
 	w.before = s.store(t, w)
 	s.awaitCache(t, w)
-	w.after = merged(t, w.before, difference(t, r.OldObject, r.Object))
+	w.after = merged(t, w.before, difference(t, withoutUID(t, r.OldObject), withoutUID(t, r.Object)))
 	return w
+}
+
+// setWorld stores what look-ups find, and has the fixture's write speak of it.
+func (s *stage) setWorld(t *testing.T) {
+	t.Helper()
+	if len(s.world.paths) > 0 {
+		return // for an earlier encoding
+	}
+	uids := s.world.store(t, s.facts)
+	r := &s.fixture.Request
+	for _, object := range []*[]byte{&r.Object, &r.OldObject} {
+		if *object != nil {
+			*object = renamed(*object, uids)
+		}
+	}
+}
+
+// applied is what server-side apply sends of an object.
+func (s *stage) applied(t *testing.T, object []byte) []byte {
+	t.Helper()
+	return merged(t, s.identity(t), withoutUID(t, object))
 }
 
 // store creates the old object in two steps, so that server-side apply can take away what the fixture's kubelet takes
@@ -84,7 +120,7 @@ func (s *stage) store(t *testing.T, w *write) []byte {
 	t.Helper()
 	r := &s.fixture.Request
 	base := s.minimal(t)
-	if r.Subresource == "status" {
+	if r.Subresource != "" || s.world != nil && r.Resource != "nodes" {
 		// The other part of the object cannot be reached through status.
 		var old struct {
 			Spec     json.RawMessage `json:"spec,omitempty"`
@@ -101,27 +137,39 @@ func (s *stage) store(t *testing.T, w *write) []byte {
 		}
 		base = merged(t, base, toJSON(t, old))
 	}
-	s.admin.must(t, call{method: http.MethodPost, path: w.collection, contentType: mediaJSON, body: base})
+	s.post(t, w, base)
 	if r.Resource == "nodes" {
 		s.removeAddedTaints(t, w, base)
 	}
 	return s.admin.must(t, call{
 		method: http.MethodPatch, path: w.path(), contentType: mediaApply,
-		body:  merged(t, s.identity(t), withoutUID(t, r.OldObject)),
+		body:  s.applied(t, r.OldObject),
 		query: url.Values{"fieldManager": {fieldManager}, "force": {"true"}},
 	})
 }
 
-// withoutUID is an object without its UID, which is for the API server to choose.
+// post stores an object, unless it is one that look-ups find and stored already, and returns it.
+func (s *stage) post(t *testing.T, w *write, object []byte) []byte {
+	t.Helper()
+	if path := w.collection + "/" + w.name; s.world != nil && s.world.has(path) {
+		return s.admin.must(t, call{method: http.MethodGet, path: path})
+	}
+	return s.admin.must(t, call{method: http.MethodPost, path: w.collection, contentType: mediaJSON, body: object})
+}
+
+// withoutUID is an object without its UID and version, which are for the API server to choose.
 func withoutUID(t *testing.T, object []byte) []byte {
 	t.Helper()
-	return merged(t, object, []byte(`{"metadata":{"uid":null}}`))
+	return merged(t, object, []byte(`{"metadata":{"uid":null,"resourceVersion":null}}`))
 }
 
 // storeDoomed stores an object that is to be deleted: one that is being deleted already is deleted first, because the API server
 // ends the deletion of a finished pod at once.
 func (s *stage) storeDoomed(t *testing.T, w *write) []byte {
 	t.Helper()
+	if w.name == "" {
+		return nil // of a collection
+	}
 	var old metav1.PartialObjectMetadata
 	check(t, json.Unmarshal(s.fixture.Request.OldObject, &old))
 	var parts map[string]json.RawMessage
@@ -131,7 +179,7 @@ func (s *stage) storeDoomed(t *testing.T, w *write) []byte {
 		"metadata": map[string]any{"annotations": old.Annotations, "labels": old.Labels},
 	}))
 	path := w.collection + "/" + w.name
-	stored := s.admin.must(t, call{method: http.MethodPost, path: w.collection, contentType: mediaJSON, body: body})
+	stored := s.post(t, w, body)
 	if old.DeletionTimestamp != nil {
 		stored = s.admin.must(t, call{
 			method: http.MethodDelete, path: path, query: url.Values{"gracePeriodSeconds": {"600"}},
@@ -146,9 +194,13 @@ func (s *stage) storeDoomed(t *testing.T, w *write) []byte {
 	return stored
 }
 
-// storeVictim stores the pod that is to be evicted: the one that look-ups find, or one on the kubelet's node.
+// storeVictim stores the object that the write adds to: the pod that is to be evicted, which is the one that look-ups find,
+// or one on the kubelet's node.
 func (s *stage) storeVictim(t *testing.T, w *write) []byte {
 	t.Helper()
+	if s.world != nil {
+		return s.post(t, w, s.minimal(t))
+	}
 	r := &s.fixture.Request
 	pod := &corev1.Pod{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
@@ -190,15 +242,18 @@ func (s *stage) removeAddedTaints(t *testing.T, w *write, base []byte) {
 func (s *stage) identity(t *testing.T) []byte {
 	t.Helper()
 	return toJSON(t, map[string]any{
-		"apiVersion": "v1", "kind": s.resource.kind, "metadata": map[string]any{"name": s.name(t)},
+		"apiVersion": s.resource.apiVersion(), "kind": s.resource.kind, "metadata": map[string]any{"name": s.name(t)},
 	})
 }
 
-// minimal is a valid object of the fixture's name. A Pod that the kubelet creates is a mirror pod.
+// minimal is a valid object of the fixture's name. A Pod that the kubelet creates is a mirror pod, unless it is freed.
 func (s *stage) minimal(t *testing.T) []byte {
 	t.Helper()
 	r := &s.fixture.Request
 	object := s.identity(t)
+	if s.world != nil {
+		return s.resource.completed(t, object)
+	}
 	if r.Resource != "pods" {
 		return object
 	}
@@ -227,8 +282,8 @@ func (s *stage) nodeUID(t *testing.T) types.UID {
 	return node.UID
 }
 
-// facts are the Nodes that look-ups find.
-func (s *stage) facts() map[string]*policy.Metadata {
+// nodeFacts are the Nodes that look-ups find.
+func (s *stage) nodeFacts() map[string]*policy.Metadata {
 	facts, _ := s.fixture.Request.Facts.(policy.StaticFacts)
 	return facts.Nodes
 }
@@ -252,7 +307,7 @@ func (s *stage) setNodes(t *testing.T) {
 	t.Helper()
 	r := &s.fixture.Request
 	want := map[string]map[string]string{}
-	for name, node := range s.facts() {
+	for name, node := range s.nodeFacts() {
 		want[name] = node.Labels
 	}
 	if r.Resource == "nodes" {
@@ -280,19 +335,11 @@ func (s *stage) setNodes(t *testing.T) {
 	}
 }
 
-// clear deletes the fixture's object, with or without finalizers.
+// clear deletes the fixture's object, if look-ups do not find it as well.
 func (s *stage) clear(t *testing.T) {
 	t.Helper()
 	path := s.collection() + "/" + s.name(t)
-	free := []byte(`{"metadata":{"finalizers":null}}`)
-	for _, r := range []call{
-		{method: http.MethodPatch, path: path, contentType: mediaMergePatch, body: free},
-		{method: http.MethodDelete, path: path, query: url.Values{"gracePeriodSeconds": {"0"}}},
-	} {
-		a, err := s.admin.do(t.Context(), r)
-		check(t, err)
-		if a.code >= http.StatusBadRequest && a.code != http.StatusNotFound {
-			t.Fatalf("%s %s: %s", r.method, r.path, a)
-		}
+	if s.name(t) != "" && (s.world == nil || !s.world.has(path)) {
+		(&world{admin: s.admin}).remove(t, path)
 	}
 }

@@ -1,0 +1,167 @@
+package e2e_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"testing"
+
+	"golang.org/x/tools/txtar"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+)
+
+// freed is a group that RBAC lets write everything, so that every fixture's write gets as far as to admission. What else
+// RBAC may grant, such as audiences of tokens, it does not.
+const freed = "e2e:freed"
+
+// freeKubelets gives the group its rights.
+func (s *suite) freeKubelets(t *testing.T) {
+	t.Helper()
+	role := &rbacv1.ClusterRole{
+		ObjectMeta: metav1.ObjectMeta{Name: freed},
+		Rules: []rbacv1.PolicyRule{{
+			APIGroups: []string{"", "certificates.k8s.io", "coordination.k8s.io", "events.k8s.io", "resource.k8s.io", "storage.k8s.io"},
+			Resources: []string{"*"},
+			Verbs:     []string{"create", "update", "patch", "delete", "deletecollection"},
+		}},
+	}
+	_, err := s.admin.RbacV1().ClusterRoles().Create(t.Context(), role, metav1.CreateOptions{})
+	check(t, err)
+	binding := &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: freed},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: freed},
+		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.GroupKind, Name: freed}},
+	}
+	_, err = s.admin.RbacV1().ClusterRoleBindings().Create(t.Context(), binding, metav1.CreateOptions{})
+	check(t, err)
+}
+
+// world is the objects that look-ups of a fixture find, in a cluster.
+type world struct {
+	admin caller
+	paths []string // of the stored ones
+}
+
+// factsOf are the objects that look-ups of a fixture find, as JSON.
+func factsOf(t *testing.T, data []byte) [][]byte {
+	t.Helper()
+	facts := [][]byte{}
+	for _, file := range txtar.Parse(data).Files {
+		if file.Name != "facts.yaml" {
+			continue
+		}
+		for document := range bytes.SplitSeq(file.Data, []byte("---\n")) {
+			object, err := yaml.YAMLToJSON(document)
+			check(t, err)
+			facts = append(facts, object)
+		}
+	}
+	return facts
+}
+
+// store stores objects and returns by which UID each that had one goes now.
+func (w *world) store(t *testing.T, objects [][]byte) map[string]string {
+	t.Helper()
+	uids := map[string]string{}
+	for _, object := range objects {
+		var o metav1.PartialObjectMetadata
+		check(t, json.Unmarshal(object, &o))
+		r := resourceOfKind(t, o.Kind)
+		path := r.collection(o.Namespace) + "/" + o.Name
+		w.remove(t, path)
+		w.paths = append(w.paths, path)
+		body := r.completed(t, withoutUID(t, renamed(object, uids)))
+		stored := w.admin.must(t, call{
+			method: http.MethodPost, path: r.collection(o.Namespace), contentType: mediaJSON, body: body,
+		})
+		w.storeStatus(t, path, object)
+		if o.UID != "" {
+			var s metav1.PartialObjectMetadata
+			check(t, json.Unmarshal(stored, &s))
+			uids[string(o.UID)] = string(s.UID)
+		}
+	}
+	return uids
+}
+
+// storeStatus stores the status of an object, which its creation drops.
+func (w *world) storeStatus(t *testing.T, path string, object []byte) {
+	t.Helper()
+	var o struct {
+		Status json.RawMessage `json:"status"`
+	}
+	check(t, json.Unmarshal(object, &o))
+	if len(o.Status) > 0 {
+		w.admin.must(t, call{
+			method: http.MethodPatch, path: path + "/status", contentType: mediaMergePatch,
+			body: toJSON(t, map[string]any{"status": o.Status}),
+		})
+	}
+}
+
+// clear removes what was stored.
+func (w *world) clear(t *testing.T) {
+	t.Helper()
+	for _, path := range w.paths {
+		w.remove(t, path)
+	}
+	w.paths = nil
+}
+
+// remove deletes an object, with or without finalizers, if there is one.
+func (w *world) remove(t *testing.T, path string) {
+	t.Helper()
+	for _, r := range []call{
+		{
+			method: http.MethodPatch, path: path, contentType: mediaMergePatch,
+			body: []byte(`{"metadata":{"finalizers":null}}`),
+		},
+		{method: http.MethodDelete, path: path, query: url.Values{"gracePeriodSeconds": {"0"}}},
+	} {
+		a, err := w.admin.do(t.Context(), r)
+		check(t, err)
+		if a.code >= http.StatusBadRequest && a.code != http.StatusNotFound {
+			t.Fatalf("%s %s: %s", r.method, r.path, a)
+		}
+	}
+}
+
+// has reports whether an object was stored.
+func (w *world) has(path string) bool {
+	for _, p := range w.paths {
+		if p == path {
+			return true
+		}
+	}
+	return false
+}
+
+// renamed is a document in which UIDs that no API server would give out are those that it has given out.
+func renamed(document []byte, uids map[string]string) []byte {
+	for from, to := range uids {
+		document = bytes.ReplaceAll(document, []byte(from), []byte(to))
+	}
+	return document
+}
+
+// inNamespaceOfNodes moves an event about an object without a namespace, such as a Node, to where the API server demands
+// such an event to be.
+func inNamespaceOfNodes(t *testing.T, event []byte) []byte {
+	t.Helper()
+	var e struct {
+		InvolvedObject, Regarding *corev1.ObjectReference
+	}
+	check(t, json.Unmarshal(event, &e))
+	about := e.InvolvedObject
+	if about == nil {
+		about = e.Regarding
+	}
+	if about == nil || about.Namespace != "" {
+		return event
+	}
+	return merged(t, event, []byte(`{"metadata":{"namespace":"default"}}`))
+}
