@@ -128,15 +128,12 @@ func assemble(ctx context.Context, o *serveOptions, in inputs, records io.Writer
 	}
 	counts := denial.NewMetrics(metrics.Registry)
 	store := &policystore.Store{}
-	if err := policystore.Setup(ctx, mgr, store, live, counts.Expect, metrics.Registry); err != nil {
-		return nil, err
-	}
 	objects, err := cluster.NewObjects(in.config, mgr.GetHTTPClient())
 	if err != nil {
 		return nil, err
 	}
-	facts, err := cluster.New(ctx, mgr.GetCache(), live, objects)
-	if err != nil {
+	facts := cluster.New(mgr.GetCache(), live, objects, log.WithName("nodes"))
+	if err := policystore.Setup(ctx, mgr, store, live, metrics.Registry, counts.Expect, facts.Expect); err != nil {
 		return nil, err
 	}
 	sinks, file, err := o.records.sinks(mgr, live, in.config, log)

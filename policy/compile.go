@@ -17,6 +17,8 @@ type Policy struct {
 	audited    bool
 	match      matcher
 	rules      []activeRule
+
+	looksUpNodes bool
 }
 
 // activeRule is a rule that a policy turns on.
@@ -39,6 +41,7 @@ func Compile(p *v1alpha1.NodeRestrictionPolicy) (*Policy, field.ErrorList) {
 	c.match = match
 	errs = append(errs, bad...)
 	restrictsNobody := len(bad) > 0
+	c.looksUpNodes = match.selector != nil || p.Spec.Baseline != nil
 	for _, rule := range Rules() {
 		check, bad := rule.Compile(&p.Spec, at)
 		errs = append(errs, bad...)

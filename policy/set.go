@@ -76,6 +76,12 @@ func (s *Set) judges(r *Request) []judge {
 // Policies are the policies of the set, sorted by name.
 func (s *Set) Policies() []*Policy { return slices.Clone(s.policies) }
 
+// LooksUpNodes reports whether any policy may ask Facts for the metadata of a Node: for its match.nodeSelector or for the
+// baseline. No other look-up needs to be answered from memory.
+func (s *Set) LooksUpNodes() bool {
+	return slices.ContainsFunc(s.policies, func(p *Policy) bool { return p.looksUpNodes })
+}
+
 // Judges reports whether any policy would look at the request. It needs neither the objects nor Facts, so a caller can
 // leave them undecoded where it is false.
 func (s *Set) Judges(r *Request) bool {

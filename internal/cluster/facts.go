@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"sync/atomic"
 	"time"
 
+	"github.com/go-logr/logr"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -22,22 +24,52 @@ const liveTimeout = 300 * time.Millisecond
 // Facts answers look-ups of Nodes from a cache that the API server keeps current, and others as [Objects] does. A Node that is
 // not in the cache is read live once, within 300 ms, because it may be newer than the cache; before the cache is synced every
 // Node is. What cannot be read is an error. It is safe for concurrent use.
+//
+// Nodes are only watched once a policy needs them: their heartbeats are most of what changes in a cluster.
 type Facts struct {
 	*Objects
 	cached, live func(ctx context.Context, name string) (*metav1.PartialObjectMetadata, error)
-	synced       func() bool
+	watch        func() (synced func() bool, err error)
+	log          logr.Logger
+
+	synced atomic.Pointer[func() bool] // nil: not watched
 }
 
 var _ policy.Facts = &Facts{}
 
 // New returns Facts that read Nodes from a cache that was made with [CacheOptions], and from live, which must not be a cache.
 // It may be called before the cache is started.
-func New(ctx context.Context, nodes cache.Cache, live client.Reader, others *Objects) (*Facts, error) {
-	informer, err := nodes.GetInformer(ctx, nodeMetadata(), cache.BlockUntilSynced(false))
-	if err != nil {
-		return nil, fmt.Errorf("watch the metadata of nodes: %w", err)
+func New(nodes cache.Cache, live client.Reader, others *Objects, log logr.Logger) *Facts {
+	return &Facts{
+		Objects: others, cached: nodeFrom(nodes), live: nodeFrom(live), log: log,
+		watch: func() (func() bool, error) {
+			informer, err := nodes.GetInformer(context.Background(), nodeMetadata(), cache.BlockUntilSynced(false))
+			if err != nil {
+				return nil, err
+			}
+			return informer.HasSynced, nil
+		},
 	}
-	return &Facts{Objects: others, cached: nodeFrom(nodes), live: nodeFrom(live), synced: informer.HasSynced}, nil
+}
+
+// Expect prepares for the look-ups of a set: from the first that looks up Nodes they are watched. It does not block, and must
+// not be called by two goroutines at once.
+func (f *Facts) Expect(set *policy.Set) {
+	if f.synced.Load() != nil || !set.LooksUpNodes() {
+		return
+	}
+	synced, err := f.watch()
+	if err != nil {
+		f.log.Error(err, "Could not watch the metadata of nodes, will try again; until then each is read when it is needed")
+		return
+	}
+	f.synced.Store(&synced)
+}
+
+// cacheSynced reports whether the cache knows all Nodes.
+func (f *Facts) cacheSynced() bool {
+	synced := f.synced.Load()
+	return synced != nil && (*synced)()
 }
 
 func nodeFrom(reader client.Reader) func(context.Context, string) (*metav1.PartialObjectMetadata, error) {
@@ -47,9 +79,9 @@ func nodeFrom(reader client.Reader) func(context.Context, string) (*metav1.Parti
 	}
 }
 
-// Check is a readiness check: it fails until the cache knows all Nodes.
+// Check is a readiness check: it fails until the cache knows all Nodes, if a policy needs it.
 func (f *Facts) Check(*http.Request) error {
-	if !f.synced() {
+	if f.synced.Load() != nil && !f.cacheSynced() {
 		return errors.New("the nodes have not been read yet")
 	}
 	return nil
@@ -70,7 +102,7 @@ func (f *Facts) Node(name string) (*policy.Metadata, bool, error) {
 }
 
 func (f *Facts) read(ctx context.Context, name string) (*metav1.PartialObjectMetadata, error) {
-	if f.synced() {
+	if f.cacheSynced() {
 		if node, err := f.cached(ctx, name); !apierrors.IsNotFound(err) {
 			return node, err
 		}

@@ -6,10 +6,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/policy"
 )
 
 // read stands for one source of Nodes.
@@ -57,7 +61,8 @@ func TestNode(t *testing.T) {
 		{name: "before the sync a failed live read is an error", cached: never, live: broken, unsynced: true, fails: true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			f := &Facts{cached: test.cached, live: test.live, synced: func() bool { return !test.unsynced }}
+			f := &Facts{cached: test.cached, live: test.live}
+			f.synced.Store(new(func() bool { return !test.unsynced }))
 			began := time.Now()
 			node, found, err := f.Node("worker-1")
 			if found != test.found || (err != nil) != test.fails {
@@ -92,5 +97,38 @@ func TestReduceKeepsWhatPoliciesLookAt(t *testing.T) {
 	}
 	if same, err := reduce("something else"); err != nil || same != "something else" {
 		t.Errorf("got %v, %v", same, err)
+	}
+}
+
+func TestNodesAreWatchedOnceAPolicyNeedsThem(t *testing.T) {
+	watched, synced := 0, false
+	f := &Facts{log: logr.Discard(), watch: func() (func() bool, error) {
+		if watched++; watched == 1 {
+			return nil, errors.New("not now")
+		}
+		return func() bool { return synced }, nil
+	}}
+	f.Expect(policy.NewSet())
+	if err := f.Check(nil); watched != 0 || err != nil {
+		t.Errorf("watched %d times without a policy, ready: %v", watched, err)
+	}
+	selecting, errs := policy.Compile(&v1alpha1.NodeRestrictionPolicy{Spec: v1alpha1.NodeRestrictionPolicySpec{
+		Match: &v1alpha1.Match{NodeSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"pool": "pci"}}},
+	}})
+	if len(errs) > 0 {
+		t.Fatal(errs)
+	}
+	for range 3 { // the first fails, the third has nothing to do
+		f.Expect(policy.NewSet(selecting))
+	}
+	if watched != 2 {
+		t.Errorf("watched %d times, want 2", watched)
+	}
+	if f.Check(nil) == nil {
+		t.Error("ready before all Nodes are known")
+	}
+	synced = true
+	if err := f.Check(nil); err != nil {
+		t.Error(err)
 	}
 }

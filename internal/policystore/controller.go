@@ -48,10 +48,11 @@ const (
 )
 
 // Setup adds the controller that fills the store to the manager. Every replica runs it, there is no leader. The live
-// reader must not be a cache. Metrics are registered with registerer. Each set is shown to expect before it is in force.
+// reader must not be a cache. Metrics are registered with registerer. Each set is shown to those who expect it before it is in
+// force.
 func Setup(
-	ctx context.Context, mgr ctrl.Manager, store *Store, live client.Reader, expect func(*policy.Set),
-	registerer prometheus.Registerer,
+	ctx context.Context, mgr ctrl.Manager, store *Store, live client.Reader, registerer prometheus.Registerer,
+	expect ...func(*policy.Set),
 ) error {
 	// With the informer known before the manager starts, controllers wait for its first list without a time limit, however
 	// long the API server is away.
@@ -98,7 +99,7 @@ type reconciler struct {
 	held     holdings
 	policies client.Reader // a cache of all policies
 	live     client.Reader
-	expect   func(*policy.Set)
+	expect   []func(*policy.Set)
 	status   client.StatusClient
 	events   recorder.EventRecorder
 	metrics  *metrics
@@ -126,7 +127,9 @@ func (r *reconciler) Reconcile(ctx context.Context, _ reconcile.Request) (reconc
 
 func (r *reconciler) publish() {
 	set := r.held.set()
-	r.expect(set)
+	for _, expect := range r.expect {
+		expect(set)
+	}
 	r.store.set.Store(set)
 	r.metrics.publish(r.held)
 }
