@@ -40,6 +40,7 @@ type bench struct {
 	variants []*variant
 	sequence atomic.Int64
 	started  []*process.Process
+	pprof    string             // address of the product's profiles
 	idle     map[string]float64 // resident memory of programs before the first write, in MiB
 }
 
@@ -249,8 +250,14 @@ func (b *bench) startProduct(ctx context.Context, dir string, config *rest.Confi
 	if err != nil {
 		return err
 	}
+	ports, err := process.FreePorts(1)
+	if err != nil {
+		return err
+	}
+	b.pprof = fmt.Sprintf("127.0.0.1:%d", ports[0])
 	b.product, err = product.Start(ctx, product.Options{
 		Binary: binary, Dir: filepath.Join(dir, "product"), Config: config, CA: b.plane.CA,
+		Args: []string{"--pprof-bind-address=" + b.pprof},
 	})
 	if err != nil {
 		return err

@@ -24,6 +24,8 @@ type settings struct {
 	clients []int
 	nodes   int
 	serve   string
+	only    string
+	profile string
 	out     string
 }
 
@@ -35,6 +37,8 @@ func main() {
 	flag.IntVar(&s.nodes, "nodes", 5000, "`number` of Nodes in the cluster")
 	flag.StringVar(&s.out, "out", filepath.Join("..", "docs", "performance.md"),
 		"`file` whose generated part is written; empty: none")
+	flag.StringVar(&s.only, "variants", "", "the `variants` that are measured, separated by commas; empty: all")
+	flag.StringVar(&s.profile, "profile", "", "`file` for a CPU profile of the product while it judges; empty: none")
 	flag.StringVar(&s.serve, "serve", "", "be a webhook to compare with: noop or typed; for this command itself")
 	flag.Parse()
 	s.clients = []int{1, 8, 32}

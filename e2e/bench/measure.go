@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -38,6 +40,9 @@ func (b *bench) measure(ctx context.Context) (*results, error) {
 		samples := map[cell]sample{}
 		for i := range b.variants {
 			v := b.variants[(i+round)%len(b.variants)]
+			if b.only != "" && !slices.Contains(strings.Split(b.only, ","), v.name) {
+				continue
+			}
 			fmt.Fprintf(os.Stderr, "round %d of %d: %s\n", round+1, b.settings.rounds, v.name)
 			if err := b.wire(ctx, v); err != nil {
 				return nil, err
@@ -47,6 +52,11 @@ func (b *bench) measure(ctx context.Context) (*results, error) {
 			}
 		}
 		r.rounds = append(r.rounds, samples)
+		if b.settings.profile != "" && round == 0 {
+			if err := b.takeProfile(ctx); err != nil {
+				return nil, err
+			}
+		}
 	}
 	return r, nil
 }

@@ -109,4 +109,3 @@ func (h *typedHandler) Handle(_ context.Context, request admission.Request) admi
 	}
 	return admission.Allowed("")
 }
-
