@@ -45,6 +45,25 @@ func TestWebhooks(t *testing.T) {
 	}
 }
 
+// TestNoProfileAsksForMore holds each profile to what holds for the default.
+func TestNoProfileAsksForMore(t *testing.T) {
+	for _, profile := range []string{"observe", "strict", "controlPlane"} {
+		webhooks := render(t, "--set", "profile="+profile).webhooks.Webhooks
+		if len(webhooks) != len(kubeletWebhooks) {
+			t.Errorf("%s: there are %d webhooks", profile, len(webhooks))
+		}
+		for i := range webhooks {
+			w := &webhooks[i]
+			checkWebhook(t, w)
+			checkRules(t, w.Rules)
+			asksLoopback := w.ClientConfig.URL != nil && strings.HasPrefix(*w.ClientConfig.URL, "https://localhost:9443/")
+			if asksLoopback != (profile == "controlPlane") {
+				t.Errorf("%s: %s asks %v", profile, w.Name, w.ClientConfig)
+			}
+		}
+	}
+}
+
 func checkWebhook(t *testing.T, w *admissionregistrationv1.ValidatingWebhook) {
 	if *w.SideEffects != admissionregistrationv1.SideEffectClassNoneOnDryRun {
 		t.Errorf("sideEffects is %s", *w.SideEffects)
