@@ -22,6 +22,7 @@ gofiles    = $(shell git ls-files --cached --others --exclude-standard '*.go')
 FUZZTIME  ?= 60s
 SOAK      ?= 10m
 BENCH     ?=
+SCALE     ?=
 testflags ?=
 export NRP_HELM ?= $(helm)
 
@@ -31,7 +32,7 @@ step = @echo "==> $(1)"; start=$$(date +%s); { $(2); } && echo "==> $(1): done i
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help build demo test test-unit test-chart test-monitoring test-alerts test-e2e lint lint-go lint-api lint-chart \
-	format generate verify fuzz bench bench-packages bench-compare soak tools helm-path clean
+	format generate verify fuzz bench bench-packages bench-compare scale soak tools helm-path clean
 
 help: ## Show this help.
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | \
@@ -113,7 +114,10 @@ fuzz: ## Run each fuzz test for FUZZTIME (60s).
 	done
 
 bench: $(helm) ## Measure what a judged write costs, end to end, against the alternatives; writes docs/performance.md.
-	$(call step,bench,go -C e2e run ./bench $(BENCH))
+	$(call step,bench,go -C e2e run ./bench -keep $(BENCH))
+
+scale: $(helm) ## Simulate thousands of kubelets; writes docs/performance.md.
+	$(call step,scale,go -C e2e run ./scale -keep $(SCALE))
 
 # The packages' benchmarks, six times each, as benchstat wants them.
 bench-packages: ## Run the packages' benchmarks; the results are in bin/bench.txt.

@@ -22,6 +22,7 @@ import (
 	"noderestriction.plus/e2e/binaries"
 	"noderestriction.plus/e2e/controlplane"
 	"noderestriction.plus/e2e/kubectl"
+	"noderestriction.plus/e2e/load"
 	"noderestriction.plus/e2e/process"
 	"noderestriction.plus/e2e/product"
 	"noderestriction.plus/e2e/project"
@@ -99,10 +100,10 @@ func (b *bench) populate(ctx context.Context, config *rest.Config) error {
 	most := b.clients[len(b.clients)-1]
 	for i := range most {
 		name := fmt.Sprintf("bench-%d", i)
-		if _, err := admin.CoreV1().Nodes().Create(ctx, realNode(name), metav1.CreateOptions{}); err != nil {
+		if _, err := admin.CoreV1().Nodes().Create(ctx, load.Node(name), metav1.CreateOptions{}); err != nil {
 			return err
 		}
-		pod := realPod(name)
+		pod := load.Pod(name)
 		status := pod.Status
 		if pod, err = admin.CoreV1().Pods(pod.Namespace).Create(ctx, pod, metav1.CreateOptions{}); err != nil {
 			return err
@@ -128,7 +129,7 @@ func (b *bench) populate(ctx context.Context, config *rest.Config) error {
 	for range cap(errs) {
 		group.Go(func() {
 			for i := next.Add(1); i <= int64(b.nodes); i = next.Add(1) {
-				node := &corev1.Node{ObjectMeta: realNode(fmt.Sprintf("other-%d", i)).ObjectMeta}
+				node := &corev1.Node{ObjectMeta: load.Node(fmt.Sprintf("other-%d", i)).ObjectMeta}
 				if _, err := admin.CoreV1().Nodes().Create(ctx, node, metav1.CreateOptions{}); err != nil {
 					errs <- err
 					return
@@ -182,7 +183,7 @@ func (b *bench) startVariants(ctx context.Context, dir string, config *rest.Conf
 		if v.process == nil {
 			continue
 		}
-		if b.idle[v.name], err = residentMiB(v.process.PID()); err != nil {
+		if b.idle[v.name], err = load.ResidentMiB(v.process.PID()); err != nil {
 			return err
 		}
 	}

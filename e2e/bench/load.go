@@ -76,9 +76,9 @@ func (k *kubelet) write(ctx context.Context, what kind, n int64, query string) (
 	return response.StatusCode, body, err
 }
 
-// load has so many kubelets write, each as soon as its last write is answered, and returns how long each write took, sorted.
+// writeAll has so many kubelets write, each as soon as its last write is answered, and returns how long each write took, sorted.
 // An answer that is not as it should be is an error.
-func load(ctx context.Context, kubelets []*kubelet, what kind, writes int, sequence *atomic.Int64) ([]time.Duration, error) {
+func writeAll(ctx context.Context, kubelets []*kubelet, what kind, writes int, sequence *atomic.Int64) ([]time.Duration, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var begun atomic.Int64

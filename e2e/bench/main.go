@@ -8,13 +8,12 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"syscall"
 
 	"github.com/go-logr/logr"
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
-	"noderestriction.plus/e2e/project"
+	"noderestriction.plus/e2e/load"
 )
 
 // settings are the command's flags.
@@ -26,7 +25,7 @@ type settings struct {
 	serve   string
 	only    string
 	profile string
-	out     string
+	keep    bool
 }
 
 func main() {
@@ -35,8 +34,7 @@ func main() {
 	flag.IntVar(&s.rounds, "rounds", 7, "`number` of rounds in which every variant has its turn")
 	flag.IntVar(&s.writes, "writes", 600, "`number` of writes of one variant at one number of clients in one round")
 	flag.IntVar(&s.nodes, "nodes", 5000, "`number` of Nodes in the cluster")
-	flag.StringVar(&s.out, "out", filepath.Join("..", "docs", "performance.md"),
-		"`file` whose generated part is written; empty: none")
+	flag.BoolVar(&s.keep, "keep", false, "write the report into docs/performance.md")
 	flag.StringVar(&s.only, "variants", "", "the `variants` that are measured, separated by commas; empty: all")
 	flag.StringVar(&s.profile, "profile", "", "`file` for a CPU profile of the product while it judges; empty: none")
 	flag.StringVar(&s.serve, "serve", "", "be a webhook to compare with: noop or typed; for this command itself")
@@ -78,15 +76,11 @@ func run(ctx context.Context, s settings) (err error) {
 	return publish(s, results, os.Stdout)
 }
 
-// publish prints the report and writes it to the generated part of the page.
+// publish prints the report and writes it down.
 func publish(s settings, r *results, out io.Writer) error {
 	text := r.report()
-	if _, err := io.WriteString(out, text); err != nil || s.out == "" {
+	if _, err := io.WriteString(out, text); err != nil || !s.keep {
 		return err
 	}
-	root, err := project.Root()
-	if err != nil {
-		return err
-	}
-	return replacePart(filepath.Join(root, "e2e", s.out), text)
+	return load.ReplacePart("make bench", text)
 }

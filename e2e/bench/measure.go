@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"noderestriction.plus/e2e/load"
 )
 
 // sample is what one load cost.
@@ -68,7 +70,7 @@ func (b *bench) measureVariant(ctx context.Context, v *variant, samples map[cell
 	}
 	for _, what := range all {
 		// The first writes make connections.
-		if _, err := load(ctx, b.kubelets, what, 2*len(b.kubelets), &b.sequence); err != nil {
+		if _, err := writeAll(ctx, b.kubelets, what, 2*len(b.kubelets), &b.sequence); err != nil {
 			return err
 		}
 		for _, clients := range b.clients {
@@ -87,7 +89,7 @@ func (b *bench) sample(ctx context.Context, v *variant, what kind, clients int) 
 	if err != nil {
 		return sample{}, err
 	}
-	took, err := load(ctx, b.kubelets[:clients], what, b.writes, &b.sequence)
+	took, err := writeAll(ctx, b.kubelets[:clients], what, b.writes, &b.sequence)
 	if err != nil {
 		return sample{}, err
 	}
@@ -111,15 +113,15 @@ type reading struct {
 }
 
 func (b *bench) read(ctx context.Context, v *variant) (r reading, err error) {
-	if r.server, err = cpuTime(b.plane.PID()); err != nil || v.process == nil {
+	if r.server, err = load.CPUTime(b.plane.PID()); err != nil || v.process == nil {
 		return r, err
 	}
 	if r.calls, err = v.calls(ctx); err != nil {
 		return r, err
 	}
-	if r.webhook, err = cpuTime(v.process.PID()); err != nil {
+	if r.webhook, err = load.CPUTime(v.process.PID()); err != nil {
 		return r, err
 	}
-	r.resident, err = residentMiB(v.process.PID())
+	r.resident, err = load.ResidentMiB(v.process.PID())
 	return r, err
 }

@@ -29,7 +29,7 @@ func (b *bench) takeProfile(ctx context.Context) error {
 		case err := <-done:
 			return err
 		default:
-			if _, err := load(ctx, b.kubelets[:8], kinds()[0], b.writes, &b.sequence); err != nil {
+			if _, err := writeAll(ctx, b.kubelets[:8], kinds()[0], b.writes, &b.sequence); err != nil {
 				return err
 			}
 		}

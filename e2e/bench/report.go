@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -126,24 +125,4 @@ func (r *results) milliseconds(figure func(map[cell]sample) float64) string {
 func (r *results) plain(figure func(map[cell]sample) float64) string {
 	v := r.across(figure)
 	return fmt.Sprintf("%.2f", v[len(v)/2])
-}
-
-// The generated part of a page stands between these lines.
-const (
-	beginMark = "<!-- begin: written by make bench -->\n"
-	endMark   = "<!-- end: written by make bench -->\n"
-)
-
-// replacePart writes the text between the marks of a page.
-func replacePart(path, text string) error {
-	page, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	before, rest, begun := strings.Cut(string(page), beginMark)
-	_, after, ended := strings.Cut(rest, endMark)
-	if !begun || !ended {
-		return fmt.Errorf("%s has no part between %q and %q", path, beginMark, endMark)
-	}
-	return os.WriteFile(path, []byte(before+beginMark+"\n"+text+"\n"+endMark+after), 0o644)
 }

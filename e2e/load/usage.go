@@ -1,4 +1,4 @@
-package main
+package load
 
 import (
 	"bytes"
@@ -12,8 +12,8 @@ import (
 // tick is the unit of CPU time in /proc, which is the same on every Linux that Go runs on (USER_HZ).
 const tick = 10 * time.Millisecond
 
-// cpuTime is the CPU time of a process since it started.
-func cpuTime(pid int) (time.Duration, error) {
+// CPUTime is the CPU time of a process since it started.
+func CPUTime(pid int) (time.Duration, error) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0, err
@@ -32,8 +32,8 @@ func cpuTime(pid int) (time.Duration, error) {
 	return time.Duration(total) * tick, nil
 }
 
-// residentMiB is the resident memory of a process.
-func residentMiB(pid int) (float64, error) {
+// ResidentMiB is the resident memory of a process.
+func ResidentMiB(pid int) (float64, error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, err

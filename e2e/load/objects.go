@@ -1,4 +1,6 @@
-package main
+// Package load is what benchmarks and simulations share: objects of a realistic size, what programs use, and where the figures
+// are written down.
+package load
 
 import (
 	"fmt"
@@ -9,8 +11,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// realNode is a Node as a kubelet on a large machine keeps it: some 15 KB, of which 50 images are the most.
-func realNode(name string) *corev1.Node {
+// Node is a Node as a kubelet on a large machine keeps it: some 15 KB, of which 50 images are the most.
+func Node(name string) *corev1.Node {
 	quantities := corev1.ResourceList{
 		corev1.ResourceCPU: resource.MustParse("64"), corev1.ResourceMemory: resource.MustParse("263712584Ki"),
 		corev1.ResourceEphemeralStorage: resource.MustParse("472566Mi"), corev1.ResourcePods: resource.MustParse("110"),
@@ -59,8 +61,8 @@ func realNode(name string) *corev1.Node {
 	return node
 }
 
-// realPod is a pod with four containers, as it runs on a node.
-func realPod(node string) *corev1.Pod {
+// Pod is a pod with four containers, as it runs on a node.
+func Pod(node string) *corev1.Pod {
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
 			Name: "pod-" + node, Namespace: metav1.NamespaceDefault,

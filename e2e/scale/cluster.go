@@ -1,0 +1,237 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+
+	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/e2e/binaries"
+	"noderestriction.plus/e2e/controlplane"
+	"noderestriction.plus/e2e/kubectl"
+	"noderestriction.plus/e2e/load"
+	"noderestriction.plus/e2e/product"
+	"noderestriction.plus/e2e/project"
+)
+
+// writers is how many writes are under way at a time. More would only wait at the API server.
+const writers = 32
+
+// cluster is everything that runs.
+type cluster struct {
+	settings
+	plane    *controlplane.ControlPlane
+	product  *product.Product
+	policies client.Client
+	admin    kubernetes.Interface
+	strict   *v1alpha1.NodeRestrictionPolicy
+
+	host string
+	http *http.Client // of an administrator who acts as each kubelet
+}
+
+func newCluster(ctx context.Context, s settings, dir string) (c *cluster, err error) {
+	c = &cluster{settings: s}
+	defer func() {
+		if err != nil {
+			c.stop()
+		}
+	}()
+	c.plane, err = controlplane.Start(ctx, controlplane.Options{Dir: dir, Log: os.Stderr, APIServer: controlplane.APIServerOptions{
+		Args: []string{"--audit-log-path="},
+	}})
+	if err != nil {
+		return c, err
+	}
+	config, err := c.plane.Admin()
+	if err != nil {
+		return c, err
+	}
+	if c.admin, err = kubernetes.NewForConfig(config); err != nil {
+		return c, err
+	}
+	c.host = config.Host
+	if c.http, err = rest.HTTPClientFor(config); err != nil {
+		return c, err
+	}
+	if c.policies, err = product.Policies(config); err != nil {
+		return c, err
+	}
+	return c, c.install(ctx, dir, config)
+}
+
+// install installs the product, as its chart has it, and strict.yaml.
+func (c *cluster) install(ctx context.Context, dir string, config *rest.Config) error {
+	path, err := binaries.Path(ctx, os.Stderr, binaries.Kubectl())
+	if err != nil {
+		return err
+	}
+	admin := kubectl.Kubectl{Path: path, Kubeconfig: filepath.Join(dir, "admin.kubeconfig")}
+	if err := controlplane.WriteKubeconfig(admin.Kubeconfig, config); err != nil {
+		return err
+	}
+	helm, err := binaries.Helm(ctx, os.Stderr)
+	if err != nil {
+		return err
+	}
+	binary, err := binaries.Product(ctx, os.Stderr, false)
+	if err != nil {
+		return err
+	}
+	c.product, err = product.Install(ctx, product.Options{
+		Binary: binary, Dir: filepath.Join(dir, "product"), Config: config, CA: c.plane.CA,
+	}, admin, helm, c.plane.APIServer)
+	if err != nil {
+		return err
+	}
+	root, err := project.Root()
+	if err != nil {
+		return err
+	}
+	data, err := os.ReadFile(filepath.Join(root, "config", "policies", "strict.yaml"))
+	if err != nil {
+		return err
+	}
+	c.strict = &v1alpha1.NodeRestrictionPolicy{}
+	if err := yaml.UnmarshalStrict(data, c.strict); err != nil {
+		return err
+	}
+	return product.Enforce(ctx, c.policies, c.strict.DeepCopy())
+}
+
+func (c *cluster) stop() {
+	if c.product != nil {
+		_ = c.product.Stop()
+	}
+	if c.plane != nil {
+		c.plane.Stop()
+	}
+}
+
+func nodeName(i int) string { return fmt.Sprintf("node-%05d", i) }
+
+// request is a write of a kubelet.
+type request struct {
+	node         string
+	method, path string
+	mediaType    string
+	body         []byte
+}
+
+// send sends a write as a kubelet, which must succeed.
+func (c *cluster) send(ctx context.Context, r request) error {
+	q, err := http.NewRequestWithContext(ctx, r.method, c.host+r.path, bytes.NewReader(r.body))
+	if err != nil {
+		return err
+	}
+	q.Header.Set("Content-Type", r.mediaType)
+	q.Header.Set("Impersonate-User", "system:node:"+r.node)
+	q.Header.Set("Impersonate-Group", "system:nodes")
+	response, err := c.http.Do(q)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err == nil && response.StatusCode >= http.StatusBadRequest {
+		err = fmt.Errorf("%s %s as %s: %d %s", r.method, r.path, r.node, response.StatusCode, body)
+	}
+	return err
+}
+
+// each calls a function for each number below n, so many at a time, until one fails.
+func each(ctx context.Context, n int, do func(ctx context.Context, i int) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var next atomic.Int64
+	var group sync.WaitGroup
+	for range writers {
+		group.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n && ctx.Err() == nil; i = int(next.Add(1)) - 1 {
+				if err := do(ctx, i); err != nil {
+					cancel(err)
+				}
+			}
+		})
+	}
+	group.Wait()
+	return context.Cause(ctx)
+}
+
+// meter is what has been used and asked so far.
+type meter struct {
+	at              time.Time
+	server, webhook time.Duration
+	resident        float64
+	calls           float64
+}
+
+func (c *cluster) read(ctx context.Context) (m meter, err error) {
+	m.at = time.Now()
+	if m.server, err = load.CPUTime(c.plane.PID()); err != nil {
+		return m, err
+	}
+	pid := c.product.Process().PID()
+	if m.webhook, err = load.CPUTime(pid); err != nil {
+		return m, err
+	}
+	if m.resident, err = load.ResidentMiB(pid); err != nil {
+		return m, err
+	}
+	counted, err := c.product.Metrics(ctx)
+	m.calls = counted.Sum("node_restriction_plus_evaluations_total")
+	return m, err
+}
+
+// phase is what a phase cost.
+type phase struct {
+	name          string
+	writes        int
+	took          time.Duration
+	calls         float64
+	server, ours  time.Duration
+	before, after float64 // resident memory of the product, in MiB
+}
+
+// measure runs a phase and reads the meters before and after.
+func (c *cluster) measure(ctx context.Context, name string, run func() (writes int, err error)) (phase, error) {
+	before, err := c.read(ctx)
+	if err != nil {
+		return phase{}, err
+	}
+	writes, err := run()
+	if err != nil {
+		return phase{}, err
+	}
+	after, err := c.read(ctx)
+	return phase{
+		name: name, writes: writes, took: after.at.Sub(before.at), calls: after.calls - before.calls,
+		server: after.server - before.server, ours: after.webhook - before.webhook,
+		before: before.resident, after: after.resident,
+	}, err
+}
+
+// encode is an object as JSON; it cannot fail for the objects here.
+func encode(v any) []byte {
+	data, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return data
+}
+
+func now() string { return metav1.Now().UTC().Format(time.RFC3339) }
