@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
@@ -14,8 +15,8 @@ import (
 
 // StartControllers starts the controllers that every cluster has, and the scheduler, as clients of the first API server.
 // They listen nowhere. It waits until pods can be created, for which there must be a service account. A node that is
-// not heard of for 12 s is taken for dead.
-func (c *ControlPlane) StartControllers(ctx context.Context, log io.Writer) error {
+// not heard of for 12 s is taken for dead. Further flags are those of the controllers.
+func (c *ControlPlane) StartControllers(ctx context.Context, log io.Writer, flags ...string) error {
 	config, err := c.Admin()
 	if err != nil {
 		return err
@@ -29,15 +30,15 @@ func (c *ControlPlane) StartControllers(ctx context.Context, log io.Writer) erro
 		return err
 	}
 	common := []string{"--kubeconfig=" + kubeconfig, "--secure-port=0", "--leader-elect=false"}
-	manager, err := c.startClient(ctx, log, binaries.KubeControllerManager(), append(common,
-		"--service-account-private-key-file="+c.path("service-account.key"),
-		"--root-ca-file="+c.path("ca.crt"),
+	manager, err := c.startClient(ctx, log, binaries.KubeControllerManager(), slices.Concat(common, []string{
+		"--service-account-private-key-file=" + c.path("service-account.key"),
+		"--root-ca-file=" + c.path("ca.crt"),
 		"--allocate-node-cidrs",
 		"--cluster-cidr=10.244.0.0/16",
 		"--node-monitor-period=1s",
 		"--node-monitor-grace-period=12s",
 		"--node-eviction-rate=10",
-	))
+	}, flags))
 	if err != nil {
 		return err
 	}

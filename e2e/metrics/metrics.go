@@ -18,12 +18,15 @@ import (
 type Metrics map[string]*dto.MetricFamily
 
 // FromURL reads the metrics at a URL.
-func FromURL(ctx context.Context, url string) (Metrics, error) {
+func FromURL(ctx context.Context, url string) (Metrics, error) { return FromClient(ctx, http.DefaultClient, url) }
+
+// FromClient reads the metrics at a URL with a client that can authenticate.
+func FromClient(ctx context.Context, client *http.Client, url string) (Metrics, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
 		return nil, err
 	}
-	response, err := http.DefaultClient.Do(request)
+	response, err := client.Do(request)
 	if err != nil {
 		return nil, err
 	}

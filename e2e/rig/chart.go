@@ -103,8 +103,8 @@ func (c *Cluster) AwaitRollout(ctx context.Context) error {
 			s.Replicas == want && len(pods.Items) == int(want) {
 			return nil
 		}
-		return fmt.Errorf("of %d replicas %d are current, %d available, in %s", want, s.UpdatedReplicas, s.AvailableReplicas,
-			describe(pods.Items))
+		return fmt.Errorf("of %d replicas %d are current, %d available: %s; problems: %q", want, s.UpdatedReplicas,
+			s.AvailableReplicas, describe(pods.Items), c.problems())
 	})
 }
 
@@ -126,4 +126,17 @@ func describe(pods []corev1.Pod) string {
 		all = append(all, text)
 	}
 	return strings.Join(all, "; ")
+}
+
+// problems are what keeps replicas from running, as their nodes see it.
+func (c *Cluster) problems() []string {
+	var all []string
+	for _, r := range c.Ever() {
+		r.mu.Lock()
+		if r.problem != "" && !r.ended {
+			all = append(all, r.Pod+": "+r.problem)
+		}
+		r.mu.Unlock()
+	}
+	return all
 }

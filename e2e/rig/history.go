@@ -14,7 +14,7 @@ import (
 type history struct {
 	historyMu sync.Mutex
 	ever      []*Replica
-	read      map[*Replica]*product.Records
+	read      map[string]*product.Records // by file, which a pod keeps when its node starts again
 }
 
 func (h *history) remember(r *Replica) {
@@ -23,16 +23,16 @@ func (h *history) remember(r *Replica) {
 	h.ever = append(h.ever, r)
 }
 
-func (h *history) records(r *Replica) *product.Records {
+func (h *history) records(file string) *product.Records {
 	h.historyMu.Lock()
 	defer h.historyMu.Unlock()
 	if h.read == nil {
-		h.read = map[*Replica]*product.Records{}
+		h.read = map[string]*product.Records{}
 	}
-	if h.read[r] == nil {
-		h.read[r] = product.NewRecords(r.stdout())
+	if h.read[file] == nil {
+		h.read[file] = product.NewRecords(file)
 	}
-	return h.read[r]
+	return h.read[file]
 }
 
 // Ever are all replicas that there have been.
@@ -54,7 +54,12 @@ func (c *Cluster) Replicas() []*Replica {
 func (c *Cluster) Records() ([]product.Line, error) {
 	var all []product.Line
 	var errs []error
+	seen := map[string]bool{}
 	for _, r := range c.Ever() {
+		if seen[r.stdout()] {
+			continue
+		}
+		seen[r.stdout()] = true
 		lines, err := r.Records().Since(0)
 		strays, strayErr := r.Records().Strays()
 		errs = append(errs, err, strayErr)
@@ -75,9 +80,18 @@ func splitImage(image string) (repository, tag string) {
 // program is the program of an image.
 func (c *Cluster) program(image string) (string, error) {
 	_, tag := splitImage(image)
+	c.historyMu.Lock()
+	defer c.historyMu.Unlock()
 	path, found := c.options.Images[tag]
 	if !found {
 		return "", fmt.Errorf("pull %s: there is no such image", image)
 	}
 	return path, nil
+}
+
+// AddImage has an image with this tag be a program.
+func (c *Cluster) AddImage(tag, program string) {
+	c.historyMu.Lock()
+	defer c.historyMu.Unlock()
+	c.options.Images[tag] = program
 }

@@ -213,7 +213,7 @@ func (r *Replica) start(ctx context.Context) error {
 func (r *Replica) stdout() string { return filepath.Join(r.dir, "stdout") }
 
 // Records are the records of all runs of the container.
-func (r *Replica) Records() *product.Records { return r.node.cluster.records(r) }
+func (r *Replica) Records() *product.Records { return r.node.cluster.records(r.stdout()) }
 
 // listen gives the container addresses on loopback, and the arguments by which it listens there.
 func (r *Replica) listen() (ports map[string]string, args []string, err error) {

@@ -44,6 +44,8 @@ type Options struct {
 	Nodes int       // nodes that may run the product
 	// Images are the programs of the product by the tags of their images.
 	Images map[string]string
+	// LateEndpoints is how late the controllers learn of a pod that comes or goes.
+	LateEndpoints time.Duration
 	// APIServer says how the API server differs from that of every cluster.
 	APIServer controlplane.APIServerOptions
 }
@@ -61,6 +63,7 @@ type Cluster struct {
 	network *network
 	addresses
 	history
+	scraper
 }
 
 // Start starts the control plane and the nodes, and waits until these are Ready. The chart is not installed yet.
@@ -108,7 +111,8 @@ func (c *Cluster) start(ctx context.Context) (err error) {
 	if c.Policies, err = product.Policies(config); err != nil {
 		return err
 	}
-	if err := c.ControlPlane.StartControllers(ctx, c.options.Log); err != nil {
+	late := "--endpointslice-updates-batch-period=" + c.options.LateEndpoints.String()
+	if err := c.ControlPlane.StartControllers(ctx, c.options.Log, late); err != nil {
 		return err
 	}
 	return c.startNodes(ctx)

@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 )
 
@@ -21,8 +22,7 @@ func (r *Replica) report(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		status := r.status()
-		data, err := json.Marshal(map[string]any{"metadata": map[string]any{"uid": r.pod.UID}, "status": status})
+		data, err := r.patch()
 		if err != nil || string(data) == r.told {
 			continue
 		}
@@ -34,12 +34,25 @@ func (r *Replica) report(ctx context.Context) {
 		case isGone(err):
 			return
 		default:
+			r.set(func() { r.problem = "its status is not written: " + err.Error() })
 			select {
 			case <-ctx.Done():
 			case <-time.After(time.Second):
 			}
 		}
 	}
+}
+
+// patch is the status as a strategic merge patch.
+func (r *Replica) patch() ([]byte, error) {
+	status := r.status()
+	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&status)
+	if err != nil {
+		return nil, err
+	}
+	// Addresses are merged by address, but a pod that was started again has another one.
+	content["podIPs"] = []any{map[string]any{"$patch": "replace"}, map[string]any{"ip": r.ip}}
+	return json.Marshal(map[string]any{"metadata": map[string]any{"uid": r.pod.UID}, "status": content})
 }
 
 func isGone(err error) bool { return apierrors.IsNotFound(err) || apierrors.IsConflict(err) }

@@ -26,12 +26,14 @@ const (
 	Denied     Outcome = "denied by the product"
 	Floor      Outcome = "denied by the floor"
 	Unanswered Outcome = "refused for want of an answer" // of the product, where the chart has Fail
+	Exists     Outcome = "passed, but there already"
 	Refused    Outcome = "refused by the API server itself"
 	NoAnswer   Outcome = "not answered by the API server"
 )
 
 // Answer is the answer to a write.
 type Answer struct {
+	Write   Write
 	Outcome Outcome
 	Code    int
 	Text    string // of what was not allowed
@@ -77,7 +79,7 @@ func (w *Writer) Do(ctx context.Context, write Write) Answer {
 	if write.DryRun {
 		target += "?" + url.Values{"dryRun": {"All"}}.Encode()
 	}
-	a := Answer{Sent: time.Now(), Outcome: NoAnswer}
+	a := Answer{Write: write, Sent: time.Now(), Outcome: NoAnswer}
 	defer func() { a.Took = time.Since(a.Sent) }()
 	request, err := http.NewRequestWithContext(ctx, write.Method, target, strings.NewReader(write.Body))
 	if err != nil {
@@ -113,6 +115,8 @@ func outcome(code int, body []byte) (Outcome, string) {
 		text = status.Message
 	}
 	switch {
+	case status.Reason == metav1.StatusReasonAlreadyExists:
+		return Exists, text
 	case code == http.StatusForbidden && strings.Contains(text, `.noderestriction.plus" denied the request: `):
 		return Denied, text
 	case code == http.StatusForbidden && strings.Contains(text, "ValidatingAdmissionPolicy"):
@@ -152,4 +156,22 @@ func Registers(node string, labels map[string]string) Write {
 		panic(err) // strings can be encoded
 	}
 	return Write{Method: http.MethodPost, Path: "/api/v1/nodes", Type: "application/json", Body: string(body)}
+}
+
+const leasesPath = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
+
+// CreatesLease creates the lease of a kubelet.
+func CreatesLease(node string) Write {
+	return Write{
+		Method: http.MethodPost, Path: leasesPath, Type: "application/json",
+		Body: fmt.Sprintf(`{"apiVersion":"coordination.k8s.io/v1","kind":"Lease","metadata":{"name":%q}}`, node),
+	}
+}
+
+// RenewsLease renews the lease of a kubelet.
+func RenewsLease(node string, at time.Time) Write {
+	return Write{
+		Method: http.MethodPatch, Path: leasesPath + "/" + node, Type: "application/merge-patch+json",
+		Body: fmt.Sprintf(`{"spec":{"renewTime":%q}}`, at.UTC().Format("2006-01-02T15:04:05.000000Z")),
+	}
 }
