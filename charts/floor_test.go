@@ -22,6 +22,7 @@ import (
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/fixture"
+	"noderestriction.plus/internal/review"
 	"noderestriction.plus/policy"
 )
 
@@ -81,7 +82,9 @@ func (f *floor) judge(t *testing.T, c *caller, userName string, r policy.Request
 }
 
 // renderFloors renders the floors of policies that are given by name, by name.
-func renderFloors(t *testing.T, specs map[string]v1alpha1.NodeRestrictionPolicySpec) map[string]*floor {
+func renderFloors(
+	t *testing.T, specs map[string]v1alpha1.NodeRestrictionPolicySpec, flags ...string,
+) map[string]*floor {
 	t.Helper()
 	data, err := json.Marshal(map[string]any{"policies": map[string]any{"recommended": "Off", "extra": specs}})
 	if err != nil {
@@ -91,7 +94,7 @@ func renderFloors(t *testing.T, specs map[string]v1alpha1.NodeRestrictionPolicyS
 	if err := os.WriteFile(values, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r := render(t, "--values", values)
+	r := render(t, append(flags, "--values", values)...)
 	floors := map[string]*floor{}
 	for name := range specs {
 		if p, found := find[*admissionregistrationv1.ValidatingAdmissionPolicy](r, chart+"-"+name); found {
@@ -198,6 +201,24 @@ func TestFloorIsForKubelets(t *testing.T) {
 	if len(rules) != 1 || !slices.Equal(rules[0].Resources, []string{"nodes"}) ||
 		!slices.Equal(rules[0].Operations, []admissionregistrationv1.OperationType{admissionregistrationv1.Create}) {
 		t.Errorf("the floor is under %v", rules)
+	}
+}
+
+func TestFloorLeavesTheProbeToTheProgram(t *testing.T) {
+	f := renderFloors(t, map[string]v1alpha1.NodeRestrictionPolicySpec{
+		"test": {Nodes: v1alpha1.NodeRules{Finalizers: &v1alpha1.NodeFinalizers{}}},
+	}, "--set=enforcementProbe.enabled=true")["test"]
+	c := &caller{t: t}
+	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: review.ProbeNode, Finalizers: []string{"example.com/a"}}}
+	r := policy.Request{
+		Operation: admissionv1.Create, Resource: "nodes", Name: node.Name, Object: mustMarshal(node), DryRun: true,
+	}
+	if messages := f.judge(t, c, "system:node:"+review.ProbeNode, r); len(messages) > 0 {
+		t.Errorf("the probe is told %q", messages)
+	}
+	r.DryRun = false
+	if messages := f.judge(t, c, "system:node:"+review.ProbeNode, r); len(messages) == 0 {
+		t.Error("a registration in the name of the probe is not denied")
 	}
 }
 
