@@ -18,6 +18,7 @@ type sample struct {
 	server, webhook time.Duration
 	calls           float64 // a write
 	resident        float64 // of the variant's program, in MiB
+	anonymous       float64 // part of that
 }
 
 // cell is a combination of which every round has a sample.
@@ -102,7 +103,7 @@ func (b *bench) sample(ctx context.Context, v *variant, what kind, clients int) 
 		p50: took[n/2], p95: took[n*95/100], p99: took[n*99/100],
 		server:  (after.server - before.server) / time.Duration(n),
 		webhook: (after.webhook - before.webhook) / time.Duration(n),
-		calls:   (after.calls - before.calls) / float64(n), resident: after.resident,
+		calls:   (after.calls - before.calls) / float64(n), resident: after.resident, anonymous: after.anonymous,
 	}, nil
 }
 
@@ -110,6 +111,7 @@ func (b *bench) sample(ctx context.Context, v *variant, what kind, clients int) 
 type reading struct {
 	server, webhook time.Duration
 	calls, resident float64
+	anonymous       float64
 }
 
 func (b *bench) read(ctx context.Context, v *variant) (r reading, err error) {
@@ -120,6 +122,9 @@ func (b *bench) read(ctx context.Context, v *variant) (r reading, err error) {
 		return r, err
 	}
 	if r.webhook, err = load.CPUTime(v.process.PID()); err != nil {
+		return r, err
+	}
+	if r.anonymous, err = load.AnonymousMiB(v.process.PID()); err != nil {
 		return r, err
 	}
 	r.resident, err = load.ResidentMiB(v.process.PID())

@@ -32,17 +32,22 @@ func CPUTime(pid int) (time.Duration, error) {
 	return time.Duration(total) * tick, nil
 }
 
-// ResidentMiB is the resident memory of a process.
-func ResidentMiB(pid int) (float64, error) {
+// ResidentMiB is the resident memory of a process, in MiB.
+func ResidentMiB(pid int) (float64, error) { return statusMiB(pid, "VmRSS:") }
+
+// AnonymousMiB is the part of it that is not the program's own file, whose pages the kernel can drop at any time.
+func AnonymousMiB(pid int) (float64, error) { return statusMiB(pid, "RssAnon:") }
+
+func statusMiB(pid int, field string) (float64, error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, err
 	}
 	for line := range strings.Lines(string(status)) {
-		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+		if rest, ok := strings.CutPrefix(line, field); ok {
 			kib, err := strconv.ParseFloat(strings.Fields(rest)[0], 64)
 			return kib / 1024, err
 		}
 	}
-	return 0, fmt.Errorf("process %d has no resident memory", pid)
+	return 0, fmt.Errorf("process %d has no %s", pid, field)
 }
