@@ -57,7 +57,7 @@ func notOurs() map[string]exception {
 		"mirror-pod-priorities/deny/has-another-class":                             everywhere("no PriorityClass with name"),
 		"node-names/deny/name-is-generated":                                        inTree(anothersNode),
 		"baseline-certificate-signing-requests/deny/asks-with-what-cannot-be-read": everywhere("spec.request: Invalid value"),
-		"baseline-pods/deny/creates-with-claim":                                    everywhere("static pods do not support resource claims"),
+		"baseline-pods/deny/creates-with-claim":                                    everywhere("do not support resource claims"),
 		"baseline-pods/deny/creates-with-projected-token":                          everywhere("when serviceAccountName is not set"),
 		"baseline-resource-slices/deny/creates-slice-of-no-node":                   everywhere("exactly one of"),
 
@@ -67,7 +67,7 @@ func notOurs() map[string]exception {
 		"node-self/deny/writes-another-node":           inTree(anothersNode),
 		"pod-self/deny/deletes-on-another-node":        inTree("can only delete pods with spec.nodeName set to itself"),
 		"pod-self/deny/evicts-on-another-node":         inTree("can only evict pods with spec.nodeName set to itself"),
-		"pod-self/deny/reports-for-another-node":       inTree("can only update pod status for pods with spec.nodeName set to itself"),
+		"pod-self/deny/reports-for-another-node":       inTree("can only update pod status for pods with spec.nodeName"),
 	}
 }
 

@@ -22,8 +22,8 @@ import (
 	"noderestriction.plus/policy"
 )
 
-// testFixtures replays each fixture's write, with the credential of the kubelet it names, in each encoding. Those of the
-// baseline are sent to an API server without NodeRestriction; all others to that one and to a stock one.
+// testFixtures replays each fixture's write, with the credential of the kubelet it names, in each encoding. Those of
+// the baseline are sent to an API server without NodeRestriction; all others to that one and to a stock one.
 func (s *duo) testFixtures(t *testing.T) {
 	paths, err := filepath.Glob("../policy/testdata/*/*/*.txtar")
 	check(t, err)
@@ -63,46 +63,6 @@ func (s *duo) testFixtures(t *testing.T) {
 	for name := range kept {
 		t.Errorf("%s: there is no such fixture", name)
 	}
-}
-
-// isBaseline reports whether a fixture is about the baseline, or about a resource that only the baseline, or a rule beside it,
-// looks at: it is sent by a kubelet whom no authorizer stands in the way.
-func isBaseline(r *policy.Request, policies []*v1alpha1.NodeRestrictionPolicy) bool {
-	if r.Resource != "nodes" && r.Resource != "pods" {
-		return true
-	}
-	return slices.ContainsFunc(policies, func(p *v1alpha1.NodeRestrictionPolicy) bool { return p.Spec.Baseline != nil })
-}
-
-// testFreed replays a fixture by a freed kubelet.
-func (s *duo) testFreed(t *testing.T, f *fixture.Fixture, facts [][]byte, others exception, enforced map[string]bool) {
-	for _, p := range f.Policies {
-		if p.Spec.Baseline != nil && len(p.Spec.Baseline.APIAudiences) == 0 {
-			// The program runs outside of the cluster.
-			p.Spec.Baseline.APIAudiences = []string{"https://kubernetes.default.svc"}
-		}
-	}
-	if strings.HasPrefix(f.Request.Resource, "events") {
-		f.Request.Object = inNamespaceOfNodes(t, f.Request.Object)
-		f.Request.Namespace = namespaceOf(t, f.Request.Object)
-	}
-	s.enforce(t, f.Policies, enforced)
-	user := f.Request.User
-	config, err := s.open.User(user.Username, append(user.Groups, freed)...)
-	stage := s.newStage(t, f, s.open, facts)
-	r := &replay{stage: stage, kubelet: newCaller(t, config, err), refuse: others.open}
-	defer func() {
-		stage.world.clear(t)
-		stage.clear(t)
-	}()
-	r.run(t)
-}
-
-func namespaceOf(t *testing.T, object []byte) string {
-	t.Helper()
-	var o metav1.PartialObjectMetadata
-	check(t, json.Unmarshal(object, &o))
-	return o.Namespace
 }
 
 func (s *duo) testFixture(t *testing.T, f *fixture.Fixture, others exception, enforced map[string]bool) {

@@ -12,8 +12,8 @@ import (
 	"noderestriction.plus/e2e/kubelet"
 )
 
-// testHeartbeats shows that a heartbeat is not sent to us: while a kubelet writes its Node's status again and again, and
-// nothing but times changes in it, we are not asked once.
+// testHeartbeats shows that a heartbeat is not sent to us: while a kubelet writes its Node's status again and again,
+// and nothing but times changes in it, we are not asked once.
 func (s *suite) testHeartbeats(t *testing.T) {
 	const node, interval, beats = "idler", 500 * time.Millisecond, 20
 	config, err := s.stock.Kubelet(node)

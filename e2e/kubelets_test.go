@@ -30,9 +30,9 @@ const (
 	leases = "leases.coordination.k8s.io"
 )
 
-// TestKubelets has kubelets live a full life beside the controllers and the scheduler of a cluster, under every policy that
-// we ship and with every write sent that can be. Nothing that they write may be judged a violation. The environment variable
-// SOAK is how long they live; without it each thing happens to one of them once.
+// TestKubelets has kubelets live a full life beside the controllers and the scheduler of a cluster, under every policy
+// that we ship and with every write sent that can be. Nothing that they write may be judged a violation. The
+// environment variable SOAK is how long they live; without it each thing happens to one of them once.
 func TestKubelets(t *testing.T) {
 	t.Parallel()
 	s := newSuite(t)

@@ -85,7 +85,9 @@ func (l *lane) live(t *testing.T, index int, until time.Time) {
 
 // pod is a pod that only this lane's node can take.
 func (l *lane) pod(name, image string) *corev1.Pod {
-	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"app": name}}, Spec: l.podSpec(image)}
+	return &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"app": name}}, Spec: l.podSpec(image),
+	}
 }
 
 func (l *lane) podSpec(image string) corev1.PodSpec {

@@ -8,37 +8,9 @@ import (
 	"testing"
 
 	"golang.org/x/tools/txtar"
-	corev1 "k8s.io/api/core/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 )
-
-// freed is a group that RBAC lets write everything, so that every fixture's write gets as far as to admission. What else
-// RBAC may grant, such as audiences of tokens, it does not.
-const freed = "e2e:freed"
-
-// freeKubelets gives the group its rights.
-func (s *suite) freeKubelets(t *testing.T) {
-	t.Helper()
-	role := &rbacv1.ClusterRole{
-		ObjectMeta: metav1.ObjectMeta{Name: freed},
-		Rules: []rbacv1.PolicyRule{{
-			APIGroups: []string{"", "certificates.k8s.io", "coordination.k8s.io", "events.k8s.io", "resource.k8s.io", "storage.k8s.io"},
-			Resources: []string{"*"},
-			Verbs:     []string{"create", "update", "patch", "delete", "deletecollection"},
-		}},
-	}
-	_, err := s.admin.RbacV1().ClusterRoles().Create(t.Context(), role, metav1.CreateOptions{})
-	check(t, err)
-	binding := &rbacv1.ClusterRoleBinding{
-		ObjectMeta: metav1.ObjectMeta{Name: freed},
-		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: freed},
-		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.GroupKind, Name: freed}},
-	}
-	_, err = s.admin.RbacV1().ClusterRoleBindings().Create(t.Context(), binding, metav1.CreateOptions{})
-	check(t, err)
-}
 
 // world is the objects that look-ups of a fixture find, in a cluster.
 type world struct {
@@ -146,22 +118,4 @@ func renamed(document []byte, uids map[string]string) []byte {
 		document = bytes.ReplaceAll(document, []byte(from), []byte(to))
 	}
 	return document
-}
-
-// inNamespaceOfNodes moves an event about an object without a namespace, such as a Node, to where the API server demands
-// such an event to be.
-func inNamespaceOfNodes(t *testing.T, event []byte) []byte {
-	t.Helper()
-	var e struct {
-		InvolvedObject, Regarding *corev1.ObjectReference
-	}
-	check(t, json.Unmarshal(event, &e))
-	about := e.InvolvedObject
-	if about == nil {
-		about = e.Regarding
-	}
-	if about == nil || about.Namespace != "" {
-		return event
-	}
-	return merged(t, event, []byte(`{"metadata":{"namespace":"default"}}`))
 }

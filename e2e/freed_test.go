@@ -1,0 +1,102 @@
+package e2e_test
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/internal/fixture"
+	"noderestriction.plus/policy"
+)
+
+// freed is a group that RBAC lets write everything, so that every fixture's write gets as far as to admission. What
+// else RBAC may grant, such as audiences of tokens, it does not.
+const freed = "e2e:freed"
+
+// freeKubelets gives the group its rights.
+func (s *suite) freeKubelets(t *testing.T) {
+	t.Helper()
+	role := &rbacv1.ClusterRole{
+		ObjectMeta: metav1.ObjectMeta{Name: freed},
+		Rules: []rbacv1.PolicyRule{{
+			APIGroups: []string{
+				"", "certificates.k8s.io", "coordination.k8s.io", "events.k8s.io", "resource.k8s.io", "storage.k8s.io",
+			},
+			Resources: []string{"*"},
+			Verbs:     []string{"create", "update", "patch", "delete", "deletecollection"},
+		}},
+	}
+	_, err := s.admin.RbacV1().ClusterRoles().Create(t.Context(), role, metav1.CreateOptions{})
+	check(t, err)
+	binding := &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: freed},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: freed},
+		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.GroupKind, Name: freed}},
+	}
+	_, err = s.admin.RbacV1().ClusterRoleBindings().Create(t.Context(), binding, metav1.CreateOptions{})
+	check(t, err)
+}
+
+// isBaseline reports whether a fixture is about the baseline, or about a resource that only the baseline, or a rule
+// beside it, looks at: it is sent by a kubelet whom no authorizer stands in the way.
+func isBaseline(r *policy.Request, policies []*v1alpha1.NodeRestrictionPolicy) bool {
+	if r.Resource != "nodes" && r.Resource != "pods" {
+		return true
+	}
+	return slices.ContainsFunc(policies, func(p *v1alpha1.NodeRestrictionPolicy) bool { return p.Spec.Baseline != nil })
+}
+
+// testFreed replays a fixture by a freed kubelet.
+func (s *duo) testFreed(t *testing.T, f *fixture.Fixture, facts [][]byte, others exception, enforced map[string]bool) {
+	for _, p := range f.Policies {
+		if p.Spec.Baseline != nil && len(p.Spec.Baseline.APIAudiences) == 0 {
+			// The program runs outside of the cluster.
+			p.Spec.Baseline.APIAudiences = []string{"https://kubernetes.default.svc"}
+		}
+	}
+	if strings.HasPrefix(f.Request.Resource, "events") {
+		f.Request.Object = inNamespaceOfNodes(t, f.Request.Object)
+		f.Request.Namespace = namespaceOf(t, f.Request.Object)
+	}
+	s.enforce(t, f.Policies, enforced)
+	user := f.Request.User
+	config, err := s.open.User(user.Username, append(user.Groups, freed)...)
+	stage := s.newStage(t, f, s.open, facts)
+	r := &replay{stage: stage, kubelet: newCaller(t, config, err), refuse: others.open}
+	defer func() {
+		stage.world.clear(t)
+		stage.clear(t)
+	}()
+	r.run(t)
+}
+
+func namespaceOf(t *testing.T, object []byte) string {
+	t.Helper()
+	var o metav1.PartialObjectMetadata
+	check(t, json.Unmarshal(object, &o))
+	return o.Namespace
+}
+
+// inNamespaceOfNodes moves an event about an object without a namespace, such as a Node, to where the API server
+// demands such an event to be.
+func inNamespaceOfNodes(t *testing.T, event []byte) []byte {
+	t.Helper()
+	var e struct {
+		InvolvedObject, Regarding *corev1.ObjectReference
+	}
+	check(t, json.Unmarshal(event, &e))
+	about := e.InvolvedObject
+	if about == nil {
+		about = e.Regarding
+	}
+	if about == nil || about.Namespace != "" {
+		return event
+	}
+	return merged(t, event, []byte(`{"metadata":{"namespace":"default"}}`))
+}
