@@ -185,6 +185,9 @@ func patchStatus(node, patch string) call {
 // checkLedger checks that there are so many records, of as many requests, and that their numbers have no gap.
 func checkLedger(t *testing.T, records []product.Line, want int) {
 	t.Helper()
+	if len(records) == 0 {
+		t.Fatalf("there is no record, want %d", want)
+	}
 	uids := map[string]bool{}
 	var numbers []uint64
 	for _, l := range records {
