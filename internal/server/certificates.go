@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"net/http"
 	"path/filepath"
@@ -17,14 +16,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/certwatcher"
 )
 
-const (
-	// reloadInterval is how often files are read again. Changes are usually noticed at once; this is for what file
-	// notification misses.
-	reloadInterval = 2 * time.Second
-
-	// minRemaining is how long a certificate must still be valid for the server to be ready.
-	minRemaining = 5 * time.Minute
-)
+// reloadInterval is how often files are read again. Changes are usually noticed at once; this is for what file
+// notification misses.
+const reloadInterval = 2 * time.Second
 
 // Certificates is the server's certificate and key, tls.crt and tls.key in one folder, as a Secret is mounted. A
 // change of the files is picked up without a restart. While they do not fit together, as between the arrival of a key
@@ -128,34 +122,17 @@ func (c *Certificates) Expiry() time.Time {
 	if err != nil {
 		return time.Time{}
 	}
-	var expiry time.Time
-	for _, raw := range served.Certificate {
-		cert, err := x509.ParseCertificate(raw)
-		if err != nil {
-			return time.Time{}
-		}
-		if expiry.IsZero() || cert.NotAfter.Before(expiry) {
-			expiry = cert.NotAfter
-		}
-	}
-	return expiry
+	return ChainExpiry(served)
 }
 
 // Check is a readiness check: it fails if the certificate is not valid yet, or not for at least five minutes more.
 func (c *Certificates) Check(*http.Request) error {
-	return c.validAt(time.Now())
-}
-
-func (c *Certificates) validAt(now time.Time) error {
 	served, err := c.GetCertificate(nil)
 	if err != nil {
 		return err
 	}
-	if served.Leaf != nil && now.Before(served.Leaf.NotBefore) {
-		return fmt.Errorf("the serving certificate is not valid before %s", served.Leaf.NotBefore.UTC().Format(time.RFC3339))
-	}
-	if expiry := c.Expiry(); now.Add(minRemaining).After(expiry) {
-		return fmt.Errorf("the serving certificate expires at %s", expiry.UTC().Format(time.RFC3339))
-	}
-	return nil
+	return CheckChain(served, time.Now())
 }
+
+// RenewalErrors is how often the files could not be read again.
+func (c *Certificates) RenewalErrors() uint64 { return c.reloadErrors.Load() }

@@ -134,7 +134,7 @@ func TestReadinessFollowsTheCertificate(t *testing.T) {
 		"not ready by the clock of another age": {now: time.Unix(0, 0), want: "is not valid before"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := certificates.validAt(test.now)
+			err := CheckChain(leaf, test.now)
 			if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %v, want %q", err, test.want)
 			}

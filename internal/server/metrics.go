@@ -1,6 +1,7 @@
 package server
 
 import (
+	"math"
 	"net/http"
 	"time"
 
@@ -17,7 +18,7 @@ type metrics struct {
 	panics             prometheus.Counter
 }
 
-func newMetrics(registerer prometheus.Registerer, certificates *Certificates, clients *ClientAuthority) *metrics {
+func newMetrics(registerer prometheus.Registerer, certificates CertificateSource, clients *ClientAuthority) *metrics {
 	m := &metrics{
 		connections: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "node_restriction_plus_connections",
@@ -53,11 +54,17 @@ func newMetrics(registerer prometheus.Registerer, certificates *Certificates, cl
 	}
 	expiry := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "node_restriction_plus_certificate_expiry_timestamp_seconds",
-		Help: "When the first certificate of the served chain expires, in seconds since 1970.",
-	}, func() float64 { return float64(certificates.Expiry().Unix()) })
+		Help: "When the first certificate of the served chain expires, in seconds since 1970. NaN: there is none yet.",
+	}, func() float64 {
+		expiry := certificates.Expiry()
+		if expiry.IsZero() {
+			return math.NaN()
+		}
+		return float64(expiry.Unix())
+	})
 	registerer.MustRegister(m.connections, m.connectionsEvicted, m.connectionErrors, m.shed, m.duration,
 		m.panics, expiry,
-		reloadErrors("serving-certificate", func() float64 { return float64(certificates.reloadErrors.Load()) }))
+		reloadErrors("serving-certificate", func() float64 { return float64(certificates.RenewalErrors()) }))
 	if clients != nil {
 		registerer.MustRegister(
 			reloadErrors("client-authority", func() float64 { return float64(clients.reloadErrors.Load()) }))
@@ -77,7 +84,7 @@ func (m *metrics) timed(next http.Handler) http.Handler {
 func reloadErrors(file string, count func() float64) prometheus.CounterFunc {
 	return prometheus.NewCounterFunc(prometheus.CounterOpts{
 		Name:        "node_restriction_plus_certificate_reload_errors_total",
-		Help:        "Times that files could not be read again, by which: serving-certificate or client-authority.",
+		Help:        "Times that a certificate could not be read again or renewed: serving-certificate or client-authority.",
 		ConstLabels: prometheus.Labels{"file": file},
 	}, count)
 }

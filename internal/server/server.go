@@ -41,7 +41,7 @@ type Options struct {
 	// Address is the host and port to listen on. An empty host is all addresses, port 0 a free one.
 	Address string
 	// Certificates has the server's certificate.
-	Certificates *Certificates
+	Certificates CertificateSource
 	// ClientAuthority decides on client certificates. Nil: none is asked for.
 	ClientAuthority *ClientAuthority
 	// Handler answers the requests.

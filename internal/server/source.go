@@ -1,0 +1,60 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+)
+
+// minRemaining is how long a certificate must still be valid for the server to be ready.
+const minRemaining = 5 * time.Minute
+
+// CertificateSource has the server's certificate and keeps it valid. All its methods may be called at any time.
+type CertificateSource interface {
+	// GetCertificate returns the certificate to serve, its leaf parsed. It has the signature that [tls.Config] wants.
+	GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error)
+	// Start keeps the certificate valid until ctx ends. It is called once. An error ends the server, so what may pass
+	// is none: the last good certificate stays in use.
+	Start(ctx context.Context) error
+	// Check is a readiness check: it fails if there is no certificate, or none that is good for five minutes more.
+	Check(*http.Request) error
+	// Expiry is when the certificate expires; zero if there is none.
+	Expiry() time.Time
+	// RenewalErrors is how often the certificate could not be renewed.
+	RenewalErrors() uint64
+}
+
+var _ CertificateSource = &Certificates{}
+
+// ChainExpiry is when the first certificate of a chain expires. It is zero if the chain cannot be read or is empty.
+func ChainExpiry(chain *tls.Certificate) time.Time {
+	var expiry time.Time
+	for _, raw := range chain.Certificate {
+		cert, err := x509.ParseCertificate(raw)
+		if err != nil {
+			return time.Time{}
+		}
+		if expiry.IsZero() || cert.NotAfter.Before(expiry) {
+			expiry = cert.NotAfter
+		}
+	}
+	return expiry
+}
+
+// CheckChain says why the chain should not be served at a moment: it is not valid yet, or not for five minutes more.
+func CheckChain(chain *tls.Certificate, now time.Time) error {
+	if chain.Leaf == nil {
+		return errors.New("the serving certificate cannot be read")
+	}
+	if now.Before(chain.Leaf.NotBefore) {
+		return fmt.Errorf("the serving certificate is not valid before %s", chain.Leaf.NotBefore.UTC().Format(time.RFC3339))
+	}
+	if expiry := ChainExpiry(chain); now.Add(minRemaining).After(expiry) {
+		return fmt.Errorf("the serving certificate expires at %s", expiry.UTC().Format(time.RFC3339))
+	}
+	return nil
+}
