@@ -51,6 +51,9 @@ var arrows = map[string]struct {
 	"internal/policystore": {[]string{"api/v1alpha1", "policy"}, "the store holds policies; it does not know who reads them"},
 	"internal/cluster":     {[]string{"api/v1alpha1", "policy"}, "look-ups are the engine's Facts, and nothing more"},
 	"internal/server":      {nil, "the listener serves any handler"},
+	"internal/certificates": {
+		[]string{"internal/server"}, "a certificate is what the listener asks for; what it is served for is not its business",
+	},
 	"internal/probe": {
 		[]string{"api/v1alpha1", "internal/review"}, "the probe must be what the review takes for one",
 	},
@@ -60,8 +63,8 @@ var arrows = map[string]struct {
 	},
 	"": {
 		[]string{
-			"api/v1alpha1", "webhooks", "internal/cli", "internal/cluster", "internal/denial", "internal/policystore",
-			"internal/probe", "internal/server",
+			"api/v1alpha1", "webhooks", "internal/certificates", "internal/cli", "internal/cluster", "internal/denial",
+			"internal/policystore", "internal/probe", "internal/server",
 		},
 		"main wires the parts and does nothing itself",
 	},

@@ -39,7 +39,8 @@ func serveCommand() *cobra.Command {
 			"validates NodeRestrictionPolicies. Records of denials go to standard output, a JSON line each, and nothing\n" +
 			"else does; the log goes to standard error.\n\n" +
 			"It starts, and is live, while the API server is away; it is ready once it knows all policies.\n" +
-			"Certificates and authorities are read again when their files change.\n\n" +
+			"Certificates and authorities are read again when their files change. A self-managed certificate is issued and\n" +
+			"renewed by the program, of an authority that all replicas share.\n\n" +
 			"On SIGTERM it fails its readiness check, goes on for --shutdown-delay, finishes the requests in flight and\n" +
 			"writes the last records. A second SIGTERM ends it at once.",
 		Args: cobra.NoArgs,
@@ -98,7 +99,8 @@ type program struct {
 // inputs are what the flags name.
 type inputs struct {
 	config       *rest.Config
-	certificates *server.Certificates
+	informers    *cluster.Informers
+	certificates server.CertificateSource
 	clients      *server.ClientAuthority // nil: none
 }
 
@@ -107,8 +109,9 @@ func (o *serveOptions) read(log logr.Logger) (in inputs, err error) {
 	if in.config, err = o.restConfig(); err != nil {
 		return in, fmt.Errorf("--kubeconfig: %w", err)
 	}
-	if in.certificates, err = server.NewCertificates(o.certDir, log.WithName("certificates")); err != nil {
-		return in, fmt.Errorf("--cert-dir: %w", err)
+	in.informers = cluster.NewInformers(log.WithName("cache"), metrics.Registry)
+	if in.certificates, err = o.certificates.open(in, log.WithName("certificates")); err != nil {
+		return in, err
 	}
 	if o.clientCAFile == "" {
 		return in, nil

@@ -42,7 +42,7 @@ func newManager(o *serveOptions, in inputs, log logr.Logger) (manager.Manager, c
 		Cache: cache.Options{
 			ByObject:                    cluster.CacheOptions(),
 			DefaultTransform:            cache.TransformStripManagedFields(),
-			NewInformer:                 cluster.NewInformers(log.WithName("cache"), metrics.Registry).New,
+			NewInformer:                 in.informers.New,
 			ReaderFailOnMissingInformer: true,
 		},
 		Metrics:                 o.metricsServer(in.certificates),
@@ -74,7 +74,7 @@ func newMapper() meta.RESTMapper {
 }
 
 // metricsServer serves metrics with the certificate of the admission requests.
-func (o *serveOptions) metricsServer(certificates *server.Certificates) metricsserver.Options {
+func (o *serveOptions) metricsServer(certificates server.CertificateSource) metricsserver.Options {
 	options := metricsserver.Options{BindAddress: o.metricsBindAddress}
 	if !o.metricsSecure {
 		return options

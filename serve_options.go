@@ -27,7 +27,6 @@ type serveOptions struct {
 	kubeconfig             string
 	bindAddress            string
 	port                   int
-	certDir                string
 	clientCAFile           string
 	clientAllowedNames     []string
 	metricsBindAddress     string
@@ -37,6 +36,7 @@ type serveOptions struct {
 	shutdownDelay          time.Duration
 	logLevel               string
 	limits                 server.Limits
+	certificates           certificateOptions
 	records                recordOptions
 	probe                  probeOptions
 }
@@ -46,7 +46,6 @@ func (o *serveOptions) addFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig `file`; without it, the service account of the Pod")
 	flags.StringVar(&o.bindAddress, "bind-address", "", "`IP` address for admission requests; without it, all")
 	flags.IntVar(&o.port, "port", 9443, "`port` for admission requests; 0 is a free one")
-	flags.StringVar(&o.certDir, "cert-dir", "/etc/node-restriction-plus/tls", "`folder` with tls.crt and tls.key")
 	flags.StringVar(&o.clientCAFile, "client-ca-file", "",
 		"PEM `file` of the authorities of clients; without it, clients need no certificate")
 	flags.StringSliceVar(&o.clientAllowedNames, "client-allowed-names", nil,
@@ -67,6 +66,7 @@ func (o *serveOptions) addFlags(flags *pflag.FlagSet) {
 		"largest `number` of requests handled at a time")
 	flags.Int64Var(&o.limits.MaxBodyBytesInFlight, "max-body-bytes-in-flight", o.limits.MaxBodyBytesInFlight,
 		"largest `number` of bytes of requests held at a time")
+	o.certificates.addFlags(flags)
 	o.records.addFlags(flags)
 	o.probe.addFlags(flags)
 }
@@ -79,14 +79,12 @@ func (o *serveOptions) validate() error {
 	if o.port < 0 || o.port > 65535 {
 		return fmt.Errorf("--port: must be from 0 to 65535, not %d", o.port)
 	}
-	if o.certDir == "" {
-		return errors.New("--cert-dir: must be set")
-	}
 	if o.shutdownDelay < 0 || o.shutdownDelay > maxShutdownDelay {
 		return fmt.Errorf("--shutdown-delay: must be from 0s to %s, not %s", maxShutdownDelay, o.shutdownDelay)
 	}
 	for _, check := range []func() error{
-		o.validateClients, o.validateMetrics, o.validatePprof, o.validateLimits, o.records.validate, o.probe.validate,
+		o.certificates.validate, o.validateClients, o.validateMetrics, o.validatePprof, o.validateLimits,
+		o.records.validate, o.probe.validate,
 	} {
 		if err := check(); err != nil {
 			return err
