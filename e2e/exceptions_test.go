@@ -84,6 +84,7 @@ func notSent() map[string]string {
 		"baseline-nodes/deny/registers-with-config-source":       removed,
 		"baseline-leases/deny/creates-lease-with-generated-name": drawn,
 		"baseline-nodes/deny/registers-with-generated-name":      drawn,
+		"baseline-pods/deny/changes-claim-statuses":              off, // that of one of them
 		"baseline-pods/deny/creates-with-unknown-volume":         unknown,
 		"baseline-pods/deny/evicts-unknown-pod":                  "the API server does not find the pod, and asks nobody",
 		"mirror-pod-references/deny/joins-scheduling-group":      off,
