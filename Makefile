@@ -21,6 +21,8 @@ race      := $(if $(shell command -v $(firstword $(shell go env CC))),-race)
 gofiles    = $(shell git ls-files --cached --others --exclude-standard '*.go')
 FUZZTIME  ?= 60s
 SOAK      ?= 10m
+CHAOS     ?= 1h
+SEED      ?=
 BENCH     ?=
 SCALE     ?=
 testflags ?=
@@ -66,6 +68,12 @@ test-alerts: $(promtool) ## Test the alerts with promtool itself (builds it once
 test-e2e: $(helm) ## Test against a real control plane and real kubelets (builds them once).
 	$(call step,test end to end,go -C e2e test $(race) -count=1 -timeout 30m $(testflags) ./...)
 	$(call step,compare the baseline with the plugin itself,go -C e2e/oracle test -timeout 10m $(testflags) ./...)
+
+down: $(helm) ## Go through every way of being down, on what the chart installs (half an hour).
+	$(call step,every way of being down,DOWN=all go -C e2e test -count=1 -timeout 90m -v $(testflags) ./down)
+
+chaos: $(helm) ## Have something go wrong every 20 s for an hour; CHAOS=5m for less, SEED=1 for the same again.
+	$(call step,chaos for $(CHAOS),CHAOS=$(CHAOS) SEED=$(SEED) go -C e2e test -count=1 -timeout 24h -v $(testflags) -run '^TestChaos$$' ./down)
 
 lint: lint-go lint-api lint-chart ## Run every linter.
 

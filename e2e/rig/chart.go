@@ -13,7 +13,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"noderestriction.plus/e2e/controlplane"
 	"noderestriction.plus/e2e/project"
 )
 
@@ -54,17 +53,13 @@ func (c *Cluster) Install(ctx context.Context, tag string, values ...string) err
 // Provide makes a Secret with a certificate of the control plane's authority, in the namespace of the chart, and returns the
 // values with which the chart uses it.
 func (c *Cluster) Provide(ctx context.Context, secret string) ([]string, error) {
-	cert, err := c.ControlPlane.CA.Server(Name + "." + Namespace + ".svc")
-	if err != nil {
-		return nil, err
-	}
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: Namespace}}
 	if _, err := c.Admin.CoreV1().Namespaces().Get(ctx, Namespace, metav1.GetOptions{}); err != nil {
 		if _, err := c.Admin.CoreV1().Namespaces().Create(ctx, namespace, metav1.CreateOptions{}); err != nil {
 			return nil, err
 		}
 	}
-	if err := c.putCertificate(ctx, secret, cert); err != nil {
+	if err := c.Renew(ctx, secret); err != nil {
 		return nil, err
 	}
 	return []string{
@@ -73,7 +68,12 @@ func (c *Cluster) Provide(ctx context.Context, secret string) ([]string, error) 
 	}, nil
 }
 
-func (c *Cluster) putCertificate(ctx context.Context, name string, cert controlplane.Certificate) error {
+// Renew puts a new certificate into the Secret.
+func (c *Cluster) Renew(ctx context.Context, name string) error {
+	cert, err := c.ControlPlane.CA.Server(Name + "." + Namespace + ".svc")
+	if err != nil {
+		return err
+	}
 	secrets := c.Admin.CoreV1().Secrets(Namespace)
 	secret := &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Name: name}, Type: corev1.SecretTypeTLS,
@@ -83,7 +83,7 @@ func (c *Cluster) putCertificate(ctx context.Context, name string, cert controlp
 		_, err = secrets.Update(ctx, secret, metav1.UpdateOptions{})
 		return err
 	}
-	_, err := secrets.Create(ctx, secret, metav1.CreateOptions{})
+	_, err = secrets.Create(ctx, secret, metav1.CreateOptions{})
 	return err
 }
 

@@ -21,7 +21,7 @@ type network struct {
 
 	mu     sync.Mutex
 	routes map[string]string // address of a pod, with port, to that of the process; empty: nobody answers any more
-	cut    bool
+	cut    chan struct{}     // closed when the network is no more cut; nil: it is not
 }
 
 // startNetwork listens at a socket in the folder.
@@ -65,20 +65,38 @@ func (n *network) unroute(pod string) {
 	delete(n.routes, pod)
 }
 
-// setCut says whether API servers are cut off from all pods.
+// setCut says whether API servers are cut off from all pods: nothing arrives, also of what was sent before.
 func (n *network) setCut(cut bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.cut = cut
+	if cut && n.cut == nil {
+		n.cut = make(chan struct{})
+	} else if !cut && n.cut != nil {
+		close(n.cut)
+		n.cut = nil
+	}
+}
+
+// awaitWhole waits until the network is not cut.
+func (n *network) awaitWhole(ctx context.Context) error {
+	n.mu.Lock()
+	cut := n.cut
+	n.mu.Unlock()
+	if cut == nil {
+		return nil
+	}
+	select {
+	case <-cut:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 func (n *network) lookup(pod string) (process string, found bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	process, found = n.routes[pod]
-	if n.cut {
-		return "", true
-	}
 	return process, found
 }
 
@@ -87,6 +105,9 @@ func (n *network) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodConnect {
 		http.Error(w, "only CONNECT", http.StatusMethodNotAllowed)
 		return
+	}
+	if n.awaitWhole(r.Context()) != nil {
+		return // the client is gone
 	}
 	process, found := n.lookup(r.Host)
 	if !found {
@@ -103,13 +124,13 @@ func (n *network) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer out.Close()
-	if err := tunnel(w, out); err != nil {
+	if err := n.tunnel(w, out); err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 	}
 }
 
 // tunnel copies both ways until one side ends.
-func tunnel(w http.ResponseWriter, out net.Conn) error {
+func (n *network) tunnel(w http.ResponseWriter, out net.Conn) error {
 	hijacker, ok := w.(http.Hijacker)
 	if !ok {
 		return errors.New("not a connection")
@@ -125,12 +146,31 @@ func tunnel(w http.ResponseWriter, out net.Conn) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() {
 		defer cancel()
-		_, _ = io.Copy(out, buffered)
+		n.copy(ctx, out, buffered)
 	}()
 	go func() {
 		defer cancel()
-		_, _ = io.Copy(in, out)
+		n.copy(ctx, in, out)
 	}()
 	<-ctx.Done()
 	return nil
+}
+
+// copy copies what can be read, but nothing while the network is cut, until a side ends.
+func (n *network) copy(ctx context.Context, to io.Writer, from io.Reader) {
+	data := make([]byte, 32<<10)
+	for {
+		size, err := from.Read(data)
+		if n.awaitWhole(ctx) != nil {
+			return
+		}
+		if size > 0 {
+			if _, err := to.Write(data[:size]); err != nil {
+				return
+			}
+		}
+		if err != nil {
+			return
+		}
+	}
 }

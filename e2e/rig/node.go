@@ -184,6 +184,7 @@ func (n *Node) sync(ctx context.Context) {
 			n.replicas[pod.UID] = r
 			go r.live(ctx)
 		}
+		r.observe(pod)
 		if pod.DeletionTimestamp != nil {
 			r.terminate(time.Duration(*pod.DeletionGracePeriodSeconds) * time.Second)
 		}

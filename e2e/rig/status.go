@@ -3,6 +3,7 @@ package rig
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -23,14 +24,14 @@ func (r *Replica) report(ctx context.Context) {
 		case <-tick.C:
 		}
 		data, err := r.patch()
-		if err != nil || string(data) == r.told {
+		if err != nil || r.isTold(string(data)) {
 			continue
 		}
 		_, err = r.client().CoreV1().Pods(Namespace).Patch(ctx, r.Pod, types.StrategicMergePatchType, data,
 			metav1.PatchOptions{}, "status")
 		switch {
 		case err == nil:
-			r.told = string(data)
+			r.set(func() { r.told = string(data) })
 		case isGone(err):
 			return
 		default:
@@ -40,6 +41,25 @@ func (r *Replica) report(ctx context.Context) {
 			case <-time.After(time.Second):
 			}
 		}
+	}
+}
+
+func (r *Replica) isTold(status string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.told == status
+}
+
+// observe has the status be written again if somebody else has changed it, as controllers do with pods of a node that they take
+// for lost.
+func (r *Replica) observe(pod *corev1.Pod) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	ready := slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
+		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
+	})
+	if ready != (r.ready && r.process != nil) {
+		r.told = ""
 	}
 }
 

@@ -1,0 +1,159 @@
+package down_test
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"noderestriction.plus/e2e/product"
+	"noderestriction.plus/e2e/rig"
+	"noderestriction.plus/policy"
+)
+
+// account is what the thief was answered so far.
+type account struct {
+	mu      sync.Mutex
+	denied  int          // by the product
+	unknown int          // neither denied by the product nor let pass by it, as far as the answer tells
+	wrong   []rig.Answer // allowed, though a policy denies it
+}
+
+// write sends a write of the thief and accounts for the answer.
+func (s *stage) write(t *testing.T, w rig.Write) rig.Answer {
+	t.Helper()
+	a := s.thief.Do(t.Context(), w)
+	s.account.add(a)
+	return a
+}
+
+func (a *account) add(answer rig.Answer) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch answer.Outcome {
+	case rig.Denied:
+		a.denied++
+	case rig.Allowed:
+		if answer.Write == rig.AddsFinalizer(stolenNode) {
+			a.wrong = append(a.wrong, answer)
+		}
+	case rig.Unanswered, rig.NoAnswer, rig.Refused:
+		a.unknown++
+	}
+}
+
+// checkAccount checks that there is a record of every denial that the thief was answered, and none of another, but for those
+// whose answer was lost; that the numbers of each run have no gap; and that no kubelet was denied anything.
+func (s *stage) checkAccount(t *testing.T) {
+	t.Helper()
+	records, err := s.Records()
+	check(t, err)
+	uids, boots := map[string]bool{}, map[string][]uint64{}
+	for _, r := range records {
+		boots[r.Boot] = append(boots[r.Boot], r.Seq)
+		switch {
+		case r.Node == stolenNode && r.Msg == policy.Denied:
+			uids[r.UID] = true
+		case r.Node == kubeletNode || slices.ContainsFunc(s.Nodes, func(n *rig.Node) bool { return n.Name == r.Node }):
+			t.Errorf("a write of a stock kubelet was judged a violation: %s", r.Text)
+		}
+	}
+	s.account.mu.Lock()
+	denied, unknown, wrong := s.account.denied, s.account.unknown, s.account.wrong
+	s.account.mu.Unlock()
+	if len(wrong) > 0 {
+		t.Errorf("%d writes were allowed that a policy denies: %s", len(wrong), wrong[0])
+	}
+	// An API server that has judged a write by an object of its cache, and finds that somebody else has changed it since, asks
+	// once more: then one denial has two records. Few do.
+	twice := 1 + denied/100
+	if len(uids) < denied || len(uids) > denied+unknown+twice {
+		t.Errorf("%d records of %d denials, and of %d writes of which the answer does not tell", len(uids), denied, unknown)
+	}
+	for boot, seqs := range boots {
+		slices.Sort(seqs)
+		if first, last := seqs[0], seqs[len(seqs)-1]; first != 1 || int(last) != len(seqs) {
+			t.Errorf("run %s has %d records, from number %d to %d", boot, len(seqs), first, last)
+		}
+	}
+}
+
+// recordsAfter are the records of the thief's denials after a moment.
+func (s *stage) recordsAfter(t *testing.T, moment time.Time) []product.Line {
+	t.Helper()
+	records, err := s.Records()
+	check(t, err)
+	return slices.DeleteFunc(records, func(r product.Line) bool {
+		return r.Node != stolenNode || time.Time(r.Time).Before(moment)
+	})
+}
+
+// load writes at a steady rate until it is stopped, and returns the answers. Every second write is one that the product
+// denies, the others it lets pass.
+func (s *stage) load(t *testing.T, perSecond int) (stop func() []rig.Answer) {
+	t.Helper()
+	var mu sync.Mutex
+	var answers []rig.Answer
+	var group sync.WaitGroup
+	ended, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(time.Second / time.Duration(perSecond))
+		defer tick.Stop()
+		for i := 0; ; i++ {
+			select {
+			case <-ended:
+				return
+			case <-tick.C:
+			}
+			write := rig.AddsFinalizer(stolenNode)
+			if i%2 == 0 {
+				write = ownAnnotation(stolenNode)
+			}
+			group.Go(func() {
+				a := s.thief.Do(t.Context(), write)
+				s.account.add(a)
+				mu.Lock()
+				defer mu.Unlock()
+				answers = append(answers, a)
+			})
+		}
+	}()
+	return func() []rig.Answer {
+		close(ended)
+		<-done
+		group.Wait()
+		return answers
+	}
+}
+
+// ownAnnotation is a write to the Node itself that a kubelet may make, and that the API server asks about with Fail.
+func ownAnnotation(node string) rig.Write {
+	w := rig.PatchStatus(node, `{"metadata":{"annotations":{"volumes.kubernetes.io/controller-managed-attach-detach":"true"}}}`)
+	w.Path = "/api/v1/nodes/" + node
+	return w
+}
+
+// failed are the answers that no product gave.
+func failed(answers []rig.Answer) []rig.Answer {
+	return slices.DeleteFunc(slices.Clone(answers), func(a rig.Answer) bool {
+		return a.Outcome == rig.Denied || a.Outcome == rig.Allowed
+	})
+}
+
+// summary says what became of writes, and how long they took.
+func summary(answers []rig.Answer) string {
+	outcomes := map[rig.Outcome]int{}
+	var took []time.Duration
+	for _, a := range answers {
+		outcomes[a.Outcome]++
+		took = append(took, a.Took)
+	}
+	slices.Sort(took)
+	if len(took) == 0 {
+		return "no writes"
+	}
+	return fmt.Sprintf("%d writes %v, p50 %s, p99 %s, slowest %s", len(answers), outcomes, took[len(took)/2].Round(time.Millisecond),
+		took[len(took)*99/100].Round(time.Millisecond), took[len(took)-1].Round(time.Millisecond))
+}

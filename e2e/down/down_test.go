@@ -1,0 +1,40 @@
+package down_test
+
+import (
+	"os"
+	"testing"
+	"time"
+)
+
+// all says that every scenario is to run, and not only those of every change.
+func all() bool { return os.Getenv("DOWN") == "all" }
+
+// TestDown goes through the scenarios, one after the other, in one cluster.
+func TestDown(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, 0)
+	for _, sc := range scenarios() {
+		if !sc.core && !all() {
+			continue
+		}
+		began := time.Now()
+		ok := t.Run(sc.name, func(t *testing.T) {
+			sc.run(s, t)
+			t.Logf("everything is as before after another %s", s.awaitWhole(t).Round(100*time.Millisecond))
+			s.checkAccount(t)
+		})
+		if !ok {
+			return // what a failed one leaves behind would have others fail
+		}
+		t.Logf("%s: %s", sc.name, time.Since(began).Round(time.Second))
+	}
+}
+
+// TestLateEndpoints restarts all replicas under load while those that are about to end stay endpoints for 8 s more.
+func TestLateEndpoints(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, 8*time.Second)
+	s.restartUnder(t, 100)
+	s.awaitWhole(t)
+	s.checkAccount(t)
+}

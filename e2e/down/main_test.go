@@ -1,0 +1,193 @@
+// Package down_test shows what happens while the product, or what it needs, is down: on the rig, which runs what the chart
+// installs, with real kubelets.
+package down_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
+
+	"noderestriction.plus/e2e/binaries"
+	"noderestriction.plus/e2e/kubelet"
+	"noderestriction.plus/e2e/product"
+	"noderestriction.plus/e2e/rig"
+)
+
+// TestMain says to controller-runtime, whose client has nothing to say here, that it is not to say so.
+func TestMain(m *testing.M) {
+	ctrllog.SetLogger(logr.Discard())
+	os.Exit(m.Run())
+}
+
+// stage is a cluster in which the chart is installed, with a real kubelet, and somebody with the credential of another.
+type stage struct {
+	*rig.Cluster
+	dir     string
+	binary  string // of the current version
+	kubelet *kubelet.Kubelet
+	thief   *rig.Writer // has stolen the credential of stolenNode
+	values  []string    // with which the chart is installed
+	account
+}
+
+const (
+	// kubeletNode is the node of the real kubelet, stolenNode one whose credential was stolen.
+	kubeletNode = "worker-1"
+	stolenNode  = "worker-2"
+	// current is the tag of the product's image, and next that of another version.
+	current = "current"
+	next    = "next"
+	// deniedLabel is one that the policy denies at registration, and no plugin of Kubernetes does.
+	deniedLabel = "example.com/pci"
+)
+
+// newStage installs the chart, as it is for a cluster that denies. Controllers learn that late of pods that come or go.
+func newStage(t *testing.T, late time.Duration) *stage {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "nrp-down-")
+	check(t, err)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("data and logs are kept in %s", dir)
+		} else if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	binary, err := binaries.Product(t.Context(), t.Output(), false)
+	check(t, err)
+	s := &stage{dir: dir, binary: binary}
+	s.Cluster, err = rig.Start(t.Context(), rig.Options{
+		Dir: dir, Log: t.Output(), Nodes: 3, Images: map[string]string{current: binary}, LateEndpoints: late,
+	})
+	check(t, err)
+	t.Cleanup(s.Stop)
+	s.values, err = s.Provide(t.Context(), "serving")
+	check(t, err)
+	s.values = append(s.values, "policies.recommended=Deny",
+		"policies.adapt.recommended.nodes.labels.registration.denied={"+deniedLabel+"}")
+	check(t, s.Install(t.Context(), current, s.values...))
+	s.thief, err = rig.NewWriter(s.ControlPlane.APIServer, stolenNode)
+	check(t, err)
+	a := s.thief.Do(t.Context(), rig.Registers(stolenNode, nil))
+	if a.Outcome != rig.Allowed {
+		t.Fatalf("worker-2 does not register: %s", a)
+	}
+	s.kubelet = s.startKubelet(t, kubeletNode)
+	check(t, s.kubelet.AddStaticPod("proxy", staticPod("proxy")))
+	check(t, s.AwaitRollout(t.Context()))
+	s.awaitWhole(t)
+	// From now on the same write changes nothing.
+	if a := s.write(t, ownAnnotation(stolenNode)); a.Outcome != rig.Allowed {
+		t.Fatal(a)
+	}
+	return s
+}
+
+func (s *stage) startKubelet(t *testing.T, node string) *kubelet.Kubelet {
+	t.Helper()
+	config, err := s.ControlPlane.Kubelet(node)
+	check(t, err)
+	k, err := kubelet.Start(t.Context(), kubelet.Options{
+		Dir: filepath.Join(s.dir, node), Node: node, Config: config, Log: t.Output(),
+	})
+	check(t, err)
+	t.Cleanup(k.Stop)
+	return k
+}
+
+// awaitWhole waits until everything is as it should be: three replicas, their policy in force, a kubelet that is Ready, and the
+// thief denied. It returns how long that took.
+func (s *stage) awaitWhole(t *testing.T) time.Duration {
+	t.Helper()
+	began := time.Now()
+	check(t, s.AwaitRollout(t.Context()))
+	t.Logf("every replica is available after another %s", time.Since(began).Round(100*time.Millisecond))
+	// Each replica is asked in turn.
+	for row := 0; row < 9; {
+		if s.write(t, rig.AddsFinalizer(stolenNode)).Outcome == rig.Denied {
+			row++
+		} else if row = 0; time.Since(began) > recovery {
+			t.Fatalf("not every write is denied, %s later", recovery)
+		}
+	}
+	check(t, product.AwaitReady(t.Context(), s.Policies, "recommended"))
+	check(t, s.kubelet.AwaitReady(within(t, recovery), s.Admin, time.Now()))
+	s.awaitPod(t, "kube-system", "proxy-"+kubeletNode, true)
+	return time.Since(began)
+}
+
+// recovery bounds how long anything takes to be as it was, without a person.
+const recovery = 3 * time.Minute
+
+// awaitPod waits until a pod runs, or is not there.
+func (s *stage) awaitPod(t *testing.T, namespace, name string, want bool) time.Duration {
+	t.Helper()
+	return eventually(t, recovery, func() error {
+		pod, err := s.Admin.CoreV1().Pods(namespace).Get(t.Context(), name, metav1.GetOptions{})
+		switch {
+		case apierrors.IsNotFound(err) && !want:
+			return nil
+		case err != nil:
+			return err
+		case !want || pod.Status.Phase != corev1.PodRunning:
+			return fmt.Errorf("pod %s is there and %s", name, pod.Status.Phase)
+		}
+		return nil
+	})
+}
+
+// staticPod is the manifest of a static pod.
+func staticPod(name string) []byte {
+	return fmt.Appendf(nil, `apiVersion: v1
+kind: Pod
+metadata: {name: %s, namespace: kube-system}
+spec:
+  terminationGracePeriodSeconds: 1
+  containers: [{name: c, image: "registry.example.com/c:stays"}]
+`, name)
+}
+
+// check ends the test if there is an error.
+func check(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// within is a context of the test that ends after a time.
+func within(t *testing.T, d time.Duration) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// eventually polls until the condition holds, ends the test if it does not in time, and returns how long it took.
+func eventually(t *testing.T, timeout time.Duration, condition func() error) time.Duration {
+	t.Helper()
+	began := time.Now()
+	for {
+		err := condition()
+		if err == nil {
+			return time.Since(began)
+		}
+		if time.Since(began) > timeout {
+			t.Fatalf("not within %s: %v", timeout, err)
+		}
+		select {
+		case <-t.Context().Done():
+			t.Fatal(t.Context().Err())
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
