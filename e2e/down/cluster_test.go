@@ -11,7 +11,8 @@ import (
 	"noderestriction.plus/e2e/rig"
 )
 
-// coldStart ends everything at once. The control plane and the kubelet start again, and only later the nodes of the product.
+// coldStart ends everything at once. The control plane and the kubelet start again, and only later the nodes of the
+// product.
 func (s *stage) coldStart(t *testing.T) {
 	s.powerOff()
 	s.kubelet.Stop()

@@ -12,7 +12,7 @@ func all() bool { return os.Getenv("DOWN") == "all" }
 // TestDown goes through the scenarios, one after the other, in one cluster.
 func TestDown(t *testing.T) {
 	t.Parallel()
-	s := newStage(t, 0)
+	s := newStage(t)
 	for _, sc := range scenarios() {
 		if !sc.core && !all() {
 			continue
@@ -33,7 +33,7 @@ func TestDown(t *testing.T) {
 // TestLateEndpoints restarts all replicas under load while those that are about to end stay endpoints for 8 s more.
 func TestLateEndpoints(t *testing.T) {
 	t.Parallel()
-	s := newStage(t, 8*time.Second)
+	s := newStage(t, "--endpointslice-updates-batch-period=8s")
 	s.restartUnder(t, 100)
 	s.awaitWhole(t)
 	s.checkAccount(t)

@@ -31,8 +31,8 @@ func (s *stage) restartUnder(t *testing.T, perSecond int) {
 	s.checkNoneFailed(t, began, stop())
 }
 
-// bePatient gives the product more time to answer, until the end of the test: what fails then fails because nobody answers, and
-// not because the machine has more to do than it can.
+// bePatient gives the product more time to answer, until the end of the test: what fails then fails because nobody
+// answers, and not because the machine has more to do than it can.
 func (s *stage) bePatient(t *testing.T) {
 	t.Helper()
 	configurations := s.Admin.AdmissionregistrationV1().ValidatingWebhookConfigurations()

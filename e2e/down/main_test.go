@@ -1,5 +1,5 @@
-// Package down_test shows what happens while the product, or what it needs, is down: on the rig, which runs what the chart
-// installs, with real kubelets.
+// Package down_test shows what happens while the product, or what it needs, is down: on the rig, which runs what the
+// chart installs, with real kubelets.
 package down_test
 
 import (
@@ -50,8 +50,8 @@ const (
 	deniedLabel = "example.com/pci"
 )
 
-// newStage installs the chart, as it is for a cluster that denies. Controllers learn that late of pods that come or go.
-func newStage(t *testing.T, late time.Duration) *stage {
+// newStage installs the chart, as it is for a cluster that denies, beside controllers with these further flags.
+func newStage(t *testing.T, controllers ...string) *stage {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "nrp-down-")
 	check(t, err)
@@ -66,7 +66,7 @@ func newStage(t *testing.T, late time.Duration) *stage {
 	check(t, err)
 	s := &stage{dir: dir, binary: binary}
 	s.Cluster, err = rig.Start(t.Context(), rig.Options{
-		Dir: dir, Log: t.Output(), Nodes: 3, Images: map[string]string{current: binary}, LateEndpoints: late,
+		Dir: dir, Log: t.Output(), Nodes: 3, Images: map[string]string{current: binary}, Controllers: controllers,
 	})
 	check(t, err)
 	t.Cleanup(s.Stop)
@@ -104,13 +104,14 @@ func (s *stage) startKubelet(t *testing.T, node string) *kubelet.Kubelet {
 	return k
 }
 
-// awaitWhole waits until everything is as it should be: three replicas, their policy in force, a kubelet that is Ready, and the
-// thief denied. It returns how long that took.
+// awaitWhole waits until everything is as it should be: three replicas, their policy in force, a kubelet that is Ready,
+// and the thief denied. It returns how long that took.
 func (s *stage) awaitWhole(t *testing.T) time.Duration {
 	t.Helper()
 	began := time.Now()
+	lap := func(what string) { t.Logf("%s after another %s", what, time.Since(began).Round(100*time.Millisecond)) }
 	check(t, s.AwaitRollout(t.Context()))
-	t.Logf("every replica is available after another %s", time.Since(began).Round(100*time.Millisecond))
+	lap("every replica is available")
 	// Each replica is asked in turn.
 	for row := 0; row < 9; {
 		if s.write(t, rig.AddsFinalizer(stolenNode)).Outcome == rig.Denied {
@@ -119,8 +120,11 @@ func (s *stage) awaitWhole(t *testing.T) time.Duration {
 			t.Fatalf("not every write is denied, %s later", recovery)
 		}
 	}
+	lap("every replica denies")
 	check(t, product.AwaitReady(t.Context(), s.Policies, "recommended"))
+	lap("the policy is in force")
 	check(t, s.kubelet.AwaitReady(within(t, recovery), s.Admin, time.Now()))
+	lap("the kubelet is Ready")
 	s.awaitPod(t, "kube-system", "proxy-"+kubeletNode, true)
 	return time.Since(began)
 }

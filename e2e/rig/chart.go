@@ -21,7 +21,8 @@ const readyTimeout = 3 * time.Minute
 
 // Helm runs Helm as the administrator, and returns what it prints.
 func (c *Cluster) Helm(ctx context.Context, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, c.helm, append(args, "--namespace="+Namespace, "--kubeconfig="+c.Kubectl.Kubeconfig)...)
+	args = append(args, "--namespace="+Namespace, "--kubeconfig="+c.Kubectl.Kubeconfig)
+	cmd := exec.CommandContext(ctx, c.helm, args...)
 	home := filepath.Join(c.options.Dir, "helm")
 	cmd.Env = append(os.Environ(), "HELM_CACHE_HOME="+home, "HELM_CONFIG_HOME="+home, "HELM_DATA_HOME="+home)
 	out, err := cmd.CombinedOutput()
@@ -31,8 +32,8 @@ func (c *Cluster) Helm(ctx context.Context, args ...string) (string, error) {
 	return string(out), nil
 }
 
-// Install installs the chart, or upgrades it, with these values, each as Helm's flag --set has it, besides those that this
-// cluster needs. It does not wait for the pods.
+// Install installs the chart, or upgrades it, with these values, each as Helm's flag --set has it, besides those that
+// this cluster needs. It does not wait for the pods.
 func (c *Cluster) Install(ctx context.Context, tag string, values ...string) error {
 	root, err := project.Root()
 	if err != nil {
@@ -50,8 +51,8 @@ func (c *Cluster) Install(ctx context.Context, tag string, values ...string) err
 	return err
 }
 
-// Provide makes a Secret with a certificate of the control plane's authority, in the namespace of the chart, and returns the
-// values with which the chart uses it.
+// Provide makes a Secret with a certificate of the control plane's authority, in the namespace of the chart, and
+// returns the values with which the chart uses it.
 func (c *Cluster) Provide(ctx context.Context, secret string) ([]string, error) {
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: Namespace}}
 	if _, err := c.Admin.CoreV1().Namespaces().Get(ctx, Namespace, metav1.GetOptions{}); err != nil {

@@ -160,8 +160,8 @@ func (n *Node) renewLease(ctx context.Context) error {
 	return err
 }
 
-// sync starts what is new among the node's pods, and ends what is deleted. While the API server does not answer, everything
-// goes on.
+// sync starts what is new among the node's pods, and ends what is deleted. While the API server does not answer,
+// everything goes on.
 func (n *Node) sync(ctx context.Context) {
 	list, err := n.client.CoreV1().Pods(Namespace).List(ctx, metav1.ListOptions{
 		FieldSelector: "spec.nodeName=" + n.Name, ResourceVersion: "0",

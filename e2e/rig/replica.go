@@ -47,7 +47,6 @@ type Replica struct {
 	grace        time.Duration
 	ended        bool // for good
 	problem      string
-	off          context.CancelFunc
 	done         chan struct{}
 	told         string // the status that was reported last
 	readyChanged time.Time
@@ -71,9 +70,6 @@ func (r *Replica) live(parent context.Context) {
 	ctx, off := context.WithCancel(parent)
 	defer close(r.done)
 	defer off()
-	r.mu.Lock()
-	r.off = off
-	r.mu.Unlock()
 	go r.report(ctx)
 	tick := time.NewTicker(replicaInterval)
 	defer tick.Stop()

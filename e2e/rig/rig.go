@@ -1,10 +1,10 @@
-// Package rig runs the chart for real: Helm installs it into a real control plane, whose controllers and scheduler make pods
-// of its Deployment, and nodes of the rig run these pods' containers, with their own arguments, environment, volumes, probes and
-// account, as processes of this machine.
+// Package rig runs the chart for real: Helm installs it into a real control plane, whose controllers and scheduler make
+// pods of its Deployment, and nodes of the rig run these pods' containers, with their own arguments, environment,
+// volumes, probes and account, as processes of this machine.
 //
-// What differs from a cluster: a container sees this machine's file system, so that paths of its mounts are replaced in its
-// arguments, and it is given a kubeconfig with the account's token, since the path where it would look for the token
-// itself is absolute; and it has no network of its own, so that it is told to listen on loopback, while the API
+// What differs from a cluster: a container sees this machine's file system, so that paths of its mounts are replaced in
+// its arguments, and it is given a kubeconfig with the account's token, since the path where it would look for the
+// token itself is absolute; and it has no network of its own, so that it is told to listen on loopback, while the API
 // server finds it, by way of a proxy, at the address that its pod has. It needs no privilege.
 package rig
 
@@ -44,8 +44,8 @@ type Options struct {
 	Nodes int       // nodes that may run the product
 	// Images are the programs of the product by the tags of their images.
 	Images map[string]string
-	// LateEndpoints is how late the controllers learn of a pod that comes or goes.
-	LateEndpoints time.Duration
+	// Controllers are further flags of the controllers.
+	Controllers []string
 	// APIServer says how the API server differs from that of every cluster.
 	APIServer controlplane.APIServerOptions
 }
@@ -111,8 +111,7 @@ func (c *Cluster) start(ctx context.Context) (err error) {
 	if c.Policies, err = product.Policies(config); err != nil {
 		return err
 	}
-	late := "--endpointslice-updates-batch-period=" + c.options.LateEndpoints.String()
-	if err := c.ControlPlane.StartControllers(ctx, c.options.Log, late); err != nil {
+	if err := c.ControlPlane.StartControllers(ctx, c.options.Log, c.options.Controllers...); err != nil {
 		return err
 	}
 	return c.startNodes(ctx)

@@ -50,8 +50,8 @@ func (r *Replica) isTold(status string) bool {
 	return r.told == status
 }
 
-// observe has the status be written again if somebody else has changed it, as controllers do with pods of a node that they take
-// for lost.
+// observe has the status be written again if somebody else has changed it, as controllers do with pods of a node that
+// they take for lost.
 func (r *Replica) observe(pod *corev1.Pod) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -154,8 +154,8 @@ func (v *volumes) readProjected(ctx context.Context, p *corev1.ProjectedVolumeSo
 	return all, nil
 }
 
-// readToken asks for a token of the pod's account that is bound to the pod, and for a new one when four fifths of its time are
-// over.
+// readToken asks for a token of the pod's account that is bound to the pod, and for a new one when four fifths of its
+// time are over.
 func (v *volumes) readToken(ctx context.Context, p *corev1.ServiceAccountTokenProjection) ([]byte, error) {
 	lifetime := time.Duration(*p.ExpirationSeconds) * time.Second
 	if t, found := v.token[p.Path]; found && time.Since(t.since) < lifetime*4/5 {
@@ -223,7 +223,8 @@ func writeFiles(dir string, files map[string][]byte) error {
 		if err := os.WriteFile(filepath.Join(now, name), data, 0o640); err != nil {
 			return err
 		}
-		if err := os.Symlink(filepath.Join("..data", name), filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrExist) {
+		err := os.Symlink(filepath.Join("..data", name), filepath.Join(dir, name))
+		if err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
 	}

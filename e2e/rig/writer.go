@@ -141,8 +141,8 @@ func AddsFinalizer(node string) Write {
 
 // Beats is the heartbeat of a kubelet.
 func Beats(node string, at time.Time) Write {
-	w := PatchStatus(node, fmt.Sprintf(`{"status":{"conditions":[{"type":"Ready","status":"True","lastHeartbeatTime":%q}]}}`,
-		at.UTC().Format(time.RFC3339)))
+	const body = `{"status":{"conditions":[{"type":"Ready","status":"True","lastHeartbeatTime":%q}]}}`
+	w := PatchStatus(node, fmt.Sprintf(body, at.UTC().Format(time.RFC3339)))
 	w.Type = "application/strategic-merge-patch+json"
 	return w
 }
