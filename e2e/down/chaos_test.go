@@ -93,7 +93,7 @@ func TestChaos(t *testing.T) {
 	t.Logf("SEED=%d", seed)
 	random := rand.New(rand.NewPCG(seed, seed))
 	// That is what Kubernetes has by default. The other tests are in a hurry.
-	s := newStage(t, "--node-monitor-grace-period=50s")
+	s := newStage(t, setup{controllers: []string{"--node-monitor-grace-period=50s"}})
 	began := time.Now()
 	ready := s.watchReadiness(t)
 	stop := s.load(t, 20)

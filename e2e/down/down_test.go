@@ -12,7 +12,7 @@ func all() bool { return os.Getenv("DOWN") == "all" }
 // TestDown goes through the scenarios, one after the other, in one cluster.
 func TestDown(t *testing.T) {
 	t.Parallel()
-	s := newStage(t)
+	s := newStage(t, setup{})
 	for _, sc := range scenarios() {
 		if !sc.core && !all() {
 			continue
@@ -30,10 +30,11 @@ func TestDown(t *testing.T) {
 	}
 }
 
-// TestLateEndpoints restarts all replicas under load while those that are about to end stay endpoints for 8 s more.
+// TestLateEndpoints restarts all replicas under load while those that are about to end stay endpoints for 8 s more. Their
+// certificates are those that they issue themselves.
 func TestLateEndpoints(t *testing.T) {
 	t.Parallel()
-	s := newStage(t, "--endpointslice-updates-batch-period=8s")
+	s := newStage(t, setup{controllers: []string{"--endpointslice-updates-batch-period=8s"}, selfManaged: true})
 	s.restartUnder(t, 100)
 	s.awaitWhole(t)
 	s.checkAccount(t)

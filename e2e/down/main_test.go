@@ -50,8 +50,14 @@ const (
 	deniedLabel = "example.com/pci"
 )
 
-// newStage installs the chart, as it is for a cluster that denies, beside controllers with these further flags.
-func newStage(t *testing.T, controllers ...string) *stage {
+// setup says what differs from one stage to another.
+type setup struct {
+	controllers []string // further flags of theirs
+	selfManaged bool     // the certificates, which is the chart's default; otherwise they are in a Secret
+}
+
+// newStage installs the chart, as it is for a cluster that denies.
+func newStage(t *testing.T, o setup) *stage {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "nrp-down-")
 	check(t, err)
@@ -66,12 +72,14 @@ func newStage(t *testing.T, controllers ...string) *stage {
 	check(t, err)
 	s := &stage{dir: dir, binary: binary}
 	s.Cluster, err = rig.Start(t.Context(), rig.Options{
-		Dir: dir, Log: t.Output(), Nodes: 3, Images: map[string]string{current: binary}, Controllers: controllers,
+		Dir: dir, Log: t.Output(), Nodes: 3, Images: map[string]string{current: binary}, Controllers: o.controllers,
 	})
 	check(t, err)
 	t.Cleanup(s.Stop)
-	s.values, err = s.Provide(t.Context(), "serving")
-	check(t, err)
+	if !o.selfManaged {
+		s.values, err = s.Provide(t.Context(), "serving")
+		check(t, err)
+	}
 	s.values = append(s.values, "policies.recommended=Deny",
 		"policies.adapt.recommended.nodes.labels.registration.denied={"+deniedLabel+"}")
 	check(t, s.Install(t.Context(), current, s.values...))

@@ -20,7 +20,7 @@ func scenarios() []scenario {
 			name: "All replicas are down, their nodes with them", core: true, run: (*stage).allDown,
 			kubelets: "heartbeats, leases and the status of pods go on; a kubelet restarts; a Node that was taken for lost comes " +
 				"back; a new Node joins; mirror pods wait, the static pods run",
-			enforced: "the floor under registration; what has `Fail` is refused; what has `Ignore` passes unjudged: see below",
+			enforced: "the floor under registration; what has `Fail` is refused; what has `Ignore` passes unjudged: see above",
 			recorded: "nothing, since nothing is denied by the program; what the floor denies is in the API server's audit log",
 			recovers: "when a node of theirs is back: its kubelet registers, reports its pods, and they are endpoints again",
 		},
@@ -39,7 +39,8 @@ func scenarios() []scenario {
 			name: "One replica hangs", run: (*stage).hangs,
 			kubelets: "a share of the writes with `Fail` is refused after 2 s, until its readiness probe has failed twice",
 			enforced: asEver, recorded: "every denial that was answered",
-			recovers: "its kubelet kills it when its liveness probe has failed for a minute",
+			recovers: "its kubelet kills it when its liveness probe has failed for a minute and its grace period of 50 s is over; " +
+				"until then the others answer",
 		},
 		{
 			name: "All replicas hang while 200 nodes write", run: (*stage).crowd,
@@ -57,7 +58,8 @@ func scenarios() []scenario {
 		},
 		{
 			name: "The API server is away", run: (*stage).apiServerAway,
-			kubelets: "nothing but its absence", enforced: "the same policies as before, from the first write on",
+			kubelets: "nothing but its absence; a Node that was taken for lost may take a minute to be back, as without the product",
+			enforced: "the same policies as before, from the first write on",
 			recorded: all, recovers: "at once; no replica restarts or says that it is not ready",
 		},
 		{
