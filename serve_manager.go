@@ -30,8 +30,10 @@ import (
 // that reads past the caches. There is no leader: every replica judges, so every replica needs all of it.
 func newManager(o *serveOptions, in inputs, log logr.Logger) (manager.Manager, client.Reader, error) {
 	scheme := runtime.NewScheme()
-	if err := v1alpha1.AddToScheme(scheme); err != nil {
-		return nil, nil, err
+	for _, add := range []func(*runtime.Scheme) error{v1alpha1.AddToScheme, corev1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			return nil, nil, err
+		}
 	}
 	mapper := newMapper()
 	shutdown := 10 * time.Second

@@ -206,7 +206,23 @@ func (s *stage) setNodes(t *testing.T) {
 			_, err = nodes.Update(t.Context(), node, metav1.UpdateOptions{})
 		}
 		check(t, err)
+		s.setAddresses(t, name)
 	}
+}
+
+// setAddresses gives a Node the addresses that the fixture says it has.
+func (s *stage) setAddresses(t *testing.T, name string) {
+	t.Helper()
+	facts, ok := s.fixture.Request.Facts.(policy.StaticFacts)
+	if !ok || facts.NodeObjects[name] == nil || len(facts.NodeObjects[name].Status.Addresses) == 0 {
+		return
+	}
+	nodes := s.suite.admin.CoreV1().Nodes()
+	node, err := nodes.Get(t.Context(), name, metav1.GetOptions{})
+	check(t, err)
+	node.Status.Addresses = facts.NodeObjects[name].Status.Addresses
+	_, err = nodes.UpdateStatus(t.Context(), node, metav1.UpdateOptions{})
+	check(t, err)
 }
 
 // clear deletes the fixture's object, if look-ups do not find it as well.

@@ -18,7 +18,7 @@ type Policy struct {
 	match      matcher
 	rules      []activeRule
 
-	looksUpNodes bool
+	looksUpNodes, looksUpAddresses bool
 }
 
 // activeRule is a rule that a policy turns on.
@@ -42,6 +42,7 @@ func Compile(p *v1alpha1.NodeRestrictionPolicy) (*Policy, field.ErrorList) {
 	errs = append(errs, bad...)
 	restrictsNobody := len(bad) > 0
 	c.looksUpNodes = match.selector != nil || p.Spec.Baseline != nil
+	c.looksUpAddresses = looksUpAddresses(&p.Spec)
 	for _, rule := range Rules() {
 		check, bad := rule.Compile(&p.Spec, at)
 		errs = append(errs, bad...)
@@ -50,6 +51,15 @@ func Compile(p *v1alpha1.NodeRestrictionPolicy) (*Policy, field.ErrorList) {
 		}
 	}
 	return c, errs
+}
+
+func looksUpAddresses(spec *v1alpha1.NodeRestrictionPolicySpec) bool {
+	if a := spec.Nodes.Addresses; a != nil && a.OfOtherNodes == v1alpha1.DenyOtherNodes {
+		return true
+	}
+	ips := spec.Pods.IPs
+	return ips != nil && (ips.PodIPs != nil && ips.PodIPs.OfOtherNodes == v1alpha1.DenyOtherNodes ||
+		ips.HostIPs != nil && ips.HostIPs.OfOtherNodes == v1alpha1.DenyOtherNodes)
 }
 
 func (p *Policy) compileActions(actions []v1alpha1.ValidationAction, at *field.Path) field.ErrorList {

@@ -2,6 +2,8 @@ package policy
 
 import (
 	"errors"
+	"net/netip"
+	"slices"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -17,6 +19,8 @@ type Facts interface {
 	Node(name string) (*Metadata, bool, error)
 	// NodeObject returns a stored Node with its spec and status, and false if there is none.
 	NodeObject(name string) (*corev1.Node, bool, error)
+	// NodesAt returns the names of the Nodes that report an address, an IP without a zone in its canonical form.
+	NodesAt(address string) ([]string, error)
 	// Pod returns a stored pod, and false if there is none.
 	Pod(namespace, name string) (*corev1.Pod, bool, error)
 	// ServiceAccount returns the metadata of a stored ServiceAccount, and false if there is none.
@@ -57,6 +61,28 @@ func (f StaticFacts) Node(name string) (*Metadata, bool, error) {
 func (f StaticFacts) NodeObject(name string) (*corev1.Node, bool, error) {
 	node, found := f.NodeObjects[name]
 	return node, found, nil
+}
+
+// NodesAt looks through the Nodes of the map.
+func (f StaticFacts) NodesAt(address string) ([]string, error) {
+	var names []string
+	for name, node := range f.NodeObjects {
+		if slices.Contains(AddressesOf(node), address) {
+			names = append(names, name)
+		}
+	}
+	return names, nil
+}
+
+// AddressesOf are the IP addresses that a Node reports, in their canonical form.
+func AddressesOf(node *corev1.Node) []string {
+	var addresses []string
+	for _, a := range node.Status.Addresses {
+		if ip, err := netip.ParseAddr(a.Address); err == nil {
+			addresses = append(addresses, ip.Unmap().WithZone("").String())
+		}
+	}
+	return addresses
 }
 
 // Pod returns a pod of the map.
@@ -106,6 +132,8 @@ func (noFacts) Node(string) (*Metadata, bool, error) { return nil, false, errNoF
 
 func (noFacts) NodeObject(string) (*corev1.Node, bool, error) { return nil, false, errNoFacts }
 
+func (noFacts) NodesAt(string) ([]string, error) { return nil, errNoFacts }
+
 func (noFacts) Pod(string, string) (*corev1.Pod, bool, error) { return nil, false, errNoFacts }
 
 func (noFacts) ServiceAccount(string, string) (*Metadata, bool, error) { return nil, false, errNoFacts }
@@ -139,6 +167,12 @@ func (r *Request) node(name string) (*Metadata, bool, error) { return named(name
 // nodeObject looks a Node up, with its spec and status.
 func (r *Request) nodeObject(name string) (*corev1.Node, bool, error) {
 	return named(name, r.facts().NodeObject)
+}
+
+// ofAnotherNode reports whether a Node other than the kubelet's reports the address.
+func (r *Request) ofAnotherNode(ip netip.Addr) (bool, error) {
+	names, err := r.facts().NodesAt(ip.Unmap().WithZone("").String())
+	return slices.ContainsFunc(names, func(name string) bool { return name != r.NodeName }), err
 }
 
 // pod looks a pod up.

@@ -52,6 +52,7 @@ func compileNodeAddresses(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Pa
 	errs = append(errs, bad...)
 	denied, bad := compileCIDRs(cfg.DeniedCIDRs, 64, at.Child("deniedCIDRs"))
 	errs = append(errs, bad...)
+	errs = append(errs, checkEnum(cfg.OfOtherNodes, at.Child("ofOtherNodes"), v1alpha1.AllowOtherNodes, v1alpha1.DenyOtherNodes)...)
 	mayReport := func(a corev1.NodeAddress, node string) bool {
 		switch {
 		case !slices.Contains(types, v1alpha1.NodeAddressType(a.Type)):
@@ -66,12 +67,38 @@ func compileNodeAddresses(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Pa
 	}
 	return func(r *Request) []Violation {
 		old := r.oldNode().Status.Addresses
-		var refused []string
+		var refused, added []string
 		for _, a := range r.Node.Status.Addresses {
-			if !slices.Contains(old, a) && !mayReport(a, r.Node.Name) {
+			switch {
+			case slices.Contains(old, a):
+			case !mayReport(a, r.Node.Name):
 				refused = append(refused, string(a.Type)+" "+a.Address)
+			default:
+				added = append(added, a.Address)
 			}
 		}
-		return appendViolation(nil, "status.addresses", "must not report", refused)
+		vs := appendViolation(nil, "status.addresses", "must not report", refused)
+		if cfg.OfOtherNodes != v1alpha1.DenyOtherNodes {
+			return vs
+		}
+		return append(vs, othersAddresses(r, "status.addresses", added)...)
 	}, errs
+}
+
+// othersAddresses has a violation if another Node reports one of the addresses. What is no IP is passed over.
+func othersAddresses(r *Request, field string, added []string) []Violation {
+	var refused []string
+	for _, text := range added {
+		ip, err := netip.ParseAddr(text)
+		if err != nil {
+			continue
+		}
+		switch others, err := r.ofAnotherNode(ip); {
+		case err != nil:
+			return []Violation{{Field: field, Detail: "must not report an address of another Node, but they could not be looked up"}}
+		case others:
+			refused = append(refused, text)
+		}
+	}
+	return appendViolation(nil, field, "must not report the address of another Node", refused)
 }

@@ -54,8 +54,9 @@ func compilePodIPs(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path) (Ch
 
 // addressRanges is a compiled v1alpha1.AddressRanges.
 type addressRanges struct {
-	cidrs []netip.Prefix
-	from  v1alpha1.AddressSource
+	cidrs     []netip.Prefix
+	from      v1alpha1.AddressSource
+	notOthers bool
 }
 
 func compileRanges(source *v1alpha1.AddressRanges, at *field.Path) (addressRanges, field.ErrorList) {
@@ -64,7 +65,8 @@ func compileRanges(source *v1alpha1.AddressRanges, at *field.Path) (addressRange
 	}
 	cidrs, errs := compileCIDRs(source.AllowedCIDRs, 64, at.Child("allowedCIDRs"))
 	errs = append(errs, checkEnum(source.From, at.Child("from"), v1alpha1.FromNodePodCIDRs, v1alpha1.FromNodeAddresses)...)
-	return addressRanges{cidrs, source.From}, errs
+	errs = append(errs, checkEnum(source.OfOtherNodes, at.Child("ofOtherNodes"), v1alpha1.AllowOtherNodes, v1alpha1.DenyOtherNodes)...)
+	return addressRanges{cidrs, source.From, source.OfOtherNodes == v1alpha1.DenyOtherNodes}, errs
 }
 
 // check refuses those of the added addresses that are in none of the ranges, or that are no addresses of another host at all.
@@ -81,7 +83,11 @@ func (a addressRanges) check(r *Request, field, what string, added []string) []V
 		ip, err := netip.ParseAddr(text)
 		return err == nil && isRoutable(ip) && (len(cidrs) == 0 || containsAddr(cidrs, ip))
 	})
-	return appendViolation(nil, field, "must not report "+what, refused)
+	vs := appendViolation(nil, field, "must not report "+what, refused)
+	if a.notOthers {
+		vs = append(vs, othersAddresses(r, field, without(added, func(text string) bool { return slices.Contains(refused, text) }))...)
+	}
+	return vs
 }
 
 // nodeRanges are the addresses that the kubelet's Node says are its own.

@@ -77,9 +77,15 @@ func (s *Set) judges(r *Request) []judge {
 func (s *Set) Policies() []*Policy { return slices.Clone(s.policies) }
 
 // LooksUpNodes reports whether any policy may ask Facts for the metadata of a Node: for its match.nodeSelector or for the
-// baseline. No other look-up needs to be answered from memory.
+// baseline. Look-ups of addresses apart, no
+// other needs to be answered from memory.
 func (s *Set) LooksUpNodes() bool {
 	return slices.ContainsFunc(s.policies, func(p *Policy) bool { return p.looksUpNodes })
+}
+
+// LooksUpAddresses reports whether any policy may ask Facts whose an address is.
+func (s *Set) LooksUpAddresses() bool {
+	return slices.ContainsFunc(s.policies, func(p *Policy) bool { return p.looksUpAddresses })
 }
 
 // Judges reports whether any policy would look at the request. It needs neither the objects nor Facts, so a caller can

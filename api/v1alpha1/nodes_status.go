@@ -59,7 +59,26 @@ type NodeAddresses struct {
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=64
 	DeniedCIDRs []CIDR `json:"deniedCIDRs,omitempty"`
+
+	// ofOtherNodes says whether an InternalIP or ExternalIP may be one that another Node reports, too. Deny has each replica of
+	// the program watch the addresses of all Nodes, and denies a machine that has got the address of a Node which still exists.
+	// A write violates the rule if the addresses cannot be looked up.
+	// Omitted: Allow.
+	// +optional
+	OfOtherNodes OtherNodes `json:"ofOtherNodes,omitempty"`
 }
+
+// OtherNodes says whether a kubelet may report an address that another Node reports.
+//
+// +kubebuilder:validation:Enum=Allow;Deny
+type OtherNodes string
+
+const (
+	// AllowOtherNodes does not look.
+	AllowOtherNodes OtherNodes = "Allow"
+	// DenyOtherNodes denies an address that another Node reports.
+	DenyOtherNodes OtherNodes = "Deny"
+)
 
 // NodeAddressType is a type of a Node's address.
 //

@@ -289,6 +289,12 @@ type AddressRanges struct {
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=64
 	AllowedCIDRs []CIDR `json:"allowedCIDRs,omitempty"`
+
+	// ofOtherNodes says whether an added address may be one that another Node reports as its own. Deny has each replica of the
+	// program watch the addresses of all Nodes. A write violates the rule if they cannot be looked up.
+	// Omitted: Allow.
+	// +optional
+	OfOtherNodes OtherNodes `json:"ofOtherNodes,omitempty"`
 }
 
 // PodPhase keeps a finished pod finished. It has no fields.

@@ -63,8 +63,9 @@ type NodeRestrictionPolicySpec struct {
 	// Omitted: [Deny].
 	// +optional
 	// +default=["Deny"]
-	// +listType=set
+	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=2
+	// +kubebuilder:validation:XValidation:rule="self.all(a, self.exists_one(b, a == b))",message="an action must not be listed twice"
 	// +kubebuilder:validation:XValidation:rule="!(self.exists(a, a == 'Deny') && self.exists(a, a == 'Warn'))",message="Deny and Warn cannot be combined: a denied write already carries the message"
 	ValidationActions []ValidationAction `json:"validationActions,omitempty"`
 

@@ -8,7 +8,7 @@ import (
 )
 
 // CacheOptions has a cache keep of each Node its name, UID and labels, which is about 2.5 KiB for a Node with 15
-// labels, and hand them out without copying: they must not be changed.
+// labels, and hand them out without copying: they must not be changed. Where addresses are looked up it keeps those, too.
 func CacheOptions() map[client.Object]cache.ByObject {
 	return map[client.Object]cache.ByObject{
 		nodeMetadata(): {Transform: reduce, UnsafeDisableDeepCopy: new(true)},
@@ -23,6 +23,10 @@ func nodeMetadata() *metav1.PartialObjectMetadata {
 
 // reduce keeps of a Node what policies look at, and what the cache needs itself.
 func reduce(object any) (any, error) {
+	// The options of a cache are those of a kind, whichever Go type it is read into.
+	if node, ok := object.(*corev1.Node); ok {
+		return reduceToAddresses(node), nil
+	}
 	node, ok := object.(*metav1.PartialObjectMetadata)
 	if !ok {
 		return object, nil

@@ -28,11 +28,12 @@ const liveTimeout = 300 * time.Millisecond
 // Nodes are only watched once a policy needs them: their heartbeats are most of what changes in a cluster.
 type Facts struct {
 	*Objects
+	*addresses
 	cached, live func(ctx context.Context, name string) (*metav1.PartialObjectMetadata, error)
-	watch        func() (synced func() bool, err error)
+	watchNodes   func() (synced func() bool, err error)
 	log          logr.Logger
 
-	synced atomic.Pointer[func() bool] // nil: not watched
+	synced atomic.Pointer[func() bool] // of Nodes' metadata; nil: not watched
 }
 
 var _ policy.Facts = &Facts{}
@@ -41,8 +42,8 @@ var _ policy.Facts = &Facts{}
 // It may be called before the cache is started.
 func New(nodes cache.Cache, live client.Reader, others *Objects, log logr.Logger) *Facts {
 	return &Facts{
-		Objects: others, cached: nodeFrom(nodes), live: nodeFrom(live), log: log,
-		watch: func() (func() bool, error) {
+		Objects: others, addresses: &addresses{nodes: nodes}, cached: nodeFrom(nodes), live: nodeFrom(live), log: log,
+		watchNodes: func() (func() bool, error) {
 			informer, err := nodes.GetInformer(context.Background(), nodeMetadata(), cache.BlockUntilSynced(false))
 			if err != nil {
 				return nil, err
@@ -55,10 +56,15 @@ func New(nodes cache.Cache, live client.Reader, others *Objects, log logr.Logger
 // Expect prepares for the look-ups of a set: from the first that looks up Nodes they are watched. It does not block, and must
 // not be called by two goroutines at once.
 func (f *Facts) Expect(set *policy.Set) {
+	if set.LooksUpAddresses() {
+		if err := f.addresses.watch(); err != nil {
+			f.log.Error(err, "Could not watch the addresses of nodes, will try again; until then they cannot be looked up")
+		}
+	}
 	if f.synced.Load() != nil || !set.LooksUpNodes() {
 		return
 	}
-	synced, err := f.watch()
+	synced, err := f.watchNodes()
 	if err != nil {
 		f.log.Error(err, "Could not watch the metadata of nodes, will try again; until then each is read when it is needed")
 		return
@@ -81,7 +87,7 @@ func nodeFrom(reader client.Reader) func(context.Context, string) (*metav1.Parti
 
 // Check is a readiness check: it fails until the cache knows all Nodes, if a policy needs it.
 func (f *Facts) Check(*http.Request) error {
-	if f.synced.Load() != nil && !f.cacheSynced() {
+	if f.synced.Load() != nil && !f.cacheSynced() || !f.addresses.ready() {
 		return errors.New("the nodes have not been read yet")
 	}
 	return nil

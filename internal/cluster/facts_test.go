@@ -61,7 +61,7 @@ func TestNode(t *testing.T) {
 		{name: "before the sync a failed live read is an error", cached: never, live: broken, unsynced: true, fails: true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			f := &Facts{cached: test.cached, live: test.live}
+			f := &Facts{addresses: &addresses{}, cached: test.cached, live: test.live}
 			f.synced.Store(new(func() bool { return !test.unsynced }))
 			began := time.Now()
 			node, found, err := f.Node("worker-1")
@@ -95,6 +95,15 @@ func TestReduceKeepsWhatPoliciesLookAt(t *testing.T) {
 	if kept.Annotations != nil || kept.ManagedFields != nil {
 		t.Error("kept more than needed")
 	}
+	full := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "a", Labels: node.Labels}}
+	full.Status.Addresses = []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: "10.0.0.1"}}
+	full.Status.Images = make([]corev1.ContainerImage, 50)
+	if object, err := reduce(full); err != nil {
+		t.Error(err)
+	} else if kept := object.(*corev1.Node); kept.Name != "a" || len(kept.Status.Addresses) != 1 || kept.Status.Images != nil ||
+		kept.Labels != nil {
+		t.Errorf("kept %+v", kept)
+	}
 	if same, err := reduce("something else"); err != nil || same != "something else" {
 		t.Errorf("got %v, %v", same, err)
 	}
@@ -102,7 +111,7 @@ func TestReduceKeepsWhatPoliciesLookAt(t *testing.T) {
 
 func TestNodesAreWatchedOnceAPolicyNeedsThem(t *testing.T) {
 	watched, synced := 0, false
-	f := &Facts{log: logr.Discard(), watch: func() (func() bool, error) {
+	f := &Facts{addresses: &addresses{}, log: logr.Discard(), watchNodes: func() (func() bool, error) {
 		if watched++; watched == 1 {
 			return nil, errors.New("not now")
 		}
