@@ -54,6 +54,7 @@ func (s *suite) testSelfManaged(t *testing.T) {
 
 	t.Run("a bundle that is empty", func(t *testing.T) { m.testEmptyBundle(t, before) })
 	t.Run("a second replica", m.testSecondReplica)
+	t.Run("an upgrade", m.testUpgrade)
 	t.Run("another authority", m.testAnotherAuthority)
 	t.Run("no authority", m.testNoAuthority)
 	t.Run("no configuration", m.testNoConfiguration)
@@ -90,6 +91,25 @@ func (m *selfManaged) testSecondReplica(t *testing.T) {
 	m.awaitDenied(t)
 }
 
+// testUpgrade applies the configuration anew, as an upgrade of the chart does, with one webhook more and then without
+// it, and each time with the bundle of somebody else.
+func (m *selfManaged) testUpgrade(t *testing.T) {
+	webhooks := len(m.configuration(t).Webhooks)
+	for _, more := range []int{1, 0} {
+		values := slices.Repeat([]string{"baseline={leases}"}, more)
+		check(t, m.product.Configure(t.Context(), m.kubectl, m.helm, values...))
+		m.awaitBundles(t, 2)
+		if got := len(m.configuration(t).Webhooks); got != webhooks+more {
+			t.Errorf("%d webhooks, want %d", got, webhooks+more)
+		}
+	}
+	m.setBundles(t, nil)
+	m.awaitBundles(t, 1)
+	m.raiseTimeouts(t)
+	m.pointAt(t, m.replicas...)
+	m.awaitDenied(t)
+}
+
 // testAnotherAuthority exchanges the authority while a kubelet writes: for one that is old enough to be used at once.
 func (m *selfManaged) testAnotherAuthority(t *testing.T) {
 	flood := m.startFlood(t, m.kubelet, selfManagedNode)
@@ -113,13 +133,18 @@ func (m *selfManaged) testAnotherAuthority(t *testing.T) {
 	}
 }
 
-// testNoAuthority takes the authority away while a kubelet writes. A new one is made and trusted; replicas go on with
-// the old one until it has an age, while one that starts has the new one alone.
+// testNoAuthority takes the authority away while a kubelet writes, and spoils the next one. A new one is made and
+// trusted; replicas go on with the old one until it has an age, while one that starts has the new one alone.
 func (m *selfManaged) testNoAuthority(t *testing.T) {
 	flood := m.startFlood(t, m.kubelet, selfManagedNode)
 	old := m.authority(t)
 	check(t, m.admin.CoreV1().Secrets(releaseNamespace).Delete(t.Context(), authoritySecret, metav1.DeleteOptions{}))
 	m.awaitBundles(t, 3)
+	secret := m.secret(t)
+	secret.Data = map[string][]byte{"tls.crt": []byte("nothing")}
+	_, err := m.admin.CoreV1().Secrets(releaseNamespace).Update(t.Context(), secret, metav1.UpdateOptions{})
+	check(t, err)
+	m.awaitBundles(t, 4)
 	flood.awaitConnects(t, 4)
 	m.checkSigned(t, old, m.replicas...)
 	for _, p := range m.replicas {
