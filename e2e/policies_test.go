@@ -31,7 +31,7 @@ func (s *suite) testPolicies(t *testing.T) {
 		{
 			"an action twice",
 			`{"validationActions":["Audit","Audit"]}`,
-			"spec.validationActions[1]: Duplicate value",
+			"spec.validationActions: Invalid value: an action must not be listed twice",
 		},
 		{
 			"a pattern with a space",
