@@ -277,7 +277,8 @@ func (b *bench) startProduct(ctx context.Context, dir string, config *rest.Confi
 func (b *bench) wire(ctx context.Context, v *variant) error {
 	for _, all := range [][]string{
 		{"validatingwebhookconfiguration", wholeConfiguration, "node-restriction-plus"},
-		{"validatingadmissionpolicybinding", wholeConfiguration}, {"validatingadmissionpolicy", wholeConfiguration},
+		{"validatingadmissionpolicybinding", wholeConfiguration},
+		{"validatingadmissionpolicy", wholeConfiguration},
 	} {
 		args := append([]string{"delete", "--ignore-not-found", "--wait=true"}, all...)
 		if _, err := b.kubectl.Run(ctx, nil, args...); err != nil {

@@ -18,7 +18,9 @@ import (
 type Metrics map[string]*dto.MetricFamily
 
 // FromURL reads the metrics at a URL.
-func FromURL(ctx context.Context, url string) (Metrics, error) { return FromClient(ctx, http.DefaultClient, url) }
+func FromURL(ctx context.Context, url string) (Metrics, error) {
+	return FromClient(ctx, http.DefaultClient, url)
+}
 
 // FromClient reads the metrics at a URL with a client that can authenticate.
 func FromClient(ctx context.Context, client *http.Client, url string) (Metrics, error) {
