@@ -66,6 +66,9 @@ func TestPodValues(t *testing.T) {
 		"denialLog.file.enabled=true,denialLog.file.path=/a/b.log": func(x deployed) bool {
 			return x.pod.Volumes[0].EmptyDir.SizeLimit.String() == "1Gi" && x.container.VolumeMounts[0].MountPath == "/a"
 		},
+		"denialLog.file.enabled=true,denialLog.file.volume.persistentVolumeClaim.claimName=a": func(x deployed) bool {
+			return x.pod.Volumes[0].PersistentVolumeClaim.ClaimName == "a" && x.pod.Volumes[0].EmptyDir == nil
+		},
 		"clientCertificates.configMap=a,clientCertificates.key=k,clientCertificates.allowedNames={b}": func(x deployed) bool {
 			return x.pod.Volumes[0].ConfigMap.Name == "a" && x.pod.Volumes[0].ConfigMap.Items[0].Key == "k"
 		},

@@ -201,7 +201,7 @@ volumeMounts:
 {{- end }}
 {{- if $v.denialLog.file.enabled }}
 - name: denial-log
-  {{- toYaml $v.denialLog.file.volume | nindent 2 }}
+  {{- $v.denialLog.file.volume | default (dict "emptyDir" (dict "sizeLimit" "1Gi")) | toYaml | nindent 2 }}
 {{- end }}
 {{- with $v.extraVolumes }}
 {{ toYaml . }}
