@@ -41,8 +41,8 @@ func serveCommand() *cobra.Command {
 			"It starts, and is live, while the API server is away; it is ready once it knows all policies.\n" +
 			"Certificates and authorities are read again when their files change. A self-managed certificate is issued and\n" +
 			"renewed by the program, of an authority that all replicas share.\n\n" +
-			"On SIGTERM it fails its readiness check, goes on for --shutdown-delay, finishes the requests in flight and\n" +
-			"writes the last records. A second SIGTERM ends it at once.",
+			"On SIGTERM it fails its readiness check, goes on for --shutdown-delay and until no requests arrive any more,\n" +
+			"finishes those in flight and writes the last records. A second SIGTERM ends it at once.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := options.validate(); err != nil {

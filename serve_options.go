@@ -58,7 +58,7 @@ func (o *serveOptions) addFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.pprofBindAddress, "pprof-bind-address", off,
 		"loopback `address` for profiles, /debug/pprof; 0 switches them off")
 	flags.DurationVar(&o.shutdownDelay, "shutdown-delay", 10*time.Second,
-		"`time` for which requests are accepted after readiness began to fail")
+		"`time` for which requests are accepted after readiness began to fail; while some arrive, up to 20s more")
 	flags.StringVar(&o.logLevel, "log-level", "info", "`level` of the log: debug, info or error; not for records")
 	flags.IntVar(&o.limits.MaxConnections, "max-connections", o.limits.MaxConnections,
 		"largest `number` of open connections")

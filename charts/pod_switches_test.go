@@ -57,7 +57,7 @@ func TestPodValues(t *testing.T) {
 			return x.container.Env[0].ValueFrom.ResourceFieldRef.Resource == "limits.memory"
 		},
 		"shutdown.preStopSeconds=0,shutdown.delaySeconds=60": func(x deployed) bool {
-			return x.container.Lifecycle == nil && *x.pod.TerminationGracePeriodSeconds == 95
+			return x.container.Lifecycle == nil && *x.pod.TerminationGracePeriodSeconds == 115
 		},
 		"extraEnv[0].name=A,extraEnv[0].value=b,extraVolumes[0].name=v,extraVolumeMounts[0].name=v," +
 			"extraVolumeMounts[0].mountPath=/v": func(x deployed) bool {

@@ -62,7 +62,7 @@ func checkPod(t *testing.T, spec corev1.PodSpec) {
 		t.Error("the pods have more than the program's container, or more of the host than its network")
 	}
 	// 15 s to finish requests, 10 s for the manager, 5 s for the last records.
-	if grace := *spec.TerminationGracePeriodSeconds; grace < 5+10+15+10+5 {
+	if grace := *spec.TerminationGracePeriodSeconds; grace < 5+10+20+15+10+5 {
 		t.Errorf("the grace period is %d s", grace)
 	}
 }

@@ -19,6 +19,8 @@ type connections struct {
 	open map[net.Conn]*connection
 	// silent have sent no request yet, idle have no request in flight; both in the order in which they became so.
 	silent, idle *list.List
+	// arrived is how many connections and requests there were.
+	arrived uint64
 }
 
 // connection is where an open connection stands, nowhere while it has a request in flight.
@@ -51,6 +53,9 @@ func (c *connections) move(conn net.Conn, state http.ConnState) net.Conn {
 		held.in.Remove(held.at)
 		held.in, held.at = nil, nil
 	}
+	if state == http.StateNew || state == http.StateActive {
+		c.arrived++
+	}
 	switch {
 	case state == http.StateNew:
 		victim := c.victim(conn)
@@ -65,6 +70,13 @@ func (c *connections) move(conn net.Conn, state http.ConnState) net.Conn {
 		delete(c.open, conn)
 	}
 	return nil
+}
+
+// arrivals is how many connections were opened and requests begun so far.
+func (c *connections) arrivals() uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.arrived
 }
 
 // victim is the connection to close before one more is opened: the newcomer itself if all others have requests in

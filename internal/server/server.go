@@ -27,7 +27,6 @@ const (
 	readHeaderTimeout = 5 * time.Second
 	readTimeout       = 5 * time.Second
 	writeTimeout      = 10 * time.Second
-	drainTimeout      = 15 * time.Second
 
 	// API servers close an idle connection after 90 s. The server must not be the first to close it: the request that
 	// is on its way at that moment would fail, and it is not sent again.
@@ -49,7 +48,8 @@ type Options struct {
 	// Limits bound what clients can make the server hold.
 	Limits Limits
 	// ShutdownDelay is how long the server goes on accepting requests after it was told to stop and its readiness
-	// check has begun to fail, so that whoever routes requests has time to learn of it.
+	// check has begun to fail, so that whoever routes requests has time to learn of it. If requests still arrive then,
+	// it goes on for up to twice that time, and 20 s, longer.
 	ShutdownDelay time.Duration
 	// Log receives what went wrong with connections, at most a few lines a second.
 	Log logr.Logger
@@ -59,11 +59,12 @@ type Options struct {
 
 // Server is a listener with its certificates and its life cycle.
 type Server struct {
-	options  Options
-	http     *http.Server
-	listener net.Listener
-	draining atomic.Bool
-	serving  atomic.Bool
+	options     Options
+	http        *http.Server
+	connections *connections
+	listener    net.Listener
+	draining    atomic.Bool
+	serving     atomic.Bool
 }
 
 // New prepares a server. It does not listen yet.
@@ -73,7 +74,7 @@ func New(options Options) (*Server, error) {
 	}
 	s := &Server{options: options}
 	metrics := newMetrics(options.Registerer, options.Certificates, options.ClientAuthority)
-	connections := newConnections(options.Limits.MaxConnections, metrics)
+	s.connections = newConnections(options.Limits.MaxConnections, metrics)
 	// Only HTTP/1.1: that is what API servers speak to a Service, and what cannot be made to hold streams.
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
@@ -86,7 +87,7 @@ func New(options Options) (*Server, error) {
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
-		ConnState:         connections.changed,
+		ConnState:         s.connections.changed,
 		ErrorLog:          connectionLog(options.Log, metrics),
 	}
 	return s, nil
@@ -112,7 +113,8 @@ func (s *Server) Address() net.Addr {
 }
 
 // Run serves until ctx ends and then drains: the readiness check fails at once, requests are accepted for the
-// shutdown delay longer, and Run returns when the last of them was answered. The error is nil after an orderly end.
+// shutdown delay and until none arrive any more, and Run returns when the last of them was answered. The error is nil
+// after an orderly end.
 func (s *Server) Run(ctx context.Context) error {
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
@@ -139,27 +141,6 @@ func (s *Server) Run(ctx context.Context) error {
 	return errors.Join(err, group.Wait())
 }
 
-// drain lets the readiness check fail and waits for the delay, or until the server fails.
-func (s *Server) drain(failed context.Context) {
-	s.draining.Store(true)
-	s.options.Log.Info("draining", "delay", s.options.ShutdownDelay.String())
-	select {
-	case <-time.After(s.options.ShutdownDelay):
-	case <-failed.Done():
-	}
-}
-
-// shutdown stops listening and waits for the requests in flight. Their contexts are not cancelled: a kubelet's write
-// that was begun to be judged gets its answer and its record.
-func (s *Server) shutdown() error {
-	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
-	defer cancel()
-	if err := s.http.Shutdown(ctx); err != nil {
-		return errors.Join(fmt.Errorf("requests were still in flight after %s: %w", drainTimeout, err), s.http.Close())
-	}
-	return nil
-}
-
 // Check is a readiness check: it fails before the server serves and from the moment that it was told to stop.
 func (s *Server) Check(*http.Request) error {
 	if s.draining.Load() {
@@ -169,17 +150,6 @@ func (s *Server) Check(*http.Request) error {
 		return errors.New("not serving yet")
 	}
 	return nil
-}
-
-// closing tells clients to open a new connection for their next request once the server drains, so that they move to
-// another replica before this one closes their connections.
-func (s *Server) closing(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if s.draining.Load() {
-			w.Header().Set("Connection", "close")
-		}
-		next.ServeHTTP(w, r)
-	})
 }
 
 func (s *Server) tlsConfig() *tls.Config {

@@ -214,7 +214,7 @@ are the times when they are needed, and when a new pod would not start either.
 */ -}}
 {{- define "node-restriction-plus.podSpec" -}}
 {{- $v := .Values -}}
-terminationGracePeriodSeconds: {{ add $v.shutdown.preStopSeconds $v.shutdown.delaySeconds 35 }}
+terminationGracePeriodSeconds: {{ add $v.shutdown.preStopSeconds $v.shutdown.delaySeconds 55 }}
 {{- with $v.priorityClassName }}
 priorityClassName: {{ . }}
 {{- end }}
