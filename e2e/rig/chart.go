@@ -109,6 +109,28 @@ func (c *Cluster) AwaitRollout(ctx context.Context) error {
 	})
 }
 
+// AwaitDaemonSet waits until every pod of the DaemonSet, which the profile controlPlane has, is of the current version and
+// ready, and no other pod is left.
+func (c *Cluster) AwaitDaemonSet(ctx context.Context) error {
+	return await(ctx, readyTimeout, func() error {
+		d, err := c.Admin.AppsV1().DaemonSets(Namespace).Get(ctx, Name, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		pods, err := c.Admin.CoreV1().Pods(Namespace).List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return err
+		}
+		want, s := d.Status.DesiredNumberScheduled, d.Status
+		if s.ObservedGeneration == d.Generation && want > 0 && s.UpdatedNumberScheduled == want && s.NumberAvailable == want &&
+			len(pods.Items) == int(want) {
+			return nil
+		}
+		return fmt.Errorf("of %d pods %d are current, %d available: %s; problems: %q", want, s.UpdatedNumberScheduled,
+			s.NumberAvailable, describe(pods.Items), c.problems())
+	})
+}
+
 // describe says how pods are, for errors.
 func describe(pods []corev1.Pod) string {
 	var all []string

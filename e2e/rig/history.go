@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"noderestriction.plus/e2e/product"
 )
 
@@ -56,7 +58,7 @@ func (c *Cluster) Records() ([]product.Line, error) {
 	var errs []error
 	seen := map[string]bool{}
 	for _, r := range c.Ever() {
-		if seen[r.stdout()] {
+		if seen[r.stdout()] || r.pod.Spec.RestartPolicy == corev1.RestartPolicyNever { // it does not serve
 			continue
 		}
 		seen[r.stdout()] = true

@@ -46,6 +46,7 @@ type Replica struct {
 	terminating  bool
 	grace        time.Duration
 	ended        bool // for good
+	failed       bool // it ended for good, and not well
 	problem      string
 	done         chan struct{}
 	told         string // the status that was reported last
@@ -87,6 +88,10 @@ func (r *Replica) live(parent context.Context) {
 			return
 		}
 		if r.exited() {
+			if r.pod.Spec.RestartPolicy == corev1.RestartPolicyNever {
+				r.complete(ctx)
+				return
+			}
 			next = time.Now().Add(restartBackoff)
 		}
 		if !r.running() && time.Now().After(next) {
@@ -144,6 +149,7 @@ func (r *Replica) exited() bool {
 	}
 	select {
 	case <-r.process.Done():
+		r.failed = r.process.Wait(context.Background()) != nil
 		r.process, r.ready, r.readyChanged = nil, false, time.Now()
 		r.restarts++
 		return true
@@ -211,8 +217,16 @@ func (r *Replica) stdout() string { return filepath.Join(r.dir, "stdout") }
 // Records are the records of all runs of the container.
 func (r *Replica) Records() *product.Records { return r.node.cluster.records(r.stdout()) }
 
-// listen gives the container addresses on loopback, and the arguments by which it listens there.
+// listen gives the container addresses on loopback, and the arguments by which it listens there. In the network of its
+// node, which is that of this machine, it listens where it is told to.
 func (r *Replica) listen() (ports map[string]string, args []string, err error) {
+	if r.pod.Spec.HostNetwork {
+		ports = map[string]string{}
+		for _, port := range r.container().Ports {
+			ports[port.Name] = fmt.Sprintf("127.0.0.1:%d", port.ContainerPort)
+		}
+		return ports, nil, nil
+	}
 	free, err := process.FreePorts(len(r.container().Ports))
 	if err != nil {
 		return nil, nil, err
@@ -304,6 +318,24 @@ func (r *Replica) cut() {
 }
 
 func (r *Replica) wait() { <-r.done }
+
+// complete reports that a container that is not to be started again has ended, until the pod is deleted.
+func (r *Replica) complete(ctx context.Context) {
+	r.set(func() { r.ended = true })
+	tick := time.NewTicker(replicaInterval)
+	defer tick.Stop()
+	for {
+		if terminating, _ := r.terminates(); terminating {
+			r.finish(ctx)
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
 
 // finish takes the pod of a container that has ended out of the API.
 func (r *Replica) finish(ctx context.Context) {

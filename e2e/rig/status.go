@@ -92,6 +92,9 @@ func (r *Replica) status() corev1.PodStatus {
 		phase = corev1.PodSucceeded
 		container.ContainerID = "rig://" + string(r.pod.UID)
 		container.State.Terminated = &corev1.ContainerStateTerminated{ContainerID: container.ContainerID}
+		if r.failed {
+			phase, container.State.Terminated.ExitCode = corev1.PodFailed, 1
+		}
 	case r.process != nil:
 		phase = corev1.PodRunning
 		container.ContainerID = "rig://" + string(r.pod.UID)
