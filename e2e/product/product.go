@@ -30,6 +30,7 @@ type Options struct {
 	Config *rest.Config            // its connection to the API server
 	CA     *controlplane.Authority // signs its serving certificate
 	Args   []string                // further flags of serve
+	Env    []string                // besides this process's own environment
 }
 
 // Product is the product, running or stopped. Its ports stay the same when it is started again.
@@ -83,7 +84,7 @@ func (p *Product) Run(ctx context.Context, args ...string) error {
 func (p *Product) RunInto(ctx context.Context, stdout string, args ...string) (err error) {
 	p.process, err = process.Start(process.Spec{
 		Name: "node-restriction-plus", Path: p.options.Binary, Dir: p.options.Dir,
-		LogFile: filepath.Join(p.options.Dir, "node-restriction-plus.log"), StdoutFile: stdout,
+		LogFile: filepath.Join(p.options.Dir, "node-restriction-plus.log"), StdoutFile: stdout, Env: p.options.Env,
 		Args: append([]string{
 			"serve",
 			"--kubeconfig=" + p.kubeconfig(),
