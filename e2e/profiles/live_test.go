@@ -1,0 +1,213 @@
+package profiles_test
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	autoscalingv1 "k8s.io/api/autoscaling/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"noderestriction.plus/e2e/binaries"
+	"noderestriction.plus/e2e/controlplane"
+	"noderestriction.plus/e2e/kubelet"
+	"noderestriction.plus/e2e/process"
+	"noderestriction.plus/e2e/product"
+	"noderestriction.plus/e2e/rig"
+)
+
+const (
+	current = "current" // tag of the product's image
+	// deniesLabel is a value with which policies deny a label at registration.
+	deniesLabel = "policies.adapt.recommended.nodes.labels.registration.denied={" + deniedLabel + "}"
+	kubeletNode = "worker-1"
+)
+
+// stage is a cluster in which the chart is installed in one profile after the other, with a real kubelet.
+type stage struct {
+	*rig.Cluster
+	dir     string
+	binary  string
+	kubelet *kubelet.Kubelet
+}
+
+// TestProfiles installs the chart and has it change its profile, and shows what each profile does to attacks and to a
+// stock kubelet, while replicas answer and while none does.
+func TestProfiles(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	t.Run("observe", s.testObserve)
+	t.Run("strict", s.testStrict)
+	t.Run("controlPlane", s.testControlPlane)
+	s.checkNoKubeletIsRecorded(t)
+}
+
+func newStage(t *testing.T) *stage {
+	t.Helper()
+	dir := tempDir(t)
+	binary, err := binaries.Product(t.Context(), t.Output(), false)
+	check(t, err)
+	s := &stage{dir: dir, binary: binary}
+	s.Cluster, err = rig.Start(t.Context(), rig.Options{
+		Dir: dir, Log: t.Output(), Nodes: 1, Images: map[string]string{current: binary},
+	})
+	check(t, err)
+	t.Cleanup(s.Stop)
+	// An administrator gives that label; the NodeRestriction plugin lets no kubelet.
+	label := []byte(`{"metadata":{"labels":{"node-role.kubernetes.io/control-plane":""}}}`)
+	_, err = s.Admin.CoreV1().Nodes().Patch(t.Context(), s.Nodes[0].Name, types.MergePatchType, label, metav1.PatchOptions{})
+	check(t, err)
+	config, err := s.ControlPlane.Kubelet(kubeletNode)
+	check(t, err)
+	s.kubelet, err = kubelet.Start(t.Context(), kubelet.Options{
+		Dir: filepath.Join(dir, kubeletNode), Node: kubeletNode, Config: config, Log: t.Output(),
+	})
+	check(t, err)
+	t.Cleanup(s.kubelet.Stop)
+	check(t, s.kubelet.AddStaticPod("proxy", []byte(`apiVersion: v1
+kind: Pod
+metadata: {name: proxy, namespace: kube-system}
+spec:
+  terminationGracePeriodSeconds: 1
+  containers: [{name: c, image: "registry.example.com/c:stays"}]
+`)))
+	return s
+}
+
+// install installs the chart, or upgrades it, so that its pods end fast: nothing here looks at how they end.
+func (s *stage) install(t *testing.T, values ...string) {
+	t.Helper()
+	check(t, s.Install(t.Context(), current, append([]string{
+		"replicas=1", "shutdown.preStopSeconds=0", "shutdown.delaySeconds=0", deniesLabel,
+	}, values...)...))
+}
+
+// freePorts are values with which pods in the network of their node listen where nobody does.
+func freePorts(t *testing.T) []string {
+	t.Helper()
+	ports, err := process.FreePorts(2)
+	check(t, err)
+	return []string{
+		fmt.Sprintf("ports.webhook=%d,ports.health=%d", ports[0], ports[1]), "metrics.enabled=false",
+	}
+}
+
+// scale has the Deployment have so many replicas, and waits until it has.
+func (s *stage) scale(t *testing.T, replicas int32) {
+	t.Helper()
+	_, err := s.Admin.AppsV1().Deployments(rig.Namespace).UpdateScale(t.Context(), rig.Name, &autoscalingv1.Scale{
+		ObjectMeta: metav1.ObjectMeta{Name: rig.Name, Namespace: rig.Namespace},
+		Spec:       autoscalingv1.ScaleSpec{Replicas: replicas},
+	}, metav1.UpdateOptions{})
+	check(t, err)
+	check(t, s.AwaitRollout(t.Context()))
+}
+
+// awaitEnforced waits until an API server asks, and the answers are those of the current policies: a write that violates
+// recommended comes to this end. It changes nothing.
+func (s *stage) awaitEnforced(t *testing.T, n *node, want rig.Outcome) {
+	t.Helper()
+	check(t, product.AwaitReady(t.Context(), s.Policies, "recommended"))
+	probe := rig.AddsFinalizer(n.name)
+	probe.DryRun = true
+	eventually(t, "the profile is in force", func() error {
+		before, err := s.Records()
+		check(t, err)
+		a := n.writer.Do(t.Context(), probe)
+		after, err := s.Records()
+		check(t, err)
+		if a.Outcome != want || len(after) == len(before) {
+			return errors.New(a.String())
+		}
+		return nil
+	})
+}
+
+// checkKubelet restarts the real kubelet, which must be Ready again, and have its static pod in the API.
+func (s *stage) checkKubelet(t *testing.T) {
+	t.Helper()
+	restarted := time.Now()
+	check(t, s.kubelet.Restart())
+	check(t, s.kubelet.AwaitReady(t.Context(), s.Admin, restarted))
+	eventually(t, "the static pod is in the API", func() error {
+		pod, err := s.Admin.CoreV1().Pods(metav1.NamespaceSystem).Get(t.Context(), "proxy-"+kubeletNode, metav1.GetOptions{})
+		if err == nil && pod.Status.Phase != corev1.PodRunning {
+			err = fmt.Errorf("it is %s", pod.Status.Phase)
+		}
+		return err
+	})
+}
+
+// checkNoKubeletIsRecorded checks that nothing that a stock kubelet wrote was taken for a violation.
+func (s *stage) checkNoKubeletIsRecorded(t *testing.T) {
+	t.Helper()
+	records, err := s.Records()
+	check(t, err)
+	stock := []string{kubeletNode, s.Nodes[0].Name}
+	for _, r := range records {
+		if slices.Contains(stock, r.Node) {
+			t.Errorf("a write of a stock kubelet was judged a violation: %s", r.Text)
+		}
+	}
+}
+
+// node is a machine whose credential was stolen.
+type node struct {
+	name   string
+	uid    string
+	writer *rig.Writer
+}
+
+// newNode registers a Node, which has pods.
+func (s *stage) newNode(t *testing.T, server *controlplane.APIServer, name string) *node {
+	t.Helper()
+	n := &node{name: name}
+	var err error
+	n.writer, err = rig.NewWriter(server, name)
+	check(t, err)
+	n.do(t, attempt{"the first registration", rig.Registers(name, map[string]string{"kubernetes.io/os": "linux"}), rig.Allowed})
+	n.do(t, attempt{"the first lease", rig.CreatesLease(name), rig.Allowed})
+	stored, err := s.Admin.CoreV1().Nodes().Get(t.Context(), name, metav1.GetOptions{})
+	check(t, err)
+	n.uid = string(stored.UID)
+	return n
+}
+
+// addPods gives the Node the pods of which the attacks are about, where they are not there.
+func (s *stage) addPods(t *testing.T, n *node) {
+	t.Helper()
+	pods := s.Admin.CoreV1().Pods(metav1.NamespaceDefault)
+	for _, name := range []string{"stays", "deleted", "evicted"} {
+		if _, err := pods.Get(t.Context(), n.podName(name), metav1.GetOptions{}); err == nil {
+			continue
+		}
+		_, err := pods.Create(t.Context(), &corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{Name: n.podName(name)},
+			Spec: corev1.PodSpec{
+				NodeName: n.name, TerminationGracePeriodSeconds: new(int64(0)),
+				Tolerations: []corev1.Toleration{{Operator: corev1.TolerationOpExists}},
+				Containers:  []corev1.Container{{Name: "c", Image: "c"}},
+			},
+		}, metav1.CreateOptions{})
+		check(t, err)
+	}
+}
+
+// do sends writes, each of which must come to the end that it wants, and returns the answers.
+func (n *node) do(t *testing.T, attempts ...attempt) []rig.Answer {
+	t.Helper()
+	var answers []rig.Answer
+	for _, a := range attempts {
+		answer := n.writer.Do(t.Context(), a.write)
+		if answer.Outcome != a.want {
+			t.Errorf("%s: want %s, it was %s", a.name, a.want, answer)
+		}
+		answers = append(answers, answer)
+	}
+	return answers
+}

@@ -1,0 +1,67 @@
+package profiles_test
+
+import (
+	"testing"
+
+	"noderestriction.plus/e2e/product"
+	"noderestriction.plus/e2e/rig"
+	"noderestriction.plus/policy"
+)
+
+// recordsOf are the records of a Node's writes that are no dry runs.
+func (s *stage) recordsOf(t *testing.T, n *node) []product.Line {
+	t.Helper()
+	all, err := s.Records()
+	check(t, err)
+	var own []product.Line
+	for _, r := range all {
+		if r.Node == n.name && !r.DryRun {
+			own = append(own, r)
+		}
+	}
+	return own
+}
+
+// checkRecords checks that there is a record of each attack, which says so, against the policy recommended, and of nothing
+// else. An API server that finds that somebody else has changed an object asks once more.
+func (s *stage) checkRecords(t *testing.T, n *node, want policy.Outcome, attacks int) {
+	t.Helper()
+	type write struct{ operation, resource, subresource, rule string }
+	writes := map[write]bool{}
+	for _, r := range s.recordsOf(t, n) {
+		if r.Msg != want || len(r.Violations) == 0 || r.Violations[0].Policy != "recommended" {
+			t.Errorf("want %s by recommended: %s", want, r.Text)
+			continue
+		}
+		writes[write{r.Operation, r.Resource, r.Subresource, r.Violations[0].Rule}] = true
+	}
+	if len(writes) != attacks {
+		t.Errorf("there are records of %d writes of %d: %v", len(writes), attacks, writes)
+	}
+}
+
+// testObserve: nothing is refused, whether a replica answers or not, and what recommended would deny is recorded.
+func (s *stage) testObserve(t *testing.T) {
+	s.install(t, "profile=observe")
+	check(t, s.AwaitRollout(t.Context()))
+	n := s.newNode(t, s.ControlPlane.APIServer, "observed")
+	s.awaitEnforced(t, n, rig.Allowed)
+	s.checkKubelet(t)
+
+	s.addPods(t, n)
+	attacks := n.attacks("observed", rig.Allowed)
+	n.do(t, attacks...)
+	n.do(t, n.registersDenied(rig.Exists))
+	n.do(t, n.stock("observed", rig.Exists, rig.Allowed)...)
+	s.checkRecords(t, n, policy.Audited, len(attacks)+1)
+
+	s.scale(t, 0)
+	s.addPods(t, n)
+	n.do(t, n.attacks("observed-down", rig.Allowed)...)
+	n.do(t, n.registersDenied(rig.Exists))
+	n.do(t, n.stock("observed-down", rig.Exists, rig.Allowed)...)
+	s.newNode(t, s.ControlPlane.APIServer, "observed-newcomer")
+	s.checkKubelet(t)
+	s.checkRecords(t, n, policy.Audited, len(attacks)+1)
+	s.scale(t, 1)
+}

@@ -1,0 +1,61 @@
+package profiles_test
+
+import (
+	"errors"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"noderestriction.plus/e2e/rig"
+	"noderestriction.plus/policy"
+)
+
+// testStrict: attacks are denied and recorded, and while no replica answers no Node registers.
+func (s *stage) testStrict(t *testing.T) {
+	s.install(t, "profile=strict", "policies.recommended=Deny")
+	check(t, s.AwaitRollout(t.Context()))
+	n := s.newNode(t, s.ControlPlane.APIServer, "strict")
+	s.awaitEnforced(t, n, rig.Denied)
+	s.checkFloorCompiles(t)
+	s.checkKubelet(t)
+
+	s.addPods(t, n)
+	attacks := n.attacks("strict", rig.Denied)
+	n.do(t, attacks...)
+	n.do(t, n.registersDenied(rig.Floor))
+	n.do(t, n.stock("strict", rig.Exists, rig.Allowed)...)
+	s.checkRecords(t, n, policy.Denied, len(attacks))
+
+	s.scale(t, 0)
+	n.do(t, n.attacks("strict-down", rig.Unanswered)...)
+	n.do(t, n.registersDenied(rig.Floor))
+	n.do(t, n.stock("strict-down", rig.Unanswered, rig.Unanswered)...)
+	newcomer, err := rig.NewWriter(s.ControlPlane.APIServer, "strict-newcomer")
+	check(t, err)
+	if a := newcomer.Do(t.Context(), rig.Registers("strict-newcomer", nil)); a.Outcome != rig.Unanswered {
+		t.Errorf("a new Node registers while nothing answers: %s", a)
+	}
+	s.checkRecords(t, n, policy.Denied, len(attacks))
+	s.scale(t, 1)
+	s.awaitEnforced(t, n, rig.Denied)
+	s.checkKubelet(t)
+}
+
+// checkFloorCompiles waits until the controllers have checked the types in the floor's expressions, which must be right.
+func (s *stage) checkFloorCompiles(t *testing.T) {
+	t.Helper()
+	eventually(t, "the floor's types are checked", func() error {
+		floor, err := s.Admin.AdmissionregistrationV1().ValidatingAdmissionPolicies().
+			Get(t.Context(), rig.Name+"-recommended", metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		if floor.Status.ObservedGeneration != floor.Generation || floor.Status.TypeChecking == nil {
+			return errors.New("not yet")
+		}
+		for _, w := range floor.Status.TypeChecking.ExpressionWarnings {
+			t.Errorf("%s: %s", w.FieldRef, w.Warning)
+		}
+		return nil
+	})
+}
