@@ -99,12 +99,16 @@ func TestCertificateModes(t *testing.T) {
 		"self-managed":       {"profile=balanced", "", "", nil},
 		"provided":           {provided, "mine", "", nil},
 		"provided with a CA": {provided + "," + bundle, "mine", "", nil},
-		"cert-manager": {"certificates.mode=certManager", chart + "-tls", "security/" + chart, []string{
+		"cert-manager": {"certificates.mode=certManager", chart + "-tls", "security/" + chart + "-ca", []string{
 			"Certificate " + chart, "Certificate " + chart + "-ca", "Issuer " + chart + "-ca", "Issuer " + chart + "-self-signed",
 		}},
 		"an issuer of one's own": {
 			"certificates.mode=certManager,certificates.certManager.issuerRef.name=a", chart + "-tls", "security/" + chart,
 			[]string{"Certificate " + chart},
+		},
+		"an issuer of one's own, whose authority is a Certificate": {
+			"certificates.mode=certManager,certificates.certManager.issuerRef.name=a,certificates.certManager.injectFrom=b/c",
+			chart + "-tls", "b/c", []string{"Certificate " + chart},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

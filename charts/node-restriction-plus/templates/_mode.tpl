@@ -27,6 +27,12 @@ a Deployment. These are true or empty.
 {{- if and (include "node-restriction-plus.workload" .) (eq .Values.certificates.mode "certManager") }}true{{ end -}}
 {{- end }}
 
+{{- /* injectFrom: namespace and name of the Certificate whose authority cainjector writes. */ -}}
+{{- define "node-restriction-plus.injectFrom" -}}
+{{- $cm := .Values.certificates.certManager -}}
+{{- $cm.injectFrom | default (printf "%s/%s%s" .Release.Namespace .Chart.Name (ternary "" "-ca" (not (empty $cm.issuerRef)))) -}}
+{{- end }}
+
 {{- define "node-restriction-plus.hostNetwork" -}}
 {{- if or .Values.hostNetwork (include "node-restriction-plus.controlPlane" .) }}true{{ end -}}
 {{- end }}
