@@ -25,6 +25,24 @@ type Policy struct {
 type activeRule struct {
 	rule  *Rule
 	check Check
+	// judges and reads are the parts of the object that the rule judges changes of, and those that it looks at.
+	judges, reads partSet
+}
+
+func newActiveRule(rule *Rule, check Check) activeRule {
+	a := activeRule{rule: rule, check: check, judges: allParts, reads: partsOf(rule.Reads)}
+	if rule.Reads == nil {
+		a.reads = partsOf(rule.Doc.Fields)
+	}
+	if rule.OnlyChanges {
+		a.judges = partsOf(rule.Doc.Fields)
+	}
+	return a
+}
+
+// unconcerned reports whether an update changes nothing that the rule judges.
+func (a *activeRule) unconcerned(r *Request) bool {
+	return a.rule.OnlyChanges && r.differences.known && a.judges&r.differences.in == 0
 }
 
 // Compile compiles a policy. The result is never nil: where there are errors it holds the rules whose sections compile, so
@@ -47,7 +65,7 @@ func Compile(p *v1alpha1.NodeRestrictionPolicy) (*Policy, field.ErrorList) {
 		check, bad := rule.Compile(&p.Spec, at)
 		errs = append(errs, bad...)
 		if check != nil && len(bad) == 0 && !restrictsNobody {
-			c.rules = append(c.rules, activeRule{&rule, check})
+			c.rules = append(c.rules, newActiveRule(&rule, check))
 		}
 	}
 	return c, errs
@@ -118,7 +136,11 @@ func (p *Policy) evaluate(r *Request, checks []activeRule, into []PolicyViolatio
 	if !matches {
 		return into
 	}
-	for _, active := range checks {
+	for i := range checks {
+		active := &checks[i]
+		if active.unconcerned(r) {
+			continue
+		}
 		found := active.check(r)
 		slices.SortStableFunc(found, func(a, b Violation) int { return cmp.Compare(a.Field, b.Field) })
 		for _, v := range found {

@@ -4,183 +4,142 @@ import "github.com/go-json-experiment/json/jsontext"
 
 // Which parts of objects have a field, and how rules look at it.
 
-func (m *Metadata) field(name string) any {
-	switch name {
-	case "name":
+func (m *Metadata) field(id partID) any {
+	switch id {
+	case metadataName:
 		return &m.Name
-	case "generateName":
+	case metadataGenerateName:
 		return &m.GenerateName
-	case "namespace":
+	case metadataNamespace:
 		return &m.Namespace
-	case "uid":
+	case metadataUID:
 		return &m.UID
-	case "labels":
+	case metadataLabels:
 		return &m.Labels
-	case "annotations":
+	case metadataAnnotations:
 		return &m.Annotations
-	case "finalizers":
+	case metadataFinalizers:
 		return &m.Finalizers
-	case "ownerReferences":
+	case metadataOwnerReferences:
 		return &m.OwnerReferences
-	case "deletionTimestamp":
+	case metadataDeletionTimestamp:
 		return &m.DeletionTimestamp
 	}
 	return nil
 }
 
-func (n *Node) field(section, name string) any {
-	switch section {
-	case "metadata":
-		return n.Metadata.field(name)
-	case "spec":
-		return n.Spec.field(name)
-	case "status":
-		return n.Status.field(name)
+func (n *Node) field(id partID) any {
+	switch id {
+	case specTaints:
+		return &n.Spec.Taints
+	case specUnschedulable:
+		return &n.Spec.Unschedulable
+	case specPodCIDR:
+		return &n.Spec.PodCIDR
+	case specPodCIDRs:
+		return &n.Spec.PodCIDRs
+	case specProviderID:
+		return &n.Spec.ProviderID
+	case statusCapacity:
+		return &n.Status.Capacity
+	case statusAllocatable:
+		return &n.Status.Allocatable
+	case statusPhase:
+		return &n.Status.Phase
+	case statusConditions:
+		return &n.Status.Conditions
+	case statusAddresses:
+		return &n.Status.Addresses
+	case statusDaemonEndpoints:
+		return &n.Status.DaemonEndpoints
+	case statusNodeInfo:
+		return &n.Status.NodeInfo
+	case statusImages:
+		return &n.Status.Images
+	case statusVolumesInUse:
+		return &n.Status.VolumesInUse
+	case statusVolumesAttached:
+		return &n.Status.VolumesAttached
+	case statusConfig:
+		return &n.Status.Config
+	case statusDeclaredFeatures:
+		return &n.Status.DeclaredFeatures
 	}
-	return nil
+	return n.Metadata.field(id)
 }
 
-func (s *NodeSpec) field(name string) any {
-	switch name {
-	case "taints":
-		return &s.Taints
-	case "unschedulable":
-		return &s.Unschedulable
-	case "podCIDR":
-		return &s.PodCIDR
-	case "podCIDRs":
-		return &s.PodCIDRs
-	case "providerID":
-		return &s.ProviderID
-	}
-	return nil
-}
-
-func (s *NodeStatus) field(name string) any {
-	switch name {
-	case "capacity":
-		return &s.Capacity
-	case "allocatable":
-		return &s.Allocatable
-	case "phase":
-		return &s.Phase
-	case "conditions":
-		return &s.Conditions
-	case "addresses":
-		return &s.Addresses
-	case "daemonEndpoints":
-		return &s.DaemonEndpoints
-	case "nodeInfo":
-		return &s.NodeInfo
-	case "images":
-		return &s.Images
-	case "volumesInUse":
-		return &s.VolumesInUse
-	case "volumesAttached":
-		return &s.VolumesAttached
-	case "config":
-		return &s.Config
-	case "declaredFeatures":
-		return &s.DeclaredFeatures
-	}
-	return nil
-}
-
-func (*Node) compared(section, name string) bool {
-	if section != "status" {
-		return false
-	}
-	switch name {
-	case "images", "conditions", "addresses", "volumesInUse", "volumesAttached", "declaredFeatures":
+func (*Node) compared(id partID) bool {
+	switch id {
+	case statusImages, statusConditions, statusAddresses, statusVolumesInUse, statusVolumesAttached, statusDeclaredFeatures:
 		return true
 	}
 	return false
 }
 
-func (n *Node) keep(section, name string, value jsontext.Value) {
-	if section != "spec" {
+func (n *Node) keep(p *part) {
+	if p.section != "spec" {
 		return
 	}
 	if n.Spec.Rest == nil {
 		n.Spec.Rest = map[string]jsontext.Value{}
 	}
-	n.Spec.Rest[name] = value
+	n.Spec.Rest[p.name] = p.value
 }
 
-func (p *Pod) field(section, name string) any {
-	switch section {
-	case "metadata":
-		return p.Metadata.field(name)
-	case "spec":
-		return p.Spec.field(name)
-	case "status":
-		return p.Status.field(name)
+func (p *Pod) field(id partID) any {
+	switch id {
+	case specNodeName:
+		return &p.Spec.NodeName
+	case specHostNetwork:
+		return &p.Spec.HostNetwork
+	case specHostPID:
+		return &p.Spec.HostPID
+	case specHostIPC:
+		return &p.Spec.HostIPC
+	case specPriorityClassName:
+		return &p.Spec.PriorityClassName
+	case specContainers:
+		return &p.Spec.Containers
+	case specInitContainers:
+		return &p.Spec.InitContainers
+	case specEphemeralContainers:
+		return &p.Spec.EphemeralContainers
+	case specVolumes:
+		return &p.Spec.Volumes
+	case specAffinity:
+		return &p.Spec.Affinity
+	case specTopologySpreadConstraints:
+		return &p.Spec.TopologySpreadConstraints
+	case specSchedulingGroup:
+		return &p.Spec.SchedulingGroup
+	case statusPhase:
+		return &p.Status.Phase
+	case statusConditions:
+		return &p.Status.Conditions
+	case statusHostIP:
+		return &p.Status.HostIP
+	case statusHostIPs:
+		return &p.Status.HostIPs
+	case statusPodIP:
+		return &p.Status.PodIP
+	case statusPodIPs:
+		return &p.Status.PodIPs
+	case statusContainerStatuses:
+		return &p.Status.ContainerStatuses
+	case statusInitContainerStatuses:
+		return &p.Status.InitContainerStatuses
+	case statusEphemeralContainerStatuses:
+		return &p.Status.EphemeralContainerStatuses
+	case statusResourceClaimStatuses:
+		return &p.Status.ResourceClaimStatuses
+	case statusExtendedResourceClaimStatus:
+		return &p.Status.ExtendedResourceClaimStatus
+	case statusNodeAllocatableResourceClaimStatuses:
+		return &p.Status.NodeAllocatableResourceClaimStatuses
 	}
-	return nil
+	return p.Metadata.field(id)
 }
 
-func (s *PodSpec) field(name string) any {
-	switch name {
-	case "nodeName":
-		return &s.NodeName
-	case "hostNetwork":
-		return &s.HostNetwork
-	case "hostPID":
-		return &s.HostPID
-	case "hostIPC":
-		return &s.HostIPC
-	case "priorityClassName":
-		return &s.PriorityClassName
-	case "containers":
-		return &s.Containers
-	case "initContainers":
-		return &s.InitContainers
-	case "ephemeralContainers":
-		return &s.EphemeralContainers
-	case "volumes":
-		return &s.Volumes
-	case "affinity":
-		return &s.Affinity
-	case "topologySpreadConstraints":
-		return &s.TopologySpreadConstraints
-	case "schedulingGroup":
-		return &s.SchedulingGroup
-	}
-	return nil
-}
+func (*Pod) compared(id partID) bool { return id == statusConditions || id == statusContainerStatuses }
 
-func (s *PodStatus) field(name string) any {
-	switch name {
-	case "phase":
-		return &s.Phase
-	case "conditions":
-		return &s.Conditions
-	case "hostIP":
-		return &s.HostIP
-	case "hostIPs":
-		return &s.HostIPs
-	case "podIP":
-		return &s.PodIP
-	case "podIPs":
-		return &s.PodIPs
-	case "containerStatuses":
-		return &s.ContainerStatuses
-	case "initContainerStatuses":
-		return &s.InitContainerStatuses
-	case "ephemeralContainerStatuses":
-		return &s.EphemeralContainerStatuses
-	case "resourceClaimStatuses":
-		return &s.ResourceClaimStatuses
-	case "extendedResourceClaimStatus":
-		return &s.ExtendedResourceClaimStatus
-	case "nodeAllocatableResourceClaimStatuses":
-		return &s.NodeAllocatableResourceClaimStatuses
-	}
-	return nil
-}
-
-func (*Pod) compared(section, name string) bool {
-	return section == "status" && (name == "conditions" || name == "containerStatuses")
-}
-
-func (*Pod) keep(string, string, jsontext.Value) {}
+func (*Pod) keep(*part) {}

@@ -11,28 +11,33 @@ func TestEveryFieldIsDecoded(t *testing.T) {
 	node, pod := &Node{}, &Pod{}
 	for _, test := range []struct {
 		name    string
-		section any // pointer to the struct
-		field   func(name string) any
+		section string
+		fields  any // pointer to the struct
+		field   func(id partID) any
 	}{
-		{"the metadata of a Node", &node.Metadata, func(name string) any { return node.field("metadata", name) }},
-		{"the spec of a Node", &node.Spec, func(name string) any { return node.field("spec", name) }},
-		{"the status of a Node", &node.Status, func(name string) any { return node.field("status", name) }},
-		{"the metadata of a pod", &pod.Metadata, func(name string) any { return pod.field("metadata", name) }},
-		{"the spec of a pod", &pod.Spec, func(name string) any { return pod.field("spec", name) }},
-		{"the status of a pod", &pod.Status, func(name string) any { return pod.field("status", name) }},
+		{"the metadata of a Node", "metadata", &node.Metadata, node.field},
+		{"the spec of a Node", "spec", &node.Spec, node.field},
+		{"the status of a Node", "status", &node.Status, node.field},
+		{"the metadata of a pod", "metadata", &pod.Metadata, pod.field},
+		{"the spec of a pod", "spec", &pod.Spec, pod.field},
+		{"the status of a pod", "status", &pod.Status, pod.field},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			section := reflect.ValueOf(test.section).Elem()
+			section := reflect.ValueOf(test.fields).Elem()
 			for i := range section.NumField() {
 				name, _, _ := strings.Cut(section.Type().Field(i).Tag.Get("json"), ",")
 				if name == "" {
 					continue // what has no field of its own
 				}
-				if got, want := test.field(name), section.Field(i).Addr().Interface(); got != want {
+				id, known := partOf(test.section, name)
+				if known != name {
+					t.Errorf("%s is known as %q", name, known)
+				}
+				if got, want := test.field(id), section.Field(i).Addr().Interface(); got != want {
 					t.Errorf("%s: got %T, want a pointer to the field", name, got)
 				}
 			}
-			if test.field("no-such-field") != nil {
+			if id, _ := partOf(test.section, "no-such-field"); test.field(id) != nil {
 				t.Error("there is a field for an unknown name")
 			}
 		})

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -159,6 +160,38 @@ func TestWriteThatChangesNothingIsAllowed(t *testing.T) {
 	})
 }
 
+// TestWhatIsPassedOverChangesNothing: whether only that is decoded which the rules that an update concerns look at, or everything
+// for all rules, the decision is the same.
+func TestWhatIsPassedOverChangesNothing(t *testing.T) {
+	fixtures := allFixtures(t)
+	for _, f := range fixtures {
+		compareWays(t, setOf(t, f), f.Request)
+	}
+	strict := newPresetSet(t, "../config/policies/strict.yaml")
+	rapid.Check(t, func(rt *rapid.T) {
+		r := disguise(rt, rapid.SampledFrom(fixtures).Draw(rt, "write"))
+		compareWays(rt, strict, *r)
+		compareWays(rt, policy.NewSet(compileAll(rt, drawSpecs(rt, fixtures))...), *r)
+	})
+}
+
+func compareWays(t interface {
+	Fatal(args ...any)
+	Errorf(format string, args ...any)
+}, set *policy.Set, r policy.Request,
+) {
+	some, all := r, r
+	if err := all.Decode(); err != nil {
+		return
+	}
+	if err := set.Decode(&some); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := set.Evaluate(&some), set.EvaluateAll(&all); !reflect.DeepEqual(got, want) {
+		t.Errorf("%s %s/%s: got %v, want %v\n%s\n%s", r.Operation, r.Resource, r.Subresource, got, want, r.OldObject, r.Object)
+	}
+}
+
 func TestWiderListNeverAddsAViolation(t *testing.T) {
 	fixtures := allFixtures(t)
 	rapid.Check(t, func(t *rapid.T) {
@@ -222,6 +255,7 @@ func FuzzEvaluate(f *testing.F) {
 			NodeName: "n1", Name: "n1", Operation: admissionv1.Operation(operation), Resource: resource,
 			Subresource: subresource, OldObject: old, Object: object,
 		}
+		compareWays(t, set, *r)
 		if err := r.Decode(); err != nil {
 			return
 		}

@@ -52,63 +52,34 @@ type Request struct {
 
 	// Facts answers look-ups. Nil: every look-up fails.
 	Facts Facts
+
+	differences differences
 }
 
 var errNoObject = errors.New("the object is missing")
 
-// Decode sets Node, OldNode, Pod and OldPod from Object and OldObject. It decodes only what rules look at, and what is the same
-// in both objects at most once. It returns an error if an object is not well-formed, has a duplicate name, or if one that a
-// creation or an update must carry is missing. Other resources than nodes and pods are left as they are.
+// Decode sets Node, OldNode, Pod and OldPod from Object and OldObject, with everything that any rule looks at. It returns an
+// error if an object is not well-formed, has a duplicate name, or if one that a creation or an update must carry is missing. Other
+// resources than nodes and pods are left as they are.
 //
-// Fields that rules only compare, such as a Node's images, stay empty in both objects where they are the same in both.
-func (r *Request) Decode() error {
-	switch r.Resource {
-	case "nodes":
-		return decodeBoth(r, &r.Node, &r.OldNode)
-	case "pods":
-		if r.Subresource == "" || r.Subresource == "status" {
-			return errors.Join(decodeBoth(r, &r.Pod, &r.OldPod), r.decodeOptions())
-		}
-	}
-	return nil
-}
+// At an update, fields that rules only compare, such as a Node's images, stay empty in both objects where they are the same in
+// both.
+func (r *Request) Decode() error { return r.decode(allParts) }
 
-func decodeBoth[O any, T decodable[O]](r *Request, object, old **O) (err error) {
-	if r.Operation != admissionv1.Delete {
-		if r.Parts == nil {
-			if r.Parts, err = split(r.Object); err != nil {
-				return fmt.Errorf("object: %w", err)
-			}
-		}
-		*object = new(O)
-	}
-	if r.Operation != admissionv1.Create {
-		if r.OldParts == nil {
-			r.OldParts, err = split(r.OldObject)
-		}
-		if r.Operation == admissionv1.Delete && errors.Is(err, errNoObject) {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("oldObject: %w", err)
-		}
-		*old = new(O)
-	}
+// decode is Decode for the wanted parts.
+func (r *Request) decode(wanted partSet) error {
 	switch {
-	case *old == nil:
-		return within("object", decodeParts(T(*object), r.Parts, nil))
-	case *object == nil:
-		return within("oldObject", decodeParts(T(*old), r.OldParts, nil))
+	case !r.hasParts():
+		return nil
+	case r.Resource == "nodes":
+		return decodeObjects(r, wanted, &r.Node, &r.OldNode)
 	}
-	return decodeChange(T(*old), T(*object), r.OldParts, r.Parts)
+	return errors.Join(decodeObjects(r, wanted, &r.Pod, &r.OldPod), r.decodeOptions())
 }
 
-// within says which object an error is about.
-func within(object string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("%s: %w", object, err)
+// hasParts reports whether the objects are Nodes or pods, of which rules look at parts.
+func (r *Request) hasParts() bool {
+	return r.Resource == "nodes" || r.Resource == "pods" && (r.Subresource == "" || r.Subresource == "status")
 }
 
 func decode[T any](raw []byte, into **T) error {

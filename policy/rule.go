@@ -61,6 +61,12 @@ type Rule struct {
 	OptIn bool
 	// Targets are the writes that the rule looks at.
 	Targets []Target
+	// OnlyChanges says that at an update the rule judges nothing but how the fields of Doc differ. Where none does, it has no
+	// violation, and it is not asked.
+	OnlyChanges bool
+	// Reads are the fields that the rule looks at in an update, each at most one level below metadata, spec or status. They are
+	// what is decoded of both objects. Nil: those of Doc.
+	Reads []string
 	// Compile reads the rule's section of a spec. It returns a nil Check if the section is omitted, and every error in the
 	// section, with its path under at.
 	Compile func(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path) (Check, field.ErrorList)

@@ -28,8 +28,10 @@ func nodeAddresses() Rule {
 			Since:  "v0.1.0",
 			Source: "kubernetes v1.37.2 pkg/kubelet/nodestatus/setters.go, pkg/kubelet/client; CVE-2022-3294",
 		},
-		Targets: nodeStatusWrites(),
-		Compile: compileNodeAddresses,
+		Targets:     nodeStatusWrites(),
+		OnlyChanges: true,
+		Reads:       []string{"metadata.name", "status.addresses"},
+		Compile:     compileNodeAddresses,
 	}
 }
 

@@ -27,8 +27,9 @@ func nodeAnnotations() Rule {
 			Source: "kubernetes v1.37.2 pkg/kubelet/kubelet_node_status.go, pkg/kubelet/nodestatus/setters.go, " +
 				"pkg/volume/csi/nodeinfomanager",
 		},
-		Targets: nodeWrites(),
-		Compile: compileNodeAnnotations,
+		Targets:     nodeWrites(),
+		OnlyChanges: true,
+		Compile:     compileNodeAnnotations,
 	}
 }
 

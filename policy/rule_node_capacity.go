@@ -25,8 +25,9 @@ func nodeCapacity() Rule {
 			Since:  "v0.1.0",
 			Source: "kubernetes v1.37.2 pkg/kubelet/nodestatus/setters.go",
 		},
-		Targets: nodeStatusWrites(),
-		Compile: compileNodeCapacity,
+		Targets:     nodeStatusWrites(),
+		OnlyChanges: true,
+		Compile:     compileNodeCapacity,
 	}
 }
 

@@ -23,8 +23,9 @@ func nodeConditions() Rule {
 			Since:  "v0.1.0",
 			Source: "kubernetes v1.37.2 pkg/kubelet/nodestatus/setters.go",
 		},
-		Targets: nodeStatusWrites(),
-		Compile: compileNodeConditions,
+		Targets:     nodeStatusWrites(),
+		OnlyChanges: true,
+		Compile:     compileNodeConditions,
 	}
 }
 

@@ -28,8 +28,9 @@ func nodeExtendedResources() Rule {
 			Source: "kubernetes v1.37.2 pkg/kubelet/nodestatus/setters.go, pkg/apis/core/v1/helper " +
 				"(IsExtendedResourceName)",
 		},
-		Targets: nodeStatusWrites(),
-		Compile: compileNodeExtendedResources,
+		Targets:     nodeStatusWrites(),
+		OnlyChanges: true,
+		Compile:     compileNodeExtendedResources,
 	}
 }
 

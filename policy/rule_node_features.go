@@ -22,8 +22,9 @@ func nodeFeatures() Rule {
 			Since:  "v0.1.0",
 			Source: "kubernetes v1.37.2 pkg/kubelet/kubelet_node_status.go, plugin/pkg/admission/nodedeclaredfeatures",
 		},
-		Targets: nodeStatusWrites(),
-		Compile: compileNodeFeatures,
+		Targets:     nodeStatusWrites(),
+		OnlyChanges: true,
+		Compile:     compileNodeFeatures,
 	}
 }
 

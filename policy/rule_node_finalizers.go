@@ -21,8 +21,9 @@ func nodeFinalizers() Rule {
 			Since:  "v0.1.0",
 			Source: "kubernetes v1.37.2 plugin/pkg/admission/noderestriction, which does not look at finalizers",
 		},
-		Targets: nodeWrites(),
-		Compile: compileNodeFinalizers,
+		Targets:     nodeWrites(),
+		OnlyChanges: true,
+		Compile:     compileNodeFinalizers,
 	}
 }
 

@@ -26,8 +26,9 @@ func nodeImages() Rule {
 			Source: "kubernetes v1.37.2 pkg/kubelet/nodestatus/setters.go (Images), " +
 				"pkg/scheduler/framework/plugins/imagelocality",
 		},
-		Targets: nodeStatusWrites(),
-		Compile: compileNodeImages,
+		Targets:     nodeStatusWrites(),
+		OnlyChanges: true,
+		Compile:     compileNodeImages,
 	}
 }
 

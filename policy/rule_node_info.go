@@ -25,8 +25,9 @@ func nodeInfo() Rule {
 			Since:  "v0.1.0",
 			Source: "kubernetes v1.37.2 pkg/kubelet/nodestatus/setters.go (MachineInfo, GoRuntime)",
 		},
-		Targets: nodeStatusWrites(),
-		Compile: compileNodeInfo,
+		Targets:     nodeStatusWrites(),
+		OnlyChanges: true,
+		Compile:     compileNodeInfo,
 	}
 }
 

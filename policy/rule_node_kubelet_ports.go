@@ -24,8 +24,9 @@ func nodeKubeletPorts() Rule {
 			Since:  "v0.1.0",
 			Source: "kubernetes v1.37.2 pkg/kubelet/nodestatus/setters.go, pkg/kubelet/client",
 		},
-		Targets: nodeStatusWrites(),
-		Compile: compileNodeKubeletPorts,
+		Targets:     nodeStatusWrites(),
+		OnlyChanges: true,
+		Compile:     compileNodeKubeletPorts,
 	}
 }
 

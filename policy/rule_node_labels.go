@@ -25,8 +25,10 @@ func nodeLabels() Rule {
 			Since:  "v0.1.0",
 			Source: "kubernetes v1.37.2 pkg/kubelet/kubelet_node_status.go, plugin/pkg/admission/noderestriction",
 		},
-		Targets: nodeWrites(),
-		Compile: compileNodeLabels,
+		Targets:     nodeWrites(),
+		OnlyChanges: true,
+		Reads:       []string{"metadata.name", "metadata.labels", "metadata.annotations"},
+		Compile:     compileNodeLabels,
 	}
 }
 

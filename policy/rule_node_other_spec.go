@@ -21,8 +21,9 @@ func nodeOtherSpec() Rule {
 			Since:  "v0.1.0",
 			Source: "kubernetes v1.37.2 pkg/registry/core/node/strategy.go",
 		},
-		Targets: nodeSpecWrites(),
-		Compile: compileNodeOtherSpec,
+		Targets:     nodeSpecWrites(),
+		OnlyChanges: true,
+		Compile:     compileNodeOtherSpec,
 	}
 }
 

@@ -22,8 +22,9 @@ func nodeOwnerReferences() Rule {
 			Source: "kubernetes v1.37.2 plugin/pkg/admission/noderestriction, which checks updates only; " +
 				"kubernetes/kubernetes#133471",
 		},
-		Targets: nodeWrites(),
-		Compile: compileNodeOwnerReferences,
+		Targets:     nodeWrites(),
+		OnlyChanges: true,
+		Compile:     compileNodeOwnerReferences,
 	}
 }
 

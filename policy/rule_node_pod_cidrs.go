@@ -21,8 +21,9 @@ func nodePodCIDRs() Rule {
 			Since:  "v0.1.0",
 			Source: "kubernetes v1.37.2 pkg/apis/core/validation (ValidateNodeUpdate)",
 		},
-		Targets: nodeSpecWrites(),
-		Compile: compileNodePodCIDRs,
+		Targets:     nodeSpecWrites(),
+		OnlyChanges: true,
+		Compile:     compileNodePodCIDRs,
 	}
 }
 

@@ -21,8 +21,9 @@ func nodeProviderID() Rule {
 			Since:  "v0.1.0",
 			Source: "kubernetes v1.37.2 pkg/kubelet/kubelet_node_status.go (initialNode)",
 		},
-		Targets: nodeSpecWrites(),
-		Compile: compileNodeProviderID,
+		Targets:     nodeSpecWrites(),
+		OnlyChanges: true,
+		Compile:     compileNodeProviderID,
 	}
 }
 

@@ -21,8 +21,9 @@ func nodeReservedStatus() Rule {
 			Since:  "v0.1.0",
 			Source: "kubernetes v1.37.2 pkg/controller/volume/attachdetach",
 		},
-		Targets: nodeStatusWrites(),
-		Compile: compileNodeReservedStatus,
+		Targets:     nodeStatusWrites(),
+		OnlyChanges: true,
+		Compile:     compileNodeReservedStatus,
 	}
 }
 

@@ -21,6 +21,7 @@ func nodeSelf() Rule {
 			Source:  "kubernetes v1.37.2 plugin/pkg/admission/noderestriction (admitNode), pkg/auth/nodeidentifier",
 		},
 		Targets: allNodeWrites(),
+		Reads:   []string{}, // the name is in the request
 		Compile: compileNodeSelf,
 	}
 }

@@ -24,8 +24,9 @@ func nodeTaints() Rule {
 			Since:  "v0.1.0",
 			Source: "kubernetes v1.37.2 pkg/kubelet/kubelet_node_status.go, plugin/pkg/admission/nodetaint",
 		},
-		Targets: nodeSpecWrites(),
-		Compile: compileNodeTaints,
+		Targets:     nodeSpecWrites(),
+		OnlyChanges: true,
+		Compile:     compileNodeTaints,
 	}
 }
 

@@ -20,8 +20,9 @@ func nodeUnschedulable() Rule {
 			Since:   "v0.1.0",
 			Source:  "kubernetes v1.37.2 pkg/kubelet/kubelet_node_status.go (initialNode)",
 		},
-		Targets: nodeSpecWrites(),
-		Compile: compileNodeUnschedulable,
+		Targets:     nodeSpecWrites(),
+		OnlyChanges: true,
+		Compile:     compileNodeUnschedulable,
 	}
 }
 

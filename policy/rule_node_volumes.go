@@ -23,8 +23,9 @@ func nodeVolumes() Rule {
 			Since:  "v0.1.0",
 			Source: "kubernetes v1.37.2 pkg/kubelet/nodestatus/setters.go (VolumesInUse)",
 		},
-		Targets: nodeStatusWrites(),
-		Compile: compileNodeVolumes,
+		Targets:     nodeStatusWrites(),
+		OnlyChanges: true,
+		Compile:     compileNodeVolumes,
 	}
 }
 

@@ -22,8 +22,9 @@ func podConditions() Rule {
 			Since:  "v0.1.0",
 			Source: "kubernetes v1.37.2 pkg/kubelet/types/pod_status.go",
 		},
-		Targets: podStatusWrites(),
-		Compile: compilePodConditions,
+		Targets:     podStatusWrites(),
+		OnlyChanges: true,
+		Compile:     compilePodConditions,
 	}
 }
 

@@ -23,7 +23,12 @@ func podContainers() Rule {
 			Since:  "v0.1.0",
 			Source: "kubernetes v1.37.2 pkg/apis/core/validation (ValidatePodStatusUpdate)",
 		},
-		Targets: podStatusWrites(),
+		Targets:     podStatusWrites(),
+		OnlyChanges: true,
+		Reads: []string{
+			"spec.containers", "spec.initContainers", "spec.ephemeralContainers", "status.containerStatuses",
+			"status.initContainerStatuses", "status.ephemeralContainerStatuses",
+		},
 		Compile: compilePodContainers,
 	}
 }

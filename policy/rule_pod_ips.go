@@ -25,8 +25,10 @@ func podIPs() Rule {
 			Since:  "v0.1.0",
 			Source: "kubernetes v1.37.2 staging/src/k8s.io/endpointslice/utils.go; pkg/kubelet/kubelet_pods.go",
 		},
-		Targets: podStatusWrites(),
-		Compile: compilePodIPs,
+		Targets:     podStatusWrites(),
+		OnlyChanges: true,
+		Reads:       []string{"spec.hostNetwork", "status.podIP", "status.podIPs", "status.hostIP", "status.hostIPs"},
+		Compile:     compilePodIPs,
 	}
 }
 

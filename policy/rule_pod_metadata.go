@@ -22,8 +22,9 @@ func podMetadata() Rule {
 			Since:  "v0.1.0",
 			Source: "kubernetes v1.37.2 pkg/util/pod/pod.go, pkg/registry/core/pod/strategy.go; kubernetes/kubernetes#45539",
 		},
-		Targets: podStatusWrites(),
-		Compile: compilePodMetadata,
+		Targets:     podStatusWrites(),
+		OnlyChanges: true,
+		Compile:     compilePodMetadata,
 	}
 }
 

@@ -23,8 +23,10 @@ func podPhase() Rule {
 			Since:  "v0.1.0",
 			Source: "kubernetes v1.37.2 pkg/kubelet/kubelet_pods.go (generateAPIPodStatus)",
 		},
-		Targets: podStatusWrites(),
-		Compile: compilePodPhase,
+		Targets:     podStatusWrites(),
+		OnlyChanges: true,
+		Reads:       []string{"metadata.annotations", "status.phase"},
+		Compile:     compilePodPhase,
 	}
 }
 

@@ -99,6 +99,37 @@ func (s *Set) Judges(r *Request) bool {
 	return false
 }
 
+// Decode decodes of a request's objects what the policies of the set look at, at most once what is the same in both objects. Its
+// errors are those of [Request.Decode].
+func (s *Set) Decode(r *Request) error {
+	if r.Operation != admissionv1.Update {
+		return r.Decode()
+	}
+	if err := r.split(); err != nil {
+		return err
+	}
+	return r.decode(s.reads(r))
+}
+
+// reads are the parts that the policies look at in an update.
+func (s *Set) reads(r *Request) partSet {
+	var wanted partSet
+	for _, j := range s.judges(r) {
+		if !j.policy.match.matchName(r.NodeName) {
+			continue
+		}
+		if j.policy.match.selector != nil {
+			wanted |= 1 << metadataLabels
+		}
+		for i := range j.checks {
+			if check := &j.checks[i]; !check.unconcerned(r) {
+				wanted |= check.reads
+			}
+		}
+	}
+	return wanted
+}
+
 // Evaluate judges a write. The request must have been decoded, or say why it is Unjudgeable.
 func (s *Set) Evaluate(r *Request) Decision {
 	d := Decision{NodeName: r.NodeName, mirrorPod: r.Resource == "pods" && r.Operation == admissionv1.Create && r.Subresource == ""}

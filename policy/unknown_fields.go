@@ -59,24 +59,16 @@ func (all shapes) addFields(to map[string]*shape, t reflect.Type) {
 // keys of maps, and their values.
 type unknown map[string]string
 
-// unknownFields finds unknown fields. Parts that are the same in the other object are passed over. It returns an error if a
-// part is not well-formed.
-func unknownFields(object, other Parts, of *shape) (unknown, error) {
-	found := unknown{}
-	for _, p := range object {
-		if bytes.Equal(p.value, other.find(p.section, p.name)) {
-			continue
-		}
-		within, path := of, p.name
-		if p.section != "" {
-			within, path = of.fields[p.section], p.section+"."+p.name
-		}
-		decoder := jsontext.NewDecoder(bytes.NewBuffer(p.value))
-		if err := found.member(decoder, within, p.name, path); err != nil {
-			return nil, err
-		}
+// read adds the unknown fields of a part. It returns an error if it is not well-formed.
+func (u unknown) read(d *difference, value jsontext.Value, of *shape) error {
+	if value == nil {
+		return nil
 	}
-	return found, nil
+	within, path := of, d.name
+	if d.section != "" {
+		within, path = of.fields[d.section], d.section+"."+d.name
+	}
+	return u.member(jsontext.NewDecoder(bytes.NewBuffer(value)), within, d.name, path)
 }
 
 // member reads the value of a member of an object.
@@ -129,10 +121,19 @@ func (u unknown) value(decoder *jsontext.Decoder, of *shape, path string) error 
 
 // unknownChanges has a violation for each unknown field that differs between the objects.
 func unknownChanges(r *Request, of *shape) []Violation {
-	old, errOld := unknownFields(r.OldParts, r.Parts, of)
-	updated, errUpdated := unknownFields(r.Parts, r.OldParts, of)
-	if errOld != nil || errUpdated != nil {
-		return []Violation{{Detail: "must be well-formed"}}
+	differences := r.differences
+	if !differences.known {
+		differences = compare(r.OldParts, r.Parts) // a creation: all of it
+	}
+	old, updated := unknown{}, unknown{}
+	for i := range differences.parts {
+		d := &differences.parts[i]
+		if d.id == managedFields {
+			continue // the API server's own
+		}
+		if old.read(d, d.old, of) != nil || updated.read(d, d.updated, of) != nil {
+			return []Violation{{Detail: "must be well-formed"}}
+		}
 	}
 	changes := compareKeys(old, updated)
 	paths := slices.Concat(changes.added, changes.changed, changes.removed)

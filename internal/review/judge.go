@@ -95,7 +95,7 @@ func (r *Review) evaluate(set *policy.Set) (decision policy.Decision, fault erro
 		}
 	}()
 	if r.Request.Unjudgeable == "" {
-		if err := r.Request.Decode(); err != nil {
+		if err := set.Decode(&r.Request); err != nil {
 			r.Request.Unjudgeable = unreadableObject
 			r.unreadable = bounded(err)
 		}

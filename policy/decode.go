@@ -1,0 +1,134 @@
+package policy
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+
+	"github.com/go-json-experiment/json"
+	admissionv1 "k8s.io/api/admission/v1"
+)
+
+// decodable is an object of which parts are decoded.
+type decodable[O any] interface {
+	*O
+	// field returns a pointer to the field of a part, or nil if the object has none.
+	field(id partID) any
+	// compared says that rules look at a part only to see what has changed in it.
+	compared(id partID) bool
+	// keep keeps a part that has no field.
+	keep(p *part)
+}
+
+// decodeObjects decodes the wanted parts of the objects of a request, whatever the operation has of them.
+func decodeObjects[O any, T decodable[O]](r *Request, wanted partSet, object, old **O) error {
+	if err := r.split(); err != nil {
+		return err
+	}
+	if r.Parts != nil {
+		*object = new(O)
+	}
+	if r.OldParts != nil {
+		*old = new(O)
+	}
+	switch {
+	case r.OldParts == nil:
+		return within("object", decodeParts(T(*object), r.Parts, wanted))
+	case r.Parts == nil:
+		return within("oldObject", decodeParts(T(*old), r.OldParts, wanted))
+	}
+	return decodeChange(T(*old), T(*object), r, wanted)
+}
+
+// split takes the objects apart, unless whoever made the request has done so, and compares them at an update.
+func (r *Request) split() (err error) {
+	if !r.hasParts() {
+		return nil
+	}
+	if r.Operation == admissionv1.Delete {
+		r.Parts = nil
+	} else if r.Parts == nil {
+		if r.Parts, err = split(r.Object); err != nil {
+			return fmt.Errorf("object: %w", err)
+		}
+	}
+	if r.Operation == admissionv1.Create {
+		r.OldParts = nil
+		return nil
+	}
+	if r.OldParts == nil {
+		r.OldParts, err = split(r.OldObject)
+		if r.Operation == admissionv1.Delete && errors.Is(err, errNoObject) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("oldObject: %w", err)
+		}
+	}
+	if r.Parts != nil && !r.differences.known {
+		r.differences = compare(r.OldParts, r.Parts)
+	}
+	return nil
+}
+
+// decodeChange decodes an update: what differs of both objects, and what is the same once.
+func decodeChange[O any, T decodable[O]](old, updated T, r *Request, wanted partSet) error {
+	for i := range r.Parts {
+		p := &r.Parts[i]
+		if !wanted.has(p.id) || p.same && updated.compared(p.id) {
+			continue
+		}
+		if err := decodePart(updated, p); err != nil {
+			return within("object", err)
+		}
+		if !p.same {
+			continue
+		}
+		if from := updated.field(p.id); from != nil {
+			reflect.ValueOf(old.field(p.id)).Elem().Set(reflect.ValueOf(from).Elem())
+		} else {
+			old.keep(p)
+		}
+	}
+	for i := range r.differences.parts {
+		d := &r.differences.parts[i]
+		if d.old == nil || !wanted.has(d.id) {
+			continue
+		}
+		if err := decodePart(old, &part{id: d.id, section: d.section, name: d.name, value: d.old}); err != nil {
+			return within("oldObject", err)
+		}
+	}
+	return nil
+}
+
+func decodeParts[O any, T decodable[O]](into T, from Parts, wanted partSet) error {
+	for i := range from {
+		if p := &from[i]; wanted.has(p.id) {
+			if err := decodePart(into, p); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func decodePart[O any, T decodable[O]](into T, p *part) error {
+	field := into.field(p.id)
+	if field == nil {
+		into.keep(p)
+		return nil
+	}
+	if err := json.Unmarshal(p.value, field); err != nil {
+		return fmt.Errorf("%s.%s: %w", p.section, p.name, err)
+	}
+	return nil
+}
+
+// within says which object an error is about.
+func within(object string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", object, err)
+}
