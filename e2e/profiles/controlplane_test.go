@@ -13,6 +13,7 @@ func (s *stage) testControlPlane(t *testing.T) {
 	check(t, s.AwaitDaemonSet(t.Context()))
 	n := s.newNode(t, s.ControlPlane.APIServer, "asked-beside")
 	s.awaitEnforced(t, n, rig.Denied)
+	n.awaitFloor(t)
 	s.checkKubelet(t)
 
 	s.addPods(t, n)

@@ -44,6 +44,7 @@ func TestProfiles(t *testing.T) {
 	t.Run("observe", s.testObserve)
 	t.Run("strict", s.testStrict)
 	t.Run("controlPlane", s.testControlPlane)
+	t.Run("files", s.testFiles)
 	s.checkNoKubeletIsRecorded(t)
 }
 
@@ -122,6 +123,19 @@ func (s *stage) awaitEnforced(t *testing.T, n *node, want rig.Outcome) {
 		after, err := s.Records()
 		check(t, err)
 		if a.Outcome != want || len(after) == len(before) {
+			return errors.New(a.String())
+		}
+		return nil
+	})
+}
+
+// awaitFloor waits until the API server has the floor, which it learns of by itself.
+func (n *node) awaitFloor(t *testing.T) {
+	t.Helper()
+	probe := n.registersDenied(rig.Floor).write
+	probe.DryRun = true
+	eventually(t, "the floor is in force", func() error {
+		if a := n.writer.Do(t.Context(), probe); a.Outcome != rig.Floor {
 			return errors.New(a.String())
 		}
 		return nil

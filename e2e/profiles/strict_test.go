@@ -16,6 +16,7 @@ func (s *stage) testStrict(t *testing.T) {
 	check(t, s.AwaitRollout(t.Context()))
 	n := s.newNode(t, s.ControlPlane.APIServer, "strict")
 	s.awaitEnforced(t, n, rig.Denied)
+	n.awaitFloor(t)
 	s.checkFloorCompiles(t)
 	s.checkKubelet(t)
 
