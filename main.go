@@ -1,6 +1,6 @@
 // Command node-restriction-plus restricts what kubelets may write to the Kubernetes API, and records every denial.
 //
-// The command serve is the admission webhook; all others work without a cluster.
+// The command serve is the admission webhook, and probe proves that it is asked; all others work without a cluster.
 package main
 
 import (
@@ -10,5 +10,5 @@ import (
 )
 
 func main() {
-	os.Exit(cli.Run(cli.Root(append(cli.Commands(), serveCommand())...)))
+	os.Exit(cli.Run(cli.Root(append(cli.Commands(), serveCommand(), probeCommand())...)))
 }

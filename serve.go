@@ -106,7 +106,7 @@ type inputs struct {
 
 // read reads the files that the flags name. Each error names the flag.
 func (o *serveOptions) read(log logr.Logger) (in inputs, err error) {
-	if in.config, err = o.restConfig(); err != nil {
+	if in.config, err = restConfig(o.kubeconfig); err != nil {
 		return in, fmt.Errorf("--kubeconfig: %w", err)
 	}
 	in.informers = cluster.NewInformers(log.WithName("cache"), metrics.Registry)

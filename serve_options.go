@@ -170,11 +170,12 @@ func validateAddress(address string) error {
 // address is where admission requests are served.
 func (o *serveOptions) address() string { return net.JoinHostPort(o.bindAddress, strconv.Itoa(o.port)) }
 
-// restConfig says how to reach the API server; whether it can be reached is not tried.
-func (o *serveOptions) restConfig() (*rest.Config, error) {
+// restConfig says how to reach the API server, by a kubeconfig or, if that is empty, as a pod does; whether it can be
+// reached is not tried.
+func restConfig(kubeconfig string) (*rest.Config, error) {
 	config, err := rest.InClusterConfig, error(nil)
-	if o.kubeconfig != "" {
-		config = func() (*rest.Config, error) { return clientcmd.BuildConfigFromFlags("", o.kubeconfig) }
+	if kubeconfig != "" {
+		config = func() (*rest.Config, error) { return clientcmd.BuildConfigFromFlags("", kubeconfig) }
 	}
 	c, err := config()
 	if err != nil {

@@ -38,10 +38,40 @@ type Reporter interface {
 	Report(ctx context.Context, result Result, detail string) error
 }
 
+// Asker makes the probe's write.
+type Asker struct {
+	nodes corev1client.NodeInterface
+}
+
+// NewAsker returns an Asker that impersonates a kubelet with the given configuration, whose user needs the right to.
+func NewAsker(config *rest.Config) (*Asker, error) {
+	kubelet := review.UserOf(review.ProbeNode)
+	as := rest.CopyConfig(config)
+	// Only system:nodes is asked for; the API server itself adds system:authenticated.
+	as.Impersonate = rest.ImpersonationConfig{UserName: kubelet.Username, Groups: kubelet.Groups[:1]}
+	client, err := corev1client.NewForConfig(as)
+	if err != nil {
+		return nil, err
+	}
+	return &Asker{nodes: client.Nodes()}, nil
+}
+
+// Ask asks the API server, as a dry run, to register a Node that must be denied. It returns what became of that, and says
+// in a sentence what it means. It takes 10 s at most.
+func (a *Asker) Ask(ctx context.Context) (Result, string) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	result, detail := a.ask(ctx)
+	if ctx.Err() != nil && result != Denied {
+		return Failed, "the API server did not answer in time"
+	}
+	return result, detail
+}
+
 // Probe asks the API server, at an interval, to register a Node that must be denied. It is a runnable of a manager, on
 // every replica.
 type Probe struct {
-	nodes    corev1client.NodeInterface
+	asker    *Asker
 	interval time.Duration
 	reporter Reporter
 	metrics  *metrics
@@ -53,17 +83,11 @@ type Probe struct {
 func New(
 	config *rest.Config, interval time.Duration, reporter Reporter, reg prometheus.Registerer, log logr.Logger,
 ) (*Probe, error) {
-	kubelet := review.UserOf(review.ProbeNode)
-	as := rest.CopyConfig(config)
-	// Only system:nodes is asked for; the API server itself adds system:authenticated.
-	as.Impersonate = rest.ImpersonationConfig{UserName: kubelet.Username, Groups: kubelet.Groups[:1]}
-	client, err := corev1client.NewForConfig(as)
+	asker, err := NewAsker(config)
 	if err != nil {
 		return nil, err
 	}
-	return &Probe{
-		nodes: client.Nodes(), interval: interval, reporter: reporter, metrics: newMetrics(reg), log: log,
-	}, nil
+	return &Probe{asker: asker, interval: interval, reporter: reporter, metrics: newMetrics(reg), log: log}, nil
 }
 
 // NeedLeaderElection says that every replica probes.
@@ -84,12 +108,9 @@ func (p *Probe) Start(ctx context.Context) error {
 }
 
 func (p *Probe) once(ctx context.Context) {
+	result, detail := p.asker.Ask(ctx)
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	result, detail := p.ask(ctx)
-	if ctx.Err() != nil && result != Denied {
-		result, detail = Failed, "the API server did not answer in time"
-	}
 	p.metrics.observe(result)
 	if result != Denied {
 		p.log.Info("The enforcement probe was not denied", "result", result, "reason", detail)
@@ -100,9 +121,9 @@ func (p *Probe) once(ctx context.Context) {
 }
 
 // ask makes the write and says what became of it.
-func (p *Probe) ask(ctx context.Context) (Result, string) {
+func (a *Asker) ask(ctx context.Context) (Result, string) {
 	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: review.ProbeNode}}
-	_, err := p.nodes.Create(ctx, node, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+	_, err := a.nodes.Create(ctx, node, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 	switch {
 	case err == nil:
 		return Allowed, "the API server let a kubelet's write pass that this program denies; " +
