@@ -45,6 +45,29 @@ func TestWebhooks(t *testing.T) {
 	}
 }
 
+// TestCAInjectorsWebhooksStay holds the webhooks to be the same whatever the values ask for where cainjector sets a field of
+// each: server-side apply would leave that field of one that is taken out, and nothing else, which is not valid.
+func TestCAInjectorsWebhooksStay(t *testing.T) {
+	const mode = "certificates.mode=certManager"
+	names := func(set string) []string {
+		var all []string
+		for _, w := range render(t, "--set", set).webhooks.Webhooks {
+			all = append(all, w.Name)
+		}
+		return all
+	}
+	for _, values := range []string{"profile=strict", "baseline={leases}", "rules.events=true"} {
+		if got, want := names(mode+","+values), names(mode); !slices.Equal(got, want) {
+			t.Errorf("%s: the webhooks are %v, without it %v", values, got, want)
+		}
+	}
+	for _, w := range render(t, "--set", mode).webhooks.Webhooks {
+		if (w.Name == "others.noderestriction.plus") != (len(w.Rules) == 0) {
+			t.Errorf("%s has %d rules", w.Name, len(w.Rules))
+		}
+	}
+}
+
 // TestNoProfileAsksForMore holds each profile to what holds for the default.
 func TestNoProfileAsksForMore(t *testing.T) {
 	for _, profile := range []string{"observe", "strict", "controlPlane"} {

@@ -27,6 +27,11 @@ a Deployment. These are true or empty.
 {{- if and (include "node-restriction-plus.workload" .) (eq .Values.certificates.mode "certManager") }}true{{ end -}}
 {{- end }}
 
+{{- /* injected: cainjector writes caBundle. */ -}}
+{{- define "node-restriction-plus.injected" -}}
+{{- if and (include "node-restriction-plus.certManager" .) (not .Values.webhook.caBundle) }}true{{ end -}}
+{{- end }}
+
 {{- /* injectFrom: namespace and name of the Certificate whose authority cainjector writes. */ -}}
 {{- define "node-restriction-plus.injectFrom" -}}
 {{- $cm := .Values.certificates.certManager -}}

@@ -106,9 +106,14 @@
   - name: line
     expression: |-
       {{- include "node-restriction-plus.status" . | nindent 6 }}
-{{- with include "node-restriction-plus.otherRules" . | trim }}
+{{- $others := include "node-restriction-plus.otherRules" . | trim }}
+{{- if or $others (include "node-restriction-plus.injected" .) }}
 
 # Other resources, if a value asks for them. A stock kubelet writes them all, some of them often.
+{{- if not $others }}
+# None does. A webhook whose caBundle cainjector has set cannot be taken out by server-side apply, so this one is there from the
+# start, and asks about nothing.
+{{- end }}
 - name: others.noderestriction.plus
   failurePolicy: Ignore
   timeoutSeconds: 1
@@ -116,12 +121,16 @@
   sideEffects: NoneOnDryRun
   admissionReviewVersions: [v1]
   clientConfig:
-    {{- include "node-restriction-plus.clientConfig" (list $ "/admit") | nindent 4 }}
+    {{- include "node-restriction-plus.clientConfig" (list . "/admit") | nindent 4 }}
+  {{- if $others }}
   rules:
-  {{- . | nindent 2 }}
+  {{- $others | nindent 2 }}
+  {{- else }}
+  rules: []
+  {{- end }}
   matchConditions:
   - name: kubelet
-    expression: {{ include "node-restriction-plus.kubelet" $ }}
+    expression: {{ include "node-restriction-plus.kubelet" . }}
 {{- end }}
 
 # The policies themselves: what the schema cannot say of them. What slips through is reported by the policy's Ready condition.
