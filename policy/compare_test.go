@@ -4,20 +4,34 @@ import (
 	"net/netip"
 	"slices"
 	"testing"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 func TestConditionsAreComparedByType(t *testing.T) {
-	a, b := Condition{Type: "A", Status: "True"}, Condition{Type: "B", Status: "True"}
+	condition := func(text string) Condition {
+		var cs Conditions
+		if err := cs.read(jsontext.Value("[" + text + "]")); err != nil {
+			t.Fatal(err)
+		}
+		return cs[0]
+	}
+	a, b := condition(`{"type":"A","status":"True"}`), condition(`{"type":"B","status":"True"}`)
 	for name, test := range map[string]struct {
-		old, updated            []Condition
+		old, updated            Conditions
 		added, changed, removed []string
 	}{
-		"moved":               {old: []Condition{a, b}, updated: []Condition{b, a}},
-		"added and removed":   {old: []Condition{a}, updated: []Condition{b}, added: []string{"B"}, removed: []string{"A"}},
-		"a second of a type":  {old: []Condition{a}, updated: []Condition{a, {Type: "A"}}, changed: []string{"A"}},
-		"a time that changes": {old: []Condition{a}, updated: []Condition{{Type: "A", Status: "True", LastTransitionTime: "t"}}, changed: []string{"A"}},
+		"moved":              {old: Conditions{a, b}, updated: Conditions{b, a}},
+		"added and removed":  {old: Conditions{a}, updated: Conditions{b}, added: []string{"B"}, removed: []string{"A"}},
+		"a second of a type": {old: Conditions{a}, updated: Conditions{a, condition(`{"type":"A"}`)}, changed: []string{"A"}},
+		"a time that changes": {
+			old: Conditions{a}, changed: []string{"A"},
+			updated: Conditions{condition(`{"type":"A","status":"True","lastTransitionTime":"t"}`)},
+		},
+		"written in another order": {old: Conditions{a}, updated: Conditions{condition(`{"status":"True", "type":"A"}`)}},
+		"one that may be written":  {updated: Conditions{condition(`{"type":"Ready"}`)}},
 	} {
-		c := compareConditions(test.old, test.updated)
+		c := compareConditions(test.old, test.updated, isKubeletCondition)
 		if !slices.Equal(c.added, test.added) || !slices.Equal(c.changed, test.changed) || !slices.Equal(c.removed, test.removed) {
 			t.Errorf("%s: got %+v", name, c)
 		}

@@ -119,7 +119,13 @@ func decodePart[O any, T decodable[O]](into T, p *part) error {
 		into.keep(p)
 		return nil
 	}
-	if err := json.Unmarshal(p.value, field); err != nil {
+	var err error
+	if conditions, ok := field.(*Conditions); ok {
+		err = conditions.read(p.value)
+	} else {
+		err = json.Unmarshal(p.value, field)
+	}
+	if err != nil {
 		return fmt.Errorf("%s.%s: %w", p.section, p.name, err)
 	}
 	return nil

@@ -45,7 +45,7 @@ type NodeStatus struct {
 	Capacity         corev1.ResourceList  `json:"capacity"`
 	Allocatable      corev1.ResourceList  `json:"allocatable"`
 	Phase            string               `json:"phase"`
-	Conditions       []Condition          `json:"conditions"`
+	Conditions       Conditions           `json:"conditions"`
 	Addresses        []corev1.NodeAddress `json:"addresses"`
 	DaemonEndpoints  DaemonEndpoints      `json:"daemonEndpoints"`
 	NodeInfo         NodeInfo             `json:"nodeInfo"`
@@ -54,18 +54,6 @@ type NodeStatus struct {
 	VolumesAttached  jsontext.Value       `json:"volumesAttached"`
 	Config           jsontext.Value       `json:"config"`
 	DeclaredFeatures []string             `json:"declaredFeatures"`
-}
-
-// Condition is a condition of a Node or a pod. Times are kept as text: they are compared only.
-type Condition struct {
-	Type               string `json:"type"`
-	Status             string `json:"status"`
-	Reason             string `json:"reason"`
-	Message            string `json:"message"`
-	LastHeartbeatTime  string `json:"lastHeartbeatTime"`
-	LastProbeTime      string `json:"lastProbeTime"`
-	LastTransitionTime string `json:"lastTransitionTime"`
-	ObservedGeneration int64  `json:"observedGeneration"`
 }
 
 // DaemonEndpoints is a Node's status.daemonEndpoints.
@@ -147,7 +135,7 @@ type Affinity struct {
 // PodStatus is the part of a pod's status that rules look at.
 type PodStatus struct {
 	Phase                      corev1.PodPhase `json:"phase"`
-	Conditions                 []Condition     `json:"conditions"`
+	Conditions                 Conditions      `json:"conditions"`
 	HostIP                     string          `json:"hostIP"`
 	HostIPs                    []IP            `json:"hostIPs"`
 	PodIP                      string          `json:"podIP"`

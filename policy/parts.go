@@ -27,6 +27,21 @@ func (ps Parts) find(p *part, likely int) *part {
 	return nil
 }
 
+// value is the value of a part that rules know; nil if the object does not have it.
+func (ps Parts) value(id partID) jsontext.Value {
+	for i := range ps {
+		if ps[i].id == id {
+			return ps[i].value
+		}
+	}
+	return nil
+}
+
+// decoderOf reads a part, or something in it. That it has no duplicate names is known since the object was taken apart.
+func decoderOf(value jsontext.Value) *jsontext.Decoder {
+	return jsontext.NewDecoder(bytes.NewBuffer(value), jsontext.AllowDuplicateNames(true))
+}
+
 // maxParts is how many parts of an object have room from the start.
 const maxParts = 32
 

@@ -36,8 +36,8 @@ func compilePodConditions(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Pa
 	allowed, errs := compilePatterns(cfg.Allowed, 64, at.Child("pods", "conditions", "allowed"))
 	mayWrite := func(t string) bool { return isKubeletPodCondition(t) || allowed.match(t) }
 	return func(r *Request) []Violation {
-		changes := compareConditions(r.OldPod.Status.Conditions, r.Pod.Status.Conditions)
-		return changes.except(mayWrite).violations("status.conditions")
+		changes := compareConditions(r.OldPod.Status.Conditions, r.Pod.Status.Conditions, mayWrite)
+		return changes.violations("status.conditions")
 	}, errs
 }
 

@@ -3,6 +3,7 @@ package policy
 import (
 	"slices"
 
+	"github.com/go-json-experiment/json"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
@@ -25,11 +26,7 @@ func podContainers() Rule {
 		},
 		Targets:     podStatusWrites(),
 		OnlyChanges: true,
-		Reads: []string{
-			"spec.containers", "spec.initContainers", "spec.ephemeralContainers", "status.containerStatuses",
-			"status.initContainerStatuses", "status.ephemeralContainerStatuses",
-		},
-		Compile: compilePodContainers,
+		Compile:     compilePodContainers,
 	}
 }
 
@@ -38,19 +35,26 @@ func compilePodContainers(spec *v1alpha1.NodeRestrictionPolicySpec, _ *field.Pat
 		return nil, nil
 	}
 	return func(r *Request) []Violation {
-		old, updated, spec := &r.OldPod.Status, &r.Pod.Status, &r.Pod.Spec
-		vs := phantoms("status.containerStatuses", spec.Containers, old.ContainerStatuses, updated.ContainerStatuses)
-		vs = append(vs, phantoms("status.ephemeralContainerStatuses", spec.EphemeralContainers,
+		old, updated := &r.OldPod.Status, &r.Pod.Status
+		vs := phantoms(r, "status.containerStatuses", specContainers, old.ContainerStatuses, updated.ContainerStatuses)
+		vs = append(vs, phantoms(r, "status.ephemeralContainerStatuses", specEphemeralContainers,
 			old.EphemeralContainerStatuses, updated.EphemeralContainerStatuses)...)
-		return append(vs, phantoms("status.initContainerStatuses", spec.InitContainers,
+		return append(vs, phantoms(r, "status.initContainerStatuses", specInitContainers,
 			old.InitContainerStatuses, updated.InitContainerStatuses)...)
 	}, nil
 }
 
-// phantoms reports the added statuses whose container is not in the spec.
-func phantoms(field string, spec, old, updated []Container) []Violation {
-	known := containerNames(spec)
+// phantoms reports the added statuses whose container is not in a list of the spec. That list is read only if there are any.
+func phantoms(r *Request, field string, spec partID, old, updated []Container) []Violation {
 	added := compareSets(containerNames(old), containerNames(updated)).added
+	if len(added) == 0 {
+		return nil
+	}
+	var containers []Container
+	if list := r.Parts.value(spec); list != nil && json.Unmarshal(list, &containers) != nil {
+		return []Violation{{Field: field, Detail: "must report containers of a spec that is well-formed"}}
+	}
+	known := containerNames(containers)
 	refused := without(added, func(name string) bool { return slices.Contains(known, name) })
 	return appendViolation(nil, field, "must not report container", refused)
 }

@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"bytes"
 	"encoding/json"
 	"reflect"
 	"slices"
@@ -13,8 +12,14 @@ import (
 // shape is what the JSON of a Go type looks like, as far as its fields are concerned. A value of another kind than its shape,
 // or of no shape, has no unknown fields.
 type shape struct {
-	fields  map[string]*shape // of an object with fixed names
+	fields  map[string]member // of an object with fixed names
 	element *shape            // of a list, or of an object with any names
+}
+
+// member is a field of an object.
+type member struct {
+	name  string
+	shape *shape
 }
 
 // shapes are made once for each type.
@@ -36,21 +41,21 @@ func (all shapes) of(t reflect.Type) *shape {
 	case reflect.Slice, reflect.Map:
 		s.element = all.of(t.Elem())
 	case reflect.Struct:
-		s.fields = map[string]*shape{}
+		s.fields = map[string]member{}
 		all.addFields(s.fields, t)
 	}
 	return s
 }
 
 // addFields adds the fields of a struct, also those of embedded ones.
-func (all shapes) addFields(to map[string]*shape, t reflect.Type) {
+func (all shapes) addFields(to map[string]member, t reflect.Type) {
 	for i := range t.NumField() {
 		field := t.Field(i)
 		switch name, _, _ := strings.Cut(field.Tag.Get("json"), ","); {
 		case name == "" && field.Anonymous:
 			all.addFields(to, field.Type)
 		case name != "" && name != "-":
-			to[name] = all.of(field.Type)
+			to[name] = member{name, all.of(field.Type)}
 		}
 	}
 }
@@ -59,34 +64,54 @@ func (all shapes) addFields(to map[string]*shape, t reflect.Type) {
 // keys of maps, and their values.
 type unknown map[string]string
 
+// place is where in an object something stands. Its path is put together only for what is unknown.
+type place struct {
+	parent *place // nil: the object itself
+	step   string // such as .name or []
+	name   string
+}
+
+func (p *place) path() string {
+	if p == nil {
+		return ""
+	}
+	return p.parent.path() + p.step + p.name
+}
+
 // read adds the unknown fields of a part. It returns an error if it is not well-formed.
 func (u unknown) read(d *difference, value jsontext.Value, of *shape) error {
 	if value == nil {
 		return nil
 	}
-	within, path := of, d.name
+	at := (*place)(nil)
 	if d.section != "" {
-		within, path = of.fields[d.section], d.section+"."+d.name
+		of, at = of.fields[d.section].shape, &place{name: d.section}
 	}
-	return u.member(jsontext.NewDecoder(bytes.NewBuffer(value)), within, d.name, path)
+	decoder := decoderOf(value)
+	if field, known := of.fields[d.name]; known {
+		return u.value(decoder, field.shape, at.child(d.name))
+	}
+	return u.add(decoder, at.child(d.name))
 }
 
-// member reads the value of a member of an object.
-func (u unknown) member(decoder *jsontext.Decoder, object *shape, name, path string) error {
-	field, known := object.fields[name]
-	if known {
-		return u.value(decoder, field, path)
+// child is the place of a member of an object.
+func (p *place) child(name string) *place {
+	if p == nil {
+		return &place{name: name}
 	}
+	return &place{parent: p, step: ".", name: name}
+}
+
+// add adds the value of an unknown field: all values at one path together, as lists may be reordered.
+func (u unknown) add(decoder *jsontext.Decoder, at *place) error {
 	value, err := decoder.ReadValue()
-	if err != nil {
-		return err
+	if err == nil {
+		u[at.path()] += string(value) + ";"
 	}
-	// All values at one path together: lists may be reordered.
-	u[path] += string(value) + ";"
-	return nil
+	return err
 }
 
-func (u unknown) value(decoder *jsontext.Decoder, of *shape, path string) error {
+func (u unknown) value(decoder *jsontext.Decoder, of *shape, at *place) error {
 	kind := decoder.PeekKind()
 	isObject := kind == jsontext.KindBeginObject
 	if !isObject && kind != jsontext.KindBeginArray || of.fields == nil && of.element == nil || of.fields != nil && !isObject {
@@ -95,21 +120,21 @@ func (u unknown) value(decoder *jsontext.Decoder, of *shape, path string) error 
 	if _, err := decoder.ReadToken(); err != nil {
 		return err
 	}
+	elements := place{parent: at, step: "[]"}
+	if isObject {
+		elements.step = "[*]"
+	}
 	for next := decoder.PeekKind(); next != jsontext.KindEndObject && next != jsontext.KindEndArray; next = decoder.PeekKind() {
 		var err error
 		switch {
 		case !isObject:
-			err = u.value(decoder, of.element, path+"[]")
+			err = u.value(decoder, of.element, &elements)
 		case of.fields == nil:
 			if err = decoder.SkipValue(); err == nil { // the name
-				err = u.value(decoder, of.element, path+"[*]")
+				err = u.value(decoder, of.element, &elements)
 			}
 		default:
-			var name jsontext.Token
-			if name, err = decoder.ReadToken(); err == nil {
-				text := name.String()
-				err = u.member(decoder, of, text, path+"."+text)
-			}
+			err = u.member(decoder, of, at)
 		}
 		if err != nil {
 			return err
@@ -117,6 +142,18 @@ func (u unknown) value(decoder *jsontext.Decoder, of *shape, path string) error 
 	}
 	_, err := decoder.ReadToken()
 	return err
+}
+
+// member reads a member of an object.
+func (u unknown) member(decoder *jsontext.Decoder, object *shape, at *place) error {
+	token, err := decoder.ReadToken()
+	if err != nil {
+		return err
+	}
+	if field, known := object.fields[token.String()]; known {
+		return u.value(decoder, field.shape, &place{parent: at, step: ".", name: field.name})
+	}
+	return u.add(decoder, &place{parent: at, step: ".", name: token.String()})
 }
 
 // unknownChanges has a violation for each unknown field that differs between the objects.

@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	admissionv1 "k8s.io/api/admission/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -56,7 +55,7 @@ func (e *invalidError) Error() string { return e.text }
 func (e *invalidError) Unwrap() error { return e.cause }
 
 func (e *envelope) read() error {
-	if err := e.members("the body", e.readMember); err != nil {
+	if err := e.members(theBody); err != nil {
 		return err
 	}
 	switch _, err := e.decoder.ReadToken(); {
@@ -68,42 +67,69 @@ func (e *envelope) read() error {
 	return nil
 }
 
-func (e *envelope) readMember(name string) error {
+// object is a JSON object of the envelope, by its path.
+type object string
+
+// The objects of an envelope of which members are read.
+const (
+	theBody         object = "the body"
+	theRequest      object = "request"
+	requestKind     object = "request.kind"
+	requestResource object = "request.resource"
+	requestUser     object = "request.userInfo"
+	userExtra       object = "request.userInfo.extra"
+)
+
+// member reads the value of a member of an object.
+func (e *envelope) member(of object, name string) error {
+	switch of {
+	case theBody:
+		return e.bodyMember(name)
+	case theRequest:
+		return e.requestMember(name)
+	case requestKind:
+		return e.kindMember(name)
+	case requestResource:
+		return e.resourceMember(name)
+	case requestUser:
+		return e.userMember(name)
+	}
+	return e.extraMember(name)
+}
+
+func (e *envelope) bodyMember(name string) error {
 	switch name {
 	case "kind":
-		return e.value(name, &e.reviewKind)
+		return e.text("kind", &e.reviewKind)
 	case "apiVersion":
-		return e.value(name, &e.reviewVersion)
+		return e.text("apiVersion", &e.reviewVersion)
 	case "request":
-		if e.decoder.PeekKind() == jsontext.KindNull {
-			return e.decoder.SkipValue()
-		}
-		e.hasRequest = true
-		return e.members(name, e.readRequestMember)
+		e.hasRequest = e.decoder.PeekKind() != jsontext.KindNull
+		return e.members(theRequest)
 	}
 	return e.decoder.SkipValue()
 }
 
-func (e *envelope) readRequestMember(name string) error {
+func (e *envelope) requestMember(name string) error {
 	switch name {
 	case "uid":
-		return e.value("request.uid", &e.uid)
+		return e.text("request.uid", (*string)(&e.uid))
 	case "kind":
-		return e.value("request.kind", &e.kind)
+		return e.members(requestKind)
 	case "resource":
-		return e.value("request.resource", &e.resource)
+		return e.members(requestResource)
 	case "subResource":
-		return e.value("request.subResource", &e.subresource)
+		return e.text("request.subResource", &e.subresource)
 	case "namespace":
-		return e.value("request.namespace", &e.namespace)
+		return e.text("request.namespace", &e.namespace)
 	case "name":
-		return e.value("request.name", &e.name)
+		return e.text("request.name", &e.name)
 	case "operation":
-		return e.value("request.operation", &e.operation)
+		return e.text("request.operation", (*string)(&e.operation))
 	case "userInfo":
-		return e.value("request.userInfo", &e.user)
+		return e.members(requestUser)
 	case "dryRun":
-		return e.value("request.dryRun", &e.dryRun)
+		return e.flag("request.dryRun", &e.dryRun)
 	case "object":
 		return e.raw("request.object", &e.object, &e.parts)
 	case "oldObject":
@@ -114,32 +140,54 @@ func (e *envelope) readRequestMember(name string) error {
 	return e.decoder.SkipValue()
 }
 
-// members reads a JSON object; member must read the value of the named member.
-func (e *envelope) members(at string, member func(name string) error) error {
-	start, err := e.decoder.ReadToken()
-	if err != nil {
-		return fmt.Errorf("%s: %w", at, err)
+func (e *envelope) kindMember(name string) error {
+	switch name {
+	case "group":
+		return e.text("request.kind.group", &e.kind.Group)
+	case "version":
+		return e.text("request.kind.version", &e.kind.Version)
+	case "kind":
+		return e.text("request.kind.kind", &e.kind.Kind)
 	}
-	if start.Kind() != jsontext.KindBeginObject {
-		return fmt.Errorf("%s: must be a JSON object", at)
-	}
-	for e.decoder.PeekKind() != jsontext.KindEndObject {
-		name, err := e.decoder.ReadToken()
-		if err != nil {
-			return fmt.Errorf("%s: %w", at, err)
-		}
-		if err := member(name.String()); err != nil {
-			return err
-		}
-	}
-	_, err = e.decoder.ReadToken()
-	return err
+	return e.decoder.SkipValue()
 }
 
-func (e *envelope) value(at string, into any) error {
-	if err := json.UnmarshalDecode(e.decoder, into); err != nil {
-		return fmt.Errorf("%s: %w", at, err)
+func (e *envelope) resourceMember(name string) error {
+	switch name {
+	case "group":
+		return e.text("request.resource.group", &e.resource.Group)
+	case "version":
+		return e.text("request.resource.version", &e.resource.Version)
+	case "resource":
+		return e.text("request.resource.resource", &e.resource.Resource)
 	}
+	return e.decoder.SkipValue()
+}
+
+func (e *envelope) userMember(name string) error {
+	switch name {
+	case "username":
+		return e.text("request.userInfo.username", &e.user.Username)
+	case "uid":
+		return e.text("request.userInfo.uid", &e.user.UID)
+	case "groups":
+		return e.texts("request.userInfo.groups", &e.user.Groups)
+	case "extra":
+		return e.members(userExtra)
+	}
+	return e.decoder.SkipValue()
+}
+
+func (e *envelope) extraMember(name string) error {
+	if e.user.Extra == nil {
+		e.user.Extra = map[string]authenticationv1.ExtraValue{}
+	}
+	key := strings.Clone(name)
+	var values []string
+	if err := e.texts("request.userInfo.extra", &values); err != nil {
+		return err
+	}
+	e.user.Extra[key] = values
 	return nil
 }
 

@@ -80,7 +80,7 @@ func TestDecodeRefuses(t *testing.T) {
 			replaced(t, `"AdmissionReview"`, `"admissionreview"`),
 			"kind: must be AdmissionReview",
 		},
-		"a number for a kind": {replaced(t, `"AdmissionReview"`, `1`), "unmarshal JSON number into Go string"},
+		"a number for a kind": {replaced(t, `"AdmissionReview"`, `1`), "kind: must be a string"},
 		"v1beta1": {
 			replaced(t, "admission.k8s.io/v1", "admission.k8s.io/v1beta1"),
 			`apiVersion: must be admission.k8s.io/v1, not "admission.k8s.io/v1beta1"`,
@@ -132,7 +132,7 @@ func TestDecodeRefuses(t *testing.T) {
 		},
 		"a user that is text": {
 			replaced(t, `"userInfo":{`, `"userInfo":"root","x":{`),
-			"unmarshal JSON string into Go v1.UserInfo",
+			"request.userInfo: must be a JSON object",
 		},
 		"two uids": {
 			replaced(t, `"uid":`, `"uid":"x","uid":`),
