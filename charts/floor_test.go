@@ -207,7 +207,7 @@ func TestFloorIsForKubelets(t *testing.T) {
 func TestFloorLeavesTheProbeToTheProgram(t *testing.T) {
 	f := renderFloors(t, map[string]v1alpha1.NodeRestrictionPolicySpec{
 		"test": {Nodes: v1alpha1.NodeRules{Finalizers: &v1alpha1.NodeFinalizers{}}},
-	}, "--set=enforcementProbe.enabled=true")["test"]
+	})["test"]
 	c := &caller{t: t}
 	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: review.ProbeNode, Finalizers: []string{"example.com/a"}}}
 	r := policy.Request{

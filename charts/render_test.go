@@ -168,10 +168,13 @@ func get[T metav1.Object](t *testing.T, r rendered, name string) T {
 	return object
 }
 
-// inventory lists kind and name of what is rendered, sorted.
+// inventory lists kind and name of what is rendered but for tests, sorted.
 func (r rendered) inventory() []string {
 	var list []string
 	for _, object := range r.objects {
+		if isTest(object) {
+			continue
+		}
 		list = append(list, object.(runtime.Object).GetObjectKind().GroupVersionKind().Kind+" "+object.GetName())
 	}
 	slices.Sort(list)

@@ -108,7 +108,8 @@ func TestCertificateModes(t *testing.T) {
 		},
 		"an issuer of one's own, whose authority is a Certificate": {
 			"certificates.mode=certManager,certificates.certManager.issuerRef.name=a,certificates.certManager.injectFrom=b/c",
-			chart + "-tls", "b/c", []string{"Certificate " + chart},
+			chart + "-tls", "b/c",
+			[]string{"Certificate " + chart},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -67,7 +67,7 @@ func checkPod(t *testing.T, spec corev1.PodSpec) {
 	}
 }
 
-func checkContainer(t *testing.T, c corev1.Container) {
+func checkContainerIsSafe(t *testing.T, c corev1.Container) {
 	t.Helper()
 	s := c.SecurityContext
 	if !*s.ReadOnlyRootFilesystem || *s.AllowPrivilegeEscalation || !*s.RunAsNonRoot || *s.RunAsUser != 65532 ||
@@ -75,6 +75,11 @@ func checkContainer(t *testing.T, c corev1.Container) {
 		s.SeccompProfile.Type != corev1.SeccompProfileTypeRuntimeDefault {
 		t.Errorf("the security context is %+v", s)
 	}
+}
+
+func checkContainer(t *testing.T, c corev1.Container) {
+	t.Helper()
+	checkContainerIsSafe(t, c)
 	if c.Lifecycle == nil || c.Lifecycle.PreStop.Sleep == nil || c.Lifecycle.PreStop.Sleep.Seconds < 5 {
 		t.Error("the container does not wait before it ends")
 	}
@@ -169,7 +174,11 @@ func TestEveryObjectHasLabels(t *testing.T) {
 		"monitoring.prometheusRule.enabled=true,monitoring.dashboard.enabled=true")...)
 	for _, object := range r.objects {
 		labels := object.GetLabels()
-		if labels["team"] != "nodes" || labels["app.kubernetes.io/name"] != chart || labels["app.kubernetes.io/managed-by"] != "Helm" {
+		name := chart
+		if _, pod := object.(*corev1.Pod); pod {
+			name = object.GetName() // which no Service selects
+		}
+		if labels["team"] != "nodes" || labels["app.kubernetes.io/name"] != name || labels["app.kubernetes.io/managed-by"] != "Helm" {
 			t.Errorf("%T %s has the labels %v", object, object.GetName(), labels)
 		}
 		if strings.Contains(object.GetName(), "test") {

@@ -14,6 +14,7 @@ func (s *stage) testControlPlane(t *testing.T) {
 	n := s.newNode(t, s.ControlPlane.APIServer, "asked-beside")
 	s.awaitEnforced(t, n, rig.Denied)
 	n.awaitFloor(t)
+	s.helmTest(t)
 	s.checkKubelet(t)
 
 	s.addPods(t, n)

@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -139,6 +141,26 @@ func (n *node) awaitFloor(t *testing.T) {
 			return errors.New(a.String())
 		}
 		return nil
+	})
+}
+
+// helmTest has Helm run the chart's test, from within the cluster, and checks that nothing is left of it.
+func (s *stage) helmTest(t *testing.T) {
+	t.Helper()
+	out, err := s.Helm(t.Context(), "test", rig.Release)
+	check(t, err)
+	if !strings.Contains(out, "Phase:          Succeeded") {
+		t.Errorf("helm test says\n%s", out)
+	}
+	const verify = rig.Name + "-verify"
+	eventually(t, "nothing is left of helm test", func() error {
+		_, pod := s.Admin.CoreV1().Pods(rig.Namespace).Get(t.Context(), verify, metav1.GetOptions{})
+		_, role := s.Admin.RbacV1().ClusterRoles().Get(t.Context(), verify, metav1.GetOptions{})
+		_, binding := s.Admin.RbacV1().ClusterRoleBindings().Get(t.Context(), verify, metav1.GetOptions{})
+		if apierrors.IsNotFound(pod) && apierrors.IsNotFound(role) && apierrors.IsNotFound(binding) {
+			return nil
+		}
+		return fmt.Errorf("pod: %v; role: %v; binding: %v", pod, role, binding)
 	})
 }
 

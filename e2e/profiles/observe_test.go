@@ -46,6 +46,7 @@ func (s *stage) testObserve(t *testing.T) {
 	check(t, s.AwaitRollout(t.Context()))
 	n := s.newNode(t, s.ControlPlane.APIServer, "observed")
 	s.awaitEnforced(t, n, rig.Allowed)
+	s.helmTest(t)
 	s.checkKubelet(t)
 
 	s.addPods(t, n)

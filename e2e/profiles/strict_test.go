@@ -17,6 +17,7 @@ func (s *stage) testStrict(t *testing.T) {
 	n := s.newNode(t, s.ControlPlane.APIServer, "strict")
 	s.awaitEnforced(t, n, rig.Denied)
 	n.awaitFloor(t)
+	s.helmTest(t)
 	s.checkFloorCompiles(t)
 	s.checkKubelet(t)
 

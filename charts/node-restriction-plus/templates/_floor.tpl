@@ -37,12 +37,10 @@ spec:
   matchConditions:
   - name: kubelet
     expression: {{ include "node-restriction-plus.kubelet" $root }}
-  {{- if $root.Values.enforcementProbe.enabled }}
-  # The probe is for the program to deny.
+  # The probe, which helm test makes, too, is for the program to deny.
   - name: not-the-probe
     expression: >-
       request.userInfo.username != 'system:node:node-restriction-plus-probe' || !request.?dryRun.orValue(false)
-  {{- end }}
   # Forbidden is the one answer after which a kubelet whose Node exists goes on with it.
   validations:
   {{- include "node-restriction-plus.validations" $policy | trim | nindent 2 }}

@@ -22,3 +22,11 @@ namespace: {{ $root.Release.Namespace }}
 labels:
   {{- include "node-restriction-plus.labels" $root | nindent 2 }}
 {{- end }}
+
+{{- /* testHook: annotations of what helm test makes, given when in its order. A pod that failed stays, for its log. */ -}}
+{{- define "node-restriction-plus.testHook" -}}
+annotations:
+  helm.sh/hook: test
+  helm.sh/hook-weight: {{ . | quote }}
+  helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
+{{- end }}

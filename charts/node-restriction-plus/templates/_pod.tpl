@@ -76,6 +76,29 @@
 {{- end }}
 {{- end }}
 
+{{- /* securityContext: what a container of the program may do. */ -}}
+{{- define "node-restriction-plus.securityContext" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+runAsNonRoot: true
+runAsUser: 65532
+runAsGroup: 65532
+capabilities:
+  drop: [ALL]
+seccompProfile:
+  type: RuntimeDefault
+{{- end }}
+
+{{- /* tolerations: those of all pods of the chart. */ -}}
+{{- define "node-restriction-plus.tolerations" -}}
+- {key: node.kubernetes.io/not-ready, operator: Exists}
+- {key: node.kubernetes.io/unreachable, operator: Exists}
+- {key: node-role.kubernetes.io/control-plane, operator: Exists}
+{{- with .Values.tolerations }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
 {{- /* container: the program's container. */ -}}
 {{- define "node-restriction-plus.container" -}}
 {{- $v := .Values -}}
@@ -140,15 +163,7 @@ lifecycle:
 resources:
   {{- toYaml $v.resources | nindent 2 }}
 securityContext:
-  allowPrivilegeEscalation: false
-  readOnlyRootFilesystem: true
-  runAsNonRoot: true
-  runAsUser: 65532
-  runAsGroup: 65532
-  capabilities:
-    drop: [ALL]
-  seccompProfile:
-    type: RuntimeDefault
+  {{- include "node-restriction-plus.securityContext" . | nindent 2 }}
 {{- with include "node-restriction-plus.mounts" . | fromYamlArray }}
 volumeMounts:
 {{ toYaml . }}
@@ -241,12 +256,7 @@ volumes:
 {{ toYaml . }}
 {{- end }}
 tolerations:
-- {key: node.kubernetes.io/not-ready, operator: Exists}
-- {key: node.kubernetes.io/unreachable, operator: Exists}
-- {key: node-role.kubernetes.io/control-plane, operator: Exists}
-{{- with $v.tolerations }}
-{{ toYaml . }}
-{{- end }}
+{{ include "node-restriction-plus.tolerations" . }}
 {{- end }}
 
 {{- /* podMetadata: the metadata of the pods of a Deployment or DaemonSet. */ -}}

@@ -35,9 +35,7 @@
 - {apiGroups: [authorization.k8s.io], resources: [subjectaccessreviews], verbs: [create]}
 {{- end }}
 {{- if .Values.enforcementProbe.enabled }}
-# The kubelet that does not exist, as which it tries whether the API server asks.
-- {apiGroups: [""], resources: [users], resourceNames: ["system:node:node-restriction-plus-probe"], verbs: [impersonate]}
-- {apiGroups: [""], resources: [groups], resourceNames: ["system:nodes"], verbs: [impersonate]}
+{{ include "node-restriction-plus.probeRules" . }}
 {{- end }}
 {{- if include "node-restriction-plus.selfManaged" . }}
 # The authority of its certificate goes into this configuration and no other.
@@ -46,4 +44,11 @@
   resourceNames: [{{ .Chart.Name }}]
   verbs: [get, list, watch, update, patch]
 {{- end }}
+{{- end }}
+
+{{- /* probeRules: the right to be the kubelet that does not exist, in whose name it is tried whether the API server asks. */ -}}
+{{- define "node-restriction-plus.probeRules" -}}
+# The kubelet that does not exist, as which it tries whether the API server asks.
+- {apiGroups: [""], resources: [users], resourceNames: ["system:node:node-restriction-plus-probe"], verbs: [impersonate]}
+- {apiGroups: [""], resources: [groups], resourceNames: ["system:nodes"], verbs: [impersonate]}
 {{- end }}
