@@ -61,25 +61,24 @@ func (c keyChanges) violationsOf(field, noun string) []Violation {
 	return vs
 }
 
-// compareSets compares two lists whose order does not matter; what was only moved is no change.
+// compareSets compares two lists whose order does not matter; what was only moved is no change. A kubelet may have made
+// them very long.
 func compareSets(old, updated []string) keyChanges {
-	var c keyChanges
 	if slices.Equal(old, updated) {
-		return c
+		return keyChanges{}
 	}
-	for _, s := range updated {
-		if !slices.Contains(old, s) && !slices.Contains(c.added, s) {
-			c.added = append(c.added, s)
-		}
+	return keyChanges{added: missing(updated, old), removed: missing(old, updated)}
+}
+
+// missing are the strings of a list that are not in the other one, sorted, each once.
+func missing(from, in []string) []string {
+	has := make(map[string]bool, len(in))
+	for _, s := range in {
+		has[s] = true
 	}
-	for _, s := range old {
-		if !slices.Contains(updated, s) && !slices.Contains(c.removed, s) {
-			c.removed = append(c.removed, s)
-		}
-	}
-	slices.Sort(c.added)
-	slices.Sort(c.removed)
-	return c
+	absent := without(from, func(s string) bool { return has[s] })
+	slices.Sort(absent)
+	return slices.Compact(absent)
 }
 
 // without returns the strings for which drop is false.

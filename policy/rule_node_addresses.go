@@ -68,11 +68,14 @@ func compileNodeAddresses(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Pa
 		return err == nil && isRoutable(ip) && (len(allowed) == 0 || containsAddr(allowed, ip)) && !containsAddr(denied, ip)
 	}
 	return func(r *Request) []Violation {
-		old := r.oldNode().Status.Addresses
+		old := make(map[corev1.NodeAddress]bool)
+		for _, a := range r.oldNode().Status.Addresses {
+			old[a] = true
+		}
 		var refused, added []string
 		for _, a := range r.Node.Status.Addresses {
 			switch {
-			case slices.Contains(old, a):
+			case old[a]:
 			case !mayReport(a, r.Node.Name):
 				refused = append(refused, string(a.Type)+" "+a.Address)
 			default:

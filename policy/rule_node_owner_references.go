@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"strings"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -40,11 +42,16 @@ func compileNodeOwnerReferences(spec *v1alpha1.NodeRestrictionPolicySpec, _ *fie
 
 // ownersByText maps each owner, as kind and name, to the rest of the reference.
 func ownersByText(owners []metav1.OwnerReference) map[string]string {
-	texts := make(map[string]string, len(owners))
+	rest := make(map[string][]string, len(owners))
 	for i := range owners {
 		o := &owners[i]
+		owner := o.Kind + " " + o.Name
+		rest[owner] = append(rest[owner], o.String())
+	}
+	texts := make(map[string]string, len(rest))
+	for owner, references := range rest {
 		// Two references to one owner are told apart by what they say, not merged.
-		texts[o.Kind+" "+o.Name] += o.String() + ";"
+		texts[owner] = strings.Join(references, ";")
 	}
 	return texts
 }
