@@ -15,8 +15,11 @@ const (
 	// maxBody is the largest review that is decoded, in bytes. An API server sends an object of up to 3 MiB and a
 	// stored one of up to 1.5 MiB, of which JSON may write each byte as six: 27 MiB.
 	maxBody = 32 << 20
-	// maxHead is as much as is read of a review that says it is larger: what precedes the object is far shorter.
-	maxHead = 1 << 20
+	// maxHead is as much as is decoded of a review that is larger: what precedes the object is far shorter.
+	maxHead = 128 << 10
+	// maxValues is how many commas a review may have. What is decoded takes up to a hundred times the memory of a value that
+	// is written in two bytes, so that a bound on bytes alone is none on memory.
+	maxValues = 200_000
 	// maxDrain is as much as is read and dropped after that. A sender that is cut off while it writes may not read its
 	// answer.
 	maxDrain = 8 * maxBody
@@ -24,6 +27,7 @@ const (
 	initialBuffer = 64 << 10
 
 	tooLarge = "the request is too large"
+	tooMany  = "the request has too many values"
 )
 
 // refusal is an HTTP error in the place of a verdict.
@@ -49,16 +53,24 @@ func (h *Handler) receive(r *http.Request, buffer *bytes.Buffer) (*review.Review
 	if err != nil {
 		return nil, unreceived(err)
 	}
-	if large {
-		rev, err := review.DecodeHead(buffer.Bytes(), tooLarge)
-		if err != nil {
-			return nil, &refusal{http.StatusRequestEntityTooLarge, denial.RefusedMalformed, err.Error()}
-		}
-		return rev, nil
+	switch {
+	case large:
+		return head(buffer.Bytes(), tooLarge)
+	case bytes.Count(buffer.Bytes(), []byte(",")) > maxValues:
+		return head(buffer.Bytes(), tooMany)
 	}
 	rev, err := h.reviews.Decode(buffer.Bytes())
 	if err != nil {
 		return nil, &refusal{http.StatusBadRequest, denial.RefusedMalformed, err.Error()}
+	}
+	return rev, nil
+}
+
+// head is the review of a body that is not decoded for a reason, as far as its beginning tells.
+func head(body []byte, reason string) (*review.Review, *refusal) {
+	rev, err := review.DecodeHead(body[:min(len(body), maxHead)], reason)
+	if err != nil {
+		return nil, &refusal{http.StatusRequestEntityTooLarge, denial.RefusedMalformed, err.Error()}
 	}
 	return rev, nil
 }

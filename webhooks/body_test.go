@@ -163,6 +163,33 @@ func TestLargeBodies(t *testing.T) {
 	})
 }
 
+func TestABodyOfManyValuesIsDeniedUnread(t *testing.T) {
+	const tooMany = violates + `unverified (the request has too many values)`
+	many := strings.Repeat("{},", 200_001)
+	for name, body := range map[string]string{
+		"in the object":     review("u-1", "system:node:worker-1", "worker-1", `{"status":{"conditions":[`+many+`{}]}}`),
+		"beside the object": strings.Replace(attack("u-1", "worker-1"), `"dryRun"`, `"x":[`+many+`{}],"dryRun"`, 1),
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, options{})
+			_, got := r.post(t, body, nil)
+			if got == nil || got.Response.UID != "u-1" || got.Response.Allowed || got.Response.Result.Message != tooMany {
+				t.Errorf("got %+v", got)
+			}
+			if n := len(r.denials.records(t)); n != 1 {
+				t.Errorf("got %d records", n)
+			}
+		})
+	}
+	t.Run("before the object", func(t *testing.T) {
+		groups := strings.Replace(attack("u-1", "worker-1"), `"groups":[`, `"groups":[`+strings.Repeat(`"",`, 200_001), 1)
+		response, _ := newRig(t, options{}).post(t, groups, nil)
+		if response.StatusCode != http.StatusRequestEntityTooLarge {
+			t.Errorf("got status %d", response.StatusCode)
+		}
+	})
+}
+
 // failingBody fails after what it holds.
 type failingBody struct {
 	io.Reader

@@ -19,6 +19,15 @@ const smallBody = 1 << 20
 // grows, up to smallBody, and then rises in steps of that.
 const firstCharge = 4 << 10
 
+// Judging takes up to a hundred times the memory of what is judged, if that is made for it. So the bytes that are judged at
+// the same time are bounded as well: those of usual reviews, and apart from them, so that they cannot crowd them out, those
+// of larger ones, of which each counts for 1 MiB at most since the number of values in one is bounded.
+const (
+	usualBody   = 64 << 10
+	judgedUsual = 2 << 20
+	judgedLarge = 2 << 20
+)
+
 // maxDrain is how many times the largest body is read and dropped of one that is too large.
 const maxDrain = 8
 
@@ -82,6 +91,8 @@ type room struct {
 	small    *semaphore.Weighted
 	large    *semaphore.Weighted
 	inFlight *semaphore.Weighted
+	// judgedUsual and judgedLarge are for the bytes of the requests in flight.
+	judgedUsual, judgedLarge *semaphore.Weighted
 }
 
 // limited gives a handler bodies that take their room as they arrive and leave it when the handler returns. Bytes
@@ -97,6 +108,9 @@ func limited(next http.Handler, limits Limits, m *metrics) http.Handler {
 		small:    semaphore.NewWeighted(limits.MaxBodyBytesInFlight / 2),
 		large:    semaphore.NewWeighted(limits.MaxBodyBytesInFlight / 2),
 		inFlight: semaphore.NewWeighted(int64(limits.MaxInFlight)),
+
+		judgedUsual: semaphore.NewWeighted(judgedUsual),
+		judgedLarge: semaphore.NewWeighted(judgedLarge),
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		sent := r.Body
@@ -120,6 +134,7 @@ type body struct {
 	read    int64
 	charged int64
 	counted bool  // among the requests in flight
+	judged  int64 // bytes that are judged
 	err     error // what all further reads fail with
 }
 
@@ -182,24 +197,46 @@ func (b *body) tooLarge() error {
 	return &http.MaxBytesError{Limit: b.charged}
 }
 
-// count takes a place among the requests in flight, once the body is there: a client that sends slowly takes none.
+// count takes a place among what is judged and among the requests in flight, once the body is there: a client that sends
+// slowly takes none. What waits to be judged takes no place that another could use.
 func (b *body) count() error {
 	if b.counted {
 		return nil
 	}
+	weight := min(b.read, smallBody)
+	if !b.room.acquire(b.ctx, b.judging(), weight) {
+		if b.read > smallBody {
+			return b.tooLarge()
+		}
+		return b.room.busy()
+	}
+	b.judged = weight
 	if !b.room.acquire(b.ctx, b.room.inFlight, 1) {
-		b.room.metrics.shed.WithLabelValues("requests").Inc()
-		return &BusyError{"requests in flight"}
+		return b.room.busy()
 	}
 	b.counted = true
 	return nil
 }
 
+// judging is the budget for judging the body, once it is there.
+func (b *body) judging() *semaphore.Weighted {
+	if b.read > usualBody {
+		return b.room.judgedLarge
+	}
+	return b.room.judgedUsual
+}
+
 func (b *body) release() {
+	b.judging().Release(b.judged)
 	b.budget.Release(b.charged)
 	if b.counted {
 		b.room.inFlight.Release(1)
 	}
+}
+
+func (rm *room) busy() error {
+	rm.metrics.shed.WithLabelValues("requests").Inc()
+	return &BusyError{"requests in flight"}
 }
 
 // acquire waits for room for as long as the limits allow.

@@ -222,6 +222,86 @@ func TestRequestsInFlightAreCapped(t *testing.T) {
 	}
 }
 
+func TestLargerBodiesAreJudgedApart(t *testing.T) {
+	entered, leave := make(chan struct{}, 2), make(chan struct{})
+	r := start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		echo(w, r)
+		if r.URL.Path == "/slow" {
+			entered <- struct{}{}
+			<-leave
+		}
+	}), smallLimits)
+	client := r.client(t)
+	var slow sync.WaitGroup
+	for range judgedLarge / smallBody {
+		slow.Go(func() {
+			response, err := client.Post(r.url()+"/slow", "application/json", bytes.NewReader(make([]byte, 2<<20)))
+			if err != nil {
+				t.Errorf("what is judged is not answered: %v", err)
+				return
+			}
+			response.Body.Close()
+		})
+		<-entered
+	}
+	for name, test := range map[string]struct{ size, want int }{
+		"a usual one":      {usualBody, 200},
+		"a larger one":     {usualBody + 1, 429},
+		"a very large one": {2 << 20, 413},
+	} {
+		if code, _ := post(t, client, r.url(), bytes.NewReader(make([]byte, test.size))); code != test.want {
+			t.Errorf("%s: got %d, want %d", name, code, test.want)
+		}
+	}
+	close(leave)
+	slow.Wait()
+	if code, _ := post(t, client, r.url(), bytes.NewReader(make([]byte, 2<<20))); code != 200 {
+		t.Errorf("afterwards: %d", code)
+	}
+}
+
+// TestOverloadIsShedBeforeTheSlotsAreFree has eight times as many clients as there are slots, none of which becomes free: what
+// there is no slot for is refused all the same, so that no client waits for as long as others take.
+func TestOverloadIsShedBeforeTheSlotsAreFree(t *testing.T) {
+	const slots = 4
+	leave := make(chan struct{})
+	r := start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var body bytes.Buffer
+		if _, err := body.ReadFrom(r.Body); err != nil {
+			w.WriteHeader(http.StatusTooManyRequests)
+			return
+		}
+		<-leave
+	}), smallLimits, func(_ *rig, o *Options) { o.Limits.MaxInFlight = slots })
+	client := r.client(t)
+	codes := make(chan int, 8*slots)
+	for range 8 * slots {
+		go func() {
+			response, err := client.Post(r.url(), "application/json", strings.NewReader("{}"))
+			if err != nil {
+				codes <- 0
+				return
+			}
+			response.Body.Close()
+			codes <- response.StatusCode
+		}()
+	}
+	for range 7 * slots {
+		if code := <-codes; code != http.StatusTooManyRequests {
+			t.Errorf("what there is no slot for was answered with %d", code)
+		}
+	}
+	close(leave)
+	for range slots {
+		if code := <-codes; code != http.StatusOK {
+			t.Errorf("a request with a slot was answered with %d", code)
+		}
+	}
+	if shed := r.metric(t, "node_restriction_plus_requests_shed_total"); shed != 7*slots {
+		t.Errorf("%v are counted as shed", shed)
+	}
+}
+
 // dial opens a connection by hand, for clients that misbehave.
 func (r *rig) dial(t *testing.T) *tls.Conn {
 	t.Helper()
