@@ -40,30 +40,32 @@ func TestWebhooks(t *testing.T) {
 			}
 		})
 	}
-	if len(names) != len(kubeletWebhooks) { // others is there only if a value asks for it
+	if len(names) != len(kubeletWebhooks)+1 { // and that of the policies
 		t.Errorf("the webhooks are %v", names)
 	}
 }
 
-// TestCAInjectorsWebhooksStay holds the webhooks to be the same whatever the values ask for where cainjector sets a field of
-// each: server-side apply would leave that field of one that is taken out, and nothing else, which is not valid.
-func TestCAInjectorsWebhooksStay(t *testing.T) {
-	const mode = "certificates.mode=certManager"
-	names := func(set string) []string {
+// TestWebhooksStay holds the webhooks to be the same whatever the values ask for, where the chart starts the program.
+// Server-side apply could not take one out of whose fields cainjector has set one: what is left of it is not valid. And a
+// new one would not trust the certificate that replicas serve until it is changed.
+func TestWebhooksStay(t *testing.T) {
+	names := func(args ...string) []string {
 		var all []string
-		for _, w := range render(t, "--set", set).webhooks.Webhooks {
+		for _, w := range render(t, args...).webhooks.Webhooks {
 			all = append(all, w.Name)
+			if len(args) == 0 && (w.Name == "others.noderestriction.plus") != (len(w.Rules) == 0) {
+				t.Errorf("%s has %d rules", w.Name, len(w.Rules))
+			}
 		}
 		return all
 	}
-	for _, values := range []string{"profile=strict", "baseline={leases}", "rules.events=true"} {
-		if got, want := names(mode+","+values), names(mode); !slices.Equal(got, want) {
-			t.Errorf("%s: the webhooks are %v, without it %v", values, got, want)
-		}
-	}
-	for _, w := range render(t, "--set", mode).webhooks.Webhooks {
-		if (w.Name == "others.noderestriction.plus") != (len(w.Rules) == 0) {
-			t.Errorf("%s has %d rules", w.Name, len(w.Rules))
+	want := names()
+	for _, set := range []string{
+		"profile=strict", "baseline={leases}", "rules.events=true", "certificates.mode=certManager", provided,
+		"certificates.mode=certManager,baseline={leases}",
+	} {
+		if got := names("--set", set); !slices.Equal(got, want) {
+			t.Errorf("%s: the webhooks are %v, without it %v", set, got, want)
 		}
 	}
 }
@@ -72,7 +74,7 @@ func TestCAInjectorsWebhooksStay(t *testing.T) {
 func TestNoProfileAsksForMore(t *testing.T) {
 	for _, profile := range []string{"observe", "strict", "controlPlane"} {
 		webhooks := render(t, "--set", "profile="+profile).webhooks.Webhooks
-		if len(webhooks) != len(kubeletWebhooks) {
+		if len(webhooks) != len(kubeletWebhooks)+1 {
 			t.Errorf("%s: there are %d webhooks", profile, len(webhooks))
 		}
 		for i := range webhooks {

@@ -107,12 +107,12 @@
     expression: |-
       {{- include "node-restriction-plus.status" . | nindent 6 }}
 {{- $others := include "node-restriction-plus.otherRules" . | trim }}
-{{- if or $others (include "node-restriction-plus.injected" .) }}
+{{- if or $others (include "node-restriction-plus.workload" .) }}
 
 # Other resources, if a value asks for them. A stock kubelet writes them all, some of them often.
 {{- if not $others }}
-# None does. A webhook whose caBundle cainjector has set cannot be taken out by server-side apply, so this one is there from the
-# start, and asks about nothing.
+# None does. A webhook whose caBundle cainjector has set cannot be taken out by server-side apply, and one that is new does not trust
+# the certificates in use: so this one is there all the time, and asks about nothing.
 {{- end }}
 - name: others.noderestriction.plus
   failurePolicy: Ignore
