@@ -58,6 +58,16 @@ func Kubelet() Program {
 	return p
 }
 
+// CertManager is cert-manager: its controller, its cainjector and its webhook, in one program of our own. It is not among
+// [All]: a cluster does not need it.
+func CertManager() Program {
+	return Program{
+		Name: "cert-manager", Variable: "NRP_CERT_MANAGER",
+		module: "github.com/cert-manager/cert-manager", pkg: ".", goMod: "e2e/tools/cert-manager",
+		source: "e2e/tools/cert-manager",
+	}
+}
+
 func kubernetes(name, variable string) Program {
 	return Program{
 		Name: name, Variable: variable,
@@ -94,6 +104,9 @@ func (p Program) fileName(root, version string) (string, error) {
 	files, err := filepath.Glob(filepath.Join(root, p.source, "*.go"))
 	if err != nil {
 		return "", err
+	}
+	if p.source == p.goMod { // its dependencies are its own, too
+		files = append(files, filepath.Join(root, p.source, "go.sum"))
 	}
 	sum := sha256.New()
 	for _, file := range files {
