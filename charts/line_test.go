@@ -210,20 +210,50 @@ func TestOnlyKubeletsCallAnybody(t *testing.T) {
 func TestOwnPodsAreExempt(t *testing.T) {
 	inService := newCaller(t)
 	outside := newCaller(t, "--set", "webhook.url=https://127.0.0.1:9443")
+	const own = "node-restriction-plus-5f-x"
+	ownPod := func(change func(*corev1.Pod)) policy.Request {
+		pod := &corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "security", Name: own, Finalizers: []string{"example.com/a"}},
+			Spec:       corev1.PodSpec{NodeName: "worker-1"},
+		}
+		change(pod)
+		updated := pod.DeepCopy()
+		updated.Finalizers = nil
+		return policy.Request{
+			Operation: admissionv1.Update, Resource: "pods", Subresource: "status", Namespace: "security", Name: own,
+			OldObject: mustMarshal(pod), Object: mustMarshal(updated),
+		}
+	}
+	deleteOwn := func(change func(*corev1.Pod)) policy.Request {
+		r := ownPod(change)
+		r.Operation, r.Subresource, r.Object = admissionv1.Delete, "", nil
+		return r
+	}
+	asIs := func(*corev1.Pod) {}
+	elsewhere := func(p *corev1.Pod) { p.Spec.NodeName = "worker-2" }
+	unbound := func(p *corev1.Pod) { p.Spec.NodeName = "" }
+	mirror := func(p *corev1.Pod) { p.Annotations = map[string]string{corev1.MirrorPodAnnotationKey: "h"} }
 	strip := func(p *corev1.Pod) { p.Finalizers = nil }
 	for name, test := range map[string]struct {
 		c     *caller
+		user  string
 		write policy.Request
 		want  string
 	}{
-		"an own pod is updated":                                 {inService, updatePod("security", "node-restriction-plus-5f-x", strip), ""},
-		"another pod in the namespace is updated":               {inService, updatePod("security", "a", strip), gate},
-		"a pod of that name in another namespace is updated":    {inService, updatePod("default", "node-restriction-plus-5f-x", strip), gate},
-		"a mirror pod is created in the namespace":              {inService, createPod("security", "node-restriction-plus-worker-1"), gate},
-		"a pod is updated while the program is outside":         {outside, updatePod("security", "node-restriction-plus-5f-x", strip), gate},
-		"a Node named like an own pod is updated in its status": {inService, otherWrites["a finalizer"], gate},
+		"an own pod is updated by its kubelet":                     {inService, kubelet, ownPod(asIs), ""},
+		"an own pod is deleted by its kubelet":                     {inService, kubelet, deleteOwn(asIs), ""},
+		"an own pod is updated by another kubelet":                 {inService, kubelet, ownPod(elsewhere), gate},
+		"an own pod is deleted by another kubelet":                 {inService, kubelet, deleteOwn(elsewhere), gate},
+		"an own pod that has no node yet is updated":               {inService, kubelet, ownPod(unbound), gate},
+		"an own pod without a node is updated by one without name": {inService, "system:node:", ownPod(unbound), gate},
+		"a mirror pod of that name is updated by its kubelet":      {inService, kubelet, ownPod(mirror), gate},
+		"another pod in the namespace is updated":                  {inService, kubelet, updatePod("security", "a", strip), gate},
+		"a pod of that name in another namespace is updated":       {inService, kubelet, updatePod("default", own, strip), gate},
+		"a mirror pod is created in the namespace":                 {inService, kubelet, createPod("security", own), gate},
+		"a pod is updated while the program is outside":            {outside, kubelet, ownPod(asIs), gate},
+		"a Node is updated in its status":                          {inService, kubelet, otherWrites["a finalizer"], gate},
 	} {
-		t.Run(name, func(t *testing.T) { checkCalls(t, test.c, kubelet, test.write, test.want) })
+		t.Run(name, func(t *testing.T) { checkCalls(t, test.c, test.user, test.write, test.want) })
 	}
 }
 

@@ -41,6 +41,8 @@ func (s *stage) testStrict(t *testing.T) {
 	s.scale(t, 1)
 	s.awaitEnforced(t, n, rig.Denied)
 	s.checkKubelet(t)
+	s.testOwnPods(t, n)
+	s.testPatched(t)
 }
 
 // checkFloorCompiles waits until the controllers have checked the types in the floor's expressions, which must be right.

@@ -73,10 +73,14 @@ func (n *node) patchPodStatus(pod, body string) rig.Write {
 
 // mirrorPod is the creation of a mirror pod as a kubelet makes it.
 func (n *node) mirrorPod(name string, labels map[string]string) rig.Write {
+	return n.mirrorPodIn("kube-system", name, labels)
+}
+
+func (n *node) mirrorPodIn(namespace, name string, labels map[string]string) rig.Write {
 	body, err := json.Marshal(map[string]any{
 		"apiVersion": "v1", "kind": "Pod",
 		"metadata": map[string]any{
-			"name": name + "-" + n.name, "namespace": "kube-system", "labels": labels,
+			"name": name + "-" + n.name, "namespace": namespace, "labels": labels,
 			"annotations": map[string]string{
 				"kubernetes.io/config.mirror": "1", "kubernetes.io/config.hash": "1", "kubernetes.io/config.source": "file",
 			},
@@ -93,6 +97,6 @@ func (n *node) mirrorPod(name string, labels map[string]string) rig.Write {
 		panic(err) // strings can be encoded
 	}
 	return rig.Write{
-		Method: http.MethodPost, Path: "/api/v1/namespaces/kube-system/pods", Type: "application/json", Body: string(body),
+		Method: http.MethodPost, Path: "/api/v1/namespaces/" + namespace + "/pods", Type: "application/json", Body: string(body),
 	}
 }

@@ -17,13 +17,17 @@ request.userInfo.?username.orValue('').startsWith('system:node:')
 {{- end }}
 
 {{- /*
-notOwnPods: the write is no update of one of the program's own pods, so that their rollout never waits for the program itself.
-Creating a pod is not exempt, or a mirror pod could become an endpoint of the program's Service.
+notOwnPods: the write is no update of one of the program's own pods by the kubelet of its node, so that their rollout never waits
+for the program itself. Creating a pod is not exempt, or a mirror pod could become an endpoint of the program's Service; nor is a
+mirror pod, which a kubelet might name so, and have become one later.
 */ -}}
 {{- define "node-restriction-plus.notOwnPods" -}}
 request.resource.resource != 'pods' || request.operation == 'CREATE' ||
 request.?namespace.orValue('') != '{{ .Release.Namespace }}' ||
-!request.?name.orValue('').startsWith('{{ .Chart.Name }}-')
+!request.?name.orValue('').startsWith('{{ .Chart.Name }}-') ||
+'kubernetes.io/config.mirror' in oldObject.metadata.?annotations.orValue({}) ||
+oldObject.?spec.?nodeName.orValue('') == '' ||
+{{ include "node-restriction-plus.foreignPod" . }}
 {{- end }}
 
 {{- /* gate: what no stock kubelet ever writes. */ -}}
