@@ -86,6 +86,9 @@ func checkContainer(t *testing.T, c corev1.Container) {
 	if c.ReadinessProbe.HTTPGet.Path != "/readyz" || c.LivenessProbe.HTTPGet.Path != "/livez" {
 		t.Errorf("the probes are %v and %v", c.ReadinessProbe, c.LivenessProbe)
 	}
+	if grace := c.LivenessProbe.TerminationGracePeriodSeconds; grace == nil || *grace > 10 {
+		t.Error("a container that hangs stays for the whole grace period of its pod")
+	}
 	if c.Resources.Requests.Cpu().IsZero() || c.Resources.Requests.Memory().IsZero() || c.Resources.Limits.Memory().IsZero() {
 		t.Errorf("the resources are %v", c.Resources)
 	}

@@ -39,8 +39,8 @@ func scenarios() []scenario {
 			name: "One replica hangs", run: (*stage).hangs,
 			kubelets: "a share of the writes with `Fail` is refused after 2 s, until its readiness probe has failed twice",
 			enforced: asEver, recorded: "every denial that was answered",
-			recovers: "its kubelet kills it when its liveness probe has failed for a minute and its grace period of 70 s is over; " +
-				"until then the others answer",
+			recovers: "its kubelet kills it when its liveness probe has failed for a minute, and 10 s more are over; until then the " +
+				"others answer",
 		},
 		{
 			name: "All replicas hang while 200 nodes write", run: (*stage).crowd,

@@ -55,21 +55,24 @@ func (r *Replica) probeLiveness(ctx context.Context, p *process.Process) {
 	})
 }
 
-// each probes at the probe's interval until the container has ended or done returns false. Kubelets spread the first
-// probes of their containers over the interval; here it comes in the middle.
+// each probes at the probe's interval, however long a probe takes, until the container has ended or done returns false.
+// Kubelets spread the first probes of their containers over the interval; here it comes in the middle.
 func (r *Replica) each(ctx context.Context, p *process.Process, probe *corev1.Probe, done func(error) bool) {
 	period := time.Duration(probe.PeriodSeconds) * time.Second
-	for wait := time.Duration(probe.InitialDelaySeconds)*time.Second + period/2; ; wait = period {
+	next := time.After(time.Duration(probe.InitialDelaySeconds)*time.Second + period/2)
+	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-p.Done():
 			return
-		case <-time.After(wait):
+		case <-next:
 		}
+		began := time.Now()
 		if !done(r.probe(ctx, probe)) {
 			return
 		}
+		next = time.After(period - time.Since(began))
 	}
 }
 

@@ -154,6 +154,8 @@ livenessProbe:
   periodSeconds: 10
   timeoutSeconds: 5
   failureThreshold: 6
+  # What hangs does not end by itself either. It would stay for the whole grace period.
+  terminationGracePeriodSeconds: 10
 {{- if $v.shutdown.preStopSeconds }}
 lifecycle:
   preStop:
