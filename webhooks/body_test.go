@@ -181,6 +181,14 @@ func TestABodyOfManyValuesIsDeniedUnread(t *testing.T) {
 			}
 		})
 	}
+	t.Run("commas in a text are no values", func(t *testing.T) {
+		// As much as the annotations of two objects hold: whoever makes a pod must not keep its kubelet from writing its status.
+		text := `{"metadata":{"name":"worker-1","annotations":{"a":"` + strings.Repeat(`\",`, 256<<10) + `"}}}`
+		_, got := newRig(t, options{}).post(t, review("u-1", "system:node:worker-1", "worker-1", text), nil)
+		if got == nil || !got.Response.Allowed {
+			t.Errorf("got %+v", got)
+		}
+	})
 	t.Run("before the object", func(t *testing.T) {
 		groups := strings.Replace(attack("u-1", "worker-1"), `"groups":[`, `"groups":[`+strings.Repeat(`"",`, 200_001), 1)
 		response, _ := newRig(t, options{}).post(t, groups, nil)
