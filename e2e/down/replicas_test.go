@@ -175,7 +175,7 @@ func (s *stage) hangs(t *testing.T) {
 
 // crowd stops all replicas while very many nodes write, and shows that their leases are renewed.
 func (s *stage) crowd(t *testing.T) {
-	const nodes, lasts = 200, 20 * time.Second
+	const nodes, lasts = 600, 20 * time.Second
 	replicas := s.Replicas()
 	for _, r := range replicas {
 		check(t, r.Signal(syscall.SIGSTOP))

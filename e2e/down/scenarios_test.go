@@ -43,7 +43,7 @@ func scenarios() []scenario {
 				"others answer",
 		},
 		{
-			name: "All replicas hang while 200 nodes write", run: (*stage).crowd,
+			name: "All replicas hang while 600 nodes write", run: (*stage).crowd,
 			kubelets: "writes with `Fail` are refused after 2 s; no lease is late", enforced: "as when all are down",
 			recorded: "what was answered", recovers: "when they go on, or are killed for it",
 		},
