@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"slices"
+	"time"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -123,40 +124,46 @@ func (f StaticFacts) Authorized(access *authorizationv1.SubjectAccessReviewSpec)
 // APIAudiences returns none: what is judged without an API server has not been changed by one.
 func (f StaticFacts) APIAudiences() ([]string, error) { return nil, nil }
 
-var errNoFacts = errors.New("no look-ups are available")
+var (
+	errNoFacts   = errors.New("no look-ups are available")
+	errOutOfTime = errors.New("the look-ups have taken too long")
+)
 
-// noFacts are the Facts of a request that has none: every look-up fails.
-type noFacts struct{}
+// noFacts are the Facts of a request that has none any more: every look-up fails.
+type noFacts struct{ err error }
 
-func (noFacts) Node(string) (*Metadata, bool, error) { return nil, false, errNoFacts }
+func (f noFacts) Node(string) (*Metadata, bool, error) { return nil, false, f.err }
 
-func (noFacts) NodeObject(string) (*corev1.Node, bool, error) { return nil, false, errNoFacts }
+func (f noFacts) NodeObject(string) (*corev1.Node, bool, error) { return nil, false, f.err }
 
-func (noFacts) NodesAt(string) ([]string, error) { return nil, errNoFacts }
+func (f noFacts) NodesAt(string) ([]string, error) { return nil, f.err }
 
-func (noFacts) Pod(string, string) (*corev1.Pod, bool, error) { return nil, false, errNoFacts }
+func (f noFacts) Pod(string, string) (*corev1.Pod, bool, error) { return nil, false, f.err }
 
-func (noFacts) ServiceAccount(string, string) (*Metadata, bool, error) { return nil, false, errNoFacts }
+func (f noFacts) ServiceAccount(string, string) (*Metadata, bool, error) { return nil, false, f.err }
 
-func (noFacts) CSIDriver(string) (*storagev1.CSIDriver, bool, error) { return nil, false, errNoFacts }
-func (noFacts) APIAudiences() ([]string, error)                      { return nil, errNoFacts }
+func (f noFacts) CSIDriver(string) (*storagev1.CSIDriver, bool, error) { return nil, false, f.err }
+func (f noFacts) APIAudiences() ([]string, error)                      { return nil, f.err }
 
-func (noFacts) PersistentVolumeClaim(string, string) (*corev1.PersistentVolumeClaim, bool, error) {
-	return nil, false, errNoFacts
+func (f noFacts) PersistentVolumeClaim(string, string) (*corev1.PersistentVolumeClaim, bool, error) {
+	return nil, false, f.err
 }
 
-func (noFacts) PersistentVolume(string) (*corev1.PersistentVolume, bool, error) {
-	return nil, false, errNoFacts
+func (f noFacts) PersistentVolume(string) (*corev1.PersistentVolume, bool, error) {
+	return nil, false, f.err
 }
 
-func (noFacts) Authorized(*authorizationv1.SubjectAccessReviewSpec) (bool, error) {
-	return false, errNoFacts
+func (f noFacts) Authorized(*authorizationv1.SubjectAccessReviewSpec) (bool, error) {
+	return false, f.err
 }
 
 // facts are the Facts of the request.
 func (r *Request) facts() Facts {
-	if r.Facts == nil {
-		return noFacts{}
+	switch {
+	case r.Facts == nil:
+		return noFacts{errNoFacts}
+	case !r.LookUpUntil.IsZero() && time.Now().After(r.LookUpUntil):
+		return noFacts{errOutOfTime}
 	}
 	return r.Facts
 }

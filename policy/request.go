@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	admissionv1 "k8s.io/api/admission/v1"
@@ -52,6 +53,9 @@ type Request struct {
 
 	// Facts answers look-ups. Nil: every look-up fails.
 	Facts Facts
+	// LookUpUntil is when every further look-up fails: whoever waits for the decision does not wait for ever, however many
+	// look-ups the write asks for. Zero: never.
+	LookUpUntil time.Time
 
 	differences differences
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	admissionv1 "k8s.io/api/admission/v1"
@@ -107,9 +108,18 @@ func (failingFacts) Node(string) (*policy.Metadata, bool, error) {
 
 func TestFailedLookUpIsAViolation(t *testing.T) {
 	set := newSet(t, `{match: {nodeSelector: {matchLabels: {a: b}}}, pods: {metadata: {}}}`)
-	for name, facts := range map[string]policy.Facts{"facts that fail": failingFacts{}, "no facts": nil} {
+	known := policy.StaticFacts{Nodes: map[string]*policy.Metadata{"n1": {Name: "n1"}}}
+	for name, test := range map[string]struct {
+		facts policy.Facts
+		until time.Time
+	}{
+		"facts that fail":         {facts: failingFacts{}},
+		"no facts":                {},
+		"facts that are too late": {facts: known, until: time.Now().Add(-time.Second)},
+	} {
 		r := &policy.Request{
-			NodeName: "n1", Operation: admissionv1.Update, Resource: "pods", Subresource: "status", Facts: facts,
+			NodeName: "n1", Operation: admissionv1.Update, Resource: "pods", Subresource: "status",
+			Facts: test.facts, LookUpUntil: test.until,
 			OldObject: []byte(`{"metadata":{"name":"p"}}`), Object: []byte(`{"metadata":{"name":"p"}}`),
 		}
 		if err := r.Decode(); err != nil {

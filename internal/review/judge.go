@@ -3,6 +3,7 @@ package review
 import (
 	"fmt"
 	"runtime/debug"
+	"time"
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/policy"
@@ -13,6 +14,10 @@ const (
 	unreadableObject = "the object could not be read"
 	internalError    = "internal error"
 )
+
+// lookUpTime is for how long a write may have something looked up. With one more look-up, of 300 ms at most, a write is judged within
+// the second that an API server waits where such policies hold.
+const lookUpTime = 500 * time.Millisecond
 
 // Verdict is what came of judging a review.
 type Verdict struct {
@@ -58,7 +63,7 @@ func (r *Review) Judge(set *policy.Set, facts policy.Facts) Verdict {
 	case !set.Judges(&r.Request):
 		return Verdict{Decision: policy.Decision{NodeName: r.Request.NodeName}}
 	}
-	r.Request.Facts = facts
+	r.Request.Facts, r.Request.LookUpUntil = facts, time.Now().Add(lookUpTime)
 	decision, fault := r.evaluate(set)
 	if fault == nil {
 		return Verdict{Decision: decision, Err: r.unreadable}
