@@ -54,8 +54,6 @@ func start(t *testing.T, handler http.Handler, change ...func(*rig, *Options)) *
 	if r.Server, err = New(options); err != nil {
 		t.Fatal(err)
 	}
-	// Clients that tests let hang must not outlive the test by much.
-	r.http.ReadTimeout, r.http.ReadHeaderTimeout = 2*time.Second, 2*time.Second
 	if err := r.Listen(t.Context()); err != nil {
 		t.Fatal(err)
 	}
