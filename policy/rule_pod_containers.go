@@ -1,8 +1,6 @@
 package policy
 
 import (
-	"slices"
-
 	"github.com/go-json-experiment/json"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -54,9 +52,7 @@ func phantoms(r *Request, field string, spec partID, old, updated []Container) [
 	if list := r.Parts.value(spec); list != nil && json.Unmarshal(list, &containers) != nil {
 		return []Violation{{Field: field, Detail: "must report containers of a spec that is well-formed"}}
 	}
-	known := containerNames(containers)
-	refused := without(added, func(name string) bool { return slices.Contains(known, name) })
-	return appendViolation(nil, field, "must not report container", refused)
+	return appendViolation(nil, field, "must not report container", missing(added, containerNames(containers)))
 }
 
 func containerNames(containers []Container) []string {

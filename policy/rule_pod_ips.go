@@ -87,7 +87,7 @@ func (a addressRanges) check(r *Request, field, what string, added []string) []V
 	})
 	vs := appendViolation(nil, field, "must not report "+what, refused)
 	if a.notOthers {
-		vs = append(vs, othersAddresses(r, field, without(added, func(text string) bool { return slices.Contains(refused, text) }))...)
+		vs = append(vs, othersAddresses(r, field, missing(added, refused))...)
 	}
 	return vs
 }
