@@ -68,6 +68,14 @@ func CertManager() Program {
 	}
 }
 
+// Gatekeeper is the other admission webhook that bench measures. It is not among [All]: nothing else needs it.
+func Gatekeeper() Program {
+	const module = "github.com/open-policy-agent/gatekeeper/v3"
+	return Program{
+		Name: "gatekeeper", Variable: "NRP_GATEKEEPER", module: module, pkg: module, goMod: "e2e/tools/gatekeeper",
+	}
+}
+
 func kubernetes(name, variable string) Program {
 	return Program{
 		Name: name, Variable: variable,
