@@ -65,14 +65,22 @@ func (a *Authority) Client(user string, groups ...string) (Certificate, error) {
 	})
 }
 
-// Server makes a certificate for a server on the loopback interface and under these names.
+// Server makes a certificate for a server on the loopback interface and under these names, some of which may be IP addresses.
 func (a *Authority) Server(names ...string) (Certificate, error) {
-	return a.issue(&x509.Certificate{
+	template := &x509.Certificate{
 		Subject:     pkix.Name{CommonName: "localhost"},
-		DNSNames:    append([]string{"localhost"}, names...),
+		DNSNames:    []string{"localhost"},
 		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	})
+	}
+	for _, name := range names {
+		if ip := net.ParseIP(name); ip != nil {
+			template.IPAddresses = append(template.IPAddresses, ip)
+		} else {
+			template.DNSNames = append(template.DNSNames, name)
+		}
+	}
+	return a.issue(template)
 }
 
 func (a *Authority) issue(template *x509.Certificate) (Certificate, error) {
