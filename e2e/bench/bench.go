@@ -97,7 +97,7 @@ func (b *bench) populate(ctx context.Context, config *rest.Config) error {
 		return err
 	}
 	fmt.Fprintf(os.Stderr, "making %d Nodes\n", b.nodes)
-	most := b.clients[len(b.clients)-1]
+	most := b.most()
 	for i := range most {
 		name := fmt.Sprintf("bench-%d", i)
 		if _, err := admin.CoreV1().Nodes().Create(ctx, load.Node(name), metav1.CreateOptions{}); err != nil {
@@ -159,13 +159,20 @@ func (b *bench) startVariants(ctx context.Context, dir string, config *rest.Conf
 		}
 		b.variants = append(b.variants, v)
 	}
+	if b.chosen(&variant{name: gatekeeper}) {
+		v, err := b.startGatekeeper(ctx, dir, ca)
+		if err != nil {
+			return err
+		}
+		b.variants = append(b.variants, v)
+	}
 	if err := b.startProduct(ctx, dir, config); err != nil {
 		return err
 	}
 	b.variants = append(b.variants,
 		&variant{
 			name: "judged", about: "this product, strict.yaml, every write judged", manifests: judgeEverything(b.product.URL, ca),
-			process: b.product.Process(), calls: productCalls(b.product), denies: true,
+			process: b.product.Process(), url: b.product.URL + "/admit", calls: productCalls(b.product), denies: true,
 		})
 	helm, err := binaries.Helm(ctx, os.Stderr)
 	if err != nil {
@@ -221,6 +228,7 @@ func (b *bench) startServed(ctx context.Context, dir, kind, about, ca string) (*
 	}}}
 	v := &variant{
 		name: kind, about: about, manifests: judgeEverything("https://"+address, ca), process: p,
+		url:   "https://" + address + "/admit",
 		calls: servedCalls(client, "https://"+address), denies: kind == typed,
 	}
 	ctx, cancel := context.WithTimeout(ctx, wiringTimeout)

@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/go-logr/logr"
@@ -25,7 +27,16 @@ type settings struct {
 	serve   string
 	only    string
 	profile string
+	reviews int
 	keep    bool
+}
+
+// most is the largest number of clients.
+func (s *settings) most() int { return s.clients[len(s.clients)-1] }
+
+// chosen reports whether a variant is to be measured.
+func (s *settings) chosen(v *variant) bool {
+	return s.only == "" || slices.Contains(strings.Split(s.only, ","), v.name)
 }
 
 func main() {
@@ -38,6 +49,7 @@ func main() {
 	flag.StringVar(&s.only, "variants", "", "the `variants` that are measured, separated by commas; empty: all")
 	flag.StringVar(&s.profile, "profile", "", "`file` for a CPU profile of the product while it judges; empty: none")
 	flag.StringVar(&s.serve, "serve", "", "be a webhook to compare with: noop or typed; for this command itself")
+	flag.IntVar(&s.reviews, "reviews", 4000, "`number` of reviews that a webhook is sent without an API server by one number of clients in one round")
 	flag.Parse()
 	s.clients = []int{1, 8, 32}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -52,8 +64,8 @@ func run(ctx context.Context, s settings) (err error) {
 	if s.serve != "" {
 		return serve(ctx, s.serve, flag.Args())
 	}
-	if s.rounds < 1 || s.writes < 32 || s.nodes < 32 {
-		return errors.New("-rounds must be at least 1, -writes and -nodes at least 32")
+	if s.rounds < 1 || s.writes < 32 || s.nodes < 32 || s.reviews < 256 {
+		return errors.New("-rounds must be at least 1, -writes and -nodes at least 32, -reviews at least 256")
 	}
 	dir, err := os.MkdirTemp("", "nrp-bench-")
 	if err != nil {

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"slices"
-	"strings"
 	"time"
 
 	"noderestriction.plus/e2e/load"
@@ -34,6 +32,7 @@ type results struct {
 	idle     map[string]float64
 	version  string
 	rounds   []map[cell]sample
+	direct   []map[cell]directSample
 }
 
 // measure has every variant take its turn in every round; who begins changes from round to round.
@@ -43,7 +42,7 @@ func (b *bench) measure(ctx context.Context) (*results, error) {
 		samples := map[cell]sample{}
 		for i := range b.variants {
 			v := b.variants[(i+round)%len(b.variants)]
-			if b.only != "" && !slices.Contains(strings.Split(b.only, ","), v.name) {
+			if !b.chosen(v) {
 				continue
 			}
 			fmt.Fprintf(os.Stderr, "round %d of %d: %s\n", round+1, b.settings.rounds, v.name)
@@ -61,7 +60,9 @@ func (b *bench) measure(ctx context.Context) (*results, error) {
 			}
 		}
 	}
-	return r, nil
+	var err error
+	r.direct, err = b.measureDirect(ctx)
+	return r, err
 }
 
 func (b *bench) measureVariant(ctx context.Context, v *variant, samples map[cell]sample) error {
@@ -118,10 +119,10 @@ func (b *bench) read(ctx context.Context, v *variant) (r reading, err error) {
 	if r.server, err = load.CPUTime(b.plane.PID()); err != nil || v.process == nil {
 		return r, err
 	}
-	if r.calls, err = v.calls(ctx); err != nil {
+	if r.webhook, err = load.CPUTime(v.process.PID()); err != nil {
 		return r, err
 	}
-	if r.webhook, err = load.CPUTime(v.process.PID()); err != nil {
+	if r.calls, err = v.calls(ctx); err != nil {
 		return r, err
 	}
 	if r.anonymous, err = load.AnonymousMiB(v.process.PID()); err != nil {

@@ -23,6 +23,7 @@ func (r *results) report() string {
 		r.writeKind(&w, what.name)
 	}
 	r.writeDenials(&w)
+	r.writeDirect(&w)
 	r.writeMemory(&w)
 	return w.String()
 }
@@ -79,8 +80,35 @@ func (r *results) writeDenials(w *strings.Builder) {
 	}
 }
 
+// writeDirect writes what webhooks cost without an API server in the way.
+func (r *results) writeDirect(w *strings.Builder) {
+	fmt.Fprintf(w, "\n### A review, without an API server\n\nA heartbeat of 31 KB is sent %d times a cell, as an API server sends it. "+
+		"With %d clients there are %d times more than anywhere above: what the webhook has no room for it refuses with an HTTP error.\n\n"+
+		"| webhook | clients | p50 | p99 | slowest | refused | webhook CPU a review | ÷ noop's |\n|---|---|---|---|---|---|---|---|\n",
+		r.reviews, overload*r.most(), overload)
+	for _, v := range r.measured() {
+		if v.url == "" {
+			continue
+		}
+		for _, clients := range append(slices.Clone(r.clients), overload*r.most()) {
+			mine := func(figure func(directSample) float64) []float64 {
+				return across(r.direct, func(m map[cell]directSample) float64 { return figure(m[cell{v.name, heartbeats, clients}]) })
+			}
+			fmt.Fprintf(w, "| %s | %d | %.2f ms | %.2f ms | %.0f ms | %.0f | %.3f ms | %s |\n", v.name, clients,
+				median(mine(func(s directSample) float64 { return ms(s.p50) })),
+				median(mine(func(s directSample) float64 { return ms(s.p99) })),
+				median(mine(func(s directSample) float64 { return ms(s.worst) })),
+				median(mine(func(s directSample) float64 { return float64(s.shed) })),
+				median(mine(func(s directSample) float64 { return ms(s.cpu) })),
+				withRange(across(r.direct, func(m map[cell]directSample) float64 {
+					return ms(m[cell{v.name, heartbeats, clients}].cpu) / ms(m[cell{noop, heartbeats, clients}].cpu)
+				})))
+		}
+	}
+}
+
 func (r *results) writeMemory(w *strings.Builder) {
-	most := r.clients[len(r.clients)-1]
+	most := r.most()
 	fmt.Fprintf(w, "\n### Memory of the webhook\n\n| variant | resident before the first write, MiB | with %d clients, MiB | "+
 		"of that not the program's own file, MiB |\n|---|---|---|---|\n", most)
 	for _, v := range r.measured() {
@@ -105,27 +133,32 @@ func (r *results) measured() []*variant {
 
 func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
-// across are the figure's values in all rounds, sorted.
-func (r *results) across(figure func(map[cell]sample) float64) []float64 {
+// across are a figure's values in all rounds, sorted.
+func across[S any](rounds []map[cell]S, figure func(map[cell]S) float64) []float64 {
 	var values []float64
-	for _, samples := range r.rounds {
+	for _, samples := range rounds {
 		values = append(values, figure(samples))
 	}
 	slices.Sort(values)
 	return values
 }
 
+// median is the value in the middle.
+func median(sorted []float64) float64 { return sorted[len(sorted)/2] }
+
+// withRange is the median, with the lowest and the highest value.
+func withRange(sorted []float64) string {
+	return fmt.Sprintf("**%.2f** (%.2f–%.2f)", median(sorted), sorted[0], sorted[len(sorted)-1])
+}
+
 func (r *results) spread(figure func(map[cell]sample) float64) string {
-	v := r.across(figure)
-	return fmt.Sprintf("**%.2f** (%.2f–%.2f)", v[len(v)/2], v[0], v[len(v)-1])
+	return withRange(across(r.rounds, figure))
 }
 
 func (r *results) milliseconds(figure func(map[cell]sample) float64) string {
-	v := r.across(figure)
-	return fmt.Sprintf("%.2f ms", v[len(v)/2])
+	return fmt.Sprintf("%.2f ms", median(across(r.rounds, figure)))
 }
 
 func (r *results) plain(figure func(map[cell]sample) float64) string {
-	v := r.across(figure)
-	return fmt.Sprintf("%.2f", v[len(v)/2])
+	return fmt.Sprintf("%.2f", median(across(r.rounds, figure)))
 }

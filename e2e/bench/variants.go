@@ -19,7 +19,9 @@ type variant struct {
 	manifests []byte
 	// process is its program, if it has one, and calls how often that was called.
 	process *process.Process
-	calls   func(ctx context.Context) (float64, error)
+	// url is where that program takes reviews.
+	url   string
+	calls func(ctx context.Context) (float64, error)
 	// denies says that it denies what it is to deny.
 	denies bool
 	// skips says that it is not asked about what is measured.
