@@ -41,9 +41,9 @@ metadata: {name: nrp-bench}
 spec: {match: {kinds: [{apiGroups: [""], kinds: [Node, Pod]}]}}
 `
 
-// startGatekeeper starts Gatekeeper's webhook, with what it needs in the cluster and nothing else of it: no audit, no mutation, no
-// external data, no expansion of generators. The template has it make no ValidatingAdmissionPolicy, as it would by default: the API
-// server would judge before it.
+// startGatekeeper starts Gatekeeper's webhook, with what it needs in the cluster and nothing else of it: no audit, no
+// mutation, no external data, no expansion of generators. The template has it make no ValidatingAdmissionPolicy, as it
+// would by default: the API server would judge before it.
 func (b *bench) startGatekeeper(ctx context.Context, dir, ca string) (*variant, error) {
 	path, err := binaries.Path(ctx, os.Stderr, binaries.Gatekeeper())
 	if err != nil {
@@ -88,7 +88,8 @@ func (b *bench) startGatekeeper(ctx context.Context, dir, ca string) (*variant, 
 	b.started = append(b.started, p)
 	ctx, cancel := context.WithTimeout(ctx, gatekeeperTimeout)
 	defer cancel()
-	if err := p.Await(ctx, func(ctx context.Context) error { return answersOK(ctx, "http://"+health+"/readyz") }); err != nil {
+	ready := func(ctx context.Context) error { return answersOK(ctx, "http://"+health+"/readyz") }
+	if err := p.Await(ctx, ready); err != nil {
 		return nil, err
 	}
 	// Not before: it would wait for constraints of a kind that it has yet to make.
@@ -99,7 +100,8 @@ func (b *bench) startGatekeeper(ctx context.Context, dir, ca string) (*variant, 
 	if err := b.kubectl.Apply(ctx, template); err != nil {
 		return nil, err
 	}
-	if err := p.Await(ctx, func(ctx context.Context) error { return b.kubectl.Apply(ctx, []byte(constraint)) }); err != nil {
+	constrained := func(ctx context.Context) error { return b.kubectl.Apply(ctx, []byte(constraint)) }
+	if err := p.Await(ctx, constrained); err != nil {
 		return nil, err
 	}
 	return &variant{
@@ -121,8 +123,8 @@ func (b *bench) installGatekeeper(ctx context.Context) error {
 	if err := b.kubectl.Apply(ctx, definitions); err != nil {
 		return err
 	}
-	if _, err := b.kubectl.Run(ctx, nil, "wait", "--for=condition=Established", "--timeout=1m", "customresourcedefinitions",
-		"--selector=gatekeeper.sh/system=yes"); err != nil {
+	if _, err := b.kubectl.Run(ctx, nil, "wait", "--for=condition=Established", "--timeout=1m",
+		"customresourcedefinitions", "--selector=gatekeeper.sh/system=yes"); err != nil {
 		return err
 	}
 	return b.kubectl.Apply(ctx, []byte("{apiVersion: v1, kind: Namespace, metadata: {name: gatekeeper-system}}"))

@@ -1,4 +1,5 @@
-// Gatekeeper, which bench measures. It is a module of its own, so that it is built from the dependencies with which it was released.
+// Gatekeeper, which bench measures. It is a module of its own, so that it is built from the dependencies with which it was
+// released.
 module noderestriction.plus/e2e/tools/gatekeeper
 
 go 1.26.0
