@@ -171,7 +171,7 @@ func (b *bench) startVariants(ctx context.Context, dir string, config *rest.Conf
 	}
 	b.variants = append(b.variants,
 		&variant{
-			name: "judged", about: "this product, strict.yaml, every write judged", manifests: judgeEverything(b.product.URL, ca),
+			name: judged, about: "this product, strict.yaml, every write judged", manifests: judgeEverything(b.product.URL, ca),
 			process: b.product.Process(), url: b.product.URL + "/admit", calls: productCalls(b.product), denies: true,
 		})
 	helm, err := binaries.Helm(ctx, os.Stderr)

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"os"
 	"slices"
@@ -154,8 +155,8 @@ func (b *bench) measureDirect(ctx context.Context) ([]map[cell]directSample, err
 	var rounds []map[cell]directSample
 	for round := range b.rounds {
 		samples := map[cell]directSample{}
-		for i := range b.variants {
-			v := b.variants[(i+round)%len(b.variants)]
+		for _, i := range rand.New(rand.NewPCG(2, uint64(round))).Perm(len(b.variants)) {
+			v := b.variants[i]
 			if v.url == "" || !b.chosen(v) {
 				continue
 			}

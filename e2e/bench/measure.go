@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"time"
 
@@ -35,22 +36,29 @@ type results struct {
 	direct   []map[cell]directSample
 }
 
-// measure has every variant take its turn in every round; who begins changes from round to round.
+// measure has every variant take its turn in every round, in an order that is drawn: what the one before leaves behind must not
+// always meet the same one. Denials come last, as programs go on writing about them.
 func (b *bench) measure(ctx context.Context) (*results, error) {
 	r := &results{settings: b.settings, variants: b.variants, idle: b.idle, version: goVersion(ctx)}
 	for round := range b.settings.rounds {
 		samples := map[cell]sample{}
-		for i := range b.variants {
-			v := b.variants[(i+round)%len(b.variants)]
-			if !b.chosen(v) {
-				continue
-			}
-			fmt.Fprintf(os.Stderr, "round %d of %d: %s\n", round+1, b.settings.rounds, v.name)
-			if err := b.wire(ctx, v); err != nil {
-				return nil, err
-			}
-			if err := b.measureVariant(ctx, v, samples); err != nil {
-				return nil, err
+		order := rand.New(rand.NewPCG(1, uint64(round))).Perm(len(b.variants))
+		for _, turn := range []struct {
+			kinds []kind
+			has   func(*variant) bool
+		}{
+			{kinds(), func(*variant) bool { return true }},
+			{[]kind{denied()}, func(v *variant) bool { return v.name == judged }},
+		} {
+			for _, i := range order {
+				v := b.variants[i]
+				if !b.chosen(v) || !turn.has(v) {
+					continue
+				}
+				fmt.Fprintf(os.Stderr, "round %d of %d: %s\n", round+1, b.settings.rounds, v.name)
+				if err := b.measureVariant(ctx, v, turn.kinds, samples); err != nil {
+					return nil, err
+				}
 			}
 		}
 		r.rounds = append(r.rounds, samples)
@@ -65,12 +73,11 @@ func (b *bench) measure(ctx context.Context) (*results, error) {
 	return r, err
 }
 
-func (b *bench) measureVariant(ctx context.Context, v *variant, samples map[cell]sample) error {
-	all := kinds()
-	if v.process != nil && v.denies {
-		all = append(all, denied())
+func (b *bench) measureVariant(ctx context.Context, v *variant, kinds []kind, samples map[cell]sample) error {
+	if err := b.wire(ctx, v); err != nil {
+		return err
 	}
-	for _, what := range all {
+	for _, what := range kinds {
 		// The first writes make connections.
 		if _, err := writeAll(ctx, b.kubelets, what, 2*len(b.kubelets), &b.sequence); err != nil {
 			return err

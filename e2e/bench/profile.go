@@ -14,7 +14,7 @@ const profileSeconds = 10
 // takeProfile has the product judge heartbeats and writes a profile of its CPU time.
 func (b *bench) takeProfile(ctx context.Context) error {
 	for _, v := range b.variants {
-		if v.name == "judged" {
+		if v.name == judged {
 			if err := b.wire(ctx, v); err != nil {
 				return err
 			}

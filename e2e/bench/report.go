@@ -66,12 +66,14 @@ func (r *results) perCall(v *variant, mine, least func(map[cell]sample) sample) 
 }
 
 func (r *results) writeDenials(w *strings.Builder) {
+	if _, measured := r.rounds[0][cell{judged, denied().name, r.clients[0]}]; !measured {
+		return
+	}
 	fmt.Fprintf(w, "\n### A denial\n\n| variant | clients | p50 | webhook CPU a denial | webhook CPU ÷ that of an allowed write |\n|---|---|---|---|---|\n")
-	const name = "judged"
 	for _, clients := range r.clients {
-		deny := func(m map[cell]sample) sample { return m[cell{name, denied().name, clients}] }
-		allow := func(m map[cell]sample) sample { return m[cell{name, kinds()[0].name, clients}] }
-		fmt.Fprintf(w, "| %s | %d | %s | %s | %s |\n", name, clients,
+		deny := func(m map[cell]sample) sample { return m[cell{judged, denied().name, clients}] }
+		allow := func(m map[cell]sample) sample { return m[cell{judged, kinds()[0].name, clients}] }
+		fmt.Fprintf(w, "| %s | %d | %s | %s | %s |\n", judged, clients,
 			r.milliseconds(func(m map[cell]sample) float64 { return ms(deny(m).p50) }),
 			r.milliseconds(func(m map[cell]sample) float64 { return ms(deny(m).webhook) }),
 			r.spread(func(m map[cell]sample) float64 {

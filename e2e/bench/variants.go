@@ -30,6 +30,9 @@ type variant struct {
 
 const wholeConfiguration = "nrp-bench"
 
+// judged is the product when it is asked about everything.
+const judged = "judged"
+
 // judgeEverything is a webhook without any match condition, so that it is asked about every write.
 func judgeEverything(url string, caBundle string) []byte {
 	return fmt.Appendf(nil, `apiVersion: admissionregistration.k8s.io/v1
