@@ -2,8 +2,10 @@ package server
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -11,10 +13,13 @@ import (
 
 func TestIdleConnectionsMakeRoom(t *testing.T) {
 	r := start(t, http.HandlerFunc(echo), func(_ *rig, o *Options) { o.Limits.MaxConnections = 8 })
-	// Some have had an answer and are idle, some have never sent a request.
-	for i := range 40 {
+	// Some have had an answer and are idle, some have never sent a request, some send one slowly.
+	for i := range 42 {
 		conn := r.dial(t)
-		if i%2 == 0 {
+		switch i % 3 {
+		case 0:
+			fmt.Fprint(conn, "POST / HTTP/1.1\r\nHost:")
+		case 1:
 			fmt.Fprint(conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}")
 			response, err := http.ReadResponse(bufio.NewReader(conn), nil)
 			if err != nil {
@@ -68,5 +73,29 @@ func TestNewcomerIsRefusedWhileAllAreBusy(t *testing.T) {
 		if code := <-codes; code != 200 {
 			t.Errorf("a request in flight was answered with %d", code)
 		}
+	}
+}
+
+// An API server opens a connection for a request that another connection then carries, and keeps it for a later one.
+func TestAConnectionThatHasSentNothingYetStaysOpen(t *testing.T) {
+	r := start(t, http.HandlerFunc(echo))
+	conn := r.dial(t)
+	if err := conn.SetReadDeadline(time.Now().Add(bodyTimeout + time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatalf("the connection was closed: %v", err)
+	}
+	if err := conn.SetReadDeadline(time.Now().Add(bodyTimeout)); err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprint(conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}")
+	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		t.Errorf("answered with %s", response.Status)
 	}
 }

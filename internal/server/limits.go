@@ -113,6 +113,8 @@ func limited(next http.Handler, limits Limits, m *metrics) http.Handler {
 		judgedLarge: semaphore.NewWeighted(judgedLarge),
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// A connection that this fails for is closed already.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
 		sent := r.Body
 		body := &body{ReadCloser: sent, ctx: r.Context(), room: rm, budget: rm.small}
 		defer body.release()

@@ -178,7 +178,7 @@ func TestSlowBodiesAreCutAndTakeNoPlace(t *testing.T) {
 		t.Errorf("got %d while others send slowly", code)
 	}
 	for _, conn := range slow {
-		if err := conn.SetReadDeadline(time.Now().Add(3 * r.http.ReadTimeout)); err != nil {
+		if err := conn.SetReadDeadline(time.Now().Add(3 * bodyTimeout)); err != nil {
 			t.Fatal(err)
 		}
 		if answer, err := io.ReadAll(conn); err != nil {

@@ -24,12 +24,14 @@ import (
 const (
 	// An API server waits for a webhook for 30 s at most and for 1 or 2 s as configured here, so what takes longer than
 	// these is of no use to anybody.
-	readHeaderTimeout = 5 * time.Second
-	readTimeout       = 5 * time.Second
-	writeTimeout      = 10 * time.Second
+	bodyTimeout  = 5 * time.Second
+	writeTimeout = 10 * time.Second
 
 	// API servers close an idle connection after 90 s. The server must not be the first to close it: the request that
-	// is on its way at that moment would fail, and it is not sent again.
+	// is on its way at that moment would fail, and it is not sent again. That holds for a connection without a request so
+	// far, too: an API server opens one, has its request carried by another that is free sooner, and keeps the new one.
+	// There is no shorter time for the headers, since to wait for them begins with the connection. Whoever sends them
+	// slowly, or none, is among the first to make room for others.
 	idleTimeout = 5 * time.Minute
 
 	maxHeaderBytes = 64 << 10
@@ -82,8 +84,7 @@ func New(options Options) (*Server, error) {
 		Handler: recovered(
 			s.closing(metrics.timed(limited(options.Handler, options.Limits, metrics))), options.Log, metrics),
 		Protocols:         &protocols,
-		ReadHeaderTimeout: readHeaderTimeout,
-		ReadTimeout:       readTimeout,
+		ReadHeaderTimeout: idleTimeout,
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
