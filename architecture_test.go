@@ -7,6 +7,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io"
+	"os"
 	"os/exec"
 	"path"
 	"path/filepath"
@@ -54,6 +55,7 @@ var arrows = map[string]struct {
 	"internal/certificates": {
 		[]string{"internal/server"}, "a certificate is what the listener asks for; what it is served for is not its business",
 	},
+	"internal/delegatedauth": {nil, "who may read the metrics has nothing to do with what they say"},
 	"internal/probe": {
 		[]string{"api/v1alpha1", "internal/review"}, "the probe must be what the review takes for one",
 	},
@@ -64,26 +66,33 @@ var arrows = map[string]struct {
 	"": {
 		[]string{
 			"api/v1alpha1", "webhooks", "internal/certificates", "internal/cli", "internal/cluster", "internal/denial",
-			"internal/policystore", "internal/probe", "internal/server",
+			"internal/delegatedauth", "internal/policystore", "internal/probe", "internal/server",
 		},
 		"main wires the parts and does nothing itself",
 	},
 }
 
-// pure are the packages that must not bring these modules with them, not even through others.
-var pure = struct {
-	packages, without []string
+// bans are packages and the modules that they must not bring with them, not even through others.
+var bans = []struct {
+	packages, modules []string
 	why               string
 }{
-	[]string{
-		"policy", "internal/cli", "internal/review", "internal/record", "internal/recordlog", "internal/manifest",
-		"internal/fixture",
+	{
+		[]string{
+			"policy", "internal/cli", "internal/review", "internal/record", "internal/recordlog", "internal/manifest",
+			"internal/fixture",
+		},
+		[]string{
+			"k8s.io/client-go", "sigs.k8s.io/controller-runtime", "go.uber.org/zap", "github.com/go-logr/zapr",
+			"github.com/prometheus/client_golang", "k8s.io/apiserver",
+		},
+		"judging a write needs no cluster, no log and no metrics: the same code runs in tests, commands and e2e",
 	},
-	[]string{
-		"k8s.io/client-go", "sigs.k8s.io/controller-runtime", "go.uber.org/zap", "github.com/go-logr/zapr",
-		"github.com/prometheus/client_golang", "k8s.io/apiserver",
+	{
+		[]string{""},
+		[]string{"google.golang.org/grpc", "go.opentelemetry.io/otel/sdk", "github.com/google/cel-go"},
+		"each replica has what it imports in memory, and never calls these",
 	},
-	"judging a write needs no cluster, no log and no metrics: the same code runs in tests, commands and e2e",
 }
 
 // goPackage is what go list says of a package.
@@ -132,15 +141,31 @@ func TestImports(t *testing.T) {
 				t.Errorf("%s must not import %s: %s", p.ImportPath, imported, arrow.why)
 			}
 		}
-		if !slices.Contains(pure.packages, p.local()) {
-			continue
-		}
-		for _, imported := range p.Deps {
-			for _, banned := range pure.without {
-				if imported == banned || strings.HasPrefix(imported, banned+"/") {
-					t.Errorf("%s must not import %s, not even through others: %s", p.ImportPath, imported, pure.why)
+		for _, ban := range bans {
+			if !slices.Contains(ban.packages, p.local()) {
+				continue
+			}
+			for _, imported := range p.Deps {
+				if slices.ContainsFunc(ban.modules, func(module string) bool {
+					return imported == module || strings.HasPrefix(imported, module+"/")
+				}) {
+					t.Errorf("%s must not import %s, not even through others: %s", p.ImportPath, imported, ban.why)
 				}
 			}
+		}
+	}
+}
+
+// TestFolders finds what some command has left in the tree.
+func TestFolders(t *testing.T) {
+	folders := []string{"api", "bin", "charts", "config", "docs", "e2e", "internal", "policy", "tools", "webhooks"}
+	entries, err := os.ReadDir(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		if name := entry.Name(); entry.IsDir() && !strings.HasPrefix(name, ".") && !slices.Contains(folders, name) {
+			t.Errorf("%q: a folder of this name is not part of the project", name)
 		}
 	}
 }

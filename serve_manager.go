@@ -18,11 +18,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
-	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/cluster"
+	"noderestriction.plus/internal/delegatedauth"
 	"noderestriction.plus/internal/server"
 )
 
@@ -82,7 +82,7 @@ func (o *serveOptions) metricsServer(certificates server.CertificateSource) metr
 		return options
 	}
 	options.SecureServing = true
-	options.FilterProvider = filters.WithAuthenticationAndAuthorization
+	options.FilterProvider = delegatedauth.Filter
 	options.TLSOpts = []func(*tls.Config){func(config *tls.Config) {
 		config.MinVersion = tls.VersionTLS13
 		config.NextProtos = []string{"http/1.1"}
