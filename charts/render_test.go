@@ -26,7 +26,7 @@ import (
 const chart = "node-restriction-plus"
 
 // helmBinary is the helm that the Makefile builds, or the one that NRP_HELM names.
-func helmBinary(t *testing.T) string {
+func helmBinary(t testing.TB) string {
 	t.Helper()
 	path := os.Getenv("NRP_HELM")
 	if path == "" {
@@ -43,7 +43,7 @@ func helmBinary(t *testing.T) string {
 }
 
 // helmTemplate renders the chart and returns what helm printed.
-func helmTemplate(t *testing.T, arguments ...string) (string, error) {
+func helmTemplate(t testing.TB, arguments ...string) (string, error) {
 	t.Helper()
 	readChart(t)
 	cmd := exec.Command(helmBinary(t), append([]string{"template", "test", chart, "--namespace", "security"}, arguments...)...)
@@ -72,7 +72,7 @@ func helmNotes(t *testing.T, arguments ...string) string {
 }
 
 // readChart reads every file of the chart, so that go test does not take an earlier result for current after a change of one.
-func readChart(t *testing.T) {
+func readChart(t testing.TB) {
 	t.Helper()
 	err := filepath.WalkDir(chart, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
@@ -95,7 +95,7 @@ type rendered struct {
 
 // render renders the chart and decodes the result strictly: an unknown or duplicate field fails the test, and so does an object of a
 // kind that no scheme knows.
-func render(t *testing.T, arguments ...string) rendered {
+func render(t testing.TB, arguments ...string) rendered {
 	t.Helper()
 	out, err := helmTemplate(t, arguments...)
 	if err != nil {
@@ -108,7 +108,7 @@ func render(t *testing.T, arguments ...string) rendered {
 }
 
 // decode decodes YAML documents strictly.
-func decode(t *testing.T, documents string) []metav1.Object {
+func decode(t testing.TB, documents string) []metav1.Object {
 	t.Helper()
 	scheme := newScheme(t)
 	var objects []metav1.Object
@@ -133,7 +133,7 @@ func decode(t *testing.T, documents string) []metav1.Object {
 }
 
 // newScheme knows each kind that the chart may render.
-func newScheme(t *testing.T) *runtime.Scheme {
+func newScheme(t testing.TB) *runtime.Scheme {
 	t.Helper()
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{

@@ -34,7 +34,7 @@ type calledWebhook struct {
 	matcher matchconditions.Matcher
 }
 
-func newCaller(t *testing.T, arguments ...string) *caller {
+func newCaller(t testing.TB, arguments ...string) *caller {
 	t.Helper()
 	environments := environment.MustBaseEnvSet(oldestKubernetes)
 	options := cel.OptionalVariableDeclarations{HasAuthorizer: true}
@@ -59,7 +59,10 @@ func newCaller(t *testing.T, arguments ...string) *caller {
 
 // calls returns the names of the webhooks that are called, sorted, and of those whose conditions end in an error.
 func (c *caller) calls(userName string, r policy.Request) (called, failed []string) {
-	attributes := c.attributes(userName, r)
+	return c.match(c.attributes(userName, r))
+}
+
+func (c *caller) match(attributes *admission.VersionedAttributes) (called, failed []string) {
 	for _, w := range c.webhooks {
 		if !slices.ContainsFunc(w.Rules, func(rule admissionregistrationv1.RuleWithOperations) bool {
 			matcher := rules.Matcher{Rule: rule, Attr: attributes}

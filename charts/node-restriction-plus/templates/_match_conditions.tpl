@@ -6,8 +6,8 @@ Ignore where it does.
 Each is total: where a field may be missing it says what then holds (?. and orValue), because an error in a condition counts
 as a failure of the webhook. Of request, subResource, namespace and name do not exist when they are empty.
 
-A write meets the conditions of at most one webhook, so that one denial has one record: status begins with the negation of
-gate. Going through a list or a map takes the API server time that grows with its square, and a condition that it gives up on is
+A write meets the conditions of at most one webhook, so that one denial has one record: status holds only where gate does not.
+Going through a list or a map takes the API server time that grows with its square, and a condition that it gives up on is
 passed over where the webhook is Ignore. So a list or map that is longer than any kubelet's is looked at, without going through.
 */ -}}
 
@@ -33,31 +33,54 @@ oldObject.?spec.?nodeName.orValue('') == '' ||
 {{- /* gate: what no stock kubelet ever writes. */ -}}
 {{- define "node-restriction-plus.gate" -}}
 request.operation == 'DELETE' && request.resource.resource == 'pods' ? (
-  {{- include "node-restriction-plus.foreignPod" . | nindent 2 }} ||
-  !(has(oldObject.metadata.deletionTimestamp) ||
-    'kubernetes.io/config.mirror' in oldObject.metadata.?annotations.orValue({}))
+  {{- include "node-restriction-plus.gatePodDeletion" . | nindent 2 }}
 ) : request.?subResource.orValue('') != 'status' ||
 (request.resource.resource == 'pods' ? (
-  {{- include "node-restriction-plus.foreignPod" . | nindent 2 }} ||
-  {{- include "node-restriction-plus.podChanges" . | nindent 2 }}
+  {{- include "node-restriction-plus.gatePodStatus" . | nindent 2 }}
 ) : (
-  'system:node:' + request.?name.orValue('') != request.userInfo.username ||
+  {{ include "node-restriction-plus.foreignNode" . }} ||
   ({{ include "node-restriction-plus.nodeChanges" . | nindent 4 }}
   ) && !({{ include "node-restriction-plus.nodeOwn" . | nindent 4 }}
   )
 ))
 {{- end }}
 
-{{- /* status: what a stock kubelet writes, too, where a rule looks at it. A heartbeat is not. */ -}}
+{{- /*
+status: what a stock kubelet writes, too, where a rule looks at it. A heartbeat is not. Of a Node it is written so that a heartbeat
+has its metadata compared only once more than for gate: nearly all that an API server evaluates are heartbeats.
+*/ -}}
 {{- define "node-restriction-plus.status" -}}
-!(
-  {{- include "node-restriction-plus.gate" . | nindent 2 }}
-) && (request.operation == 'DELETE' || (request.resource.resource == 'pods' ? (
+request.operation == 'DELETE' ? !(
+  {{- include "node-restriction-plus.gatePodDeletion" . | nindent 2 }}
+) : request.resource.resource == 'pods' ? !(
+  {{- include "node-restriction-plus.gatePodStatus" . | nindent 2 }}
+) && (
   {{- include "node-restriction-plus.podStatusChanges" . | nindent 2 }}
+) : !({{ include "node-restriction-plus.foreignNode" . }}) && (
+({{ include "node-restriction-plus.nodeChanges" . | nindent 2 }}
+) ? (
+  {{- include "node-restriction-plus.nodeOwn" . | nindent 2 }}
 ) : (
-  {{- include "node-restriction-plus.nodeChanges" . | nindent 2 }} ||
   {{- include "node-restriction-plus.nodeStatusChanges" . | nindent 2 }}
-)))
+))
+{{- end }}
+
+{{- /* gatePodDeletion: the pod is on another node, or nobody has asked for its end. */ -}}
+{{- define "node-restriction-plus.gatePodDeletion" -}}
+{{ include "node-restriction-plus.foreignPod" . }} ||
+!(has(oldObject.metadata.deletionTimestamp) ||
+  'kubernetes.io/config.mirror' in oldObject.metadata.?annotations.orValue({}))
+{{- end }}
+
+{{- /* gatePodStatus: the status of a pod is not all that changes, or not the node's own. */ -}}
+{{- define "node-restriction-plus.gatePodStatus" -}}
+{{ include "node-restriction-plus.foreignPod" . }} ||
+{{ include "node-restriction-plus.podChanges" . }}
+{{- end }}
+
+{{- /* foreignNode: the Node is another one's. */ -}}
+{{- define "node-restriction-plus.foreignNode" -}}
+'system:node:' + request.?name.orValue('') != request.userInfo.username
 {{- end }}
 
 {{- /* foreignPod: the pod is on another node. */ -}}

@@ -1,0 +1,93 @@
+package charts_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apiserver/pkg/admission"
+	"k8s.io/apiserver/pkg/authentication/user"
+)
+
+// BenchmarkConditions is what the match conditions cost an API server for a write that they do not send.
+func BenchmarkConditions(b *testing.B) {
+	c := newCaller(b)
+	node, pod := heartbeatNode(), statusPod()
+	beat, ready := node.DeepCopy(), pod.DeepCopy()
+	beat.Status.Conditions[0].LastHeartbeatTime = metav1.Unix(300, 0)
+	ready.Status.Conditions[0].LastProbeTime = metav1.Unix(300, 0)
+	for _, write := range []struct {
+		name, resource, kind, namespace string
+		object, old                     runtime.Object
+	}{
+		{"heartbeat", "nodes", "Node", "", beat, node},
+		{"pod status", "pods", "Pod", "default", ready, pod},
+	} {
+		kind := corev1.SchemeGroupVersion.WithKind(write.kind)
+		write.object.GetObjectKind().SetGroupVersionKind(kind)
+		write.old.GetObjectKind().SetGroupVersionKind(kind)
+		record := admission.NewAttributesRecord(write.object, write.old, kind, write.namespace, "worker-1",
+			corev1.SchemeGroupVersion.WithResource(write.resource), "status", admission.Update, nil, false,
+			&user.DefaultInfo{Name: "system:node:worker-1", Groups: []string{"system:nodes", "system:authenticated"}})
+		b.Run(write.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				attributes := &admission.VersionedAttributes{Attributes: record, VersionedKind: kind}
+				attributes.VersionedObject.Set(write.object)
+				attributes.VersionedOldObject.Set(write.old)
+				if called, failed := c.match(attributes); len(called)+len(failed) > 0 {
+					b.Fatalf("called: %v, failed: %v", called, failed)
+				}
+			}
+		})
+	}
+}
+
+// heartbeatNode is a Node as a kubelet on a large machine keeps it.
+func heartbeatNode() *corev1.Node {
+	node := &corev1.Node{
+		ObjectMeta: metav1.ObjectMeta{Name: "worker-1", Labels: map[string]string{}, Annotations: map[string]string{}},
+		Status: corev1.NodeStatus{
+			Addresses: []corev1.NodeAddress{
+				{Type: corev1.NodeInternalIP, Address: "10.0.0.1"}, {Type: corev1.NodeHostName, Address: "worker-1"},
+			},
+		},
+	}
+	for i := range 10 {
+		node.Labels[fmt.Sprintf("example.com/label-%d", i)] = "value"
+	}
+	for i := range 50 {
+		node.Status.Images = append(node.Status.Images, corev1.ContainerImage{
+			Names: []string{fmt.Sprintf("registry.example.com/image-%d", i), strings.Repeat("c0ffee00", 8)}, SizeBytes: int64(i),
+		})
+	}
+	for _, c := range []corev1.NodeConditionType{
+		corev1.NodeReady, corev1.NodeMemoryPressure, corev1.NodeDiskPressure, corev1.NodePIDPressure,
+	} {
+		node.Status.Conditions = append(node.Status.Conditions, corev1.NodeCondition{Type: c, Status: corev1.ConditionFalse})
+	}
+	return node
+}
+
+// statusPod is a running pod of three containers.
+func statusPod() *corev1.Pod {
+	pod := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: "web", Namespace: "default", Labels: map[string]string{"app": "web"}},
+		Spec:       corev1.PodSpec{NodeName: "worker-1"},
+		Status:     corev1.PodStatus{Phase: corev1.PodRunning, PodIP: "10.1.0.1", HostIP: "10.0.0.1"},
+	}
+	for i := range 3 {
+		pod.Status.ContainerStatuses = append(pod.Status.ContainerStatuses, corev1.ContainerStatus{
+			Name: fmt.Sprintf("c-%d", i), Ready: true, ImageID: strings.Repeat("c0ffee00", 8),
+		})
+	}
+	for _, c := range []corev1.PodConditionType{
+		corev1.PodReady, corev1.PodInitialized, corev1.ContainersReady, corev1.PodScheduled,
+	} {
+		pod.Status.Conditions = append(pod.Status.Conditions, corev1.PodCondition{Type: c, Status: corev1.ConditionTrue})
+	}
+	return pod
+}
