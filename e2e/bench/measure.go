@@ -15,9 +15,11 @@ type sample struct {
 	p50, p95, p99 time.Duration
 	// CPU time a write, of the API server and of the variant's program.
 	server, webhook time.Duration
-	calls           float64 // a write
-	resident        float64 // of the variant's program, in MiB
-	anonymous       float64 // part of that
+	// reference is that of what is the same for all variants, etcd and the load generator: how fast the machine was meanwhile.
+	reference time.Duration
+	calls     float64 // a write
+	resident  float64 // of the variant's program, in MiB
+	anonymous float64 // part of that
 }
 
 // cell is a combination of which every round has a sample.
@@ -94,7 +96,12 @@ func (b *bench) measureVariant(ctx context.Context, v *variant, kinds []kind, sa
 }
 
 func (b *bench) sample(ctx context.Context, v *variant, what kind, clients int) (sample, error) {
-	before, err := b.read(ctx, v)
+	// To be asked how often it was called costs a program CPU time, too.
+	callsBefore, err := v.called(ctx)
+	if err != nil {
+		return sample{}, err
+	}
+	before, err := b.used(v)
 	if err != nil {
 		return sample{}, err
 	}
@@ -102,39 +109,48 @@ func (b *bench) sample(ctx context.Context, v *variant, what kind, clients int) 
 	if err != nil {
 		return sample{}, err
 	}
-	after, err := b.read(ctx, v)
+	after, err := b.used(v)
+	if err != nil {
+		return sample{}, err
+	}
+	callsAfter, err := v.called(ctx)
 	if err != nil {
 		return sample{}, err
 	}
 	n := len(took)
 	return sample{
 		p50: took[n/2], p95: took[n*95/100], p99: took[n*99/100],
-		server:  (after.server - before.server) / time.Duration(n),
-		webhook: (after.webhook - before.webhook) / time.Duration(n),
-		calls:   (after.calls - before.calls) / float64(n), resident: after.resident, anonymous: after.anonymous,
+		server:    (after.server - before.server) / time.Duration(n),
+		webhook:   (after.webhook - before.webhook) / time.Duration(n),
+		reference: (after.reference - before.reference) / time.Duration(n),
+		calls:     (callsAfter - callsBefore) / float64(n), resident: after.resident, anonymous: after.anonymous,
 	}, nil
 }
 
-// reading is the state of the meters.
-type reading struct {
-	server, webhook time.Duration
-	calls, resident float64
-	anonymous       float64
+// usage is what programs have used so far: CPU time, and memory in MiB.
+type usage struct {
+	server, webhook, reference time.Duration
+	resident, anonymous        float64
 }
 
-func (b *bench) read(ctx context.Context, v *variant) (r reading, err error) {
-	if r.server, err = load.CPUTime(b.plane.PID()); err != nil || v.process == nil {
-		return r, err
+func (b *bench) used(v *variant) (u usage, err error) {
+	if u.server, err = load.CPUTime(b.plane.PID()); err != nil {
+		return u, err
 	}
-	if r.webhook, err = load.CPUTime(v.process.PID()); err != nil {
-		return r, err
+	store, err := load.CPUTime(b.plane.StorePID())
+	if err != nil {
+		return u, err
 	}
-	if r.calls, err = v.calls(ctx); err != nil {
-		return r, err
+	self, err := load.CPUTime(os.Getpid())
+	if u.reference = store + self; err != nil || v.process == nil {
+		return u, err
 	}
-	if r.anonymous, err = load.AnonymousMiB(v.process.PID()); err != nil {
-		return r, err
+	if u.webhook, err = load.CPUTime(v.process.PID()); err != nil {
+		return u, err
 	}
-	r.resident, err = load.ResidentMiB(v.process.PID())
-	return r, err
+	if u.anonymous, err = load.AnonymousMiB(v.process.PID()); err != nil {
+		return u, err
+	}
+	u.resident, err = load.ResidentMiB(v.process.PID())
+	return u, err
 }

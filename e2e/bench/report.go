@@ -12,8 +12,9 @@ import (
 func (r *results) report() string {
 	var w strings.Builder
 	fmt.Fprintf(&w, "Measured by `make bench` on %s with %d processors (%s, kube-apiserver 1.37.2 and etcd on loopback, "+
-		"%d Nodes in the cluster): %d interleaved rounds of %d writes a cell. Ratios are within a round; each figure is the "+
-		"median of the rounds, with the lowest and highest in brackets.\n\n",
+		"%d Nodes in the cluster): %d interleaved rounds of %d writes a cell. Ratios are within a round, those of CPU time after division "+
+		"by what etcd and the load generator spent on a write meanwhile; each figure is the median of the rounds, with the lowest and "+
+		"highest in brackets.\n\n",
 		time.Now().UTC().Format(time.DateOnly), runtime.NumCPU(), strings.TrimSpace(r.version), r.nodes, len(r.rounds), r.writes)
 	w.WriteString("| variant | what it is |\n|---|---|\n")
 	for _, v := range r.variants {
@@ -47,7 +48,7 @@ func (r *results) writeKind(w *strings.Builder, kind string) {
 				r.milliseconds(func(m map[cell]sample) float64 { return ms(mine(m).server) }),
 				r.milliseconds(func(m map[cell]sample) float64 { return ms(mine(m).webhook) }),
 				r.spread(func(m map[cell]sample) float64 {
-					return (ms(mine(m).server) + ms(mine(m).webhook)) / ms(none(m).server)
+					return mine(m).cost() / none(m).cost()
 				}),
 				r.perCall(v, mine, least),
 				r.plain(func(m map[cell]sample) float64 { return mine(m).calls }))
@@ -61,7 +62,7 @@ func (r *results) perCall(v *variant, mine, least func(map[cell]sample) sample) 
 		return "–"
 	}
 	return r.spread(func(m map[cell]sample) float64 {
-		return ms(mine(m).webhook) / mine(m).calls / (ms(least(m).webhook) / least(m).calls)
+		return mine(m).callCost() / least(m).callCost()
 	})
 }
 
@@ -134,6 +135,11 @@ func (r *results) measured() []*variant {
 }
 
 func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+// cost is the CPU time of a write for the API server and the webhook, and callCost that of a call for the webhook, as a multiple of
+// what etcd and the load generator spent on a write. So a machine that is slower for a while counts for nothing.
+func (s sample) cost() float64     { return ms(s.server+s.webhook) / ms(s.reference) }
+func (s sample) callCost() float64 { return ms(s.webhook) / s.calls / ms(s.reference) }
 
 // across are a figure's values in all rounds, sorted.
 func across[S any](rounds []map[cell]S, figure func(map[cell]S) float64) []float64 {

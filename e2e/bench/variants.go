@@ -28,6 +28,14 @@ type variant struct {
 	skips bool
 }
 
+// called is how often the variant's program has been called, never if it has none.
+func (v *variant) called(ctx context.Context) (float64, error) {
+	if v.process == nil {
+		return 0, nil
+	}
+	return v.calls(ctx)
+}
+
 const wholeConfiguration = "nrp-bench"
 
 // judged is the product when it is asked about everything.

@@ -1,35 +1,24 @@
 package load
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
-// tick is the unit of CPU time in /proc, which is the same on every Linux that Go runs on (USER_HZ).
-const tick = 10 * time.Millisecond
-
-// CPUTime is the CPU time of a process since it started.
+// CPUTime is the CPU time of a process since it started, of all its threads, to the nanosecond: /proc rounds it to 10 ms.
 func CPUTime(pid int) (time.Duration, error) {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0, err
+	// The clock of a process is numbered so: MAKE_PROCESS_CPUCLOCK in Linux' include/linux/posix-timers.h, with CPUCLOCK_SCHED.
+	const scheduler = 2
+	var used unix.Timespec
+	if err := unix.ClockGettime(int32(^pid<<3|scheduler), &used); err != nil {
+		return 0, fmt.Errorf("CPU time of process %d: %w", pid, err)
 	}
-	// The name of the program, in parentheses, may have spaces.
-	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-	const utime, stime = 11, 12 // counted from the field after the name
-	total := 0
-	for _, i := range []int{utime, stime} {
-		n, err := strconv.Atoi(fields[i])
-		if err != nil {
-			return 0, err
-		}
-		total += n
-	}
-	return time.Duration(total) * tick, nil
+	return time.Duration(used.Nano()), nil
 }
 
 // ResidentMiB is the resident memory of a process, in MiB.
