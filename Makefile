@@ -30,6 +30,8 @@ BENCH     ?=
 SCALE     ?=
 testflags ?=
 export NRP_HELM ?= $(helm)
+# Only programs are built by the profile default.pgo: tests and linters would have everything compiled once more for it.
+export GOFLAGS := $(GOFLAGS) -pgo=off
 
 # step runs a command, says what it does, and how long it took.
 step = @echo "==> $(1)"; start=$$(date +%s); { $(2); } && echo "==> $(1): done in $$(($$(date +%s) - start)) s"
@@ -37,14 +39,14 @@ step = @echo "==> $(1)"; start=$$(date +%s); { $(2); } && echo "==> $(1): done i
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help build demo test test-unit test-chart test-monitoring test-alerts test-e2e lint lint-go lint-api lint-chart \
-	format generate verify fuzz bench bench-packages bench-compare scale soak tools helm-path clean
+	format generate verify fuzz bench bench-packages bench-compare profile scale soak tools helm-path clean
 
 help: ## Show this help.
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | \
 		while IFS='|' read -r target text; do printf '  %-16s %s\n' $$target "$$text"; done
 
 build: ## Build bin/node-restriction-plus.
-	$(call step,build bin/node-restriction-plus,go build -buildvcs=auto -trimpath -ldflags '-s -w -buildid=' -o bin/node-restriction-plus .)
+	$(call step,build bin/node-restriction-plus,CGO_ENABLED=0 go build -buildvcs=auto -trimpath -pgo=auto -ldflags '-s -w -buildid=' -o bin/node-restriction-plus .)
 
 demo: ## Show the product against a real control plane and kubelet; KEEP=1 leaves them running.
 	@echo "Building the commands that need no cluster, to have something to show while the rest builds"
@@ -129,6 +131,9 @@ fuzz: ## Run each fuzz test for FUZZTIME (60s).
 
 bench: $(helm) ## Measure what a judged write costs, end to end, against the alternatives; writes docs/performance.md.
 	$(call step,bench,go -C e2e run ./bench -keep $(BENCH))
+
+profile: $(helm) ## Take the profile that the program is built by, default.pgo, anew.
+	$(call step,profile,go -C e2e run ./bench -variants judged -profile $(CURDIR)/default.pgo)
 
 scale: $(helm) ## Simulate thousands of kubelets; writes docs/performance.md.
 	$(call step,scale,go -C e2e run ./scale -keep $(SCALE))

@@ -97,7 +97,11 @@ func (s *suite) administer(t *testing.T, server *controlplane.APIServer) {
 // startProduct installs the product and waits until these API servers call it.
 func (s *suite) startProduct(t *testing.T, servers ...*controlplane.APIServer) {
 	t.Helper()
-	binary, err := binaries.Product(t.Context(), t.Output(), raceDetector)
+	build := binaries.Plain()
+	if raceDetector {
+		build = binaries.Race()
+	}
+	binary, err := binaries.Product(t.Context(), t.Output(), build)
 	check(t, err)
 	s.helm, err = binaries.Helm(t.Context(), t.Output())
 	check(t, err)

@@ -255,7 +255,7 @@ func (b *bench) startProduct(ctx context.Context, dir string, config *rest.Confi
 	if err := b.kubectl.Apply(ctx, crd); err != nil {
 		return err
 	}
-	binary, err := binaries.Product(ctx, os.Stderr, false)
+	binary, err := binaries.Product(ctx, os.Stderr, binaries.Released())
 	if err != nil {
 		return err
 	}

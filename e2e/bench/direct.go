@@ -140,6 +140,14 @@ func send(ctx context.Context, client *http.Client, url string, body []byte) (an
 	return true, nil
 }
 
+// directClient is a client for webhooks, as an API server is one.
+func (b *bench) directClient() *http.Client {
+	return &http.Client{Transport: &http.Transport{
+		TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: b.plane.CA.Pool()},
+		MaxIdleConnsPerHost: overload * b.most(),
+	}}
+}
+
 // measureDirect sends each webhook reviews as an API server does, over HTTP/1.1 and connections that are kept. Without an API server
 // in the way it is the sharper measure of what a webhook itself costs.
 func (b *bench) measureDirect(ctx context.Context) ([]map[cell]directSample, error) {
@@ -147,10 +155,7 @@ func (b *bench) measureDirect(ctx context.Context) ([]map[cell]directSample, err
 	if err != nil {
 		return nil, err
 	}
-	client := &http.Client{Transport: &http.Transport{
-		TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: b.plane.CA.Pool()},
-		MaxIdleConnsPerHost: overload * b.most(),
-	}}
+	client := b.directClient()
 	defer client.CloseIdleConnections()
 	var rounds []map[cell]directSample
 	for round := range b.rounds {

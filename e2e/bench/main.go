@@ -47,7 +47,7 @@ func main() {
 	flag.IntVar(&s.nodes, "nodes", 5000, "`number` of Nodes in the cluster")
 	flag.BoolVar(&s.keep, "keep", false, "write the report into docs/performance.md")
 	flag.StringVar(&s.only, "variants", "", "the `variants` that are measured, separated by commas; empty: all")
-	flag.StringVar(&s.profile, "profile", "", "`file` for a CPU profile of the product while it judges; empty: none")
+	flag.StringVar(&s.profile, "profile", "", "`file` for a CPU profile of the product while it judges, in the place of a report")
 	flag.StringVar(&s.serve, "serve", "", "be a webhook to compare with: noop or typed; for this command itself")
 	flag.IntVar(&s.reviews, "reviews", 4000, "`number` of reviews that a webhook is sent without an API server by one number of clients in one round")
 	flag.Parse()
@@ -81,6 +81,9 @@ func run(ctx context.Context, s settings) (err error) {
 		return err
 	}
 	defer b.stop()
+	if s.profile != "" {
+		return b.takeProfile(ctx)
+	}
 	results, err := b.measure(ctx)
 	if err != nil {
 		return err

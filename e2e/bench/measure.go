@@ -64,11 +64,6 @@ func (b *bench) measure(ctx context.Context) (*results, error) {
 			}
 		}
 		r.rounds = append(r.rounds, samples)
-		if b.settings.profile != "" && round == 0 {
-			if err := b.takeProfile(ctx); err != nil {
-				return nil, err
-			}
-		}
 	}
 	var err error
 	r.direct, err = b.measureDirect(ctx)

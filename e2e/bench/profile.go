@@ -6,20 +6,25 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 )
 
 // profileSeconds is how long a profile takes.
-const profileSeconds = 10
+const profileSeconds = 60
 
-// takeProfile has the product judge heartbeats and writes a profile of its CPU time.
+// takeProfile has the product judge what kubelets write, and what it denies, and writes a profile of its CPU time. Reviews are sent
+// without an API server, too, or it would have nothing to do for most of the time.
 func (b *bench) takeProfile(ctx context.Context) error {
-	for _, v := range b.variants {
-		if v.name == judged {
-			if err := b.wire(ctx, v); err != nil {
-				return err
-			}
-		}
+	i := slices.IndexFunc(b.variants, func(v *variant) bool { return v.name == judged })
+	if err := b.wire(ctx, b.variants[i]); err != nil {
+		return err
 	}
+	body, err := heartbeatReview(b.kubelets[0].node)
+	if err != nil {
+		return err
+	}
+	client := b.directClient()
+	defer client.CloseIdleConnections()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	done := make(chan error, 1)
@@ -29,7 +34,12 @@ func (b *bench) takeProfile(ctx context.Context) error {
 		case err := <-done:
 			return err
 		default:
-			if _, err := writeAll(ctx, b.kubelets[:8], kinds()[0], b.writes, &b.sequence); err != nil {
+			for _, what := range append(kinds(), denied()) {
+				if _, err := writeAll(ctx, b.kubelets[:8], what, b.writes, &b.sequence); err != nil {
+					return err
+				}
+			}
+			if _, _, err := sendAll(ctx, client, b.variants[i].url, body, 8, b.reviews); err != nil {
 				return err
 			}
 		}

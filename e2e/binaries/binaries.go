@@ -57,9 +57,30 @@ func Path(ctx context.Context, log io.Writer, p Program) (string, error) {
 	return path, b.run(ctx, path)
 }
 
+// Build is a way of building the product.
+type Build struct {
+	name       string
+	flags, env []string
+}
+
+// Plain is the build that takes least: with what tests are made of, too.
+func Plain() Build { return Build{name: "node-restriction-plus", flags: []string{"-pgo=off"}} }
+
+// Race has Go's race detector.
+func Race() Build {
+	return Build{name: "node-restriction-plus-race", flags: []string{"-race", "-pgo=off"}}
+}
+
+// Released is the build that is in the image: a static program that is built by its profile.
+func Released() Build {
+	return Build{
+		name: "node-restriction-plus-released", flags: []string{"-trimpath", "-pgo=auto"}, env: []string{"CGO_ENABLED=0"},
+	}
+}
+
 // Product builds the product from the clone and returns its path, in the clone's folder bin. It is always as the source
-// is: go build itself finds out what is current. With race it has Go's race detector.
-func Product(ctx context.Context, log io.Writer, race bool) (string, error) {
+// is: go build itself finds out what is current.
+func Product(ctx context.Context, log io.Writer, kind Build) (string, error) {
 	if path := os.Getenv("NRP_PRODUCT"); path != "" {
 		return path, requireExecutable("NRP_PRODUCT", path)
 	}
@@ -67,24 +88,22 @@ func Product(ctx context.Context, log io.Writer, race bool) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	b := build{label: "node-restriction-plus", dir: root, packages: []string{"."}, log: log}
-	name := b.label
-	if race {
-		name, b.flags = name+"-race", []string{"-race"}
-	}
 	dir := filepath.Join(root, "bin", "e2e")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err
 	}
 	// From a temporary folder beside it go build moves the program there, also while an older one is running.
-	b.env = []string{"GOTMPDIR=" + dir}
-	path := filepath.Join(dir, name)
-	unlock, err := lock(ctx, path+".lock", func() { fmt.Fprintf(log, "%s: another process is building it\n", name) })
+	b := build{
+		label: kind.name, dir: root, packages: []string{"."}, log: log,
+		flags: kind.flags, env: append(kind.env, "GOTMPDIR="+dir),
+	}
+	path := filepath.Join(dir, kind.name)
+	unlock, err := lock(ctx, path+".lock", func() { fmt.Fprintf(log, "%s: another process is building it\n", kind.name) })
 	if err != nil {
-		return "", fmt.Errorf("%s: %w", name, err)
+		return "", fmt.Errorf("%s: %w", kind.name, err)
 	}
 	defer unlock()
-	return path, b.goBuild(ctx, "-ldflags", "-s -w", "-o", path)
+	return path, b.goBuild(ctx, "-ldflags", "-s -w -buildid=", "-o", path)
 }
 
 // given is the program that the environment names, or empty.

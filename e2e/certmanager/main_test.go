@@ -51,7 +51,7 @@ func newStage(t *testing.T) *stage {
 			t.Error(err)
 		}
 	})
-	binary, err := binaries.Product(t.Context(), t.Output(), false)
+	binary, err := binaries.Product(t.Context(), t.Output(), binaries.Plain())
 	check(t, err)
 	s := &stage{values: []string{"policies.recommended=Deny"}}
 	s.Cluster, err = rig.Start(t.Context(), rig.Options{

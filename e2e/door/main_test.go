@@ -134,7 +134,7 @@ func (d *door) install(t *testing.T) {
 	check(t, controlplane.WriteKubeconfig(admin.Kubeconfig, config))
 	helm, err := binaries.Helm(t.Context(), t.Output())
 	check(t, err)
-	binary, err := binaries.Product(t.Context(), t.Output(), false)
+	binary, err := binaries.Product(t.Context(), t.Output(), binaries.Plain())
 	check(t, err)
 	authorities := filepath.Join(d.dir, "client-ca.crt")
 	check(t, os.WriteFile(authorities, append(d.clients.PEM(), d.plane.CA.PEM()...), 0o644))

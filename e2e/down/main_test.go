@@ -68,7 +68,7 @@ func newStage(t *testing.T, o setup) *stage {
 			t.Error(err)
 		}
 	})
-	binary, err := binaries.Product(t.Context(), t.Output(), false)
+	binary, err := binaries.Product(t.Context(), t.Output(), binaries.Plain())
 	check(t, err)
 	s := &stage{dir: dir, binary: binary}
 	s.Cluster, err = rig.Start(t.Context(), rig.Options{

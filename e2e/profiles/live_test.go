@@ -53,7 +53,7 @@ func TestProfiles(t *testing.T) {
 func newStage(t *testing.T) *stage {
 	t.Helper()
 	dir := tempDir(t)
-	binary, err := binaries.Product(t.Context(), t.Output(), false)
+	binary, err := binaries.Product(t.Context(), t.Output(), binaries.Plain())
 	check(t, err)
 	s := &stage{dir: dir, binary: binary}
 	s.Cluster, err = rig.Start(t.Context(), rig.Options{

@@ -88,7 +88,7 @@ func (c *cluster) install(ctx context.Context, dir string, config *rest.Config) 
 	if err != nil {
 		return err
 	}
-	binary, err := binaries.Product(ctx, os.Stderr, false)
+	binary, err := binaries.Product(ctx, os.Stderr, binaries.Released())
 	if err != nil {
 		return err
 	}

@@ -105,7 +105,7 @@ func start(t *testing.T) *rig {
 	check(t, err)
 	helm, err := binaries.Helm(t.Context(), t.Output())
 	check(t, err)
-	binary, err := binaries.Product(t.Context(), t.Output(), false)
+	binary, err := binaries.Product(t.Context(), t.Output(), binaries.Plain())
 	check(t, err)
 	r := &rig{kubelets: map[string]kubernetes.Interface{}}
 	r.server, err = controlplane.Start(t.Context(), controlplane.Options{Dir: dir, Log: t.Output()})

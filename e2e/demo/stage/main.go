@@ -104,7 +104,7 @@ func (d *demo) build(ctx context.Context) {
 	d.built = make(chan struct{})
 	go func() {
 		defer close(d.built)
-		d.binary, d.failed = binaries.Product(ctx, d.screen, false)
+		d.binary, d.failed = binaries.Product(ctx, d.screen, binaries.Plain())
 	}()
 }
 
