@@ -73,11 +73,11 @@ func readCondition(decoder *jsontext.Decoder, list jsontext.Value) (c Condition,
 	}
 	start := decoder.InputOffset() - 1
 	for decoder.PeekKind() != jsontext.KindEndObject {
-		name, err := decoder.ReadToken()
+		name, err := ReadName(decoder)
 		if err != nil {
 			return c, err
 		}
-		if name.String() != "type" {
+		if string(name) != "type" {
 			if err := decoder.SkipValue(); err != nil {
 				return c, err
 			}

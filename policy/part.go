@@ -15,10 +15,10 @@ type part struct {
 }
 
 // namedPart is a part without its value yet.
-func namedPart(section string, name jsontext.Token) part {
-	id, known := partOf(section, name.String())
+func namedPart(section string, name []byte) part {
+	id, known := partOf(section, string(name))
 	if known == "" {
-		known = name.String()
+		known = string(name)
 	}
 	return part{id: id, section: section, name: known}
 }

@@ -42,6 +42,18 @@ func decoderOf(value jsontext.Value) *jsontext.Decoder {
 	return jsontext.NewDecoder(bytes.NewBuffer(value), jsontext.AllowDuplicateNames(true))
 }
 
+// readName reads the name of a member, without a copy of it: it holds until the next read.
+func ReadName(decoder *jsontext.Decoder) ([]byte, error) {
+	quoted, err := decoder.ReadValue()
+	if err != nil {
+		return nil, err
+	}
+	if bytes.IndexByte(quoted, '\\') >= 0 {
+		return jsontext.AppendUnquote(nil, quoted)
+	}
+	return quoted[1 : len(quoted)-1], nil
+}
+
 // maxParts is how many parts of an object have room from the start.
 const maxParts = 32
 
@@ -94,11 +106,11 @@ func (s *splitter) members(section string) (start int64, err error) {
 	}
 	start = s.decoder.InputOffset() - 1
 	for s.decoder.PeekKind() != jsontext.KindEndObject {
-		token, err := s.decoder.ReadToken()
+		name, err := ReadName(s.decoder)
 		if err != nil {
 			return 0, err
 		}
-		p := namedPart(section, token)
+		p := namedPart(section, name)
 		if section == "" && isSection(p.name) && s.decoder.PeekKind() != jsontext.KindNull {
 			if _, err := s.members(p.name); err != nil {
 				return 0, err

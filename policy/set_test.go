@@ -187,3 +187,30 @@ func TestMessageIsBounded(t *testing.T) {
 		t.Errorf("the message does not count what it leaves out: %s", message)
 	}
 }
+
+// An API server writes no escapes in names, but a name is what it says however it is written.
+func TestNamesMayBeEscaped(t *testing.T) {
+	set := newSet(t, `nodes: {finalizers: {}, conditions: {}, unknownFields: {}}`)
+	for name, test := range map[string]struct{ object, want string }{
+		"the name of a part": {
+			`{"metadata":{"name":"n1","f\u0069nalizers":["example.com/stay"]}}`, `"example.com/stay"`,
+		},
+		"the name of a section": {
+			`{"meta\u0064ata":{"name":"n1","finalizers":["example.com/stay"]}}`, `"example.com/stay"`,
+		},
+		"the type of a condition": {
+			`{"metadata":{"name":"n1"},"status":{"conditions":[{"t\u0079pe":"Foreign","status":"True"}]}}`, `"Foreign"`,
+		},
+		"a known field": {`{"metadata":{"name":"n1"},"status":{"conditions":[{"type":"Ready","re\u0061son":"r"}]}}`, ""},
+		"an unknown field": {
+			`{"metadata":{"name":"n1"},"status":{"conditions":[{"type":"Ready","n\u0065w":1}]}}`, `"status.conditions[].new"`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			message := set.Evaluate(statusUpdate(t, plainNode, test.object)).Message()
+			if !strings.Contains(message, test.want) || (test.want == "") != (message == "") {
+				t.Errorf("got %q, want %s in it", message, test.want)
+			}
+		})
+	}
+}

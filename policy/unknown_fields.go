@@ -111,12 +111,23 @@ func (u unknown) add(decoder *jsontext.Decoder, at *place) error {
 	return err
 }
 
+// holds reports whether a value of a kind may have fields in it: it is an object, or a list, that the shape knows.
+func (s *shape) holds(kind jsontext.Kind) bool {
+	switch kind {
+	case jsontext.KindBeginObject:
+		return s.fields != nil || s.element != nil
+	case jsontext.KindBeginArray:
+		return s.fields == nil && s.element != nil
+	}
+	return false
+}
+
 func (u unknown) value(decoder *jsontext.Decoder, of *shape, at *place) error {
 	kind := decoder.PeekKind()
-	isObject := kind == jsontext.KindBeginObject
-	if !isObject && kind != jsontext.KindBeginArray || of.fields == nil && of.element == nil || of.fields != nil && !isObject {
+	if !of.holds(kind) {
 		return decoder.SkipValue()
 	}
+	isObject := kind == jsontext.KindBeginObject
 	if _, err := decoder.ReadToken(); err != nil {
 		return err
 	}
@@ -146,14 +157,18 @@ func (u unknown) value(decoder *jsontext.Decoder, of *shape, at *place) error {
 
 // member reads a member of an object.
 func (u unknown) member(decoder *jsontext.Decoder, object *shape, at *place) error {
-	token, err := decoder.ReadToken()
+	name, err := ReadName(decoder)
 	if err != nil {
 		return err
 	}
-	if field, known := object.fields[token.String()]; known {
-		return u.value(decoder, field.shape, &place{parent: at, step: ".", name: field.name})
+	field, known := object.fields[string(name)]
+	switch {
+	case !known:
+		return u.add(decoder, &place{parent: at, step: ".", name: string(name)})
+	case !field.shape.holds(decoder.PeekKind()):
+		return decoder.SkipValue() // most members: no place is made for them
 	}
-	return u.add(decoder, &place{parent: at, step: ".", name: token.String()})
+	return u.value(decoder, field.shape, &place{parent: at, step: ".", name: field.name})
 }
 
 // unknownChanges has a violation for each unknown field that differs between the objects.

@@ -48,11 +48,51 @@ func realNode(heartbeat string) string {
 		`"images":[` + strings.Join(images, ",") + `]}}`
 }
 
+// realPod is a pod of some 9 KB as it runs: four containers with variables and their statuses. The time is of its conditions.
+func realPod(probed string) string {
+	var containers, statuses, conditions []string
+	for i := range 4 {
+		name, image := fmt.Sprintf("container-%d", i), fmt.Sprintf("registry.example.com/team/image-%d:v1.2.3", i)
+		variables := make([]string, 12)
+		for v := range variables {
+			variables[v] = fmt.Sprintf(`{"name":"VARIABLE_%d","value":%q}`, v, strings.Repeat("value", 6))
+		}
+		containers = append(containers, fmt.Sprintf(`{"name":%q,"image":%q,"env":[%s],"resources":{},`+
+			`"terminationMessagePath":"/dev/termination-log","terminationMessagePolicy":"File","imagePullPolicy":"IfNotPresent"}`,
+			name, image, strings.Join(variables, ",")))
+		statuses = append(statuses, fmt.Sprintf(`{"name":%q,"state":{"running":{"startedAt":"2026-11-01T00:00:00Z"}},"lastState":{},`+
+			`"ready":true,"restartCount":0,"image":%q,"imageID":"%s@sha256:%s","containerID":"containerd://%s"}`,
+			name, image, image, strings.Repeat("c0ffee00", 8), strings.Repeat("0b", 32)))
+	}
+	for _, c := range []string{"Initialized", "Ready", "ContainersReady", "PodScheduled"} {
+		conditions = append(conditions, fmt.Sprintf(
+			`{"type":%q,"status":"True","lastProbeTime":%q,"lastTransitionTime":"2026-11-01T00:00:00Z"}`, c, probed))
+	}
+	return `{"kind":"Pod","apiVersion":"v1","metadata":{"name":"payments","namespace":"default","uid":"0b6c8f0e-6e0d-4c3e-9f5e-1d3a5a0f7f11",` +
+		`"resourceVersion":"123456","creationTimestamp":"2026-11-01T00:00:00Z","labels":{"app":"payments","pod-template-hash":"5d4f8c7b9d"},` +
+		`"managedFields":[{"manager":"kubelet","operation":"Update","apiVersion":"v1","time":"2026-11-01T00:00:00Z",` +
+		`"fieldsType":"FieldsV1","fieldsV1":{"f:status":{"f:conditions":{"k:{\"type\":\"Ready\"}":{".":{},"f:status":{}}}}},` +
+		`"subresource":"status"}]},"spec":{"containers":[` + strings.Join(containers, ",") + `],"restartPolicy":"Always",` +
+		`"terminationGracePeriodSeconds":30,"dnsPolicy":"ClusterFirst","nodeName":"worker-1","securityContext":{},` +
+		`"schedulerName":"default-scheduler","priority":0,"enableServiceLinks":true,"preemptionPolicy":"PreemptLowerPriority"},` +
+		`"status":{"phase":"Running","conditions":[` + strings.Join(conditions, ",") + `],"podIP":"10.244.1.7",` +
+		`"podIPs":[{"ip":"10.244.1.7"}],"containerStatuses":[` + strings.Join(statuses, ",") + `],"qosClass":"BestEffort"}}`
+}
+
 // heartbeatReview is a review of some 31 KB: a kubelet's heartbeat.
 func heartbeatReview() []byte {
-	body := reviewTemplate
-	body = strings.Replace(body, "$OLD", realNode("2026-11-24T08:00:00Z"), 1)
-	return []byte(strings.Replace(body, "$NEW", realNode("2026-11-24T08:05:00Z"), 1))
+	return fill(reviewTemplate, realNode("2026-11-24T08:00:00Z"), realNode("2026-11-24T08:05:00Z"))
+}
+
+// podReview is a review of some 18 KB: of a pod's status, a time.
+func podReview() []byte {
+	template := strings.NewReplacer(`"kind":"Node"`, `"kind":"Pod"`, `"nodes"`, `"pods"`,
+		`"name":"worker-1"`, `"name":"payments","namespace":"default"`).Replace(reviewTemplate)
+	return fill(template, realPod("2026-11-24T08:00:00Z"), realPod("2026-11-24T08:05:00Z"))
+}
+
+func fill(template, old, updated string) []byte {
+	return []byte(strings.NewReplacer("$OLD", old, "$NEW", updated).Replace(template))
 }
 
 const reviewTemplate = `{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{"uid":"705ab4f5-6393-11e8-b7cc-42010a800002",` +
@@ -74,27 +114,33 @@ func BenchmarkDecode(b *testing.B) {
 	}
 }
 
-// BenchmarkDecodeJudgeAnswer judges with every rule of strict.yaml, as one policy and as many that do not match the node.
+// BenchmarkDecodeJudgeAnswer judges a heartbeat with every rule of strict.yaml, as one policy and as many that do not match the node.
 func BenchmarkDecodeJudgeAnswer(b *testing.B) {
-	body := heartbeatReview()
 	for _, others := range []int{0, 10, 100} {
-		b.Run(fmt.Sprintf("others=%d", others), func(b *testing.B) {
-			set := strictSet(b, others)
-			b.SetBytes(int64(len(body)))
-			b.ReportAllocs()
-			var reviews review.Decoder
-			for b.Loop() {
-				r, err := reviews.Decode(body)
-				if err != nil {
-					b.Fatal(err)
-				}
-				v := r.Judge(set, nil)
-				if v.Denied() {
-					b.Fatal(v.Message())
-				}
-				r.Answer(v, review.Receipt{})
-			}
-		})
+		b.Run(fmt.Sprintf("others=%d", others), func(b *testing.B) { judge(b, heartbeatReview(), others) })
+	}
+}
+
+// BenchmarkPodStatus judges the status of a pod with every rule of strict.yaml.
+func BenchmarkPodStatus(b *testing.B) { judge(b, podReview(), 0) }
+
+// judge has a review decoded, judged and answered. It must be allowed.
+func judge(b *testing.B, body []byte, others int) {
+	b.Helper()
+	set := strictSet(b, others)
+	b.SetBytes(int64(len(body)))
+	b.ReportAllocs()
+	var reviews review.Decoder
+	for b.Loop() {
+		r, err := reviews.Decode(body)
+		if err != nil {
+			b.Fatal(err)
+		}
+		v := r.Judge(set, nil)
+		if v.Denied() || v.Err != nil {
+			b.Fatal(v.Message(), v.Err)
+		}
+		r.Answer(v, review.Receipt{})
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"noderestriction.plus/policy"
 )
 
 // What an envelope is made of is read token by token, without reflection: it is read for each write of the cluster's kubelets.
@@ -20,11 +22,11 @@ func (e *envelope) members(of object) error {
 		return fmt.Errorf("%s: must be a JSON object", at)
 	}
 	for e.decoder.PeekKind() != jsontext.KindEndObject {
-		name, err := e.token(at)
+		name, err := policy.ReadName(e.decoder)
 		if err != nil {
-			return err
+			return fmt.Errorf("%s: %w", at, err)
 		}
-		if err := e.member(of, name.String()); err != nil {
+		if err := e.member(of, string(name)); err != nil {
 			return err
 		}
 	}
