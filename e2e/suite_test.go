@@ -55,6 +55,7 @@ func TestProduct(t *testing.T) {
 	t.Run("denials", s.testDenials)
 	t.Run("restart", s.testRestart)
 	t.Run("fixtures", s.testFixtures)
+	t.Run("metrics", s.testMetrics)
 	t.Run("strays", s.testStrays)
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -31,6 +32,8 @@ type Options struct {
 	CA     *controlplane.Authority // signs its serving certificate
 	Args   []string                // further flags of serve
 	Env    []string                // besides this process's own environment
+	// SecureMetrics serves metrics as in a cluster, over TLS to those whom the API server lets read them.
+	SecureMetrics bool
 }
 
 // Product is the product, running or stopped. Its ports stay the same when it is started again.
@@ -55,6 +58,9 @@ func Start(ctx context.Context, o Options) (*Product, error) {
 	p := &Product{options: o, ports: ports, Records: NewRecords(filepath.Join(o.Dir, "records.jsonl"))}
 	p.URL = fmt.Sprintf("https://127.0.0.1:%d", ports[0])
 	p.MetricsURL = fmt.Sprintf("http://127.0.0.1:%d/metrics", ports[1])
+	if o.SecureMetrics {
+		p.MetricsURL = "https" + strings.TrimPrefix(p.MetricsURL, "http")
+	}
 	p.healthURL = fmt.Sprintf("http://127.0.0.1:%d/readyz", ports[2])
 	serving, err := o.CA.Server()
 	if err != nil {
@@ -91,7 +97,7 @@ func (p *Product) RunInto(ctx context.Context, stdout string, args ...string) (e
 			"--bind-address=127.0.0.1",
 			fmt.Sprintf("--port=%d", p.ports[0]),
 			"--cert-dir=" + p.certDir(),
-			"--metrics-secure=false",
+			fmt.Sprintf("--metrics-secure=%t", p.options.SecureMetrics),
 			fmt.Sprintf("--metrics-bind-address=127.0.0.1:%d", p.ports[1]),
 			fmt.Sprintf("--health-probe-bind-address=127.0.0.1:%d", p.ports[2]),
 			"--shutdown-delay=0s",
@@ -134,7 +140,7 @@ func (p *Product) Process() *process.Process { return p.process }
 // Stop ends the product gracefully. An error says that it did not end well.
 func (p *Product) Stop() error { return p.process.Stop(time.Minute) }
 
-// Metrics are the product's metrics.
+// Metrics are the product's metrics, unless they are secure.
 func (p *Product) Metrics(ctx context.Context) (metrics.Metrics, error) {
 	return metrics.FromURL(ctx, p.MetricsURL)
 }
