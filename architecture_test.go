@@ -93,6 +93,11 @@ var bans = []struct {
 		[]string{"google.golang.org/grpc", "go.opentelemetry.io/otel/sdk", "github.com/google/cel-go"},
 		"each replica has what it imports in memory, and never calls these",
 	},
+	{
+		[]string{""},
+		[]string{"html/template"},
+		"it calls methods by names that the linker cannot know, so that the program keeps all methods of all types",
+	},
 }
 
 // goPackage is what go list says of a package.

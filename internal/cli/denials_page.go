@@ -1,15 +1,14 @@
 package cli
 
 import (
-	"bytes"
-	"crypto/sha256"
-	"encoding/base64"
+	"errors"
 	"fmt"
-	"html/template"
 	"io"
 	"os"
 	"slices"
 	"time"
+
+	"golang.org/x/net/html"
 
 	"noderestriction.plus/internal/record"
 	"noderestriction.plus/internal/recordlog"
@@ -25,8 +24,8 @@ const (
 )
 
 // page is a view that makes a HTML page. The page needs no network and no other file, and whatever the records hold,
-// it is shown as text: html/template escapes it, none of it goes into the script, and a Content-Security-Policy allows
-// only the script and the style that belong to the page.
+// it is shown as text: the page is a tree of elements and texts that html.Render escapes, none of it goes into the script,
+// and a Content-Security-Policy allows only the script and the style that belong to the page.
 type page struct {
 	newest   *recordlog.Newest
 	timeline *recordlog.Timeline
@@ -42,13 +41,8 @@ type topList struct {
 	groups             *recordlog.Groups
 }
 
-// pageData is what the template shows.
+// pageData is what the page shows.
 type pageData struct {
-	Policy  string // the Content-Security-Policy
-	Style   template.CSS
-	Script  template.JS
-	Version string
-
 	From, To string
 	Filters  []string
 	Unsure   string // about records of which it is not known whether the filters match
@@ -61,8 +55,8 @@ type pageData struct {
 	Totals []pageTotal
 	Chart  *chart
 	Top    []pageTop
-	Rows   []pageRow
-	Left   string // about rows that are left out
+	Rows   []*recordlog.Row // the newest first
+	Left   string           // about rows that are left out
 }
 
 type pageTotal struct {
@@ -81,14 +75,6 @@ type pageTopRow struct {
 	Count   uint64
 	Percent string // of the largest, for the bar
 }
-
-type pageRow struct {
-	Time, Class, Action, Node, Write, Object, UID, Boot string
-	Seq                                                 uint64
-	Violations                                          []pageViolation
-}
-
-type pageViolation struct{ Policy, Rule, Detail string }
 
 func newPage(limit int) *page {
 	return &page{
@@ -122,9 +108,6 @@ func (p *page) add(row *recordlog.Row) error {
 // finish makes what is shown of what was counted.
 func (p *page) finish() error {
 	d := &p.data
-	d.Style, d.Script, d.Version = pageStyle, pageScript, Version()
-	d.Policy = fmt.Sprintf("default-src 'none'; style-src %s; script-src %s; base-uri 'none'; form-action 'none'",
-		sourceHash(pageStyle), sourceHash(pageScript))
 	if p.newest.Added() > 0 {
 		d.From, d.To = pageTime(p.from), pageTime(p.to)
 	}
@@ -133,12 +116,9 @@ func (p *page) finish() error {
 	for _, top := range p.top {
 		d.Top = append(d.Top, top.page())
 	}
-	rows := p.newest.Sorted()
-	slices.Reverse(rows)
-	for _, row := range rows {
-		d.Rows = append(d.Rows, newPageRow(row))
-	}
-	if left := p.newest.Added() - len(rows); left > 0 {
+	d.Rows = p.newest.Sorted()
+	slices.Reverse(d.Rows)
+	if left := p.newest.Added() - len(d.Rows); left > 0 {
 		d.Left = are(uint64(left), "older record") + " left out here, but counted above."
 	}
 	return nil
@@ -170,17 +150,6 @@ func (t *topList) page() pageTop {
 	return shown
 }
 
-func newPageRow(row *recordlog.Row) pageRow {
-	r := pageRow{
-		Time: pageTime(time.Time(row.Time)), Class: string(row.Msg), Action: outcome(row), Node: row.Node, Write: write(row),
-		Object: object(row), UID: row.UID, Boot: row.Boot, Seq: row.Seq,
-	}
-	for _, v := range row.Violations {
-		r.Violations = append(r.Violations, pageViolation{orDash(v.Policy), v.Rule, detail(row, v)})
-	}
-	return r
-}
-
 func pageTime(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05.000") }
 
 // describe adds what is known once all is read: whether the log is complete, and what was asked for.
@@ -209,23 +178,13 @@ func (p *page) describe(found recordlog.Completeness, filters []string, unsure i
 
 // write writes the page to a file, or to standard output.
 func (p *page) write(file string, stdout io.Writer) error {
-	t, err := template.New("page").Parse(pageTemplate)
+	document := p.data.document()
+	if file == standardInput {
+		return html.Render(stdout, document)
+	}
+	f, err := os.Create(file)
 	if err != nil {
 		return err
 	}
-	var b bytes.Buffer
-	if err := t.Execute(&b, &p.data); err != nil {
-		return err
-	}
-	if file == standardInput {
-		_, err := stdout.Write(b.Bytes())
-		return err
-	}
-	return os.WriteFile(file, b.Bytes(), 0o666)
-}
-
-// sourceHash is a text as a Content-Security-Policy names it.
-func sourceHash(text string) string {
-	sum := sha256.Sum256([]byte(text))
-	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
+	return errors.Join(html.Render(f, document), f.Close())
 }

@@ -76,7 +76,7 @@ func elements(t *testing.T, page []byte) map[string][]*html.Node {
 	return all
 }
 
-func attribute(n *html.Node, name string) string {
+func attributeOf(n *html.Node, name string) string {
 	for _, a := range n.Attr {
 		if a.Key == name {
 			return a.Val
@@ -123,8 +123,8 @@ func TestThePageAllowsNothingButItsOwnScriptAndStyle(t *testing.T) {
 		hash(all["style"][0]), hash(all["script"][0]))
 	got := ""
 	for _, meta := range all["meta"] {
-		if attribute(meta, "http-equiv") == "Content-Security-Policy" {
-			got = attribute(meta, "content")
+		if attributeOf(meta, "http-equiv") == "Content-Security-Policy" {
+			got = attributeOf(meta, "content")
 		}
 	}
 	if got != want {
@@ -137,7 +137,7 @@ func TestThePageIsReadableByAScreenReader(t *testing.T) {
 	ids := map[string]bool{}
 	for _, nodes := range all {
 		for _, node := range nodes {
-			if id := attribute(node, "id"); id != "" {
+			if id := attributeOf(node, "id"); id != "" {
 				if ids[id] {
 					t.Errorf("two elements have the id %s", id)
 				}
@@ -148,7 +148,7 @@ func TestThePageIsReadableByAScreenReader(t *testing.T) {
 	for name, nodes := range all {
 		for _, node := range nodes {
 			for _, reference := range []string{"aria-labelledby", "aria-describedby", "aria-controls", "for"} {
-				if id := attribute(node, reference); id != "" && !ids[id] {
+				if id := attributeOf(node, reference); id != "" && !ids[id] {
 					t.Errorf("%s: %s names %q, which there is not", name, reference, id)
 				}
 			}
@@ -159,16 +159,16 @@ func TestThePageIsReadableByAScreenReader(t *testing.T) {
 		for caption != nil && caption.Data != "caption" {
 			caption = caption.NextSibling
 		}
-		if attribute(section, "aria-labelledby") == "" && caption == nil {
+		if attributeOf(section, "aria-labelledby") == "" && caption == nil {
 			t.Errorf("a %s has no name", section.Data)
 		}
 	}
 	for _, th := range all["th"] {
-		if attribute(th, "scope") == "" {
+		if attributeOf(th, "scope") == "" {
 			t.Error("a header cell does not say of what")
 		}
 	}
-	if len(all["h1"]) != 1 || attribute(all["html"][0], "lang") != "en" || len(all["main"]) != 1 || len(all["label"]) != 1 {
+	if len(all["h1"]) != 1 || attributeOf(all["html"][0], "lang") != "en" || len(all["main"]) != 1 || len(all["label"]) != 1 {
 		t.Error("there must be one h1, main and label, and a language")
 	}
 }
@@ -182,7 +182,7 @@ func TestThePageIsBounded(t *testing.T) {
 	all := elements(t, page)
 	rows := 0
 	for _, tr := range all["tr"] {
-		if attribute(tr, "role") == "row" {
+		if attributeOf(tr, "role") == "row" {
 			rows++
 		}
 	}
