@@ -113,7 +113,7 @@ func (p *goPackage) local() string {
 
 func listPackages(t *testing.T) []*goPackage {
 	t.Helper()
-	out, err := exec.Command("go", "list", "-json=Dir,ImportPath,Name,GoFiles,Imports,Deps", "./...").Output()
+	out, err := exec.Command("go", "list", "-pgo=off", "-json=Dir,ImportPath,Name,GoFiles,Imports,Deps", "./...").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
