@@ -37,6 +37,7 @@ type bench struct {
 	plane    *controlplane.ControlPlane
 	product  *product.Product
 	kubectl  kubectl.Kubectl
+	admin    rest.Interface
 	kubelets []*kubelet
 	variants []*variant
 	sequence atomic.Int64
@@ -96,6 +97,7 @@ func (b *bench) populate(ctx context.Context, config *rest.Config) error {
 	if err != nil {
 		return err
 	}
+	b.admin = admin.CoreV1().RESTClient()
 	fmt.Fprintf(os.Stderr, "making %d Nodes\n", b.nodes)
 	most := b.most()
 	for i := range most {

@@ -42,8 +42,8 @@ func (s *settings) chosen(v *variant) bool {
 func main() {
 	ctrllog.SetLogger(logr.Discard())
 	var s settings
-	flag.IntVar(&s.rounds, "rounds", 9, "`number` of rounds in which every variant has its turn")
-	flag.IntVar(&s.writes, "writes", 300, "`number` of writes of one variant at one number of clients in one round")
+	flag.IntVar(&s.rounds, "rounds", 5, "`number` of rounds in which every variant has its turn")
+	flag.IntVar(&s.writes, "writes", 1000, "`number` of writes of one variant at one number of clients in one round")
 	flag.IntVar(&s.nodes, "nodes", 5000, "`number` of Nodes in the cluster")
 	flag.BoolVar(&s.keep, "keep", false, "write the report into docs/performance.md")
 	flag.StringVar(&s.only, "variants", "", "the `variants` that are measured, separated by commas; empty: all")
