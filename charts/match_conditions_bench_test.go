@@ -20,18 +20,19 @@ func BenchmarkConditions(b *testing.B) {
 	beat.Status.Conditions[0].LastHeartbeatTime = metav1.Unix(300, 0)
 	ready.Status.Conditions[0].LastProbeTime = metav1.Unix(300, 0)
 	for _, write := range []struct {
-		name, resource, kind, namespace string
-		object, old                     runtime.Object
+		name, user, resource, kind, namespace string
+		object, old                           runtime.Object
 	}{
-		{"heartbeat", "nodes", "Node", "", beat, node},
-		{"pod status", "pods", "Pod", "default", ready, pod},
+		{"heartbeat", "system:node:worker-1", "nodes", "Node", "", beat, node},
+		{"pod status", "system:node:worker-1", "pods", "Pod", "default", ready, pod},
+		{"somebody else", "system:kube-controller-manager", "nodes", "Node", "", beat, node},
 	} {
 		kind := corev1.SchemeGroupVersion.WithKind(write.kind)
 		write.object.GetObjectKind().SetGroupVersionKind(kind)
 		write.old.GetObjectKind().SetGroupVersionKind(kind)
 		record := admission.NewAttributesRecord(write.object, write.old, kind, write.namespace, "worker-1",
 			corev1.SchemeGroupVersion.WithResource(write.resource), "status", admission.Update, nil, false,
-			&user.DefaultInfo{Name: "system:node:worker-1", Groups: []string{"system:nodes", "system:authenticated"}})
+			&user.DefaultInfo{Name: write.user, Groups: []string{"system:authenticated"}})
 		b.Run(write.name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
