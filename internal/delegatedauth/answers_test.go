@@ -60,8 +60,13 @@ func TestAnswersHoldForATime(t *testing.T) {
 func TestAnswersAreToOneQuestion(t *testing.T) {
 	a, asked := counted(answer{status: http.StatusOK}, nil)
 	questions := []question{
-		{"a", "get", "/metrics"}, {"b", "get", "/metrics"}, {"a", "head", "/metrics"}, {"a", "get", "/"}, {"a", "get", ""},
-		{"a", "get", "a /metrics"}, {"geta", "", "/metrics"},
+		{"a", "get", "/metrics"},
+		{"b", "get", "/metrics"},
+		{"a", "head", "/metrics"},
+		{"a", "get", "/"},
+		{"a", "get", ""},
+		{"a", "get", "a /metrics"},
+		{"geta", "", "/metrics"},
 	}
 	for range 2 {
 		for _, q := range questions {
