@@ -41,7 +41,7 @@ type directSample struct {
 	reviews, shed   int
 }
 
-// heartbeatReview is a kubelet's heartbeat as an API server sends it, of some 31 KB.
+// heartbeatReview is a kubelet's heartbeat as an API server sends it, of some 26 KB.
 func heartbeatReview(node string) ([]byte, error) {
 	old := load.Node(node)
 	old.TypeMeta = metav1.TypeMeta{Kind: "Node", APIVersion: "v1"}

@@ -85,7 +85,7 @@ func (r *results) writeDenials(w *strings.Builder) {
 
 // writeDirect writes what webhooks cost without an API server in the way.
 func (r *results) writeDirect(w *strings.Builder) {
-	fmt.Fprintf(w, "\n### A review, without an API server\n\nA heartbeat of 31 KB is sent %d times a cell, as an API server sends it. "+
+	fmt.Fprintf(w, "\n### A review, without an API server\n\nA heartbeat of 26 KB is sent %d times a cell, as an API server sends it. "+
 		"With %d clients there are %d times more than anywhere above: what the webhook has no room for it refuses with an HTTP error.\n\n"+
 		"| webhook | clients | p50 | p99 | slowest | refused | webhook CPU a review | ÷ noop's |\n|---|---|---|---|---|---|---|---|\n",
 		r.reviews, overload*r.most(), overload)

@@ -72,7 +72,7 @@ request.operation == 'DELETE' ? !(
   'kubernetes.io/config.mirror' in oldObject.metadata.?annotations.orValue({}))
 {{- end }}
 
-{{- /* gatePodStatus: the status of a pod is not all that changes, or not the node's own. */ -}}
+{{- /* gatePodStatus: the pod is on another node, or more of it changes than its status. */ -}}
 {{- define "node-restriction-plus.gatePodStatus" -}}
 {{ include "node-restriction-plus.foreignPod" . }} ||
 {{ include "node-restriction-plus.podChanges" . }}
