@@ -29,10 +29,10 @@ func compileMatch(m *v1alpha1.Match, at *field.Path) (matcher, field.ErrorList) 
 	return c, append(errs, bad...)
 }
 
-// The bounds of a selector, far beyond what people write.
+// The bounds of a selector, those of the schema.
 const (
-	maxRequirements = 256  // of labels, and of expressions
-	maxValuesOf     = 1024 // of all expressions together
+	maxRequirements     = 32 // of labels, and of expressions
+	maxExpressionValues = 64 // of each expression
 )
 
 // compileSelector compiles a selector; without one labels do not matter.
@@ -45,12 +45,12 @@ func compileSelector(source *metav1.LabelSelector, at *field.Path) (labels.Selec
 	if len(errs) > 0 {
 		return nil, errs
 	}
-	values := 0
 	for i := range source.MatchExpressions {
-		values += len(source.MatchExpressions[i].Values)
+		values := at.Child("matchExpressions").Index(i).Child("values")
+		errs = append(errs, checkLength(len(source.MatchExpressions[i].Values), maxExpressionValues, values)...)
 	}
-	if values > maxValuesOf {
-		return nil, field.ErrorList{field.TooMany(at.Child("matchExpressions"), values, maxValuesOf)}
+	if len(errs) > 0 {
+		return nil, errs
 	}
 	selector, err := metav1.LabelSelectorAsSelector(source)
 	if err != nil {

@@ -18,6 +18,9 @@ func sameValue(a, b jsontext.Value) bool {
 	return bytes.Equal(canonical(a), canonical(b))
 }
 
+// sameOrEmpty is sameValue for objects and lists that say nothing if they are empty.
+func sameOrEmpty(a, b jsontext.Value) bool { return sameValue(a, b) || isEmpty(a) && isEmpty(b) }
+
 // isEmpty reports whether a value is absent, null or an object or a list without anything in it.
 func isEmpty(v jsontext.Value) bool {
 	switch c := canonical(v); string(c) {
