@@ -6,7 +6,6 @@ package v1alpha1
 
 import (
 	"k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 )
@@ -452,9 +451,9 @@ func (in *NodeCapacity) DeepCopyInto(out *NodeCapacity) {
 	*out = *in
 	if in.Max != nil {
 		in, out := &in.Max, &out.Max
-		*out = make(map[v1.ResourceName]resource.Quantity, len(*in))
+		*out = make(map[v1.ResourceName]Quantity, len(*in))
 		for key, val := range *in {
-			(*out)[key] = val.DeepCopy()
+			(*out)[key] = val
 		}
 	}
 }
