@@ -207,7 +207,7 @@ func grows(old, updated jsontext.Value, depth int) bool {
 	}) != nil
 }
 
-// claim is a field outside of status that an entry owns: a label, an annotation, or another member of metadata or spec.
+// claim is a field that an entry owns: a label, an annotation, or another member of metadata, spec or status.
 type claim struct {
 	section, name string
 	key           string // of a label or an annotation
@@ -224,7 +224,7 @@ func (c claim) String() string {
 	return path
 }
 
-// claims are the fields outside of status that an entry owns, each with the tree of what it owns of the field; nil if several
+// claims are the fields that an entry owns, as a rule without those in status, each with the tree of what it owns of the field; nil if several
 // entries own different parts of it.
 type claims map[claim]jsontext.Value
 
@@ -238,16 +238,19 @@ func (cs claims) merge(others claims) {
 	}
 }
 
-// add adds the claims in a tree of fields.
-func (cs claims) add(fields jsontext.Value) error {
+// add adds the claims in a tree of fields, with those in status only if that counts.
+func (cs claims) add(fields jsontext.Value, status bool) error {
 	if fields == nil || fields.Kind() == jsontext.KindNull {
 		return nil
 	}
 	return eachMember(fields, func(section string, value jsontext.Value) error {
 		switch section {
-		case ".", "f:status":
+		case ".":
 			return nil
-		case "f:metadata", "f:spec":
+		case "f:metadata", "f:spec", "f:status":
+			if section == "f:status" && !status {
+				return nil
+			}
 			return eachMember(value, func(name string, value jsontext.Value) error {
 				return cs.addPart(section[len("f:"):], name, value)
 			})

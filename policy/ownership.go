@@ -45,6 +45,8 @@ func checkOwnership(r *Request) []Violation {
 	o := ownership{r: r, keys: map[claim]map[string]bool{}}
 	o.judgeApplied(was, is)
 	switch {
+	case len(updated) == 0:
+		o.judgeEmptied(old)
 	case r.Subresource != "":
 	case r.Operation == admissionv1.Create:
 		o.judgeCreated(is)
@@ -93,6 +95,17 @@ func (o *ownership) judgeApplied(was, is map[fieldManager]*managedEntry) {
 		if manager.operation == operationApply && (o.r.Subresource == "" || o.r.Subresource == manager.subresource) {
 			o.judgeLosses(o.claims(entry), o.claims(is[manager]))
 		}
+	}
+}
+
+// judgeEmptied judges an empty list. While it is empty nothing is tracked, so that status counts as well.
+func (o *ownership) judgeEmptied(old []managedEntry) {
+	for i := range old {
+		owned := claims{}
+		if old[i].read() != nil || owned.add(old[i].fields, true) != nil {
+			o.broken = true
+		}
+		o.judgeLosses(owned, nil)
 	}
 }
 
@@ -179,7 +192,7 @@ func (o *ownership) mergesOldest(old []managedEntry, was, is map[fieldManager]*m
 // claims are the claims of an entry; none of no entry.
 func (o *ownership) claims(entry *managedEntry) claims {
 	cs := claims{}
-	if entry != nil && cs.add(entry.fields) != nil {
+	if entry != nil && cs.add(entry.fields, false) != nil {
 		o.broken = true
 	}
 	return cs
