@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"hash/maphash"
@@ -101,6 +102,7 @@ type unknownField struct {
 type unknown struct {
 	seed   maphash.Seed // of both objects of an update
 	fields map[uint64]unknownField
+	part   jsontext.Value // the part that is read
 }
 
 // maxUnknown is how many unknown fields of an object are looked at.
@@ -113,6 +115,14 @@ type place struct {
 	parent *place // nil: the object itself
 	step   string // such as .name or []
 	name   string
+	key    string // of an element of a map
+
+	// An element of a list: what the list looks like, where in the part something before the element ends, and its position.
+	list  *shape
+	start int64
+	index int
+
+	hashed bool
 	hash   uint64 // of the whole place, with the keys of elements
 }
 
@@ -128,33 +138,39 @@ func (u *unknown) read(d *difference, value jsontext.Value, of *shape) error {
 	if value == nil {
 		return nil
 	}
+	u.part = value
 	at := (*place)(nil)
 	if d.section != "" {
-		of, at = of.fields[d.section].shape, &place{name: d.section, hash: u.hash(0, d.section)}
+		of, at = of.fields[d.section].shape, &place{name: d.section}
 	}
 	decoder := decoderOf(value)
 	if field, known := of.fields[d.name]; known {
-		return u.value(decoder, field.shape, u.child(at, d.name))
+		return u.value(decoder, field.shape, at.child(d.name))
 	}
-	return u.add(decoder, u.child(at, d.name))
+	return u.add(decoder, at.child(d.name))
 }
 
-// hash is that of a place below another one.
-func (u *unknown) hash(parent uint64, step string) uint64 {
-	return maphash.Comparable(u.seed, [2]uint64{parent, maphash.String(u.seed, step)})
+// hashOf is the hash of a place. It is made once for each, and only for those that have something unknown in them.
+func (u *unknown) hashOf(p *place) uint64 {
+	switch {
+	case p == nil:
+		return 0
+	case p.hashed:
+		return p.hash
+	}
+	step := maphash.String(u.seed, p.name+p.key)
+	if p.list != nil {
+		if key := p.list.keyOf(u.part[p.start:]); key != nil {
+			step = maphash.Bytes(u.seed, key)
+		} else {
+			step = maphash.Comparable(u.seed, p.index)
+		}
+	}
+	p.hash, p.hashed = maphash.Comparable(u.seed, [2]uint64{u.hashOf(p.parent), step}), true
+	return p.hash
 }
 
 // child is the place of a member of an object.
-func (u *unknown) child(parent *place, name string) *place {
-	p := parent.child(name)
-	if parent != nil {
-		p.hash = parent.hash
-	}
-	p.hash = u.hash(p.hash, name)
-	return p
-}
-
-// child is the place of a member of an object, without its hash.
 func (p *place) child(name string) *place {
 	if p == nil {
 		return &place{name: name}
@@ -168,7 +184,11 @@ func (u *unknown) add(decoder *jsontext.Decoder, at *place) error {
 	if err != nil {
 		return err
 	}
-	field, had := u.fields[at.hash]
+	if u.fields == nil {
+		u.fields = map[uint64]unknownField{}
+	}
+	hash := u.hashOf(at)
+	field, had := u.fields[hash]
 	if !had {
 		if len(u.fields) == maxUnknown {
 			return errTooManyUnknown
@@ -176,7 +196,7 @@ func (u *unknown) add(decoder *jsontext.Decoder, at *place) error {
 		field.path = at.path()
 	}
 	field.value = maphash.Comparable(u.seed, [2]uint64{field.value, maphash.Bytes(u.seed, value)})
-	u.fields[at.hash] = field
+	u.fields[hash] = field
 	return nil
 }
 
@@ -216,57 +236,42 @@ func (u *unknown) list(decoder *jsontext.Decoder, of *shape, at *place) error {
 	if _, err := decoder.ReadToken(); err != nil {
 		return err
 	}
-	for i := 0; decoder.PeekKind() != jsontext.KindEndArray; i++ {
-		if !of.element.holds(decoder.PeekKind()) {
-			if err := decoder.SkipValue(); err != nil {
-				return err
-			}
-			continue
-		}
-		element, err := decoder.ReadValue()
-		if err != nil {
+	element := place{parent: at, step: "[]", list: of}
+	for decoder.PeekKind() != jsontext.KindEndArray {
+		element.start, element.hashed = decoder.InputOffset(), false
+		if err := u.value(decoder, of.element, &element); err != nil {
 			return err
 		}
-		key, err := of.keyOf(element)
-		if err != nil {
-			return err
-		}
-		inside := place{parent: at, step: "[]"}
-		if key == nil {
-			inside.hash = u.hash(at.hash, strconv.Itoa(i))
-		} else {
-			inside.hash = maphash.Comparable(u.seed, [2]uint64{at.hash, maphash.Bytes(u.seed, key)})
-		}
-		if err := u.value(decoderOf(element), of.element, &inside); err != nil {
-			return err
-		}
+		element.index++
 	}
 	_, err := decoder.ReadToken()
 	return err
 }
 
-// keyOf is the value by which an element of a list is told from the others; nil if it has none.
-func (s *shape) keyOf(element jsontext.Value) (jsontext.Value, error) {
-	if s.key == "" || element.Kind() != jsontext.KindBeginObject {
-		return nil, nil
+// keyOf is the value by which an element of a list is told from the others; nil if it has none. The element is where a text begins
+// after a comma.
+func (s *shape) keyOf(text jsontext.Value) jsontext.Value {
+	if s.key == "" {
+		return nil
 	}
-	decoder := decoderOf(element)
-	if _, err := decoder.ReadToken(); err != nil {
-		return nil, err
+	decoder := decoderOf(bytes.TrimLeft(text, ", \t\r\n"))
+	if start, err := decoder.ReadToken(); err != nil || start.Kind() != jsontext.KindBeginObject {
+		return nil
 	}
 	for decoder.PeekKind() != jsontext.KindEndObject {
 		name, err := ReadName(decoder)
 		if err != nil {
-			return nil, err
+			return nil
 		}
 		if string(name) == s.key {
-			return decoder.ReadValue()
+			key, _ := decoder.ReadValue()
+			return key
 		}
-		if err := decoder.SkipValue(); err != nil {
-			return nil, err
+		if decoder.SkipValue() != nil {
+			return nil
 		}
 	}
-	return nil, nil
+	return nil
 }
 
 // member reads a member of an object, with fixed names or with any.
@@ -279,16 +284,16 @@ func (u *unknown) member(decoder *jsontext.Decoder, object *shape, at *place) er
 		if !object.element.holds(decoder.PeekKind()) {
 			return decoder.SkipValue()
 		}
-		return u.value(decoder, object.element, &place{parent: at, step: "[*]", hash: u.hash(at.hash, string(name))})
+		return u.value(decoder, object.element, &place{parent: at, step: "[*]", key: string(name)})
 	}
 	field, known := object.fields[string(name)]
 	switch {
 	case !known:
-		return u.add(decoder, u.child(at, string(name)))
+		return u.add(decoder, at.child(string(name)))
 	case !field.shape.holds(decoder.PeekKind()):
 		return decoder.SkipValue() // most members: no place is made for them
 	}
-	return u.value(decoder, field.shape, u.child(at, field.name))
+	return u.value(decoder, field.shape, at.child(field.name))
 }
 
 // unknownChanges has a violation for each unknown field that differs between the objects.
@@ -298,7 +303,7 @@ func unknownChanges(r *Request, of *shape) []Violation {
 		differences = compare(r.OldParts, r.Parts) // a creation: all of it
 	}
 	seed := maphash.MakeSeed()
-	old, updated := unknown{seed, map[uint64]unknownField{}}, unknown{seed, map[uint64]unknownField{}}
+	old, updated := unknown{seed: seed}, unknown{seed: seed}
 	for i := range differences.parts {
 		d := &differences.parts[i]
 		if d.id == managedFields {
