@@ -8,17 +8,17 @@ import (
 )
 
 // metadata.managedFields has an entry for each manager that owns fields of the object, with the fields as a tree, fieldsV1.
-// The API server computes it. Facts, from k8s.io/apimachinery v0.37.2 pkg/util/managedfields, structured-merge-diff v6 merge/update.go
-// and k8s.io/apiserver v0.37.2 pkg/endpoints/handlers:
+// The API server computes it. Facts, from k8s.io/apimachinery v0.37.2 pkg/util/managedfields, structured-merge-diff v6
+// merge/update.go and k8s.io/apiserver v0.37.2 pkg/endpoints/handlers:
 //
 //   - Manager, operation and subresource identify an entry, and the apiVersion if its operation is Update.
-//   - An update adds the fields that it changes to the Update entry of its manager, and removes them from all other entries, which
-//     keep their time. An entry without fields is dropped.
-//   - Server-side apply replaces the fields of its manager's Apply entry with those that it sends, changed or not. The entry gets a
-//     new time only if the object changes: a new entry may have no time, and an old one may grow and keep its time.
-//   - Through a subresource the list that a client sends is ignored. At a creation, and in an update of the resource itself, it
-//     replaces the stored list unless it is absent or cannot be decoded; [] and [{}] empty the list. While it is empty, updates
-//     are not tracked.
+//   - An update adds the fields that it changes to the Update entry of its manager, and removes them from all other entries,
+//     which keep their time. An entry without fields is dropped.
+//   - Server-side apply replaces the fields of its manager's Apply entry with those that it sends, changed or not. The entry
+//     gets a new time only if the object changes: a new entry may have no time, and an old one may grow and keep its time.
+//   - Through a subresource the list that a client sends is ignored. At a creation, and in an update of the resource itself,
+//     it replaces the stored list unless it is absent or cannot be decoded; [] and [{}] empty the list. While it is empty,
+//     updates are not tracked.
 //   - An update drops entries of unknown versions, and merges the oldest Update entries into an entry of the manager
 //     ancient-changes if there are more than 10. An object that is too large for etcd is stored without managedFields.
 //   - Mutating admission runs later and is not tracked: a change that it reverts has moved ownership nevertheless.
@@ -53,7 +53,7 @@ type managedEntry struct {
 	value        jsontext.Value // the whole entry
 }
 
-// mayApply reports whether a list, or an entry, may be of operation Apply. Most are not, which is found without decoding.
+// mayApply reports whether a list or an entry may be of operation Apply. Most are not, which is found without decoding.
 func mayApply(value jsontext.Value) bool {
 	return bytes.Contains(value, []byte(`"`+operationApply+`"`)) || bytes.Contains(value, []byte(`\u`))
 }
@@ -233,8 +233,8 @@ func (c claim) String() string {
 	return path
 }
 
-// claims are the fields that an entry owns, as a rule without those in status, each with the tree of what it owns of the field; nil if several
-// entries own different parts of it.
+// claims are the fields that an entry owns, as a rule without those in status, each with the tree of what it owns of the
+// field; nil if several entries own different parts of it.
 type claims map[claim]jsontext.Value
 
 // merge adds the claims of another entry.

@@ -113,8 +113,8 @@ func (o *ownership) judgeEmptied(was map[fieldManager]*managedEntry) {
 	}
 }
 
-// judgeCreated judges the Update entries of a new Node. That one of them claims a field which is not there means nothing: mutating
-// admission may have removed it. But what no kubelet writes it did not claim either.
+// judgeCreated judges the Update entries of a new Node. That one of them claims a field which is not there means nothing:
+// mutating admission may have removed it. But what no kubelet writes it did not claim either.
 func (o *ownership) judgeCreated(is map[fieldManager]*managedEntry) {
 	if o.r.Resource != "nodes" {
 		return
