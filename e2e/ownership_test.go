@@ -32,10 +32,10 @@ func (s *duo) testOwnership(t *testing.T) {
 	config, err = s.open.Admin()
 	admin := newCaller(t, config, err)
 	nodes, pods := "/api/v1/nodes/"+owned, "/api/v1/namespaces/default/pods/"+owned
-	admin.must(t, apply(nodes, "administrator", appliedNode(
+	admin.must(t, forceApply(nodes, "administrator", appliedNode(
 		`"labels":{"`+keptLabel+`":"pci"},"annotations":{"example.com/note":"a"}`,
 		`,"spec":{"taints":[{"key":"example.com/dedicated","effect":"NoSchedule"}]}`)))
-	admin.must(t, apply(pods, "administrator", appliedPod(`"labels":{"app":"shop"},`,
+	admin.must(t, forceApply(pods, "administrator", appliedPod(`"labels":{"app":"shop"},`,
 		`,"spec":{"nodeName":"`+owned+`","containers":[{"name":"c","image":"`+stays+`"}]}`)))
 
 	s.deny(t, kubelet, owned, slices.Concat(appliesNode(nodes), editsNode(t, nodes, s.getNode(t, owned)), appliesPod(pods)))
@@ -53,8 +53,8 @@ func (s *duo) testOwnership(t *testing.T) {
 	})
 	t.Run("heartbeats pass and are not sent", func(t *testing.T) { s.testOwnedHeartbeats(t, kubelet) })
 	t.Run("what is no longer applied goes", func(t *testing.T) {
-		admin.must(t, apply(nodes, "administrator", appliedNode("", "")))
-		admin.must(t, apply(pods, "administrator", appliedPod("", "")))
+		admin.must(t, forceApply(nodes, "administrator", appliedNode("", "")))
+		admin.must(t, forceApply(pods, "administrator", appliedPod("", "")))
 		node := s.getNode(t, owned)
 		if _, kept := node.Labels[keptLabel]; kept || len(node.Annotations) > 0 || hasTaint(node, "example.com/dedicated") {
 			t.Errorf("still there: %v %v %v", node.Labels, node.Annotations, node.Spec.Taints)
@@ -95,8 +95,8 @@ func (s *suite) testOwnedHeartbeats(t *testing.T, kubelet caller) {
 	}
 }
 
-// apply is a server-side apply with force.
-func apply(path, manager, object string) call {
+// forceApply is a server-side apply with force.
+func forceApply(path, manager, object string) call {
 	return call{
 		method: http.MethodPatch, path: path, contentType: mediaApply, body: []byte(object),
 		query: url.Values{"fieldManager": {manager}, "force": {"true"}},
@@ -124,13 +124,13 @@ func appliesNode(path string) []attack {
 	labels := appliedNode(`"labels":{"`+keptLabel+`":"pci"}`, "")
 	annotations := appliedNode(`"annotations":{"example.com/note":"a"}`, "")
 	return []attack{
-		{"applies labels", apply(path, "evil", labels)},
-		{"applies labels through the status", apply(path+"/status", "evil", labels)},
-		{"applies annotations", apply(path, "evil", annotations)},
-		{"applies annotations through the status", apply(path+"/status", "evil", annotations)},
-		{"applies taints", apply(path, "evil", appliedNode("",
+		{"applies labels", forceApply(path, "evil", labels)},
+		{"applies labels through the status", forceApply(path+"/status", "evil", labels)},
+		{"applies annotations", forceApply(path, "evil", annotations)},
+		{"applies annotations through the status", forceApply(path+"/status", "evil", annotations)},
+		{"applies taints", forceApply(path, "evil", appliedNode("",
 			`,"spec":{"taints":[{"key":"example.com/dedicated","effect":"NoSchedule"}]}`))},
-		{"applies its status", apply(path+"/status", "evil", appliedNode("",
+		{"applies its status", forceApply(path+"/status", "evil", appliedNode("",
 			`,"status":{"conditions":[{"type":"Ready","status":"True"}]}`))},
 	}
 }
@@ -167,8 +167,8 @@ func editsNode(t *testing.T, path string, node *corev1.Node) []attack {
 
 func appliesPod(path string) []attack {
 	return []attack{
-		{"applies a pod's labels", apply(path+"/status", "evil", appliedPod(`"labels":{"app":"shop"},`, `,"spec":{}`))},
-		{"applies a pod's status", apply(path+"/status", "evil", appliedPod("", `,"status":{"message":"m"}`))},
+		{"applies a pod's labels", forceApply(path+"/status", "evil", appliedPod(`"labels":{"app":"shop"},`, `,"spec":{}`))},
+		{"applies a pod's status", forceApply(path+"/status", "evil", appliedPod("", `,"status":{"message":"m"}`))},
 	}
 }
 
@@ -200,7 +200,7 @@ func registersApplied(name string) []attack {
 	object := appliedAs(name, `"annotations":{"example.com/note":"a"},"managedFields":`+appliedEntry, "")
 	return []attack{
 		{"registers as if applied", call{method: http.MethodPost, path: "/api/v1/nodes", contentType: mediaJSON, body: []byte(object)}},
-		{"registers by server-side apply", apply("/api/v1/nodes/"+name, "evil", appliedAs(name, "", ""))},
+		{"registers by server-side apply", forceApply("/api/v1/nodes/"+name, "evil", appliedAs(name, "", ""))},
 	}
 }
 

@@ -8,17 +8,17 @@ import (
 )
 
 // metadata.managedFields has an entry for each manager that owns fields of the object, with the fields as a tree, fieldsV1.
-// The API server computes it. Facts, from k8s.io/apimachinery v0.37.2 pkg/util/managedfields, structured-merge-diff v6 merge/update.go
-// and k8s.io/apiserver v0.37.2 pkg/endpoints/handlers:
+// The API server computes it. Facts, from k8s.io/apimachinery v0.37.2 pkg/util/managedfields, structured-merge-diff v6
+// merge/update.go and k8s.io/apiserver v0.37.2 pkg/endpoints/handlers:
 //
 //   - Manager, operation and subresource identify an entry, and the apiVersion if its operation is Update.
-//   - An update adds the fields that it changes to the Update entry of its manager, and removes them from all other entries, which
-//     keep their time. An entry without fields is dropped.
-//   - Server-side apply replaces the fields of its manager's Apply entry with those that it sends, changed or not. The entry gets a
-//     new time only if the object changes: a new entry may have no time, and an old one may grow and keep its time.
-//   - Through a subresource the list that a client sends is ignored. At a creation, and in an update of the resource itself, it
-//     replaces the stored list unless it is absent or cannot be decoded; [] and [{}] empty the list. While it is empty, updates
-//     are not tracked.
+//   - An update adds the fields that it changes to the Update entry of its manager, and removes them from all other entries,
+//     which keep their time. An entry without fields is dropped.
+//   - Server-side apply replaces the fields of its manager's Apply entry with those that it sends, changed or not. The entry
+//     gets a new time only if the object changes: a new entry may have no time, and an old one may grow and keep its time.
+//   - Through a subresource the list that a client sends is ignored. At a creation, and in an update of the resource itself,
+//     it replaces the stored list unless it is absent or cannot be decoded; [] and [{}] empty the list. While it is empty,
+//     updates are not tracked.
 //   - An update drops entries of unknown versions, and merges the oldest Update entries into an entry of the manager
 //     ancient-changes if there are more than 10. An object that is too large for etcd is stored without managedFields.
 //   - Mutating admission runs later and is not tracked: a change that it reverts has moved ownership nevertheless.
@@ -53,13 +53,16 @@ type managedEntry struct {
 	value        jsontext.Value // the whole entry
 }
 
-// mayApply reports whether a list may have an entry of operation Apply. Most have none, which is found without decoding.
-func mayApply(list jsontext.Value) bool {
-	return bytes.Contains(list, []byte(`"`+operationApply+`"`)) || bytes.Contains(list, []byte(`\u`))
+// mayApply reports whether a list or an entry may be of operation Apply. Most are not, which is found without decoding.
+func mayApply(value jsontext.Value) bool {
+	return bytes.Contains(value, []byte(`"`+operationApply+`"`)) || bytes.Contains(value, []byte(`\u`))
 }
 
-// readEntries reads managedFields; nil if there are none.
-func readEntries(list jsontext.Value) ([]managedEntry, error) {
+// maxEntries is for how many entries there is room from the start.
+const maxEntries = 8
+
+// entriesIn are the entries of a list as they stand in it; nil if there are none.
+func entriesIn(list jsontext.Value) ([]jsontext.Value, error) {
 	if list == nil || list.Kind() == jsontext.KindNull {
 		return nil, nil
 	}
@@ -67,13 +70,13 @@ func readEntries(list jsontext.Value) ([]managedEntry, error) {
 	if start, err := decoder.ReadToken(); err != nil || start.Kind() != jsontext.KindBeginArray {
 		return nil, errFields
 	}
-	var entries []managedEntry
+	entries := make([]jsontext.Value, 0, maxEntries)
 	for decoder.PeekKind() != jsontext.KindEndArray {
 		value, err := readIn(decoder, list)
 		if err != nil {
 			return nil, err
 		}
-		entries = append(entries, managedEntry{value: value})
+		entries = append(entries, value)
 	}
 	return entries, nil
 }
@@ -114,8 +117,9 @@ func eachMember(object jsontext.Value, do func(name string, value jsontext.Value
 	return nil
 }
 
-// read reads the members of an entry, but not its fields.
-func (e *managedEntry) read() error {
+// readEntry reads an entry, but not its fields.
+func readEntry(value jsontext.Value) (*managedEntry, error) {
+	e := &managedEntry{value: value}
 	err := eachMember(e.value, func(name string, value jsontext.Value) error {
 		var into *string
 		switch name {
@@ -142,17 +146,22 @@ func (e *managedEntry) read() error {
 	if e.operation != operationApply {
 		e.fieldManager.version = e.version
 	}
-	return err
+	return e, err
 }
 
-// differing reads the entries in which two lists differ. What both begin or end with byte for byte is left out.
-func differing(old, updated []managedEntry) (was, is map[fieldManager]*managedEntry, err error) {
-	for len(old) > 0 && len(updated) > 0 && bytes.Equal(old[0].value, updated[0].value) {
+// trim leaves out the entries that both lists begin or end with, byte for byte.
+func trim(old, updated []jsontext.Value) (before, after []jsontext.Value) {
+	for len(old) > 0 && len(updated) > 0 && bytes.Equal(old[0], updated[0]) {
 		old, updated = old[1:], updated[1:]
 	}
-	for len(old) > 0 && len(updated) > 0 && bytes.Equal(old[len(old)-1].value, updated[len(updated)-1].value) {
+	for len(old) > 0 && len(updated) > 0 && bytes.Equal(old[len(old)-1], updated[len(updated)-1]) {
 		old, updated = old[:len(old)-1], updated[:len(updated)-1]
 	}
+	return old, updated
+}
+
+// differing reads the entries in which two lists differ.
+func differing(old, updated []jsontext.Value) (was, is map[fieldManager]*managedEntry, err error) {
 	if was, err = byManager(old); err != nil {
 		return nil, nil, err
 	}
@@ -172,11 +181,11 @@ func differing(old, updated []managedEntry) (was, is map[fieldManager]*managedEn
 }
 
 // byManager reads entries. Of two with the same manager the last one counts, as in the API server.
-func byManager(entries []managedEntry) (map[fieldManager]*managedEntry, error) {
-	managers := make(map[fieldManager]*managedEntry, len(entries))
-	for i := range entries {
-		entry := &entries[i]
-		if err := entry.read(); err != nil {
+func byManager(values []jsontext.Value) (map[fieldManager]*managedEntry, error) {
+	managers := make(map[fieldManager]*managedEntry, len(values))
+	for _, value := range values {
+		entry, err := readEntry(value)
+		if err != nil {
 			return nil, err
 		}
 		managers[entry.fieldManager] = entry
@@ -224,8 +233,8 @@ func (c claim) String() string {
 	return path
 }
 
-// claims are the fields that an entry owns, as a rule without those in status, each with the tree of what it owns of the field; nil if several
-// entries own different parts of it.
+// claims are the fields that an entry owns, as a rule without those in status, each with the tree of what it owns of the
+// field; nil if several entries own different parts of it.
 type claims map[claim]jsontext.Value
 
 // merge adds the claims of another entry.

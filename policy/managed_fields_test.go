@@ -248,3 +248,57 @@ func textOf(objects ...*unstructured.Unstructured) string {
 	}
 	return b.String()
 }
+
+// TestOwnershipCostsInProportion counts allocations with lists of n and of 2n entries, labels or levels, all of which differ.
+func TestOwnershipCostsInProportion(t *testing.T) {
+	repeat := func(n int, format string) string {
+		var b strings.Builder
+		for i := range n {
+			if i > 0 {
+				b.WriteByte(',')
+			}
+			fmt.Fprintf(&b, format, i)
+		}
+		return b.String()
+	}
+	const entry = `{"manager":"%s","operation":"%s","apiVersion":"v1","fieldsType":"FieldsV1","fieldsV1":{%s}}`
+	for name, object := range map[string]func(n int, value string) string{
+		"many Apply entries": func(n int, value string) string {
+			return repeat(n, fmt.Sprintf(entry, "%d", "Apply", `"f:metadata":{"f:labels":{"f:`+value+`":{}}}`))
+		},
+		"many Update entries": func(n int, value string) string {
+			return repeat(n, fmt.Sprintf(entry, value+"%d", "Update", `"f:metadata":{"f:labels":{"f:a":{}}}`))
+		},
+		"many labels": func(n int, value string) string {
+			return fmt.Sprintf(entry, "m", "Update", `"f:metadata":{"f:labels":{`+repeat(n, `"f:`+value+`%d":{}`)+`}}`)
+		},
+		"many parts": func(n int, value string) string {
+			return fmt.Sprintf(entry, "m", "Update", `"f:spec":{`+repeat(n, `"f:`+value+`%d":{}`)+`}`)
+		},
+		"a deep tree": func(n int, value string) string {
+			return fmt.Sprintf(entry, "m", "Apply", strings.Repeat(`"f:a":{`, n)+`"f:`+value+`":{}`+strings.Repeat("}", n))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			const n = 2000
+			set := ownershipSet(t)
+			cost := func(n int) float64 {
+				r := &policy.Request{NodeName: "worker-1", Name: "worker-1", Operation: admissionv1.Update, Resource: "nodes"}
+				for into, value := range map[*[]byte]string{&r.OldObject: "x", &r.Object: "y"} {
+					*into = []byte(`{"metadata":{"name":"worker-1","managedFields":[` + object(n, value) + `]}}`)
+				}
+				if err := set.Decode(r); err != nil {
+					t.Fatal(err)
+				}
+				return testing.AllocsPerRun(2, func() {
+					if !set.Evaluate(r).Denied() {
+						t.Error("not denied")
+					}
+				})
+			}
+			if once, twice := cost(n), cost(2*n); twice > 2.5*once+100 {
+				t.Errorf("%g allocations for %d, %g for twice as many", once, n, twice)
+			}
+		})
+	}
+}

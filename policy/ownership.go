@@ -27,18 +27,22 @@ func checkOwnership(r *Request) []Violation {
 	if bytes.Equal(before, after) || r.Subresource != "" && !mayApply(before) && !mayApply(after) {
 		return nil
 	}
-	old, err := readEntries(before)
+	old, err := entriesIn(before)
 	if err != nil {
 		return malformedFields()
 	}
-	updated, err := readEntries(after)
+	updated, err := entriesIn(after)
 	if err != nil {
 		return malformedFields()
 	}
 	if r.Subresource != "" && len(updated) == 0 {
 		return nil // no client can do this through a subresource: the object is too large
 	}
-	was, is, err := differing(old, updated)
+	gone, come := trim(old, updated)
+	if r.Subresource != "" && !slices.ContainsFunc(gone, mayApply) && !slices.ContainsFunc(come, mayApply) {
+		return nil
+	}
+	was, is, err := differing(gone, come)
 	if err != nil {
 		return malformedFields()
 	}
@@ -46,7 +50,7 @@ func checkOwnership(r *Request) []Violation {
 	o.judgeApplied(was, is)
 	switch {
 	case len(updated) == 0:
-		o.judgeEmptied(old)
+		o.judgeEmptied(was)
 	case r.Subresource != "":
 	case r.Operation == admissionv1.Create:
 		o.judgeCreated(is)
@@ -99,18 +103,18 @@ func (o *ownership) judgeApplied(was, is map[fieldManager]*managedEntry) {
 }
 
 // judgeEmptied judges an empty list. While it is empty nothing is tracked, so that status counts as well.
-func (o *ownership) judgeEmptied(old []managedEntry) {
-	for i := range old {
+func (o *ownership) judgeEmptied(was map[fieldManager]*managedEntry) {
+	for _, entry := range was {
 		owned := claims{}
-		if old[i].read() != nil || owned.add(old[i].fields, true) != nil {
+		if owned.add(entry.fields, true) != nil {
 			o.broken = true
 		}
 		o.judgeLosses(owned, nil)
 	}
 }
 
-// judgeCreated judges the Update entries of a new Node. That one of them claims a field which is not there means nothing: mutating
-// admission may have removed it. But what no kubelet writes it did not claim either.
+// judgeCreated judges the Update entries of a new Node. That one of them claims a field which is not there means nothing:
+// mutating admission may have removed it. But what no kubelet writes it did not claim either.
 func (o *ownership) judgeCreated(is map[fieldManager]*managedEntry) {
 	if o.r.Resource != "nodes" {
 		return
@@ -141,7 +145,7 @@ func isForeignClaim(c claim) bool {
 }
 
 // judgeUpdated judges the Update entries of an update of the resource itself. Old are all entries before it.
-func (o *ownership) judgeUpdated(old []managedEntry, was, is map[fieldManager]*managedEntry) {
+func (o *ownership) judgeUpdated(old []jsontext.Value, was, is map[fieldManager]*managedEntry) {
 	before := map[fieldManager]claims{}
 	merges := o.mergesOldest(old, was, is)
 	for manager, entry := range was {
@@ -170,10 +174,11 @@ func (o *ownership) judgeUpdated(old []managedEntry, was, is map[fieldManager]*m
 }
 
 // mergesOldest reports whether the API server merges the oldest Update entries in this update: there are more than it keeps.
-func (o *ownership) mergesOldest(old []managedEntry, was, is map[fieldManager]*managedEntry) bool {
+func (o *ownership) mergesOldest(old []jsontext.Value, was, is map[fieldManager]*managedEntry) bool {
 	n := 0
-	for _, entry := range old {
-		if err := entry.read(); err != nil {
+	for _, value := range old {
+		entry, err := readEntry(value)
+		if err != nil {
 			o.broken = true
 			return false
 		}
