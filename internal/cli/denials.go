@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"noderestriction.plus/internal/command"
 	"noderestriction.plus/internal/recordlog"
 )
 
@@ -116,23 +117,23 @@ func dimensionNames() []string {
 func (o *denialsOptions) check() error {
 	switch {
 	case o.limit < 0:
-		return usagef("--limit: must not be negative")
+		return command.Usagef("--limit: must not be negative")
 	case o.verify && len(o.by) > 0:
-		return usagef("--verify and --by: ask for one of them")
+		return command.Usagef("--verify and --by: ask for one of them")
 	case o.html != "" && len(o.by) > 0:
-		return usagef("--html and --by: the page counts by itself")
+		return command.Usagef("--html and --by: the page counts by itself")
 	case o.html != "" && o.formatted && !o.verify:
-		return usagef("--html and -o: the page has a format of its own")
+		return command.Usagef("--html and -o: the page has a format of its own")
 	case o.html == standardInput && o.verify:
-		return usagef("--html: must be a file, because what --verify finds goes to standard output")
+		return command.Usagef("--html: must be a file, because what --verify finds goes to standard output")
 	case o.html != "" && (o.limit == 0 || o.limit > maxPageRows):
-		return usagef("--limit: must be 1 to %d for a page", maxPageRows)
+		return command.Usagef("--limit: must be 1 to %d for a page", maxPageRows)
 	case o.verify && o.html == "" && (o.limited || o.filter.given()):
-		return usagef("--verify looks at the whole log: leave filters and --limit out")
+		return command.Usagef("--verify looks at the whole log: leave filters and --limit out")
 	case o.allow != recordlog.Allowances{} && !o.verify && o.html == "":
-		return usagef("--partial and --copies: only have a meaning with --verify or --html")
+		return command.Usagef("--partial and --copies: only have a meaning with --verify or --html")
 	case o.verify && o.output.format == formatCSV:
-		return usagef("--verify: what it finds is no table; use -o json or yaml")
+		return command.Usagef("--verify: what it finds is no table; use -o json or yaml")
 	}
 	return nil
 }
@@ -143,7 +144,7 @@ func (o *denialsOptions) dimensions() ([]recordlog.Dimension, error) {
 	for _, name := range o.by {
 		d := recordlog.Dimension(name)
 		if !slices.Contains(recordlog.Dimensions(), d) {
-			return nil, usagef("--by: no dimension is named %q%s", name, didYouMean(name, dimensionNames()))
+			return nil, command.Usagef("--by: no dimension is named %q%s", name, command.DidYouMean(name, dimensionNames()))
 		}
 		if !slices.Contains(all, d) {
 			all = append(all, d)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"noderestriction.plus/internal/command"
 	"noderestriction.plus/internal/manifest"
 	"noderestriction.plus/internal/review"
 	"noderestriction.plus/policy"
@@ -55,9 +56,9 @@ type reviewOptions struct {
 func (o *reviewOptions) run(files []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	switch {
 	case len(o.policies) == 0:
-		return usagef("--policy: name a file with policies")
+		return command.Usagef("--policy: name a file with policies")
 	case o.records == standardInput:
-		return usagef("--records: must be a file, because the responses go to standard output")
+		return command.Usagef("--records: must be a file, because the responses go to standard output")
 	}
 	in := &inputs{stdin: stdin}
 	j := &judge{stdout: bufio.NewWriter(stdout), stderr: stderr}
@@ -137,7 +138,7 @@ func (j *judge) file(in *inputs, file string) error {
 		}
 		verdict := r.Judge(j.set, j.facts)
 		if verdict.Err != nil {
-			printError(j.stderr, fmt.Sprintf("%s: %s: the write could not be judged: %v", title(file), doc, verdict.Err))
+			command.PrintError(j.stderr, fmt.Sprintf("%s: %s: the write could not be judged: %v", title(file), doc, verdict.Err))
 		}
 		if err := j.answer(r, verdict); err != nil {
 			return err

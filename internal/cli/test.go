@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"noderestriction.plus/internal/command"
 	"noderestriction.plus/internal/fixture"
 )
 
@@ -45,7 +46,7 @@ look-ups find.
 Exit code: 0 all passed, 1 one failed, 2 usage, no fixture found, or a fixture is wrong in itself.`,
 		Example: `  node-restriction-plus test fixtures/
   node-restriction-plus test -o junit fixtures/ > report.xml`,
-		Args: atLeastOne("a fixture or a folder of fixtures"),
+		Args: command.AtLeastOne("a fixture or a folder of fixtures"),
 	}
 	output := addOutput(cmd, formatJUnit)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

@@ -1,4 +1,4 @@
-package main
+package serve
 
 import (
 	"context"
@@ -28,7 +28,7 @@ const prefix = "node_restriction_plus_"
 
 // wired makes all metrics of serve as serve does. They are registered with the one registry of the process, so it is done once.
 var wired = sync.OnceValues(func() ([]docs.Metric, error) {
-	o := &serveOptions{}
+	o := &options{}
 	flags := pflag.NewFlagSet("serve", pflag.ContinueOnError)
 	o.addFlags(flags)
 	dir, err := os.MkdirTemp("", "metrics")

@@ -1,4 +1,4 @@
-package main
+package serve
 
 import (
 	"fmt"
@@ -90,7 +90,7 @@ func TestCertificateOptions(t *testing.T) {
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			options := &serveOptions{}
+			options := &options{}
 			flags := pflag.NewFlagSet("serve", pflag.ContinueOnError)
 			options.addFlags(flags)
 			if err := flags.Parse(test.args); err != nil {

@@ -1,4 +1,4 @@
-package main
+package serve
 
 import (
 	"strings"
@@ -91,7 +91,7 @@ func TestServeOptions(t *testing.T) {
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			options := &serveOptions{}
+			options := &options{}
 			flags := pflag.NewFlagSet("serve", pflag.ContinueOnError)
 			options.addFlags(flags)
 			if err := flags.Parse(test.args); err != nil {
