@@ -22,6 +22,9 @@ const (
 // defaultLimit is how many rows a table or a page shows.
 const defaultLimit = 1000
 
+// flagWidth is how wide a long description of a flag may be beside the flags' names.
+const flagWidth = 70
+
 func denialsCommand() *cobra.Command {
 	o := denialsOptions{output: outputFlag{
 		format: formatTable, formats: []string{formatTable, formatText, formatJSON, formatYAML, formatCSV},
@@ -90,17 +93,16 @@ type denialsOptions struct {
 func (o *denialsOptions) addFlags(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	o.filter.addFlags(cmd)
-	flags.Var(&o.by, "by", "count by these `dimensions`: "+strings.Join(dimensionNames(), ", "))
+	flags.Var(&o.by, "by", "count by these `dimensions`:\n"+strings.TrimSuffix(wrap(strings.Join(dimensionNames(), ", "), "", flagWidth), "\n"))
 	complete(cmd, "by", dimensionNames())
 	flags.BoolVar(&o.verify, "verify", false, "say whether any record is missing")
 	flags.BoolVar(&o.allow.Partial, "partial", false,
-		"with --verify or --html: the log may begin after the first record, because it was rotated or read with --tail")
+		"with --verify or --html: the log may begin after the first record,\nbecause it was rotated or read with --tail")
 	flags.BoolVar(&o.allow.Copies, "copies", false,
-		"with --verify or --html: the inputs may be copies of one another, such as the log and --denial-log-file")
+		"with --verify or --html: the inputs may be copies of one another,\nsuch as the log and --denial-log-file")
 	flags.StringVar(&o.html, "html", "", "`file` for a page that shows the records, overwritten; - for standard output")
 	flags.IntVar(&o.limit, "limit", defaultLimit,
-		"show the newest records, or the largest groups, up to this `number`; 0: all. Only tables and pages have a limit "+
-			"if this is not given")
+		"show up to this `number` of the newest records or the largest groups;\n0 shows all; by default only tables and pages have a limit")
 	flags.VarP(&o.output, "output", "o", "output format")
 	complete(cmd, "output", o.output.formats)
 }

@@ -38,7 +38,7 @@ Exit code: 0 whatever the verdicts; 2 usage, or a policy, a file or a document t
 	flags.StringVar(&o.context, "context", "",
 		"`file` with the objects that look-ups find (Nodes), as a v1 List or as documents")
 	flags.StringVar(&o.records, "records", "",
-		"`file` for the records that the webhook would have logged, overwritten; not -, where the responses go")
+		"`file` for the records that the webhook would have logged, overwritten;\nnot -, where the responses go")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 {
 			args = []string{standardInput}

@@ -35,9 +35,9 @@ A fixture is a txtar archive. It begins with a sentence that says what it shows:
   -- old.yaml --
   metadata: {name: worker-1}
   -- new.yaml --
-  metadata: {name: worker-1, labels: {node-role.kubernetes.io/control-plane: ""}}
+  metadata: {name: worker-1, labels: {example.com/tier: gold}}
   -- want --
-  node "worker-1" violates NodeRestrictionPolicy "test": node labels (must not add "node-role.kubernetes.io/control-plane")
+  node "worker-1" violates NodeRestrictionPolicy "test": node labels (must not add "example.com/tier")
 
 policy.yaml is the spec of a policy that is then named "test", or whole NodeRestrictionPolicies. At
 CREATE there is no old.yaml, at DELETE no new.yaml. An optional facts.yaml holds the Nodes that

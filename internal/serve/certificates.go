@@ -39,12 +39,12 @@ type certificateOptions struct {
 func (o *certificateOptions) addFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.source, "certificate-source", certificateFiles,
 		"`source` of the serving certificate: files, read from --cert-dir, or\nself-managed, issued by this program")
-	flags.StringVar(&o.dir, "cert-dir", "/etc/"+program.Name+"/tls", "`directory` with tls.crt and tls.key")
+	flags.StringVar(&o.dir, "cert-dir", "/etc/"+program.Name+"/tls", "`directory` with the certificate and its key,\ntls.crt and tls.key")
 	flags.StringVar(&o.secret, "self-managed-ca-secret", "",
-		"Secret, as `namespace/name`, with the CA of the self-managed certificate;\ncreated if it does not exist")
+		"`namespace/name` of the Secret with the CA of the self-managed\ncertificate; created if it does not exist")
 	flags.StringSliceVar(&o.dnsNames, "self-managed-dns-names", nil, "DNS `names` in the self-managed certificate")
 	flags.StringVar(&o.configuration, "self-managed-webhook-configuration", "",
-		"`name` of the ValidatingWebhookConfiguration whose caBundle fields get the\nCA of the self-managed certificate")
+		"`name` of the ValidatingWebhookConfiguration in whose caBundle\nfields the program keeps the CA of the self-managed certificate")
 }
 
 // validate checks the flags; each error names one.

@@ -45,11 +45,11 @@ type managerOptions struct {
 func (o *managerOptions) addFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.metricsBindAddress, "metrics-bind-address", ":8443", "`address` for metrics; 0 disables them")
 	flags.BoolVar(&o.metricsSecure, "metrics-secure", true,
-		"serve metrics over TLS to authorized clients; if false, over HTTP on a loopback\naddress")
+		"serve metrics over TLS to authorized clients; if false, over HTTP,\non a loopback address only")
 	flags.StringVar(&o.healthProbeBindAddress, "health-probe-bind-address", ":8081",
 		"`address` for /readyz and /livez; 0 disables them")
 	flags.StringVar(&o.pprofBindAddress, "pprof-bind-address", off,
-		"loopback `address` for profiles, /debug/pprof; 0 disables them")
+		"loopback `address` for /debug/pprof; 0 disables it")
 }
 
 // validate checks the flags; each error names one.

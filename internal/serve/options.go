@@ -39,18 +39,18 @@ func (o *options) addFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.bindAddress, "bind-address", "", "`IP` address for admission requests; if empty, all addresses")
 	flags.IntVar(&o.port, "port", 9443, "`port` for admission requests; 0 picks a free one")
 	flags.StringVar(&o.clientCAFile, "client-ca-file", "",
-		"PEM `file` with the CAs of client certificates; if empty, clients need no\ncertificate")
+		"PEM `file` with the CAs of client certificates; if empty, clients need\nno certificate")
 	flags.StringSliceVar(&o.clientAllowedNames, "client-allowed-names", nil,
 		"common `names` of the clients that may connect; required with\n--client-ca-file")
 	flags.DurationVar(&o.shutdownDelay, "shutdown-delay", 10*time.Second,
 		"`time` to accept requests after readiness starts to fail; up to 20s more\nwhile requests arrive")
-	flags.StringVar(&o.logLevel, "log-level", "info", "`level` of the log: debug, info or error; does not affect records")
+	flags.StringVar(&o.logLevel, "log-level", "info", "`level` of the log: debug, info or error; does not affect\nrecords")
 	flags.IntVar(&o.limits.MaxConnections, "max-connections", o.limits.MaxConnections,
 		"maximum `number` of open connections")
 	flags.IntVar(&o.limits.MaxInFlight, "max-requests-in-flight", o.limits.MaxInFlight,
 		"maximum `number` of requests handled at a time")
 	flags.Int64Var(&o.limits.MaxBodyBytesInFlight, "max-body-bytes-in-flight", o.limits.MaxBodyBytesInFlight,
-		"maximum number of `bytes` of request bodies held at a time")
+		"maximum `number` of bytes of requests held at a time")
 	o.manager.addFlags(flags)
 	o.certificates.addFlags(flags)
 	o.records.addFlags(flags)
