@@ -151,7 +151,7 @@ func compileMatch(flag string, values []string) (func(string) bool, error) {
 	}
 	match, errs := policy.Matcher(list, field.NewPath(flag))
 	if len(errs) > 0 {
-		return nil, command.UsageError{errs.ToAggregate()}
+		return nil, command.UsageError{Err: errs.ToAggregate()}
 	}
 	return match, nil
 }

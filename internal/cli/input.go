@@ -24,7 +24,7 @@ func (in *inputs) open(name string) (io.ReadCloser, error) {
 		return os.Open(name)
 	}
 	if in.taken {
-		return nil, command.UsageError{errors.New("standard input (-) can be read only once")}
+		return nil, command.UsageError{Err: errors.New("standard input (-) can be read only once")}
 	}
 	in.taken = true
 	return io.NopCloser(in.stdin), nil
