@@ -1,8 +1,7 @@
-package main
+package serve
 
 import (
 	"context"
-	"flag"
 	"io"
 	"os"
 	"path/filepath"
@@ -21,14 +20,12 @@ import (
 	"noderestriction.plus/internal/docs"
 )
 
-var update = flag.Bool("update", false, "rewrite the generated pages")
-
 // prefix is that of the program's own metrics; the others are those of libraries.
 const prefix = "node_restriction_plus_"
 
 // wired makes all metrics of serve as serve does. They are registered with the one registry of the process, so it is done once.
 var wired = sync.OnceValues(func() ([]docs.Metric, error) {
-	o := &serveOptions{}
+	o := &options{}
 	flags := pflag.NewFlagSet("serve", pflag.ContinueOnError)
 	o.addFlags(flags)
 	dir, err := os.MkdirTemp("", "metrics")
@@ -47,7 +44,7 @@ var wired = sync.OnceValues(func() ([]docs.Metric, error) {
 	}); err != nil {
 		return nil, err
 	}
-	in, err := o.read(logr.Discard())
+	in, err := read(o, logr.Discard())
 	if err != nil {
 		return nil, err
 	}
@@ -106,27 +103,6 @@ func wiredMetrics(t *testing.T) []docs.Metric {
 		t.Fatal(err)
 	}
 	return all
-}
-
-func TestPagesAreCurrent(t *testing.T) {
-	const path = "docs/metrics.md"
-	want, err := docs.Metrics(wiredMetrics(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if *update {
-		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	got, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(got) != want {
-		t.Errorf("%s is not current: run make generate", path)
-	}
 }
 
 // TestEveryMetricHasASeriesFromTheStart holds the page to all that is registered: it is made of series.

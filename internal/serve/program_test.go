@@ -1,4 +1,4 @@
-package main
+package serve
 
 import (
 	"bufio"
@@ -20,17 +20,9 @@ import (
 	"time"
 
 	certutil "k8s.io/client-go/util/cert"
+
+	"noderestriction.plus/internal/program"
 )
-
-// beMain makes the test binary be the program.
-const beMain = "NODE_RESTRICTION_PLUS_TEST_MAIN"
-
-func TestMain(m *testing.M) {
-	if os.Getenv(beMain) != "" {
-		main()
-	}
-	os.Exit(m.Run())
-}
 
 // serving is the program as a process, started with "serve".
 type serving struct {
@@ -43,7 +35,7 @@ type serving struct {
 	log []map[string]any
 }
 
-// writeServeFiles writes what serve reads: a certificate, which is its own authority, and a kubeconfig.
+// writeServeFiles writes what serve reads: a certificate, which is its own CA, and a kubeconfig.
 func writeServeFiles(dir string) error {
 	cert, key, err := certutil.GenerateSelfSignedCertKey("127.0.0.1", []net.IP{net.IPv4(127, 0, 0, 1)}, nil)
 	if err != nil {
@@ -74,12 +66,11 @@ func startServe(t *testing.T, flags ...string) *serving {
 	}
 	s := &serving{ca: x509.NewCertPool(), ended: make(chan struct{})}
 	s.ca.AppendCertsFromPEM(cert)
-	s.cmd = exec.CommandContext(t.Context(), os.Args[0], append([]string{
+	s.cmd = exec.CommandContext(t.Context(), program.Name, append([]string{
 		"serve", "--kubeconfig", filepath.Join(dir, "kubeconfig"), "--cert-dir", dir,
 		"--bind-address", "127.0.0.1", "--port", "0", "--health-probe-bind-address", "127.0.0.1:0",
 		"--metrics-bind-address", "127.0.0.1:0", "--shutdown-delay", "500ms",
 	}, flags...)...)
-	s.cmd.Env = append(os.Environ(), beMain+"=1")
 	s.cmd.Stdout = &s.stdout
 	stderr, err := s.cmd.StderrPipe()
 	if err != nil {
@@ -278,7 +269,7 @@ func TestServeExitCodes(t *testing.T) {
 		{"a missing kubeconfig cannot be read", []string{"--kubeconfig", missing}, 2, "--kubeconfig"},
 		{"a missing certificate cannot be read", []string{"--cert-dir", missing}, 2, "--cert-dir"},
 		{
-			"a missing client authority cannot be read",
+			"a missing client CA cannot be read",
 			[]string{"--client-ca-file", missing, "--client-allowed-names", "a"},
 			2, "--client-ca-file",
 		},

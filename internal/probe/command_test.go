@@ -1,4 +1,4 @@
-package main
+package probe
 
 import (
 	"bytes"
@@ -16,7 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
-	"noderestriction.plus/internal/cli"
+	"noderestriction.plus/internal/command"
 	"noderestriction.plus/internal/review"
 )
 
@@ -59,12 +59,12 @@ func TestProbe(t *testing.T) {
 				t.Fatal(err)
 			}
 			var out bytes.Buffer
-			err := runProbe(t.Context(), &out, kubeconfig, test.timeout)
+			err := run(t.Context(), &out, kubeconfig, test.timeout)
 			text := out.String()
 			if err != nil {
 				text = err.Error()
 			}
-			if code := cli.ExitCode(err); code != test.code || !strings.Contains(text, test.text) {
+			if code := command.ExitCode(err); code != test.code || !strings.Contains(text, test.text) {
 				t.Errorf("the exit code is %d, want %d; it says %q", code, test.code, text)
 			}
 		})

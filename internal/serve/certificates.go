@@ -1,4 +1,4 @@
-package main
+package serve
 
 import (
 	"errors"
@@ -10,12 +10,15 @@ import (
 	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/client-go/rest"
 
 	"noderestriction.plus/internal/certificates"
+	"noderestriction.plus/internal/cluster"
+	"noderestriction.plus/internal/program"
 	"noderestriction.plus/internal/server"
 )
 
-// Where the serving certificate comes from.
+// The sources of the serving certificate.
 const (
 	certificateFiles       = "files"
 	certificateSelfManaged = "self-managed"
@@ -24,7 +27,7 @@ const (
 // maxDNSNames bounds the names of the certificate.
 const maxDNSNames = 64
 
-// certificateOptions say where the serving certificate comes from.
+// certificateOptions are the flags that say which certificate the program serves with.
 type certificateOptions struct {
 	source        string
 	dir           string
@@ -35,13 +38,13 @@ type certificateOptions struct {
 
 func (o *certificateOptions) addFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.source, "certificate-source", certificateFiles,
-		"where the serving certificate comes `from`: files, in --cert-dir; or self-managed: this program issues it")
-	flags.StringVar(&o.dir, "cert-dir", "/etc/node-restriction-plus/tls", "`folder` with tls.crt and tls.key")
+		"`source` of the serving certificate: files, read from --cert-dir, or\nself-managed, issued by this program")
+	flags.StringVar(&o.dir, "cert-dir", "/etc/"+program.Name+"/tls", "`directory` with the certificate and its key,\ntls.crt and tls.key")
 	flags.StringVar(&o.secret, "self-managed-ca-secret", "",
-		"`namespace/name` of the Secret with the authority of the self-managed certificate; made if it is not there")
-	flags.StringSliceVar(&o.dnsNames, "self-managed-dns-names", nil, "DNS `names` of the self-managed certificate")
+		"`namespace/name` of the Secret with the CA of the self-managed\ncertificate; created if it does not exist")
+	flags.StringSliceVar(&o.dnsNames, "self-managed-dns-names", nil, "DNS `names` in the self-managed certificate")
 	flags.StringVar(&o.configuration, "self-managed-webhook-configuration", "",
-		"`name` of the ValidatingWebhookConfiguration whose webhooks get the authority of the self-managed certificate")
+		"`name` of the ValidatingWebhookConfiguration in whose caBundle\nfields the program keeps the CA of the self-managed certificate")
 }
 
 // validate checks the flags; each error names one.
@@ -91,9 +94,10 @@ func (o *certificateOptions) validateSelfManaged() error {
 	return nil
 }
 
-// open makes the source of the certificate. It reads files, if it is they that have the certificate, but does not need
-// the API server.
-func (o *certificateOptions) open(in inputs, log logr.Logger) (server.CertificateSource, error) {
+// open returns the source of the certificate. It reads files if they are the source, and does not need the API server.
+func (o *certificateOptions) open(
+	config *rest.Config, informers *cluster.Informers, log logr.Logger,
+) (server.CertificateSource, error) {
 	if o.source == certificateFiles {
 		files, err := server.NewCertificates(o.dir, log)
 		if err != nil {
@@ -103,8 +107,8 @@ func (o *certificateOptions) open(in inputs, log logr.Logger) (server.Certificat
 	}
 	namespace, name, _ := strings.Cut(o.secret, "/")
 	issued, err := certificates.New(certificates.Options{
-		Config: in.config, Secret: types.NamespacedName{Namespace: namespace, Name: name}, DNSNames: o.dnsNames,
-		Configuration: o.configuration, NewInformer: in.informers.New, Log: log,
+		Config: config, Secret: types.NamespacedName{Namespace: namespace, Name: name}, DNSNames: o.dnsNames,
+		Configuration: o.configuration, NewInformer: informers.New, Log: log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("--certificate-source: %w", err)

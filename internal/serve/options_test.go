@@ -1,4 +1,4 @@
-package main
+package serve
 
 import (
 	"strings"
@@ -91,13 +91,13 @@ func TestServeOptions(t *testing.T) {
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			options := &serveOptions{}
+			o := &options{}
 			flags := pflag.NewFlagSet("serve", pflag.ContinueOnError)
-			options.addFlags(flags)
+			o.addFlags(flags)
 			if err := flags.Parse(test.args); err != nil {
 				t.Fatal(err)
 			}
-			err := options.validate()
+			err := o.validate()
 			if (err == nil) != (test.want == "") || err != nil && !strings.HasPrefix(err.Error(), test.want) {
 				t.Errorf("got %v, want %q", err, test.want)
 			}

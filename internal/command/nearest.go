@@ -1,4 +1,4 @@
-package cli
+package command
 
 import "strings"
 
@@ -24,8 +24,8 @@ func nearest(name string, names []string) []string {
 	return near[:min(len(near), maxNearest)]
 }
 
-// didYouMean is the end of a message about a wrong name: the names that may have been meant, or nothing.
-func didYouMean(name string, names []string) string {
+// DidYouMean returns the end of a message about a wrong name: the names that may have been meant, or nothing.
+func DidYouMean(name string, names []string) string {
 	near := nearest(name, names)
 	if len(near) == 0 {
 		return ""

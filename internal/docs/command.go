@@ -1,4 +1,4 @@
-package cli
+package docs
 
 import (
 	"fmt"
@@ -8,8 +8,8 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// Markdown renders the page about a command under docs/cli. The command must be under its root.
-func Markdown(cmd *cobra.Command) string {
+// Command renders the page about a command under docs/cli. The command must be under its root.
+func Command(cmd *cobra.Command) string {
 	var b strings.Builder
 	b.WriteString("<!-- Generated from the command by make generate. -->\n\n")
 	fmt.Fprintf(&b, "# %s\n\n%s.\n\n```\n%s\n```\n", cmd.CommandPath(), cmd.Short, cmd.UseLine())

@@ -1,12 +1,17 @@
-package main
+package serve
 
 import (
 	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
 	"net/http"
+	"strconv"
 	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/spf13/pflag"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -26,9 +31,80 @@ import (
 	"noderestriction.plus/internal/server"
 )
 
+// off is the address with which a listener is switched off.
+const off = "0"
+
+// managerOptions are the addresses at which the manager serves what is not an admission request.
+type managerOptions struct {
+	metricsBindAddress     string
+	metricsSecure          bool
+	healthProbeBindAddress string
+	pprofBindAddress       string
+}
+
+func (o *managerOptions) addFlags(flags *pflag.FlagSet) {
+	flags.StringVar(&o.metricsBindAddress, "metrics-bind-address", ":8443", "`address` for metrics; 0 disables them")
+	flags.BoolVar(&o.metricsSecure, "metrics-secure", true,
+		"serve metrics over TLS to authorized clients; if false, over HTTP,\non a loopback address only")
+	flags.StringVar(&o.healthProbeBindAddress, "health-probe-bind-address", ":8081",
+		"`address` for /readyz and /livez; 0 disables them")
+	flags.StringVar(&o.pprofBindAddress, "pprof-bind-address", off,
+		"loopback `address` for /debug/pprof; 0 disables it")
+}
+
+// validate checks the flags; each error names one.
+func (o *managerOptions) validate() error {
+	if err := o.validateMetrics(); err != nil {
+		return err
+	}
+	if o.pprofBindAddress != off && !isLoopback(o.pprofBindAddress) {
+		return errors.New("--pprof-bind-address: must be a loopback address, such as 127.0.0.1:6060, or 0")
+	}
+	if err := validateAddress(o.healthProbeBindAddress); err != nil {
+		return fmt.Errorf("--health-probe-bind-address: %w", err)
+	}
+	return nil
+}
+
+func (o *managerOptions) validateMetrics() error {
+	if err := validateAddress(o.metricsBindAddress); err != nil {
+		return fmt.Errorf("--metrics-bind-address: %w", err)
+	}
+	if o.metricsSecure || o.metricsBindAddress == off || isLoopback(o.metricsBindAddress) {
+		return nil
+	}
+	return errors.New("--metrics-bind-address: must be a loopback address, such as 127.0.0.1:8443, " +
+		"with --metrics-secure=false")
+}
+
+func isLoopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+func validateAddress(address string) error {
+	if address == off {
+		return nil
+	}
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return fmt.Errorf("%q is not an address such as :8080 or 127.0.0.1:8080", address)
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n > 65535 {
+		return fmt.Errorf("%q has no port from 0 to 65535", address)
+	}
+	return nil
+}
+
 // newManager makes the manager, which has the caches, the controller, the metrics and the health checks, and a client
-// that reads past the caches. There is no leader: every replica judges, so every replica needs all of it.
-func newManager(o *serveOptions, in inputs, log logr.Logger) (manager.Manager, client.Reader, error) {
+// that reads past the caches. There is no leader: every replica evaluates, so every replica needs all of it.
+func newManager(
+	o *managerOptions, config *rest.Config, informers *cluster.Informers, certificates server.CertificateSource, log logr.Logger,
+) (manager.Manager, client.Reader, error) {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{v1alpha1.AddToScheme, corev1.AddToScheme} {
 		if err := add(scheme); err != nil {
@@ -37,17 +113,17 @@ func newManager(o *serveOptions, in inputs, log logr.Logger) (manager.Manager, c
 	}
 	mapper := newMapper()
 	shutdown := 10 * time.Second
-	mgr, err := ctrl.NewManager(in.config, manager.Options{
+	mgr, err := ctrl.NewManager(config, manager.Options{
 		Scheme:         scheme,
 		MapperProvider: func(*rest.Config, *http.Client) (meta.RESTMapper, error) { return mapper, nil },
 		Logger:         log,
 		Cache: cache.Options{
 			ByObject:                    cluster.CacheOptions(),
 			DefaultTransform:            cache.TransformStripManagedFields(),
-			NewInformer:                 in.informers.New,
+			NewInformer:                 informers.New,
 			ReaderFailOnMissingInformer: true,
 		},
-		Metrics:                 o.metricsServer(in.certificates),
+		Metrics:                 o.metricsServer(certificates),
 		HealthProbeBindAddress:  o.healthProbeBindAddress,
 		PprofBindAddress:        o.pprofBindAddress,
 		LivenessEndpointName:    "/livez",
@@ -57,7 +133,7 @@ func newManager(o *serveOptions, in inputs, log logr.Logger) (manager.Manager, c
 	if err != nil {
 		return nil, nil, err
 	}
-	live, err := client.New(in.config, client.Options{HTTPClient: mgr.GetHTTPClient(), Scheme: scheme, Mapper: mapper})
+	live, err := client.New(config, client.Options{HTTPClient: mgr.GetHTTPClient(), Scheme: scheme, Mapper: mapper})
 	return mgr, live, err
 }
 
@@ -76,7 +152,7 @@ func newMapper() meta.RESTMapper {
 }
 
 // metricsServer serves metrics with the certificate of the admission requests.
-func (o *serveOptions) metricsServer(certificates server.CertificateSource) metricsserver.Options {
+func (o *managerOptions) metricsServer(certificates server.CertificateSource) metricsserver.Options {
 	options := metricsserver.Options{BindAddress: o.metricsBindAddress}
 	if !o.metricsSecure {
 		return options
@@ -99,7 +175,7 @@ func addChecks(mgr manager.Manager, log logr.Logger, checks map[string]healthz.C
 			return err
 		}
 	}
-	if err := metrics.Registry.Register(newStanding(checks)); err != nil {
+	if err := metrics.Registry.Register(newInfoCollector(checks)); err != nil {
 		return err
 	}
 	return mgr.AddHealthzCheck("ping", healthz.Ping)

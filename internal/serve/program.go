@@ -1,4 +1,4 @@
-package main
+package serve
 
 import (
 	"context"
@@ -6,23 +6,19 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/go-logr/logr"
-	"github.com/spf13/cobra"
 	"k8s.io/client-go/rest"
-	"k8s.io/klog/v2"
-	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
-	"noderestriction.plus/internal/cli"
 	"noderestriction.plus/internal/cluster"
 	"noderestriction.plus/internal/denial"
+	"noderestriction.plus/internal/kubeconfig"
 	"noderestriction.plus/internal/policystore"
+	"noderestriction.plus/internal/program"
 	"noderestriction.plus/internal/server"
 	"noderestriction.plus/webhooks"
 )
@@ -30,65 +26,8 @@ import (
 // closeTimeout is how long the last records may take to be written.
 const closeTimeout = 5 * time.Second
 
-func serveCommand() *cobra.Command {
-	options := &serveOptions{}
-	cmd := &cobra.Command{
-		Use:   "serve",
-		Short: "Serve the admission webhook",
-		Long: "serve answers the API server: POST /admit judges what kubelets write to nodes and pods, POST /policies\n" +
-			"validates NodeRestrictionPolicies. Records of denials go to standard output, a JSON line each, and nothing\n" +
-			"else does; the log goes to standard error.\n\n" +
-			"It starts, and is live, while the API server is away; it is ready once it knows all policies.\n" +
-			"Certificates and authorities are read again when their files change. A self-managed certificate is issued and\n" +
-			"renewed by the program, of an authority that all replicas share.\n\n" +
-			"On SIGTERM it fails its readiness check, goes on for --shutdown-delay and until no requests arrive any more,\n" +
-			"finishes those in flight and writes the last records. A second SIGTERM ends it at once.",
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := options.validate(); err != nil {
-				return err
-			}
-			return serve(cmd.Context(), options, cmd.OutOrStdout(), cmd.ErrOrStderr())
-		},
-	}
-	options.addFlags(cmd.Flags())
-	return cmd
-}
-
-// serve runs until a signal ends it. Errors in what the flags name end the program with code 2, all others with 1.
-func serve(ctx context.Context, o *serveOptions, records, logs io.Writer) error {
-	level, err := logLevel(o.logLevel)
-	if err != nil {
-		return err
-	}
-	log := newLogger(logs, level)
-	ctrl.SetLogger(log)
-	klog.SetLogger(log.WithName("client-go"))
-
-	// If nobody reads the records any more, writes are to be denied all the same, and the loss counted.
-	signal.Ignore(syscall.SIGPIPE)
-	ctx, restoreSignals := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
-	defer restoreSignals()
-	context.AfterFunc(ctx, restoreSignals) // a second signal ends the program at once
-
-	in, err := o.read(log)
-	if err != nil {
-		return err
-	}
-	p, err := assemble(ctx, o, in, records, log)
-	if err != nil {
-		return &cli.ExitError{Code: 1, Err: err}
-	}
-	log.Info("Starting", "version", cli.Version(), "address", p.server.Address().String(), "boot", p.ledger.Boot())
-	if err := p.run(ctx); err != nil {
-		return &cli.ExitError{Code: 1, Err: err}
-	}
-	log.Info("Stopped")
-	return nil
-}
-
-// program is what serve runs.
-type program struct {
+// parts are the parts of the program that run.
+type parts struct {
 	log     logr.Logger
 	server  *server.Server
 	manager manager.Manager
@@ -105,12 +44,12 @@ type inputs struct {
 }
 
 // read reads the files that the flags name. Each error names the flag.
-func (o *serveOptions) read(log logr.Logger) (in inputs, err error) {
-	if in.config, err = restConfig(o.kubeconfig); err != nil {
+func read(o *options, log logr.Logger) (in inputs, err error) {
+	if in.config, err = kubeconfig.Load(o.kubeconfig); err != nil {
 		return in, fmt.Errorf("--kubeconfig: %w", err)
 	}
 	in.informers = cluster.NewInformers(log.WithName("cache"), metrics.Registry)
-	if in.certificates, err = o.certificates.open(in, log.WithName("certificates")); err != nil {
+	if in.certificates, err = o.certificates.open(in.config, in.informers, log.WithName("certificates")); err != nil {
 		return in, err
 	}
 	if o.clientCAFile == "" {
@@ -124,8 +63,8 @@ func (o *serveOptions) read(log logr.Logger) (in inputs, err error) {
 }
 
 // assemble makes all parts, puts them together, and binds the addresses. It does not need the API server.
-func assemble(ctx context.Context, o *serveOptions, in inputs, records io.Writer, log logr.Logger) (*program, error) {
-	mgr, live, err := newManager(o, in, log)
+func assemble(ctx context.Context, o *options, in inputs, records io.Writer, log logr.Logger) (*parts, error) {
+	mgr, live, err := newManager(&o.manager, in.config, in.informers, in.certificates, log)
 	if err != nil {
 		return nil, err
 	}
@@ -159,7 +98,7 @@ func assemble(ctx context.Context, o *serveOptions, in inputs, records io.Writer
 		Certificates:    in.certificates,
 		ClientAuthority: in.clients,
 		Handler: webhooks.Routes(
-			webhooks.NewHandler(store, facts, ledger, counts, cli.Version(), log.WithName("admit")), policies),
+			webhooks.NewHandler(store, facts, ledger, counts, program.Version(), log.WithName("admit")), policies),
 		Limits:        o.limits,
 		ShutdownDelay: o.shutdownDelay,
 		Log:           log.WithName("listener"),
@@ -171,7 +110,7 @@ func assemble(ctx context.Context, o *serveOptions, in inputs, records io.Writer
 	if err := srv.Listen(ctx); err != nil {
 		return nil, err
 	}
-	return &program{log: log, server: srv, manager: mgr, ledger: ledger, file: file}, addChecks(mgr, log, map[string]healthz.Checker{
+	return &parts{log: log, server: srv, manager: mgr, ledger: ledger, file: file}, addChecks(mgr, log, map[string]healthz.Checker{
 		"policies":    store.Check,
 		"nodes":       facts.Check,
 		"certificate": in.certificates.Check,
@@ -182,7 +121,7 @@ func assemble(ctx context.Context, o *serveOptions, in inputs, records io.Writer
 
 // run serves until ctx ends. The order of the end is that of what needs what: requests need the manager's caches, and
 // everything needs the ledger, whose last records are written last.
-func (p *program) run(ctx context.Context) error {
+func (p *parts) run(ctx context.Context) error {
 	serving, stopServing := context.WithCancel(ctx)
 	defer stopServing()
 	managing, stopManaging := context.WithCancel(context.WithoutCancel(ctx))
@@ -212,7 +151,7 @@ func (p *program) run(ctx context.Context) error {
 
 // managerEnd waits for the manager, which has been told to end, unless its caches were never synced: then it has
 // nothing to finish, and controller-runtime v0.25 would wait for the caches for ever.
-func (p *program) managerEnd(managed <-chan error) error {
+func (p *parts) managerEnd(managed <-chan error) error {
 	select {
 	case err := <-managed:
 		return err

@@ -1,4 +1,4 @@
-package main
+package serve
 
 import (
 	"fmt"
@@ -12,14 +12,18 @@ import (
 )
 
 // newLogger returns the program's log: JSON, a line each, every line. It is not for records of denials.
-func newLogger(to io.Writer, level zapcore.Level) logr.Logger {
+func newLogger(to io.Writer, levelName string) (logr.Logger, error) {
+	level, err := logLevel(levelName)
+	if err != nil {
+		return logr.Logger{}, err
+	}
 	config := zap.NewProductionEncoderConfig()
 	config.TimeKey = "ts"
 	config.EncodeTime = func(t time.Time, encoder zapcore.PrimitiveArrayEncoder) {
 		encoder.AppendString(t.UTC().Format("2006-01-02T15:04:05.000Z"))
 	}
 	core := zapcore.NewCore(zapcore.NewJSONEncoder(config), zapcore.Lock(zapcore.AddSync(to)), level)
-	return zapr.NewLogger(zap.New(core, zap.AddStacktrace(zapcore.PanicLevel)))
+	return zapr.NewLogger(zap.New(core, zap.AddStacktrace(zapcore.PanicLevel))), nil
 }
 
 func logLevel(name string) (zapcore.Level, error) {

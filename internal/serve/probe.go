@@ -1,4 +1,4 @@
-package main
+package serve
 
 import (
 	"fmt"
@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"noderestriction.plus/internal/probe"
+	"noderestriction.plus/internal/program"
 )
 
 // The bounds of --enforcement-probe-interval. Each probe is one request to the API server and one to this program.
@@ -19,7 +20,7 @@ const (
 	maxProbeInterval = time.Hour
 )
 
-// probeOptions say whether and how often enforcement is proved.
+// probeOptions are the flags that say whether and how often enforcement is verified.
 type probeOptions struct {
 	enabled  bool
 	interval time.Duration
@@ -27,9 +28,9 @@ type probeOptions struct {
 
 func (o *probeOptions) addFlags(flags *pflag.FlagSet) {
 	flags.BoolVar(&o.enabled, "enforcement-probe", false,
-		"prove again and again, by a dry run as a kubelet that does not exist, that the API server asks and this program "+
-			"denies; needs the right to impersonate that kubelet")
-	flags.DurationVar(&o.interval, "enforcement-probe-interval", time.Minute, "`time` between two such probes")
+		"periodically verify enforcement with a dry-run write by a non-existent\n"+
+			"kubelet; requires permission to impersonate that kubelet")
+	flags.DurationVar(&o.interval, "enforcement-probe-interval", time.Minute, "`time` between two probes")
 }
 
 // validate checks the flags; the error names one.
@@ -41,12 +42,12 @@ func (o *probeOptions) validate() error {
 	return nil
 }
 
-// add adds the probe to the manager, if it is asked for.
+// add adds the probe to the manager if it is enabled.
 func (o *probeOptions) add(mgr manager.Manager, config *rest.Config, log logr.Logger) error {
 	if !o.enabled {
 		return nil
 	}
-	conditions := probe.NewConditions(mgr.GetCache(), mgr.GetClient(), mgr.GetEventRecorder("node-restriction-plus"))
+	conditions := probe.NewConditions(mgr.GetCache(), mgr.GetClient(), mgr.GetEventRecorder(program.Name))
 	p, err := probe.New(config, o.interval, conditions, metrics.Registry, log)
 	if err != nil {
 		return err

@@ -1,4 +1,6 @@
-package main_test
+// Package architecture_test tests what no package can test of itself: which packages there are, what they import and
+// declare, and what lies in the tree.
+package architecture_test
 
 import (
 	"encoding/json"
@@ -7,26 +9,43 @@ import (
 	"go/parser"
 	"go/token"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"noderestriction.plus/internal/program"
 )
 
-const module = "noderestriction.plus"
+const (
+	module = "noderestriction.plus"
+	// root is the root of the repository.
+	root = "../.."
+)
 
 // arrows says what each package may import of this module, tests aside.
 var arrows = map[string]struct {
 	may []string
 	why string
 }{
-	"api/v1alpha1": {nil, "others import the API; it must not bring this program with it"},
-	"policy":       {[]string{"api/v1alpha1"}, "the engine judges what it is given, wherever it runs"},
+	"api/v1alpha1":     {nil, "others import the API; it must not bring this program with it"},
+	"policy":           {[]string{"api/v1alpha1"}, "the engine judges what it is given, wherever it runs"},
+	"internal/program": {nil, "everything may ask for the program's name and version"},
+	"internal/command": {[]string{"internal/program"}, "what all commands share knows none of them"},
+	"internal/commandtest": {
+		[]string{"internal/command", "internal/docs", "internal/program"},
+		"scripts and pages are tested alike for all commands, in tests only",
+	},
+	"internal/kubeconfig": {
+		[]string{"internal/program"}, "how the API server is reached has nothing to do with what it is asked",
+	},
 	"internal/review": {
-		[]string{"api/v1alpha1", "policy"}, "the webhook and the command review must decode and answer alike, with nothing of either",
+		[]string{"api/v1alpha1", "policy", "internal/program"}, "the webhook and the command review must decode and answer alike, with nothing of either",
 	},
 	"internal/record": {[]string{"api/v1alpha1", "policy"}, "the command review prints the records that the webhook writes"},
 	"internal/recordlog": {
@@ -37,38 +56,48 @@ var arrows = map[string]struct {
 		[]string{"api/v1alpha1", "policy", "internal/manifest", "internal/review"},
 		"fixtures run in tests, in the command test and in e2e; who is a kubelet is for the review to say",
 	},
-	"internal/docs": {[]string{"policy"}, "the pages are rendered from the rules"},
+	"internal/docs": {[]string{"policy"}, "the pages are rendered from what they are handed: rules, metrics, commands"},
 	"internal/cli": {
 		[]string{
 			"api/v1alpha1", "policy", "internal/review", "internal/record", "internal/recordlog", "internal/manifest",
-			"internal/fixture",
+			"internal/fixture", "internal/command", "internal/program",
 		},
 		"the commands that need no cluster must not wait for one",
 	},
-	"internal/demo": {[]string{"internal/cli", "internal/fixture"}, "it must build in a fraction of the time of the rest"},
+	"internal/demo": {[]string{"internal/cli", "internal/command", "internal/fixture"}, "it must build in a fraction of the time of the rest"},
 	"internal/denial": {
-		[]string{"api/v1alpha1", "policy", "internal/record"}, "a sink takes records; it does not know where they come from",
+		[]string{"api/v1alpha1", "policy", "internal/record", "internal/program"},
+		"a sink takes records; it does not know where they come from",
 	},
-	"internal/policystore": {[]string{"api/v1alpha1", "policy"}, "the store holds policies; it does not know who reads them"},
-	"internal/cluster":     {[]string{"api/v1alpha1", "policy"}, "look-ups are the engine's Facts, and nothing more"},
-	"internal/server":      {nil, "the listener serves any handler"},
+	"internal/policystore": {
+		[]string{"api/v1alpha1", "policy", "internal/program"}, "the store holds policies; it does not know who reads them",
+	},
+	"internal/cluster": {[]string{"api/v1alpha1", "policy"}, "look-ups are the engine's Facts, and nothing more"},
+	"internal/server":  {nil, "the listener serves any handler"},
 	"internal/certificates": {
-		[]string{"internal/server"}, "a certificate is what the listener asks for; what it is served for is not its business",
+		[]string{"internal/server", "internal/program"},
+		"a certificate is what the listener asks for; what it is served for is not its business",
 	},
 	"internal/delegatedauth": {nil, "who may read the metrics has nothing to do with what they say"},
 	"internal/probe": {
-		[]string{"api/v1alpha1", "internal/review"}, "the probe must be what the review takes for one",
+		[]string{"api/v1alpha1", "internal/review", "internal/command", "internal/kubeconfig", "internal/program"},
+		"the probe must be what the review takes for one; the command probe is the same write by hand",
 	},
 	"webhooks": {
 		[]string{"api/v1alpha1", "policy", "internal/review", "internal/record", "internal/denial", "internal/policystore"},
 		"a handler decodes, judges, records and answers; rules and listeners are not its business",
 	},
-	"": {
+	"internal/serve": {
 		[]string{
-			"api/v1alpha1", "webhooks", "internal/certificates", "internal/cli", "internal/cluster", "internal/denial",
-			"internal/delegatedauth", "internal/policystore", "internal/probe", "internal/server",
+			"api/v1alpha1", "webhooks", "internal/certificates", "internal/cluster", "internal/command", "internal/delegatedauth",
+			"internal/denial", "internal/kubeconfig", "internal/policystore", "internal/probe", "internal/program",
+			"internal/server",
 		},
-		"main wires the parts and does nothing itself",
+		"serve puts the parts of the webhook together; the commands that need no cluster are not among them",
+	},
+	"": {
+		[]string{"internal/cli", "internal/command", "internal/probe", "internal/serve"},
+		"main wires the commands and does nothing itself",
 	},
 }
 
@@ -79,7 +108,7 @@ var bans = []struct {
 }{
 	{
 		[]string{
-			"policy", "internal/cli", "internal/review", "internal/record", "internal/recordlog", "internal/manifest",
+			"policy", "internal/cli", "internal/command", "internal/program", "internal/review", "internal/record", "internal/recordlog", "internal/manifest",
 			"internal/fixture",
 		},
 		[]string{
@@ -111,9 +140,26 @@ func (p *goPackage) local() string {
 	return strings.TrimPrefix(strings.TrimPrefix(p.ImportPath, module), "/")
 }
 
+// readTree reads every directory, so that go test does not take an earlier result for current after a change: what go list
+// reads, go test does not see.
+func readTree(t *testing.T) {
+	t.Helper()
+	if err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && entry.IsDir() && path != root && (strings.HasPrefix(entry.Name(), ".") || entry.Name() == "bin") {
+			return fs.SkipDir
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func listPackages(t *testing.T) []*goPackage {
 	t.Helper()
-	out, err := exec.Command("go", "list", "-pgo=off", "-json=Dir,ImportPath,Name,GoFiles,Imports,Deps", "./...").Output()
+	readTree(t)
+	list := exec.Command("go", "list", "-pgo=off", "-json=Dir,ImportPath,Name,GoFiles,Imports,Deps", "./...")
+	list.Dir = root
+	out, err := list.Output()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +184,7 @@ func TestImports(t *testing.T) {
 	for _, p := range listPackages(t) {
 		arrow, known := arrows[p.local()]
 		if !known {
-			t.Errorf("%s: say in architecture_test.go what it may import, and why", p.ImportPath)
+			t.Errorf("%s: say in internal/architecture what it may import, and why", p.ImportPath)
 		}
 		for _, imported := range p.Imports {
 			name, ours := strings.CutPrefix(imported, module+"/")
@@ -164,13 +210,44 @@ func TestImports(t *testing.T) {
 // TestFolders finds what some command has left in the tree.
 func TestFolders(t *testing.T) {
 	folders := []string{"api", "bin", "charts", "config", "docs", "e2e", "internal", "policy", "tools", "webhooks"}
-	entries, err := os.ReadDir(".")
+	entries, err := os.ReadDir(root)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, entry := range entries {
 		if name := entry.Name(); entry.IsDir() && !strings.HasPrefix(name, ".") && !slices.Contains(folders, name) {
 			t.Errorf("%q: a folder of this name is not part of the project", name)
+		}
+	}
+}
+
+// TestRootHasOneFile keeps package main to the wiring: what can be tested is in a package of its own.
+func TestRootHasOneFile(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(root, "*.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(files) != 1 || filepath.Base(files[0]) != "main.go" {
+		t.Errorf("the root has %q, want main.go alone", files)
+	}
+}
+
+// TestProgramNameIsSaidOnce finds names that are made of the program's name without [program.Name]. Texts for people may
+// have it among other words.
+func TestProgramNameIsSaidOnce(t *testing.T) {
+	name := regexp.MustCompile("^[\"`]" + program.Name + `[-/a-z]*["` + "`]$")
+	for _, p := range listPackages(t) {
+		for _, file := range p.GoFiles {
+			tree, err := parser.ParseFile(token.NewFileSet(), filepath.Join(p.Dir, file), nil, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ast.Inspect(tree, func(n ast.Node) bool {
+				if l, ok := n.(*ast.BasicLit); ok && name.MatchString(l.Value) && p.local() != "internal/program" {
+					t.Errorf("%s: use program.Name in place of %s", filepath.Join(p.local(), file), l.Value)
+				}
+				return true
+			})
 		}
 	}
 }

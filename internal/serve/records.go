@@ -1,4 +1,4 @@
-package main
+package serve
 
 import (
 	"fmt"
@@ -15,10 +15,10 @@ import (
 	"noderestriction.plus/internal/denial"
 )
 
-// mebibyte is the unit in which a file's size is bounded.
+// mebibyte is the unit of --denial-log-file-max-size.
 const mebibyte = 1 << 20
 
-// recordOptions say where records go beside the denial log.
+// recordOptions are the flags that say where records go, in addition to the denial log.
 type recordOptions struct {
 	file        string
 	fileSize    resource.QuantityValue
@@ -28,12 +28,11 @@ type recordOptions struct {
 
 func (o *recordOptions) addFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.file, "denial-log-file", "",
-		"`file` for a second copy of the records; without it, they go to standard output only")
+		"`file` for a second copy of the records; if empty, they go to standard\noutput only")
 	o.fileSize = resource.QuantityValue{Quantity: resource.MustParse("100Mi")}
-	flags.Var(&o.fileSize, "denial-log-file-max-size",
-		"largest `size` of that file before it is rotated, in whole Mi")
-	flags.IntVar(&o.fileBackups, "denial-log-file-max-backups", 5, "largest `number` of rotated files that are kept")
-	flags.BoolVar(&o.events, "events", true, "tell of violations in Events on the policies")
+	flags.Var(&o.fileSize, "denial-log-file-max-size", "`size` at which that file is rotated, in whole Mi")
+	flags.IntVar(&o.fileBackups, "denial-log-file-max-backups", 5, "maximum `number` of rotated files to keep")
+	flags.BoolVar(&o.events, "events", true, "emit Events on the policies for violations")
 }
 
 // validate checks the flags; each error names one.
@@ -48,8 +47,8 @@ func (o *recordOptions) validate() error {
 	return nil
 }
 
-// sinks makes the sinks that the flags ask for, and adds those that write to the API server to the manager. The file,
-// which is one of them, must be closed; it is nil without a flag.
+// sinks returns the sinks that the flags ask for, and adds those that write to the API server to the manager. The file, one
+// of the sinks, must be closed; it is nil without --denial-log-file.
 func (o *recordOptions) sinks(
 	mgr manager.Manager, live client.Reader, config *rest.Config, log logr.Logger,
 ) ([]denial.Sink, *denial.File, error) {
