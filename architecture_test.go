@@ -51,7 +51,8 @@ var arrows = map[string]struct {
 	},
 	"internal/policystore": {[]string{"api/v1alpha1", "policy"}, "the store holds policies; it does not know who reads them"},
 	"internal/cluster":     {[]string{"api/v1alpha1", "policy"}, "look-ups are the engine's Facts, and nothing more"},
-	"internal/server":      {nil, "the listener serves any handler"},
+	"internal/deadline":    {nil, "when an answer is due is said once, for the listener and for the handlers"},
+	"internal/server":      {[]string{"internal/deadline"}, "the listener serves any handler"},
 	"internal/certificates": {
 		[]string{"internal/server"}, "a certificate is what the listener asks for; what it is served for is not its business",
 	},
@@ -60,7 +61,10 @@ var arrows = map[string]struct {
 		[]string{"api/v1alpha1", "internal/review"}, "the probe must be what the review takes for one",
 	},
 	"webhooks": {
-		[]string{"api/v1alpha1", "policy", "internal/review", "internal/record", "internal/denial", "internal/policystore"},
+		[]string{
+			"api/v1alpha1", "policy", "internal/review", "internal/record", "internal/denial", "internal/policystore",
+			"internal/deadline",
+		},
 		"a handler decodes, judges, records and answers; rules and listeners are not its business",
 	},
 	"": {

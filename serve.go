@@ -176,6 +176,7 @@ func assemble(ctx context.Context, o *serveOptions, in inputs, records io.Writer
 		"nodes":       facts.Check,
 		"certificate": in.certificates.Check,
 		"listener":    srv.Check,
+		"requests":    srv.CheckRequests,
 		"denial-log":  func(*http.Request) error { return ledger.Healthy() },
 	})
 }

@@ -55,6 +55,9 @@ func (l *line) MarshalLogObject(e zapcore.ObjectEncoder) error {
 	e.AddString("namespace", l.Namespace)
 	e.AddString("name", l.Name)
 	e.AddBool("dryRun", l.DryRun)
+	if l.Late {
+		e.AddBool("late", true)
+	}
 	e.AddString("clientAuth", string(l.ClientAuth))
 	if err := e.AddArray("violations", violations(l.Violations)); err != nil {
 		return err

@@ -29,7 +29,7 @@ const (
 )
 
 // Status keeps status.denials of the policies. It is a [Sink] that counts in memory and writes at most every 10
-// seconds, for all replicas at once: what it adds, it adds to what is stored. Dry runs do not count. What could not be
+// seconds, for all replicas at once: what it adds, it adds to what is stored. Dry runs and late answers do not count. What could not be
 // written is tried again; the log, not the status, is the exact record.
 type Status struct {
 	log logr.Logger
@@ -55,7 +55,7 @@ func newStatus(add func(context.Context, string, tally) error, log logr.Logger) 
 
 // Observe counts a denial for each policy that denied the write.
 func (s *Status) Observe(rec *record.Record) {
-	if rec.Msg != policy.Denied || rec.DryRun {
+	if rec.Msg != policy.Denied || rec.DryRun || rec.Late {
 		return
 	}
 	s.mu.Lock()
