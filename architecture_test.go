@@ -70,7 +70,7 @@ var arrows = map[string]struct {
 	"": {
 		[]string{
 			"api/v1alpha1", "webhooks", "internal/certificates", "internal/cli", "internal/cluster", "internal/denial",
-			"internal/delegatedauth", "internal/policystore", "internal/probe", "internal/server",
+			"internal/delegatedauth", "internal/policystore", "internal/probe", "internal/record", "internal/server",
 		},
 		"main wires the parts and does nothing itself",
 	},

@@ -150,16 +150,13 @@ func assemble(ctx context.Context, o *serveOptions, in inputs, records io.Writer
 	if err := o.probe.add(mgr, in.config, log.WithName("probe")); err != nil {
 		return nil, err
 	}
-	policies, err := webhooks.NewPolicyHandler(mgr.GetScheme(), log.WithName("policies"))
-	if err != nil {
-		return nil, err
-	}
 	srv, err := server.New(server.Options{
 		Address:         o.address(),
 		Certificates:    in.certificates,
 		ClientAuthority: in.clients,
 		Handler: webhooks.Routes(
-			webhooks.NewHandler(store, facts, ledger, counts, cli.Version(), log.WithName("admit")), policies),
+			webhooks.NewHandler(store, facts, ledger, counts, cli.Version(), log.WithName("admit")),
+			webhooks.NewPolicyHandler(counts, log.WithName("policies"))),
 		Limits:        o.limits,
 		ShutdownDelay: o.shutdownDelay,
 		Log:           log.WithName("listener"),

@@ -22,6 +22,7 @@ const (
 	RefusedBusy      Refusal = "busy"       // no room for it among the others
 	RefusedMalformed Refusal = "malformed"  // not an AdmissionReview
 	RefusedNotSynced Refusal = "not_synced" // the policies are not known yet
+	RefusedLate      Refusal = "late"       // a policy could not be validated in time
 )
 
 // Metrics counts what was judged and what came of it. Labels have values from closed sets: no names of nodes, users or
@@ -67,7 +68,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "node_restriction_plus_requests_refused_total",
 			Help: "Requests that were answered with an HTTP error instead of a verdict, so that the API server " +
-				"applies the failurePolicy, by reason: method, media_type, body, busy, malformed or not_synced.",
+				"applies the failurePolicy, by reason: method, media_type, body, busy, malformed, not_synced or late.",
 		}, []string{"reason"}),
 		late: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "node_restriction_plus_late_answers_total",
@@ -100,6 +101,7 @@ func (m *Metrics) begin() {
 	}
 	for _, r := range []Refusal{
 		RefusedMethod, RefusedMediaType, RefusedBody, RefusedBusy, RefusedMalformed, RefusedNotSynced,
+		RefusedLate,
 	} {
 		m.refused.WithLabelValues(string(r))
 	}
