@@ -6,7 +6,7 @@ import (
 )
 
 func TestARequestForATokenIsNoDryRun(t *testing.T) {
-	dry := replaced(t, coreNodes, `"dryRun":true,`+coreNodes)
+	dry := kubeletUpdate // which is a dry run
 	for name, test := range map[string]struct {
 		resource, subresource string
 		want                  bool
