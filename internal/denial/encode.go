@@ -132,6 +132,7 @@ func (l *briefLine) MarshalLogObject(e zapcore.ObjectEncoder) error {
 	if l.Late {
 		e.AddBool("late", true)
 	}
+	e.AddString("clientAuth", string(l.ClientAuth))
 	zap.Strings("rules", l.Rules).AddTo(e)
 	if l.OmittedViolations != 0 {
 		e.AddInt("omittedViolations", l.OmittedViolations)

@@ -28,6 +28,7 @@ type Brief struct {
 	Name        string         `json:"name,omitzero"`
 	DryRun      bool           `json:"dryRun,omitzero"`
 	Late        bool           `json:"late,omitzero"`
+	ClientAuth  ClientAuth     `json:"clientAuth"`
 	// Rules are the violated rules, a text for each policy: its name, a colon, and the rules with spaces between.
 	Rules []string `json:"rules"`
 	// OmittedViolations is how many violations are of none of the rules that are named.
@@ -37,13 +38,13 @@ type Brief struct {
 
 // briefFrame is more than what a brief line has beside its values.
 const briefFrame = `{"ts":"2006-01-02T15:04:05.000Z","level":"","logger":"","msg":"","boot":"","seq":,"uid":"","node":"",` +
-	`"operation":"","resource":"","subresource":"","namespace":"","name":"","dryRun":true,"late":true,"rules":[],` +
+	`"operation":"","resource":"","subresource":"","namespace":"","name":"","dryRun":true,"late":true,"clientAuth":"","rules":[],` +
 	`"omittedViolations":123,"fingerprint":""}` + "\n"
 
 // Brief is the middle form of the record. The more there is to say, the shorter its names are cut.
 func (r *Record) Brief() Brief {
 	var b Brief
-	for _, limit := range []int{64, 48, 32, 24, 16, 10} {
+	for _, limit := range []int{64, 48, 32, 24, 16, 8} {
 		var fits bool
 		if b, fits = r.briefWithin(limit); fits {
 			break
@@ -63,10 +64,10 @@ func (r *Record) briefWithin(limit int) (b Brief, fits bool) {
 	b = Brief{
 		Time: r.Time, Level: value(r.Level, 8), Logger: value(r.Logger, 8), Msg: policy.Outcome(value(string(r.Msg), 8)),
 		Boot: value(r.Boot, 16), Seq: r.Seq, UID: value(r.UID, 36), Node: value(r.Node, limit),
-		Operation: value(r.Operation, 8), Resource: value(r.Resource, max(limit, 16)),
+		Operation: value(r.Operation, 8), Resource: value(r.Resource, limit),
 		Subresource: value(r.Subresource, limit),
 		Namespace:   value(r.Namespace, limit), Name: value(r.Name, limit),
-		DryRun: r.DryRun, Late: r.Late, Rules: []string{}, Fingerprint: value(r.Fingerprint, 16),
+		DryRun: r.DryRun, Late: r.Late, ClientAuth: ClientAuth(value(string(r.ClientAuth), 8)), Rules: []string{}, Fingerprint: value(r.Fingerprint, 16),
 	}
 	room -= len(strconv.FormatUint(r.Seq, 10))
 	b.Rules, b.OmittedViolations = r.briefRules(room, limit)
