@@ -41,22 +41,6 @@ func (h *Handler) review(r *http.Request, buffer *bytes.Buffer, last time.Time) 
 	return rev, nil
 }
 
-// values is how many commas of JSON are not in strings.
-func values(body []byte) int {
-	n, inString := 0, false
-	for i := 0; i < len(body); i++ {
-		switch c := body[i]; {
-		case c == '"':
-			inString = !inString
-		case c == '\\' && inString:
-			i++
-		case c == ',' && !inString:
-			n++
-		}
-	}
-	return n
-}
-
 // head is the review of a body that is not decoded for a reason, as far as its beginning tells.
 func head(body []byte, reason string) (*review.Review, *refusal) {
 	rev, err := review.DecodeHead(body[:min(len(body), maxHead)], reason)

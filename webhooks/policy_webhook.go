@@ -34,6 +34,8 @@ const (
 	// maxPolicyValues is how many commas the new and the old policy may have, those in strings apart.
 	maxPolicyValues = 100_000
 
+	tooManyValues   = "the policy has too many values"
+
 	// maxProblems, maxProblem and maxProblemBytes bound what an answer says of what is wrong with a policy.
 	maxProblems     = 100
 	maxProblem      = 1 << 10
@@ -83,13 +85,29 @@ func (h *policyHandler) handle(r *http.Request, buffer *bytes.Buffer, due deadli
 			fmt.Sprintf("only %s.%s are validated here", policyResource, v1alpha1.GroupName))), nil
 	}
 	if values(q.Object)+values(q.OldObject) > maxPolicyValues {
-		return nil, &refusal{http.StatusRequestEntityTooLarge, denial.RefusedMalformed, tooMany}
+		return nil, &refusal{http.StatusRequestEntityTooLarge, denial.RefusedMalformed, tooManyValues}
 	}
 	warnings, invalid, err := validateWrite(q, due.Last())
 	if err != nil {
 		return nil, unvalidated(err)
 	}
 	return policyAnswer(rev, warnings, invalid), nil
+}
+
+// values is how many commas of JSON are not in strings.
+func values(body []byte) int {
+	n, inString := 0, false
+	for i := 0; i < len(body); i++ {
+		switch c := body[i]; {
+		case c == '"':
+			inString = !inString
+		case c == '\\' && inString:
+			i++
+		case c == ',' && !inString:
+			n++
+		}
+	}
+	return n
 }
 
 // errNoTime is why a policy is not validated when the time is over.
