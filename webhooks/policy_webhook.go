@@ -34,7 +34,7 @@ const (
 	// maxPolicyValues is how many commas the new and the old policy may have, those in strings apart.
 	maxPolicyValues = 100_000
 
-	tooManyValues   = "the policy has too many values"
+	tooManyValues = "the policy has too many values"
 
 	// maxProblems, maxProblem and maxProblemBytes bound what an answer says of what is wrong with a policy.
 	maxProblems     = 100
