@@ -124,7 +124,7 @@ func TestStyle(t *testing.T) {
 		}
 		for _, e := range exceptions() {
 			if a.holds(e.file) && !used[e] {
-				t.Errorf("the exception for %q in %s is not needed any more", e.text, e.file)
+				t.Errorf("the exception for %q in %s (%s) is not needed any more", e.text, e.file, e.why)
 			}
 		}
 	}
