@@ -121,7 +121,7 @@ func largePodWrites() map[string]policy.Request {
 			p.Status.PodIP = fmt.Sprint(old)
 		}),
 		"a pod with as many containers as are gone through": write(func(p *corev1.Pod, old bool) {
-			containers(p, 128, 32, longText(false))
+			containers(p, 128, 16, longText(false))
 			p.Status.PodIP = fmt.Sprint(old)
 			p.ManagedFields = appliedBy(64, false)
 			for i := range 64 {
@@ -130,12 +130,12 @@ func largePodWrites() map[string]policy.Request {
 			p.Status.NodeAllocatableResourceClaimStatuses = claimStatuses(32)
 		}),
 		"a pod with many expensive quantities of its tenant": write(func(p *corev1.Pod, old bool) {
-			containers(p, 8, 32, strings.Repeat("9", 400))
+			containers(p, 8, 16, strings.Repeat("9", 400))
 			p.Spec.InitContainers, p.Spec.EphemeralContainers = manyContainers(8), nil
 			p.Status.PodIP = fmt.Sprint(old)
 		}),
 		"a pod with more of them": write(func(p *corev1.Pod, old bool) {
-			containers(p, 128, 32, "1e1002")
+			containers(p, 128, 16, "1e1002")
 			p.Status.PodIP = fmt.Sprint(old)
 		}),
 		"a pod to which thousands apply": write(func(p *corev1.Pod, old bool) { p.ManagedFields = appliedBy(5_000, !old) }),
@@ -148,15 +148,32 @@ func otherLargeWrites() map[string]policy.Request {
 	deleted.Operation, deleted.Subresource, deleted.Object = admissionv1.Delete, "", nil
 	resized := largePodWrites()["a pod with as many containers as are gone through"]
 	resized.Subresource = "resize"
+	claim := &corev1.PersistentVolumeClaim{}
+	claim.Spec.Resources.Requests, claim.Status.Capacity = resources(16, "1e1002"), resources(16, "1e1002")
+	claim.Spec.Resources.Limits, claim.Status.AllocatedResources = resources(16, "1e1005"), resources(16, "1e1005")
+	return map[string]policy.Request{
+		"the deletion of a large pod": deleted,
+		"the resize of a large pod":   resized,
+		"a ResourceSlice of large devices": largeSlice(64, 8, 2),
+		"a ResourceSlice of many devices":  largeSlice(128, 4, 1),
+		"a large claim": {
+			Operation: admissionv1.Update, Resource: "persistentvolumeclaims", Subresource: "status", Namespace: "default", Name: "a",
+			Object: mustMarshal(claim), OldObject: mustMarshal(claim),
+		},
+	}
+}
+
+// largeSlice is the creation of a ResourceSlice with so many devices, each with capacities and sets of counters.
+func largeSlice(devices, capacities, sets int) policy.Request {
 	slice := &resourcev1.ResourceSlice{}
+	q := resource.MustParse(longText(true))
 	counters := map[string]resourcev1.Counter{}
 	for i := range 32 {
-		counters[fmt.Sprint("counter-", i)] = resourcev1.Counter{Value: resource.MustParse(longText(true))}
+		counters[fmt.Sprint("counter-", i)] = resourcev1.Counter{Value: q}
 	}
-	for range 128 {
+	for range devices {
 		device := resourcev1.Device{Capacity: map[resourcev1.QualifiedName]resourcev1.DeviceCapacity{}}
-		for i := range 16 {
-			q := resource.MustParse(longText(true))
+		for i := range capacities {
 			device.Capacity[resourcev1.QualifiedName(fmt.Sprint("c", i))] = resourcev1.DeviceCapacity{
 				Value: q, RequestPolicy: &resourcev1.CapacityRequestPolicy{
 					Default: &q, ValidValues: slices.Repeat([]resource.Quantity{q}, 10),
@@ -164,23 +181,12 @@ func otherLargeWrites() map[string]policy.Request {
 				},
 			}
 		}
-		device.ConsumesCounters = slices.Repeat([]resourcev1.DeviceCounterConsumption{{Counters: counters}}, 4)
+		device.ConsumesCounters = slices.Repeat([]resourcev1.DeviceCounterConsumption{{Counters: counters}}, sets)
 		slice.Spec.Devices = append(slice.Spec.Devices, device)
 	}
-	slice.Spec.SharedCounters = slices.Repeat([]resourcev1.CounterSet{{Counters: counters}}, 32)
-	claim := &corev1.PersistentVolumeClaim{}
-	claim.Spec.Resources.Requests, claim.Status.Capacity = resources(32, "1e1002"), resources(32, "1e1002")
-	claim.Spec.Resources.Limits, claim.Status.AllocatedResources = resources(32, "1e1005"), resources(32, "1e1005")
-	return map[string]policy.Request{
-		"the deletion of a large pod": deleted,
-		"the resize of a large pod":   resized,
-		"a large ResourceSlice": {
-			Operation: admissionv1.Create, Resource: "resourceslices.resource.k8s.io", Name: "a", Object: mustMarshal(slice),
-		},
-		"a large claim": {
-			Operation: admissionv1.Update, Resource: "persistentvolumeclaims", Subresource: "status", Namespace: "default", Name: "a",
-			Object: mustMarshal(claim), OldObject: mustMarshal(claim),
-		},
+	slice.Spec.SharedCounters = slices.Repeat([]resourcev1.CounterSet{{Counters: counters}}, 8)
+	return policy.Request{
+		Operation: admissionv1.Create, Resource: "resourceslices.resource.k8s.io", Name: "a", Object: mustMarshal(slice),
 	}
 }
 
@@ -231,8 +237,8 @@ func manyContainers(n int) []corev1.Container {
 func claimStatuses(n int) []corev1.NodeAllocatableResourceClaimStatus {
 	q := resource.MustParse(longText(true))
 	status := corev1.NodeAllocatableResourceClaimStatus{
-		Mapping:  slices.Repeat([]corev1.NodeAllocatableMappedResources{{Quantity: &q}}, n),
-		Overhead: slices.Repeat([]corev1.NodeAllocatableOverheadResources{{PerPod: &q, PerContainer: &q}}, n),
+		Mapping:  slices.Repeat([]corev1.NodeAllocatableMappedResources{{Quantity: &q}}, 16),
+		Overhead: slices.Repeat([]corev1.NodeAllocatableOverheadResources{{PerPod: &q, PerContainer: &q}}, 16),
 	}
 	return slices.Repeat([]corev1.NodeAllocatableResourceClaimStatus{status}, n)
 }
@@ -254,7 +260,9 @@ func appliedBy(n int, again bool) []metav1.ManagedFieldsEntry {
 
 // TestConditionsAreWithinTheBudget: a condition of which the API server gives up the evaluation refuses a write where its webhook is
 // Fail, and lets it pass unseen where it is Ignore. What a tenant can make of a pod must not come near that, nor what a kubelet can.
+// The limit of one condition is lower than that of all conditions of a webhook.
 func TestConditionsAreWithinTheBudget(t *testing.T) {
+	const limit = min(celconfig.PerCallLimit, celconfig.RuntimeCELCostBudgetMatchConditions)
 	for _, shape := range []string{"typed", "unstructured"} {
 		c := newCaller(t, everything()...)
 		c.unstructured = shape == "unstructured"
@@ -262,8 +270,8 @@ func TestConditionsAreWithinTheBudget(t *testing.T) {
 			t.Run(shape+" "+name, func(t *testing.T) {
 				for webhook, cost := range c.costs(c.attributes(kubelet, write)) {
 					t.Logf("%s costs %d", webhook, cost)
-					if cost > celconfig.RuntimeCELCostBudgetMatchConditions/2 {
-						t.Errorf("%s costs %d of %d", webhook, cost, celconfig.RuntimeCELCostBudgetMatchConditions)
+					if cost > limit/2 {
+						t.Errorf("%s costs %d of %d", webhook, cost, limit)
 					}
 				}
 				called, failed := c.calls(kubelet, write)

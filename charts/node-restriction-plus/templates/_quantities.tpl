@@ -4,13 +4,18 @@ one, longer than any webhook is waited for. A write that passes when a webhook d
 the text of each is looked at: a write with one that is not cheap, as policy/quantity.go says, goes to gate.
 
 A stock kubelet copies into the status of a pod what a tenant wrote into its spec. So of a pod, or of a claim, a text counts only if
-the spec does not hold it. Lists and maps have bounds, up to which the conditions cost at most half of what the API server lets them;
+the spec does not hold it. Lists and maps have bounds, up to which a condition costs at most half of what the API server lets it;
 what is longer goes to gate without being gone through. A test knows all quantities there are, and what the bounds cost.
 */ -}}
 
 {{- /* expensive: the text, given as an expression, is not cheap: it has more than 64 characters, or an exponent of four digits. */ -}}
 {{- define "node-restriction-plus.expensive" -}}
 size({{ . }}) > 5 && (size({{ . }}) > 64 || {{ . }}.matches('[eE][+-]?[0-9]{4}'))
+{{- end }}
+
+{{- /* expensiveOrNull: the same of a field that may be null. */ -}}
+{{- define "node-restriction-plus.expensiveOrNull" -}}
+{{ . }} != null && {{ include "node-restriction-plus.expensive" . }}
 {{- end }}
 
 {{- /* plain: the text is one that a kubelet prints for its own Node: of at most 20 characters, without an exponent. */ -}}
@@ -78,7 +83,7 @@ object.?spec.?volumes != oldObject.?spec.?volumes || object.?spec.?overhead != o
 {{ join " + " $sizes }} > 128 ||
 [{{ join ", " $all }}].exists(l, l.exists(c,
   [c.?allocatedResources.orValue({}), c.?resources.?requests.orValue({}), c.?resources.?limits.orValue({})].exists(m,
-    size(m) > 32 || m.exists(k, {{ include "node-restriction-plus.expensive" "m[k]" }} && (
+    size(m) > 16 || m.exists(k, {{ include "node-restriction-plus.expensive" "m[k]" }} && (
       {{ join " + " $sizes }} > 8 ||
       ![oldObject.?spec.?containers.orValue([]), oldObject.?spec.?initContainers.orValue([]),
         oldObject.?spec.?ephemeralContainers.orValue([])].exists(s, size(s) <= 8 && s.exists(t, t.?name == c.?name && (
@@ -86,18 +91,18 @@ object.?spec.?volumes != oldObject.?spec.?volumes || object.?spec.?overhead != o
     )))) ||
 [{{ $at }}.?allocatedResources.orValue({}), {{ $at }}.?resources.?requests.orValue({}),
   {{ $at }}.?resources.?limits.orValue({})].exists(m,
-  size(m) > 32 || m.exists(k, {{ include "node-restriction-plus.expensive" "m[k]" }} &&
+  size(m) > 16 || m.exists(k, {{ include "node-restriction-plus.expensive" "m[k]" }} &&
     oldObject.?spec.?resources.?requests[?k].orValue('') != m[k] &&
     oldObject.?spec.?resources.?limits[?k].orValue('') != m[k]))
 {{- if eq (index . 1) "status" }} ||
 has({{ index . 0 }}.status) && has({{ index . 0 }}.status.nodeAllocatableResourceClaimStatuses) && (
   size({{ index . 0 }}.status.nodeAllocatableResourceClaimStatuses) > 32 ||
   {{ index . 0 }}.status.nodeAllocatableResourceClaimStatuses.exists(c,
-    size(c.?resources.orValue({})) > 32 || size(c.?mapping.orValue([])) > 32 || size(c.?overhead.orValue([])) > 32 ||
+    size(c.?resources.orValue({})) > 16 || size(c.?mapping.orValue([])) > 16 || size(c.?overhead.orValue([])) > 16 ||
     c.?resources.orValue({}).exists(k, {{ include "node-restriction-plus.expensive" "c.resources[k]" }}) ||
-    c.?mapping.orValue([]).exists(r, {{ include "node-restriction-plus.expensive" "r.?quantity.orValue('')" }}) ||
+    c.?mapping.orValue([]).exists(r, {{ include "node-restriction-plus.expensiveOrNull" "r.?quantity.orValue('')" }}) ||
     c.?overhead.orValue([]).exists(r, [r.?perPod.orValue(''), r.?perContainer.orValue('')].exists(q,
-      {{ include "node-restriction-plus.expensive" "q" }})))
+      {{ include "node-restriction-plus.expensiveOrNull" "q" }})))
 )
 {{- end }}
 {{- end }}
@@ -109,13 +114,13 @@ claimQuantities: a write of a PersistentVolumeClaim, or of its status, has a qua
 request.operation != 'DELETE' &&
 [object.?spec.?resources.?requests.orValue({}), object.?spec.?resources.?limits.orValue({}),
   object.?status.?capacity.orValue({}), object.?status.?allocatedResources.orValue({})].exists(m,
-  size(m) > 32 || m.exists(k, {{ include "node-restriction-plus.expensive" "m[k]" }} && (
+  size(m) > 16 || m.exists(k, {{ include "node-restriction-plus.expensive" "m[k]" }} && (
     request.operation == 'CREATE' ||
     oldObject.?spec.?resources.?requests[?k].orValue('') != m[k] &&
     oldObject.?spec.?resources.?limits[?k].orValue('') != m[k]))) ||
 request.operation != 'CREATE' &&
 [oldObject.?status.?capacity.orValue({}), oldObject.?status.?allocatedResources.orValue({})].exists(m,
-  size(m) > 32 || m.exists(k, {{ include "node-restriction-plus.expensive" "m[k]" }} &&
+  size(m) > 16 || m.exists(k, {{ include "node-restriction-plus.expensive" "m[k]" }} &&
     oldObject.?spec.?resources.?requests[?k].orValue('') != m[k] &&
     oldObject.?spec.?resources.?limits[?k].orValue('') != m[k]))
 {{- end }}
@@ -123,26 +128,27 @@ request.operation != 'CREATE' &&
 {{- /* sliceQuantities: a write of a ResourceSlice has a quantity that is not cheap. It has no status. */ -}}
 {{- define "node-restriction-plus.sliceQuantities" -}}
 request.operation != 'DELETE' && (
-  size(object.?spec.?devices.orValue([])) > 128 || size(object.?spec.?sharedCounters.orValue([])) > 32 ||
+  size(object.?spec.?devices.orValue([])) > 128 || size(object.?spec.?sharedCounters.orValue([])) > 8 ||
   object.?spec.?sharedCounters.orValue([]).exists(s, {{ include "node-restriction-plus.counters" "s" }}) ||
   object.?spec.?devices.orValue([]).exists(d,
-    size(d.?capacity.orValue({})) > 16 || size(d.?consumesCounters.orValue([])) > 4 ||
+    size(d.?capacity.orValue({})) > (size(object.spec.devices) > 64 ? 4 : 8) ||
+    size(d.?consumesCounters.orValue([])) > (size(object.spec.devices) > 64 ? 1 : 2) ||
     size(d.?nodeAllocatableResources.orValue({})) > 4 ||
     d.?consumesCounters.orValue([]).exists(s, {{ include "node-restriction-plus.counters" "s" }}) ||
     d.?capacity.orValue({}).exists(k,
       {{ include "node-restriction-plus.expensive" "d.capacity[k].?value.orValue('')" }} ||
       d.capacity[k].?requestPolicy.hasValue() && (
         size(d.capacity[k].requestPolicy.?validValues.orValue([])) > 10 ||
-        d.capacity[k].requestPolicy.?validValues.orValue([]).exists(q, {{ include "node-restriction-plus.expensive" "q" }}) ||
+        d.capacity[k].requestPolicy.?validValues.orValue([]).exists(q, {{ include "node-restriction-plus.expensiveOrNull" "q" }}) ||
         [d.capacity[k].requestPolicy.?default.orValue(''), d.capacity[k].requestPolicy.?validRange.?min.orValue(''),
           d.capacity[k].requestPolicy.?validRange.?max.orValue(''), d.capacity[k].requestPolicy.?validRange.?step.orValue('')
-        ].exists(q, {{ include "node-restriction-plus.expensive" "q" }}))) ||
+        ].exists(q, {{ include "node-restriction-plus.expensiveOrNull" "q" }}))) ||
     d.?nodeAllocatableResources.orValue({}).exists(k,
       [d.nodeAllocatableResources[k].?mapping.?capacityMultiplier.orValue(''),
         d.nodeAllocatableResources[k].?mapping.?deviceMultiplier.orValue(''),
         d.nodeAllocatableResources[k].?overhead.?perPod.orValue(''),
         d.nodeAllocatableResources[k].?overhead.?perContainer.orValue('')
-      ].exists(q, {{ include "node-restriction-plus.expensive" "q" }})))
+      ].exists(q, {{ include "node-restriction-plus.expensiveOrNull" "q" }})))
 )
 {{- end }}
 
