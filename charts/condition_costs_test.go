@@ -127,7 +127,7 @@ func largePodWrites() map[string]policy.Request {
 			for i := range 64 {
 				p.Status.Conditions = append(p.Status.Conditions, corev1.PodCondition{Type: corev1.PodConditionType(fmt.Sprint("c", i))})
 			}
-			p.Status.NodeAllocatableResourceClaimStatuses = claimStatuses(32)
+			p.Status.NodeAllocatableResourceClaimStatuses = claimStatuses(16)
 		}),
 		"a pod with many expensive quantities of its tenant": write(func(p *corev1.Pod, old bool) {
 			containers(p, 8, 16, strings.Repeat("9", 400))
@@ -152,8 +152,8 @@ func otherLargeWrites() map[string]policy.Request {
 	claim.Spec.Resources.Requests, claim.Status.Capacity = resources(16, "1e1002"), resources(16, "1e1002")
 	claim.Spec.Resources.Limits, claim.Status.AllocatedResources = resources(16, "1e1005"), resources(16, "1e1005")
 	return map[string]policy.Request{
-		"the deletion of a large pod": deleted,
-		"the resize of a large pod":   resized,
+		"the deletion of a large pod":      deleted,
+		"the resize of a large pod":        resized,
 		"a ResourceSlice of large devices": largeSlice(64, 8, 2),
 		"a ResourceSlice of many devices":  largeSlice(128, 4, 1),
 		"a large claim": {

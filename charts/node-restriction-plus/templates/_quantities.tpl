@@ -96,7 +96,7 @@ object.?spec.?volumes != oldObject.?spec.?volumes || object.?spec.?overhead != o
     oldObject.?spec.?resources.?limits[?k].orValue('') != m[k]))
 {{- if eq (index . 1) "status" }} ||
 has({{ index . 0 }}.status) && has({{ index . 0 }}.status.nodeAllocatableResourceClaimStatuses) && (
-  size({{ index . 0 }}.status.nodeAllocatableResourceClaimStatuses) > 32 ||
+  size({{ index . 0 }}.status.nodeAllocatableResourceClaimStatuses) > 16 ||
   {{ index . 0 }}.status.nodeAllocatableResourceClaimStatuses.exists(c,
     size(c.?resources.orValue({})) > 16 || size(c.?mapping.orValue([])) > 16 || size(c.?overhead.orValue([])) > 16 ||
     c.?resources.orValue({}).exists(k, {{ include "node-restriction-plus.expensive" "c.resources[k]" }}) ||
