@@ -35,7 +35,7 @@ type certificateOptions struct {
 
 func (o *certificateOptions) addFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.source, "certificate-source", certificateFiles,
-		"where the serving certificate comes `from`: files, in --cert-dir; or self-managed: this program issues it")
+		"`source` of the serving certificate: files reads it from --cert-dir, self-managed issues it in this program")
 	flags.StringVar(&o.dir, "cert-dir", "/etc/node-restriction-plus/tls", "`folder` with tls.crt and tls.key")
 	flags.StringVar(&o.secret, "self-managed-ca-secret", "",
 		"`namespace/name` of the Secret with the authority of the self-managed certificate; made if it is not there")
