@@ -2,7 +2,7 @@
 # cache folder, each under a name that changes with its version and with Go's.
 
 cache := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/node-restriction-plus/tools
-tools := controller-gen gofumpt helm kube-api-linter staticcheck
+tools := controller-gen gofumpt golangci-lint helm staticcheck
 goenv := $(shell go env GOVERSION GOOS GOARCH)
 hash   = $(shell { echo $(goenv); cat tools/$(1)/go.mod tools/$(1)/go.sum; } | git hash-object --stdin)
 $(foreach t,$(tools) promtool benchstat,$(eval $(t) := $(cache)/$(t)@$(call hash,$(t))))
@@ -91,8 +91,8 @@ lint-go: $(gofumpt) $(staticcheck)
 	$(call step,go vet,for m in $(modules); do go -C $$m vet ./... || exit; done)
 	$(call step,staticcheck,for m in $(modules); do (cd $$m && $(staticcheck) ./...) || exit; done)
 
-lint-api: $(kube-api-linter)
-	$(call step,kube-api-linter,$(kube-api-linter) run ./api/...)
+lint-api: $(golangci-lint)
+	$(call step,kube-api-linter,$(golangci-lint) run ./api/...)
 
 lint-chart: $(helm)
 	$(call step,lint chart,$(helm) lint --strict $(chart))
