@@ -2,10 +2,10 @@
 # cache folder, each under a name that changes with its version and with Go's.
 
 cache := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/node-restriction-plus/tools
-tools := controller-gen gofumpt golangci-lint helm staticcheck
+tools := actionlint controller-gen gofumpt golangci-lint helm staticcheck
 goenv := $(shell go env GOVERSION GOOS GOARCH)
 hash   = $(shell { echo $(goenv); cat tools/$(1)/go.mod tools/$(1)/go.sum; } | git hash-object --stdin)
-$(foreach t,$(tools) promtool benchstat,$(eval $(t) := $(cache)/$(t)@$(call hash,$(t))))
+$(foreach t,$(tools) benchstat govulncheck promtool,$(eval $(t) := $(cache)/$(t)@$(call hash,$(t))))
 
 chart     := charts/node-restriction-plus
 crd       := noderestriction.plus_noderestrictionpolicies.yaml
@@ -19,6 +19,8 @@ modules   := . charts e2e e2e/oracle config/observability
 # Programs for e2e. They are not vetted: that would compile all of Kubernetes and cert-manager once more. Gatekeeper, which only
 # bench needs, is not among them: to check its go.mod would download it on each machine.
 programs  := e2e/tools/cert-manager
+# Modules that only name a tool.
+toolmodules := $(patsubst %/go.mod,%,$(wildcard tools/*/go.mod))
 # The race detector needs a C compiler.
 race      := $(if $(shell command -v $(firstword $(shell go env CC))),-race)
 gofiles    = $(shell git ls-files --cached --others --exclude-standard '*.go')
@@ -38,12 +40,13 @@ step = @echo "==> $(1)"; start=$$(date +%s); { $(2); } && echo "==> $(1): done i
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help build demo test test-unit test-chart test-monitoring test-alerts test-e2e lint lint-go lint-api lint-chart \
-	format generate verify fuzz bench bench-packages bench-compare profile scale soak tools helm-path clean
+.PHONY: help build demo test test-unit test-chart test-monitoring test-alerts test-e2e down chaos lint lint-go lint-api \
+	lint-chart lint-workflows vulnerabilities vulnerabilities-tools format generate verify fuzz bench bench-packages \
+	bench-compare profile scale soak tools helm-path clean
 
 help: ## Show this help.
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | \
-		while IFS='|' read -r target text; do printf '  %-16s %s\n' $$target "$$text"; done
+		while IFS='|' read -r target text; do printf '  %-22s %s\n' $$target "$$text"; done
 
 build: ## Build bin/node-restriction-plus.
 	$(call step,build bin/node-restriction-plus,CGO_ENABLED=0 go build -buildvcs=auto -trimpath -pgo=auto -ldflags '-s -w -buildid=' -o bin/node-restriction-plus .)
@@ -83,7 +86,7 @@ down: $(helm) ## Go through every way of being down, on what the chart installs 
 chaos: $(helm) ## Have something go wrong every 20 s for an hour; CHAOS=5m for less, SEED=1 for the same again.
 	$(call step,chaos for $(CHAOS),CHAOS=$(CHAOS) SEED=$(SEED) go -C e2e test -count=1 -timeout 24h -v $(testflags) -run '^TestChaos$$' ./down)
 
-lint: lint-go lint-api lint-chart ## Run every linter.
+lint: lint-go lint-api lint-chart lint-workflows ## Run every linter.
 
 lint-go: $(gofumpt) $(staticcheck)
 	$(call step,gofumpt,files=$$($(gofumpt) -l $(gofiles)) && \
@@ -96,6 +99,20 @@ lint-api: $(golangci-lint)
 
 lint-chart: $(helm)
 	$(call step,lint chart,$(helm) lint --strict $(chart))
+
+# Without shellcheck and pyflakes, which are on some machines and not on others.
+lint-workflows: $(actionlint) ## Lint the workflows in .github.
+	$(call step,actionlint,$(actionlint) -shellcheck= -pyflakes=)
+
+# Both need https://vuln.go.dev.
+vulnerabilities: $(govulncheck) ## Look for known vulnerabilities in the code that our modules reach.
+	$(call step,govulncheck,for m in $(modules); do echo "$$m"; $(govulncheck) -C $$m -test ./... || exit; done)
+
+# By package and not by function: to follow calls through all of Kubernetes takes more memory than a small machine has.
+vulnerabilities-tools: $(govulncheck) ## Look for known vulnerabilities in the packages of tools and of programs for e2e.
+	$(call step,govulncheck of tools,for m in $(toolmodules); do echo "$$m"; $(govulncheck) -C $$m -scan package tool || exit; done)
+	$(call step,govulncheck of programs,for m in e2e/tools $(programs); do echo "$$m"; \
+		$(govulncheck) -C $$m -scan package ./... || exit; done)
 
 format: $(gofumpt) ## Format the code.
 	$(call step,gofumpt,$(gofumpt) -w $(gofiles))
