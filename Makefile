@@ -14,13 +14,12 @@ dashboard := config/dashboards/node-restriction-plus.json
 deepcopy  := api/v1alpha1/zz_generated.deepcopy.go
 # Where verify generates: go does not look into folders that begin with an underscore.
 aside     := bin/_verify
-# Modules with code of ours; those under tools/ only name tools.
-modules   := . charts e2e e2e/oracle config/observability
+# Modules with code of ours. The others under tools/ only name tools.
+modules   := . charts e2e e2e/oracle config/observability tools/notices
 # Programs for e2e. They are not vetted: that would compile all of Kubernetes and cert-manager once more. Gatekeeper, which only
 # bench needs, is not among them: to check its go.mod would download it on each machine.
 programs  := e2e/tools/cert-manager
-# Modules that only name a tool.
-toolmodules := $(patsubst %/go.mod,%,$(wildcard tools/*/go.mod))
+toolmodules := $(filter-out $(modules),$(patsubst %/go.mod,%,$(wildcard tools/*/go.mod)))
 # The race detector needs a C compiler.
 race      := $(if $(shell command -v $(firstword $(shell go env CC))),-race)
 gofiles    = $(shell git ls-files --cached --others --exclude-standard '*.go')
@@ -41,7 +40,7 @@ step = @echo "==> $(1)"; start=$$(date +%s); { $(2); } && echo "==> $(1): done i
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help build demo test test-unit test-chart test-monitoring test-alerts test-e2e down chaos lint lint-go lint-api \
-	lint-chart lint-workflows vulnerabilities vulnerabilities-tools format generate verify fuzz bench bench-packages \
+	lint-chart lint-workflows vulnerabilities vulnerabilities-tools format generate verify notices fuzz bench bench-packages \
 	bench-compare profile scale soak tools helm-path clean
 
 help: ## Show this help.
@@ -60,6 +59,7 @@ test: test-unit test-chart test-monitoring test-e2e ## Run every test.
 
 test-unit: ## Test the packages: units, fixtures, scripts of the commands, import rules.
 	$(call step,test packages,go test $(race) $(testflags) ./...)
+	$(call step,test tools,go -C tools/notices test $(testflags) ./...)
 
 test-chart: $(helm) ## Lint and render the chart, test what it renders.
 	$(call step,lint chart,$(helm) lint --strict $(chart))
@@ -135,7 +135,16 @@ verify: $(controller-gen) ## Check that generated files are current, changing no
 	$(call step,dashboard in the chart is current,git diff --no-index --exit-code $(dashboard) $(chart)/files/dashboard.json)
 	$(call step,docs and fixtures are current,go test . ./internal/docs ./internal/cli ./policy \
 		-run "^(TestPagesAreCurrent|TestRules)$$")
+	$(call step,third-party notices are current,$(printnotices) > $(aside)/notices && \
+		git diff --no-index --exit-code THIRD_PARTY_NOTICES $(aside)/notices)
 	$(call step,go.mod files are tidy,for m in $(modules) $(programs); do go -C $$m mod tidy -diff || exit; done)
+
+# The licences of what the image contains.
+printnotices = go -C tools/notices run . -C $(CURDIR) -platforms linux/amd64,linux/arm64 .
+
+notices: ## Write THIRD_PARTY_NOTICES; fails for a licence that is not accepted.
+	@mkdir -p bin
+	$(call step,third-party notices,$(printnotices) > bin/notices && mv bin/notices THIRD_PARTY_NOTICES)
 
 fuzz: ## Run each fuzz test for FUZZTIME (60s).
 	@for package in $$(go list ./...); do \
