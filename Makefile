@@ -117,13 +117,14 @@ vulnerabilities-tools: $(govulncheck) ## Look for known vulnerabilities in the p
 format: $(gofumpt) ## Format the code.
 	$(call step,gofumpt,$(gofumpt) -w $(gofiles))
 
-generate: $(controller-gen) ## Generate deepcopy functions, CRD, docs, and what fixtures want.
+generate: $(controller-gen) ## Generate deepcopy functions, CRD, docs, notices, and what fixtures want.
 	$(call step,deepcopy and CRD,$(controller-gen) object crd paths=./api/... output:crd:dir=config/crd)
 	$(call step,CRD in the chart,cp config/crd/$(crd) $(chart)/files/$(crd))
 	$(call step,chart from config and values.yaml,go -C charts test . -run 'AreCurrent$$|IsCurrent$$' -update)
 	$(call step,alerts and dashboard in the chart,cp $(alerts) $(chart)/files/alerts.yaml && cp $(dashboard) $(chart)/files/dashboard.json)
 	$(call step,docs,go test . ./internal/docs ./internal/cli -run TestPagesAreCurrent -update)
 	$(call step,wanted verdicts of fixtures,go test ./policy -run TestRules -update)
+	@$(MAKE) --no-print-directory notices
 
 verify: $(controller-gen) ## Check that generated files are current, changing none.
 	$(call step,generate aside,rm -rf $(aside) && mkdir -p $(aside) && $(controller-gen) object crd paths=./api/... \
