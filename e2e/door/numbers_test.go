@@ -30,10 +30,11 @@ func numbers() map[string]string {
 	return map[string]string{
 		"an exponent of five digits":            "1234567890123456789e60000",
 		"a power of ten":                        "1e60000",
-		"a capital exponent":                    "1234567890123456789E60000",
-		"an exponent with zeros before it":      "1234567890123456789e0000060000",
-		"a number with a plus":                  "+1234567890123456789e60000",
-		"a number below zero":                   "-1234567890123456789e60000",
+		"a smaller exponent":                    "1234567890123456789e30000",
+		"a capital exponent":                    "1234567890123456789E30000",
+		"an exponent with zeros before it":      "1234567890123456789e0000030000",
+		"a number with a plus":                  "+1234567890123456789e30000",
+		"a number below zero":                   "-1234567890123456789e30000",
 		"an exponent of seven digits":           "1e9999999",
 		"a negative exponent of seven digits":   "1e-9999999",
 		"a fraction behind 64 KiB of zeros":     "0." + strings.Repeat("0", 64<<10) + "1",
@@ -89,6 +90,7 @@ func nodeChange(address, list, resource, number string) map[string]any {
 
 // podChange gives a pod an address, and a quantity.
 func podChange(field, address string) map[string]any {
+	// The victim has no address yet, so that no encoding adds to a list.
 	status := map[string]any{"podIP": address, "podIPs": []any{map[string]any{"ip": address}}}
 	list, kind, _ := strings.Cut(field, " ")
 	holder := map[string]any{}
@@ -197,7 +199,7 @@ func (w slowWrite) name() string {
 // everyNumber is the environment variable with which all are tried, which takes hours.
 const everyNumber = "NRP_EVERY_NUMBER"
 
-// slowWrites has every number, every field and every encoding at least once, or all with all.
+// slowWrites are some of each kind, or all numbers in all fields and encodings.
 func slowWrites() []slowWrite {
 	if os.Getenv(everyNumber) != "" {
 		var all []slowWrite
@@ -214,30 +216,25 @@ func slowWrites() []slowWrite {
 	}
 	return []slowWrite{
 		{"Node", "capacity cpu", "an exponent of five digits", "merge patch"},
-		{"Node", "allocatable memory", "an exponent of five digits", "strategic merge patch"},
+		{"Node", "allocatable memory", "a smaller exponent", "strategic merge patch"},
 		{"Node", "capacity example.com/gpu", "a power of ten", "server-side apply"},
 		{"Node", "capacity hugepages-2Mi", "a capital exponent", "JSON patch"},
 		{"Node", "capacity cpu", "an exponent with zeros before it", "PUT JSON"},
 		{"Node", "allocatable example.com/gpu", "a number with a plus", "PUT YAML"},
-		{"Node", "capacity cpu", "an exponent of five digits", "PUT a JSON number"},
-		{"Node", "capacity cpu", "an exponent of five digits", "PUT protobuf"},
-		{"Node", "capacity cpu", "a number below zero", "merge patch"},
-		{"Node", "allocatable memory", "an exponent of seven digits", "merge patch"},
-		{"Node", "capacity cpu", "a negative exponent of seven digits", "merge patch"},
+		{"Node", "capacity cpu", "a smaller exponent", "PUT a JSON number"},
+		{"Node", "capacity cpu", "a smaller exponent", "PUT protobuf"},
 		{"Node", "capacity cpu", "a fraction behind 64 KiB of zeros", "merge patch"},
-		{"Node", "capacity example.com/gpu", "64 KiB of digits", "JSON patch"},
-		{"Node", "capacity cpu", "900,000 digits", "merge patch"},
+		{"Node", "capacity cpu", "64 KiB of digits", "merge patch"},
 		{"Node", "allocatable memory", "a thousand nines of a binary multiple", "merge patch"},
 		{"Node", "capacity cpu", "an exponent that is small", "merge patch"},
 		{"Pod", "containerStatuses allocatedResources", "an exponent of five digits", "strategic merge patch"},
 		{"Pod", "containerStatuses requests", "a capital exponent", "merge patch"},
-		{"Pod", "containerStatuses limits", "an exponent of five digits", "PUT protobuf"},
-		{"Pod", "initContainerStatuses allocatedResources", "an exponent of five digits", "JSON patch"},
+		{"Pod", "containerStatuses limits", "a smaller exponent", "PUT protobuf"},
+		{"Pod", "initContainerStatuses allocatedResources", "a smaller exponent", "JSON patch"},
 		{"Pod", "initContainerStatuses limits", "64 KiB of digits", "server-side apply"},
-		{"Pod", "ephemeralContainerStatuses allocatedResources", "an exponent of five digits", "merge patch"},
-		{"Pod", "ephemeralContainerStatuses requests", "an exponent of five digits", "PUT JSON"},
-		{"Pod", "pod allocatedResources", "an exponent of five digits", "merge patch"},
-		{"Pod", "pod requests", "an exponent of five digits", "PUT YAML"},
+		{"Pod", "ephemeralContainerStatuses requests", "a smaller exponent", "PUT JSON"},
+		{"Pod", "pod allocatedResources", "a smaller exponent", "merge patch"},
+		{"Pod", "pod requests", "a smaller exponent", "PUT YAML"},
 	}
 }
 
@@ -304,7 +301,7 @@ func (h *hostile) restore(t *testing.T, kind string) {
 
 // testSlowCreations has objects created with a slow number and what a policy denies.
 func (h *hostile) testSlowCreations(t *testing.T) {
-	number := numbers()["an exponent of five digits"]
+	number := numbers()["a smaller exponent"]
 	late, err := rig.NewWriter(h.plane.APIServer, "late")
 	check(t, err)
 	_, body, err := h.admin.Get(within(t, time.Minute), nodesPath+"/"+node)
@@ -365,7 +362,7 @@ func createsMirror(t *testing.T, ofNode []byte, number string) rig.Write {
 
 // testStrictSlowNumbers has a rule compare a slow number with a limit.
 func (h *hostile) testStrictSlowNumbers(t *testing.T) {
-	for _, number := range []string{"an exponent of seven digits", "an exponent that is small", "64 KiB of digits"} {
+	for _, number := range []string{"an exponent of seven digits", "an exponent that is small"} {
 		t.Run(number, func(t *testing.T) {
 			body := insert(`{"status":{"capacity":{"cpu":"`+placeholder+`"}}}`, numbers()[number])
 			h.attack(t, h.strict, rig.PatchStatus(strictNode, body))

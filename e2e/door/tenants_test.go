@@ -88,7 +88,7 @@ func (h *hostile) liveThrough(t *testing.T, name, pod, resources string) {
 		var r corev1.ResourceRequirements
 		check(t, json.Unmarshal([]byte(resources), &r))
 		body := map[string]any{"status": map[string]any{
-			"phase": phase, "podIP": ip, "podIPs": []any{map[string]any{"ip": ip}},
+			"phase": phase, "podIP": ip, "podIPs": []any{map[string]any{"$patch": "replace"}, map[string]any{"ip": ip}},
 			"conditions": []any{map[string]any{"type": "Ready", "status": ready}},
 			"containerStatuses": []any{map[string]any{
 				"name": "c", "image": "registry.example.com/c", "imageID": "", "restartCount": 0,
