@@ -108,7 +108,7 @@ generate: $(controller-gen) ## Generate deepcopy functions, CRD, docs, and what 
 	$(call step,CRD in the chart,cp config/crd/$(crd) $(chart)/files/$(crd))
 	$(call step,chart from config and values.yaml,go -C charts test . -run 'AreCurrent$$|IsCurrent$$' -update)
 	$(call step,alerts and dashboard in the chart,cp $(alerts) $(chart)/files/alerts.yaml && cp $(dashboard) $(chart)/files/dashboard.json)
-	$(call step,docs,go test . ./internal/docs ./internal/cli -run TestPagesAreCurrent -update)
+	$(call step,docs,go test ./internal/docs ./internal/cli ./internal/serve ./internal/probe -run TestPagesAreCurrent -update)
 	$(call step,wanted verdicts of fixtures,go test ./policy -run TestRules -update)
 
 verify: $(controller-gen) ## Check that generated files are current, changing none.
@@ -119,7 +119,7 @@ verify: $(controller-gen) ## Check that generated files are current, changing no
 	$(call step,CRD in the chart is current,git diff --no-index --exit-code $(chart)/files/$(crd) $(aside)/$(crd))
 	$(call step,alerts in the chart are current,git diff --no-index --exit-code $(alerts) $(chart)/files/alerts.yaml)
 	$(call step,dashboard in the chart is current,git diff --no-index --exit-code $(dashboard) $(chart)/files/dashboard.json)
-	$(call step,docs and fixtures are current,go test . ./internal/docs ./internal/cli ./policy \
+	$(call step,docs and fixtures are current,go test ./internal/docs ./internal/cli ./internal/serve ./internal/probe ./policy \
 		-run "^(TestPagesAreCurrent|TestRules)$$")
 	$(call step,go.mod files are tidy,for m in $(modules) $(programs); do go -C $$m mod tidy -diff || exit; done)
 

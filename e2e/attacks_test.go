@@ -61,7 +61,7 @@ func (s *suite) deny(t *testing.T, attacker caller, node string, attacks []attac
 			for _, dryRun := range []bool{true, false} {
 				request := attack.request
 				if dryRun {
-					request.query = withDryRun(nil)
+					request.query = withDryRun(request.query)
 				}
 				first, err := s.product.Records.Len()
 				check(t, err)

@@ -37,6 +37,9 @@ func (s *duo) testFixtures(t *testing.T) {
 	sent := 0
 	for _, path := range paths {
 		name := strings.TrimSuffix(strings.TrimPrefix(path, "../policy/testdata/"), ".txtar")
+		if strings.Contains(name, "managed-fields/") {
+			continue // the API server computes managedFields: see testOwnership
+		}
 		if _, is := kept[name]; is {
 			delete(kept, name)
 			continue

@@ -51,6 +51,7 @@ func TestProduct(t *testing.T) {
 	s.administer(t, s.open)
 	s.startProduct(t, s.stock.APIServer, s.open)
 	t.Run("policies", s.testPolicies)
+	t.Run("ownership", s.testOwnership)
 	t.Run("bodies", s.testBodies)
 	t.Run("denials", s.testDenials)
 	t.Run("restart", s.testRestart)

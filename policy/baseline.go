@@ -73,11 +73,14 @@ func checkBaselineResources(b *v1alpha1.Baseline, at *field.Path) field.ErrorLis
 		v1alpha1.BaselineResourceSlices, v1alpha1.BaselineCertificateSigningRequests,
 		v1alpha1.BaselinePodCertificateRequests,
 	}
+	if errs := checkLength(len(b.Resources), len(known), at); errs != nil {
+		return errs
+	}
 	var errs field.ErrorList
 	for i, resource := range b.Resources {
 		switch {
 		case !slices.Contains(known, resource):
-			errs = append(errs, field.NotSupported(at.Index(i), resource, known))
+			errs = append(errs, checkEnum(resource, at.Index(i), known...)...)
 		case slices.Contains(b.Resources[:i], resource):
 			errs = append(errs, field.Duplicate(at.Index(i), resource))
 		}

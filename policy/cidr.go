@@ -10,12 +10,15 @@ import (
 
 // compileCIDRs compiles a list of at most limit CIDRs.
 func compileCIDRs(list []v1alpha1.CIDR, limit int, at *field.Path) ([]netip.Prefix, field.ErrorList) {
-	errs := checkLength(len(list), limit, at)
+	if errs := checkLength(len(list), limit, at); errs != nil {
+		return nil, errs
+	}
+	var errs field.ErrorList
 	var cidrs []netip.Prefix
 	for i, c := range list {
 		prefix, err := netip.ParsePrefix(string(c))
 		if err != nil {
-			errs = append(errs, field.Invalid(at.Index(i), c, "must be a CIDR such as 10.0.0.0/8 or fd00::/8"))
+			errs = append(errs, field.Invalid(at.Index(i), cut(string(c), maxQuoted), "must be a CIDR such as 10.0.0.0/8 or fd00::/8"))
 			continue
 		}
 		cidrs = append(cidrs, prefix.Masked())

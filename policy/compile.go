@@ -59,7 +59,7 @@ func Compile(p *v1alpha1.NodeRestrictionPolicy) (*Policy, field.ErrorList) {
 	c.match = match
 	errs = append(errs, bad...)
 	restrictsNobody := len(bad) > 0
-	c.looksUpNodes = match.selector != nil || p.Spec.Baseline != nil
+	c.looksUpNodes = match.selector != nil || p.Spec.Baseline != nil || p.Spec.CSINodes != nil
 	c.looksUpAddresses = looksUpAddresses(&p.Spec)
 	for _, rule := range Rules() {
 		check, bad := rule.Compile(&p.Spec, at)
@@ -68,7 +68,18 @@ func Compile(p *v1alpha1.NodeRestrictionPolicy) (*Policy, field.ErrorList) {
 			c.rules = append(c.rules, newActiveRule(&rule, check))
 		}
 	}
-	return c, errs
+	return c, bounded(errs)
+}
+
+// maxErrors is how many errors of a policy are reported.
+const maxErrors = 256
+
+// bounded are the first errors of a list: what a policy says is somebody's text, however long.
+func bounded(errs field.ErrorList) field.ErrorList {
+	if len(errs) > maxErrors {
+		return errs[:maxErrors:maxErrors]
+	}
+	return errs
 }
 
 func looksUpAddresses(spec *v1alpha1.NodeRestrictionPolicySpec) bool {
@@ -87,6 +98,10 @@ func (p *Policy) compileActions(actions []v1alpha1.ValidationAction, at *field.P
 		p.action = v1alpha1.Deny
 	}
 	p.audited = slices.Contains(actions, v1alpha1.Audit)
+	if errs := checkLength(len(actions), 3, at); errs != nil {
+		p.action = v1alpha1.Deny
+		return errs
+	}
 	for i, a := range actions {
 		bad := checkEnum(a, at.Index(i), v1alpha1.Deny, v1alpha1.Warn, v1alpha1.Audit)
 		if a == "" {
@@ -122,7 +137,7 @@ func (p *Policy) Rules() []RuleID {
 }
 
 // evaluate appends the policy's violations of a request that one of its checks looks at.
-func (p *Policy) evaluate(r *Request, checks []activeRule, into []PolicyViolation) []PolicyViolation {
+func (p *Policy) evaluate(r *Request, checks []activeRule, form *formCheck, into []PolicyViolation) []PolicyViolation {
 	if !p.match.matchName(r.NodeName) {
 		return into
 	}
@@ -136,6 +151,9 @@ func (p *Policy) evaluate(r *Request, checks []activeRule, into []PolicyViolatio
 	if !matches {
 		return into
 	}
+	if detail := form.unverifiable(r); detail != "" {
+		return append(into, p.violation(Unverified, Violation{Detail: detail}))
+	}
 	for i := range checks {
 		active := &checks[i]
 		if active.unconcerned(r) {
@@ -148,6 +166,19 @@ func (p *Policy) evaluate(r *Request, checks []activeRule, into []PolicyViolatio
 		}
 	}
 	return into
+}
+
+// formCheck finds once for all policies whether an object has a form that cannot be evaluated.
+type formCheck struct {
+	done   bool
+	detail string
+}
+
+func (c *formCheck) unverifiable(r *Request) string {
+	if !c.done {
+		c.done, c.detail = true, r.unverifiableQuantity()
+	}
+	return c.detail
 }
 
 func (p *Policy) violation(rule RuleID, v Violation) PolicyViolation {

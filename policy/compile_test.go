@@ -72,13 +72,13 @@ func TestCompileReportsEachError(t *testing.T) {
 		},
 		"a list that is too long": {
 			`mirrorPods: {namespaces: {allowed: [` + strings.Repeat(`"a*", `, 65) + `]}}`,
-			nil, // checked below: too many, and 64 duplicates
+			nil, // checked below: too many, and no word about the duplicates
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, errs := policy.Compile(parse(t, "test", test.spec))
 			if test.want == nil {
-				if len(errs) != 65 || errs[0].Field != "spec.mirrorPods.namespaces.allowed" {
+				if len(errs) != 1 || errs[0].Field != "spec.mirrorPods.namespaces.allowed" {
 					t.Errorf("got %d errors, the first %v", len(errs), errs[0])
 				}
 				return

@@ -31,13 +31,14 @@ func decodeObjects[O any, T decodable[O]](r *Request, wanted partSet, object, ol
 	if r.OldParts != nil {
 		*old = new(O)
 	}
+	room := valueBudget(maxValues)
 	switch {
 	case r.OldParts == nil:
-		return within("object", decodeParts(T(*object), r.Parts, wanted))
+		return within("object", decodeParts(T(*object), r.Parts, wanted, &room))
 	case r.Parts == nil:
-		return within("oldObject", decodeParts(T(*old), r.OldParts, wanted))
+		return within("oldObject", decodeParts(T(*old), r.OldParts, wanted, &room))
 	}
-	return decodeChange(T(*old), T(*object), r, wanted)
+	return decodeChange(T(*old), T(*object), r, wanted, &room)
 }
 
 // split takes the objects apart, unless whoever made the request has done so, and compares them at an update.
@@ -72,13 +73,13 @@ func (r *Request) split() (err error) {
 }
 
 // decodeChange decodes an update: what differs of both objects, and what is the same once.
-func decodeChange[O any, T decodable[O]](old, updated T, r *Request, wanted partSet) error {
+func decodeChange[O any, T decodable[O]](old, updated T, r *Request, wanted partSet, room *valueBudget) error {
 	for i := range r.Parts {
 		p := &r.Parts[i]
 		if !wanted.has(p.id) || p.same && updated.compared(p.id) {
 			continue
 		}
-		if err := decodePart(updated, p); err != nil {
+		if err := decodePart(updated, p, room); err != nil {
 			return within("object", err)
 		}
 		if !p.same {
@@ -95,17 +96,17 @@ func decodeChange[O any, T decodable[O]](old, updated T, r *Request, wanted part
 		if d.old == nil || !wanted.has(d.id) {
 			continue
 		}
-		if err := decodePart(old, &part{id: d.id, section: d.section, name: d.name, value: d.old}); err != nil {
+		if err := decodePart(old, &part{id: d.id, section: d.section, name: d.name, value: d.old}, room); err != nil {
 			return within("oldObject", err)
 		}
 	}
 	return nil
 }
 
-func decodeParts[O any, T decodable[O]](into T, from Parts, wanted partSet) error {
+func decodeParts[O any, T decodable[O]](into T, from Parts, wanted partSet, room *valueBudget) error {
 	for i := range from {
 		if p := &from[i]; wanted.has(p.id) {
-			if err := decodePart(into, p); err != nil {
+			if err := decodePart(into, p, room); err != nil {
 				return err
 			}
 		}
@@ -113,16 +114,22 @@ func decodeParts[O any, T decodable[O]](into T, from Parts, wanted partSet) erro
 	return nil
 }
 
-func decodePart[O any, T decodable[O]](into T, p *part) error {
+func decodePart[O any, T decodable[O]](into T, p *part, room *valueBudget) error {
 	field := into.field(p.id)
 	if field == nil {
 		into.keep(p)
 		return nil
 	}
-	var err error
-	if conditions, ok := field.(*Conditions); ok {
-		err = conditions.read(p.value)
-	} else {
+	err := room.take(p.id, p.value)
+	if err != nil {
+		return fmt.Errorf("%s.%s: %w", p.section, p.name, err)
+	}
+	switch into := field.(type) {
+	case *Conditions:
+		err = into.read(p.value)
+	case *claimStatuses:
+		err = Unmarshal(p.value, into)
+	default:
 		err = json.Unmarshal(p.value, field)
 	}
 	if err != nil {

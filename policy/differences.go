@@ -23,10 +23,11 @@ type difference struct {
 // compare finds the differences, and marks the parts that are the same in both.
 func compare(old, updated Parts) differences {
 	d := differences{known: true}
+	inOld, inUpdated := partFinder{parts: old}, partFinder{parts: updated}
 	found := 0
 	for i := range updated {
 		p := &updated[i]
-		before := old.find(p, i)
+		before := inOld.find(p, i)
 		if before == nil {
 			d.add(difference{p.id, p.section, p.name, nil, p.value})
 			continue
@@ -40,7 +41,7 @@ func compare(old, updated Parts) differences {
 		return d
 	}
 	for i := range old {
-		if p := &old[i]; updated.find(p, i) == nil {
+		if p := &old[i]; inUpdated.find(p, i) == nil {
 			d.add(difference{p.id, p.section, p.name, p.value, nil})
 		}
 	}

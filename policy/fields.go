@@ -140,6 +140,15 @@ func (p *Pod) field(id partID) any {
 	return p.Metadata.field(id)
 }
 
-func (*Pod) compared(id partID) bool { return id == statusConditions || id == statusContainerStatuses }
+// compared has what a tenant may have made long.
+func (*Pod) compared(id partID) bool {
+	switch id {
+	case metadataLabels, metadataFinalizers, statusConditions, statusContainerStatuses, statusInitContainerStatuses,
+		statusEphemeralContainerStatuses, statusResourceClaimStatuses, statusExtendedResourceClaimStatus,
+		statusNodeAllocatableResourceClaimStatuses:
+		return true
+	}
+	return false
+}
 
 func (*Pod) keep(*part) {}

@@ -25,14 +25,39 @@ func compileMatch(m *v1alpha1.Match, at *field.Path) (matcher, field.ErrorList) 
 	errs = append(errs, bad...)
 	c.excluded, bad = compilePatterns(m.ExcludeNodeNames, 256, at.Child("excludeNodeNames"))
 	errs = append(errs, bad...)
-	if m.NodeSelector != nil {
-		selector, err := metav1.LabelSelectorAsSelector(m.NodeSelector)
-		if err != nil {
-			errs = append(errs, field.Invalid(at.Child("nodeSelector"), metav1.FormatLabelSelector(m.NodeSelector), err.Error()))
-		}
-		c.selector = selector
+	c.selector, bad = compileSelector(m.NodeSelector, at.Child("nodeSelector"))
+	return c, append(errs, bad...)
+}
+
+// The bounds of a selector, those of the schema.
+const (
+	maxRequirements     = 32 // of labels, and of expressions
+	maxExpressionValues = 64 // of each expression
+)
+
+// compileSelector compiles a selector; without one labels do not matter.
+func compileSelector(source *metav1.LabelSelector, at *field.Path) (labels.Selector, field.ErrorList) {
+	if source == nil {
+		return nil, nil
 	}
-	return c, errs
+	errs := checkLength(len(source.MatchLabels), maxRequirements, at.Child("matchLabels"))
+	errs = append(errs, checkLength(len(source.MatchExpressions), maxRequirements, at.Child("matchExpressions"))...)
+	if len(errs) > 0 {
+		return nil, errs
+	}
+	for i := range source.MatchExpressions {
+		values := at.Child("matchExpressions").Index(i).Child("values")
+		errs = append(errs, checkLength(len(source.MatchExpressions[i].Values), maxExpressionValues, values)...)
+	}
+	if len(errs) > 0 {
+		return nil, errs
+	}
+	selector, err := metav1.LabelSelectorAsSelector(source)
+	if err != nil {
+		text := cut(metav1.FormatLabelSelector(source), maxMessage)
+		return nil, field.ErrorList{field.Invalid(at, text, cut(err.Error(), maxMessage))}
+	}
+	return selector, nil
 }
 
 // matchName needs nothing but the identity.

@@ -42,18 +42,18 @@ type NodeSpec struct {
 
 // NodeStatus is the part of a Node's status that rules look at.
 type NodeStatus struct {
-	Capacity         corev1.ResourceList  `json:"capacity"`
-	Allocatable      corev1.ResourceList  `json:"allocatable"`
-	Phase            string               `json:"phase"`
-	Conditions       Conditions           `json:"conditions"`
-	Addresses        []corev1.NodeAddress `json:"addresses"`
-	DaemonEndpoints  DaemonEndpoints      `json:"daemonEndpoints"`
-	NodeInfo         NodeInfo             `json:"nodeInfo"`
-	Images           []Image              `json:"images"`
-	VolumesInUse     []string             `json:"volumesInUse"`
-	VolumesAttached  jsontext.Value       `json:"volumesAttached"`
-	Config           jsontext.Value       `json:"config"`
-	DeclaredFeatures []string             `json:"declaredFeatures"`
+	Capacity         map[string]QuantityText `json:"capacity"`
+	Allocatable      map[string]QuantityText `json:"allocatable"`
+	Phase            string                  `json:"phase"`
+	Conditions       Conditions              `json:"conditions"`
+	Addresses        []corev1.NodeAddress    `json:"addresses"`
+	DaemonEndpoints  DaemonEndpoints         `json:"daemonEndpoints"`
+	NodeInfo         NodeInfo                `json:"nodeInfo"`
+	Images           []Image                 `json:"images"`
+	VolumesInUse     []string                `json:"volumesInUse"`
+	VolumesAttached  jsontext.Value          `json:"volumesAttached"`
+	Config           jsontext.Value          `json:"config"`
+	DeclaredFeatures []string                `json:"declaredFeatures"`
 }
 
 // DaemonEndpoints is a Node's status.daemonEndpoints.
@@ -144,10 +144,13 @@ type PodStatus struct {
 	InitContainerStatuses      []Container     `json:"initContainerStatuses"`
 	EphemeralContainerStatuses []Container     `json:"ephemeralContainerStatuses"`
 
-	ResourceClaimStatuses                []corev1.PodResourceClaimStatus             `json:"resourceClaimStatuses"`
-	ExtendedResourceClaimStatus          *corev1.PodExtendedResourceClaimStatus      `json:"extendedResourceClaimStatus"`
-	NodeAllocatableResourceClaimStatuses []corev1.NodeAllocatableResourceClaimStatus `json:"nodeAllocatableResourceClaimStatuses"`
+	ResourceClaimStatuses                []corev1.PodResourceClaimStatus        `json:"resourceClaimStatuses"`
+	ExtendedResourceClaimStatus          *corev1.PodExtendedResourceClaimStatus `json:"extendedResourceClaimStatus"`
+	NodeAllocatableResourceClaimStatuses claimStatuses                          `json:"nodeAllocatableResourceClaimStatuses"`
 }
+
+// claimStatuses hold quantities.
+type claimStatuses []corev1.NodeAllocatableResourceClaimStatus
 
 // IP is an entry of podIPs and hostIPs.
 type IP struct {

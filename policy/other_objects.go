@@ -3,6 +3,7 @@ package policy
 import (
 	admissionv1 "k8s.io/api/admission/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // judgeObjects decodes the objects of a resource that Request has no field for, and judges them. Old is an empty object at
@@ -41,9 +42,11 @@ type event struct {
 }
 
 type objectReference struct {
-	Kind      string `json:"kind"`
-	Namespace string `json:"namespace"`
-	Name      string `json:"name"`
+	APIVersion string    `json:"apiVersion"`
+	Kind       string    `json:"kind"`
+	Namespace  string    `json:"namespace"`
+	Name       string    `json:"name"`
+	UID        types.UID `json:"uid"`
 }
 
 // subject is what the event is about.

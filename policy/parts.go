@@ -14,15 +14,38 @@ import (
 // a part that is byte for byte what it was before is decoded once for both objects, or not at all.
 type Parts []part
 
-// find returns the part that another object has, at the likely index or elsewhere; nil if there is none.
-func (ps Parts) find(p *part, likely int) *part {
-	if likely < len(ps) && ps[likely].is(p) {
-		return &ps[likely]
+// partFinder finds the parts that another object has, each in the same time however many there are.
+type partFinder struct {
+	parts  Parts
+	byName map[partName]int // of many parts, once one is not where it is likely to be
+}
+
+type partName struct{ section, name string }
+
+// fewParts is up to how many parts are looked through one by one. An object that an API server has read has no more.
+const fewParts = 64
+
+// find returns the part with the name of another one, at the likely index or elsewhere; nil if there is none.
+func (f *partFinder) find(p *part, likely int) *part {
+	if likely < len(f.parts) && f.parts[likely].is(p) {
+		return &f.parts[likely]
 	}
-	for i := range ps {
-		if ps[i].is(p) {
-			return &ps[i]
+	if len(f.parts) <= fewParts {
+		for i := range f.parts {
+			if f.parts[i].is(p) {
+				return &f.parts[i]
+			}
 		}
+		return nil
+	}
+	if f.byName == nil {
+		f.byName = make(map[partName]int, len(f.parts))
+		for i := range f.parts {
+			f.byName[partName{f.parts[i].section, f.parts[i].name}] = i
+		}
+	}
+	if i, has := f.byName[partName{p.section, p.name}]; has {
+		return &f.parts[i]
 	}
 	return nil
 }
@@ -42,7 +65,7 @@ func decoderOf(value jsontext.Value) *jsontext.Decoder {
 	return jsontext.NewDecoder(bytes.NewBuffer(value), jsontext.AllowDuplicateNames(true))
 }
 
-// readName reads the name of a member, without a copy of it: it holds until the next read.
+// ReadName reads the name of a member, without a copy of it: it holds until the next read.
 func ReadName(decoder *jsontext.Decoder) ([]byte, error) {
 	quoted, err := decoder.ReadValue()
 	if err != nil {
@@ -56,6 +79,10 @@ func ReadName(decoder *jsontext.Decoder) ([]byte, error) {
 
 // maxParts is how many parts of an object have room from the start.
 const maxParts = 32
+
+// mostParts is how many parts an object may have. The API server drops members that it does not know, and knows about a
+// hundred.
+const mostParts = 4096
 
 // ReadObject reads an object from a decoder of the body and returns the part of the body that it is, and its own parts. It
 // returns an error if the object is not well-formed or has a duplicate name anywhere.
@@ -116,6 +143,9 @@ func (s *splitter) members(section string) (start int64, err error) {
 				return 0, err
 			}
 			continue
+		}
+		if len(s.parts) == mostParts {
+			return 0, fmt.Errorf("%s: has too many members", cmp.Or(section, "the object"))
 		}
 		value, err := s.decoder.ReadValue()
 		if err != nil {

@@ -83,22 +83,28 @@ func compilePattern(p v1alpha1.Pattern, at *field.Path) (pattern, field.ErrorLis
 
 // compilePatterns compiles a list of at most limit patterns.
 func compilePatterns(list []v1alpha1.Pattern, limit int, at *field.Path) (patterns, field.ErrorList) {
-	errs := checkLength(len(list), limit, at)
+	if errs := checkLength(len(list), limit, at); errs != nil {
+		return nil, errs
+	}
+	var errs field.ErrorList
 	var ps patterns
+	seen := make(map[v1alpha1.Pattern]bool, len(list))
 	for i, p := range list {
-		if slices.Contains(list[:i], p) {
-			errs = append(errs, field.Duplicate(at.Index(i), p))
-			continue
-		}
 		compiled, bad := compilePattern(p, at.Index(i))
-		errs = append(errs, bad...)
-		if len(bad) == 0 {
+		switch {
+		case len(bad) > 0:
+			errs = append(errs, bad...)
+		case seen[p]:
+			errs = append(errs, field.Duplicate(at.Index(i), p))
+		default:
 			ps = append(ps, compiled)
 		}
+		seen[p] = true
 	}
 	return ps, errs
 }
 
+// checkLength is asked before anything else is done with a list: a list that is too long is not looked at.
 func checkLength(n, limit int, at *field.Path) field.ErrorList {
 	if n > limit {
 		return field.ErrorList{field.TooMany(at, n, limit)}
@@ -111,21 +117,26 @@ func checkEnum[T ~string](value T, at *field.Path, valid ...T) field.ErrorList {
 	if value == "" || slices.Contains(valid, value) {
 		return nil
 	}
-	return field.ErrorList{field.NotSupported(at, value, valid)}
+	return field.ErrorList{field.NotSupported(at, T(cut(string(value), maxQuoted)), valid)}
 }
 
 // checkTexts checks a list of at most limit texts, each of 1 to length bytes and none twice.
 func checkTexts(list []string, limit, length int, at *field.Path) field.ErrorList {
-	errs := checkLength(len(list), limit, at)
+	if errs := checkLength(len(list), limit, at); errs != nil {
+		return errs
+	}
+	var errs field.ErrorList
+	seen := make(map[string]bool, len(list))
 	for i, text := range list {
 		switch {
 		case text == "":
 			errs = append(errs, field.Invalid(at.Index(i), text, "must not be empty"))
 		case len(text) > length:
 			errs = append(errs, field.TooLong(at.Index(i), "", length))
-		case slices.Contains(list[:i], text):
-			errs = append(errs, field.Duplicate(at.Index(i), text))
+		case seen[text]:
+			errs = append(errs, field.Duplicate(at.Index(i), cut(text, maxQuoted)))
 		}
+		seen[text] = true
 	}
 	return errs
 }

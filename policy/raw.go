@@ -9,8 +9,8 @@ import (
 
 // Comparisons of JSON that no type describes.
 
-// sameValue reports whether two values say the same. Absent, null and empty are the same; so are objects whose names are in
-// another order.
+// sameValue reports whether two values say the same. Absent and null are the same; so are objects whose names are in another order.
+// Numbers are compared as they are written: an API server writes equal ones alike.
 func sameValue(a, b jsontext.Value) bool {
 	if bytes.Equal(a, b) {
 		return true
@@ -18,16 +18,33 @@ func sameValue(a, b jsontext.Value) bool {
 	return bytes.Equal(canonical(a), canonical(b))
 }
 
+// sameOrEmpty is sameValue for objects and lists that say nothing if they are empty.
+func sameOrEmpty(a, b jsontext.Value) bool { return sameValue(a, b) || isEmpty(a) && isEmpty(b) }
+
+// isEmpty reports whether a value is absent, null or an object or a list without anything in it.
+func isEmpty(v jsontext.Value) bool {
+	switch c := canonical(v); string(c) {
+	case "", "{}", "[]":
+		return true
+	}
+	return false
+}
+
 func canonical(v jsontext.Value) jsontext.Value {
 	v = v.Clone()
-	if len(v) > 0 && v.Canonicalize() != nil {
+	if len(v) > 0 && canonicalize(&v) != nil {
 		return v
 	}
-	switch string(v) {
-	case "null", "{}", "[]", `""`, "false", "0":
+	if string(v) == "null" {
 		return nil
 	}
 	return v
+}
+
+// canonicalize sorts the names of objects, and writes strings in one way. Numbers stay as they are: as floating-point numbers, large
+// ones would be equal.
+func canonicalize(v *jsontext.Value) error {
+	return v.Canonicalize(jsontext.CanonicalizeRawInts(false), jsontext.CanonicalizeRawFloats(false))
 }
 
 // compareValues is compareKeys for values of any kind.
@@ -76,5 +93,5 @@ func withoutServerFields(object []byte) (jsontext.Value, error) {
 		return nil, err
 	}
 	value := jsontext.Value(all)
-	return value, value.Canonicalize()
+	return value, canonicalize(&value)
 }

@@ -90,13 +90,19 @@ func decode[T any](raw []byte, into **T) error {
 	if len(raw) == 0 || bytes.Equal(raw, []byte("null")) {
 		return errNoObject
 	}
+	if !hasFewValues(raw) {
+		return errTooManyValues
+	}
 	*into = new(T)
-	return json.Unmarshal(raw, *into)
+	return Unmarshal(raw, *into)
 }
 
 func (r *Request) decodeOptions() error {
 	if r.Operation != admissionv1.Delete || len(r.Options) == 0 || bytes.Equal(r.Options, []byte("null")) {
 		return nil
+	}
+	if !hasFewValues(r.Options) {
+		return fmt.Errorf("options: %w", errTooManyValues)
 	}
 	if err := json.Unmarshal(r.Options, &r.DeleteOptions); err != nil {
 		return fmt.Errorf("options: %w", err)

@@ -1,6 +1,9 @@
 package policy
 
 import (
+	"slices"
+
+	"github.com/go-json-experiment/json/jsontext"
 	admissionv1 "k8s.io/api/admission/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -33,9 +36,8 @@ func checkBaselineClaim(r *Request) []Violation {
 	if r.Subresource != "status" || r.Operation != admissionv1.Update {
 		return onlyViolation("", "must not write a claim but to update its status")
 	}
-	old, ok := decoded[corev1.PersistentVolumeClaim](r.OldObject)
-	updated, okUpdated := decoded[corev1.PersistentVolumeClaim](r.Object)
-	if !ok || !okUpdated {
+	old, updated, ok := changedOfClaim(r)
+	if !ok {
 		return unreadable()
 	}
 	ignoreExpansion(old)
@@ -54,6 +56,44 @@ func checkBaselineClaim(r *Request) []Violation {
 		}
 	}
 	return vs
+}
+
+// changedOfClaim are both objects with no more than the parts in which they differ. A tenant makes claims, and may have made the others
+// long.
+func changedOfClaim(r *Request) (old, updated *corev1.PersistentVolumeClaim, ok bool) {
+	before, err := split(r.OldObject)
+	if err != nil {
+		return nil, nil, false
+	}
+	after, err := split(r.Object)
+	if err != nil {
+		return nil, nil, false
+	}
+	old, updated = &corev1.PersistentVolumeClaim{}, &corev1.PersistentVolumeClaim{}
+	differences := compare(before, after)
+	for i := range differences.parts {
+		if d := &differences.parts[i]; d.section != "" && d.id != managedFields &&
+			(decodeDifference(d, d.old, old) != nil || decodeDifference(d, d.updated, updated) != nil) {
+			return nil, nil, false
+		}
+	}
+	return old, updated, true
+}
+
+// decodeDifference decodes a part alone into an object.
+func decodeDifference(d *difference, value jsontext.Value, into any) error {
+	if value == nil {
+		return nil
+	}
+	name, err := jsontext.AppendQuote(nil, d.name)
+	if err != nil {
+		return err
+	}
+	object := slices.Concat([]byte(`{"`+d.section+`":{`), name, []byte(`:`), value, []byte(`}}`))
+	if !hasFewValues(object) {
+		return errTooManyValues
+	}
+	return Unmarshal(object, into)
 }
 
 // ignoreExpansion clears what a kubelet may change, and what the API server keeps.

@@ -27,6 +27,10 @@ func baselinePods() Rule {
 		},
 		OptIn:   true,
 		Targets: baselineWrites("pods"),
+		Reads: []string{
+			"metadata.labels", "spec.nodeName", "status.resourceClaimStatuses", "status.extendedResourceClaimStatus",
+			"status.nodeAllocatableResourceClaimStatuses",
+		},
 		Compile: compileBaseline(v1alpha1.BaselinePods, checkBaselinePod),
 	}
 }

@@ -1,8 +1,6 @@
 package policy
 
 import (
-	"slices"
-
 	admissionv1 "k8s.io/api/admission/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -39,12 +37,26 @@ func compileCsiNodes(spec *v1alpha1.NodeRestrictionPolicySpec, _ *field.Path) (C
 		return judgeObjects(r, func(old, object *withMetadata) []Violation {
 			vs := compareSets(old.Finalizers, object.Finalizers).violations("metadata.finalizers")
 			owners := compareKeys(ownersByText(old.OwnerReferences), ownersByText(object.OwnerReferences))
-			own := func(text string) bool {
-				return slices.ContainsFunc(object.OwnerReferences, func(o metav1.OwnerReference) bool {
-					return text == o.Kind+" "+o.Name && ownedByNode(&o, r.NodeName)
-				})
+			if len(owners.added)+len(owners.changed)+len(owners.removed) == 0 {
+				return vs
 			}
+			others := othersThanNode(r, object.OwnerReferences)
+			own := func(text string) bool { isOther, has := others[text]; return has && !isOther }
 			return append(vs, owners.except(own).violations("metadata.ownerReferences")...)
 		})
 	}, nil
+}
+
+// othersThanNode says of each owner, as kind and name, whether any reference to it is not to the kubelet's Node: one of another group,
+// or with another UID, if that of the Node is known.
+func othersThanNode(r *Request, owners []metav1.OwnerReference) map[string]bool {
+	node, known, err := r.node(r.NodeName)
+	known = known && err == nil
+	others := make(map[string]bool, len(owners))
+	for i := range owners {
+		o := &owners[i]
+		isOwn := ownedByNode(o, r.NodeName) && (!known || o.UID == node.UID)
+		others[o.Kind+" "+o.Name] = others[o.Kind+" "+o.Name] || !isOwn
+	}
+	return others
 }

@@ -1,7 +1,11 @@
 package policy
 
 import (
+	"strings"
+
 	admissionv1 "k8s.io/api/admission/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
@@ -14,12 +18,13 @@ func events() Rule {
 			Title: "A kubelet may write events only about its own Node and pods",
 			Text: "People and programs act on events. A kubelet that writes about the objects of others misleads " +
 				"both, in any namespace.",
-			Kubelet: "A kubelet writes events about its Node and the pods on it, also about pods that are gone already.",
-			Attack:  "kubectl --kubeconfig kubelet.conf -n payments create -f event-about-somebody-elses-pod.yaml",
-			Spec:    "spec.events",
-			Fields:  []string{"involvedObject", "regarding"},
-			Since:   "v0.1.0",
-			Source:  "kubernetes v1.37.2 plugin/pkg/auth/authorizer/rbac/bootstrappolicy (NodeRules)",
+			Kubelet: "A kubelet writes events about its Node and the pods on it, also about pods that are gone already. Late events about " +
+				"a pod that another one of the same name has replaced are denied.",
+			Attack: "kubectl --kubeconfig kubelet.conf -n payments create -f event-about-somebody-elses-pod.yaml",
+			Spec:   "spec.events",
+			Fields: []string{"involvedObject", "regarding"},
+			Since:  "v0.1.0",
+			Source: "kubernetes v1.37.2 plugin/pkg/auth/authorizer/rbac/bootstrappolicy (NodeRules)",
 		},
 		OptIn:   true,
 		Targets: eventWrites(),
@@ -45,6 +50,9 @@ func compileEvents(spec *v1alpha1.NodeRestrictionPolicySpec, _ *field.Path) (Che
 // aboutOthers has a violation if the subject is neither the kubelet's Node nor a pod on it. A pod that is gone is nobody's.
 func aboutOthers(r *Request, subject objectReference) []Violation {
 	refuse := func(detail string) []Violation { return []Violation{{Field: "involvedObject", Detail: detail}} }
+	if subject.APIVersion != "" && subject.APIVersion != "v1" {
+		return refuse("must not be about " + quote(subject.Kind+" "+subject.Name) + " of " + quote(subject.APIVersion))
+	}
 	switch subject.Kind {
 	case "Node":
 		if subject.Name == r.NodeName {
@@ -55,11 +63,27 @@ func aboutOthers(r *Request, subject objectReference) []Violation {
 		switch {
 		case err != nil:
 			return refuse("must be about its own pods, but the pod could not be looked up")
-		case !found || pod.Spec.NodeName == r.NodeName:
+		case !found:
 			return nil
+		case pod.Spec.NodeName == r.NodeName && hasUID(pod, subject.UID):
+			return nil
+		case pod.Spec.NodeName == r.NodeName:
+			return refuse("must not be about " + quote("Pod "+subject.Name) + " with the UID of another")
 		}
 	}
 	return refuse("must not be about " + quote(subject.Kind+" "+subject.Name))
+}
+
+// hasUID reports whether the UID is that of a pod, or none. A kubelet knows a static pod by the hash of its manifest, which the mirror pod has
+// in annotations.
+func hasUID(pod *corev1.Pod, uid types.UID) bool {
+	if uid == "" || uid == pod.UID {
+		return true
+	}
+	mirror, isMirror := pod.Annotations[corev1.MirrorPodAnnotationKey]
+	// A hash has no hyphen, so that a mirror pod cannot stand for a pod whose UID the API server has given.
+	return isMirror && !strings.Contains(string(uid), "-") &&
+		(string(uid) == mirror || string(uid) == pod.Annotations["kubernetes.io/config.hash"])
 }
 
 // eventWrites are the writes of events in both groups.

@@ -35,7 +35,10 @@ func compileMirrorPodHostAccess(spec *v1alpha1.NodeRestrictionPolicySpec, at *fi
 		return nil, nil
 	}
 	at = at.Child("mirrorPods", "hostAccess")
-	errs := checkLength(len(cfg.HostPathPrefixes), 64, at.Child("hostPathPrefixes"))
+	if errs := checkLength(len(cfg.HostPathPrefixes), 64, at.Child("hostPathPrefixes")); errs != nil {
+		return nil, errs
+	}
+	var errs field.ErrorList
 	for _, access := range []struct {
 		name  string
 		value v1alpha1.Access
@@ -46,7 +49,7 @@ func compileMirrorPodHostAccess(spec *v1alpha1.NodeRestrictionPolicySpec, at *fi
 	}
 	for i, prefix := range cfg.HostPathPrefixes {
 		if !path.IsAbs(prefix) {
-			errs = append(errs, field.Invalid(at.Child("hostPathPrefixes").Index(i), prefix, "must begin with /"))
+			errs = append(errs, field.Invalid(at.Child("hostPathPrefixes").Index(i), cut(prefix, maxQuoted), "must begin with /"))
 		}
 	}
 	return func(r *Request) []Violation {

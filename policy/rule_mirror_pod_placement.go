@@ -32,10 +32,10 @@ func compileMirrorPodPlacement(spec *v1alpha1.NodeRestrictionPolicySpec, _ *fiel
 	return func(r *Request) []Violation {
 		var has []string
 		if a := r.Pod.Spec.Affinity; a != nil {
-			if !sameValue(a.PodAffinity, nil) {
+			if !isEmpty(a.PodAffinity) {
 				has = append(has, "podAffinity")
 			}
-			if !sameValue(a.PodAntiAffinity, nil) {
+			if !isEmpty(a.PodAntiAffinity) {
 				has = append(has, "podAntiAffinity")
 			}
 		}

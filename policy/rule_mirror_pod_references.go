@@ -30,7 +30,7 @@ func compileMirrorPodReferences(spec *v1alpha1.NodeRestrictionPolicySpec, _ *fie
 		return nil, nil
 	}
 	return func(r *Request) []Violation {
-		if sameValue(r.Pod.Spec.SchedulingGroup, nil) {
+		if isEmpty(r.Pod.Spec.SchedulingGroup) {
 			return nil
 		}
 		return []Violation{{Field: "spec.schedulingGroup", Detail: "must not be in a scheduling group"}}

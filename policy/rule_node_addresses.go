@@ -45,6 +45,9 @@ func compileNodeAddresses(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Pa
 	if len(types) == 0 {
 		types = []v1alpha1.NodeAddressType{"InternalIP", "Hostname"}
 	}
+	if errs := checkLength(len(cfg.AllowedTypes), 5, at.Child("allowedTypes")); errs != nil {
+		return nil, errs
+	}
 	var errs field.ErrorList
 	for i, t := range cfg.AllowedTypes {
 		errs = append(errs, checkEnum(t, at.Child("allowedTypes").Index(i),

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"maps"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -37,31 +38,70 @@ func compileNodeCapacity(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Pat
 		return nil, nil
 	}
 	at = at.Child("nodes", "capacity", "max")
-	errs := checkLength(len(cfg.Max), 64, at)
-	limits := corev1.ResourceList{
-		corev1.ResourceCPU: resource.MustParse("4096"), corev1.ResourceMemory: resource.MustParse("64Ti"),
-		corev1.ResourcePods: resource.MustParse("10000"), corev1.ResourceEphemeralStorage: resource.MustParse("1Pi"),
-	}
-	for name, limit := range cfg.Max {
-		if limit.Sign() < 0 {
-			errs = append(errs, field.Invalid(at.Key(string(name)), limit.String(), "must not be negative"))
-		}
-		limits[name] = limit
-	}
-	tooMany := func(old, updated corev1.ResourceList) []string {
-		var refused []string
-		for name, quantity := range updated {
-			before := old[name]
-			if limit, has := limits[name]; has && quantity.Cmp(limit) > 0 && quantity.Cmp(before) > 0 {
-				refused = append(refused, string(name)+"="+quantity.String())
-			}
-		}
-		slices.Sort(refused)
-		return refused
+	limits, errs := compileCapacity(cfg.Max, at)
+	tooMany := func(old, updated map[string]QuantityText) []string {
+		return grown(old, updated, func(name string, quantity resource.Quantity) bool {
+			limit, has := limits[corev1.ResourceName(name)]
+			return !has || quantity.Cmp(limit) <= 0
+		})
 	}
 	return func(r *Request) []Violation {
 		old, updated := &r.oldNode().Status, &r.Node.Status
 		vs := appendViolation(nil, "status.allocatable", "must not offer", tooMany(old.Allocatable, updated.Allocatable))
 		return appendViolation(vs, "status.capacity", "must not have", tooMany(old.Capacity, updated.Capacity))
 	}, errs
+}
+
+// compileCapacity are the built-in bounds with those of a policy in their place.
+func compileCapacity(bounds map[corev1.ResourceName]v1alpha1.Quantity, at *field.Path) (corev1.ResourceList, field.ErrorList) {
+	if errs := checkLength(len(bounds), 64, at); errs != nil {
+		return nil, errs
+	}
+	limits := corev1.ResourceList{
+		corev1.ResourceCPU: resource.MustParse("4096"), corev1.ResourceMemory: resource.MustParse("64Ti"),
+		corev1.ResourcePods: resource.MustParse("10000"), corev1.ResourceEphemeralStorage: resource.MustParse("1Pi"),
+	}
+	var errs field.ErrorList
+	for _, name := range slices.Sorted(maps.Keys(bounds)) {
+		text := string(bounds[name])
+		quantity, err := resource.Quantity{}, error(nil)
+		if IsPlainQuantity(text) {
+			quantity, err = resource.ParseQuantity(text)
+		}
+		switch at := at.Key(cut(string(name), maxQuoted)); {
+		case !IsPlainQuantity(text) || err != nil:
+			errs = append(errs, field.Invalid(at, cut(text, maxQuoted),
+				"must be a quantity such as 16 or 64Gi, of at most 20 characters and without an exponent"))
+		case quantity.Sign() < 0:
+			errs = append(errs, field.Invalid(at, text, "must not be negative"))
+		default:
+			limits[name] = quantity
+		}
+	}
+	return limits, errs
+}
+
+// grown are the quantities that are new or have grown and are not allowed, as name=quantity, sorted. Only what has changed is
+// parsed. What cannot be parsed is not allowed.
+func grown(old, updated map[string]QuantityText, allowed func(name string, quantity resource.Quantity) bool) []string {
+	var refused []string
+	for name, text := range updated {
+		before, had := old[name]
+		if had && before == text {
+			continue
+		}
+		quantity, err := parseQuantity(text)
+		if err == nil && allowed(name, quantity) {
+			continue
+		}
+		if stored, bad := parseQuantity(before); err == nil && bad == nil && had && quantity.Cmp(stored) <= 0 {
+			continue
+		}
+		if err == nil {
+			text = QuantityText(quantity.String())
+		}
+		refused = append(refused, name+"="+string(text))
+	}
+	slices.Sort(refused)
+	return refused
 }

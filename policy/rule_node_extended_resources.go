@@ -1,10 +1,8 @@
 package policy
 
 import (
-	"slices"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -40,7 +38,10 @@ func compileNodeExtendedResources(spec *v1alpha1.NodeRestrictionPolicySpec, at *
 		return nil, nil
 	}
 	at = at.Child("nodes", "extendedResources", "allowed")
-	errs := checkLength(len(cfg.Allowed), 64, at)
+	if errs := checkLength(len(cfg.Allowed), 64, at); errs != nil {
+		return nil, errs
+	}
+	var errs field.ErrorList
 	allowed := make(patterns, len(cfg.Allowed))
 	for i, source := range cfg.Allowed {
 		var bad field.ErrorList
@@ -58,16 +59,10 @@ func compileNodeExtendedResources(spec *v1alpha1.NodeRestrictionPolicySpec, at *
 		}
 		return false
 	}
-	refused := func(old, updated corev1.ResourceList) []string {
-		var list []string
-		for name, quantity := range updated {
-			before, had := old[name]
-			if isExtendedResource(string(name)) && (!had || quantity.Cmp(before) > 0) && !mayReport(string(name), quantity) {
-				list = append(list, string(name)+"="+quantity.String())
-			}
-		}
-		slices.Sort(list)
-		return list
+	refused := func(old, updated map[string]QuantityText) []string {
+		return grown(old, updated, func(name string, quantity resource.Quantity) bool {
+			return !isExtendedResource(name) || mayReport(name, quantity)
+		})
 	}
 	return func(r *Request) []Violation {
 		old, updated := &r.oldNode().Status, &r.Node.Status

@@ -37,12 +37,15 @@ func compileNodeInfo(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path) (
 		return nil, nil
 	}
 	at = at.Child("nodes", "info", "allowed")
+	if errs := checkLength(len(cfg.Allowed), 6, at); errs != nil {
+		return nil, errs
+	}
 	known := (&NodeInfo{}).fields()
 	allowed := map[string]patterns{}
 	var errs field.ErrorList
 	for _, name := range slices.Sorted(maps.Keys(cfg.Allowed)) {
 		if _, has := known[string(name)]; !has {
-			errs = append(errs, field.NotSupported(at.Key(string(name)), name, slices.Sorted(maps.Keys(known))))
+			errs = append(errs, field.NotSupported(at.Key(cut(string(name), maxQuoted)), v1alpha1.NodeInfoField(cut(string(name), maxQuoted)), slices.Sorted(maps.Keys(known))))
 			continue
 		}
 		compiled, bad := compilePatterns(cfg.Allowed[name], 32, at.Key(string(name)))

@@ -36,7 +36,10 @@ func compileNodeKubeletPorts(spec *v1alpha1.NodeRestrictionPolicySpec, at *field
 		return nil, nil
 	}
 	at = at.Child("nodes", "kubeletPorts", "allowed")
-	errs := checkLength(len(cfg.Allowed), 16, at)
+	if errs := checkLength(len(cfg.Allowed), 16, at); errs != nil {
+		return nil, errs
+	}
+	var errs field.ErrorList
 	for i, port := range cfg.Allowed {
 		if port < 1 || port > 65535 {
 			errs = append(errs, field.Invalid(at.Index(i), port, "must be between 1 and 65535"))

@@ -38,9 +38,9 @@ func compileNodeReservedStatus(spec *v1alpha1.NodeRestrictionPolicySpec, _ *fiel
 			name    string
 			changed bool
 		}{
-			{"status.config", !sameValue(old.Config, updated.Config)},
+			{"status.config", !sameOrEmpty(old.Config, updated.Config)},
 			{"status.phase", old.Phase != updated.Phase},
-			{"status.volumesAttached", !sameValue(old.VolumesAttached, updated.VolumesAttached)},
+			{"status.volumesAttached", !sameOrEmpty(old.VolumesAttached, updated.VolumesAttached)},
 		} {
 			if f.changed {
 				vs = append(vs, Violation{Field: f.name, Detail: "must not change " + f.name})

@@ -84,7 +84,10 @@ func (p *taintPattern) match(t *corev1.Taint) bool {
 }
 
 func compileTaints(list []v1alpha1.TaintPattern, limit int, at *field.Path) (taintPatterns, field.ErrorList) {
-	errs := checkLength(len(list), limit, at)
+	if errs := checkLength(len(list), limit, at); errs != nil {
+		return nil, errs
+	}
+	var errs field.ErrorList
 	var ps taintPatterns
 	for i, source := range list {
 		p := taintPattern{effect: source.Effect}

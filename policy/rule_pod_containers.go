@@ -49,7 +49,8 @@ func phantoms(r *Request, field string, spec partID, old, updated []Container) [
 		return nil
 	}
 	var containers []Container
-	if list := r.Parts.value(spec); list != nil && json.Unmarshal(list, &containers) != nil {
+	list := r.Parts.value(spec)
+	if list != nil && (countValues(list, spec.keptDepth()) > maxValues || json.Unmarshal(list, &containers) != nil) {
 		return []Violation{{Field: field, Detail: "must report containers of a spec that is well-formed"}}
 	}
 	return appendViolation(nil, field, "must not report container", missing(added, containerNames(containers)))

@@ -84,7 +84,7 @@ func checkStrays(t *testing.T, ids map[string]bool) {
 		t.Fatal(err)
 	}
 	for _, entry := range entries {
-		if entry.IsDir() && !ids[entry.Name()] && entry.Name() != "set" && entry.Name() != "fuzz" {
+		if entry.IsDir() && !ids[entry.Name()] && entry.Name() != "set" && entry.Name() != "unverified" && entry.Name() != "fuzz" {
 			t.Errorf("testdata/%s: no rule with this ID", entry.Name())
 		}
 	}
@@ -117,17 +117,19 @@ func runFixture(t *testing.T, path, verdict string) {
 	}
 }
 
-// TestSetFixtures runs the fixtures about several policies, matching and look-ups.
+// TestSetFixtures runs the fixtures about several policies, matching and look-ups, and about what cannot be evaluated.
 func TestSetFixtures(t *testing.T) {
-	paths, err := filepath.Glob("testdata/set/*/*.txtar")
-	if err != nil || len(paths) == 0 {
-		t.Fatalf("no fixtures in testdata/set: %v", err)
-	}
-	for _, path := range paths {
-		verdict := filepath.Base(filepath.Dir(path))
-		t.Run(verdict+"/"+strings.TrimSuffix(filepath.Base(path), ".txtar"), func(t *testing.T) {
-			runFixture(t, path, verdict)
-		})
+	for _, folder := range []string{"set", "unverified"} {
+		paths, err := filepath.Glob("testdata/" + folder + "/*/*.txtar")
+		if err != nil || len(paths) == 0 {
+			t.Fatalf("no fixtures in testdata/%s: %v", folder, err)
+		}
+		for _, path := range paths {
+			verdict := filepath.Base(filepath.Dir(path))
+			t.Run(folder+"/"+verdict+"/"+strings.TrimSuffix(filepath.Base(path), ".txtar"), func(t *testing.T) {
+				runFixture(t, path, verdict)
+			})
+		}
 	}
 }
 

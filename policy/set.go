@@ -76,9 +76,8 @@ func (s *Set) judges(r *Request) []judge {
 // Policies are the policies of the set, sorted by name.
 func (s *Set) Policies() []*Policy { return slices.Clone(s.policies) }
 
-// LooksUpNodes reports whether any policy may ask Facts for the metadata of a Node: for its match.nodeSelector or for the
-// baseline. Look-ups of addresses apart, no
-// other needs to be answered from memory.
+// LooksUpNodes reports whether any policy may ask Facts for the metadata of a Node: for its match.nodeSelector, for the baseline or
+// for the owners of CSINodes. Look-ups of addresses apart, no other needs to be answered from memory.
 func (s *Set) LooksUpNodes() bool {
 	return slices.ContainsFunc(s.policies, func(p *Policy) bool { return p.looksUpNodes })
 }
@@ -102,13 +101,29 @@ func (s *Set) Judges(r *Request) bool {
 // Decode decodes of a request's objects what the policies of the set look at, at most once what is the same in both objects. Its
 // errors are those of [Request.Decode].
 func (s *Set) Decode(r *Request) error {
-	if r.Operation != admissionv1.Update {
+	switch r.Operation {
+	case admissionv1.Update:
+	case admissionv1.Delete:
+		return r.decode(readAtDeletion(r.Resource))
+	default:
 		return r.Decode()
 	}
 	if err := r.split(); err != nil {
 		return err
 	}
 	return r.decode(s.reads(r))
+}
+
+// readAtDeletion are the parts that rules, and the selectors of policies, look at in a deletion.
+func readAtDeletion(resource string) partSet {
+	parts := partsOf([]string{
+		"metadata.name", "metadata.namespace", "metadata.uid", "metadata.annotations", "metadata.deletionTimestamp",
+		"spec.nodeName", "status.phase",
+	})
+	if resource == "nodes" {
+		parts |= 1 << metadataLabels
+	}
+	return parts
 }
 
 // reads are the parts that the policies look at in an update.
@@ -133,8 +148,9 @@ func (s *Set) reads(r *Request) partSet {
 // Evaluate judges a write. The request must have been decoded, or say why it is Unjudgeable.
 func (s *Set) Evaluate(r *Request) Decision {
 	d := Decision{NodeName: r.NodeName, mirrorPod: r.Resource == "pods" && r.Operation == admissionv1.Create && r.Subresource == ""}
+	var form formCheck
 	for _, j := range s.judges(r) {
-		d.Violations = j.policy.evaluate(r, j.checks, d.Violations)
+		d.Violations = j.policy.evaluate(r, j.checks, &form, d.Violations)
 	}
 	return d
 }

@@ -14,13 +14,16 @@ import (
 func Warnings(p *v1alpha1.NodeRestrictionPolicy) []string {
 	var warnings []string
 	for _, key := range selfSetLabels(p.Spec.Match) {
+		if len(warnings) == maxWarnings {
+			return warnings
+		}
 		warnings = append(warnings, fmt.Sprintf(
 			"spec.match.nodeSelector: a kubelet may set label %s itself and so choose whether this policy holds for it; "+
 				"prefer a label under node-restriction.kubernetes.io/", quote(key)))
 	}
 	if labels := p.Spec.Nodes.Labels; labels != nil && labels.Registration != nil {
 		for i, denied := range labels.Registration.Denied {
-			if isComputedLabel(string(denied)) {
+			if isComputedLabel(string(denied)) && len(warnings) < maxWarnings {
 				warnings = append(warnings, fmt.Sprintf(
 					"spec.nodes.labels.registration.denied[%d]: %s has no effect, because every kubelet computes this label",
 					i, quote(string(denied))))
@@ -34,6 +37,9 @@ func Warnings(p *v1alpha1.NodeRestrictionPolicy) []string {
 	}
 	return warnings
 }
+
+// maxWarnings is how many warnings a policy gets.
+const maxWarnings = 16
 
 // selfSetLabels are the keys of a selector that the NodeRestriction plugin lets a kubelet set, sorted.
 func selfSetLabels(m *v1alpha1.Match) []string {

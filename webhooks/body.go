@@ -17,10 +17,6 @@ const (
 	maxBody = 32 << 20
 	// maxHead is as much as is decoded of a review that is larger: what precedes the object is far shorter.
 	maxHead = 128 << 10
-	// maxValues is how many commas a review may have, those in strings apart: an annotation may be full of them. What is decoded
-	// takes up to a hundred times the memory of a value that is written in two bytes, so that a bound on bytes alone is none on
-	// memory.
-	maxValues = 200_000
 	// maxDrain is as much as is read and dropped after that. A sender that is cut off while it writes may not read its
 	// answer.
 	maxDrain = 8 * maxBody
@@ -28,7 +24,6 @@ const (
 	initialBuffer = 64 << 10
 
 	tooLarge = "the request is too large"
-	tooMany  = "the request has too many values"
 )
 
 // refusal is an HTTP error in the place of a verdict.
@@ -54,33 +49,14 @@ func (h *Handler) receive(r *http.Request, buffer *bytes.Buffer) (*review.Review
 	if err != nil {
 		return nil, unreceived(err)
 	}
-	switch {
-	case large:
+	if large {
 		return head(buffer.Bytes(), tooLarge)
-	case bytes.Count(buffer.Bytes(), []byte(",")) > maxValues && values(buffer.Bytes()) > maxValues:
-		return head(buffer.Bytes(), tooMany)
 	}
 	rev, err := h.reviews.Decode(buffer.Bytes())
 	if err != nil {
 		return nil, &refusal{http.StatusBadRequest, denial.RefusedMalformed, err.Error()}
 	}
 	return rev, nil
-}
-
-// values is how many commas of JSON are not in strings.
-func values(body []byte) int {
-	n, inString := 0, false
-	for i := 0; i < len(body); i++ {
-		switch c := body[i]; {
-		case c == '"':
-			inString = !inString
-		case c == '\\' && inString:
-			i++
-		case c == ',' && !inString:
-			n++
-		}
-	}
-	return n
 }
 
 // head is the review of a body that is not decoded for a reason, as far as its beginning tells.

@@ -163,41 +163,6 @@ func TestLargeBodies(t *testing.T) {
 	})
 }
 
-func TestABodyOfManyValuesIsDeniedUnread(t *testing.T) {
-	const tooMany = violates + `unverified (the request has too many values)`
-	many := strings.Repeat("{},", 200_001)
-	for name, body := range map[string]string{
-		"in the object":     review("u-1", "system:node:worker-1", "worker-1", `{"status":{"conditions":[`+many+`{}]}}`),
-		"beside the object": strings.Replace(attack("u-1", "worker-1"), `"dryRun"`, `"x":[`+many+`{}],"dryRun"`, 1),
-	} {
-		t.Run(name, func(t *testing.T) {
-			r := newRig(t, options{})
-			_, got := r.post(t, body, nil)
-			if got == nil || got.Response.UID != "u-1" || got.Response.Allowed || got.Response.Result.Message != tooMany {
-				t.Errorf("got %+v", got)
-			}
-			if n := len(r.denials.records(t)); n != 1 {
-				t.Errorf("got %d records", n)
-			}
-		})
-	}
-	t.Run("commas in a text are no values", func(t *testing.T) {
-		// As much as the annotations of two objects hold: whoever makes a pod must not keep its kubelet from writing its status.
-		text := `{"metadata":{"name":"worker-1","annotations":{"a":"` + strings.Repeat(`\",`, 256<<10) + `"}}}`
-		_, got := newRig(t, options{}).post(t, review("u-1", "system:node:worker-1", "worker-1", text), nil)
-		if got == nil || !got.Response.Allowed {
-			t.Errorf("got %+v", got)
-		}
-	})
-	t.Run("before the object", func(t *testing.T) {
-		groups := strings.Replace(attack("u-1", "worker-1"), `"groups":[`, `"groups":[`+strings.Repeat(`"",`, 200_001), 1)
-		response, _ := newRig(t, options{}).post(t, groups, nil)
-		if response.StatusCode != http.StatusRequestEntityTooLarge {
-			t.Errorf("got status %d", response.StatusCode)
-		}
-	})
-}
-
 // failingBody fails after what it holds.
 type failingBody struct {
 	io.Reader

@@ -50,6 +50,12 @@ type NodeRules struct {
 	// +optional
 	OwnerReferences *NodeOwnerReferences `json:"ownerReferences,omitempty"` //nolint:kubeapilinter // Named like the field it restricts.
 
+	// managedFields forbids a kubelet to own fields of its Node that it does not change. With server-side apply it becomes a
+	// co-owner of an administrator's labels, annotations and taints, which then stay when the administrator no longer applies them.
+	// Omitted: not restricted. Empty ({}): no entry of operation Apply, and ownership follows from changes only.
+	// +optional
+	ManagedFields *NodeManagedFields `json:"managedFields,omitempty"` //nolint:kubeapilinter // Named like the field it restricts.
+
 	// unschedulable restricts whether a kubelet may cordon or uncordon its Node. A stock kubelet does neither.
 	// Omitted: not restricted. Empty ({}): neither.
 	// +optional
@@ -297,6 +303,9 @@ type NodeFinalizers struct {
 
 // NodeOwnerReferences forbids owner references of a Node. It has no fields: a kubelet never needs one.
 type NodeOwnerReferences struct{}
+
+// NodeManagedFields forbids ownership of fields that a kubelet does not change. It has no fields: a kubelet never applies.
+type NodeManagedFields struct{}
 
 // UnschedulableChanges says what a kubelet may do to its Node's spec.unschedulable.
 //

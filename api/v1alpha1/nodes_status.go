@@ -1,9 +1,6 @@
 package v1alpha1
 
-import (
-	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
-)
+import corev1 "k8s.io/api/core/v1"
 
 // NodeSelf binds a kubelet to its own Node. It has no fields.
 type NodeSelf struct{}
@@ -115,7 +112,7 @@ type NodeCapacity struct {
 	// Omitted or empty: the built-in bounds only: cpu 4096, memory 64Ti, pods 10000, ephemeral-storage 1Pi.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=64
-	Max map[corev1.ResourceName]resource.Quantity `json:"max,omitempty"` //nolint:kubeapilinter // Empty is as good as omitted.
+	Max map[corev1.ResourceName]Quantity `json:"max,omitempty"` //nolint:kubeapilinter // Empty is as good as omitted.
 }
 
 // NodeExtendedResources restricts extended resources in status.capacity and status.allocatable.

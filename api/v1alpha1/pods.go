@@ -25,6 +25,11 @@ type MirrorPodRules struct {
 	// +optional
 	Finalizers *MirrorPodFinalizers `json:"finalizers,omitempty"`
 
+	// managedFields forbids mirror pods that somebody seems to have applied.
+	// Omitted: not restricted. Empty ({}): no entry of operation Apply.
+	// +optional
+	ManagedFields *MirrorPodManagedFields `json:"managedFields,omitempty"` //nolint:kubeapilinter // Named like the field it restricts.
+
 	// annotations binds the annotations that make a pod a mirror pod to each other.
 	// Omitted: not restricted. Empty ({}): kubernetes.io/config.hash equals kubernetes.io/config.mirror, and
 	// kubernetes.io/config.source is file or http; other annotations are free.
@@ -96,6 +101,9 @@ type MirrorPodFinalizers struct {
 	Allowed []Pattern `json:"allowed,omitempty"`
 }
 
+// MirrorPodManagedFields forbids entries of operation Apply. It has no fields: a kubelet never applies.
+type MirrorPodManagedFields struct{}
+
 // PodRules are the rules for what a kubelet writes to existing pods. An omitted section is a rule that is off.
 type PodRules struct {
 	// metadata forbids a kubelet to change labels, annotations and finalizers of pods through pods/status. A kubelet's
@@ -103,6 +111,12 @@ type PodRules struct {
 	// Omitted: metadata is not restricted. Empty ({}): nothing may change.
 	// +optional
 	Metadata *PodMetadata `json:"metadata,omitempty"`
+
+	// managedFields forbids a kubelet to own fields of pods by server-side apply through pods/status: it becomes a co-owner of
+	// labels and annotations, which then stay when their owner no longer applies them.
+	// Omitted: not restricted. Empty ({}): no entry of operation Apply is added, changed or taken over.
+	// +optional
+	ManagedFields *PodManagedFields `json:"managedFields,omitempty"` //nolint:kubeapilinter // Named like the field it restricts.
 
 	// self binds a kubelet to the pods on its node.
 	// Omitted: other pods are not protected by this policy. Empty ({}): it updates the status of, deletes and evicts only
@@ -159,6 +173,9 @@ type PodMetadata struct {
 	// +kubebuilder:validation:MaxItems=64
 	AllowedAnnotations []Pattern `json:"allowedAnnotations,omitempty"`
 }
+
+// PodManagedFields forbids ownership by server-side apply. It has no fields: a kubelet never applies.
+type PodManagedFields struct{}
 
 // MirrorPodAnnotations restricts the annotations of mirror pods.
 type MirrorPodAnnotations struct {

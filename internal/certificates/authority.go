@@ -19,11 +19,13 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/client-go/kubernetes"
 	toolscache "k8s.io/client-go/tools/cache"
+
+	"noderestriction.plus/internal/program"
 )
 
 const (
 	// commonName is that of the authority.
-	commonName = "node-restriction-plus-ca"
+	commonName = program.Name + "-ca"
 
 	// authorityLifetime is how long an authority is valid. It is exchanged after two thirds of that.
 	authorityLifetime = 365 * 24 * time.Hour
@@ -72,7 +74,7 @@ func newSharedAuthority(o Options, client kubernetes.Interface, changed func(), 
 	a := &sharedAuthority{
 		keeper: &authority.DynamicAuthority{
 			SecretNamespace: o.Secret.Namespace, SecretName: o.Secret.Name,
-			SecretLabels: map[string]string{"app.kubernetes.io/name": "node-restriction-plus"},
+			SecretLabels: map[string]string{"app.kubernetes.io/name": program.Name},
 			RESTConfig:   o.Config, CommonName: commonName, CADuration: authorityLifetime, LeafDuration: leafLifetime,
 		},
 		secret:  o.NewInformer(source, &corev1.Secret{}, 0, toolscache.Indexers{}),

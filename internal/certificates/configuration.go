@@ -17,11 +17,13 @@ import (
 	"k8s.io/client-go/kubernetes"
 	admissionregistrationclient "k8s.io/client-go/kubernetes/typed/admissionregistration/v1"
 	toolscache "k8s.io/client-go/tools/cache"
+
+	"noderestriction.plus/internal/program"
 )
 
 const (
 	// fieldManager owns the bundles.
-	fieldManager = "node-restriction-plus-certificates"
+	fieldManager = program.Name + "-certificates"
 
 	// The first try to write a version again comes after minRetry, and the time doubles with each failure up to
 	// maxRetry. The least is also the time between two writes, should somebody else undo each of them.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"noderestriction.plus/internal/command"
 	"noderestriction.plus/policy"
 )
 
@@ -24,7 +25,7 @@ JSON; - is standard input; of a folder its *.yaml, *.yml and *.json are read.
 Exit code: 0 all are valid, 1 one is not, 2 usage, or a file cannot be read.`,
 		Example: `  node-restriction-plus check policy.yaml
   kubectl get nrp -o yaml | node-restriction-plus check -`,
-		Args: atLeastOne("a file or a folder with policies, or - for standard input"),
+		Args: command.AtLeastOne("a file or a folder with policies, or - for standard input"),
 	}
 	output := addOutput(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"noderestriction.plus/internal/command"
 	"noderestriction.plus/internal/recordlog"
 )
 
@@ -20,6 +21,9 @@ const (
 
 // defaultLimit is how many rows a table or a page shows.
 const defaultLimit = 1000
+
+// flagWidth is how wide a long description of a flag may be beside the flags' names.
+const flagWidth = 70
 
 func denialsCommand() *cobra.Command {
 	o := denialsOptions{output: outputFlag{
@@ -89,17 +93,16 @@ type denialsOptions struct {
 func (o *denialsOptions) addFlags(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	o.filter.addFlags(cmd)
-	flags.Var(&o.by, "by", "count by these `dimensions`: "+strings.Join(dimensionNames(), ", "))
+	flags.Var(&o.by, "by", "count by these `dimensions`:\n"+strings.TrimSuffix(wrap(strings.Join(dimensionNames(), ", "), "", flagWidth), "\n"))
 	complete(cmd, "by", dimensionNames())
 	flags.BoolVar(&o.verify, "verify", false, "say whether any record is missing")
 	flags.BoolVar(&o.allow.Partial, "partial", false,
-		"with --verify or --html: the log may begin after the first record, because it was rotated or read with --tail")
+		"with --verify or --html: the log may begin after the first record,\nbecause it was rotated or read with --tail")
 	flags.BoolVar(&o.allow.Copies, "copies", false,
-		"with --verify or --html: the inputs may be copies of one another, such as the log and --denial-log-file")
+		"with --verify or --html: the inputs may be copies of one another,\nsuch as the log and --denial-log-file")
 	flags.StringVar(&o.html, "html", "", "`file` for a page that shows the records, overwritten; - for standard output")
 	flags.IntVar(&o.limit, "limit", defaultLimit,
-		"show the newest records, or the largest groups, up to this `number`; 0: all. Only tables and pages have a limit "+
-			"if this is not given")
+		"show up to this `number` of the newest records or the largest groups;\n0 shows all; by default only tables and pages have a limit")
 	flags.VarP(&o.output, "output", "o", "output format")
 	complete(cmd, "output", o.output.formats)
 }
@@ -116,23 +119,23 @@ func dimensionNames() []string {
 func (o *denialsOptions) check() error {
 	switch {
 	case o.limit < 0:
-		return usagef("--limit: must not be negative")
+		return command.Usagef("--limit: must not be negative")
 	case o.verify && len(o.by) > 0:
-		return usagef("--verify and --by: ask for one of them")
+		return command.Usagef("--verify and --by: ask for one of them")
 	case o.html != "" && len(o.by) > 0:
-		return usagef("--html and --by: the page counts by itself")
+		return command.Usagef("--html and --by: the page counts by itself")
 	case o.html != "" && o.formatted && !o.verify:
-		return usagef("--html and -o: the page has a format of its own")
+		return command.Usagef("--html and -o: the page has a format of its own")
 	case o.html == standardInput && o.verify:
-		return usagef("--html: must be a file, because what --verify finds goes to standard output")
+		return command.Usagef("--html: must be a file, because what --verify finds goes to standard output")
 	case o.html != "" && (o.limit == 0 || o.limit > maxPageRows):
-		return usagef("--limit: must be 1 to %d for a page", maxPageRows)
+		return command.Usagef("--limit: must be 1 to %d for a page", maxPageRows)
 	case o.verify && o.html == "" && (o.limited || o.filter.given()):
-		return usagef("--verify looks at the whole log: leave filters and --limit out")
+		return command.Usagef("--verify looks at the whole log: leave filters and --limit out")
 	case o.allow != recordlog.Allowances{} && !o.verify && o.html == "":
-		return usagef("--partial and --copies: only have a meaning with --verify or --html")
+		return command.Usagef("--partial and --copies: only have a meaning with --verify or --html")
 	case o.verify && o.output.format == formatCSV:
-		return usagef("--verify: what it finds is no table; use -o json or yaml")
+		return command.Usagef("--verify: what it finds is no table; use -o json or yaml")
 	}
 	return nil
 }
@@ -143,7 +146,7 @@ func (o *denialsOptions) dimensions() ([]recordlog.Dimension, error) {
 	for _, name := range o.by {
 		d := recordlog.Dimension(name)
 		if !slices.Contains(recordlog.Dimensions(), d) {
-			return nil, usagef("--by: no dimension is named %q%s", name, didYouMean(name, dimensionNames()))
+			return nil, command.Usagef("--by: no dimension is named %q%s", name, command.DidYouMean(name, dimensionNames()))
 		}
 		if !slices.Contains(all, d) {
 			all = append(all, d)

@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/internal/command"
 	"noderestriction.plus/internal/record"
 	"noderestriction.plus/internal/recordlog"
 	"noderestriction.plus/policy"
@@ -101,12 +102,12 @@ func (f *filterOptions) compile() (*recordlog.Filter, error) {
 	}
 	for _, rule := range f.rules {
 		if !strings.Contains(rule, "*") && !slices.Contains(ruleIDs(), rule) {
-			return nil, usagef("--rule: no rule is named %q%s", rule, didYouMean(rule, ruleIDs()))
+			return nil, command.Usagef("--rule: no rule is named %q%s", rule, command.DidYouMean(rule, ruleIDs()))
 		}
 	}
 	for _, action := range f.actions {
 		if !slices.Contains(actionNames(), action) {
-			return nil, usagef("--action: must be one of %s, not %q", strings.Join(actionNames(), ", "), action)
+			return nil, command.Usagef("--action: must be one of %s, not %q", strings.Join(actionNames(), ", "), action)
 		}
 		filter.Outcomes = append(filter.Outcomes, policy.Outcome(action))
 	}
@@ -127,12 +128,12 @@ func (f *filterOptions) compileTimes(filter *recordlog.Filter) error {
 		}
 		at, err := parseTime(flag.text, now)
 		if err != nil {
-			return usagef("%s: %w", flag.name, err)
+			return command.Usagef("%s: %w", flag.name, err)
 		}
 		*flag.at = at
 	}
 	if !filter.Since.IsZero() && !filter.Until.IsZero() && !filter.Since.Before(filter.Until) {
-		return usagef("--since must be before --until")
+		return command.Usagef("--since must be before --until")
 	}
 	return nil
 }
@@ -150,7 +151,7 @@ func compileMatch(flag string, values []string) (func(string) bool, error) {
 	}
 	match, errs := policy.Matcher(list, field.NewPath(flag))
 	if len(errs) > 0 {
-		return nil, usageError{errs.ToAggregate()}
+		return nil, command.UsageError{Err: errs.ToAggregate()}
 	}
 	return match, nil
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"golang.org/x/net/html"
+
+	"noderestriction.plus/internal/program"
 )
 
 // document is the page as a tree.
@@ -54,7 +56,7 @@ func (d *pageData) body() part {
 			d.records(),
 		)),
 		element("footer", element("p",
-			text("Made by node-restriction-plus "+Version()+". “?” is what the log does not have."))),
+			text("Made by "+program.Name+" "+program.Version()+". “?” is what the log does not have."))),
 		script(),
 	))
 }

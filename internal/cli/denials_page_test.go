@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/net/html"
 
+	"noderestriction.plus/internal/command"
 	"noderestriction.plus/internal/record"
 	"noderestriction.plus/internal/recordlog"
 )
@@ -45,7 +46,7 @@ func pageOf(t *testing.T, log string, flags ...string) []byte {
 	if err := os.WriteFile(file, []byte(log), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	root := Root(denialsCommand())
+	root := command.Root(denialsCommand())
 	root.SetArgs(append([]string{"denials", "--html", page, file}, flags...))
 	var out bytes.Buffer
 	root.SetOut(&out)

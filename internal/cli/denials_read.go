@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"noderestriction.plus/internal/command"
 	"noderestriction.plus/internal/recordlog"
 )
 
@@ -101,7 +102,9 @@ func (r *denialsReader) warn(w io.Writer, found recordlog.Completeness) {
 }
 
 // notef prints a remark that is not part of the answer.
-func notef(w io.Writer, format string, args ...any) { printError(w, fmt.Sprintf(format, args...)) }
+func notef(w io.Writer, format string, args ...any) {
+	command.PrintError(w, fmt.Sprintf(format, args...))
+}
 
 // count is a number with its noun.
 func count[N int | int64 | uint64](n N, noun string) string {

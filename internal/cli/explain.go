@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"noderestriction.plus/internal/command"
 	"noderestriction.plus/policy"
 )
 
@@ -103,7 +104,7 @@ func explain(name string) (explanation, error) {
 			return explainRule(rule), nil
 		}
 	}
-	return explanation{}, usagef("no rule is named %q%s", name, didYouMean(string(id), ruleIDs()))
+	return explanation{}, command.Usagef("no rule is named %q%s", name, command.DidYouMean(string(id), ruleIDs()))
 }
 
 // ruleIDs are the names that explain knows.

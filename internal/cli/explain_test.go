@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"slices"
 	"strings"
 	"testing"
 
@@ -83,27 +82,6 @@ func TestExplanationsFitATerminal(t *testing.T) {
 				t.Errorf("rule %s: wider than %d columns: %s", id, textWidth, line)
 			}
 		}
-	}
-}
-
-func TestNearest(t *testing.T) {
-	names := []string{"node-labels", "node-taints", "node-finalizers", "mirror-pod-labels", "mirror-pod-finalizers"}
-	for name, test := range map[string]struct {
-		name string
-		want []string
-	}{
-		"a letter is missing":           {"node-label", []string{"node-labels"}},
-		"letters are swapped":           {"node-lables", []string{"node-labels"}},
-		"a part is named":               {"finalizers", []string{"node-finalizers", "mirror-pod-finalizers"}},
-		"the nearest only is suggested": {"node-tabels", []string{"node-labels"}},
-		"nothing is near":               {"xyzzy", nil},
-		"nothing is named":              {"", nil},
-	} {
-		t.Run(name, func(t *testing.T) {
-			if got := nearest(test.name, names); !slices.Equal(got, test.want) {
-				t.Errorf("got %q, want %q", got, test.want)
-			}
-		})
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	"noderestriction.plus/internal/command"
 )
 
 // standardInput is the name of standard input among file names.
@@ -22,7 +24,7 @@ func (in *inputs) open(name string) (io.ReadCloser, error) {
 		return os.Open(name)
 	}
 	if in.taken {
-		return nil, usageError{errors.New("standard input (-) can be read only once")}
+		return nil, command.UsageError{Err: errors.New("standard input (-) can be read only once")}
 	}
 	in.taken = true
 	return io.NopCloser(in.stdin), nil

@@ -6,6 +6,8 @@ import (
 	"io"
 	"path/filepath"
 	"time"
+
+	"noderestriction.plus/internal/program"
 )
 
 // The part of JUnit's report format that CI systems read.
@@ -37,7 +39,7 @@ type (
 
 // writeJUnit writes one suite with a case for each fixture: its class is the folder, its name the file.
 func (r *testReport) writeJUnit(w io.Writer) error {
-	suite := junitSuite{Name: program, Tests: len(r.Results), Failures: r.Failed, Errors: r.Wrong}
+	suite := junitSuite{Name: program.Name, Tests: len(r.Results), Failures: r.Failed, Errors: r.Wrong}
 	var total time.Duration
 	for _, result := range r.Results {
 		total += result.took

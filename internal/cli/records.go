@@ -8,6 +8,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"noderestriction.plus/internal/program"
 	"noderestriction.plus/internal/record"
 	"noderestriction.plus/internal/review"
 )
@@ -28,7 +29,7 @@ func createRecords(name string) (*records, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &records{file: file, version: Version(), boot: rand.Text()[:16]}, nil
+	return &records{file: file, version: program.Version(), boot: rand.Text()[:16]}, nil
 }
 
 // write writes the record of a verdict, if it has one.

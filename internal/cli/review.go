@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"noderestriction.plus/internal/command"
 	"noderestriction.plus/internal/manifest"
 	"noderestriction.plus/internal/review"
 	"noderestriction.plus/policy"
@@ -37,7 +38,7 @@ Exit code: 0 whatever the verdicts; 2 usage, or a policy, a file or a document t
 	flags.StringVar(&o.context, "context", "",
 		"`file` with the objects that look-ups find (Nodes), as a v1 List or as documents")
 	flags.StringVar(&o.records, "records", "",
-		"`file` for the records that the webhook would have logged, overwritten; not -, where the responses go")
+		"`file` for the records that the webhook would have logged, overwritten;\nnot -, where the responses go")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 {
 			args = []string{standardInput}
@@ -55,9 +56,9 @@ type reviewOptions struct {
 func (o *reviewOptions) run(files []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	switch {
 	case len(o.policies) == 0:
-		return usagef("--policy: name a file with policies")
+		return command.Usagef("--policy: name a file with policies")
 	case o.records == standardInput:
-		return usagef("--records: must be a file, because the responses go to standard output")
+		return command.Usagef("--records: must be a file, because the responses go to standard output")
 	}
 	in := &inputs{stdin: stdin}
 	j := &judge{stdout: bufio.NewWriter(stdout), stderr: stderr}
@@ -137,7 +138,7 @@ func (j *judge) file(in *inputs, file string) error {
 		}
 		verdict := r.Judge(j.set, j.facts)
 		if verdict.Err != nil {
-			printError(j.stderr, fmt.Sprintf("%s: %s: the write could not be judged: %v", title(file), doc, verdict.Err))
+			command.PrintError(j.stderr, fmt.Sprintf("%s: %s: the write could not be judged: %v", title(file), doc, verdict.Err))
 		}
 		if err := j.answer(r, verdict); err != nil {
 			return err

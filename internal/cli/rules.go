@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/internal/command"
 	"noderestriction.plus/policy"
 )
 
@@ -24,7 +25,7 @@ func rulesCommand() *cobra.Command {
 beyond what a stock kubelet needs; {} allows nothing beyond.`,
 		Example: `  node-restriction-plus rules
   node-restriction-plus rules --policy recommended.yaml`,
-		Args: noArguments,
+		Args: command.NoArguments,
 	}
 	cmd.Flags().StringArrayVar(&files, "policy", nil, "file with policies, or - for standard input; may be repeated")
 	output := addOutput(cmd)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"noderestriction.plus/internal/command"
 	"noderestriction.plus/internal/fixture"
 )
 
@@ -34,9 +35,9 @@ A fixture is a txtar archive. It begins with a sentence that says what it shows:
   -- old.yaml --
   metadata: {name: worker-1}
   -- new.yaml --
-  metadata: {name: worker-1, labels: {node-role.kubernetes.io/control-plane: ""}}
+  metadata: {name: worker-1, labels: {example.com/tier: gold}}
   -- want --
-  node "worker-1" violates NodeRestrictionPolicy "test": node labels (must not add "node-role.kubernetes.io/control-plane")
+  node "worker-1" violates NodeRestrictionPolicy "test": node labels (must not add "example.com/tier")
 
 policy.yaml is the spec of a policy that is then named "test", or whole NodeRestrictionPolicies. At
 CREATE there is no old.yaml, at DELETE no new.yaml. An optional facts.yaml holds the Nodes that
@@ -45,7 +46,7 @@ look-ups find.
 Exit code: 0 all passed, 1 one failed, 2 usage, no fixture found, or a fixture is wrong in itself.`,
 		Example: `  node-restriction-plus test fixtures/
   node-restriction-plus test -o junit fixtures/ > report.xml`,
-		Args: atLeastOne("a fixture or a folder of fixtures"),
+		Args: command.AtLeastOne("a fixture or a folder of fixtures"),
 	}
 	output := addOutput(cmd, formatJUnit)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

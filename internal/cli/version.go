@@ -8,6 +8,9 @@ import (
 	"slices"
 
 	"github.com/spf13/cobra"
+
+	"noderestriction.plus/internal/command"
+	"noderestriction.plus/internal/program"
 )
 
 // kubernetesModule is the module whose version stands for that of all Kubernetes libraries; they are released together.
@@ -17,11 +20,11 @@ func versionCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "version",
 		Short: "Print the versions of the program, of Go and of the Kubernetes libraries",
-		Args:  noArguments,
+		Args:  command.NoArguments,
 	}
 	output := addOutput(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		v := versions{Version: Version(), Go: runtime.Version(), Kubernetes: kubernetesVersion()}
+		v := versions{Version: program.Version(), Go: runtime.Version(), Kubernetes: kubernetesVersion()}
 		return output.write(cmd.OutOrStdout(), v, v.writeText)
 	}
 	return cmd
@@ -34,21 +37,12 @@ type versions struct {
 }
 
 func (v versions) writeText(w io.Writer) error {
-	_, err := fmt.Fprintf(w, "%s %s\nGo %s\nKubernetes libraries %s\n", program, v.Version, v.Go, v.Kubernetes)
+	_, err := fmt.Fprintf(w, "%s %s\nGo %s\nKubernetes libraries %s\n", program.Name, v.Version, v.Go, v.Kubernetes)
 	return err
 }
 
 // unknown stands for a version that the program was not built with.
 const unknown = "unknown"
-
-// Version is the version of the program, such as v0.1.0, as go build found it in version control; "devel" without that.
-func Version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "" || info.Main.Version == "(devel)" {
-		return "devel"
-	}
-	return info.Main.Version
-}
 
 func kubernetesVersion() string {
 	info, ok := debug.ReadBuildInfo()

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -31,12 +32,12 @@ func (a *addresses) watch() error {
 		return nil
 	}
 	ctx := context.Background() // nothing here waits for the API server
-	informer, err := a.nodes.GetInformer(ctx, &corev1.Node{}, cache.BlockUntilSynced(false))
+	informer, err := a.nodes.GetInformer(ctx, wholeNode(), cache.BlockUntilSynced(false))
 	if err != nil {
 		return err
 	}
-	err = a.nodes.IndexField(ctx, &corev1.Node{}, addressIndex, func(object client.Object) []string {
-		return policy.AddressesOf(object.(*corev1.Node))
+	err = a.nodes.IndexField(ctx, wholeNode(), addressIndex, func(object client.Object) []string {
+		return policy.AddressesOf(addressesOf(object.(*unstructured.Unstructured)))
 	})
 	if err != nil {
 		return err
@@ -62,21 +63,48 @@ func (a *addresses) NodesAt(address string) ([]string, error) {
 	if !toolscache.WaitForCacheSync(ctx.Done(), a.ready) {
 		return nil, errNotRead
 	}
-	var list corev1.NodeList
+	list := unstructured.UnstructuredList{}
+	list.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("NodeList"))
 	if err := a.nodes.List(ctx, &list, client.MatchingFields{addressIndex: address}); err != nil {
 		return nil, err
 	}
 	names := make([]string, len(list.Items))
 	for i := range list.Items {
-		names[i] = list.Items[i].Name
+		names[i] = list.Items[i].GetName()
 	}
 	return names, nil
 }
 
+// wholeNode is a Node that is read without its Go type: with it each quantity would be parsed, which may take for ever.
+func wholeNode() *unstructured.Unstructured {
+	node := &unstructured.Unstructured{}
+	node.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Node"))
+	return node
+}
+
 // reduceToAddresses keeps of a Node its name and addresses, and what the cache needs itself.
-func reduceToAddresses(node *corev1.Node) *corev1.Node {
-	kept := &corev1.Node{}
-	kept.Name, kept.UID, kept.ResourceVersion = node.Name, node.UID, node.ResourceVersion
-	kept.Status.Addresses = node.Status.Addresses
+func reduceToAddresses(node *unstructured.Unstructured) *unstructured.Unstructured {
+	kept := wholeNode()
+	kept.SetName(node.GetName())
+	kept.SetUID(node.GetUID())
+	kept.SetResourceVersion(node.GetResourceVersion())
+	addresses, found, err := unstructured.NestedFieldNoCopy(node.Object, "status", "addresses")
+	if found && err == nil {
+		kept.Object["status"] = map[string]any{"addresses": addresses}
+	}
 	return kept
+}
+
+// addressesOf is a Node with nothing but its addresses.
+func addressesOf(node *unstructured.Unstructured) *corev1.Node {
+	typed := &corev1.Node{}
+	list, _, _ := unstructured.NestedFieldNoCopy(node.Object, "status", "addresses")
+	addresses, _ := list.([]any)
+	for _, address := range addresses {
+		if fields, ok := address.(map[string]any); ok {
+			text, _ := fields["address"].(string)
+			typed.Status.Addresses = append(typed.Status.Addresses, corev1.NodeAddress{Address: text})
+		}
+	}
+	return typed
 }

@@ -3,6 +3,7 @@ package cluster
 import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
@@ -24,7 +25,7 @@ func nodeMetadata() *metav1.PartialObjectMetadata {
 // reduce keeps of a Node what policies look at, and what the cache needs itself.
 func reduce(object any) (any, error) {
 	// The options of a cache are those of a kind, whichever Go type it is read into.
-	if node, ok := object.(*corev1.Node); ok {
+	if node, ok := object.(*unstructured.Unstructured); ok {
 		return reduceToAddresses(node), nil
 	}
 	node, ok := object.(*metav1.PartialObjectMetadata)

@@ -66,18 +66,28 @@ func look[T any](read func(ctx context.Context) (*T, error)) (*T, bool, error) {
 	return object, true, nil
 }
 
+// lookRaw is look for an object that may hold quantities: parsing one may take for ever, so the object is read as JSON and those that
+// are not cheap become others.
+func lookRaw[T any](client rest.Interface, namespace, resource, name string) (*T, bool, error) {
+	return look(func(ctx context.Context) (*T, error) {
+		raw, err := client.Get().NamespaceIfScoped(namespace, namespace != "").Resource(resource).Name(name).
+			SetHeader("Accept", "application/json").Do(ctx).Raw()
+		if err != nil {
+			return nil, err
+		}
+		object := new(T)
+		return object, policy.Unmarshal(raw, object)
+	})
+}
+
 // NodeObject implements [policy.Facts].
 func (o *Objects) NodeObject(name string) (*corev1.Node, bool, error) {
-	return look(func(ctx context.Context) (*corev1.Node, error) {
-		return o.core.Nodes().Get(ctx, name, metav1.GetOptions{})
-	})
+	return lookRaw[corev1.Node](o.core.RESTClient(), "", "nodes", name)
 }
 
 // Pod implements [policy.Facts].
 func (o *Objects) Pod(namespace, name string) (*corev1.Pod, bool, error) {
-	return look(func(ctx context.Context) (*corev1.Pod, error) {
-		return o.core.Pods(namespace).Get(ctx, name, metav1.GetOptions{})
-	})
+	return lookRaw[corev1.Pod](o.core.RESTClient(), namespace, "pods", name)
 }
 
 // ServiceAccount implements [policy.Facts].
@@ -95,16 +105,12 @@ func (o *Objects) ServiceAccount(namespace, name string) (*policy.Metadata, bool
 
 // PersistentVolumeClaim implements [policy.Facts].
 func (o *Objects) PersistentVolumeClaim(namespace, name string) (*corev1.PersistentVolumeClaim, bool, error) {
-	return look(func(ctx context.Context) (*corev1.PersistentVolumeClaim, error) {
-		return o.core.PersistentVolumeClaims(namespace).Get(ctx, name, metav1.GetOptions{})
-	})
+	return lookRaw[corev1.PersistentVolumeClaim](o.core.RESTClient(), namespace, "persistentvolumeclaims", name)
 }
 
 // PersistentVolume implements [policy.Facts].
 func (o *Objects) PersistentVolume(name string) (*corev1.PersistentVolume, bool, error) {
-	return look(func(ctx context.Context) (*corev1.PersistentVolume, error) {
-		return o.core.PersistentVolumes().Get(ctx, name, metav1.GetOptions{})
-	})
+	return lookRaw[corev1.PersistentVolume](o.core.RESTClient(), "", "persistentvolumes", name)
 }
 
 // CSIDriver implements [policy.Facts].

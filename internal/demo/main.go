@@ -20,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"noderestriction.plus/internal/cli"
+	"noderestriction.plus/internal/command"
 	"noderestriction.plus/internal/fixture"
 )
 
@@ -88,11 +89,11 @@ func review(f *fixture.Fixture, number int) *admissionv1.AdmissionReview {
 // judge runs the command review.
 func judge(reviews *bytes.Buffer) (*bytes.Buffer, error) {
 	var answers bytes.Buffer
-	command := cli.Root(cli.Commands()...)
-	command.SetArgs([]string{"review", "--policy", policies, "-"})
-	command.SetIn(reviews)
-	command.SetOut(&answers)
-	if code := cli.Run(command); code != 0 {
+	root := command.Root(cli.Commands()...)
+	root.SetArgs([]string{"review", "--policy", policies, "-"})
+	root.SetIn(reviews)
+	root.SetOut(&answers)
+	if code := command.Run(root); code != 0 {
 		return nil, fmt.Errorf("review ended with code %d", code)
 	}
 	return &answers, nil

@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/internal/program"
 	"noderestriction.plus/policy"
 )
 
@@ -28,7 +29,7 @@ const (
 	// maxEventsKnown bounds the Events that are remembered.
 	maxEventsKnown = 4096
 	// reportingController is the source of the Events.
-	reportingController = "node-restriction-plus"
+	reportingController = program.Name
 
 	// maxNote, maxAction and maxInstance are the API server's bounds on what an Event says, in bytes.
 	maxNote     = 1024

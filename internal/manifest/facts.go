@@ -113,7 +113,7 @@ func read[T any, P interface {
 }](object []byte, keep func(P),
 ) error {
 	into := P(new(T))
-	if err := jsonv2.Unmarshal(object, into); err != nil {
+	if err := policy.Unmarshal(object, into); err != nil {
 		return err
 	}
 	if into.GetName() == "" {

@@ -22,15 +22,16 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/internal/program"
 	"noderestriction.plus/policy"
 )
 
 const (
 	// fieldOwner owns what this package writes to a status; what others write there stays.
-	fieldOwner = client.FieldOwner("node-restriction-plus-policies")
+	fieldOwner = client.FieldOwner(program.Name + "-policies")
 
 	// reportingController is the source of the Events.
-	reportingController = "node-restriction-plus"
+	reportingController = program.Name
 
 	// compareInterval is how often the policies held are compared with those of the API server, past the cache.
 	compareInterval = time.Minute

@@ -15,13 +15,14 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/recorder"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/internal/program"
 )
 
 const (
 	// conditionEnforced is the condition of a policy that says whether the API server asks about kubelets at all.
 	conditionEnforced = "Enforced"
 	// fieldOwner owns that condition; what others write to a status stays.
-	fieldOwner = client.FieldOwner("node-restriction-plus-probe")
+	fieldOwner = client.FieldOwner(program.Name + "-probe")
 	// contestInterval is how long what another replica found stands before it is contradicted.
 	contestInterval = time.Minute
 	// maxMessage bounds the message of a condition and the note of an Event, in bytes.

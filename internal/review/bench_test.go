@@ -1,6 +1,7 @@
 package review_test
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"strings"
@@ -36,7 +37,7 @@ func realNode(heartbeat string) string {
 		`"topology.kubernetes.io/zone":"r1a","example.com/rack":"17","example.com/pool":"general"},` +
 		`"annotations":{"csi.volume.kubernetes.io/nodeid":"{\"csi.example.com\":\"worker-1\"}",` +
 		`"volumes.kubernetes.io/controller-managed-attach-detach":"true","node.alpha.kubernetes.io/ttl":"0"},` +
-		`"managedFields":[{"manager":"kubelet","operation":"Update","apiVersion":"v1","time":"2026-11-01T00:00:00Z",` +
+		`"managedFields":[{"manager":"kubelet","operation":"Update","apiVersion":"v1","time":"` + heartbeat + `",` +
 		`"fieldsType":"FieldsV1","fieldsV1":{"f:status":{"f:conditions":{"k:{\"type\":\"Ready\"}":{".":{},"f:status":{}}}}},` +
 		`"subresource":"status"}]},"spec":{"podCIDR":"10.244.1.0/24","podCIDRs":["10.244.1.0/24"],"providerID":"example://r1/i-1"},` +
 		`"status":{"capacity":` + resources + `,"allocatable":` + resources + `,"conditions":[` + strings.Join(conditions, ",") + `],` +
@@ -70,7 +71,7 @@ func realPod(probed string) string {
 	}
 	return `{"kind":"Pod","apiVersion":"v1","metadata":{"name":"payments","namespace":"default","uid":"0b6c8f0e-6e0d-4c3e-9f5e-1d3a5a0f7f11",` +
 		`"resourceVersion":"123456","creationTimestamp":"2026-11-01T00:00:00Z","labels":{"app":"payments","pod-template-hash":"5d4f8c7b9d"},` +
-		`"managedFields":[{"manager":"kubelet","operation":"Update","apiVersion":"v1","time":"2026-11-01T00:00:00Z",` +
+		`"managedFields":[{"manager":"kubelet","operation":"Update","apiVersion":"v1","time":"` + probed + `",` +
 		`"fieldsType":"FieldsV1","fieldsV1":{"f:status":{"f:conditions":{"k:{\"type\":\"Ready\"}":{".":{},"f:status":{}}}}},` +
 		`"subresource":"status"}]},"spec":{"containers":[` + strings.Join(containers, ",") + `],"restartPolicy":"Always",` +
 		`"terminationGracePeriodSeconds":30,"dnsPolicy":"ClusterFirst","nodeName":"worker-1","securityContext":{},` +
@@ -119,6 +120,13 @@ func BenchmarkDecodeJudgeAnswer(b *testing.B) {
 	for _, others := range []int{0, 10, 100} {
 		b.Run(fmt.Sprintf("others=%d", others), func(b *testing.B) { judge(b, heartbeatReview(), others) })
 	}
+}
+
+// BenchmarkAppliedNode judges a heartbeat of a Node to which an administrator has applied labels.
+func BenchmarkAppliedNode(b *testing.B) {
+	const applied = `"managedFields":[{"manager":"admin","operation":"Apply","apiVersion":"v1","time":"2026-11-01T00:00:00Z",` +
+		`"fieldsType":"FieldsV1","fieldsV1":{"f:metadata":{"f:labels":{"f:example.com/pool":{},"f:example.com/rack":{}}}}},`
+	judge(b, bytes.ReplaceAll(heartbeatReview(), []byte(`"managedFields":[`), []byte(applied)), 0)
 }
 
 // BenchmarkPodStatus judges the status of a pod with every rule of strict.yaml.

@@ -182,6 +182,9 @@ func (e *envelope) extraMember(name string) error {
 	if e.user.Extra == nil {
 		e.user.Extra = map[string]authenticationv1.ExtraValue{}
 	}
+	if len(e.user.Extra) == maxTexts {
+		return fmt.Errorf("request.userInfo.extra: must have at most %d keys", maxTexts)
+	}
 	key := strings.Clone(name)
 	var values []string
 	if err := e.texts("request.userInfo.extra", &values); err != nil {

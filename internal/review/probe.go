@@ -1,12 +1,16 @@
 package review
 
-import admissionv1 "k8s.io/api/admission/v1"
+import (
+	admissionv1 "k8s.io/api/admission/v1"
+
+	"noderestriction.plus/internal/program"
+)
 
 // The enforcement probe is a dry run of a registration as a kubelet that does not exist. It proves that the API server
 // still asks this program about kubelets, and that it is denied.
 const (
 	// ProbeNode is the node in the probe's credential. No node may have that name.
-	ProbeNode = "node-restriction-plus-probe"
+	ProbeNode = program.Name + "-probe"
 	// ProbeDenied is what the probe is told when all is well.
 	ProbeDenied = "the enforcement probe is denied, as it should be"
 )

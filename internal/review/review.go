@@ -21,6 +21,17 @@ const (
 
 	// maxUID is the longest uid that is answered, in bytes; those of an API server have 36.
 	maxUID = 256
+	// maxMembers is how many members one object of a review may have. The names of an object are held while it is read, to find
+	// those that occur twice. An object that the API server stores has fewer: it has at most 1.5 MiB, and a member at least seven
+	// bytes.
+	maxMembers = 256 << 10
+	// maxHead is as much as is read of a review with more: what precedes the object is far shorter.
+	maxHead = 128 << 10
+	// maxTexts is how many groups a user may have, and how many further attributes.
+	maxTexts = 10_000
+
+	tooManyMembers = "the request has too many values"
+
 	// maxText bounds an error that quotes what was sent, in bytes.
 	maxText = 256
 )
@@ -64,6 +75,9 @@ type Decoder struct {
 
 // Decode is the function [Decode]. The review refers to the body, not to the Decoder.
 func (d *Decoder) Decode(body []byte) (*Review, error) {
+	if bytes.Count(body, []byte(",")) > maxMembers && widest(body) > maxMembers {
+		return DecodeHead(body[:min(len(body), maxHead)], tooManyMembers)
+	}
 	tokens, ok := d.pool.Get().(*jsontext.Decoder)
 	if !ok {
 		tokens = new(jsontext.Decoder)
@@ -84,6 +98,38 @@ func (d *Decoder) Decode(body []byte) (*Review, error) {
 	}
 	return e.review("", nil)
 }
+
+// widest is how many members the object with the most has, if the body is JSON.
+func widest(body []byte) int {
+	var outer []int // members of the objects around the innermost
+	most, members := 0, 0
+	for i := 0; i < len(body); i++ {
+		switch body[i] {
+		case '"':
+			for i++; i < len(body) && body[i] != '"'; i++ {
+				if body[i] == '\\' {
+					i++
+				}
+			}
+		case '{', '[':
+			if len(outer) > maxDepth {
+				return most // it will not be read any further
+			}
+			outer, members = append(outer, members), 0
+		case '}', ']':
+			if len(outer) > 0 {
+				members, outer = outer[len(outer)-1], outer[:len(outer)-1]
+			}
+		case ':':
+			members++
+			most = max(most, members)
+		}
+	}
+	return most
+}
+
+// maxDepth is how deep values may be nested for the decoder.
+const maxDepth = 10_000
 
 // DecodeHead decodes an AdmissionReview of which only the beginning is at hand, up to its object: an API server sends
 // whatever tells the write apart before that. The review is Unjudgeable for the given reason, which a client will read.

@@ -63,6 +63,9 @@ func (e *envelope) texts(at string, into *[]string) error {
 		if err := e.text(at, &text); err != nil {
 			return err
 		}
+		if len(*into) == maxTexts {
+			return fmt.Errorf("%s: must have at most %d values", at, maxTexts)
+		}
 		*into = append(*into, text)
 	}
 	_, err = e.token(at)

@@ -21,7 +21,7 @@ const firstCharge = 4 << 10
 
 // Judging takes up to a hundred times the memory of what is judged, if that is made for it. So the bytes that are judged at
 // the same time are bounded as well: those of usual reviews, and apart from them, so that they cannot crowd them out, those
-// of larger ones, of which each counts for 1 MiB at most since the number of values in one is bounded.
+// of larger ones, of which each counts for 1 MiB at most since the number of values that are decoded of one is bounded.
 const (
 	usualBody   = 64 << 10
 	judgedUsual = 2 << 20

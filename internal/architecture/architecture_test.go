@@ -1,0 +1,317 @@
+// Package architecture_test tests what no package can test of itself: which packages there are, what they import and
+// declare, and what lies in the tree.
+package architecture_test
+
+import (
+	"encoding/json"
+	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"noderestriction.plus/internal/program"
+)
+
+const (
+	module = "noderestriction.plus"
+	// root is the root of the repository.
+	root = "../.."
+)
+
+// arrows says what each package may import of this module, tests aside.
+var arrows = map[string]struct {
+	may []string
+	why string
+}{
+	"api/v1alpha1":     {nil, "others import the API; it must not bring this program with it"},
+	"policy":           {[]string{"api/v1alpha1"}, "the engine judges what it is given, wherever it runs"},
+	"internal/program": {nil, "everything may ask for the program's name and version"},
+	"internal/command": {[]string{"internal/program"}, "what all commands share knows none of them"},
+	"internal/commandtest": {
+		[]string{"internal/command", "internal/docs", "internal/program"},
+		"scripts and pages are tested alike for all commands, in tests only",
+	},
+	"internal/kubeconfig": {
+		[]string{"internal/program"}, "how the API server is reached has nothing to do with what it is asked",
+	},
+	"internal/review": {
+		[]string{"api/v1alpha1", "policy", "internal/program"}, "the webhook and the command review must decode and answer alike, with nothing of either",
+	},
+	"internal/record": {[]string{"api/v1alpha1", "policy"}, "the command review prints the records that the webhook writes"},
+	"internal/recordlog": {
+		[]string{"api/v1alpha1", "policy", "internal/record"}, "a log is read far from the cluster that wrote it",
+	},
+	"internal/manifest": {[]string{"api/v1alpha1", "policy"}, "it reads what people write, for commands and for fixtures"},
+	"internal/fixture": {
+		[]string{"api/v1alpha1", "policy", "internal/manifest", "internal/review"},
+		"fixtures run in tests, in the command test and in e2e; who is a kubelet is for the review to say",
+	},
+	"internal/docs": {[]string{"policy"}, "the pages are rendered from what they are handed: rules, metrics, commands"},
+	"internal/cli": {
+		[]string{
+			"api/v1alpha1", "policy", "internal/review", "internal/record", "internal/recordlog", "internal/manifest",
+			"internal/fixture", "internal/command", "internal/program",
+		},
+		"the commands that need no cluster must not wait for one",
+	},
+	"internal/demo": {[]string{"internal/cli", "internal/command", "internal/fixture"}, "it must build in a fraction of the time of the rest"},
+	"internal/denial": {
+		[]string{"api/v1alpha1", "policy", "internal/record", "internal/program"},
+		"a sink takes records; it does not know where they come from",
+	},
+	"internal/policystore": {
+		[]string{"api/v1alpha1", "policy", "internal/program"}, "the store holds policies; it does not know who reads them",
+	},
+	"internal/cluster": {[]string{"api/v1alpha1", "policy"}, "look-ups are the engine's Facts, and nothing more"},
+	"internal/server":  {nil, "the listener serves any handler"},
+	"internal/certificates": {
+		[]string{"internal/server", "internal/program"},
+		"a certificate is what the listener asks for; what it is served for is not its business",
+	},
+	"internal/delegatedauth": {nil, "who may read the metrics has nothing to do with what they say"},
+	"internal/probe": {
+		[]string{"api/v1alpha1", "internal/review", "internal/command", "internal/kubeconfig", "internal/program"},
+		"the probe must be what the review takes for one; the command probe is the same write by hand",
+	},
+	"webhooks": {
+		[]string{"api/v1alpha1", "policy", "internal/review", "internal/record", "internal/denial", "internal/policystore"},
+		"a handler decodes, judges, records and answers; rules and listeners are not its business",
+	},
+	"internal/serve": {
+		[]string{
+			"api/v1alpha1", "webhooks", "internal/certificates", "internal/cluster", "internal/command", "internal/delegatedauth",
+			"internal/denial", "internal/kubeconfig", "internal/policystore", "internal/probe", "internal/program",
+			"internal/server",
+		},
+		"serve puts the parts of the webhook together; the commands that need no cluster are not among them",
+	},
+	"": {
+		[]string{"internal/cli", "internal/command", "internal/probe", "internal/serve"},
+		"main wires the commands and does nothing itself",
+	},
+}
+
+// bans are packages and the modules that they must not bring with them, not even through others.
+var bans = []struct {
+	packages, modules []string
+	why               string
+}{
+	{
+		[]string{
+			"policy", "internal/cli", "internal/command", "internal/program", "internal/review", "internal/record", "internal/recordlog", "internal/manifest",
+			"internal/fixture",
+		},
+		[]string{
+			"k8s.io/client-go", "sigs.k8s.io/controller-runtime", "go.uber.org/zap", "github.com/go-logr/zapr",
+			"github.com/prometheus/client_golang", "k8s.io/apiserver",
+		},
+		"judging a write needs no cluster, no log and no metrics: the same code runs in tests, commands and e2e",
+	},
+	{
+		[]string{""},
+		[]string{"google.golang.org/grpc", "go.opentelemetry.io/otel/sdk", "github.com/google/cel-go"},
+		"each replica has what it imports in memory, and never calls these",
+	},
+	{
+		[]string{""},
+		[]string{"html/template"},
+		"it calls methods by names that the linker cannot know, so that the program keeps all methods of all types",
+	},
+}
+
+// goPackage is what go list says of a package.
+type goPackage struct {
+	Dir, ImportPath, Name  string
+	GoFiles, Imports, Deps []string
+}
+
+// local is the path of a package in this module.
+func (p *goPackage) local() string {
+	return strings.TrimPrefix(strings.TrimPrefix(p.ImportPath, module), "/")
+}
+
+// readTree reads every directory, so that go test does not take an earlier result for current after a change: what go list
+// reads, go test does not see.
+func readTree(t *testing.T) {
+	t.Helper()
+	if err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && entry.IsDir() && path != root && (strings.HasPrefix(entry.Name(), ".") || entry.Name() == "bin") {
+			return fs.SkipDir
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func listPackages(t *testing.T) []*goPackage {
+	t.Helper()
+	readTree(t)
+	list := exec.Command("go", "list", "-pgo=off", "-json=Dir,ImportPath,Name,GoFiles,Imports,Deps", "./...")
+	list.Dir = root
+	out, err := list.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var packages []*goPackage
+	decoder := json.NewDecoder(strings.NewReader(string(out)))
+	for {
+		p := &goPackage{}
+		err := decoder.Decode(p)
+		if errors.Is(err, io.EOF) {
+			return packages
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(p.GoFiles) > 0 {
+			packages = append(packages, p)
+		}
+	}
+}
+
+func TestImports(t *testing.T) {
+	for _, p := range listPackages(t) {
+		arrow, known := arrows[p.local()]
+		if !known {
+			t.Errorf("%s: say in internal/architecture what it may import, and why", p.ImportPath)
+		}
+		for _, imported := range p.Imports {
+			name, ours := strings.CutPrefix(imported, module+"/")
+			if ours && known && !slices.Contains(arrow.may, name) {
+				t.Errorf("%s must not import %s: %s", p.ImportPath, imported, arrow.why)
+			}
+		}
+		for _, ban := range bans {
+			if !slices.Contains(ban.packages, p.local()) {
+				continue
+			}
+			for _, imported := range p.Deps {
+				if slices.ContainsFunc(ban.modules, func(module string) bool {
+					return imported == module || strings.HasPrefix(imported, module+"/")
+				}) {
+					t.Errorf("%s must not import %s, not even through others: %s", p.ImportPath, imported, ban.why)
+				}
+			}
+		}
+	}
+}
+
+// TestFolders finds what some command has left in the tree.
+func TestFolders(t *testing.T) {
+	folders := []string{"api", "bin", "charts", "config", "docs", "e2e", "internal", "policy", "tools", "webhooks"}
+	entries, err := os.ReadDir(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		if name := entry.Name(); entry.IsDir() && !strings.HasPrefix(name, ".") && !slices.Contains(folders, name) {
+			t.Errorf("%q: a folder of this name is not part of the project", name)
+		}
+	}
+}
+
+// TestRootHasOneFile keeps package main to the wiring: what can be tested is in a package of its own.
+func TestRootHasOneFile(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(root, "*.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(files) != 1 || filepath.Base(files[0]) != "main.go" {
+		t.Errorf("the root has %q, want main.go alone", files)
+	}
+}
+
+// TestProgramNameIsSaidOnce finds names that are made of the program's name without [program.Name]. Texts for people may
+// have it among other words.
+func TestProgramNameIsSaidOnce(t *testing.T) {
+	name := regexp.MustCompile("^[\"`]" + program.Name + `[-/a-z]*["` + "`]$")
+	for _, p := range listPackages(t) {
+		for _, file := range p.GoFiles {
+			tree, err := parser.ParseFile(token.NewFileSet(), filepath.Join(p.Dir, file), nil, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ast.Inspect(tree, func(n ast.Node) bool {
+				if l, ok := n.(*ast.BasicLit); ok && name.MatchString(l.Value) && p.local() != "internal/program" {
+					t.Errorf("%s: use program.Name in place of %s", filepath.Join(p.local(), file), l.Value)
+				}
+				return true
+			})
+		}
+	}
+}
+
+func TestPackages(t *testing.T) {
+	for _, p := range listPackages(t) {
+		for _, word := range []string{"util", "utils", "helper", "helpers", "common", "misc"} {
+			if path.Base(p.ImportPath) == word {
+				t.Errorf("%s: name a package after what it is, or leave its code with its only caller", p.ImportPath)
+			}
+		}
+		documented := 0
+		for _, name := range p.GoFiles {
+			path := filepath.Join(p.Dir, name)
+			file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ParseComments)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if file.Doc != nil {
+				documented++
+			}
+			if !strings.HasPrefix(name, "zz_generated.") {
+				checkDeclarations(t, filepath.Join(p.local(), name), file)
+			}
+		}
+		if documented != 1 {
+			t.Errorf("%s has %d package comments, want one", p.ImportPath, documented)
+		}
+	}
+}
+
+// checkDeclarations fails for what would let one part of the program change another behind its back.
+func checkDeclarations(t *testing.T, path string, file *ast.File) {
+	for _, declaration := range file.Decls {
+		switch d := declaration.(type) {
+		case *ast.FuncDecl:
+			if d.Name.Name == "init" && d.Recv == nil {
+				t.Errorf("%s: func init runs behind its readers' backs; call it by name", path)
+			}
+		case *ast.GenDecl:
+			for _, spec := range d.Specs {
+				if v, ok := spec.(*ast.ValueSpec); ok && d.Tok == token.VAR && !isConstant(v) {
+					t.Errorf("%s: %s is a variable of the package; make it a constant, or pass it", path, v.Names[0].Name)
+				}
+			}
+		}
+	}
+}
+
+// isConstant reports whether a variable is one in name only: an assertion that a type implements an interface, or an error.
+func isConstant(v *ast.ValueSpec) bool {
+	if v.Names[0].Name == "_" {
+		return true
+	}
+	return len(v.Values) == len(v.Names) && !slices.ContainsFunc(v.Values, func(value ast.Expr) bool {
+		call, ok := value.(*ast.CallExpr)
+		if !ok {
+			return true
+		}
+		function, ok := call.Fun.(*ast.SelectorExpr)
+		if !ok {
+			return true
+		}
+		pkg, ok := function.X.(*ast.Ident)
+		return !ok || pkg.Name != "errors" || function.Sel.Name != "New"
+	})
+}

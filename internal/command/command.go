@@ -1,0 +1,135 @@
+// Package command has what all commands share: the root command, running it, errors and their exit codes.
+//
+// [Root] puts commands under the root command, and [Run] runs it: errors go to standard error, each line after the name of
+// the program. The exit code is 0 on success, 1 if the answer is no, and 2 if there is no answer, because of the usage or of
+// something that could not be read.
+package command
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"noderestriction.plus/internal/program"
+)
+
+// Exit codes other than 0.
+const (
+	CodeNo       = 1 // the answer is no
+	CodeNoAnswer = 2 // usage, or something could not be read or written
+)
+
+// ExitError is an error that ends the program with a code of its own. Every other error ends it with [CodeNoAnswer].
+type ExitError struct {
+	Code int
+	Err  error
+}
+
+func (e *ExitError) Error() string { return e.Err.Error() }
+
+// Unwrap returns Err.
+func (e *ExitError) Unwrap() error { return e.Err }
+
+// UsageError is an error in how a command was called: [Run] says how to get help.
+type UsageError struct{ Err error }
+
+func (e UsageError) Error() string { return e.Err.Error() }
+
+// Unwrap returns Err.
+func (e UsageError) Unwrap() error { return e.Err }
+
+// Usagef returns a [UsageError]. The arguments are those of [fmt.Errorf].
+func Usagef(format string, args ...any) error { return UsageError{fmt.Errorf(format, args...)} }
+
+// Root returns the root command with the given commands. It is to be run with [Run].
+func Root(commands ...*cobra.Command) *cobra.Command {
+	root := &cobra.Command{
+		Use:   program.Name,
+		Short: "Restrict what kubelets may write, and prove what was denied",
+		Long: "node-restriction-plus restricts what the credential of a kubelet may write to the Kubernetes API, by\n" +
+			"NodeRestrictionPolicies, and records every denial.",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			var names []string
+			for _, c := range cmd.Commands() {
+				names = append(names, c.Name())
+			}
+			return Usagef("unknown command %q%s", args[0], DidYouMean(args[0], names))
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cmd.SetOut(cmd.ErrOrStderr())
+			if err := cmd.Help(); err != nil {
+				return err
+			}
+			return Usagef("no command given")
+		},
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return UsageError{err} })
+	root.AddCommand(commands...)
+	return root
+}
+
+// Run runs the root command with the arguments of the process, prints its error and returns the exit code.
+func Run(root *cobra.Command) int {
+	cmd, err := root.ExecuteC()
+	if err == nil {
+		return 0
+	}
+	PrintError(root.ErrOrStderr(), err.Error())
+	if usage := (UsageError{}); errors.As(err, &usage) {
+		PrintError(root.ErrOrStderr(), fmt.Sprintf("run %q for the usage", cmd.CommandPath()+" --help"))
+	}
+	return ExitCode(err)
+}
+
+// ExitCode is the exit code for an error that a command returned: 0 for nil, the code of an [ExitError], otherwise 2.
+func ExitCode(err error) int {
+	if exit := (*ExitError)(nil); errors.As(err, &exit) {
+		return exit.Code
+	}
+	if err != nil {
+		return CodeNoAnswer
+	}
+	return 0
+}
+
+// PrintError prints a message with the name of the program before each line. A message may quote a file that an
+// attacker wrote, so control characters are left out.
+func PrintError(w io.Writer, message string) {
+	clean := strings.Map(func(r rune) rune {
+		if r < ' ' && r != '\n' && r != '\t' || r >= 0x7f && r < 0xa0 {
+			return -1
+		}
+		return r
+	}, message)
+	for line := range strings.Lines(clean) {
+		if line = strings.TrimRight(line, "\n"); line != "" {
+			fmt.Fprintf(w, "%s: %s\n", program.Name, line)
+		}
+	}
+}
+
+// AtLeastOne requires arguments. Its error asks for what they are.
+func AtLeastOne(what string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return Usagef("name %s", what)
+		}
+		return nil
+	}
+}
+
+// NoArguments refuses arguments.
+func NoArguments(_ *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return Usagef("unexpected argument %q", args[0])
+	}
+	return nil
+}

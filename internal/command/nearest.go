@@ -1,0 +1,55 @@
+package command
+
+import "strings"
+
+// maxNearest is how many names are suggested for a wrong one.
+const maxNearest = 3
+
+// nearest returns the names that may have been meant, best first: those of which the name is a part, or else those
+// within a distance of a third of its length.
+func nearest(name string, names []string) []string {
+	var near []string
+	for _, candidate := range names {
+		if name != "" && strings.Contains(candidate, name) {
+			near = append(near, candidate)
+		}
+	}
+	for distance := 1; len(near) == 0 && distance <= len(name)/3; distance++ {
+		for _, candidate := range names {
+			if editDistance(name, candidate) == distance {
+				near = append(near, candidate)
+			}
+		}
+	}
+	return near[:min(len(near), maxNearest)]
+}
+
+// DidYouMean returns the end of a message about a wrong name: the names that may have been meant, or nothing.
+func DidYouMean(name string, names []string) string {
+	near := nearest(name, names)
+	if len(near) == 0 {
+		return ""
+	}
+	return ": did you mean " + strings.Join(near, " or ") + "?"
+}
+
+// editDistance is the number of bytes to insert, delete or replace to make one string of the other (Levenshtein).
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			replaced := diagonal
+			if a[i] != b[j] {
+				replaced++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(replaced, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,100 @@
+// Package commandtest tests commands as a user types them: by scripts that run the program, and by what help and pages say.
+package commandtest
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/spf13/cobra"
+
+	"noderestriction.plus/internal/command"
+	"noderestriction.plus/internal/docs"
+	"noderestriction.plus/internal/program"
+)
+
+// HelpWidth is the maximum width of a line of help, in columns.
+const HelpWidth = 120
+
+// Main runs the tests of a package in which the program is one of the programs that tests can execute, with the given
+// commands.
+func Main(m *testing.M, commands func() []*cobra.Command) {
+	testscript.Main(m, map[string]func(){
+		program.Name: func() { os.Exit(command.Run(command.Root(commands()...))) },
+	})
+}
+
+// Scripts runs the scripts in testdata. In addition to the commands of testscript there is "exits CODE PROGRAM ARG...",
+// which is exec with a wanted exit code. With update it rewrites the files with which scripts compare output.
+func Scripts(t *testing.T, update bool) {
+	t.Helper()
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata",
+		RequireExplicitExec: true,
+		UpdateScripts:       update,
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
+	})
+}
+
+func exits(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) < 2 {
+		ts.Fatalf("usage: exits CODE PROGRAM ARG...")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	err = ts.Exec(args[1], args[2:]...)
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+// Pages compares the pages in a directory with the commands. With update it rewrites them.
+func Pages(t *testing.T, directory string, commands []*cobra.Command, update bool) {
+	t.Helper()
+	for _, cmd := range command.Root(commands...).Commands() {
+		page, want := filepath.Join(directory, cmd.Name()+".md"), docs.Command(cmd)
+		if update {
+			if err := os.WriteFile(page, []byte(want), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		got, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(got) != want {
+			t.Errorf("%s is not current: run make generate", page)
+		}
+	}
+}
+
+// Help checks that no line of the commands' help is wider than a terminal that is [HelpWidth] columns wide.
+func Help(t *testing.T, commands []*cobra.Command) {
+	t.Helper()
+	for _, cmd := range command.Root(commands...).Commands() {
+		var help bytes.Buffer
+		cmd.SetOut(&help)
+		if err := cmd.Help(); err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(help.String()) {
+			if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > HelpWidth {
+				t.Errorf("%s --help: a line has %d columns, want at most %d: %s", cmd.Name(), n, HelpWidth, line)
+			}
+		}
+	}
+}

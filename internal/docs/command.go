@@ -1,0 +1,54 @@
+package docs
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// Command renders the page about a command under docs/cli. The command must be under its root.
+func Command(cmd *cobra.Command) string {
+	var b strings.Builder
+	b.WriteString("<!-- Generated from the command by make generate. -->\n\n")
+	fmt.Fprintf(&b, "# %s\n\n%s.\n\n```\n%s\n```\n", cmd.CommandPath(), cmd.Short, cmd.UseLine())
+	if cmd.Long != "" {
+		fmt.Fprintf(&b, "\n```\n%s\n```\n", cmd.Long)
+	}
+	if cmd.Example != "" {
+		example := strings.ReplaceAll("\n"+cmd.Example, "\n  ", "\n") // without its indentation
+		fmt.Fprintf(&b, "\n## Examples\n\n```sh%s\n```\n", example)
+	}
+	var rows strings.Builder
+	cmd.NonInheritedFlags().VisitAll(func(f *pflag.Flag) {
+		if !f.Hidden && f.Name != "help" {
+			rows.WriteString(flagRow(f))
+		}
+	})
+	if rows.Len() > 0 {
+		b.WriteString("\n## Flags\n\n| flag | default | meaning |\n|---|---|---|\n" + rows.String())
+	}
+	return b.String()
+}
+
+func flagRow(f *pflag.Flag) string {
+	kind, usage := pflag.UnquoteUsage(f)
+	name := "--" + f.Name
+	if f.Shorthand != "" {
+		name = "-" + f.Shorthand + ", " + name
+	}
+	if kind != "" {
+		name += " " + kind
+	}
+	return fmt.Sprintf("| %s | %s | %s |\n", codeCell(name), codeCell(strings.Trim(f.DefValue, "[]")), cell(usage))
+}
+
+func codeCell(s string) string {
+	if s == "" {
+		return ""
+	}
+	return "`" + cell(s) + "`"
+}
+
+func cell(s string) string { return strings.ReplaceAll(strings.ReplaceAll(s, "|", `\|`), "\n", " ") }

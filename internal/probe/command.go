@@ -1,0 +1,81 @@
+package probe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"noderestriction.plus/internal/command"
+	"noderestriction.plus/internal/kubeconfig"
+)
+
+const (
+	// retryInterval is the time between two tries of the command.
+	retryInterval = time.Second
+	// maxTimeout bounds --timeout.
+	maxTimeout = time.Hour
+)
+
+// Command returns the command probe.
+func Command() *cobra.Command {
+	var path string
+	var timeout time.Duration
+	cmd := &cobra.Command{
+		Use:   "probe",
+		Short: "Verify that the API server asks the webhook about kubelets' writes",
+		Long: "probe asks the API server, as a dry run, to create a Node in the name of a kubelet that does not exist. The webhook\n" +
+			"denies this write whatever the policies say. Nothing is changed.\n\n" +
+			"It requires permission to impersonate that kubelet. It retries until the write is denied or the time is over.\n\n" +
+			"Exit code: 0 if the write was denied; 1 if the API server allowed it; 2 usage, or the result is not known.",
+		Args: command.NoArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if timeout < 0 || timeout > maxTimeout {
+				return fmt.Errorf("--timeout: must be from 0s to %s, not %s", maxTimeout, timeout)
+			}
+			return run(cmd.Context(), cmd.OutOrStdout(), path, timeout)
+		},
+	}
+	cmd.Flags().StringVar(&path, "kubeconfig", "", kubeconfig.Usage)
+	cmd.Flags().DurationVar(&timeout, "timeout", time.Minute, "`time` after which it gives up; 0s tries once")
+	return cmd
+}
+
+// run tries until the write is denied or the time is over.
+func run(ctx context.Context, out io.Writer, path string, timeout time.Duration) error {
+	config, err := kubeconfig.Load(path)
+	if err != nil {
+		return fmt.Errorf("--kubeconfig: %w", err)
+	}
+	asker, err := NewAsker(config)
+	if err != nil {
+		return fmt.Errorf("--kubeconfig: %w", err)
+	}
+	over := time.After(timeout)
+	for {
+		result, detail := asker.Ask(ctx)
+		if result == Denied {
+			_, err := fmt.Fprintln(out, detail)
+			return err
+		}
+		select {
+		case <-over:
+			return resultError(result, detail)
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(retryInterval):
+		}
+	}
+}
+
+// resultError is the error for a result other than [Denied].
+func resultError(result Result, detail string) error {
+	code := 2
+	if result == Allowed {
+		code = 1
+	}
+	return &command.ExitError{Code: code, Err: errors.New(detail)}
+}

@@ -1,0 +1,39 @@
+package serve
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/go-logr/zapr"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+)
+
+// newLogger returns the program's log: JSON, a line each, every line. It is not for records of denials.
+func newLogger(to io.Writer, levelName string) (logr.Logger, error) {
+	level, err := logLevel(levelName)
+	if err != nil {
+		return logr.Logger{}, err
+	}
+	config := zap.NewProductionEncoderConfig()
+	config.TimeKey = "ts"
+	config.EncodeTime = func(t time.Time, encoder zapcore.PrimitiveArrayEncoder) {
+		encoder.AppendString(t.UTC().Format("2006-01-02T15:04:05.000Z"))
+	}
+	core := zapcore.NewCore(zapcore.NewJSONEncoder(config), zapcore.Lock(zapcore.AddSync(to)), level)
+	return zapr.NewLogger(zap.New(core, zap.AddStacktrace(zapcore.PanicLevel))), nil
+}
+
+func logLevel(name string) (zapcore.Level, error) {
+	switch name {
+	case "debug":
+		return zapcore.DebugLevel, nil
+	case "info":
+		return zapcore.InfoLevel, nil
+	case "error":
+		return zapcore.ErrorLevel, nil
+	}
+	return 0, fmt.Errorf("must be debug, info or error, not %q", name)
+}

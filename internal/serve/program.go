@@ -1,0 +1,163 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"noderestriction.plus/internal/cluster"
+	"noderestriction.plus/internal/denial"
+	"noderestriction.plus/internal/kubeconfig"
+	"noderestriction.plus/internal/policystore"
+	"noderestriction.plus/internal/program"
+	"noderestriction.plus/internal/server"
+	"noderestriction.plus/webhooks"
+)
+
+// closeTimeout is how long the last records may take to be written.
+const closeTimeout = 5 * time.Second
+
+// parts are the parts of the program that run.
+type parts struct {
+	log     logr.Logger
+	server  *server.Server
+	manager manager.Manager
+	ledger  *denial.Ledger
+	file    *denial.File // nil: none
+}
+
+// inputs are what the flags name.
+type inputs struct {
+	config       *rest.Config
+	informers    *cluster.Informers
+	certificates server.CertificateSource
+	clients      *server.ClientAuthority // nil: none
+}
+
+// read reads the files that the flags name. Each error names the flag.
+func read(o *options, log logr.Logger) (in inputs, err error) {
+	if in.config, err = kubeconfig.Load(o.kubeconfig); err != nil {
+		return in, fmt.Errorf("--kubeconfig: %w", err)
+	}
+	in.informers = cluster.NewInformers(log.WithName("cache"), metrics.Registry)
+	if in.certificates, err = o.certificates.open(in.config, in.informers, log.WithName("certificates")); err != nil {
+		return in, err
+	}
+	if o.clientCAFile == "" {
+		return in, nil
+	}
+	in.clients, err = server.NewClientAuthority(o.clientCAFile, o.clientAllowedNames, log.WithName("certificates"))
+	if err != nil {
+		return in, fmt.Errorf("--client-ca-file: %w", err)
+	}
+	return in, nil
+}
+
+// assemble makes all parts, puts them together, and binds the addresses. It does not need the API server.
+func assemble(ctx context.Context, o *options, in inputs, records io.Writer, log logr.Logger) (*parts, error) {
+	mgr, live, err := newManager(&o.manager, in.config, in.informers, in.certificates, log)
+	if err != nil {
+		return nil, err
+	}
+	counts := denial.NewMetrics(metrics.Registry)
+	store := &policystore.Store{}
+	objects, err := cluster.NewObjects(in.config, mgr.GetHTTPClient())
+	if err != nil {
+		return nil, err
+	}
+	facts := cluster.New(mgr.GetCache(), live, objects, log.WithName("nodes"))
+	if err := policystore.Setup(ctx, mgr, store, live, metrics.Registry, counts.Expect, facts.Expect); err != nil {
+		return nil, err
+	}
+	sinks, file, err := o.records.sinks(mgr, live, in.config, log)
+	if err != nil {
+		return nil, err
+	}
+	ledger := denial.New(records, append(sinks, counts)...)
+	if err := metrics.Registry.Register(ledger); err != nil {
+		return nil, err
+	}
+	if err := o.probe.add(mgr, in.config, log.WithName("probe")); err != nil {
+		return nil, err
+	}
+	policies, err := webhooks.NewPolicyHandler(mgr.GetScheme(), log.WithName("policies"))
+	if err != nil {
+		return nil, err
+	}
+	srv, err := server.New(server.Options{
+		Address:         o.address(),
+		Certificates:    in.certificates,
+		ClientAuthority: in.clients,
+		Handler: webhooks.Routes(
+			webhooks.NewHandler(store, facts, ledger, counts, program.Version(), log.WithName("admit")), policies),
+		Limits:        o.limits,
+		ShutdownDelay: o.shutdownDelay,
+		Log:           log.WithName("listener"),
+		Registerer:    metrics.Registry,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := srv.Listen(ctx); err != nil {
+		return nil, err
+	}
+	return &parts{log: log, server: srv, manager: mgr, ledger: ledger, file: file}, addChecks(mgr, log, map[string]healthz.Checker{
+		"policies":    store.Check,
+		"nodes":       facts.Check,
+		"certificate": in.certificates.Check,
+		"listener":    srv.Check,
+		"denial-log":  func(*http.Request) error { return ledger.Healthy() },
+	})
+}
+
+// run serves until ctx ends. The order of the end is that of what needs what: requests need the manager's caches, and
+// everything needs the ledger, whose last records are written last.
+func (p *parts) run(ctx context.Context) error {
+	serving, stopServing := context.WithCancel(ctx)
+	defer stopServing()
+	managing, stopManaging := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopManaging()
+	managed := make(chan error, 1)
+	go func() {
+		// Without the manager the policies would grow old unseen.
+		defer stopServing()
+		err := p.manager.Start(managing)
+		if err != nil {
+			p.log.Error(err, "The manager failed")
+		}
+		managed <- err
+	}()
+	err := p.server.Run(serving)
+	stopManaging()
+	err = errors.Join(err, p.managerEnd(managed))
+
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+	defer cancel()
+	err = errors.Join(err, p.ledger.Close(closing))
+	if p.file != nil {
+		err = errors.Join(err, p.file.Close(closing))
+	}
+	return err
+}
+
+// managerEnd waits for the manager, which has been told to end, unless its caches were never synced: then it has
+// nothing to finish, and controller-runtime v0.25 would wait for the caches for ever.
+func (p *parts) managerEnd(managed <-chan error) error {
+	select {
+	case err := <-managed:
+		return err
+	case <-p.manager.Elected():
+		return <-managed
+	default:
+		return nil
+	}
+}
