@@ -125,6 +125,31 @@ func (h *hostile) liveThrough(t *testing.T, name, pod, resources string) {
 	})
 }
 
+// testTenantsSlowNumber has a tenant give a pod a limit that an API server takes seconds to print, so that every review of the pod is
+// slow, whatever its kubelet writes.
+func (h *hostile) testTenantsSlowNumber(t *testing.T) {
+	const name = "tenant-slow"
+	h.createPod(t, name, container(`,"resources":{"limits":{"cpu":"`+numbers()["an exponent of five digits"]+`"},"requests":{"cpu":"1"}}`))
+	path := podsPath + "/" + name
+	defer h.admin.Do(within(t, 2*time.Minute), rig.Write{
+		Method: http.MethodDelete, Path: path, Type: "application/json", Body: `{"gracePeriodSeconds":0}`,
+	})
+	patch := func(ip string) rig.Write {
+		body := map[string]any{"status": map[string]any{
+			"phase": "Running", "podIP": ip, "podIPs": []any{map[string]any{"ip": ip}},
+		}}
+		return rig.Write{
+			Method: http.MethodPatch, Path: path + "/status", Type: "application/merge-patch+json", Body: toJSON(t, body),
+		}
+	}
+	if a := h.kubelet.Do(within(t, 2*time.Minute), patch("10.244.1.9")); a.Outcome != rig.Allowed {
+		t.Errorf("an ordinary status was %.1000s", a)
+	}
+	mark := h.nextAddress()
+	h.attack(t, h.kubelet, patch(mark))
+	h.checkNotStored(t, path, mark)
+}
+
 // testAdministratorsExponent has an administrator write an extended resource that no kubelet would print so, which the kubelet
 // keeps.
 func (h *hostile) testAdministratorsExponent(t *testing.T) {
