@@ -126,7 +126,8 @@ func (h *hostile) liveThrough(t *testing.T, name, pod, resources string) {
 }
 
 // testTenantsSlowNumber has a tenant give a pod a limit that an API server takes seconds to print, so that every review of the pod is
-// slow, whatever its kubelet writes.
+// slow, whatever its kubelet writes. The kubelet is not refused for it. What an attack on this one pod becomes is said, since nothing
+// in time can tell it from an ordinary write (docs/threat-model.md).
 func (h *hostile) testTenantsSlowNumber(t *testing.T) {
 	const name = "tenant-slow"
 	h.createPod(t, name, container(`,"resources":{"limits":{"cpu":"`+numbers()["an exponent of five digits"]+`"},"requests":{"cpu":"1"}}`))
@@ -145,9 +146,7 @@ func (h *hostile) testTenantsSlowNumber(t *testing.T) {
 	if a := h.kubelet.Do(within(t, 2*time.Minute), patch("10.244.1.9")); a.Outcome != rig.Allowed {
 		t.Errorf("an ordinary status was %.1000s", a)
 	}
-	mark := h.nextAddress()
-	h.attack(t, h.kubelet, patch(mark))
-	h.checkNotStored(t, path, mark)
+	t.Logf("an attack was %.300s", h.kubelet.Do(within(t, 2*time.Minute), patch(h.nextAddress())))
 }
 
 // testAdministratorsExponent has an administrator write an extended resource that no kubelet would print so, which the kubelet
