@@ -139,5 +139,5 @@ func (r *Request) authorized(verb, resource, name string) (bool, error) {
 			access.Extra[key] = authorizationv1.ExtraValue(values)
 		}
 	}
-	return r.facts().Authorized(access)
+	return r.allows(access)
 }

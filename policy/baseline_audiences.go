@@ -16,7 +16,7 @@ func (r *Request) apiAudiences(configured []string) ([]string, error) {
 	if len(configured) > 0 {
 		return configured, nil
 	}
-	return r.facts().APIAudiences()
+	return r.foundAudiences()
 }
 
 // usesAudience reports whether a volume of the pod is for one of the audiences: a projected token, or one whose CSI driver asks
@@ -55,7 +55,7 @@ func projectsAudience(v *corev1.Volume, audiences []string) bool {
 }
 
 func (r *Request) driverAsksFor(name string, audiences []string) (bool, error) {
-	driver, err := must("CSIDriver", name, r.facts().CSIDriver)
+	driver, err := must("CSIDriver", name, r.csiDriver)
 	return err == nil && slices.ContainsFunc(driver.Spec.TokenRequests, func(t storagev1.TokenRequest) bool {
 		return slices.Contains(audiences, t.Audience)
 	}), err
@@ -80,12 +80,12 @@ func (r *Request) driverOf(pod *corev1.Pod, v *corev1.Volume) (string, error) {
 
 func (r *Request) driverOfClaim(namespace, name string) (string, error) {
 	claim, err := must("claim", name, func(name string) (*corev1.PersistentVolumeClaim, bool, error) {
-		return r.facts().PersistentVolumeClaim(namespace, name)
+		return r.persistentVolumeClaim(namespace, name)
 	})
 	if err != nil {
 		return "", err
 	}
-	volume, err := must("volume", claim.Spec.VolumeName, r.facts().PersistentVolume)
+	volume, err := must("volume", claim.Spec.VolumeName, r.persistentVolume)
 	if err != nil {
 		return "", err
 	}
@@ -104,7 +104,7 @@ func driverOfVolume(v *corev1.PersistentVolume) string {
 
 // must looks up an object that has to exist.
 func must[T any](kind, name string, look func(string) (*T, bool, error)) (*T, error) {
-	object, found, err := named(name, look)
+	object, found, err := look(name)
 	if err == nil && !found {
 		err = fmt.Errorf("%s %s does not exist", kind, quote(name))
 	}

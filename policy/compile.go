@@ -144,6 +144,9 @@ func (p *Policy) evaluate(r *Request, checks []activeRule, form *formCheck, into
 	if r.Unjudgeable != "" {
 		return append(into, p.violation(Unverified, Violation{Detail: r.Unjudgeable}))
 	}
+	if r.outOfTime() {
+		return append(into, p.violation(Unverified, Violation{Detail: OutOfTime}))
+	}
 	matches, err := p.match.matchLabels(r)
 	if err != nil {
 		return append(into, p.violation(Unverified, Violation{Detail: "the labels of the Node could not be looked up"}))
@@ -158,6 +161,9 @@ func (p *Policy) evaluate(r *Request, checks []activeRule, form *formCheck, into
 		active := &checks[i]
 		if active.unconcerned(r) {
 			continue
+		}
+		if r.outOfTime() {
+			return append(into, p.violation(Unverified, Violation{Detail: OutOfTime}))
 		}
 		found := active.check(r)
 		slices.SortStableFunc(found, func(a, b Violation) int { return cmp.Compare(a.Field, b.Field) })

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/netip"
 	"slices"
-	"time"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -124,79 +123,87 @@ func (f StaticFacts) Authorized(access *authorizationv1.SubjectAccessReviewSpec)
 // APIAudiences returns none: what is judged without an API server has not been changed by one.
 func (f StaticFacts) APIAudiences() ([]string, error) { return nil, nil }
 
-var (
-	errNoFacts   = errors.New("no look-ups are available")
-	errOutOfTime = errors.New("the look-ups have taken too long")
-)
-
-// noFacts are the Facts of a request that has none any more: every look-up fails.
-type noFacts struct{ err error }
-
-func (f noFacts) Node(string) (*Metadata, bool, error) { return nil, false, f.err }
-
-func (f noFacts) NodeObject(string) (*corev1.Node, bool, error) { return nil, false, f.err }
-
-func (f noFacts) NodesAt(string) ([]string, error) { return nil, f.err }
-
-func (f noFacts) Pod(string, string) (*corev1.Pod, bool, error) { return nil, false, f.err }
-
-func (f noFacts) ServiceAccount(string, string) (*Metadata, bool, error) { return nil, false, f.err }
-
-func (f noFacts) CSIDriver(string) (*storagev1.CSIDriver, bool, error) { return nil, false, f.err }
-func (f noFacts) APIAudiences() ([]string, error)                      { return nil, f.err }
-
-func (f noFacts) PersistentVolumeClaim(string, string) (*corev1.PersistentVolumeClaim, bool, error) {
-	return nil, false, f.err
-}
-
-func (f noFacts) PersistentVolume(string) (*corev1.PersistentVolume, bool, error) {
-	return nil, false, f.err
-}
-
-func (f noFacts) Authorized(*authorizationv1.SubjectAccessReviewSpec) (bool, error) {
-	return false, f.err
-}
-
-// facts are the Facts of the request.
-func (r *Request) facts() Facts {
-	switch {
-	case r.Facts == nil:
-		return noFacts{errNoFacts}
-	case !r.LookUpUntil.IsZero() && time.Now().After(r.LookUpUntil):
-		return noFacts{errOutOfTime}
-	}
-	return r.Facts
-}
+var errNoFacts = errors.New("no look-ups are available")
 
 // node looks a Node up.
-func (r *Request) node(name string) (*Metadata, bool, error) { return named(name, r.facts().Node) }
+func (r *Request) node(name string) (*Metadata, bool, error) { return lookUp(r, name, Facts.Node) }
 
 // nodeObject looks a Node up, with its spec and status.
 func (r *Request) nodeObject(name string) (*corev1.Node, bool, error) {
-	return named(name, r.facts().NodeObject)
+	return lookUp(r, name, Facts.NodeObject)
 }
 
 // ofAnotherNode reports whether a Node other than the kubelet's reports the address.
 func (r *Request) ofAnotherNode(ip netip.Addr) (bool, error) {
-	names, err := r.facts().NodesAt(ip.Unmap().WithZone("").String())
+	if r.Facts == nil {
+		return false, errNoFacts
+	}
+	names, err := r.Facts.NodesAt(ip.Unmap().WithZone("").String())
 	return slices.ContainsFunc(names, func(name string) bool { return name != r.NodeName }), err
 }
 
 // pod looks a pod up.
 func (r *Request) pod(namespace, name string) (*corev1.Pod, bool, error) {
-	return named(name, func(name string) (*corev1.Pod, bool, error) { return r.facts().Pod(namespace, name) })
+	return lookUpIn(r, namespace, name, Facts.Pod)
 }
 
 // serviceAccount looks a ServiceAccount up.
 func (r *Request) serviceAccount(namespace, name string) (*Metadata, bool, error) {
-	return named(name, func(name string) (*Metadata, bool, error) { return r.facts().ServiceAccount(namespace, name) })
+	return lookUpIn(r, namespace, name, Facts.ServiceAccount)
 }
 
-// named looks an object up by a name that a kubelet may have chosen. Nothing has an empty name, which a client may take for a
-// question about all objects.
-func named[T any](name string, look func(name string) (*T, bool, error)) (*T, bool, error) {
-	if name == "" {
-		return nil, false, nil
+// persistentVolumeClaim looks a claim up.
+func (r *Request) persistentVolumeClaim(namespace, name string) (*corev1.PersistentVolumeClaim, bool, error) {
+	return lookUpIn(r, namespace, name, Facts.PersistentVolumeClaim)
+}
+
+// persistentVolume looks a volume up.
+func (r *Request) persistentVolume(name string) (*corev1.PersistentVolume, bool, error) {
+	return lookUp(r, name, Facts.PersistentVolume)
+}
+
+// csiDriver looks a CSIDriver up.
+func (r *Request) csiDriver(name string) (*storagev1.CSIDriver, bool, error) {
+	return lookUp(r, name, Facts.CSIDriver)
+}
+
+// allows asks the authorizers of the cluster.
+func (r *Request) allows(access *authorizationv1.SubjectAccessReviewSpec) (bool, error) {
+	if r.Facts == nil {
+		return false, errNoFacts
 	}
-	return look(name)
+	return r.Facts.Authorized(access)
+}
+
+// foundAudiences are the audiences of the API server as they were found.
+func (r *Request) foundAudiences() ([]string, error) {
+	if r.Facts == nil {
+		return nil, errNoFacts
+	}
+	return r.Facts.APIAudiences()
+}
+
+// lookUp looks an object up by a name that a kubelet may have chosen. Nothing has an empty name, which a client may take for a
+// question about all objects.
+func lookUp[T any](r *Request, name string, look func(Facts, string) (*T, bool, error)) (*T, bool, error) {
+	switch {
+	case name == "":
+		return nil, false, nil
+	case r.Facts == nil:
+		return nil, false, errNoFacts
+	}
+	return look(r.Facts, name)
+}
+
+// lookUpIn is lookUp for an object in a namespace.
+func lookUpIn[T any](
+	r *Request, namespace, name string, look func(Facts, string, string) (*T, bool, error),
+) (*T, bool, error) {
+	switch {
+	case name == "":
+		return nil, false, nil
+	case r.Facts == nil:
+		return nil, false, errNoFacts
+	}
+	return look(r.Facts, namespace, name)
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/go-json-experiment/json"
 	admissionv1 "k8s.io/api/admission/v1"
@@ -53,12 +52,23 @@ type Request struct {
 
 	// Facts answers look-ups. Nil: every look-up fails.
 	Facts Facts
-	// LookUpUntil is when every further look-up fails: whoever waits for the decision does not wait for ever, however many
-	// look-ups the write asks for. Zero: never.
-	LookUpUntil time.Time
+	// Clock says when the time to evaluate the write is over. Nil: it never is.
+	Clock Clock
 
 	differences differences
 }
+
+// Clock says when the time to evaluate a write is over. This package reads no clock itself.
+type Clock interface {
+	// Over reports whether the time is over. Once it is, it stays so.
+	Over() bool
+}
+
+// OutOfTime is the detail of the violation that stands for what was not evaluated in time.
+const OutOfTime = "the write could not be evaluated in time"
+
+// outOfTime reports whether the time to evaluate the write is over. Loops over what a sender chose ask now and then.
+func (r *Request) outOfTime() bool { return r.Clock != nil && r.Clock.Over() }
 
 var errNoObject = errors.New("the object is missing")
 

@@ -3,9 +3,9 @@ package policy_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
-	"time"
 	"unicode/utf8"
 
 	admissionv1 "k8s.io/api/admission/v1"
@@ -108,18 +108,15 @@ func (failingFacts) Node(string) (*policy.Metadata, bool, error) {
 
 func TestFailedLookUpIsAViolation(t *testing.T) {
 	set := newSet(t, `{match: {nodeSelector: {matchLabels: {a: b}}}, pods: {metadata: {}}}`)
-	known := policy.StaticFacts{Nodes: map[string]*policy.Metadata{"n1": {Name: "n1"}}}
 	for name, test := range map[string]struct {
 		facts policy.Facts
-		until time.Time
 	}{
-		"facts that fail":         {facts: failingFacts{}},
-		"no facts":                {},
-		"facts that are too late": {facts: known, until: time.Now().Add(-time.Second)},
+		"facts that fail": {facts: failingFacts{}},
+		"no facts":        {},
 	} {
 		r := &policy.Request{
 			NodeName: "n1", Operation: admissionv1.Update, Resource: "pods", Subresource: "status",
-			Facts: test.facts, LookUpUntil: test.until,
+			Facts:     test.facts,
 			OldObject: []byte(`{"metadata":{"name":"p"}}`), Object: []byte(`{"metadata":{"name":"p"}}`),
 		}
 		if err := r.Decode(); err != nil {
@@ -128,6 +125,44 @@ func TestFailedLookUpIsAViolation(t *testing.T) {
 		d := set.Evaluate(r)
 		if !d.Denied() || !strings.Contains(d.Message(), "unverified (") || strings.Contains(d.Message(), "secret") {
 			t.Errorf("with %s: got %q, want a denial because it is unverified", name, d.Message())
+		}
+	}
+}
+
+// countdown is a clock whose time is over after it has been asked so many times.
+type countdown struct{ left int }
+
+func (c *countdown) Over() bool { c.left--; return c.left < 0 }
+
+func TestWhatIsNotEvaluatedInTimeIsAViolation(t *testing.T) {
+	set := newSet(t, `{nodes: {finalizers: {}, ownerReferences: {}, unschedulable: {}}}`, `{nodes: {finalizers: {}}}`)
+	for asked, want := range [][]string{
+		0: {"p0 unverified", "p1 unverified"},
+		1: {"p0 unverified", "p1 unverified"},
+		2: {"p0 node-finalizers", "p0 unverified", "p1 unverified"},
+		4: {"p0 node-finalizers", "p0 node-unschedulable", "p1 unverified"},
+		6: {"p0 node-finalizers", "p0 node-unschedulable", "p1 node-finalizers"},
+	} {
+		if want == nil {
+			continue
+		}
+		r := &policy.Request{
+			NodeName: "n1", Operation: admissionv1.Update, Resource: "nodes", Name: "n1", Clock: &countdown{asked},
+			OldObject: []byte(`{"metadata":{"name":"n1"}}`),
+			Object:    []byte(`{"metadata":{"name":"n1","finalizers":["x"]},"spec":{"unschedulable":true}}`),
+		}
+		if err := set.Decode(r); err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, v := range set.Evaluate(r).Violations {
+			got = append(got, v.Policy+" "+string(v.Rule))
+			if v.Rule == policy.Unverified && v.Detail != policy.OutOfTime {
+				t.Errorf("got the detail %q", v.Detail)
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("out of time after being asked %d times: got %q, want %q", asked, got, want)
 		}
 	}
 }

@@ -1,23 +1,18 @@
 package webhooks
 
 import (
-	"bytes"
 	"net/http"
 	"runtime/debug"
-	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
-	"golang.org/x/time/rate"
 
+	"noderestriction.plus/internal/deadline"
 	"noderestriction.plus/internal/denial"
 	"noderestriction.plus/internal/record"
 	"noderestriction.plus/internal/review"
 	"noderestriction.plus/policy"
 )
-
-// maxPooledBuffer is the largest buffer that is kept for the next request, in bytes.
-const maxPooledBuffer = 1 << 20
 
 // PolicySource gives the policies in force, or nil as long as they are not known. It must not block.
 type PolicySource interface {
@@ -26,17 +21,15 @@ type PolicySource interface {
 
 // Handler answers POST /admit: it judges what kubelets write. Who is not a kubelet is allowed at once.
 //
-// What an attacker can cause is denied: an object that cannot be read or is too large, a panic. What an outage causes,
+// What an attacker can cause is denied: an object that cannot be read, is too large or takes too long, a panic. What an outage causes,
 // such as policies that are not known yet, is an HTTP error, so that the API server applies the failurePolicy.
 type Handler struct {
+	receiver
+
 	policies PolicySource
 	facts    policy.Facts
 	ledger   *denial.Ledger
-	metrics  *denial.Metrics
-	log      quietLog
 	version  string
-	buffers  sync.Pool // of *bytes.Buffer
-	reviews  review.Decoder
 }
 
 var _ http.Handler = (*Handler)(nil)
@@ -47,37 +40,39 @@ func NewHandler(
 	log logr.Logger,
 ) *Handler {
 	return &Handler{
-		policies: policies, facts: facts, ledger: ledger, metrics: metrics, version: version,
-		log:     newQuietLog(log),
-		buffers: sync.Pool{New: func() any { return new(bytes.Buffer) }},
+		receiver: newReceiver(maxBody, metrics, log),
+		policies: policies, facts: facts, ledger: ledger, version: version,
 	}
 }
 
 // ServeHTTP implements http.Handler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	buffer := h.buffers.Get().(*bytes.Buffer)
+	due := deadline.Of(r, time.Now())
+	buffer := h.buffer()
 	defer h.release(buffer)
-	rev, refused := h.receive(r, buffer)
+	rev, refused := h.review(r, buffer, due.Last())
 	var answer []byte
 	if refused == nil {
-		answer, refused = h.handle(rev, clientAuth(r))
+		answer, refused = h.handle(rev, clientAuth(r), due)
 	}
 	if refused != nil {
 		h.refuse(w, r, refused)
 		return
 	}
-	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(answer) // a sender that has gone away needs no answer
+	h.answer(w, answer)
 }
 
 // handle answers one review. A write that violates a policy is recorded before it is answered.
-func (h *Handler) handle(rev *review.Review, auth record.ClientAuth) (answer []byte, refused *refusal) {
+func (h *Handler) handle(
+	rev *review.Review, auth record.ClientAuth, due deadline.Deadline,
+) (answer []byte, refused *refusal) {
 	defer func() {
 		if cause := recover(); cause != nil {
-			answer, refused = h.recovered(rev, auth, &review.PanicError{Value: cause, Stack: debug.Stack()}), nil
+			answer, refused = h.recovered(rev, auth, due, &review.PanicError{Value: cause, Stack: debug.Stack()}), nil
 		}
 	}()
 	if !rev.Kubelet {
+		h.late(rev, review.Verdict{}, due)
 		return rev.Answer(review.Verdict{}, review.Receipt{}), nil
 	}
 	set := h.policies.Set()
@@ -92,28 +87,40 @@ func (h *Handler) handle(rev *review.Review, auth record.ClientAuth) (answer []b
 	if verdict.Err != nil {
 		h.unjudged(rev, verdict.Err)
 	}
-	return rev.Answer(verdict, h.record(rev, auth, verdict)), nil
+	return rev.Answer(verdict, h.record(rev, auth, verdict, h.late(rev, verdict, due))), nil
+}
+
+// late reports whether nobody waits for the verdict any more, and counts it then.
+func (h *Handler) late(rev *review.Review, verdict review.Verdict, due deadline.Deadline) bool {
+	late := due.Late()
+	if late && !rev.Probe() {
+		h.metrics.Late(verdict.Outcome())
+	}
+	return late
 }
 
 // record records a verdict, if there is a violation.
-func (h *Handler) record(rev *review.Review, auth record.ClientAuth, verdict review.Verdict) review.Receipt {
+func (h *Handler) record(rev *review.Review, auth record.ClientAuth, verdict review.Verdict, late bool) review.Receipt {
 	if len(verdict.Violations) == 0 {
 		return review.Receipt{}
 	}
 	seq, written := h.ledger.Record(record.New(record.Origin{
 		UID: string(rev.UID), User: rev.User.Username, ClientAuth: auth, Version: h.version, Probe: rev.Probe(),
+		Late: late,
 	}, &rev.Request, verdict.Decision))
 	return review.Receipt{Boot: h.ledger.Boot(), Seq: seq, Missing: !written}
 }
 
 // recovered denies a write after a panic outside of the policies, and records the denial if the record is not what
 // panics.
-func (h *Handler) recovered(rev *review.Review, auth record.ClientAuth, fault *review.PanicError) []byte {
+func (h *Handler) recovered(
+	rev *review.Review, auth record.ClientAuth, due deadline.Deadline, fault *review.PanicError,
+) []byte {
 	verdict := rev.Refuse("internal error")
 	var receipt review.Receipt
 	func() {
 		defer func() { _ = recover() }() // the answer matters more
-		receipt = h.record(rev, auth, verdict)
+		receipt = h.record(rev, auth, verdict, h.late(rev, verdict, due))
 		h.unjudged(rev, fault)
 	}()
 	return rev.Answer(verdict, receipt)
@@ -121,30 +128,13 @@ func (h *Handler) recovered(rev *review.Review, auth record.ClientAuth, fault *r
 
 // unjudged logs and counts why a write could not be judged.
 func (h *Handler) unjudged(rev *review.Review, cause error) {
-	values := []any{"node", rev.Request.NodeName, "requestID", rev.UID}
+	values := []any{"node", rev.Request.NodeName, "requestID", string(rev.UID)}
 	if fault, ok := cause.(*review.PanicError); ok {
 		h.metrics.Panicked()
-		h.log.error(cause, "Judging a write panicked", append(values, "stack", string(fault.Stack))...)
+		h.log.panicked("Judging a write panicked", cause.Error(), string(fault.Stack), values...)
 		return
 	}
 	h.log.info("A write could not be judged", append(values, "reason", cause.Error())...)
-}
-
-// refuse answers with an HTTP error.
-func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, refused *refusal) {
-	h.metrics.Refused(refused.reason)
-	h.log.info("Refused a request", "remoteAddress", r.RemoteAddr, "status", refused.status, "reason", refused.text)
-	if refused.status == http.StatusMethodNotAllowed {
-		w.Header().Set("Allow", http.MethodPost)
-	}
-	http.Error(w, refused.text, refused.status)
-}
-
-func (h *Handler) release(buffer *bytes.Buffer) {
-	if buffer.Cap() <= maxPooledBuffer {
-		buffer.Reset()
-		h.buffers.Put(buffer)
-	}
 }
 
 // clientAuth says how the sender proved who it is.
@@ -153,23 +143,4 @@ func clientAuth(r *http.Request) record.ClientAuth {
 		return record.ClientAuthMTLS
 	}
 	return record.ClientAuthNone
-}
-
-// quietLog is a log that a sender cannot fill: of infos and of errors, ten at first and then one in ten seconds.
-type quietLog struct {
-	log           logr.Logger
-	infos, errors *rate.Sometimes
-}
-
-func newQuietLog(log logr.Logger) quietLog {
-	sometimes := func() *rate.Sometimes { return &rate.Sometimes{First: 10, Interval: 10 * time.Second} }
-	return quietLog{log: log, infos: sometimes(), errors: sometimes()}
-}
-
-func (l quietLog) info(msg string, keysAndValues ...any) {
-	l.infos.Do(func() { l.log.Info(msg, keysAndValues...) })
-}
-
-func (l quietLog) error(err error, msg string, keysAndValues ...any) {
-	l.errors.Do(func() { l.log.Error(err, msg, keysAndValues...) })
 }

@@ -1,81 +1,216 @@
 package webhooks
 
 import (
-	"context"
+	"bytes"
+	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/go-logr/logr"
+	admissionv1 "k8s.io/api/admission/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/runtime"
-	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/internal/deadline"
+	"noderestriction.plus/internal/denial"
+	"noderestriction.plus/internal/record"
+	"noderestriction.plus/internal/review"
 	"noderestriction.plus/policy"
 )
 
-// policyResource is the resource of policies.
-const policyResource = "noderestrictionpolicies"
+const (
+	// policyResource is the resource of policies.
+	policyResource = "noderestrictionpolicies"
+
+	// maxPolicyBody is the largest review of a policy that is decoded, in bytes: a stored object has at most 1.5 MiB, and
+	// JSON may write each byte of the new and of the old one as six.
+	maxPolicyBody = 2*6*(3<<20)/2 + maxHead
+	// maxPolicyValues is how many commas the new and the old policy may have, those in strings apart.
+	maxPolicyValues = 100_000
+
+	tooManyValues = "the policy has too many values"
+
+	// maxProblems, maxProblem and maxProblemBytes bound what an answer says of what is wrong with a policy.
+	maxProblems     = 100
+	maxProblem      = 1 << 10
+	maxProblemBytes = 32 << 10
+)
+
+// policyHandler answers POST /policies.
+type policyHandler struct{ receiver }
 
 // NewPolicyHandler returns the handler for POST /policies, which validates NodeRestrictionPolicies as they are
-// applied. Every error is reported with its field; what is valid but probably not meant is a warning. The scheme must
-// know the policies.
+// applied. Every error is reported with its field; what is valid but probably not meant is a warning.
 //
-// It is there for the convenience of whoever applies a policy. If it is not asked, or does not answer, a policy that
-// does not compile is stored, and its status says so.
-func NewPolicyHandler(scheme *runtime.Scheme, log logr.Logger) (http.Handler, error) {
-	webhook := admission.WithValidator(scheme, policyValidator{})
-	webhook.Handler = onlyPolicies(webhook.Handler)
-	return admission.StandaloneWebhook(webhook, admission.StandaloneOptions{Logger: log})
+// It is there for the convenience of whoever applies a policy. If it is not asked, does not answer in time, or refuses
+// because the request is too large, a policy that does not compile is stored, and its status says so.
+func NewPolicyHandler(metrics *denial.Metrics, log logr.Logger) http.Handler {
+	return &policyHandler{newReceiver(maxPolicyBody, metrics, log)}
 }
 
-// onlyPolicies keeps what is not a policy from being decoded as one.
-func onlyPolicies(next admission.Handler) admission.Handler {
-	return admission.HandlerFunc(func(ctx context.Context, r admission.Request) admission.Response {
-		if r.Resource.Group != v1alpha1.GroupName || r.Resource.Resource != policyResource || r.SubResource != "" {
-			return admission.Errored(http.StatusBadRequest, fmt.Errorf("only %s.%s are validated here", policyResource,
-				v1alpha1.GroupName))
-		}
-		return next.Handle(ctx, r)
-	})
-}
-
-// policyValidator says of a policy what the schema of its definition cannot say.
-type policyValidator struct{}
-
-var _ admission.Validator[*v1alpha1.NodeRestrictionPolicy] = policyValidator{}
-
-// ValidateCreate implements admission.Validator.
-func (policyValidator) ValidateCreate(
-	_ context.Context, p *v1alpha1.NodeRestrictionPolicy,
-) (admission.Warnings, error) {
-	return validatePolicy(p)
-}
-
-// ValidateUpdate implements admission.Validator. A policy whose spec stays as it is may be written even if it does not
-// compile: its labels can be changed, and its finalizers removed.
-func (policyValidator) ValidateUpdate(
-	_ context.Context, old, p *v1alpha1.NodeRestrictionPolicy,
-) (admission.Warnings, error) {
-	if equality.Semantic.DeepEqual(old.Spec, p.Spec) {
-		return nil, nil
+// ServeHTTP implements http.Handler.
+func (h *policyHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	due := deadline.Of(r, time.Now())
+	buffer := h.buffer()
+	defer h.release(buffer)
+	answer, refused := h.handle(r, buffer, due)
+	if refused != nil {
+		h.refuse(w, r, refused)
+		return
 	}
-	return validatePolicy(p)
+	h.answer(w, answer)
 }
 
-// ValidateDelete implements admission.Validator. A policy may always be deleted.
-func (policyValidator) ValidateDelete(
-	context.Context, *v1alpha1.NodeRestrictionPolicy,
-) (admission.Warnings, error) {
-	return nil, nil
+func (h *policyHandler) handle(r *http.Request, buffer *bytes.Buffer, due deadline.Deadline) ([]byte, *refusal) {
+	large, refused := h.receive(r, buffer)
+	switch {
+	case refused != nil:
+		return nil, refused
+	case large:
+		return nil, &refusal{http.StatusRequestEntityTooLarge, denial.RefusedMalformed, tooLarge}
+	}
+	rev, err := h.reviews.DecodeUntil(buffer.Bytes(), due.Last())
+	if err != nil {
+		return nil, &refusal{http.StatusBadRequest, denial.RefusedMalformed, err.Error()}
+	}
+	q := &rev.Request
+	if q.Resource != policyResource+"."+v1alpha1.GroupName || q.Subresource != "" {
+		return policyAnswer(rev, nil, apierrors.NewBadRequest(
+			fmt.Sprintf("only %s.%s are validated here", policyResource, v1alpha1.GroupName))), nil
+	}
+	if values(q.Object)+values(q.OldObject) > maxPolicyValues {
+		return nil, &refusal{http.StatusRequestEntityTooLarge, denial.RefusedMalformed, tooManyValues}
+	}
+	warnings, invalid, err := validateWrite(q, due.Last())
+	if err != nil {
+		return nil, unvalidated(err)
+	}
+	return policyAnswer(rev, warnings, invalid), nil
 }
 
-func validatePolicy(p *v1alpha1.NodeRestrictionPolicy) (admission.Warnings, error) {
-	warnings := policy.Warnings(p)
+// values is how many commas of JSON are not in strings.
+func values(body []byte) int {
+	n, inString := 0, false
+	for i := 0; i < len(body); i++ {
+		switch c := body[i]; {
+		case c == '"':
+			inString = !inString
+		case c == '\\' && inString:
+			i++
+		case c == ',' && !inString:
+			n++
+		}
+	}
+	return n
+}
+
+// errNoTime is why a policy is not validated when the time is over.
+var errNoTime = errors.New("the policy could not be validated in time")
+
+// unvalidated is the refusal of a policy that could not be validated.
+func unvalidated(err error) *refusal {
+	if errors.Is(err, errNoTime) {
+		return &refusal{http.StatusServiceUnavailable, denial.RefusedLate, err.Error()}
+	}
+	return &refusal{http.StatusBadRequest, denial.RefusedMalformed, record.Bound(err.Error(), record.MaxValue)}
+}
+
+// validateWrite validates the policy that a review holds. A policy may always be deleted, and one whose spec stays as it
+// is may be written even if it does not compile: its labels can be changed, and its finalizers removed.
+func validateWrite(q *policy.Request, last time.Time) (warnings []string, invalid *apierrors.StatusError, err error) {
+	if q.Operation != admissionv1.Create && q.Operation != admissionv1.Update {
+		return nil, nil, nil
+	}
+	if q.Unjudgeable != "" {
+		return nil, nil, errors.New(q.Unjudgeable)
+	}
+	p, err := decodePolicy(q.Object, last)
+	if err != nil {
+		return nil, nil, fmt.Errorf("the object: %w", err)
+	}
+	if q.Operation == admissionv1.Update {
+		old, err := decodePolicy(q.OldObject, last)
+		if err != nil {
+			return nil, nil, fmt.Errorf("the old object: %w", err)
+		}
+		if equality.Semantic.DeepEqual(old.Spec, p.Spec) {
+			return nil, nil, nil
+		}
+	}
+	warnings, invalid = validatePolicy(p)
+	if time.Now().After(last) {
+		return nil, nil, errNoTime
+	}
+	return warnings, invalid, nil
+}
+
+func decodePolicy(raw []byte, last time.Time) (*v1alpha1.NodeRestrictionPolicy, error) {
+	if time.Now().After(last) {
+		return nil, errNoTime
+	}
+	if len(raw) == 0 {
+		return nil, errors.New("must be set")
+	}
+	p := &v1alpha1.NodeRestrictionPolicy{}
+	return p, json.Unmarshal(raw, p)
+}
+
+// validatePolicy says of a policy what the schema of its definition cannot say.
+func validatePolicy(p *v1alpha1.NodeRestrictionPolicy) (warnings []string, invalid *apierrors.StatusError) {
+	for _, warning := range policy.Warnings(p) {
+		if len(warnings) == maxProblems {
+			break
+		}
+		warnings = append(warnings, record.Bound(warning, maxProblem))
+	}
 	if _, errs := policy.Compile(p); len(errs) > 0 {
-		kind := v1alpha1.GroupVersion().WithKind(v1alpha1.Kind).GroupKind()
-		return warnings, apierrors.NewInvalid(kind, p.Name, errs)
+		return warnings, invalidPolicy(p, errs)
 	}
 	return warnings, nil
+}
+
+// invalidPolicy is the error of a policy, of a size that an answer may have whatever the policy holds.
+func invalidPolicy(p *v1alpha1.NodeRestrictionPolicy, errs field.ErrorList) *apierrors.StatusError {
+	shown, size := field.ErrorList{}, 0
+	for _, err := range errs {
+		if size += len(err.Error()); len(shown) > 0 && (size > maxProblemBytes || len(shown) == maxProblems) {
+			break
+		}
+		shown = append(shown, err)
+	}
+	kind := v1alpha1.GroupVersion().WithKind(v1alpha1.Kind).GroupKind()
+	invalid := apierrors.NewInvalid(kind, record.Bound(p.Name, record.MaxValue), shown)
+	status := &invalid.ErrStatus
+	for i := range status.Details.Causes {
+		status.Details.Causes[i].Message = record.Bound(status.Details.Causes[i].Message, maxProblem)
+	}
+	if len(status.Message) > maxProblemBytes {
+		status.Message = record.Bound(status.Message, maxProblemBytes)
+	}
+	if left := len(errs) - len(shown); left > 0 {
+		status.Message += fmt.Sprintf(" and %d more errors", left)
+	}
+	return invalid
+}
+
+// policyAnswer is the AdmissionReview that answers a review of a policy.
+func policyAnswer(rev *review.Review, warnings []string, invalid *apierrors.StatusError) []byte {
+	response := &admissionv1.AdmissionResponse{UID: rev.UID, Allowed: invalid == nil, Warnings: warnings}
+	if invalid != nil {
+		response.Result = &invalid.ErrStatus
+	}
+	body, err := json.Marshal(admissionv1.AdmissionReview{
+		TypeMeta: metav1.TypeMeta{Kind: "AdmissionReview", APIVersion: admissionv1.SchemeGroupVersion.String()},
+		Response: response,
+	}, json.Deterministic(true), jsontext.AllowInvalidUTF8(true))
+	if err != nil {
+		panic(err) // strings, numbers and booleans always have a form in JSON
+	}
+	return body
 }

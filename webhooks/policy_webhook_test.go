@@ -8,23 +8,16 @@ import (
 	"testing"
 
 	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
 	admissionv1 "k8s.io/api/admission/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 
-	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/internal/denial"
 )
 
 // validate sends a review to POST /policies and returns the answer.
 func validate(t *testing.T, request string) *admissionv1.AdmissionResponse {
 	t.Helper()
-	scheme := runtime.NewScheme()
-	if err := v1alpha1.AddToScheme(scheme); err != nil {
-		t.Fatal(err)
-	}
-	policies, err := NewPolicyHandler(scheme, logr.Discard())
-	if err != nil {
-		t.Fatal(err)
-	}
+	policies := NewPolicyHandler(denial.NewMetrics(prometheus.NewRegistry()), logr.Discard())
 	body := `{"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": ` + request + `}`
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/policies?timeout=5s", strings.NewReader(body))
 	r.Header.Set("Content-Type", "application/json")
@@ -49,7 +42,7 @@ func policyReview(operation admissionv1.Operation, spec, oldSpec string) string 
 		return `{"apiVersion": "noderestriction.plus/v1alpha1", "kind": "NodeRestrictionPolicy",
 			"metadata": {"name": "test"}, "spec": ` + spec + `}`
 	}
-	return `{"uid": "1", "operation": "` + string(operation) + `", "name": "test",
+	return `{"uid": "1", "userInfo": {"username": "admin"}, "operation": "` + string(operation) + `", "name": "test",
 		"kind": {"group": "noderestriction.plus", "version": "v1alpha1", "kind": "NodeRestrictionPolicy"},
 		"resource": {"group": "noderestriction.plus", "version": "v1alpha1", "resource": "noderestrictionpolicies"},
 		"object": ` + object(spec) + `, "oldObject": ` + object(oldSpec) + `}`
@@ -114,7 +107,7 @@ func TestPolicyWebhook(t *testing.T) {
 }
 
 func TestPolicyWebhookDecodesOnlyPolicies(t *testing.T) {
-	answer := validate(t, `{"uid": "1", "operation": "CREATE", "name": "test",
+	answer := validate(t, `{"uid": "1", "userInfo": {"username": "admin"}, "operation": "CREATE", "name": "test",
 		"resource": {"group": "", "version": "v1", "resource": "nodes"}, "object": {"kind": "Node"}}`)
 	if answer.Allowed || answer.Result.Code != http.StatusBadRequest {
 		t.Errorf("got %+v", answer)
@@ -132,7 +125,7 @@ func TestRoutes(t *testing.T) {
 	}{
 		{"POST", "/admit?timeout=2s", "admit", 200},
 		{"POST", "/policies?timeout=2s", "policies", 200},
-		{"GET", "/policies", "", 405},
+		{"GET", "/policies", "policies", 200},
 		{"POST", "/", "", 404},
 		{"POST", "/admit/x", "", 404},
 	} {

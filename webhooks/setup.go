@@ -13,6 +13,6 @@ const (
 func Routes(admit, policies http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle(admitPath, admit)
-	mux.Handle(http.MethodPost+" "+policiesPath, policies)
+	mux.Handle(policiesPath, policies)
 	return mux
 }

@@ -25,7 +25,7 @@ type Records struct {
 // NewRecords reads the records in a file, which need not be there yet.
 func NewRecords(path string) *Records { return &Records{path: path} }
 
-// Line is one record as it was written.
+// Line is one record as it was written. The violations of a brief one have policy and rule only.
 type Line struct {
 	record.Record
 	Text string
@@ -84,9 +84,16 @@ func (r *Records) read() error {
 
 func (r *Records) add(line []byte) {
 	l := Line{Text: string(line)}
-	if err := json.Unmarshal(line, &l.Record); err != nil || l.Logger != record.Logger {
+	var brief struct {
+		Rules []string `json:"rules"`
+	}
+	err := errors.Join(json.Unmarshal(line, &l.Record), json.Unmarshal(line, &brief))
+	if err != nil || l.Logger != record.Logger {
 		r.strays = append(r.strays, l.Text)
 		return
+	}
+	if brief.Rules != nil {
+		l.Violations = record.ViolationsOf(brief.Rules)
 	}
 	r.lines = append(r.lines, l)
 }

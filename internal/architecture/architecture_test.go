@@ -73,7 +73,8 @@ var arrows = map[string]struct {
 		[]string{"api/v1alpha1", "policy", "internal/program"}, "the store holds policies; it does not know who reads them",
 	},
 	"internal/cluster": {[]string{"api/v1alpha1", "policy"}, "look-ups are the engine's Facts, and nothing more"},
-	"internal/server":  {nil, "the listener serves any handler"},
+	"internal/deadline": {nil, "when an answer is due is said once, for the listener and for the handlers"},
+	"internal/server":   {[]string{"internal/deadline"}, "the listener serves any handler"},
 	"internal/certificates": {
 		[]string{"internal/server", "internal/program"},
 		"a certificate is what the listener asks for; what it is served for is not its business",
@@ -84,14 +85,17 @@ var arrows = map[string]struct {
 		"the probe must be what the review takes for one; the command probe is the same write by hand",
 	},
 	"webhooks": {
-		[]string{"api/v1alpha1", "policy", "internal/review", "internal/record", "internal/denial", "internal/policystore"},
+		[]string{
+			"api/v1alpha1", "policy", "internal/review", "internal/record", "internal/denial", "internal/policystore",
+			"internal/deadline",
+		},
 		"a handler decodes, judges, records and answers; rules and listeners are not its business",
 	},
 	"internal/serve": {
 		[]string{
 			"api/v1alpha1", "webhooks", "internal/certificates", "internal/cluster", "internal/command", "internal/delegatedauth",
 			"internal/denial", "internal/kubeconfig", "internal/policystore", "internal/probe", "internal/program",
-			"internal/server",
+			"internal/record", "internal/server",
 		},
 		"serve puts the parts of the webhook together; the commands that need no cluster are not among them",
 	},

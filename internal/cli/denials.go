@@ -42,9 +42,10 @@ several FILEs their order does not matter. Lines of other logs are passed over. 
 read twice counts once. kubectl logs -l prints the last 10 lines of each pod unless you give
 --tail=-1.
 
-Of equal records the program writes 10 a minute in full and the others as short lines. Those are
-shown with what the full line says that they have in common: node, resource, policy and rule. What
-the log does not have is shown as "?".
+Of equal records the program writes 10 a minute in full and the others as short lines, and it cuts
+records to brief lines where there are many. Those are shown with what an earlier line says that
+they have in common: node, resource, policy and rule. What the log does not have is shown as "?".
+A record is late if the API server had stopped waiting for the answer: what was decided had no effect.
 
 Filters take comma-separated patterns, in which * stands for any text, and may be repeated. A
 record must match all filters, and --policy and --rule in one violation. Records of the

@@ -26,14 +26,16 @@ type jsonRow struct {
 	Namespace   string            `json:"namespace,omitempty"`
 	Name        string            `json:"name,omitempty"`
 	DryRun      bool              `json:"dryRun,omitempty"`
+	Late        bool              `json:"late,omitempty"`
 	ClientAuth  record.ClientAuth `json:"clientAuth,omitempty"`
 	Version     string            `json:"version,omitempty"`
 	Violations  []jsonViolation   `json:"violations,omitempty"`
 	Fingerprint string            `json:"fingerprint"`
 	Truncated   bool              `json:"truncated,omitempty"`
 	Omitted     int               `json:"omittedViolations,omitempty"`
+	Brief       bool              `json:"brief,omitempty"`
 	Compact     bool              `json:"compact,omitempty"`
-	Like        uint64            `json:"likeSeq,omitempty"` // from which record the rest of a compact one is known
+	Like        uint64            `json:"likeSeq,omitempty"` // from which record the rest of a shorter one is known
 	Source      string            `json:"source,omitempty"`
 }
 
@@ -49,7 +51,7 @@ type jsonViolation struct {
 
 func newJSONRow(row *recordlog.Row) jsonRow {
 	known := func(s string) string {
-		if row.Compact && s == recordlog.Unknown {
+		if (row.Compact || row.Brief) && s == recordlog.Unknown {
 			return ""
 		}
 		return s
@@ -57,9 +59,9 @@ func newJSONRow(row *recordlog.Row) jsonRow {
 	j := jsonRow{
 		Time: row.Time, Action: string(row.Msg), Boot: row.Boot, Seq: row.Seq, UID: row.UID, Node: row.Node,
 		User: known(row.User), Operation: known(row.Operation), Resource: known(row.Resource),
-		Subresource: row.Subresource, Namespace: known(row.Namespace), Name: known(row.Name), DryRun: row.DryRun,
+		Subresource: row.Subresource, Namespace: known(row.Namespace), Name: known(row.Name), DryRun: row.DryRun, Late: row.Late,
 		ClientAuth: row.ClientAuth, Version: row.Version, Fingerprint: row.Fingerprint, Truncated: row.Truncated,
-		Omitted: row.OmittedViolations, Compact: row.Compact, Like: row.Like, Source: row.Source,
+		Omitted: row.OmittedViolations, Brief: row.Brief, Compact: row.Compact, Like: row.Like, Source: row.Source,
 	}
 	if row.Compact && row.Like == 0 {
 		return j

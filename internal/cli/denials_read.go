@@ -153,7 +153,7 @@ func begin(file string) time.Time {
 		if err != nil {
 			return time.Time{}
 		}
-		if line.Kind == recordlog.Full || line.Kind == recordlog.Compact {
+		if line.Kind == recordlog.Full || line.Kind == recordlog.Brief || line.Kind == recordlog.Compact {
 			return time.Time(line.Record.Time)
 		}
 	}

@@ -55,8 +55,13 @@ func (v *textRows) add(row *recordlog.Row) error {
 func (v *textRows) finish() error { return nil }
 
 func outcome(row *recordlog.Row) string {
-	if row.DryRun {
+	switch {
+	case row.DryRun && row.Late:
+		return string(row.Msg) + " (dry run, late)"
+	case row.DryRun:
 		return string(row.Msg) + " (dry run)"
+	case row.Late:
+		return string(row.Msg) + " (late)"
 	}
 	return string(row.Msg)
 }
@@ -80,12 +85,12 @@ func object(row *recordlog.Row) string {
 	return row.Namespace + "/" + row.Name
 }
 
-// detail is what is wrong, or for a short line which record says it.
+// detail is what is wrong, or for a brief or short line which record says it.
 func detail(row *recordlog.Row, v record.Violation) string {
 	switch {
-	case row.Compact && row.Like > 0:
+	case row.Like > 0:
 		return fmt.Sprintf("like seq %d", row.Like)
-	case row.Compact:
+	case row.Compact, row.Brief:
 		return recordlog.Unknown
 	}
 	return v.Detail
@@ -105,6 +110,7 @@ func csvHeader() []string {
 	return []string{
 		"ts", "action", "boot", "seq", "uid", "node", "user", "operation", "resource", "subresource", "namespace", "name",
 		"dryRun", "clientAuth", "version", "policies", "rules", "fields", "details", "compact", "likeSeq", "source",
+		"brief", "late",
 	}
 }
 
@@ -122,12 +128,12 @@ func (v *csvRows) add(row *recordlog.Row) error {
 		}
 		return strings.Join(all, "; ")
 	}
-	dryRun, like := strconv.FormatBool(row.DryRun), ""
+	dryRun, late, like := strconv.FormatBool(row.DryRun), strconv.FormatBool(row.Late), ""
 	switch {
 	case row.Like > 0:
 		like = strconv.FormatUint(row.Like, 10)
 	case row.Compact:
-		dryRun = recordlog.Unknown
+		dryRun, late = recordlog.Unknown, recordlog.Unknown
 	}
 	return writeCSV(v.w,
 		timeText(row.Time), string(row.Msg), row.Boot, strconv.FormatUint(row.Seq, 10), row.UID, row.Node, row.User,
@@ -137,7 +143,7 @@ func (v *csvRows) add(row *recordlog.Row) error {
 		join(func(v record.Violation) string { return v.Rule }),
 		join(func(v record.Violation) string { return v.Field }),
 		join(func(v record.Violation) string { return v.Detail }),
-		strconv.FormatBool(row.Compact), like, row.Source)
+		strconv.FormatBool(row.Compact), like, row.Source, strconv.FormatBool(row.Brief), late)
 }
 
 func (v *csvRows) finish() error {

@@ -23,10 +23,14 @@ func newCore(out io.Writer) zapcore.Core {
 }
 
 // writeRecord writes one line.
-func writeRecord(core zapcore.Core, rec *record.Record, compact bool) error {
-	if compact {
+func writeRecord(core zapcore.Core, rec *record.Record, as form) error {
+	switch as {
+	case compact:
 		short := rec.Compact()
 		return writeLine(core, (*compactLine)(&short))
+	case brief:
+		short := rec.Brief()
+		return writeLine(core, (*briefLine)(&short))
 	}
 	return writeLine(core, (*line)(rec))
 }
@@ -55,6 +59,9 @@ func (l *line) MarshalLogObject(e zapcore.ObjectEncoder) error {
 	e.AddString("namespace", l.Namespace)
 	e.AddString("name", l.Name)
 	e.AddBool("dryRun", l.DryRun)
+	if l.Late {
+		e.AddBool("late", true)
+	}
 	e.AddString("clientAuth", string(l.ClientAuth))
 	if err := e.AddArray("violations", violations(l.Violations)); err != nil {
 		return err
@@ -104,6 +111,41 @@ func (l *compactLine) MarshalLogObject(e zapcore.ObjectEncoder) error {
 	e.AddString("node", l.Node)
 	e.AddString("fingerprint", l.Fingerprint)
 	return nil
+}
+
+// briefLine is a brief record as zap writes it.
+type briefLine record.Brief
+
+func (l *briefLine) MarshalLogObject(e zapcore.ObjectEncoder) error {
+	addHead(e, time.Time(l.Time), l.Level, string(l.Msg), l.Boot)
+	e.AddUint64("seq", l.Seq)
+	e.AddString("uid", l.UID)
+	e.AddString("node", l.Node)
+	e.AddString("operation", l.Operation)
+	e.AddString("resource", l.Resource)
+	addSet(e, "subresource", l.Subresource)
+	addSet(e, "namespace", l.Namespace)
+	addSet(e, "name", l.Name)
+	if l.DryRun {
+		e.AddBool("dryRun", true)
+	}
+	if l.Late {
+		e.AddBool("late", true)
+	}
+	e.AddString("clientAuth", string(l.ClientAuth))
+	zap.Strings("rules", l.Rules).AddTo(e)
+	if l.OmittedViolations != 0 {
+		e.AddInt("omittedViolations", l.OmittedViolations)
+	}
+	e.AddString("fingerprint", l.Fingerprint)
+	return nil
+}
+
+// addSet adds a value that is not empty.
+func addSet(e zapcore.ObjectEncoder, key, value string) {
+	if value != "" {
+		e.AddString(key, value)
+	}
 }
 
 // lostLine says which records are missing. It has no seq, since it is no record.

@@ -52,7 +52,7 @@ type occurrences struct {
 
 // Events writes an Event on a policy for each rule and node, with a count. It is a [Sink] that counts in memory and
 // writes at most every 30 seconds. It is for people who look at a policy: what is too much or cannot be written is
-// dropped and counted. Dry runs make no Events.
+// dropped and counted. Dry runs and late answers make no Events.
 type Events struct {
 	log     logr.Logger
 	write   func(ctx context.Context, about topic, seen occurrences) error
@@ -92,7 +92,7 @@ func newEvents(
 
 // Observe counts a violation for each policy and rule.
 func (e *Events) Observe(rec *record.Record) {
-	if rec.DryRun || rec.Msg == record.Probed {
+	if rec.DryRun || rec.Late || rec.Msg == record.Probed {
 		return
 	}
 	e.mu.Lock()

@@ -80,7 +80,7 @@ func (f *File) run() {
 	defer close(f.stopped)
 	core := newCore(f.out)
 	write := func(rec *record.Record) {
-		if err := writeRecord(core, rec, false); err != nil {
+		if err := writeRecord(core, rec, full); err != nil {
 			f.dropped.Inc()
 			f.rarely.Do(func() { f.log.Error(err, "Could not write a record to the file", "file", f.out.Filename) })
 		}

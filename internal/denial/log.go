@@ -53,16 +53,15 @@ type denialLog struct {
 	unreported gap
 	failure    error // why the latest record was not written in time; nil after one was
 	closed     bool
-	repeats    repeats
+	forms      forms // only touched by the writer
 }
 
 // entry is a record on its way to the writer.
 type entry struct {
-	rec     *record.Record
-	at      time.Time
-	compact bool
-	state   state         // guarded by denialLog.mu
-	done    chan struct{} // closed when it is no longer pending
+	rec   *record.Record
+	at    time.Time
+	state state         // guarded by denialLog.mu
+	done  chan struct{} // closed when it is no longer pending
 }
 
 type state int
@@ -85,7 +84,7 @@ func startLog(out io.Writer) *denialLog {
 		boot:    rand.Text()[:bootLength],
 		wake:    make(chan struct{}, 1),
 		stopped: make(chan struct{}),
-		repeats: newRepeats(),
+		forms:   newForms(),
 	}
 	go l.run()
 	return l
@@ -129,7 +128,6 @@ func (l *denialLog) enqueue(rec *record.Record) *entry {
 	}
 	e := &entry{
 		rec: rec, at: now, done: make(chan struct{}),
-		compact: l.repeats.count(rec.Fingerprint, now) > fullRecords,
 	}
 	l.waiting = append(l.waiting, e)
 	l.wakeWriter()
@@ -214,7 +212,11 @@ func (l *denialLog) rest() {
 
 // write writes one record and reports whether it could.
 func (l *denialLog) write(e *entry) bool {
-	err := writeRecord(l.core, e.rec, e.compact)
+	as := l.forms.of(e.rec, e.at)
+	err := writeRecord(l.core, e.rec, as)
+	if err == nil {
+		l.forms.wrote(e.rec, as, e.at)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err != nil {

@@ -22,6 +22,7 @@ const (
 	RefusedBusy      Refusal = "busy"       // no room for it among the others
 	RefusedMalformed Refusal = "malformed"  // not an AdmissionReview
 	RefusedNotSynced Refusal = "not_synced" // the policies are not known yet
+	RefusedLate      Refusal = "late"       // a policy could not be validated in time
 )
 
 // Metrics counts what was judged and what came of it. Labels have values from closed sets: no names of nodes, users or
@@ -33,6 +34,7 @@ type Metrics struct {
 	violations  *prometheus.CounterVec
 	denials     *prometheus.CounterVec
 	refused     *prometheus.CounterVec
+	late        *prometheus.CounterVec
 	panics      prometheus.Counter
 
 	values *labelValues
@@ -56,17 +58,23 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		violations: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "node_restriction_plus_violations_total",
 			Help: "Violations, by policy, rule and the strongest action of the policy. One write may have several. " +
-				"Beyond 100 policies the rest are counted as other; policy is empty where no policy decided.",
+				"Beyond 100 policies the rest are counted as other; policy is empty where no policy decided. Those of late " +
+				"answers are not counted.",
 		}, []string{"policy", "rule", "action"}),
 		denials: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "node_restriction_plus_denials_total",
-			Help: "Writes by kubelets that were denied.",
+			Help: "Writes by kubelets that were denied. Answers that came too late are counted as late answers instead.",
 		}, []string{"resource", "subresource", "operation", "dry_run"}),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "node_restriction_plus_requests_refused_total",
 			Help: "Requests that were answered with an HTTP error instead of a verdict, so that the API server " +
-				"applies the failurePolicy, by reason: method, media_type, body, busy, malformed or not_synced.",
+				"applies the failurePolicy, by reason: method, media_type, body, busy, malformed, not_synced or late.",
 		}, []string{"reason"}),
+		late: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "node_restriction_plus_late_answers_total",
+			Help: "Answers after the time that the API server waits, by what was decided: allowed, audited, warned or " +
+				"denied. The API server has applied the failurePolicy instead.",
+		}, []string{"decision"}),
 		panics: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "node_restriction_plus_panics_total",
 			Help: "Panics while a write was judged or answered. Each is a fault of this program; the write is " +
@@ -75,7 +83,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		values: newLabelValues(policy.Rules()),
 	}
 	m.begin()
-	reg.MustRegister(m.evaluations, m.duration, m.violations, m.denials, m.refused, m.panics)
+	reg.MustRegister(m.evaluations, m.duration, m.violations, m.denials, m.refused, m.late, m.panics)
 	return m
 }
 
@@ -93,8 +101,12 @@ func (m *Metrics) begin() {
 	}
 	for _, r := range []Refusal{
 		RefusedMethod, RefusedMediaType, RefusedBody, RefusedBusy, RefusedMalformed, RefusedNotSynced,
+		RefusedLate,
 	} {
 		m.refused.WithLabelValues(string(r))
+	}
+	for _, decision := range []policy.Outcome{policy.Allowed, policy.Audited, policy.Warned, policy.Denied} {
+		m.late.WithLabelValues(string(decision))
 	}
 	m.violations.WithLabelValues("", string(policy.Unverified), string(v1alpha1.Deny))
 }
@@ -120,12 +132,15 @@ func (m *Metrics) Evaluated(r *policy.Request, d policy.Decision, took time.Dura
 // Refused counts a request that was answered with an HTTP error.
 func (m *Metrics) Refused(reason Refusal) { m.refused.WithLabelValues(string(reason)).Inc() }
 
+// Late counts an answer for which nobody waited any more.
+func (m *Metrics) Late(decision policy.Outcome) { m.late.WithLabelValues(string(decision)).Inc() }
+
 // Panicked counts a panic.
 func (m *Metrics) Panicked() { m.panics.Inc() }
 
-// Observe counts a record, unless it is the enforcement probe's.
+// Observe counts a record, unless it is the enforcement probe's or its answer came too late to be one.
 func (m *Metrics) Observe(rec *record.Record) {
-	if rec.Msg == record.Probed {
+	if rec.Msg == record.Probed || rec.Late {
 		return
 	}
 	if rec.Msg == policy.Denied {

@@ -22,6 +22,8 @@ const (
 	statusInterval = 10 * time.Second
 	// statusDelay is how long the first denial after a quiet time waits for others, to be written together.
 	statusDelay = time.Second
+	// writeTimeout is how long the status of one policy may take, so that it does not hold up the others'.
+	writeTimeout = 5 * time.Second
 	// flushTimeout is how long the last write may take at shutdown.
 	flushTimeout = 5 * time.Second
 	// maxTallies bounds the policies that wait for their status to be written.
@@ -29,7 +31,7 @@ const (
 )
 
 // Status keeps status.denials of the policies. It is a [Sink] that counts in memory and writes at most every 10
-// seconds, for all replicas at once: what it adds, it adds to what is stored. Dry runs do not count. What could not be
+// seconds, for all replicas at once: what it adds, it adds to what is stored. Dry runs and late answers do not count. What could not be
 // written is tried again; the log, not the status, is the exact record.
 type Status struct {
 	log logr.Logger
@@ -55,7 +57,7 @@ func newStatus(add func(context.Context, string, tally) error, log logr.Logger) 
 
 // Observe counts a denial for each policy that denied the write.
 func (s *Status) Observe(rec *record.Record) {
-	if rec.Msg != policy.Denied || rec.DryRun {
+	if rec.Msg != policy.Denied || rec.DryRun || rec.Late {
 		return
 	}
 	s.mu.Lock()
@@ -128,8 +130,12 @@ func (s *Status) flush(ctx context.Context) {
 	s.tallies = map[string]tally{}
 	s.mu.Unlock()
 	for _, name := range slices.Sorted(maps.Keys(tallies)) {
-		err := s.add(ctx, name, tallies[name])
+		err := s.write(ctx, name, tallies[name])
 		if err == nil || apierrors.IsNotFound(err) {
+			continue
+		}
+		if apierrors.IsInvalid(err) || apierrors.IsRequestEntityTooLargeError(err) {
+			s.log.Error(err, "The policy's status does not take these denials, they are not counted there", "policy", name)
 			continue
 		}
 		s.log.Error(err, "Could not count denials in the policy's status, will try again", "policy", name)
@@ -137,6 +143,19 @@ func (s *Status) flush(ctx context.Context) {
 		s.count(name, tallies[name])
 		s.mu.Unlock()
 	}
+}
+
+// write writes one tally. What the API server calls invalid would be invalid again: only the numbers are tried once more.
+func (s *Status) write(ctx context.Context, name string, t tally) error {
+	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	defer cancel()
+	err := s.add(ctx, name, t)
+	if apierrors.IsInvalid(err) {
+		s.log.Error(err, "Could not show denials in the policy's status", "policy", name)
+		t.recent = nil
+		err = s.add(ctx, name, t)
+	}
+	return err
 }
 
 // addDenials adds a tally to what is stored. It changes nothing else of the status, and nothing that changed meanwhile.

@@ -15,6 +15,15 @@ import (
 // maxRecent is how many recent denials a status shows, as in its schema.
 const maxRecent = 10
 
+// The bounds of what a recent denial says, as in its schema. One that a forged review exceeds would make the API server
+// refuse the whole status.
+const (
+	maxNode     = 256
+	maxRule     = 64
+	maxResource = 64
+	maxObject   = 512
+)
+
 // tally is what one replica adds to the denials of a policy. Its parts are immutable.
 type tally struct {
 	total  int64
@@ -33,8 +42,17 @@ func tallyOf(rec *record.Record, rule policy.RuleID) tally {
 		object = rec.Namespace + "/" + rec.Name
 	}
 	return tally{total: 1, last: at, recent: []v1alpha1.RecentDenial{{
-		Time: at, Node: rec.Node, Rule: string(rule), Resource: resource, Object: object, Count: 1,
+		Time: at, Node: shown(rec.Node, maxNode), Rule: shown(string(rule), maxRule),
+		Resource: shown(resource, maxResource), Object: record.Bound(object, maxObject), Count: 1,
 	}}}
+}
+
+// shown is a text that the schema wants to be set and bounds.
+func shown(text string, limit int) string {
+	if text == "" {
+		return "?"
+	}
+	return record.Bound(text, limit)
 }
 
 func (t tally) plus(other tally) tally {

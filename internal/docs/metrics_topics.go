@@ -27,7 +27,7 @@ own ` + "`/metrics`" + `; ` + "`name`" + ` is the name of a webhook, such as ` +
 
 | metric | what it tells | what to do |
 |---|---|---|
-| ` + "`apiserver_admission_webhook_rejection_count{error_type=\"no_error\"}`" + ` | writes that a replica denied, as the API server saw them; equals ` + "`node_restriction_plus_denials_total`" + ` | if they differ for long, look for replicas that are not scraped |
+| ` + "`apiserver_admission_webhook_rejection_count{error_type=\"no_error\"}`" + ` | writes that a replica denied, as the API server saw them; equals ` + "`node_restriction_plus_denials_total`" + `, in which late answers are not counted | if they differ for long, look for replicas that are not scraped |
 | ` + "`apiserver_admission_webhook_rejection_count{error_type=\"calling_webhook_error\"}`" + ` | writes refused because no replica answered, where failurePolicy is Fail | [NodeRestrictionPlusCallErrors](runbooks/NodeRestrictionPlusCallErrors.md) |
 | ` + "`apiserver_admission_webhook_fail_open_count`" + ` | writes let through unjudged because no replica answered, where failurePolicy is Ignore | [NodeRestrictionPlusFailOpen](runbooks/NodeRestrictionPlusFailOpen.md) |
 | ` + "`apiserver_admission_match_condition_evaluation_errors_total`" + ` | match conditions that could not be evaluated; under Ignore the write goes through, and no other metric tells | [NodeRestrictionPlusMatchConditionErrors](runbooks/NodeRestrictionPlusMatchConditionErrors.md) |
@@ -48,6 +48,10 @@ func topics() []topic {
 				"node_restriction_plus_violations_total",
 				"Group by policy and rule to see what is denied, and by action to see what Audit or Warn would deny before you " +
 					"turn Deny on. Rule `unverified` is a write that could not be judged: its record says why.",
+			},
+			{
+				"node_restriction_plus_late_answers_total",
+				"Any increase: [NodeRestrictionPlusLateAnswers](runbooks/NodeRestrictionPlusLateAnswers.md).",
 			},
 			{
 				"node_restriction_plus_evaluations_total",
@@ -115,6 +119,11 @@ func topics() []topic {
 				"node_restriction_plus_request_duration_seconds",
 				"Beyond 100 ms: [NodeRestrictionPlusSlow](runbooks/NodeRestrictionPlusSlow.md). If evaluation is fast and this is " +
 					"slow, it is the sender, too little CPU, or the log that takes the records.",
+			},
+			{
+				"node_restriction_plus_oldest_request_age_seconds",
+				"Beyond the timeout of the webhooks (1 s or 2 s): " +
+					"[NodeRestrictionPlusRequestStuck](runbooks/NodeRestrictionPlusRequestStuck.md).",
 			},
 			{
 				"node_restriction_plus_requests_refused_total",

@@ -48,6 +48,12 @@ func (b *bounds) violation(v policy.PolicyViolation) Violation {
 	}
 }
 
+// Bound cuts a text that somebody else may have chosen to limit bytes as encoded, and makes it printable.
+func Bound(s string, limit int) string {
+	s, _, _ = bound(s, limit)
+	return s
+}
+
 // bound cuts a string so that it takes at most limit bytes in JSON, whichever encoder writes it, and returns how many
 // it takes. What does not print is written as a Go escape, such as \u2028 or \x1b: it can neither begin a new line nor
 // act on a terminal, even after a reader has decoded the JSON. A string that was cut ends in "...".

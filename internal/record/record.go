@@ -57,11 +57,12 @@ type Record struct {
 	Namespace   string      `json:"namespace"`
 	Name        string      `json:"name"`
 	DryRun      bool        `json:"dryRun"`
+	Late        bool        `json:"late,omitzero"` // the sender had stopped waiting for the answer
 	ClientAuth  ClientAuth  `json:"clientAuth"`
 	Violations  []Violation `json:"violations"`
 	Version     string      `json:"version"` // of the program
 
-	// Fingerprint is equal for records of the same outcome, node, operation, resource, dry run, policies and rules. A
+	// Fingerprint is equal for records of the same outcome, node, operation, resource, dry run, lateness, policies and rules. A
 	// [Compact] record has it in the place of all those.
 	Fingerprint string `json:"fingerprint"`
 	// Truncated says that a value was cut or violations were omitted, OmittedViolations how many.
@@ -90,6 +91,7 @@ type Origin struct {
 	ClientAuth ClientAuth
 	Version    string // of the program
 	Probe      bool   // it is the enforcement probe's
+	Late       bool   // the answer comes after its deadline
 }
 
 // New makes the record of a decision. Time, Boot and Seq are for the log to set.
@@ -106,9 +108,10 @@ func New(from Origin, r *policy.Request, d policy.Decision) Record {
 		Namespace:   b.value(r.Namespace, 128),
 		Name:        b.value(r.Name, MaxValue),
 		DryRun:      r.DryRun,
+		Late:        from.Late,
 		ClientAuth:  ClientAuth(b.value(string(from.ClientAuth), 16)),
 		Version:     b.value(from.Version, 64),
-		Fingerprint: fingerprint(r, d),
+		Fingerprint: fingerprint(r, d, from.Late),
 		Violations:  []Violation{},
 		Decision:    d,
 	}
@@ -128,7 +131,7 @@ func New(from Origin, r *policy.Request, d policy.Decision) Record {
 }
 
 // fingerprint is a hash of what makes records equal.
-func fingerprint(r *policy.Request, d policy.Decision) string {
+func fingerprint(r *policy.Request, d policy.Decision, late bool) string {
 	h := sha256.New()
 	write := func(values ...string) {
 		for _, v := range values {
@@ -139,6 +142,9 @@ func fingerprint(r *policy.Request, d policy.Decision) string {
 	write(string(d.Outcome()), r.NodeName, string(r.Operation), r.Resource, r.Subresource)
 	if r.DryRun {
 		write("dryRun")
+	}
+	if late {
+		write("late")
 	}
 	for _, v := range d.Violations {
 		write(v.Policy, string(v.Rule))

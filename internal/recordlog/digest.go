@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// digest is a hash of a record: 16 bits of what its full and its compact line have in common, and 16 of the whole line,
-// which are 0 for a compact one. The seed is random, so that nobody can make two records that have the same.
+// digest is a hash of a record: 16 bits of what all forms of its line have in common, and 16 of the whole line, which are
+// 0 for a brief and a compact one. The seed is random, so that nobody can make two records that have the same.
 type digest uint32
 
 const wholeBits = 0xffff
@@ -28,7 +28,7 @@ func newDigest(seed maphash.Seed, line *Line) digest {
 	return d
 }
 
-// same reports whether two lines are of the same record. Two copies of a log may have it in full and compact.
+// same reports whether two lines are of the same record. Two copies of a log may have it in different forms.
 func (d digest) same(other digest) bool {
 	return d == other || d&^wholeBits == other&^wholeBits && (d&wholeBits == 0 || other&wholeBits == 0)
 }

@@ -25,7 +25,7 @@ type Filter struct {
 type Match int
 
 const (
-	// No and Yes are sure. Maybe: it is a compact record, and the log does not have what the filter asks for.
+	// No and Yes are sure. Maybe: it is a shorter form of a record, and the log does not have what the filter asks for.
 	No Match = iota
 	Maybe
 	Yes
@@ -36,19 +36,19 @@ func (f *Filter) Match(e *Entry) (Match, []record.Violation) {
 	if !f.matchTime(time.Time(e.Time)) || !f.matchOutcome(e.Msg) {
 		return No, nil
 	}
-	unknown := e.Compact && e.Like == 0
+	unknown := (e.Compact || e.Brief) && e.Like == 0
 	result := Yes
 	for _, is := range []Match{
-		matchValue(f.Node, e.Node, unknown && strings.HasSuffix(e.Node, "...")),
-		matchValue(f.Resource, e.Target(), unknown),
-		matchValue(f.Namespace, e.Namespace, e.Compact && e.Namespace == Unknown),
+		matchValue(f.Node, e.Node, unknown && cut(e.Node)),
+		matchValue(f.Resource, e.Target(), unknown && (e.Compact || cut(e.Resource) || cut(e.Subresource))),
+		matchValue(f.Namespace, e.Namespace, e.Compact && e.Namespace == Unknown || e.Brief && cut(e.Namespace)),
 	} {
 		result = min(result, is)
 	}
 	violations := e.Violations
 	if f.Policy != nil || f.Rule != nil {
 		var is Match
-		is, violations = f.matchViolations(e.Violations, unknown)
+		is, violations = f.matchViolations(e)
 		result = min(result, is)
 	}
 	if result != Yes {
@@ -56,6 +56,9 @@ func (f *Filter) Match(e *Entry) (Match, []record.Violation) {
 	}
 	return Yes, violations
 }
+
+// cut reports whether a value was cut.
+func cut(value string) bool { return strings.HasSuffix(value, "...") }
 
 func matchValue(match func(string) bool, value string, unknown bool) Match {
 	switch {
@@ -70,15 +73,18 @@ func matchValue(match func(string) bool, value string, unknown bool) Match {
 }
 
 // matchViolations returns the violations that are wanted.
-func (f *Filter) matchViolations(all []record.Violation, unknown bool) (Match, []record.Violation) {
-	if unknown {
+func (f *Filter) matchViolations(e *Entry) (Match, []record.Violation) {
+	if e.Compact && e.Like == 0 {
 		return Maybe, nil
 	}
+	all := e.Violations
 	wanted := func(v record.Violation) bool {
 		return (f.Policy == nil || f.Policy(v.Policy)) && (f.Rule == nil || f.Rule(v.Rule))
 	}
 	unwanted := func(v record.Violation) bool { return !wanted(v) }
 	switch {
+	case !slices.ContainsFunc(all, wanted) && (e.OmittedViolations > 0 || slices.ContainsFunc(all, cutName)):
+		return Maybe, nil // the line had no room for it, perhaps
 	case !slices.ContainsFunc(all, wanted):
 		return No, nil
 	case !slices.ContainsFunc(all, unwanted):
@@ -86,6 +92,9 @@ func (f *Filter) matchViolations(all []record.Violation, unknown bool) (Match, [
 	}
 	return Yes, slices.DeleteFunc(slices.Clone(all), unwanted)
 }
+
+// cutName reports whether the name of the policy was cut.
+func cutName(v record.Violation) bool { return cut(v.Policy) }
 
 func (f *Filter) matchTime(at time.Time) bool {
 	return (f.Since.IsZero() || !at.Before(f.Since)) && (f.Until.IsZero() || at.Before(f.Until))

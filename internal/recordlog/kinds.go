@@ -1,6 +1,10 @@
 package recordlog
 
-import "noderestriction.plus/internal/record"
+import (
+	"slices"
+
+	"noderestriction.plus/internal/record"
+)
 
 // maxKinds bounds the memory for kinds: two generations of some 500 bytes an entry.
 const maxKinds = 50_000
@@ -15,15 +19,17 @@ type kindKey struct{ boot, fingerprint string }
 
 // kind is what records with the same fingerprint have in common.
 type kind struct {
-	seq                                          uint64 // of the full line
+	seq                                          uint64 // of the full or brief line
+	brief                                        bool   // it was a brief one
+	omitted                                      int    // violations that are not in it
 	node, user, operation, resource, subresource string
 	namespace                                    string // empty, or Unknown where there are namespaces
-	dryRun                                       bool
+	dryRun, late                                 bool
 	violations                                   []record.Violation // policy, rule and reason
 	version                                      string
 }
 
-// complete remembers a full record, and completes a compact one.
+// complete remembers a full or a brief record, and completes a brief and a compact one.
 func (k *kinds) complete(e *Entry) {
 	key := kindKey{e.Boot, e.Fingerprint}
 	known, ok := k.current[key]
@@ -33,12 +39,19 @@ func (k *kinds) complete(e *Entry) {
 		}
 	}
 	switch {
-	case !e.Compact && ok:
-		known.seq = e.Seq
-	case !e.Compact && !ok:
-		k.put(key, newKind(e))
 	case e.Compact && ok:
 		known.fill(e)
+	case e.Brief:
+		if !ok {
+			k.put(key, newKind(e))
+		} else if !known.brief {
+			known.fillBrief(e)
+		}
+		e.complete()
+	case !e.Compact && ok && !known.brief:
+		known.seq = e.Seq
+	case !e.Compact:
+		k.put(key, newKind(e))
 	case e.Compact:
 		e.User, e.Operation, e.Resource, e.Namespace, e.Name = Unknown, Unknown, Unknown, Unknown, Unknown
 		e.Violations = []record.Violation{{Policy: Unknown, Rule: Unknown, Field: Unknown}}
@@ -52,10 +65,21 @@ func (k *kinds) put(key kindKey, known *kind) {
 	k.current[key] = known
 }
 
+// complete says of a brief record what is not known.
+func (e *Entry) complete() {
+	if e.User == "" {
+		e.User = Unknown
+	}
+	for i := range e.Violations {
+		e.Violations[i].Field = Unknown
+	}
+}
+
 func newKind(e *Entry) *kind {
 	k := &kind{
+		brief: e.Brief, omitted: e.OmittedViolations,
 		seq: e.Seq, node: e.Node, user: e.User, operation: e.Operation, resource: e.Resource, subresource: e.Subresource,
-		dryRun: e.DryRun, version: e.Version, violations: make([]record.Violation, len(e.Violations)),
+		dryRun: e.DryRun, late: e.Late, version: e.Version, violations: make([]record.Violation, len(e.Violations)),
 	}
 	if e.Namespace != "" {
 		k.namespace = Unknown
@@ -70,5 +94,16 @@ func (k *kind) fill(e *Entry) {
 	e.Like = k.seq
 	e.Node, e.User, e.Operation, e.Resource, e.Subresource = k.node, k.user, k.operation, k.resource, k.subresource
 	e.Namespace, e.Name = k.namespace, Unknown
-	e.DryRun, e.Version, e.Violations = k.dryRun, k.version, k.violations
+	e.DryRun, e.Late, e.Version, e.Violations = k.dryRun, k.late, k.version, k.violations
+	e.OmittedViolations = k.omitted
+	if k.brief {
+		e.User = Unknown
+	}
+}
+
+// fillBrief adds to a brief record what a full one of the same kind has in common with it. Its object is its own.
+func (k *kind) fillBrief(e *Entry) {
+	e.Like = k.seq
+	e.Node, e.User, e.Resource, e.Subresource = k.node, k.user, k.resource, k.subresource
+	e.Version, e.Violations, e.OmittedViolations = k.version, slices.Clone(k.violations), k.omitted
 }

@@ -21,8 +21,9 @@ type Kind int
 const (
 	// Foreign is a line that has nothing to do with records: another line of the program's log, or any text.
 	Foreign Kind = iota
-	// Full is a record in full, Compact its short form.
+	// Full is a record in full, Brief and Compact are its shorter forms.
 	Full
+	Brief
 	Compact
 	// Lost is the line by which the log says that it lost records.
 	Lost
@@ -38,7 +39,7 @@ type Line struct {
 	Number int64  // in its input, from 1
 	Source string // such as pod/web-0/main, from kubectl logs --prefix, or empty
 	Kind   Kind
-	Record record.Record // if Kind is Full or Compact; of a compact one only what its line has
+	Record record.Record // if Kind is Full, Brief or Compact; of the shorter forms only what the line has
 	Lost   LostRecords   // if Kind is Lost
 	Err    error         // if Kind is Unparsable
 	Cut    bool          // it is Unparsable and the last of its input, which ends within it
@@ -58,9 +59,10 @@ type LostRecords struct {
 // wire is a line of any kind.
 type wire struct {
 	record.Record
-	Count    uint64 `json:"count"`
-	FirstSeq uint64 `json:"firstSeq"`
-	LastSeq  uint64 `json:"lastSeq"`
+	Rules    []string `json:"rules"`
+	Count    uint64   `json:"count"`
+	FirstSeq uint64   `json:"firstSeq"`
+	LastSeq  uint64   `json:"lastSeq"`
 }
 
 // parse finds out what the text of a line is.
@@ -116,23 +118,27 @@ func (l *Line) accept(w *wire) error {
 	}
 	switch w.Msg {
 	case policy.Denied, policy.Warned, policy.Audited, record.Probed:
-		return l.acceptRecord(&w.Record)
+		return l.acceptRecord(&w.Record, w.Rules)
 	case "lost":
 		return l.acceptLost(w)
 	}
 	return fmt.Errorf("msg: unknown %q", Printable(string(w.Msg[:min(len(w.Msg), 64)])))
 }
 
-func (l *Line) acceptRecord(r *record.Record) error {
+func (l *Line) acceptRecord(r *record.Record, rules []string) error {
 	if r.Seq == 0 || r.Seq > maxSeq {
 		return fmt.Errorf("seq: must be 1 to %d", uint64(maxSeq))
 	}
 	l.Kind = Full
-	if r.Violations == nil && r.Operation == "" {
+	switch {
+	case r.Violations != nil || r.Operation != "" && rules == nil:
+	case r.Fingerprint == "":
+		return errors.New("violations: missing")
+	case rules == nil:
 		l.Kind = Compact
-		if r.Fingerprint == "" {
-			return errors.New("violations: missing")
-		}
+	default:
+		l.Kind = Brief
+		r.Violations = record.ViolationsOf(rules)
 	}
 	clean(r)
 	l.Record = *r

@@ -21,10 +21,13 @@ const (
 type Entry struct {
 	record.Record
 	Source string // such as pod/web-0/main, if kubectl said so
+	// Brief says that the line was a brief one: names may be cut, and of its violations policy and rule are known.
+	Brief bool
 	// Compact says that the line was a short one. Of the record's object only the resource is known, and of its
 	// violations policy and rule.
 	Compact bool
-	// Like is the number of the full line from which that is known. 0: there was none, and nothing but the node is.
+	// Like is the number of the full or brief line from which more is known than the line says. 0: there was none, and
+	// of a compact record nothing but the node is known.
 	Like uint64
 }
 
@@ -81,7 +84,9 @@ func (l *Log) Add(input string, line *Line) *Entry {
 	default:
 		r := &line.Record
 		if l.account(r.Boot).record(line, newDigest(l.seed, line)) {
-			l.entry = Entry{Record: *r, Source: line.Source, Compact: line.Kind == Compact}
+			l.entry = Entry{
+				Record: *r, Source: line.Source, Brief: line.Kind == Brief, Compact: line.Kind == Compact,
+			}
 			l.kinds.complete(&l.entry)
 			return &l.entry
 		}

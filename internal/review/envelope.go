@@ -6,6 +6,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 	admissionv1 "k8s.io/api/admission/v1"
@@ -21,6 +22,10 @@ type envelope struct {
 	body     []byte
 	decoder  *jsontext.Decoder
 	headOnly bool
+	last     time.Time // when reading must end; zero: never
+	steps    uint      // members and elements that were read
+	extras   int       // names and values of the user's extra
+	excess   bool      // the user has more groups or extra values than are kept
 
 	reviewKind, reviewVersion string
 	hasRequest                bool
@@ -35,6 +40,9 @@ type envelope struct {
 	object, oldObject, options   []byte
 	parts, oldParts              policy.Parts
 }
+
+// errLateRead ends the reading of an envelope that took too long.
+var errLateRead = errors.New("the review could not be read in time")
 
 // errHeadRead ends the reading of a head.
 var errHeadRead = errors.New("the head has been read")
@@ -63,6 +71,15 @@ func (e *envelope) read() error {
 		return errors.New("the body: must hold one AdmissionReview and nothing after it")
 	case !errors.Is(err, io.EOF):
 		return fmt.Errorf("the body: %w", err)
+	}
+	return nil
+}
+
+// step counts a member or an element, and ends the reading once its time is over.
+func (e *envelope) step() error {
+	const often = 256
+	if e.steps++; e.steps%often == 0 && !e.last.IsZero() && time.Now().After(e.last) {
+		return errLateRead
 	}
 	return nil
 }
@@ -182,8 +199,9 @@ func (e *envelope) extraMember(name string) error {
 	if e.user.Extra == nil {
 		e.user.Extra = map[string]authenticationv1.ExtraValue{}
 	}
-	if len(e.user.Extra) == maxTexts {
-		return fmt.Errorf("request.userInfo.extra: must have at most %d keys", maxTexts)
+	if e.extras >= maxGroups {
+		e.excess = true
+		return e.decoder.SkipValue()
 	}
 	key := strings.Clone(name)
 	var values []string
@@ -191,6 +209,7 @@ func (e *envelope) extraMember(name string) error {
 		return err
 	}
 	e.user.Extra[key] = values
+	e.extras += 1 + len(values)
 	return nil
 }
 

@@ -1,9 +1,9 @@
 package review
 
 import (
+	"errors"
 	"fmt"
 	"runtime/debug"
-	"time"
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/policy"
@@ -14,10 +14,6 @@ const (
 	unreadableObject = "the object could not be read"
 	internalError    = "internal error"
 )
-
-// lookUpTime is for how long a write may have something looked up. With one more look-up, of 300 ms at most, a write is judged within
-// the second that an API server waits where such policies hold.
-const lookUpTime = 500 * time.Millisecond
 
 // Verdict is what came of judging a review.
 type Verdict struct {
@@ -50,8 +46,8 @@ func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
 // denied, and so is the enforcement probe. The objects are decoded only if a policy of the set would look at them.
 //
 // Each policy that would judge the write has a violation of rule [policy.Unverified] if the objects cannot be read or
-// if judging them panics, so that such a write is never allowed where it would have been judged. Facts may be nil:
-// every look-up fails then.
+// if judging them panics, so that such a write is never allowed where it would have been judged. The same holds for what
+// has not been evaluated by the time that the review was decoded with. Facts may be nil: every look-up fails then.
 func (r *Review) Judge(set *policy.Set, facts policy.Facts) Verdict {
 	switch {
 	case !r.Kubelet:
@@ -63,7 +59,8 @@ func (r *Review) Judge(set *policy.Set, facts policy.Facts) Verdict {
 	case !set.Judges(&r.Request):
 		return Verdict{Decision: policy.Decision{NodeName: r.Request.NodeName}}
 	}
-	r.Request.Facts, r.Request.LookUpUntil = facts, time.Now().Add(lookUpTime)
+	r.guard.facts = facts
+	r.Request.Facts, r.Request.Clock = &r.guard, &r.guard
 	decision, fault := r.evaluate(set)
 	if fault == nil {
 		return Verdict{Decision: decision, Err: r.unreadable}
@@ -99,6 +96,9 @@ func (r *Review) evaluate(set *policy.Set) (decision policy.Decision, fault erro
 			fault = &PanicError{Value: v, Stack: debug.Stack()}
 		}
 	}()
+	if r.Request.Unjudgeable == "" && r.guard.Over() {
+		r.Request.Unjudgeable, r.unreadable = policy.OutOfTime, errors.New(policy.OutOfTime)
+	}
 	if r.Request.Unjudgeable == "" {
 		if err := set.Decode(&r.Request); err != nil {
 			r.Request.Unjudgeable = unreadableObject

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 	admissionv1 "k8s.io/api/admission/v1"
@@ -27,10 +28,11 @@ const (
 	maxMembers = 256 << 10
 	// maxHead is as much as is read of a review with more: what precedes the object is far shorter.
 	maxHead = 128 << 10
-	// maxTexts is how many groups a user may have, and how many further attributes.
-	maxTexts = 10_000
 
 	tooManyMembers = "the request has too many values"
+	// maxGroups is how many groups, and how many values of extra, are kept of a user. A kubelet has two groups.
+	maxGroups     = 1000
+	tooManyGroups = "the user has too many groups or extra values"
 
 	// maxText bounds an error that quotes what was sent, in bytes.
 	maxText = 256
@@ -57,6 +59,7 @@ type Review struct {
 
 	// unreadable is why Request is Unjudgeable, for the log.
 	unreadable error
+	guard      guard
 }
 
 // Decode decodes one AdmissionReview of version admission.k8s.io/v1 in JSON and nothing after it. Duplicate names,
@@ -74,7 +77,11 @@ type Decoder struct {
 }
 
 // Decode is the function [Decode]. The review refers to the body, not to the Decoder.
-func (d *Decoder) Decode(body []byte) (*Review, error) {
+func (d *Decoder) Decode(body []byte) (*Review, error) { return d.DecodeUntil(body, time.Time{}) }
+
+// DecodeUntil is Decode for a review that must be evaluated by a time: what has not been read by then makes it
+// Unjudgeable, and [Review.Judge] ends then. The zero time stands for no such bound.
+func (d *Decoder) DecodeUntil(body []byte, last time.Time) (*Review, error) {
 	if bytes.Count(body, []byte(",")) > maxMembers && widest(body) > maxMembers {
 		return DecodeHead(body[:min(len(body), maxHead)], tooManyMembers)
 	}
@@ -88,8 +95,11 @@ func (d *Decoder) Decode(body []byte) (*Review, error) {
 		tokens.Reset(bytes.NewBuffer(nil)) // it must not keep the body
 		d.pool.Put(tokens)
 	}()
-	e := &envelope{body: body, decoder: tokens}
+	e := &envelope{body: body, decoder: tokens, last: last}
 	err := e.read()
+	if errors.Is(err, errLateRead) {
+		return e.review(policy.OutOfTime, err)
+	}
 	if object, ok := errors.AsType[*objectError](err); ok {
 		return e.review(unreadableObject, bounded(object))
 	}
@@ -153,26 +163,36 @@ func (e *envelope) review(unjudgeable string, cause error) (*Review, error) {
 		Kind: e.kind, Group: e.resource.Group, Version: e.resource.Version,
 		Options:    e.options,
 		unreadable: cause,
+		guard:      guard{last: e.last},
 		Request: policy.Request{
 			NodeName: id.Node, InNodesGroup: id.InNodesGroup, User: e.user,
 			Operation: e.operation,
 			Resource:  e.resource.Resource, Version: e.resource.Version, Subresource: e.subresource,
 			Namespace: e.namespace, Name: e.name,
-			DryRun: e.dryRun,
+			DryRun: e.dryRun && !e.issuesToken(),
 			Object: e.object, OldObject: e.oldObject, Options: e.options,
 			Parts: e.parts, OldParts: e.oldParts,
 			Unjudgeable: unjudgeable,
 		},
 	}
+	if e.excess && unjudgeable == "" {
+		r.Request.Unjudgeable, r.unreadable = tooManyGroups, errors.New(tooManyGroups)
+	}
 	switch {
 	case r.Group != "":
 		r.Request.Resource += "." + r.Group
-	case r.Version != "v1" && unjudgeable == "":
+	case r.Version != "v1" && r.Request.Unjudgeable == "":
 		// Rules know the fields of v1 only, and a webhook that asks for v1 is sent nothing else.
 		r.unreadable = fmt.Errorf("request.resource.version: %q is not known", r.Version)
 		r.Request.Unjudgeable = "the version of the object is not known"
 	}
 	return r, nil
+}
+
+// issuesToken reports whether the write asks for a token of a service account. The API server issues one that works
+// even if it was told that the request is a dry run, so it is none.
+func (e *envelope) issuesToken() bool {
+	return e.resource.Group == "" && e.resource.Resource == "serviceaccounts" && e.subresource == "token"
 }
 
 func (e *envelope) check() error {

@@ -29,6 +29,9 @@ func (e *envelope) members(of object) error {
 		if err := e.member(of, string(name)); err != nil {
 			return err
 		}
+		if err := e.step(); err != nil {
+			return err
+		}
 	}
 	_, err = e.token(at)
 	return err
@@ -49,7 +52,7 @@ func (e *envelope) text(at string, into *string) error {
 	return nil
 }
 
-// texts reads a list of strings.
+// texts reads a list of strings, and keeps as many as a user may have.
 func (e *envelope) texts(at string, into *[]string) error {
 	start, err := e.token(at)
 	if err != nil || start.Kind() == jsontext.KindNull {
@@ -59,12 +62,19 @@ func (e *envelope) texts(at string, into *[]string) error {
 		return fmt.Errorf("%s: must be a list of strings", at)
 	}
 	for e.decoder.PeekKind() != jsontext.KindEndArray {
+		if err := e.step(); err != nil {
+			return err
+		}
+		if len(*into) >= maxGroups {
+			e.excess = true
+			if err := e.decoder.SkipValue(); err != nil {
+				return fmt.Errorf("%s: %w", at, err)
+			}
+			continue
+		}
 		var text string
 		if err := e.text(at, &text); err != nil {
 			return err
-		}
-		if len(*into) == maxTexts {
-			return fmt.Errorf("%s: must have at most %d values", at, maxTexts)
 		}
 		*into = append(*into, text)
 	}

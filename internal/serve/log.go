@@ -3,6 +3,7 @@ package serve
 import (
 	"fmt"
 	"io"
+	stdlog "log"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -11,19 +12,26 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// newLogger returns the program's log: JSON, a line each, every line. It is not for records of denials.
+// newLogger returns the program's log: JSON, a line each, bounded in size and rate. Go's standard logger, which libraries
+// write to, becomes a part of it. It is not for records of denials.
 func newLogger(to io.Writer, levelName string) (logr.Logger, error) {
 	level, err := logLevel(levelName)
 	if err != nil {
 		return logr.Logger{}, err
 	}
+	log := zap.New(newLogCore(to, level), zap.AddStacktrace(zapcore.PanicLevel))
+	stdlog.SetFlags(0)
+	stdlog.SetOutput(standardLog{log.Named("go")})
+	return zapr.NewLogger(log), nil
+}
+
+func newLogCore(to io.Writer, level zapcore.Level) zapcore.Core {
 	config := zap.NewProductionEncoderConfig()
 	config.TimeKey = "ts"
 	config.EncodeTime = func(t time.Time, encoder zapcore.PrimitiveArrayEncoder) {
 		encoder.AppendString(t.UTC().Format("2006-01-02T15:04:05.000Z"))
 	}
-	core := zapcore.NewCore(zapcore.NewJSONEncoder(config), zapcore.Lock(zapcore.AddSync(to)), level)
-	return zapr.NewLogger(zap.New(core, zap.AddStacktrace(zapcore.PanicLevel))), nil
+	return newBoundedCore(zapcore.NewCore(zapcore.NewJSONEncoder(config), zapcore.Lock(zapcore.AddSync(to)), level))
 }
 
 func logLevel(name string) (zapcore.Level, error) {

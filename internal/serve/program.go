@@ -89,16 +89,13 @@ func assemble(ctx context.Context, o *options, in inputs, records io.Writer, log
 	if err := o.probe.add(mgr, in.config, log.WithName("probe")); err != nil {
 		return nil, err
 	}
-	policies, err := webhooks.NewPolicyHandler(mgr.GetScheme(), log.WithName("policies"))
-	if err != nil {
-		return nil, err
-	}
 	srv, err := server.New(server.Options{
 		Address:         o.address(),
 		Certificates:    in.certificates,
 		ClientAuthority: in.clients,
 		Handler: webhooks.Routes(
-			webhooks.NewHandler(store, facts, ledger, counts, program.Version(), log.WithName("admit")), policies),
+			webhooks.NewHandler(store, facts, ledger, counts, program.Version(), log.WithName("admit")),
+			webhooks.NewPolicyHandler(counts, log.WithName("policies"))),
 		Limits:        o.limits,
 		ShutdownDelay: o.shutdownDelay,
 		Log:           log.WithName("listener"),
@@ -115,6 +112,7 @@ func assemble(ctx context.Context, o *options, in inputs, records io.Writer, log
 		"nodes":       facts.Check,
 		"certificate": in.certificates.Check,
 		"listener":    srv.Check,
+		"requests":    srv.CheckRequests,
 		"denial-log":  func(*http.Request) error { return ledger.Healthy() },
 	})
 }

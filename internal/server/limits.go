@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/semaphore"
+
+	"noderestriction.plus/internal/deadline"
 )
 
 // smallBody is up to where a body counts as one that a stock kubelet's write can cause, in bytes. Larger ones have a
@@ -42,7 +44,7 @@ type Limits struct {
 	// MaxBodyBytesInFlight is how many bytes of bodies are held at the same time over all requests. Half of it is for
 	// bodies of up to 1 MiB, half for larger ones.
 	MaxBodyBytesInFlight int64
-	// MaxWait is how long a request waits where there is no room.
+	// MaxWait is how long a request waits where there is no room, as long as it can still be evaluated in time.
 	MaxWait time.Duration
 }
 
@@ -101,7 +103,7 @@ type room struct {
 // Reading such a body fails with a [BusyError] if it is of ordinary size and there is no room, and with an
 // [http.MaxBytesError] if it is too large, be it for the limit or for the room left for large ones: a large body is
 // what an attacker can send, so it must not be an outage but a denial.
-func limited(next http.Handler, limits Limits, m *metrics) http.Handler {
+func limited(next http.Handler, limits Limits, m *metrics, inHand *handling) http.Handler {
 	rm := &room{
 		limits:   limits,
 		metrics:  m,
@@ -113,10 +115,15 @@ func limited(next http.Handler, limits Limits, m *metrics) http.Handler {
 		judgedLarge: semaphore.NewWeighted(judgedLarge),
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		// A connection that this fails for is closed already.
-		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
+		due := deadline.Of(r, time.Now())
+		// A connection that these fail for is closed already.
+		controller := http.NewResponseController(w)
+		_ = controller.SetReadDeadline(earlier(due.Due(), due.Arrived().Add(bodyTimeout)))
+		_ = controller.SetWriteDeadline(due.Due().Add(writeTimeout))
 		sent := r.Body
-		body := &body{ReadCloser: sent, ctx: r.Context(), room: rm, budget: rm.small}
+		body := &body{ReadCloser: sent, ctx: r.Context(), room: rm, budget: rm.small, due: due}
+		inHand.begin(body)
+		defer inHand.end(body)
 		defer body.release()
 		r.Body = body
 		next.ServeHTTP(w, r)
@@ -138,6 +145,9 @@ type body struct {
 	counted bool  // among the requests in flight
 	judged  int64 // bytes that are judged
 	err     error // what all further reads fail with
+
+	due          deadline.Deadline
+	older, newer *body // by when they arrived; guarded by the mu of handling
 }
 
 func (b *body) Read(p []byte) (int, error) {
@@ -174,19 +184,19 @@ func (b *body) chargeStep() error {
 	switch {
 	case b.charged < smallBody:
 		step := max(firstCharge, b.charged)
-		if !b.room.acquire(b.ctx, b.room.small, step) {
+		if !b.acquire(b.room.small, step) {
 			b.room.metrics.shed.WithLabelValues("bytes").Inc()
 			return &BusyError{"bytes of requests in flight"}
 		}
 		b.charged += step
 	case b.budget == b.room.small:
-		if !b.room.acquire(b.ctx, b.room.large, 2*smallBody) {
+		if !b.acquire(b.room.large, 2*smallBody) {
 			return b.tooLarge()
 		}
 		b.room.small.Release(b.charged)
 		b.budget, b.charged = b.room.large, 2*smallBody
 	default:
-		if !b.room.acquire(b.ctx, b.room.large, smallBody) {
+		if !b.acquire(b.room.large, smallBody) {
 			return b.tooLarge()
 		}
 		b.charged += smallBody
@@ -206,14 +216,14 @@ func (b *body) count() error {
 		return nil
 	}
 	weight := min(b.read, smallBody)
-	if !b.room.acquire(b.ctx, b.judging(), weight) {
+	if !b.acquire(b.judging(), weight) {
 		if b.read > smallBody {
 			return b.tooLarge()
 		}
 		return b.room.busy()
 	}
 	b.judged = weight
-	if !b.room.acquire(b.ctx, b.room.inFlight, 1) {
+	if !b.acquire(b.room.inFlight, 1) {
 		return b.room.busy()
 	}
 	b.counted = true
@@ -241,12 +251,20 @@ func (rm *room) busy() error {
 	return &BusyError{"requests in flight"}
 }
 
-// acquire waits for room for as long as the limits allow.
-func (rm *room) acquire(ctx context.Context, s *semaphore.Weighted, n int64) bool {
+// acquire waits for room for as long as the limits allow, and not so long that there would be no time left for the rest.
+func (b *body) acquire(s *semaphore.Weighted, n int64) bool {
 	if s.TryAcquire(n) {
 		return true
 	}
-	ctx, cancel := context.WithTimeout(ctx, rm.limits.MaxWait)
+	until := earlier(time.Now().Add(b.room.limits.MaxWait), b.due.Last())
+	ctx, cancel := context.WithDeadline(b.ctx, until)
 	defer cancel()
 	return s.Acquire(ctx, n) == nil
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
 }

@@ -18,7 +18,9 @@ type metrics struct {
 	panics             prometheus.Counter
 }
 
-func newMetrics(registerer prometheus.Registerer, certificates CertificateSource, clients *ClientAuthority) *metrics {
+func newMetrics(
+	registerer prometheus.Registerer, certificates CertificateSource, clients *ClientAuthority, inHand *handling,
+) *metrics {
 	m := &metrics{
 		connections: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "node_restriction_plus_connections",
@@ -62,6 +64,11 @@ func newMetrics(registerer prometheus.Registerer, certificates CertificateSource
 		}
 		return float64(expiry.Unix())
 	})
+	oldest := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "node_restriction_plus_oldest_request_age_seconds",
+		Help: "For how long the oldest of the requests that are being handled has been; 0 if there is none.",
+	}, func() float64 { return inHand.age(time.Now()).Seconds() })
+	registerer.MustRegister(oldest)
 	registerer.MustRegister(m.connections, m.connectionsEvicted, m.connectionErrors, m.shed, m.duration,
 		m.panics, expiry,
 		reloadErrors("serving-certificate", func() float64 { return float64(certificates.RenewalErrors()) }))

@@ -1,12 +1,16 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"runtime/debug"
 
 	"github.com/go-logr/logr"
 )
+
+// maxStack is how much of a stack is logged, in bytes.
+const maxStack = 8 << 10
 
 // recovered answers 500 where the handler panics, so that the API server applies the failure policy. Handlers that
 // can say more recover by themselves.
@@ -21,7 +25,9 @@ func recovered(next http.Handler, log logr.Logger, m *metrics) http.Handler {
 				panic(cause)
 			}
 			m.panics.Inc()
-			log.Error(fmt.Errorf("panic: %v", cause), "a request handler panicked", "stack", string(debug.Stack()))
+			text, stack := fmt.Sprint("panic: ", cause), debug.Stack()
+			log.Error(errors.New(text[:min(len(text), maxConnectionLog)]), "a request handler panicked",
+				"stack", string(stack[:min(len(stack), maxStack)]))
 			http.Error(w, "internal error", http.StatusInternalServerError)
 		}()
 		next.ServeHTTP(w, r)

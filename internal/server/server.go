@@ -22,10 +22,13 @@ import (
 )
 
 const (
-	// An API server waits for a webhook for 30 s at most and for 1 or 2 s as configured here, so what takes longer than
-	// these is of no use to anybody.
-	bodyTimeout  = 5 * time.Second
-	writeTimeout = 10 * time.Second
+	// An API server waits for a webhook for 30 s at most and for 1 or 2 s as configured here. A body that takes longer
+	// than bodyTimeout, or arrives after the request's deadline, is of no use to anybody.
+	bodyTimeout = 5 * time.Second
+	// writeTimeout is how long after a request's deadline its answer may still be on its way.
+	writeTimeout = 5 * time.Second
+	// answerTimeout is the same for what is answered before a handler runs: the longest deadline, and writeTimeout.
+	answerTimeout = 35 * time.Second
 
 	// API servers close an idle connection after 90 s. The server must not be the first to close it: the request that
 	// is on its way at that moment would fail, and it is not sent again. That holds for a connection without a request so
@@ -65,6 +68,7 @@ type Server struct {
 	http        *http.Server
 	connections *connections
 	listener    net.Listener
+	handling    handling
 	draining    atomic.Bool
 	serving     atomic.Bool
 }
@@ -75,17 +79,17 @@ func New(options Options) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{options: options}
-	metrics := newMetrics(options.Registerer, options.Certificates, options.ClientAuthority)
+	metrics := newMetrics(options.Registerer, options.Certificates, options.ClientAuthority, &s.handling)
 	s.connections = newConnections(options.Limits.MaxConnections, metrics)
 	// Only HTTP/1.1: that is what API servers speak to a Service, and what cannot be made to hold streams.
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
 	s.http = &http.Server{
 		Handler: recovered(
-			s.closing(metrics.timed(limited(options.Handler, options.Limits, metrics))), options.Log, metrics),
+			s.closing(metrics.timed(limited(options.Handler, options.Limits, metrics, &s.handling))), options.Log, metrics),
 		Protocols:         &protocols,
 		ReadHeaderTimeout: idleTimeout,
-		WriteTimeout:      writeTimeout,
+		WriteTimeout:      answerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ConnState:         s.connections.changed,

@@ -1,0 +1,124 @@
+package review
+
+import (
+	"errors"
+	"time"
+
+	authorizationv1 "k8s.io/api/authorization/v1"
+	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
+
+	"noderestriction.plus/policy"
+)
+
+const (
+	// lookUpTime is for how long a write may look things up, all look-ups together.
+	lookUpTime = 500 * time.Millisecond
+	// lookUpMargin is for how long before the last moment no look-up begins. One takes at most 300 ms, so it ends before
+	// a sender that waits for a second or longer gives up.
+	lookUpMargin = 100 * time.Millisecond
+)
+
+var (
+	errNoFacts   = errors.New("no look-ups are available")
+	errOutOfTime = errors.New("the look-ups have taken too long")
+)
+
+// guard bounds the time that a write takes. It is the [policy.Clock] of the write, and its [policy.Facts]: look-ups fail
+// once their time is over.
+type guard struct {
+	facts policy.Facts
+	last  time.Time     // when evaluation must end; zero: never
+	spent time.Duration // on look-ups
+}
+
+var (
+	_ policy.Clock = (*guard)(nil)
+	_ policy.Facts = (*guard)(nil)
+)
+
+// Over implements policy.Clock.
+func (g *guard) Over() bool { return !g.last.IsZero() && time.Now().After(g.last) }
+
+// allowed returns an error if there is no time for one more look-up that begins now.
+func (g *guard) allowed(now time.Time) error {
+	switch {
+	case g.facts == nil:
+		return errNoFacts
+	case g.spent >= lookUpTime, !g.last.IsZero() && now.Add(lookUpMargin).After(g.last):
+		return errOutOfTime
+	}
+	return nil
+}
+
+// ask looks something up.
+func ask[T any](g *guard, look func() (T, error)) (T, error) {
+	began := time.Now()
+	if err := g.allowed(began); err != nil {
+		return *new(T), err
+	}
+	defer func() { g.spent += time.Since(began) }()
+	return look()
+}
+
+// find looks an object up.
+func find[T any](g *guard, look func() (*T, bool, error)) (*T, bool, error) {
+	found := false
+	object, err := ask(g, func() (object *T, err error) {
+		object, found, err = look()
+		return object, err
+	})
+	return object, found, err
+}
+
+// Node implements policy.Facts.
+func (g *guard) Node(name string) (*policy.Metadata, bool, error) {
+	return find(g, func() (*policy.Metadata, bool, error) { return g.facts.Node(name) })
+}
+
+// NodeObject implements policy.Facts.
+func (g *guard) NodeObject(name string) (*corev1.Node, bool, error) {
+	return find(g, func() (*corev1.Node, bool, error) { return g.facts.NodeObject(name) })
+}
+
+// NodesAt implements policy.Facts.
+func (g *guard) NodesAt(address string) ([]string, error) {
+	return ask(g, func() ([]string, error) { return g.facts.NodesAt(address) })
+}
+
+// Pod implements policy.Facts.
+func (g *guard) Pod(namespace, name string) (*corev1.Pod, bool, error) {
+	return find(g, func() (*corev1.Pod, bool, error) { return g.facts.Pod(namespace, name) })
+}
+
+// ServiceAccount implements policy.Facts.
+func (g *guard) ServiceAccount(namespace, name string) (*policy.Metadata, bool, error) {
+	return find(g, func() (*policy.Metadata, bool, error) { return g.facts.ServiceAccount(namespace, name) })
+}
+
+// PersistentVolumeClaim implements policy.Facts.
+func (g *guard) PersistentVolumeClaim(namespace, name string) (*corev1.PersistentVolumeClaim, bool, error) {
+	return find(g, func() (*corev1.PersistentVolumeClaim, bool, error) {
+		return g.facts.PersistentVolumeClaim(namespace, name)
+	})
+}
+
+// PersistentVolume implements policy.Facts.
+func (g *guard) PersistentVolume(name string) (*corev1.PersistentVolume, bool, error) {
+	return find(g, func() (*corev1.PersistentVolume, bool, error) { return g.facts.PersistentVolume(name) })
+}
+
+// CSIDriver implements policy.Facts.
+func (g *guard) CSIDriver(name string) (*storagev1.CSIDriver, bool, error) {
+	return find(g, func() (*storagev1.CSIDriver, bool, error) { return g.facts.CSIDriver(name) })
+}
+
+// Authorized implements policy.Facts.
+func (g *guard) Authorized(access *authorizationv1.SubjectAccessReviewSpec) (bool, error) {
+	return ask(g, func() (bool, error) { return g.facts.Authorized(access) })
+}
+
+// APIAudiences implements policy.Facts.
+func (g *guard) APIAudiences() ([]string, error) {
+	return ask(g, func() ([]string, error) { return g.facts.APIAudiences() })
+}

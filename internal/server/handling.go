@@ -1,0 +1,77 @@
+package server
+
+import (
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// stuckAfter is how long after its deadline a request that is still handled makes the replica not ready: nothing that a
+// request can hold takes so long, so the handler hangs, and its place is lost to others.
+const stuckAfter = 10 * time.Second
+
+// handling knows the requests that are being handled, the one that arrived first at its front.
+type handling struct {
+	mu             sync.Mutex
+	oldest, newest *body
+}
+
+// begin adds a request.
+func (h *handling) begin(b *body) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if b.older = h.newest; b.older != nil {
+		b.older.newer = b
+	} else {
+		h.oldest = b
+	}
+	h.newest = b
+}
+
+// end removes a request.
+func (h *handling) end(b *body) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if b.older != nil {
+		b.older.newer = b.newer
+	} else {
+		h.oldest = b.newer
+	}
+	if b.newer != nil {
+		b.newer.older = b.older
+	} else {
+		h.newest = b.older
+	}
+	b.older, b.newer = nil, nil
+}
+
+// age is for how long the oldest request has been handled, 0 if there is none.
+func (h *handling) age(now time.Time) time.Duration {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.oldest == nil {
+		return 0
+	}
+	return now.Sub(h.oldest.due.Arrived())
+}
+
+// overdue is for how long a request has been handled beyond its deadline at most. Where none is, it is 0 or less. It
+// looks at each request: one with a long timeout may be older than one that is stuck.
+func (h *handling) overdue(now time.Time) time.Duration {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var most time.Duration
+	for b := h.oldest; b != nil; b = b.newer {
+		most = max(most, now.Sub(b.due.Due()))
+	}
+	return most
+}
+
+// CheckRequests is a readiness check: it fails while a request is handled for much longer than its sender waits.
+func (s *Server) CheckRequests(*http.Request) error {
+	if overdue := s.handling.overdue(time.Now()); overdue > stuckAfter {
+		return fmt.Errorf("a request is still being handled %s after its deadline", overdue.Round(time.Second))
+	}
+	return nil
+}
