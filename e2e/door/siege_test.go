@@ -70,7 +70,7 @@ func policyReview(names string) string {
 // testFlood has a pod without a certificate send what costs most, on so many connections, a number of times. Meanwhile every
 // attack of a kubelet is denied or refused, whether the API server refuses it without an answer or not, and what is genuine passes.
 func (h *hostile) testFlood(t *testing.T) {
-	const connections, each, maxLogged = 12, 90, 2 << 20
+	const connections, each, maxLogged = 12, 90, 512 << 10
 	logged := h.logged(t)
 	w := h.watch(t)
 	ctx, stop := context.WithCancel(t.Context())
