@@ -13,6 +13,7 @@ import (
 	admissionv1 "k8s.io/api/admission/v1"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apiserver/pkg/admission/plugin/cel"
 	"k8s.io/apiserver/pkg/admission/plugin/policy/validating"
@@ -243,7 +244,7 @@ func TestFloorBacksPoliciesThatDeny(t *testing.T) {
 			r := render(t, "--set", test.set)
 			var have []string
 			for _, object := range r.objects {
-				if p, ok := object.(*admissionregistrationv1.ValidatingAdmissionPolicy); ok {
+				if p, ok := object.(*admissionregistrationv1.ValidatingAdmissionPolicy); ok && p.Name != quantityFloor {
 					have = append(have, p.Name)
 					newFloor(t, p)
 					binding := get[*admissionregistrationv1.ValidatingAdmissionPolicyBinding](t, r, p.Name)
@@ -258,5 +259,73 @@ func TestFloorBacksPoliciesThatDeny(t *testing.T) {
 				t.Errorf("there are %v, want %v", have, test.want)
 			}
 		})
+	}
+}
+
+// quantityFloor is the name of the floor that stands whatever the policies say.
+const quantityFloor = "node-restriction-plus.quantities"
+
+// TestQuantitiesOfARegistration holds the floor to let in what kubelets print, and nothing that makes an API server slow.
+func TestQuantitiesOfARegistration(t *testing.T) {
+	r := render(t, "--set", "policies.recommended=Off")
+	binding := get[*admissionregistrationv1.ValidatingAdmissionPolicyBinding](t, r, quantityFloor)
+	if binding.Spec.PolicyName != quantityFloor || fmt.Sprint(binding.Spec.ValidationActions) != "[Deny Audit]" {
+		t.Errorf("it is bound as %+v", binding.Spec)
+	}
+	f := newFloor(t, get[*admissionregistrationv1.ValidatingAdmissionPolicy](t, r, quantityFloor))
+	for _, unstructured := range []bool{false, true} {
+		c := &caller{t: t, unstructured: unstructured}
+		for text, denied := range map[string]bool{
+			"4": false, "3920m": false, "32986188Ki": false, "9223372036854775807": false, "0": false, "1E": false, "1Ei": false,
+			"1e3": true, "1E3": true, "1e60000": true, "1234567890123456789e600": true, strings.Repeat("9", 21): true,
+		} {
+			list := corev1.ResourceList{"example.com/e1000": resource.MustParse(text)}
+			for _, status := range []corev1.NodeStatus{{Capacity: list}, {Allocatable: list}} {
+				node := mustMarshal(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "worker-1"}, Status: status})
+				write := policy.Request{Operation: admissionv1.Create, Resource: "nodes", Name: "worker-1", Object: node}
+				if messages := f.judge(t, c, kubelet, write); (len(messages) > 0) != denied {
+					t.Errorf("of %s it says %q", text, messages)
+				}
+				if messages := f.judge(t, c, "kubernetes-admin", write); len(messages) > 0 {
+					t.Errorf("an administrator is told %q", messages)
+				}
+				write.DryRun = true
+				if messages := f.judge(t, c, "system:node:"+review.ProbeNode, write); len(messages) > 0 {
+					t.Errorf("the probe is told %q", messages)
+				}
+			}
+		}
+		for n, denied := range map[int]bool{256: false, 257: true, 20_000: true} {
+			node := &corev1.Node{Status: corev1.NodeStatus{Capacity: resources(n, longText(true)), Allocatable: resources(n, longText(true))}}
+			write := policy.Request{Operation: admissionv1.Create, Resource: "nodes", Name: "worker-1", Object: mustMarshal(node)}
+			if messages := f.judge(t, c, kubelet, write); (len(messages) > 0) != denied {
+				t.Errorf("of %d resources it says %q", n, messages)
+			}
+		}
+	}
+	for _, set := range []string{"profile=observe", "floor.enabled=false"} {
+		if _, found := find[*admissionregistrationv1.ValidatingAdmissionPolicy](render(t, "--set", set), quantityFloor); found {
+			t.Errorf("%s: there is a floor", set)
+		}
+	}
+}
+
+// TestFloorUnderFieldOwnership registers a Node to which somebody has applied.
+func TestFloorUnderFieldOwnership(t *testing.T) {
+	out, err := helmTemplate(t, "--show-only", "templates/floor.yaml", "--set-json", `policies.extra={"a":{"nodes":{"managedFields":{}}}}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := newFloor(t, get[*admissionregistrationv1.ValidatingAdmissionPolicy](t, rendered{objects: decode(t, out)}, chart+"-a"))
+	c := &caller{t: t}
+	for operation, want := range map[metav1.ManagedFieldsOperationType]string{
+		"Update": "", "Apply": `violates NodeRestrictionPolicy "a": node managed fields`,
+	} {
+		node := storedNode()
+		node.ManagedFields = []metav1.ManagedFieldsEntry{managed("a", operation, 10, "{}")}
+		r := policy.Request{Operation: admissionv1.Create, Resource: "nodes", Name: "worker-1", Object: mustMarshal(node)}
+		if got := strings.Join(f.judge(t, c, kubelet, r), ", "); got != want {
+			t.Errorf("%s: it says %q, want %q", operation, got, want)
+		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/admission"
@@ -57,6 +58,16 @@ func heartbeatNode() *corev1.Node {
 			},
 		},
 	}
+	node.Status.Capacity = corev1.ResourceList{
+		"cpu": resource.MustParse("64"), "memory": resource.MustParse("263856452Ki"), "pods": resource.MustParse("110"),
+		"ephemeral-storage": resource.MustParse("1843269236Ki"), "hugepages-1Gi": resource.MustParse("0"),
+		"hugepages-2Mi": resource.MustParse("0"), "example.com/gpu": resource.MustParse("8"),
+	}
+	node.Status.Allocatable = node.Status.Capacity.DeepCopy()
+	node.ManagedFields = []metav1.ManagedFieldsEntry{
+		managed("kube-controller-manager", metav1.ManagedFieldsOperationUpdate, 100, `{"f:metadata":{"f:annotations":{}}}`),
+		managed("kubelet", metav1.ManagedFieldsOperationUpdate, 200, `{"f:status":{"f:conditions":{}}}`),
+	}
 	for i := range 10 {
 		node.Labels[fmt.Sprintf("example.com/label-%d", i)] = "value"
 	}
@@ -80,9 +91,11 @@ func statusPod() *corev1.Pod {
 		Spec:       corev1.PodSpec{NodeName: "worker-1"},
 		Status:     corev1.PodStatus{Phase: corev1.PodRunning, PodIP: "10.1.0.1", HostIP: "10.0.0.1"},
 	}
+	requests := corev1.ResourceList{"cpu": resource.MustParse("250m"), "memory": resource.MustParse("512Mi")}
 	for i := range 3 {
 		pod.Status.ContainerStatuses = append(pod.Status.ContainerStatuses, corev1.ContainerStatus{
 			Name: fmt.Sprintf("c-%d", i), Ready: true, ImageID: strings.Repeat("c0ffee00", 8),
+			AllocatedResources: requests, Resources: &corev1.ResourceRequirements{Requests: requests, Limits: requests},
 		})
 	}
 	for _, c := range []corev1.PodConditionType{

@@ -212,7 +212,8 @@ func TestInventory(t *testing.T) {
 	}
 	wiring := []string{
 		"CustomResourceDefinition noderestrictionpolicies.noderestriction.plus", "NodeRestrictionPolicy recommended",
-		"ValidatingWebhookConfiguration node-restriction-plus",
+		"ValidatingWebhookConfiguration node-restriction-plus", "ValidatingAdmissionPolicy " + quantityFloor,
+		"ValidatingAdmissionPolicyBinding " + quantityFloor,
 	}
 	for name, test := range map[string]struct {
 		set  string
@@ -222,7 +223,7 @@ func TestInventory(t *testing.T) {
 		"outside the cluster": {"webhook.url=https://10.0.0.1:9443", wiring},
 		"less of it": {
 			"podDisruptionBudget.enabled=false,resourceQuota.enabled=false,crds.enabled=false,policies.recommended=Off," +
-				"metrics.enabled=false,certificates.mode=provided,certificates.provided.secretName=a",
+				"metrics.enabled=false,certificates.mode=provided,certificates.provided.secretName=a,floor.enabled=false",
 			[]string{
 				"ClusterRole node-restriction-plus", "ClusterRoleBinding node-restriction-plus", "Deployment node-restriction-plus",
 				"Role node-restriction-plus-events", "RoleBinding node-restriction-plus-events", "Service node-restriction-plus",

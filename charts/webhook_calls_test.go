@@ -3,10 +3,13 @@ package charts_test
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 	"testing"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
+	resourcev1 "k8s.io/api/resource/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/version"
@@ -27,11 +30,14 @@ var oldestKubernetes = version.MajorMinor(1, 31)
 type caller struct {
 	t        testing.TB
 	webhooks []calledWebhook
+	// unstructured has the conditions see objects as older API servers show them, and with fields that the types do not have.
+	unstructured bool
 }
 
 type calledWebhook struct {
 	*admissionregistrationv1.ValidatingWebhook
-	matcher matchconditions.Matcher
+	evaluator cel.ConditionEvaluator
+	matcher   matchconditions.Matcher
 }
 
 func newCaller(t testing.TB, arguments ...string) *caller {
@@ -52,7 +58,7 @@ func newCaller(t testing.TB, arguments ...string) *caller {
 		evaluator := cel.NewConditionCompiler(environments).CompileCondition(conditions, options, environment.StoredExpressions)
 		// With the failure policy Fail an error in a condition is told from a condition that is false.
 		matcher := matchconditions.NewMatcher(evaluator, new(admissionregistrationv1.Fail), "webhook", "validating", w.Name)
-		c.webhooks = append(c.webhooks, calledWebhook{&w, matcher})
+		c.webhooks = append(c.webhooks, calledWebhook{&w, evaluator, matcher})
 	}
 	return c
 }
@@ -64,10 +70,7 @@ func (c *caller) calls(userName string, r policy.Request) (called, failed []stri
 
 func (c *caller) match(attributes *admission.VersionedAttributes) (called, failed []string) {
 	for _, w := range c.webhooks {
-		if !slices.ContainsFunc(w.Rules, func(rule admissionregistrationv1.RuleWithOperations) bool {
-			matcher := rules.Matcher{Rule: rule, Attr: attributes}
-			return matcher.Matches()
-		}) {
+		if !w.looksAt(attributes) {
 			continue
 		}
 		switch result := w.matcher.Match(c.t.Context(), attributes, nil, nil); {
@@ -80,18 +83,41 @@ func (c *caller) match(attributes *admission.VersionedAttributes) (called, faile
 	return called, failed
 }
 
+// looksAt tells whether the write is one of the webhook's rules.
+func (w *calledWebhook) looksAt(attributes *admission.VersionedAttributes) bool {
+	return slices.ContainsFunc(w.Rules, func(rule admissionregistrationv1.RuleWithOperations) bool {
+		matcher := rules.Matcher{Rule: rule, Attr: attributes}
+		return matcher.Matches()
+	})
+}
+
 // attributes are the write as the API server sees it: its objects have passed through the types.
 func (c *caller) attributes(userName string, r policy.Request) *admission.VersionedAttributes {
+	return c.attributesWith(userName, r, nil)
+}
+
+// attributesWith is attributes of a request with options, such as those of a patch.
+func (c *caller) attributesWith(userName string, r policy.Request, options runtime.Object) *admission.VersionedAttributes {
+	name, group, _ := strings.Cut(r.Resource, ".")
 	kind, empty := corev1.SchemeGroupVersion.WithKind("Node"), func() runtime.Object { return &corev1.Node{} }
-	if r.Resource == "pods" {
+	switch name {
+	case "pods":
 		kind, empty = corev1.SchemeGroupVersion.WithKind("Pod"), func() runtime.Object { return &corev1.Pod{} }
+	case "persistentvolumeclaims":
+		kind = corev1.SchemeGroupVersion.WithKind("PersistentVolumeClaim")
+		empty = func() runtime.Object { return &corev1.PersistentVolumeClaim{} }
+	case "resourceslices":
+		kind, empty = resourcev1.SchemeGroupVersion.WithKind("ResourceSlice"), func() runtime.Object { return &resourcev1.ResourceSlice{} }
+	}
+	if c.unstructured {
+		empty = func() runtime.Object { return &unstructured.Unstructured{} }
 	}
 	object, old := c.typed(r.Object, kind, empty()), c.typed(r.OldObject, kind, empty())
 	caller := &user.DefaultInfo{Name: userName, Groups: []string{"system:nodes", "system:authenticated"}}
-	resource := corev1.SchemeGroupVersion.WithResource(r.Resource)
+	resource := schema.GroupVersionResource{Group: group, Version: "v1", Resource: name}
 	a := &admission.VersionedAttributes{
 		Attributes: admission.NewAttributesRecord(object, old, kind, r.Namespace, r.Name, resource, r.Subresource,
-			admission.Operation(r.Operation), nil, r.DryRun, caller),
+			admission.Operation(r.Operation), options, r.DryRun, caller),
 		VersionedKind: kind,
 	}
 	if object != nil {
@@ -107,7 +133,11 @@ func (c *caller) typed(raw []byte, kind schema.GroupVersionKind, into runtime.Ob
 	if len(raw) == 0 {
 		return nil
 	}
-	if err := json.Unmarshal(raw, into); err != nil {
+	if u, ok := into.(*unstructured.Unstructured); ok {
+		if err := json.Unmarshal(raw, &u.Object); err != nil {
+			c.t.Fatal(err)
+		}
+	} else if err := json.Unmarshal(raw, into); err != nil {
 		c.t.Fatal(err)
 	}
 	into.GetObjectKind().SetGroupVersionKind(kind)

@@ -72,7 +72,7 @@ var arrows = map[string]struct {
 	"internal/policystore": {
 		[]string{"api/v1alpha1", "policy", "internal/program"}, "the store holds policies; it does not know who reads them",
 	},
-	"internal/cluster": {[]string{"api/v1alpha1", "policy"}, "look-ups are the engine's Facts, and nothing more"},
+	"internal/cluster":  {[]string{"api/v1alpha1", "policy"}, "look-ups are the engine's Facts, and nothing more"},
 	"internal/deadline": {nil, "when an answer is due is said once, for the listener and for the handlers"},
 	"internal/server":   {[]string{"internal/deadline"}, "the listener serves any handler"},
 	"internal/certificates": {

@@ -96,7 +96,7 @@ func TestEveryAlertSaysWhatItMeansAndHasAPage(t *testing.T) {
 			t.Errorf("%s: runbook_url is %q, want %q", a.Name, got, want)
 		}
 		text := string(read(t, filepath.Join("../../docs/runbooks", a.Name+".md")))
-		for _, part := range []string{"# " + a.Name, "## Meaning", "## Impact", "## How to look", "## What to do", "## How it ends"} {
+		for _, part := range []string{"# " + a.Name, "## Meaning", "## Impact", "## Diagnosis", "## Mitigation", "## Resolution"} {
 			if !strings.Contains(text, part+"\n") {
 				t.Errorf("%s.md has no line %q", a.Name, part)
 			}

@@ -1,27 +1,43 @@
 {{- /*
-The floor says in CEL what four rules say of the registration of a Node: node-labels, node-taints, node-owner-references and
-node-finalizers. It is made of the policy's own spec, and a test holds it to the rules' fixtures. The API server accounts for what an
-evaluation costs, and gives up on a dear one, which is then an error: hence the bounds on sizes, far beyond what any kubelet registers.
+The floor says in CEL what five rules say of the registration of a Node: node-labels, node-taints, node-owner-references,
+node-finalizers and node-managed-fields. It is made of the policy's own spec, and a test holds it to the rules' fixtures. The API
+server accounts for what an evaluation costs, and gives up on a dear one, which is then an error: hence the bounds on sizes, far beyond
+what any kubelet registers.
 */ -}}
 
-{{- /* floors: the policies that have a floor. */ -}}
+{{- /*
+floors: what there is under registration, each a name and validations. One stands whatever the policies say: a quantity that no API
+server prints in time would have the registration pass, since the program is never sent it. A dot is in no name that a policy gives one.
+*/ -}}
 {{- define "node-restriction-plus.floors" -}}
 {{- $list := list -}}
 {{- if .Values.floor.enabled -}}
+{{- if ne .Values.profile "observe" -}}
+{{- $list = append $list (dict "name" (printf "%s.quantities" .Chart.Name)
+  "validations" (include "node-restriction-plus.quantityValidations" . | fromYamlArray)) -}}
+{{- end -}}
 {{- range include "node-restriction-plus.policies" . | fromYamlArray -}}
-{{- if and (include "node-restriction-plus.denies" .spec) (not .spec.match) (include "node-restriction-plus.validations" .) -}}
-{{- $list = append $list . -}}
+{{- $validations := include "node-restriction-plus.validations" . | trim -}}
+{{- if and (include "node-restriction-plus.denies" .spec) (not .spec.match) $validations -}}
+{{- $list = append $list (dict "name" (printf "%s-%s" $.Chart.Name .name) "validations" ($validations | fromYamlArray)) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
 {{- toYaml $list -}}
 {{- end }}
 
-{{- /* floor: policy and binding, given a list of the policy and what its name ends with. */ -}}
+{{- /* quantityValidations: a Node is registered with quantities that a kubelet prints. */ -}}
+{{- define "node-restriction-plus.quantityValidations" -}}
+- reason: Forbidden
+  message: 'NodeRestriction-plus: no kubelet registers such a quantity in status.capacity or status.allocatable'
+  expression: |-
+    {{- include "node-restriction-plus.registrationQuantities" . | nindent 4 }}
+{{- end }}
+
+{{- /* floor: policy and binding, given a list of one of floors and what its name ends with. */ -}}
 {{- define "node-restriction-plus.floor" -}}
 {{- $root := index . 0 -}}
-{{- $policy := index . 1 -}}
-{{- $name := printf "%s-%s%s" $root.Chart.Name $policy.name (index . 2) -}}
+{{- $name := printf "%s%s" (index . 1).name (index . 2) -}}
 apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingAdmissionPolicy
 metadata:
@@ -43,7 +59,7 @@ spec:
       request.userInfo.username != 'system:node:node-restriction-plus-probe' || !request.?dryRun.orValue(false)
   # Forbidden is the one answer after which a kubelet whose Node exists goes on with it.
   validations:
-  {{- include "node-restriction-plus.validations" $policy | trim | nindent 2 }}
+  {{- toYaml (index . 1).validations | nindent 2 }}
 ---
 apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingAdmissionPolicyBinding
@@ -56,7 +72,7 @@ spec:
   validationActions: [Deny, Audit]
 {{- end }}
 
-{{- /* validations: one for each of the four rules that a policy, of name and spec, turns on. */ -}}
+{{- /* validations: one for each of the five rules that a policy, of name and spec, turns on. */ -}}
 {{- define "node-restriction-plus.validations" -}}
 {{- $nodes := .spec.nodes | default dict -}}
 {{- $violates := printf "violates NodeRestrictionPolicy %q:" .name -}}
@@ -86,6 +102,13 @@ spec:
     size(object.metadata.?finalizers.orValue([])) <= 256 &&
     object.metadata.?finalizers.orValue([]).all(name,
       {{ include "node-restriction-plus.matches" (list "name" ($nodes.finalizers.allowed | default list)) }})
+{{- end }}
+{{- if kindIs "map" (get $nodes "managedFields") }}
+- reason: Forbidden
+  message: '{{ $violates }} node managed fields'
+  expression: |-
+    size(object.metadata.?managedFields.orValue([])) <= 256 &&
+    object.metadata.?managedFields.orValue([]).all(e, e.?operation.orValue('') != 'Apply')
 {{- end }}
 {{- end }}
 

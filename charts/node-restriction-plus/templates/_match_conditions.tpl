@@ -6,7 +6,8 @@ Ignore where it does.
 Each is total: where a field may be missing it says what then holds (?. and orValue), because an error in a condition counts
 as a failure of the webhook. Of request, subResource, namespace and name do not exist when they are empty.
 
-A write meets the conditions of at most one webhook, so that one denial has one record: status holds only where gate does not.
+A write meets the conditions of at most one webhook, so that one denial has one record: status and others hold only where gate does
+not.
 Going through a list or a map takes the API server time that grows with its square, and a condition that it gives up on is
 passed over where the webhook is Ignore. So a list or map that is longer than any kubelet's is looked at, without going through.
 */ -}}
@@ -18,11 +19,11 @@ request.userInfo.?username.orValue('').startsWith('system:node:')
 
 {{- /*
 notOwnPods: the write is no update of one of the program's own pods by the kubelet of its node, so that their rollout never waits
-for the program itself. Creating a pod is not exempt, or a mirror pod could become an endpoint of the program's Service; nor is a
-mirror pod, which a kubelet might name so, and have become one later.
+for the program itself: of its status, or its deletion. Creating a pod is not exempt, or a mirror pod could become an endpoint of the
+program's Service; nor is a mirror pod, which a kubelet might name so, and have become one later.
 */ -}}
 {{- define "node-restriction-plus.notOwnPods" -}}
-request.resource.resource != 'pods' || request.operation == 'CREATE' ||
+request.resource.resource != 'pods' || request.operation != 'DELETE' && request.?subResource.orValue('') != 'status' ||
 request.?namespace.orValue('') != '{{ .Release.Namespace }}' ||
 !request.?name.orValue('').startsWith('{{ .Chart.Name }}-') ||
 'kubernetes.io/config.mirror' in oldObject.metadata.?annotations.orValue({}) ||
@@ -30,52 +31,120 @@ oldObject.?spec.?nodeName.orValue('') == '' ||
 {{ include "node-restriction-plus.foreignPod" . }}
 {{- end }}
 
-{{- /* gate: what no stock kubelet ever writes. */ -}}
+{{- /*
+gate: what no stock kubelet ever writes. Of the resources that others sends, too, only quantities go here. Since the API server
+evaluates every condition whoever writes, who is no kubelet is let go at once.
+*/ -}}
 {{- define "node-restriction-plus.gate" -}}
-request.operation == 'DELETE' && request.resource.resource == 'pods' ? (
+{{ include "node-restriction-plus.kubelet" . }} && (
+request.resource.resource == 'nodes' ? (
+  request.?subResource.orValue('') != 'status' ||
+  {{- include "node-restriction-plus.gateNodeStatus" . | nindent 2 }}
+) : request.resource.resource == 'pods' && request.operation == 'DELETE' ? (
   {{- include "node-restriction-plus.gatePodDeletion" . | nindent 2 }}
-) : request.?subResource.orValue('') != 'status' ||
-(request.resource.resource == 'pods' ? (
+) : request.resource.resource == 'pods' && request.?subResource.orValue('') == 'status' ? (
   {{- include "node-restriction-plus.gatePodStatus" . | nindent 2 }}
-) : (
-  {{ include "node-restriction-plus.foreignNode" . }} ||
-  ({{ include "node-restriction-plus.nodeChanges" . | nindent 4 }}
-  ) && !({{ include "node-restriction-plus.nodeOwn" . | nindent 4 }}
-  )
+) : request.resource.resource == 'pods' && request.operation == 'CREATE' && request.?subResource.orValue('') in ['', 'eviction'] || (
+  {{- include "node-restriction-plus.otherQuantities" . | nindent 2 }}
 ))
 {{- end }}
 
 {{- /*
-status: what a stock kubelet writes, too, where a rule looks at it. A heartbeat is not. Of a Node it is written so that a heartbeat
-has its metadata compared only once more than for gate: nearly all that an API server evaluates are heartbeats.
+status: what a stock kubelet writes, too, where a rule looks at it. A heartbeat is not, nor most of what a kubelet says of its pods:
+nearly all that an API server evaluates are these, so what gate has asked already is asked again only of the others.
 */ -}}
 {{- define "node-restriction-plus.status" -}}
+{{ include "node-restriction-plus.kubelet" . }} && (
 request.operation == 'DELETE' ? !(
   {{- include "node-restriction-plus.gatePodDeletion" . | nindent 2 }}
-) : request.resource.resource == 'pods' ? !(
+) : request.resource.resource == 'pods' ? (
+  {{- include "node-restriction-plus.podStatusChanges" . | nindent 2 }} ||
+  {{ include "node-restriction-plus.ownershipChanges" . | nindent 2 }}
+) && !(
   {{- include "node-restriction-plus.gatePodStatus" . | nindent 2 }}
-) && (
-  {{- include "node-restriction-plus.podStatusChanges" . | nindent 2 }}
-) : !({{ include "node-restriction-plus.foreignNode" . }}) && (
-({{ include "node-restriction-plus.nodeChanges" . | nindent 2 }}
-) ? (
-  {{- include "node-restriction-plus.nodeOwn" . | nindent 2 }}
 ) : (
-  {{- include "node-restriction-plus.nodeStatusChanges" . | nindent 2 }}
+  {{- include "node-restriction-plus.nodeChanges" . | nindent 2 }} ||
+  {{- include "node-restriction-plus.nodeStatusChanges" . | nindent 2 }} ||
+  {{- include "node-restriction-plus.ownershipChanges" . | nindent 2 }}
+) && !(
+  {{- include "node-restriction-plus.gateNodeStatus" . | nindent 2 }}
 ))
 {{- end }}
 
-{{- /* gatePodDeletion: the pod is on another node, or nobody has asked for its end. */ -}}
+{{- /* others: what other resources are sent, except what goes to gate. */ -}}
+{{- define "node-restriction-plus.others" -}}
+{{ include "node-restriction-plus.kubelet" . }} && !(
+  {{- include "node-restriction-plus.otherQuantities" . | nindent 2 }}
+)
+{{- end }}
+
+{{- /* otherQuantities: a write of what others sends, and gate for its quantities alone, has one that is not cheap. */ -}}
+{{- define "node-restriction-plus.otherQuantities" -}}
+{{- $kinds := list -}}
+{{- if has "pods" .Values.baseline -}}
+{{- $kinds = append $kinds (printf "request.resource.resource == 'pods' && request.operation == 'UPDATE' && (\n  %s\n)"
+  (include "node-restriction-plus.podUpdateQuantities" . | nindent 2 | trim)) -}}
+{{- end -}}
+{{- if has "persistentvolumeclaims" .Values.baseline -}}
+{{- $kinds = append $kinds (printf "request.resource.resource == 'persistentvolumeclaims' && (\n  %s\n)"
+  (include "node-restriction-plus.claimQuantities" . | nindent 2 | trim)) -}}
+{{- end -}}
+{{- if or .Values.rules.resourceSlices (has "resourceslices" .Values.baseline) -}}
+{{- $kinds = append $kinds (printf "request.resource.resource == 'resourceslices' && (\n  %s\n)"
+  (include "node-restriction-plus.sliceQuantities" . | nindent 2 | trim)) -}}
+{{- end -}}
+{{- join " ||\n" $kinds | default "false" -}}
+{{- end }}
+
+{{- /* gateNodeStatus: the Node is another one's, more of it changes than a kubelet changes, or a kubelet writes none like it. */ -}}
+{{- define "node-restriction-plus.gateNodeStatus" -}}
+{{ include "node-restriction-plus.foreignNode" . }} ||
+({{ include "node-restriction-plus.nodeChanges" . | nindent 2 }}
+) && !({{ include "node-restriction-plus.nodeOwn" . | nindent 2 }}
+) ||
+{{ include "node-restriction-plus.ownershipGrows" . }} ||
+{{ include "node-restriction-plus.nodeQuantities" . }}
+{{- end }}
+
+{{- /* gatePodDeletion: the pod is on another node, nobody has asked for its end, or it holds a quantity that is not cheap. */ -}}
 {{- define "node-restriction-plus.gatePodDeletion" -}}
 {{ include "node-restriction-plus.foreignPod" . }} ||
 !(has(oldObject.metadata.deletionTimestamp) ||
-  'kubernetes.io/config.mirror' in oldObject.metadata.?annotations.orValue({}))
+  'kubernetes.io/config.mirror' in oldObject.metadata.?annotations.orValue({})) ||
+{{ include "node-restriction-plus.storedPodQuantities" . }}
 {{- end }}
 
-{{- /* gatePodStatus: the pod is on another node, or more of it changes than its status. */ -}}
+{{- /* gatePodStatus: the pod is on another node, more of it changes than its status, or a kubelet writes no status like it. */ -}}
 {{- define "node-restriction-plus.gatePodStatus" -}}
 {{ include "node-restriction-plus.foreignPod" . }} ||
-{{ include "node-restriction-plus.podChanges" . }}
+{{ include "node-restriction-plus.podChanges" . }} ||
+{{ include "node-restriction-plus.ownershipGrows" . }} ||
+{{ include "node-restriction-plus.podStatusQuantities" . }}
+{{- end }}
+
+{{- /*
+ownershipGrows: the write gives somebody fields by server-side apply, which no kubelet uses: an entry of metadata.managedFields with
+the operation Apply is new, or has another time. The API server sorts these entries to the front and to the second. An entry
+that changes within its second may have lost a field to an update, as a kubelet may cause: then the request names no fieldManager,
+without which nobody can apply.
+*/ -}}
+{{- define "node-restriction-plus.ownershipGrows" -}}
+object.metadata.?managedFields[?0].?operation.orValue('') == 'Apply' && (
+  size(object.metadata.managedFields) > 64 || size(oldObject.metadata.?managedFields.orValue([])) > 64 ||
+  object.metadata.managedFields.exists(e, e.?operation.orValue('') == 'Apply' &&
+    !(e in oldObject.metadata.?managedFields.orValue([])) && (
+      has(request.options) && request.options != null && request.options.?fieldManager.orValue('') != '' ||
+      !oldObject.metadata.?managedFields.orValue([]).exists(o, o.?operation.orValue('') == 'Apply' && o.?time == e.?time &&
+        o.?manager == e.?manager && o.?subresource == e.?subresource && o.?apiVersion == e.?apiVersion)))
+)
+{{- end }}
+
+{{- /* ownershipChanges: an entry with the operation Apply changes. What of it is no growth is for status. */ -}}
+{{- define "node-restriction-plus.ownershipChanges" -}}
+object.metadata.?managedFields[?0].?operation.orValue('') == 'Apply' &&
+size(object.metadata.managedFields) <= 64 && size(oldObject.metadata.?managedFields.orValue([])) <= 64 &&
+object.metadata.managedFields.exists(e, e.?operation.orValue('') == 'Apply' &&
+  !(e in oldObject.metadata.?managedFields.orValue([])))
 {{- end }}
 
 {{- /* foreignNode: the Node is another one's. */ -}}

@@ -67,3 +67,29 @@
   scope: Namespaced
 {{- end }}
 {{- end }}
+
+{{- /* quantityRules: what of otherRules holds quantities, which gate is sent, too, for those that are not cheap. */ -}}
+{{- define "node-restriction-plus.quantityRules" -}}
+{{- $baseline := .Values.baseline -}}
+{{- if has "pods" $baseline }}
+- apiGroups: [""]
+  apiVersions: [v1]
+  operations: [UPDATE]
+  resources: [pods, pods/ephemeralcontainers, pods/resize]
+  scope: Namespaced
+{{- end }}
+{{- if has "persistentvolumeclaims" $baseline }}
+- apiGroups: [""]
+  apiVersions: [v1]
+  operations: [CREATE, UPDATE, DELETE]
+  resources: [persistentvolumeclaims]
+  scope: Namespaced
+- {apiGroups: [""], apiVersions: [v1], operations: [UPDATE], resources: [persistentvolumeclaims/status], scope: Namespaced}
+{{- end }}
+{{- if or .Values.rules.resourceSlices (has "resourceslices" $baseline) }}
+- {apiGroups: [resource.k8s.io], apiVersions: [v1], operations: [CREATE], resources: [resourceslices], scope: Cluster}
+{{- end }}
+{{- if .Values.rules.resourceSlices }}
+- {apiGroups: [resource.k8s.io], apiVersions: [v1], operations: [UPDATE], resources: [resourceslices], scope: Cluster}
+{{- end }}
+{{- end }}

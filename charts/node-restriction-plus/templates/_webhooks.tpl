@@ -39,6 +39,10 @@
     operations: [UPDATE]
     resources: [pods/status]
     scope: Namespaced
+  {{- with include "node-restriction-plus.quantityRules" . | trim }}
+  # Of what others sends, what holds a quantity that no API server prints in time.
+  {{- . | nindent 2 }}
+  {{- end }}
   matchConditions:
   - name: kubelet
     expression: {{ include "node-restriction-plus.kubelet" . }}
@@ -131,6 +135,11 @@
   matchConditions:
   - name: kubelet
     expression: {{ include "node-restriction-plus.kubelet" . }}
+  {{- if ne (include "node-restriction-plus.otherQuantities" .) "false" }}
+  - name: line
+    expression: |-
+      {{- include "node-restriction-plus.others" . | nindent 6 }}
+  {{- end }}
 {{- end }}
 
 # The policies themselves: what the schema cannot say of them. What slips through is reported by the policy's Ready condition.

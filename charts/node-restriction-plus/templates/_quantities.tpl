@@ -1,0 +1,159 @@
+{{- /*
+Quantities. What an API server spends on a quantity grows with the square of its exponent or of its digits: it needs seconds to print
+one, longer than any webhook is waited for. A write that passes when a webhook does not answer in time must hold no such quantity. So
+the text of each is looked at: a write with one that is not cheap, as policy/quantity.go says, goes to gate.
+
+A stock kubelet copies into the status of a pod what a tenant wrote into its spec. So of a pod, or of a claim, a text counts only if
+the spec does not hold it. Lists and maps have bounds, up to which a condition costs at most half of what the API server lets it;
+what is longer goes to gate without being gone through. A test knows all quantities there are, and what the bounds cost.
+*/ -}}
+
+{{- /* expensive: the text, given as an expression, is not cheap: it has more than 64 characters, or an exponent of four digits. */ -}}
+{{- define "node-restriction-plus.expensive" -}}
+size({{ . }}) > 5 && (size({{ . }}) > 64 || {{ . }}.matches('[eE][+-]?[0-9]{4}'))
+{{- end }}
+
+{{- /* expensiveOrNull: the same of a field that may be null. */ -}}
+{{- define "node-restriction-plus.expensiveOrNull" -}}
+{{ . }} != null && {{ include "node-restriction-plus.expensive" . }}
+{{- end }}
+
+{{- /* plain: the text is one that a kubelet prints for its own Node: of at most 20 characters, without an exponent. */ -}}
+{{- define "node-restriction-plus.plain" -}}
+size({{ . }}) <= 20 && !{{ . }}.matches('[eE][+-]?[0-9]')
+{{- end }}
+
+{{- /*
+nodeQuantities: the status of a Node has a quantity that is not cheap, or the write brings one that is not plain. Of a heartbeat only
+what is stored is gone through, since it changes none.
+*/ -}}
+{{- define "node-restriction-plus.nodeQuantities" -}}
+[oldObject.?status.?capacity.orValue({}), oldObject.?status.?allocatable.orValue({})].exists(m,
+  size(m) > 256 || m.exists(k, {{ include "node-restriction-plus.expensive" "m[k]" }})
+) ||
+{{- range $i, $field := list "capacity" "allocatable" }}
+{{- if $i }} ||{{ end }}
+object.?status.?{{ $field }} != oldObject.?status.?{{ $field }} && (
+  size(object.?status.?{{ $field }}.orValue({})) > 256 ||
+  object.?status.?{{ $field }}.orValue({}).exists(k,
+    !({{ include "node-restriction-plus.plain" (printf "object.status.%s[k]" $field) }}) &&
+    object.status.{{ $field }}[k] != oldObject.?status.?{{ $field }}[?k].orValue(''))
+)
+{{- end }}
+{{- end }}
+
+{{- /* registrationQuantities: a Node that is created has plain quantities only. */ -}}
+{{- define "node-restriction-plus.registrationQuantities" -}}
+[object.?status.?capacity.orValue({}), object.?status.?allocatable.orValue({})].all(m,
+  size(m) <= 256 && m.all(k, {{ include "node-restriction-plus.plain" "m[k]" }}))
+{{- end }}
+
+{{- /* podStatusQuantities: the status of a pod, as it becomes or as it is, has a quantity that is not cheap and not of the spec. */ -}}
+{{- define "node-restriction-plus.podStatusQuantities" -}}
+{{ include "node-restriction-plus.storedPodQuantities" . }} ||
+{{ include "node-restriction-plus.podQuantities" (list "object" "status") }}
+{{- end }}
+
+{{- /* storedPodQuantities: what is stored in the status of a pod has one. */ -}}
+{{- define "node-restriction-plus.storedPodQuantities" -}}
+{{ include "node-restriction-plus.podQuantities" (list "oldObject" "status") }}
+{{- end }}
+
+{{- /*
+podUpdateQuantities: the update of a pod, or of a subresource that changes its spec, brings one. Volumes and overhead cannot be
+changed; nor can the divisors of a container, which are of a few values only.
+*/ -}}
+{{- define "node-restriction-plus.podUpdateQuantities" -}}
+object.?spec.?volumes != oldObject.?spec.?volumes || object.?spec.?overhead != oldObject.?spec.?overhead ||
+{{ include "node-restriction-plus.podQuantities" (list "object" "spec") }} ||
+{{ include "node-restriction-plus.podStatusQuantities" . }}
+{{- end }}
+
+{{- /* podQuantities: whether an object, the first of two, has such a quantity in its spec or in its status, the second. */ -}}
+{{- define "node-restriction-plus.podQuantities" -}}
+{{- $at := printf "%s.?%s" (index . 0) (index . 1) -}}
+{{- $lists := list "containers" "initContainers" "ephemeralContainers" -}}
+{{- if eq (index . 1) "status" }}{{ $lists = list "containerStatuses" "initContainerStatuses" "ephemeralContainerStatuses" }}{{ end -}}
+{{- $all := list -}}
+{{- $sizes := list -}}
+{{- range $lists -}}
+{{- $all = append $all (printf "%s.?%s.orValue([])" $at .) -}}
+{{- $sizes = append $sizes (printf "size(%s.?%s.orValue([]))" $at .) -}}
+{{- end -}}
+{{ join " + " $sizes }} > 128 ||
+[{{ join ", " $all }}].exists(l, l.exists(c,
+  [c.?allocatedResources.orValue({}), c.?resources.?requests.orValue({}), c.?resources.?limits.orValue({})].exists(m,
+    size(m) > 16 || m.exists(k, {{ include "node-restriction-plus.expensive" "m[k]" }} && (
+      {{ join " + " $sizes }} > 8 ||
+      ![oldObject.?spec.?containers.orValue([]), oldObject.?spec.?initContainers.orValue([]),
+        oldObject.?spec.?ephemeralContainers.orValue([])].exists(s, size(s) <= 8 && s.exists(t, t.?name == c.?name && (
+          t.?resources.?requests[?k].orValue('') == m[k] || t.?resources.?limits[?k].orValue('') == m[k]))))
+    )))) ||
+[{{ $at }}.?allocatedResources.orValue({}), {{ $at }}.?resources.?requests.orValue({}),
+  {{ $at }}.?resources.?limits.orValue({})].exists(m,
+  size(m) > 16 || m.exists(k, {{ include "node-restriction-plus.expensive" "m[k]" }} &&
+    oldObject.?spec.?resources.?requests[?k].orValue('') != m[k] &&
+    oldObject.?spec.?resources.?limits[?k].orValue('') != m[k]))
+{{- if eq (index . 1) "status" }} ||
+has({{ index . 0 }}.status) && has({{ index . 0 }}.status.nodeAllocatableResourceClaimStatuses) && (
+  size({{ index . 0 }}.status.nodeAllocatableResourceClaimStatuses) > 16 ||
+  {{ index . 0 }}.status.nodeAllocatableResourceClaimStatuses.exists(c,
+    size(c.?resources.orValue({})) > 16 || size(c.?mapping.orValue([])) > 16 || size(c.?overhead.orValue([])) > 16 ||
+    c.?resources.orValue({}).exists(k, {{ include "node-restriction-plus.expensive" "c.resources[k]" }}) ||
+    c.?mapping.orValue([]).exists(r, {{ include "node-restriction-plus.expensiveOrNull" "r.?quantity.orValue('')" }}) ||
+    c.?overhead.orValue([]).exists(r, [r.?perPod.orValue(''), r.?perContainer.orValue('')].exists(q,
+      {{ include "node-restriction-plus.expensiveOrNull" "q" }})))
+)
+{{- end }}
+{{- end }}
+
+{{- /*
+claimQuantities: a write of a PersistentVolumeClaim, or of its status, has a quantity that is not cheap and not of the stored spec.
+*/ -}}
+{{- define "node-restriction-plus.claimQuantities" -}}
+request.operation != 'DELETE' &&
+[object.?spec.?resources.?requests.orValue({}), object.?spec.?resources.?limits.orValue({}),
+  object.?status.?capacity.orValue({}), object.?status.?allocatedResources.orValue({})].exists(m,
+  size(m) > 16 || m.exists(k, {{ include "node-restriction-plus.expensive" "m[k]" }} && (
+    request.operation == 'CREATE' ||
+    oldObject.?spec.?resources.?requests[?k].orValue('') != m[k] &&
+    oldObject.?spec.?resources.?limits[?k].orValue('') != m[k]))) ||
+request.operation != 'CREATE' &&
+[oldObject.?status.?capacity.orValue({}), oldObject.?status.?allocatedResources.orValue({})].exists(m,
+  size(m) > 16 || m.exists(k, {{ include "node-restriction-plus.expensive" "m[k]" }} &&
+    oldObject.?spec.?resources.?requests[?k].orValue('') != m[k] &&
+    oldObject.?spec.?resources.?limits[?k].orValue('') != m[k]))
+{{- end }}
+
+{{- /* sliceQuantities: a write of a ResourceSlice has a quantity that is not cheap. It has no status. */ -}}
+{{- define "node-restriction-plus.sliceQuantities" -}}
+request.operation != 'DELETE' && (
+  size(object.?spec.?devices.orValue([])) > 128 || size(object.?spec.?sharedCounters.orValue([])) > 8 ||
+  object.?spec.?sharedCounters.orValue([]).exists(s, {{ include "node-restriction-plus.counters" "s" }}) ||
+  object.?spec.?devices.orValue([]).exists(d,
+    size(d.?capacity.orValue({})) > (size(object.spec.devices) > 64 ? 4 : 8) ||
+    size(d.?consumesCounters.orValue([])) > (size(object.spec.devices) > 64 ? 1 : 2) ||
+    size(d.?nodeAllocatableResources.orValue({})) > 4 ||
+    d.?consumesCounters.orValue([]).exists(s, {{ include "node-restriction-plus.counters" "s" }}) ||
+    d.?capacity.orValue({}).exists(k,
+      {{ include "node-restriction-plus.expensive" "d.capacity[k].?value.orValue('')" }} ||
+      d.capacity[k].?requestPolicy.hasValue() && (
+        size(d.capacity[k].requestPolicy.?validValues.orValue([])) > 10 ||
+        d.capacity[k].requestPolicy.?validValues.orValue([]).exists(q, {{ include "node-restriction-plus.expensiveOrNull" "q" }}) ||
+        [d.capacity[k].requestPolicy.?default.orValue(''), d.capacity[k].requestPolicy.?validRange.?min.orValue(''),
+          d.capacity[k].requestPolicy.?validRange.?max.orValue(''), d.capacity[k].requestPolicy.?validRange.?step.orValue('')
+        ].exists(q, {{ include "node-restriction-plus.expensiveOrNull" "q" }}))) ||
+    d.?nodeAllocatableResources.orValue({}).exists(k,
+      [d.nodeAllocatableResources[k].?mapping.?capacityMultiplier.orValue(''),
+        d.nodeAllocatableResources[k].?mapping.?deviceMultiplier.orValue(''),
+        d.nodeAllocatableResources[k].?overhead.?perPod.orValue(''),
+        d.nodeAllocatableResources[k].?overhead.?perContainer.orValue('')
+      ].exists(q, {{ include "node-restriction-plus.expensiveOrNull" "q" }})))
+)
+{{- end }}
+
+{{- /* counters: a set of counters has a quantity that is not cheap. */ -}}
+{{- define "node-restriction-plus.counters" -}}
+size({{ . }}.?counters.orValue({})) > 32 ||
+      {{ . }}.?counters.orValue({}).exists(k, {{ include "node-restriction-plus.expensive" (printf "%s.counters[k].?value.orValue('')" .) }})
+{{- end }}
