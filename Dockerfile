@@ -10,5 +10,6 @@ RUN CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath -ldflags 
 
 FROM gcr.io/distroless/static-debian12:nonroot
 COPY --from=build /node-restriction-plus /node-restriction-plus
+COPY LICENSE THIRD_PARTY_NOTICES /licenses/
 USER 65532:65532
 ENTRYPOINT ["/node-restriction-plus"]

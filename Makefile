@@ -2,10 +2,10 @@
 # cache folder, each under a name that changes with its version and with Go's.
 
 cache := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/node-restriction-plus/tools
-tools := controller-gen gofumpt helm kube-api-linter staticcheck
+tools := actionlint controller-gen gofumpt golangci-lint helm staticcheck
 goenv := $(shell go env GOVERSION GOOS GOARCH)
 hash   = $(shell { echo $(goenv); cat tools/$(1)/go.mod tools/$(1)/go.sum; } | git hash-object --stdin)
-$(foreach t,$(tools) promtool benchstat,$(eval $(t) := $(cache)/$(t)@$(call hash,$(t))))
+$(foreach t,$(tools) benchstat govulncheck promtool,$(eval $(t) := $(cache)/$(t)@$(call hash,$(t))))
 
 chart     := charts/node-restriction-plus
 crd       := noderestriction.plus_noderestrictionpolicies.yaml
@@ -14,11 +14,12 @@ dashboard := config/dashboards/node-restriction-plus.json
 deepcopy  := api/v1alpha1/zz_generated.deepcopy.go
 # Where verify generates: go does not look into folders that begin with an underscore.
 aside     := bin/_verify
-# Modules with code of ours; those under tools/ only name tools.
-modules   := . charts e2e e2e/oracle config/observability
+# Modules with code of ours. The others under tools/ only name tools.
+modules   := . charts e2e e2e/oracle config/observability tools/notices
 # Programs for e2e. They are not vetted: that would compile all of Kubernetes and cert-manager once more. Gatekeeper, which only
 # bench needs, is not among them: to check its go.mod would download it on each machine.
 programs  := e2e/tools/cert-manager
+toolmodules := $(filter-out $(modules),$(patsubst %/go.mod,%,$(wildcard tools/*/go.mod)))
 # The race detector needs a C compiler.
 race      := $(if $(shell command -v $(firstword $(shell go env CC))),-race)
 gofiles    = $(shell git ls-files --cached --others --exclude-standard '*.go')
@@ -38,12 +39,13 @@ step = @echo "==> $(1)"; start=$$(date +%s); { $(2); } && echo "==> $(1): done i
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help build demo test test-unit test-chart test-monitoring test-alerts test-e2e lint lint-go lint-api lint-chart \
-	format generate verify fuzz bench bench-packages bench-compare numbers profile scale soak tools helm-path clean
+.PHONY: help build demo test test-unit test-chart test-monitoring test-alerts test-e2e down chaos lint lint-go lint-api \
+	lint-chart lint-workflows vulnerabilities vulnerabilities-tools format generate verify notices fuzz bench bench-packages \
+	bench-compare numbers profile scale soak tools helm-path clean
 
 help: ## Show this help.
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | \
-		while IFS='|' read -r target text; do printf '  %-16s %s\n' $$target "$$text"; done
+		while IFS='|' read -r target text; do printf '  %-22s %s\n' $$target "$$text"; done
 
 build: ## Build bin/node-restriction-plus.
 	$(call step,build bin/node-restriction-plus,CGO_ENABLED=0 go build -buildvcs=auto -trimpath -pgo=auto -ldflags '-s -w -buildid=' -o bin/node-restriction-plus .)
@@ -57,6 +59,7 @@ test: test-unit test-chart test-monitoring test-e2e ## Run every test.
 
 test-unit: ## Test the packages: units, fixtures, scripts of the commands, import rules.
 	$(call step,test packages,go test $(race) $(testflags) ./...)
+	$(call step,test tools,go -C tools/notices test $(testflags) ./...)
 
 test-chart: $(helm) ## Lint and render the chart, test what it renders.
 	$(call step,lint chart,$(helm) lint --strict $(chart))
@@ -86,7 +89,7 @@ chaos: $(helm) ## Have something go wrong every 20 s for an hour; CHAOS=5m for l
 numbers: $(helm) ## Try every slow number in every field and encoding on a real API server (hours).
 	$(call step,every slow number,NRP_EVERY_NUMBER=1 go -C e2e test -count=1 -timeout 24h -v $(testflags) -run '^TestHostile$$' ./door)
 
-lint: lint-go lint-api lint-chart ## Run every linter.
+lint: lint-go lint-api lint-chart lint-workflows ## Run every linter.
 
 lint-go: $(gofumpt) $(staticcheck)
 	$(call step,gofumpt,files=$$($(gofumpt) -l $(gofiles)) && \
@@ -94,22 +97,37 @@ lint-go: $(gofumpt) $(staticcheck)
 	$(call step,go vet,for m in $(modules); do go -C $$m vet ./... || exit; done)
 	$(call step,staticcheck,for m in $(modules); do (cd $$m && $(staticcheck) ./...) || exit; done)
 
-lint-api: $(kube-api-linter)
-	$(call step,kube-api-linter,$(kube-api-linter) run ./api/...)
+lint-api: $(golangci-lint)
+	$(call step,kube-api-linter,$(golangci-lint) run ./api/...)
 
 lint-chart: $(helm)
 	$(call step,lint chart,$(helm) lint --strict $(chart))
 
+# Without shellcheck and pyflakes, which are on some machines and not on others.
+lint-workflows: $(actionlint) ## Lint the workflows in .github.
+	$(call step,actionlint,$(actionlint) -shellcheck= -pyflakes=)
+
+# Both need https://vuln.go.dev.
+vulnerabilities: $(govulncheck) ## Look for known vulnerabilities in the code that our modules reach.
+	$(call step,govulncheck,for m in $(modules); do echo "$$m"; $(govulncheck) -C $$m -test ./... || exit; done)
+
+# By package and not by function: to follow calls through all of Kubernetes takes more memory than a small machine has.
+vulnerabilities-tools: $(govulncheck) ## Look for known vulnerabilities in the packages of tools and of programs for e2e.
+	$(call step,govulncheck of tools,for m in $(toolmodules); do echo "$$m"; $(govulncheck) -C $$m -scan package tool || exit; done)
+	$(call step,govulncheck of programs,for m in e2e/tools $(programs); do echo "$$m"; \
+		$(govulncheck) -C $$m -scan package ./... || exit; done)
+
 format: $(gofumpt) ## Format the code.
 	$(call step,gofumpt,$(gofumpt) -w $(gofiles))
 
-generate: $(controller-gen) ## Generate deepcopy functions, CRD, docs, and what fixtures want.
+generate: $(controller-gen) ## Generate deepcopy functions, CRD, docs, notices, and what fixtures want.
 	$(call step,deepcopy and CRD,$(controller-gen) object crd paths=./api/... output:crd:dir=config/crd)
 	$(call step,CRD in the chart,cp config/crd/$(crd) $(chart)/files/$(crd))
 	$(call step,chart from config and values.yaml,go -C charts test . -run 'AreCurrent$$|IsCurrent$$' -update)
 	$(call step,alerts and dashboard in the chart,cp $(alerts) $(chart)/files/alerts.yaml && cp $(dashboard) $(chart)/files/dashboard.json)
 	$(call step,docs,go test ./internal/docs ./internal/cli ./internal/serve ./internal/probe -run TestPagesAreCurrent -update)
 	$(call step,wanted verdicts of fixtures,go test ./policy -run TestRules -update)
+	@$(MAKE) --no-print-directory notices
 
 verify: $(controller-gen) ## Check that generated files are current, changing none.
 	$(call step,generate aside,rm -rf $(aside) && mkdir -p $(aside) && $(controller-gen) object crd paths=./api/... \
@@ -121,7 +139,16 @@ verify: $(controller-gen) ## Check that generated files are current, changing no
 	$(call step,dashboard in the chart is current,git diff --no-index --exit-code $(dashboard) $(chart)/files/dashboard.json)
 	$(call step,docs and fixtures are current,go test ./internal/docs ./internal/cli ./internal/serve ./internal/probe ./policy \
 		-run "^(TestPagesAreCurrent|TestRules)$$")
+	$(call step,third-party notices are current,$(printnotices) > $(aside)/notices && \
+		git diff --no-index --exit-code THIRD_PARTY_NOTICES $(aside)/notices)
 	$(call step,go.mod files are tidy,for m in $(modules) $(programs); do go -C $$m mod tidy -diff || exit; done)
+
+# The licences of what the image contains.
+printnotices = go -C tools/notices run . -C $(CURDIR) -platforms linux/amd64,linux/arm64 .
+
+notices: ## Write THIRD_PARTY_NOTICES; fails for a licence that is not accepted.
+	@mkdir -p bin
+	$(call step,third-party notices,$(printnotices) > bin/notices && mv bin/notices THIRD_PARTY_NOTICES)
 
 fuzz: ## Run each fuzz test for FUZZTIME (60s).
 	@for package in $$(go list ./...); do \

@@ -65,7 +65,7 @@ func decoderOf(value jsontext.Value) *jsontext.Decoder {
 	return jsontext.NewDecoder(bytes.NewBuffer(value), jsontext.AllowDuplicateNames(true))
 }
 
-// ReadName reads the name of a member, without a copy of it: it holds until the next read.
+// ReadName reads the name of an object member without copying it. The name is valid until the next read.
 func ReadName(decoder *jsontext.Decoder) ([]byte, error) {
 	quoted, err := decoder.ReadValue()
 	if err != nil {

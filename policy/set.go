@@ -76,8 +76,8 @@ func (s *Set) judges(r *Request) []judge {
 // Policies are the policies of the set, sorted by name.
 func (s *Set) Policies() []*Policy { return slices.Clone(s.policies) }
 
-// LooksUpNodes reports whether any policy may ask Facts for the metadata of a Node: for its match.nodeSelector, for the baseline or
-// for the owners of CSINodes. Look-ups of addresses apart, no other needs to be answered from memory.
+// LooksUpNodes reports whether any policy may ask Facts for the metadata of a Node: for its match.nodeSelector, for the baseline
+// or for the owners of CSINodes. Apart from lookups of addresses, only these must be answered from memory.
 func (s *Set) LooksUpNodes() bool {
 	return slices.ContainsFunc(s.policies, func(p *Policy) bool { return p.looksUpNodes })
 }

@@ -49,7 +49,8 @@ func main() {
 	flag.StringVar(&s.only, "variants", "", "the `variants` that are measured, separated by commas; empty: all")
 	flag.StringVar(&s.profile, "profile", "", "`file` for a CPU profile of the product while it judges, in the place of a report")
 	flag.StringVar(&s.serve, "serve", "", "be a webhook to compare with: noop or typed; for this command itself")
-	flag.IntVar(&s.reviews, "reviews", 4000, "`number` of reviews that a webhook is sent without an API server by one number of clients in one round")
+	flag.IntVar(&s.reviews, "reviews", 4000,
+		"`number` of reviews that a webhook is sent without an API server by one number of clients in one round")
 	flag.Parse()
 	s.clients = []int{1, 8, 32}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

@@ -70,7 +70,8 @@ func (r *results) writeDenials(w *strings.Builder) {
 	if _, measured := r.rounds[0][cell{judged, denied().name, r.clients[0]}]; !measured {
 		return
 	}
-	fmt.Fprintf(w, "\n### A denial\n\n| variant | clients | p50 | webhook CPU a denial | webhook CPU ÷ that of an allowed write |\n|---|---|---|---|---|\n")
+	fmt.Fprintf(w, "\n### A denial\n\n"+
+		"| variant | clients | p50 | webhook CPU a denial | webhook CPU ÷ that of an allowed write |\n|---|---|---|---|---|\n")
 	for _, clients := range r.clients {
 		deny := func(m map[cell]sample) sample { return m[cell{judged, denied().name, clients}] }
 		allow := func(m map[cell]sample) sample { return m[cell{judged, kinds()[0].name, clients}] }

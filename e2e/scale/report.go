@@ -41,7 +41,8 @@ func (r *report) markdown() string {
 		}
 	}
 	fmt.Fprintf(&w, "\nA quiet kubelet costs %.3f calls a minute.\n\n", calls/beats)
-	w.WriteString("| Nodes | resident, no policy selects by label | one does: Nodes are cached | a Node | ready after |\n|---|---|---|---|---|\n")
+	w.WriteString("| Nodes | resident, no policy selects by label | one does: Nodes are cached | a Node | ready after |\n" +
+		"|---|---|---|---|---|\n")
 	for _, c := range r.caches {
 		fmt.Fprintf(&w, "| %d | %.0f MiB | %.0f MiB | %.1f KiB | %.1f s |\n", c.nodes, c.without, c.with,
 			(c.with-c.without)*1024/float64(c.nodes), c.ready.Seconds())

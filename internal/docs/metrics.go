@@ -31,7 +31,7 @@ type topic struct {
 	metrics []advice
 }
 
-// Metrics renders docs/metrics.md. Each metric must be one that the page has something to say about.
+// Metrics renders docs/metrics.md. Every metric needs exactly one row in topics, and every row needs a metric.
 func Metrics(metrics []Metric) (string, error) {
 	byName := map[string]Metric{}
 	for _, m := range metrics {
@@ -42,10 +42,12 @@ func Metrics(metrics []Metric) (string, error) {
 	for _, t := range topics() {
 		b.WriteString("\n## " + t.title + "\n")
 		for _, a := range t.metrics {
-			if m, registered := byName[a.metric]; registered {
-				writeMetric(&b, m, a.do)
-				delete(byName, a.metric)
+			m, registered := byName[a.metric]
+			if !registered {
+				return "", fmt.Errorf("internal/docs/metrics_topics.go has a second row for %s, or the program has no such metric", a.metric)
 			}
+			writeMetric(&b, m, a.do)
+			delete(byName, a.metric)
 		}
 	}
 	b.WriteString(metricsTail)

@@ -35,7 +35,7 @@ own ` + "`/metrics`" + `; ` + "`name`" + ` is the name of a webhook, such as ` +
 | ` + "`apiserver_admission_match_condition_exclusions_total`" + ` | writes that match conditions kept from being sent: everybody who is no kubelet, and pure heartbeats | nothing; it shows what the wiring saves |
 `
 
-// topics are the sections of the page, in their order. A metric that a program does not have is left out.
+// topics returns the sections of the page in order. Each metric of the program has one row.
 func topics() []topic {
 	return []topic{
 		{"Denials", []advice{
@@ -76,11 +76,6 @@ func topics() []topic {
 				"node_restriction_plus_events_written_total",
 				"Nothing. It grows by at most 256 in 30 s and replica.",
 			},
-			{
-				"node_restriction_plus_file_records_dropped_total",
-				"The file is a second copy: look at its disk. The denial log has the records.",
-			},
-			{"node_restriction_plus_events_written_total", "Nothing."},
 			{
 				"node_restriction_plus_events_dropped_total",
 				"Events are a convenience, and dropped under load by intention. The records have everything.",

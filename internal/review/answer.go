@@ -28,8 +28,8 @@ type Receipt struct {
 // Answer is the AdmissionReview that answers the review, as JSON. A denial is 403 with reason Forbidden, the only one
 // after which a kubelet that registers carries on. A write that violates a policy, denied or not, has the audit
 // annotations decision (denied, warned or audited), policy and rule (comma-separated), message where a policy audits,
-// boot and seq of its record, and record with the value "missing" if the log did not take that in time. The API server keeps them for denials too, so that they are the second copy of the
-// record.
+// boot and seq of its record, and record with the value "missing" if the log did not take that in time. The API server
+// keeps them for denials too, so that they are the second copy of the record.
 func (r *Review) Answer(v Verdict, receipt Receipt) []byte {
 	if len(v.Violations) == 0 {
 		return r.allowance()
