@@ -41,7 +41,7 @@ step = @echo "==> $(1)"; start=$$(date +%s); { $(2); } && echo "==> $(1): done i
 .NOTPARALLEL:
 .PHONY: help build demo test test-unit test-chart test-monitoring test-alerts test-e2e down chaos lint lint-go lint-api \
 	lint-chart lint-workflows vulnerabilities vulnerabilities-tools format generate verify notices fuzz bench bench-packages \
-	bench-compare profile scale soak tools helm-path clean
+	bench-compare numbers profile scale soak tools helm-path clean
 
 help: ## Show this help.
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | \
@@ -85,6 +85,9 @@ down: $(helm) ## Go through every way of being down, on what the chart installs 
 
 chaos: $(helm) ## Have something go wrong every 20 s for an hour; CHAOS=5m for less, SEED=1 for the same again.
 	$(call step,chaos for $(CHAOS),CHAOS=$(CHAOS) SEED=$(SEED) go -C e2e test -count=1 -timeout 24h -v $(testflags) -run '^TestChaos$$' ./down)
+
+numbers: $(helm) ## Try every slow number in every field and encoding on a real API server (hours).
+	$(call step,every slow number,NRP_EVERY_NUMBER=1 go -C e2e test -count=1 -timeout 24h -v $(testflags) -run '^TestHostile$$' ./door)
 
 lint: lint-go lint-api lint-chart lint-workflows ## Run every linter.
 
