@@ -25,9 +25,11 @@ type Filter struct {
 type Match int
 
 const (
-	// No and Yes are sure. Maybe: it is a compact record, and the log does not have what the filter asks for.
+	// No is certain.
 	No Match = iota
+	// Maybe is for a compact record whose log does not have what the filter asks for.
 	Maybe
+	// Yes is certain.
 	Yes
 )
 

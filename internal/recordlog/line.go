@@ -21,8 +21,9 @@ type Kind int
 const (
 	// Foreign is a line that has nothing to do with records: another line of the program's log, or any text.
 	Foreign Kind = iota
-	// Full is a record in full, Compact its short form.
+	// Full is a record in full.
 	Full
+	// Compact is the short form of a record.
 	Compact
 	// Lost is the line by which the log says that it lost records.
 	Lost
