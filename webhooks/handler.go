@@ -2,6 +2,7 @@ package webhooks
 
 import (
 	"bytes"
+	"errors"
 	"net/http"
 	"runtime/debug"
 	"sync"
@@ -122,7 +123,7 @@ func (h *Handler) recovered(rev *review.Review, auth record.ClientAuth, fault *r
 // unjudged logs and counts why a write could not be judged.
 func (h *Handler) unjudged(rev *review.Review, cause error) {
 	values := []any{"node", rev.Request.NodeName, "requestID", rev.UID}
-	if fault, ok := cause.(*review.PanicError); ok {
+	if fault, ok := errors.AsType[*review.PanicError](cause); ok {
 		h.metrics.Panicked()
 		h.log.error(cause, "Judging a write panicked", append(values, "stack", string(fault.Stack))...)
 		return
