@@ -2,7 +2,7 @@
 # cache folder, each under a name that changes with its version and with Go's.
 
 cache := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/node-restriction-plus/tools
-tools := actionlint controller-gen gofumpt golangci-lint helm staticcheck
+tools := actionlint controller-gen golangci-lint helm
 goenv := $(shell go env GOVERSION GOOS GOARCH)
 hash   = $(shell { echo $(goenv); cat tools/$(1)/go.mod tools/$(1)/go.sum; } | git hash-object --stdin)
 $(foreach t,$(tools) benchstat govulncheck promtool,$(eval $(t) := $(cache)/$(t)@$(call hash,$(t))))
@@ -22,7 +22,6 @@ programs  := e2e/tools/cert-manager
 toolmodules := $(filter-out $(modules),$(patsubst %/go.mod,%,$(wildcard tools/*/go.mod)))
 # The race detector needs a C compiler.
 race      := $(if $(shell command -v $(firstword $(shell go env CC))),-race)
-gofiles    = $(shell git ls-files --cached --others --exclude-standard '*.go')
 FUZZTIME  ?= 60s
 SOAK      ?= 10m
 CHAOS     ?= 1h
@@ -39,7 +38,7 @@ step = @echo "==> $(1)"; start=$$(date +%s); { $(2); } && echo "==> $(1): done i
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help build demo test test-unit test-chart test-monitoring test-alerts test-e2e down chaos lint lint-go lint-api \
+.PHONY: help build demo test test-unit test-chart test-monitoring test-alerts test-e2e down chaos lint lint-go lint-module \
 	lint-chart lint-workflows vulnerabilities vulnerabilities-tools format generate verify notices fuzz bench bench-packages \
 	bench-compare profile scale soak tools helm-path clean
 
@@ -86,16 +85,15 @@ down: $(helm) ## Go through every way of being down, on what the chart installs 
 chaos: $(helm) ## Have something go wrong every 20 s for an hour; CHAOS=5m for less, SEED=1 for the same again.
 	$(call step,chaos for $(CHAOS),CHAOS=$(CHAOS) SEED=$(SEED) go -C e2e test -count=1 -timeout 24h -v $(testflags) -run '^TestChaos$$' ./down)
 
-lint: lint-go lint-api lint-chart lint-workflows ## Run every linter.
+lint: lint-go lint-chart lint-workflows ## Run every linter.
 
-lint-go: $(gofumpt) $(staticcheck)
-	$(call step,gofumpt,files=$$($(gofumpt) -l $(gofiles)) && \
-		{ test -z "$$files" || { echo "not formatted by gofumpt:" $$files; false; }; })
-	$(call step,go vet,for m in $(modules); do go -C $$m vet ./... || exit; done)
-	$(call step,staticcheck,for m in $(modules); do (cd $$m && $(staticcheck) ./...) || exit; done)
+# In each module, since golangci-lint sees one at a time. The format is checked everywhere.
+lint-go: $(golangci-lint)
+	$(call step,format,$(golangci-lint) fmt --diff)
+	@for m in $(modules); do $(MAKE) --no-print-directory lint-module MODULE=$$m || exit; done
 
-lint-api: $(golangci-lint)
-	$(call step,kube-api-linter,$(golangci-lint) run ./api/...)
+lint-module: $(golangci-lint)
+	$(call step,golangci-lint in $(MODULE),cd $(MODULE) && $(golangci-lint) run ./...)
 
 lint-chart: $(helm)
 	$(call step,lint chart,$(helm) lint --strict $(chart))
@@ -114,8 +112,8 @@ vulnerabilities-tools: $(govulncheck) ## Look for known vulnerabilities in the p
 	$(call step,govulncheck of programs,for m in e2e/tools $(programs); do echo "$$m"; \
 		$(govulncheck) -C $$m -scan package ./... || exit; done)
 
-format: $(gofumpt) ## Format the code.
-	$(call step,gofumpt,$(gofumpt) -w $(gofiles))
+format: $(golangci-lint) ## Format the code.
+	$(call step,format,$(golangci-lint) fmt)
 
 generate: $(controller-gen) ## Generate deepcopy functions, CRD, docs, notices, and what fixtures want.
 	$(call step,deepcopy and CRD,$(controller-gen) object crd paths=./api/... output:crd:dir=config/crd)
