@@ -39,8 +39,8 @@ step = @echo "==> $(1)"; start=$$(date +%s); { $(2); } && echo "==> $(1): done i
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help build demo test test-unit test-chart test-monitoring test-alerts test-e2e down chaos lint lint-go lint-module \
-	lint-chart lint-workflows vulnerabilities vulnerabilities-tools format generate verify notices fuzz bench bench-packages \
-	bench-compare profile scale soak tools helm-path clean
+	lint-chart lint-workflows vulnerabilities vulnerabilities-tools format generate verify headers notices fuzz bench \
+	bench-packages bench-compare profile scale soak tools helm-path clean
 
 help: ## Show this help.
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | \
@@ -116,7 +116,7 @@ format: $(golangci-lint) ## Format the code.
 	$(call step,format,$(golangci-lint) fmt)
 
 generate: $(controller-gen) ## Generate deepcopy functions, CRD, docs, notices, and what fixtures want.
-	$(call step,deepcopy and CRD,$(controller-gen) object crd paths=./api/... output:crd:dir=config/crd)
+	$(call step,deepcopy and CRD,$(controller-gen) object:headerFile=tools/header.txt crd paths=./api/... output:crd:dir=config/crd)
 	$(call step,CRD in the chart,cp config/crd/$(crd) $(chart)/files/$(crd))
 	$(call step,chart from config and values.yaml,go -C charts test . -run 'AreCurrent$$|IsCurrent$$' -update)
 	$(call step,alerts and dashboard in the chart,cp $(alerts) $(chart)/files/alerts.yaml && cp $(dashboard) $(chart)/files/dashboard.json)
@@ -125,7 +125,7 @@ generate: $(controller-gen) ## Generate deepcopy functions, CRD, docs, notices, 
 	@$(MAKE) --no-print-directory notices
 
 verify: $(controller-gen) ## Check that generated files are current, changing none.
-	$(call step,generate aside,rm -rf $(aside) && mkdir -p $(aside) && $(controller-gen) object crd paths=./api/... \
+	$(call step,generate aside,rm -rf $(aside) && mkdir -p $(aside) && $(controller-gen) object:headerFile=tools/header.txt crd paths=./api/... \
 		output:object:dir=$(aside) output:crd:dir=$(aside))
 	$(call step,deepcopy is current,git diff --no-index --exit-code $(deepcopy) $(aside)/zz_generated.deepcopy.go)
 	$(call step,CRD is current,git diff --no-index --exit-code config/crd/$(crd) $(aside)/$(crd))
@@ -137,6 +137,14 @@ verify: $(controller-gen) ## Check that generated files are current, changing no
 	$(call step,third-party notices are current,$(printnotices) > $(aside)/notices && \
 		git diff --no-index --exit-code THIRD_PARTY_NOTICES $(aside)/notices)
 	$(call step,go.mod files are tidy,for m in $(modules) $(programs); do go -C $$m mod tidy -diff || exit; done)
+
+# Generated files get the header from their generator.
+headers: ## Put the licence header in front of Go files that lack it.
+	@mkdir -p bin
+	@git ls-files --cached --others --exclude-standard '*.go' | grep -v /zz_generated | while read -r file; do \
+		grep -q '^// SPDX-License-Identifier: ' "$$file" && continue; \
+		{ cat tools/header.txt; echo; cat "$$file"; } > bin/header && cat bin/header > "$$file" && echo "$$file" || exit; \
+	done
 
 # The licences of what the image contains.
 printnotices = go -C tools/notices run . -C $(CURDIR) -platforms linux/amd64,linux/arm64 .

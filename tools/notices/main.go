@@ -1,3 +1,6 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Notices prints the licences of the modules that are linked into programs, with their texts. It fails for a licence that the
 // project does not accept, and for a module without one.
 //
