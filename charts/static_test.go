@@ -86,7 +86,7 @@ func folderWith(t *testing.T, manifest []byte) string {
 	return folder
 }
 
-func accept[T any](object runtime.Object) ([]T, error) {
+func accept[T any](object runtime.Object) ([]T, error) { //nolint:unparam // The loader of webhooks wants this signature.
 	if typed, ok := object.(T); ok {
 		return []T{typed}, nil
 	}
