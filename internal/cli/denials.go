@@ -94,7 +94,8 @@ type denialsOptions struct {
 func (o *denialsOptions) addFlags(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	o.filter.addFlags(cmd)
-	flags.Var(&o.by, "by", "count by these `dimensions`:\n"+strings.TrimSuffix(wrap(strings.Join(dimensionNames(), ", "), "", flagWidth), "\n"))
+	flags.Var(&o.by, "by",
+		"count by these `dimensions`:\n"+strings.TrimSuffix(wrap(strings.Join(dimensionNames(), ", "), "", flagWidth), "\n"))
 	complete(cmd, "by", dimensionNames())
 	flags.BoolVar(&o.verify, "verify", false, "say whether any record is missing")
 	flags.BoolVar(&o.allow.Partial, "partial", false,

@@ -67,7 +67,7 @@ func Pages(t *testing.T, directory string, commands []*cobra.Command, update boo
 	for _, cmd := range command.Root(commands...).Commands() {
 		page, want := filepath.Join(directory, cmd.Name()+".md"), docs.Command(cmd)
 		if update {
-			if err := os.WriteFile(page, []byte(want), 0o644); err != nil {
+			if err := os.WriteFile(page, []byte(want), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			continue
