@@ -125,7 +125,7 @@ func checkNamedAsNode(r *Request) []Violation {
 
 // authorized asks the cluster's authorizers whether the kubelet's user may do what the plugin asks its authorizer: a verb on
 // something of the written resource's group, in the namespace of the write.
-func (r *Request) authorized(verb, resource, name string) (bool, error) {
+func authorized(r *Request, verb, resource, name string) (bool, error) {
 	_, group, _ := strings.Cut(r.Resource, ".")
 	access := &authorizationv1.SubjectAccessReviewSpec{
 		User: r.User.Username, UID: r.User.UID, Groups: r.User.Groups,

@@ -12,7 +12,7 @@ import (
 )
 
 // apiAudiences are the audiences of the API server: those that the policy names, or those that are found.
-func (r *Request) apiAudiences(configured []string) ([]string, error) {
+func apiAudiences(r *Request, configured []string) ([]string, error) {
 	if len(configured) > 0 {
 		return configured, nil
 	}
@@ -21,7 +21,7 @@ func (r *Request) apiAudiences(configured []string) ([]string, error) {
 
 // usesAudience reports whether a volume of the pod is for one of the audiences: a projected token, or one whose CSI driver asks
 // for tokens. Volumes that cannot be followed to their driver are an error unless another one is for the audience.
-func (r *Request) usesAudience(pod *corev1.Pod, audiences []string) (bool, error) {
+func usesAudience(r *Request, pod *corev1.Pod, audiences []string) (bool, error) {
 	for i := range pod.Spec.Volumes {
 		if projectsAudience(&pod.Spec.Volumes[i], audiences) {
 			return true, nil
@@ -30,7 +30,7 @@ func (r *Request) usesAudience(pod *corev1.Pod, audiences []string) (bool, error
 	var errs []error
 	var seen []string
 	for i := range pod.Spec.Volumes {
-		driver, err := r.driverOf(pod, &pod.Spec.Volumes[i])
+		driver, err := driverOf(r, pod, &pod.Spec.Volumes[i])
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -39,7 +39,7 @@ func (r *Request) usesAudience(pod *corev1.Pod, audiences []string) (bool, error
 			continue
 		}
 		seen = append(seen, driver)
-		asks, err := r.driverAsksFor(driver, audiences)
+		asks, err := driverAsksFor(r, driver, audiences)
 		if asks {
 			return true, nil
 		}
@@ -54,7 +54,7 @@ func projectsAudience(v *corev1.Volume, audiences []string) bool {
 	})
 }
 
-func (r *Request) driverAsksFor(name string, audiences []string) (bool, error) {
+func driverAsksFor(r *Request, name string, audiences []string) (bool, error) {
 	driver, err := must("CSIDriver", name, r.csiDriver)
 	return err == nil && slices.ContainsFunc(driver.Spec.TokenRequests, func(t storagev1.TokenRequest) bool {
 		return slices.Contains(audiences, t.Audience)
@@ -62,13 +62,13 @@ func (r *Request) driverAsksFor(name string, audiences []string) (bool, error) {
 }
 
 // driverOf returns the CSI driver that mounts a volume, and "" if none does.
-func (r *Request) driverOf(pod *corev1.Pod, v *corev1.Volume) (string, error) {
+func driverOf(r *Request, pod *corev1.Pod, v *corev1.Volume) (string, error) {
 	translator := csitranslation.New()
 	switch {
 	case v.Ephemeral != nil && v.Ephemeral.VolumeClaimTemplate != nil:
-		return r.driverOfClaim(pod.Namespace, pod.Name+"-"+v.Name)
+		return driverOfClaim(r, pod.Namespace, pod.Name+"-"+v.Name)
 	case v.PersistentVolumeClaim != nil:
-		return r.driverOfClaim(pod.Namespace, v.PersistentVolumeClaim.ClaimName)
+		return driverOfClaim(r, pod.Namespace, v.PersistentVolumeClaim.ClaimName)
 	case v.CSI != nil:
 		return v.CSI.Driver, nil
 	case translator.IsInlineMigratable(v):
@@ -78,7 +78,7 @@ func (r *Request) driverOf(pod *corev1.Pod, v *corev1.Volume) (string, error) {
 	return "", nil
 }
 
-func (r *Request) driverOfClaim(namespace, name string) (string, error) {
+func driverOfClaim(r *Request, namespace, name string) (string, error) {
 	claim, err := must("claim", name, func(name string) (*corev1.PersistentVolumeClaim, bool, error) {
 		return r.persistentVolumeClaim(namespace, name)
 	})

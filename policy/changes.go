@@ -3,6 +3,8 @@ package policy
 import (
 	"maps"
 	"slices"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // keyChanges are the keys in which two maps differ, each list sorted.
@@ -98,4 +100,28 @@ func appendViolation(vs []Violation, field, verb string, values []string) []Viol
 		return vs
 	}
 	return append(vs, Violation{Field: field, Detail: verb + " " + quoteAll(values)})
+}
+
+// compareConditions compares those of other types than the writable ones, by type: a status patch may move conditions that it does
+// not change.
+func compareConditions(old, updated Conditions, writable func(conditionType string) bool) keyChanges {
+	return compareMaps(old.byType(writable), updated.byType(writable), func(a, b Conditions) bool {
+		return slices.EqualFunc(a, b, Condition.same)
+	})
+}
+
+// compareValues is compareKeys for values of any kind.
+func compareValues(old, updated map[string]jsontext.Value) keyChanges {
+	before, after := map[string]string{}, map[string]string{}
+	for key, value := range old {
+		if c := canonical(value); c != nil {
+			before[key] = string(c)
+		}
+	}
+	for key, value := range updated {
+		if c := canonical(value); c != nil {
+			after[key] = string(c)
+		}
+	}
+	return compareKeys(before, after)
 }

@@ -42,7 +42,7 @@ func newActiveRule(rule *Rule, check Check) activeRule {
 
 // unconcerned reports whether an update changes nothing that the rule judges.
 func (a *activeRule) unconcerned(r *Request) bool {
-	return a.rule.OnlyChanges && r.differences.known && a.judges&r.differences.in == 0
+	return a.rule.OnlyChanges && !r.Changes(a.judges)
 }
 
 // Compile compiles a policy. The result is never nil: where there are errors it holds the rules whose sections compile, so
@@ -182,7 +182,7 @@ type formCheck struct {
 
 func (c *formCheck) unverifiable(r *Request) string {
 	if !c.done {
-		c.done, c.detail = true, r.unverifiableQuantity()
+		c.done, c.detail = true, r.unverifiableQuantity(r.written())
 	}
 	return c.detail
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"errors"
-	"slices"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -94,14 +93,6 @@ func readCondition(decoder *jsontext.Decoder, list jsontext.Value) (c Condition,
 	}
 	c.value = list[start:decoder.InputOffset()]
 	return c, nil
-}
-
-// compareConditions compares those of other types than the writable ones, by type: a status patch may move conditions that it does
-// not change.
-func compareConditions(old, updated Conditions, writable func(conditionType string) bool) keyChanges {
-	return compareMaps(old.byType(writable), updated.byType(writable), func(a, b Conditions) bool {
-		return slices.EqualFunc(a, b, Condition.same)
-	})
 }
 
 // byType groups conditions, so that a second one of a type does not hide behind the first.

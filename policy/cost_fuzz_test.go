@@ -31,42 +31,6 @@ func inTime(t *testing.T, size int, do func()) {
 	}
 }
 
-// FuzzQuantity looks for texts that take long, or on which the forms contradict one another.
-func FuzzQuantity(f *testing.F) {
-	for _, text := range []string{
-		"8", "64Gi", "1e3", "1e60000", "1234567890123456789e60000", "1e9999999", "1e-999999999", "1E+1000", " 1e99999",
-		strings.Repeat("9", 5000), ".", "1.5E", "1e0000000003",
-	} {
-		f.Add(text)
-	}
-	f.Fuzz(func(t *testing.T, text string) {
-		inTime(t, len(text), func() {
-			if IsPlainQuantity(text) && !IsCheapQuantity(text) {
-				t.Error("plain and not cheap")
-			}
-			quantity, err := parseQuantity(QuantityText(text))
-			if err == nil && text != "" {
-				quantity.Cmp(quantity)
-				_ = quantity.String()
-				if isExpensiveNumber(text) {
-					t.Error("parsed and expensive")
-				}
-			}
-			object, err := json.Marshal(map[string]any{"status": map[string]any{"allocatedResources": map[string]any{"cpu": text}}})
-			if err != nil {
-				return // not UTF-8
-			}
-			r := podStatus(`{"metadata":{}}`, string(object))
-			if err := r.split(); err != nil {
-				t.Fatal(err)
-			}
-			if !IsCheapQuantity(text) && isExpensiveNumber(text) && r.unverifiableQuantity() == "" {
-				t.Error("let through")
-			}
-		})
-	})
-}
-
 // FuzzCost looks for writes that take long, under each rule.
 func FuzzCost(f *testing.F) {
 	resources := []string{

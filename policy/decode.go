@@ -20,62 +20,62 @@ type decodable[O any] interface {
 	keep(p *part)
 }
 
-// decodeObjects decodes the wanted parts of the objects of a request, whatever the operation has of them.
-func decodeObjects[O any, T decodable[O]](r *Request, wanted partSet, object, old **O) error {
-	if err := r.split(); err != nil {
+// decodeObjects decodes the wanted parts of the objects of a write, whatever the operation has of them.
+func decodeObjects[O any, T decodable[O]](v *View, w Write, wanted partSet, object, old **O) error {
+	if err := v.Split(w); err != nil {
 		return err
 	}
-	if r.Parts != nil {
+	if v.Parts != nil {
 		*object = new(O)
 	}
-	if r.OldParts != nil {
+	if v.OldParts != nil {
 		*old = new(O)
 	}
 	room := valueBudget(maxValues)
 	switch {
-	case r.OldParts == nil:
-		return within("object", decodeParts(T(*object), r.Parts, wanted, &room))
-	case r.Parts == nil:
-		return within("oldObject", decodeParts(T(*old), r.OldParts, wanted, &room))
+	case v.OldParts == nil:
+		return within("object", decodeParts(T(*object), v.Parts, wanted, &room))
+	case v.Parts == nil:
+		return within("oldObject", decodeParts(T(*old), v.OldParts, wanted, &room))
 	}
-	return decodeChange(T(*old), T(*object), r, wanted, &room)
+	return decodeChange(T(*old), T(*object), v, wanted, &room)
 }
 
-// split takes the objects apart, unless whoever made the request has done so, and compares them at an update.
-func (r *Request) split() (err error) {
-	if !r.hasParts() {
+// Split takes the objects apart, unless whoever made the view has done so, and compares them at an update.
+func (v *View) Split(w Write) (err error) {
+	if !w.hasParts() {
 		return nil
 	}
-	if r.Operation == admissionv1.Delete {
-		r.Parts = nil
-	} else if r.Parts == nil {
-		if r.Parts, err = split(r.Object); err != nil {
+	if w.Operation == admissionv1.Delete {
+		v.Parts = nil
+	} else if v.Parts == nil {
+		if v.Parts, err = split(w.Object); err != nil {
 			return fmt.Errorf("object: %w", err)
 		}
 	}
-	if r.Operation == admissionv1.Create {
-		r.OldParts = nil
+	if w.Operation == admissionv1.Create {
+		v.OldParts = nil
 		return nil
 	}
-	if r.OldParts == nil {
-		r.OldParts, err = split(r.OldObject)
-		if r.Operation == admissionv1.Delete && errors.Is(err, errNoObject) {
+	if v.OldParts == nil {
+		v.OldParts, err = split(w.OldObject)
+		if w.Operation == admissionv1.Delete && errors.Is(err, errNoObject) {
 			return nil
 		}
 		if err != nil {
 			return fmt.Errorf("oldObject: %w", err)
 		}
 	}
-	if r.Parts != nil && !r.differences.known {
-		r.differences = compare(r.OldParts, r.Parts)
+	if v.Parts != nil && !v.differences.known {
+		v.differences = compare(v.OldParts, v.Parts)
 	}
 	return nil
 }
 
 // decodeChange decodes an update: what differs of both objects, and what is the same once.
-func decodeChange[O any, T decodable[O]](old, updated T, r *Request, wanted partSet, room *valueBudget) error {
-	for i := range r.Parts {
-		p := &r.Parts[i]
+func decodeChange[O any, T decodable[O]](old, updated T, v *View, wanted partSet, room *valueBudget) error {
+	for i := range v.Parts {
+		p := &v.Parts[i]
 		if !wanted.has(p.id) || p.same && updated.compared(p.id) {
 			continue
 		}
@@ -91,8 +91,8 @@ func decodeChange[O any, T decodable[O]](old, updated T, r *Request, wanted part
 			old.keep(p)
 		}
 	}
-	for i := range r.differences.parts {
-		d := &r.differences.parts[i]
+	for i := range v.differences.parts {
+		d := &v.differences.parts[i]
 		if d.old == nil || !wanted.has(d.id) {
 			continue
 		}

@@ -247,13 +247,10 @@ func (o *ownership) changes(c claim) bool {
 }
 
 func (o *ownership) readParts() {
-	differences := o.r.differences
-	if !differences.known {
-		differences = compare(o.r.OldParts, o.r.Parts)
-	}
-	o.parts = make(map[claim]*difference, len(differences.parts))
-	for i := range differences.parts {
-		d := &differences.parts[i]
+	differences := o.r.Differences()
+	o.parts = make(map[claim]*difference, len(differences))
+	for i := range differences {
+		d := &differences[i]
 		o.parts[claim{section: d.section, name: d.name}] = d
 	}
 }

@@ -24,19 +24,19 @@ type foundQuantity struct {
 // Of a Node everything counts, in both objects: a kubelet prints plain numbers, and keeps what is cheap. Of other objects only what
 // is expensive counts, unless the same text is in the stored object's spec: a kubelet copies to the status what a tenant
 // wrote there. A deletion is not evaluated by any quantity.
-func (r *Request) unverifiableQuantity() string {
-	if r.Operation == admissionv1.Delete || !r.holdsQuantities() {
+func (v *View) unverifiableQuantity(w Write) string {
+	if w.Operation == admissionv1.Delete || !w.holdsQuantities() {
 		return ""
 	}
 	var found *foundQuantity
 	var ok bool
 	switch {
-	case r.Resource == "nodes":
-		found, ok = r.unusualNodeQuantity()
-	case r.hasParts():
-		found, ok = r.expensiveQuantity(r.Parts, r.OldParts)
+	case w.Resource == "nodes":
+		found, ok = v.unusualNodeQuantity(w)
+	case w.hasParts():
+		found, ok = w.expensiveQuantity(v.Parts, v.OldParts)
 	default:
-		found, ok = r.expensiveInWhole()
+		found, ok = w.expensiveInWhole()
 	}
 	switch {
 	case !ok:
@@ -48,8 +48,8 @@ func (r *Request) unverifiableQuantity() string {
 }
 
 // holdsQuantities reports whether objects of the resource may hold quantities.
-func (r *Request) holdsQuantities() bool {
-	switch r.Resource {
+func (w Write) holdsQuantities() bool {
+	switch w.Resource {
 	case "nodes", "pods", "persistentvolumeclaims", "resourceslices.resource.k8s.io":
 		return true
 	}
@@ -57,17 +57,17 @@ func (r *Request) holdsQuantities() bool {
 }
 
 // quantityShape is what the objects of the resource look like.
-func (r *Request) quantityShape() *shape {
+func (w Write) quantityShape() *shape {
 	t := reflect.TypeFor[corev1.Pod]()
 	switch {
-	case r.Resource == "nodes":
+	case w.Resource == "nodes":
 		t = reflect.TypeFor[corev1.Node]()
-	case r.Resource == "persistentvolumeclaims":
+	case w.Resource == "persistentvolumeclaims":
 		t = reflect.TypeFor[corev1.PersistentVolumeClaim]()
-	case r.Resource == "pods":
-	case r.Version == "v1beta1":
+	case w.Resource == "pods":
+	case w.Version == "v1beta1":
 		t = reflect.TypeFor[resourcev1beta1.ResourceSlice]()
-	case r.Version == "v1beta2":
+	case w.Version == "v1beta2":
 		t = reflect.TypeFor[resourcev1beta2.ResourceSlice]()
 	default:
 		t = reflect.TypeFor[resourcev1.ResourceSlice]()
@@ -76,12 +76,12 @@ func (r *Request) quantityShape() *shape {
 }
 
 // unusualNodeQuantity finds a quantity of a Node that is expensive, or that is neither plain nor the stored one.
-func (r *Request) unusualNodeQuantity() (*foundQuantity, bool) {
-	if !r.Parts.mayHave(unusual, true) && !r.OldParts.mayHave(expensive, true) {
+func (v *View) unusualNodeQuantity(w Write) (*foundQuantity, bool) {
+	if !v.Parts.mayHave(unusual, true) && !v.OldParts.mayHave(expensive, true) {
 		return nil, true
 	}
-	known := r.quantityShape()
-	before, ok := r.OldParts.quantities(known, "")
+	known := w.quantityShape()
+	before, ok := v.OldParts.quantities(known, "")
 	if !ok {
 		return nil, false
 	}
@@ -92,7 +92,7 @@ func (r *Request) unusualNodeQuantity() (*foundQuantity, bool) {
 		}
 		stored[before[i]] = true
 	}
-	after, ok := r.Parts.quantities(known, "")
+	after, ok := v.Parts.quantities(known, "")
 	if !ok {
 		return nil, false
 	}
@@ -105,11 +105,11 @@ func (r *Request) unusualNodeQuantity() (*foundQuantity, bool) {
 }
 
 // expensiveQuantity finds an expensive quantity that is not in the stored spec.
-func (r *Request) expensiveQuantity(parts, old Parts) (*foundQuantity, bool) {
-	if !parts.mayHave(expensive, r.Operation == admissionv1.Create) {
+func (w Write) expensiveQuantity(parts, old Parts) (*foundQuantity, bool) {
+	if !parts.mayHave(expensive, w.Operation == admissionv1.Create) {
 		return nil, true
 	}
-	known := r.quantityShape()
+	known := w.quantityShape()
 	wanted, ok := old.quantities(known, "spec")
 	if !ok {
 		return nil, false
@@ -131,21 +131,21 @@ func (r *Request) expensiveQuantity(parts, old Parts) (*foundQuantity, bool) {
 }
 
 // expensiveInWhole is expensiveQuantity for objects that have not been taken apart.
-func (r *Request) expensiveInWhole() (*foundQuantity, bool) {
-	if len(r.Object) == 0 || !mayHold(r.Object, expensive) {
+func (w Write) expensiveInWhole() (*foundQuantity, bool) {
+	if len(w.Object) == 0 || !mayHold(w.Object, expensive) {
 		return nil, true
 	}
-	parts, err := split(r.Object)
+	parts, err := split(w.Object)
 	if err != nil {
 		return nil, false
 	}
 	var old Parts
-	if r.Operation == admissionv1.Update {
-		if old, err = split(r.OldObject); err != nil {
+	if w.Operation == admissionv1.Update {
+		if old, err = split(w.OldObject); err != nil {
 			return nil, false
 		}
 	}
-	return r.expensiveQuantity(parts, old)
+	return w.expensiveQuantity(parts, old)
 }
 
 // mayHave reports whether the parts may have a quantity of a form. What an update leaves as it is in a spec has been let in.

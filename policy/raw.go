@@ -47,22 +47,6 @@ func canonicalize(v *jsontext.Value) error {
 	return v.Canonicalize(jsontext.CanonicalizeRawInts(false), jsontext.CanonicalizeRawFloats(false))
 }
 
-// compareValues is compareKeys for values of any kind.
-func compareValues(old, updated map[string]jsontext.Value) keyChanges {
-	before, after := map[string]string{}, map[string]string{}
-	for key, value := range old {
-		if c := canonical(value); c != nil {
-			before[key] = string(c)
-		}
-	}
-	for key, value := range updated {
-		if c := canonical(value); c != nil {
-			after[key] = string(c)
-		}
-	}
-	return compareKeys(before, after)
-}
-
 // sameObject reports whether two objects differ in nothing but what the API server itself keeps: managedFields,
 // resourceVersion and generation.
 func sameObject(old, updated []byte) bool {

@@ -45,7 +45,7 @@ func checkBaselineNode(r *Request) []Violation {
 	case r.Operation == admissionv1.Delete:
 		return nil
 	}
-	old := r.oldNode()
+	old := oldNode(r)
 	var vs []Violation
 	if changesConfigSource(old, r.Node) {
 		vs = append(vs, Violation{Field: "spec.configSource", Detail: "must not set a config source"})

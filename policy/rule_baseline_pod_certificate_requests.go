@@ -122,7 +122,7 @@ func checkSigner(r *Request, request *podCertificateRequest, pod *corev1.Pod) []
 	}
 	// A resource in RBAC cannot have a slash.
 	resource := strings.ReplaceAll(signer, "/", ":")
-	allowed, err := r.authorized("request-serviceaccounts-podcertificate-signer", resource, request.Spec.ServiceAccountName)
+	allowed, err := authorized(r, "request-serviceaccounts-podcertificate-signer", resource, request.Spec.ServiceAccountName)
 	switch {
 	case allowed:
 		return nil

@@ -77,12 +77,12 @@ func tokenPod(r *Request, ref *authenticationv1.BoundObjectReference) (*corev1.P
 // checkAudiences checks that the audience asked for is one that the pod's volumes use, or that the kubelet may ask for.
 func checkAudiences(r *Request, pod *corev1.Pod, audiences, configured []string) []Violation {
 	const at = "spec.audiences"
-	own, unknown := r.apiAudiences(configured)
+	own, unknown := apiAudiences(r, configured)
 	meant := meantAudiences(audiences, own)
 	if len(meant) == 0 && unknown == nil {
 		return onlyViolation(at, "must not ask for more than one audience")
 	}
-	used, err := r.usesAudience(pod, meant)
+	used, err := usesAudience(r, pod, meant)
 	switch {
 	case used:
 		return nil
@@ -90,7 +90,7 @@ func checkAudiences(r *Request, pod *corev1.Pod, audiences, configured []string)
 		return onlyViolation(at, "must ask for an audience of the pod's volumes, which could not all be looked up")
 	}
 	for _, audience := range meant {
-		allowed, err := r.authorized("request-serviceaccounts-token-audience", audience, r.Name)
+		allowed, err := authorized(r, "request-serviceaccounts-token-audience", audience, r.Name)
 		switch {
 		case allowed:
 			return nil

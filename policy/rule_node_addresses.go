@@ -72,7 +72,7 @@ func compileNodeAddresses(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Pa
 	}
 	return func(r *Request) []Violation {
 		old := make(map[corev1.NodeAddress]bool)
-		for _, a := range r.oldNode().Status.Addresses {
+		for _, a := range oldNode(r).Status.Addresses {
 			old[a] = true
 		}
 		var refused, added []string

@@ -57,7 +57,7 @@ func compileNodeAnnotations(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.
 	}
 	mayWrite := func(key string) bool { return isKubeletAnnotation(key) || allowed.match(key) }
 	return func(r *Request) []Violation {
-		old, updated := r.oldNode().Annotations, r.Node.Annotations
+		old, updated := oldNode(r).Annotations, r.Node.Annotations
 		changes := compareKeys(old, updated)
 		vs := changes.except(mayWrite).violations("metadata.annotations")
 		vs = append(vs, checkProvidedNodeIP(cidrs, old, updated)...)

@@ -46,7 +46,7 @@ func compileNodeCapacity(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Pat
 		})
 	}
 	return func(r *Request) []Violation {
-		old, updated := &r.oldNode().Status, &r.Node.Status
+		old, updated := &oldNode(r).Status, &r.Node.Status
 		vs := appendViolation(nil, "status.allocatable", "must not offer", tooMany(old.Allocatable, updated.Allocatable))
 		return appendViolation(vs, "status.capacity", "must not have", tooMany(old.Capacity, updated.Capacity))
 	}, errs

@@ -37,7 +37,7 @@ func compileNodeConditions(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.P
 	allowed, errs := compilePatterns(cfg.Allowed, 64, at.Child("nodes", "conditions", "allowed"))
 	mayWrite := func(t string) bool { return isKubeletCondition(t) || allowed.match(t) }
 	return func(r *Request) []Violation {
-		changes := compareConditions(r.oldNode().Status.Conditions, r.Node.Status.Conditions, mayWrite)
+		changes := compareConditions(oldNode(r).Status.Conditions, r.Node.Status.Conditions, mayWrite)
 		return changes.violations("status.conditions")
 	}, errs
 }

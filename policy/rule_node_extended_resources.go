@@ -65,7 +65,7 @@ func compileNodeExtendedResources(spec *v1alpha1.NodeRestrictionPolicySpec, at *
 		})
 	}
 	return func(r *Request) []Violation {
-		old, updated := &r.oldNode().Status, &r.Node.Status
+		old, updated := &oldNode(r).Status, &r.Node.Status
 		vs := appendViolation(nil, "status.allocatable", "must not offer", refused(old.Allocatable, updated.Allocatable))
 		return appendViolation(vs, "status.capacity", "must not have", refused(old.Capacity, updated.Capacity))
 	}, errs

@@ -35,7 +35,7 @@ func compileNodeFeatures(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Pat
 	}
 	allowed, errs := compilePatterns(cfg.AllowedDeclared, 256, at.Child("nodes", "features", "allowedDeclared"))
 	return func(r *Request) []Violation {
-		added := compareSets(r.oldNode().Status.DeclaredFeatures, r.Node.Status.DeclaredFeatures).added
+		added := compareSets(oldNode(r).Status.DeclaredFeatures, r.Node.Status.DeclaredFeatures).added
 		var vs []Violation
 		if n := len(r.Node.Status.DeclaredFeatures); n > maxFeatures && len(added) > 0 {
 			vs = append(vs, Violation{

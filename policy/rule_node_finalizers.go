@@ -34,7 +34,7 @@ func compileNodeFinalizers(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.P
 	}
 	allowed, errs := compilePatterns(cfg.Allowed, 64, at.Child("nodes", "finalizers", "allowed"))
 	return func(r *Request) []Violation {
-		changes := compareSets(r.oldNode().Finalizers, r.Node.Finalizers)
+		changes := compareSets(oldNode(r).Finalizers, r.Node.Finalizers)
 		return changes.except(allowed.match).violations("metadata.finalizers")
 	}, errs
 }

@@ -47,7 +47,7 @@ func compileNodeImages(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path)
 		errs = append(errs, field.Invalid(at.Child("maxCount"), limit, "must be between 1 and 10000"))
 	}
 	return func(r *Request) []Violation {
-		old, updated := r.oldNode().Status.Images, r.Node.Status.Images
+		old, updated := oldNode(r).Status.Images, r.Node.Status.Images
 		var vs []Violation
 		if len(updated) > limit && len(updated) > len(old) {
 			vs = append(vs, Violation{

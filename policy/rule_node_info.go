@@ -53,7 +53,7 @@ func compileNodeInfo(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path) (
 		allowed[string(name)] = compiled
 	}
 	return func(r *Request) []Violation {
-		old, updated := r.oldNode().Status.NodeInfo, r.Node.Status.NodeInfo
+		old, updated := oldNode(r).Status.NodeInfo, r.Node.Status.NodeInfo
 		if old == updated {
 			return nil
 		}

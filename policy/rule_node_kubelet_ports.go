@@ -46,7 +46,7 @@ func compileNodeKubeletPorts(spec *v1alpha1.NodeRestrictionPolicySpec, at *field
 		}
 	}
 	return func(r *Request) []Violation {
-		old, port := r.oldNode().Status.DaemonEndpoints.KubeletEndpoint.Port, r.Node.Status.DaemonEndpoints.KubeletEndpoint.Port
+		old, port := oldNode(r).Status.DaemonEndpoints.KubeletEndpoint.Port, r.Node.Status.DaemonEndpoints.KubeletEndpoint.Port
 		if port == old || port == 0 || isAllowedPort(cfg.Allowed, port) {
 			return nil
 		}

@@ -148,7 +148,7 @@ func registersCSIDriver(old, updated string) bool {
 // host name. Volumes that live on one node find it by this label.
 func checkHostname(r *Request) []Violation {
 	hostname, has := r.Node.Labels[labelHostname]
-	before, had := r.oldNode().Labels[labelHostname]
+	before, had := oldNode(r).Labels[labelHostname]
 	if !has || had && hostname == before || strings.EqualFold(hostname, r.Node.Name) {
 		return nil
 	}

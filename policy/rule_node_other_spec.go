@@ -32,7 +32,7 @@ func compileNodeOtherSpec(spec *v1alpha1.NodeRestrictionPolicySpec, _ *field.Pat
 		return nil, nil
 	}
 	return func(r *Request) []Violation {
-		changes := compareValues(r.oldNode().Spec.Rest, r.Node.Spec.Rest)
+		changes := compareValues(oldNode(r).Spec.Rest, r.Node.Spec.Rest)
 		if r.OldNode == nil {
 			changes = changes.except(func(key string) bool {
 				return key != "externalID" && key != "podPreemptionPolicy" && key != "configSource"

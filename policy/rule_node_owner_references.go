@@ -35,7 +35,7 @@ func compileNodeOwnerReferences(spec *v1alpha1.NodeRestrictionPolicySpec, _ *fie
 		return nil, nil
 	}
 	return func(r *Request) []Violation {
-		old, updated := ownersByText(r.oldNode().OwnerReferences), ownersByText(r.Node.OwnerReferences)
+		old, updated := ownersByText(oldNode(r).OwnerReferences), ownersByText(r.Node.OwnerReferences)
 		return compareKeys(old, updated).violations("metadata.ownerReferences")
 	}, nil
 }

@@ -32,7 +32,7 @@ func compileNodePodCIDRs(spec *v1alpha1.NodeRestrictionPolicySpec, _ *field.Path
 		return nil, nil
 	}
 	return func(r *Request) []Violation {
-		old, updated := &r.oldNode().Spec, &r.Node.Spec
+		old, updated := &oldNode(r).Spec, &r.Node.Spec
 		vs := compareSets(old.PodCIDRs, updated.PodCIDRs).violations("spec.podCIDRs")
 		if old.PodCIDR != updated.PodCIDR {
 			vs = append(vs, Violation{Field: "spec.podCIDR", Detail: "must not set podCIDR to " + quote(updated.PodCIDR)})

@@ -32,7 +32,7 @@ func compileNodeReservedStatus(spec *v1alpha1.NodeRestrictionPolicySpec, _ *fiel
 		return nil, nil
 	}
 	return func(r *Request) []Violation {
-		old, updated := &r.oldNode().Status, &r.Node.Status
+		old, updated := &oldNode(r).Status, &r.Node.Status
 		var vs []Violation
 		for _, f := range []struct {
 			name    string

@@ -36,7 +36,7 @@ func compileNodeUnschedulable(spec *v1alpha1.NodeRestrictionPolicySpec, at *fiel
 	mayCordon := cfg.Changes == v1alpha1.UnschedulableCordon || cfg.Changes == v1alpha1.UnschedulableAny
 	mayUncordon := cfg.Changes == v1alpha1.UnschedulableAny
 	return func(r *Request) []Violation {
-		was, is := r.oldNode().Spec.Unschedulable, r.Node.Spec.Unschedulable
+		was, is := oldNode(r).Spec.Unschedulable, r.Node.Spec.Unschedulable
 		switch {
 		case is && !was && !mayCordon:
 			return []Violation{{Field: "spec.unschedulable", Detail: "must not cordon the Node"}}

@@ -44,7 +44,7 @@ func compileNodeVolumes(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path
 	}
 	return func(r *Request) []Violation {
 		n := len(r.Node.Status.VolumesInUse)
-		if n <= limit || n <= len(r.oldNode().Status.VolumesInUse) {
+		if n <= limit || n <= len(oldNode(r).Status.VolumesInUse) {
 			return nil
 		}
 		return []Violation{{

@@ -104,14 +104,14 @@ func (s *Set) Decode(r *Request) error {
 	switch r.Operation {
 	case admissionv1.Update:
 	case admissionv1.Delete:
-		return r.decode(readAtDeletion(r.Resource))
+		return r.View.Decode(r.written(), readAtDeletion(r.Resource))
 	default:
 		return r.Decode()
 	}
-	if err := r.split(); err != nil {
+	if err := r.Split(r.written()); err != nil {
 		return err
 	}
-	return r.decode(s.reads(r))
+	return r.View.Decode(r.written(), s.reads(r))
 }
 
 // readAtDeletion are the parts that rules, and the selectors of policies, look at in a deletion.

@@ -56,7 +56,7 @@ func existingPodWrites() []Target {
 }
 
 // oldNode is the Node before the write; at registration an empty one.
-func (r *Request) oldNode() *Node {
+func oldNode(r *Request) *Node {
 	if r.OldNode == nil {
 		return &Node{}
 	}

@@ -1,0 +1,18 @@
+package policy
+
+import "testing"
+
+func TestHostPathsAreResolved(t *testing.T) {
+	folders := []string{"/etc/kubernetes", "/var/lib/etcd/"}
+	for path, inside := range map[string]bool{
+		"/etc/kubernetes": true, "/etc/kubernetes/pki": true, "/var/lib/etcd": true, "/etc//kubernetes/./pki": true,
+		"/etc/kubernetes-evil": false, "/etc/kubernetes/../shadow": false, "/": false, "": false, "etc/kubernetes": false,
+	} {
+		spec := &PodSpec{Volumes: []Volume{{HostPath: &struct {
+			Path string `json:"path"`
+		}{path}}}}
+		if got := len(hostPathsOutside(spec, folders)) == 0; got != inside {
+			t.Errorf("%q is inside: got %v, want %v", path, got, inside)
+		}
+	}
+}
