@@ -9,6 +9,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/internal/text"
+	"noderestriction.plus/policy/pattern"
 )
 
 // The rules baseline-* give the verdicts of the in-tree admission plugin NodeRestriction, version 1.37 with the feature gates
@@ -73,14 +75,14 @@ func checkBaselineResources(b *v1alpha1.Baseline, at *field.Path) field.ErrorLis
 		v1alpha1.BaselineResourceSlices, v1alpha1.BaselineCertificateSigningRequests,
 		v1alpha1.BaselinePodCertificateRequests,
 	}
-	if errs := checkLength(len(b.Resources), len(known), at); errs != nil {
+	if errs := pattern.CheckLength(len(b.Resources), len(known), at); errs != nil {
 		return errs
 	}
 	var errs field.ErrorList
 	for i, resource := range b.Resources {
 		switch {
 		case !slices.Contains(known, resource):
-			errs = append(errs, checkEnum(resource, at.Index(i), known...)...)
+			errs = append(errs, pattern.CheckEnum(resource, at.Index(i), known...)...)
 		case slices.Contains(b.Resources[:i], resource):
 			errs = append(errs, field.Duplicate(at.Index(i), resource))
 		}
@@ -118,7 +120,7 @@ func checkNamedAsNode(r *Request) []Violation {
 		}
 	}
 	if name != r.NodeName {
-		return onlyViolation("metadata.name", "must be named as this node, not "+quote(name))
+		return onlyViolation("metadata.name", "must be named as this node, not "+text.Quote(name))
 	}
 	return nil
 }

@@ -9,6 +9,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	csitranslation "k8s.io/csi-translation-lib"
+
+	"noderestriction.plus/internal/text"
 )
 
 // apiAudiences are the audiences of the API server: those that the policy names, or those that are found.
@@ -106,7 +108,7 @@ func driverOfVolume(v *corev1.PersistentVolume) string {
 func must[T any](kind, name string, look func(string) (*T, bool, error)) (*T, error) {
 	object, found, err := look(name)
 	if err == nil && !found {
-		err = fmt.Errorf("%s %s does not exist", kind, quote(name))
+		err = fmt.Errorf("%s %s does not exist", kind, text.Quote(name))
 	}
 	return object, err
 }

@@ -4,6 +4,8 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"noderestriction.plus/internal/text"
 )
 
 // referredTo returns the resource of an API object to which a pod refers, and nothing if it refers to none. A volume that this
@@ -135,4 +137,6 @@ func referredByProjection(v *corev1.Volume) string {
 	return ""
 }
 
-func unknownVolume(v *corev1.Volume) string { return "something unknown in volume " + quote(v.Name) }
+func unknownVolume(v *corev1.Volume) string {
+	return "something unknown in volume " + text.Quote(v.Name)
+}

@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"noderestriction.plus/internal/text"
 )
 
 // keyChanges are the keys in which two maps differ, each list sorted.
@@ -99,7 +101,7 @@ func appendViolation(vs []Violation, field, verb string, values []string) []Viol
 	if len(values) == 0 {
 		return vs
 	}
-	return append(vs, Violation{Field: field, Detail: verb + " " + quoteAll(values)})
+	return append(vs, Violation{Field: field, Detail: verb + " " + text.QuoteAll(values)})
 }
 
 // compareConditions compares those of other types than the writable ones, by type: a status patch may move conditions that it does

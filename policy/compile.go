@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/policy/pattern"
 )
 
 // Policy is a compiled NodeRestrictionPolicy. It is immutable.
@@ -98,12 +99,12 @@ func (p *Policy) compileActions(actions []v1alpha1.ValidationAction, at *field.P
 		p.action = v1alpha1.Deny
 	}
 	p.audited = slices.Contains(actions, v1alpha1.Audit)
-	if errs := checkLength(len(actions), 3, at); errs != nil {
+	if errs := pattern.CheckLength(len(actions), 3, at); errs != nil {
 		p.action = v1alpha1.Deny
 		return errs
 	}
 	for i, a := range actions {
-		bad := checkEnum(a, at.Index(i), v1alpha1.Deny, v1alpha1.Warn, v1alpha1.Audit)
+		bad := pattern.CheckEnum(a, at.Index(i), v1alpha1.Deny, v1alpha1.Warn, v1alpha1.Audit)
 		if a == "" {
 			bad = field.ErrorList{field.Required(at.Index(i), "must be Deny, Warn or Audit")}
 		}

@@ -3,6 +3,8 @@ package policy
 import (
 	"fmt"
 	"strings"
+
+	"noderestriction.plus/internal/text"
 )
 
 // maxMessage is how many bytes a message has at most.
@@ -18,9 +20,9 @@ func (d Decision) message(verb string, action func(PolicyViolation) bool) string
 		}
 		switch {
 		case b.Len() == 0:
-			fmt.Fprintf(&b, "node %s %s NodeRestrictionPolicy %s: ", quote(d.NodeName), verb, quote(v.Policy))
+			fmt.Fprintf(&b, "node %s %s NodeRestrictionPolicy %s: ", text.Quote(d.NodeName), verb, text.Quote(v.Policy))
 		case v.Policy != policy:
-			fmt.Fprintf(&b, "); NodeRestrictionPolicy %s: ", quote(v.Policy))
+			fmt.Fprintf(&b, "); NodeRestrictionPolicy %s: ", text.Quote(v.Policy))
 		case v.Rule != rule:
 			b.WriteString("), ")
 		}
@@ -41,5 +43,5 @@ func (d Decision) message(verb string, action func(PolicyViolation) bool) string
 	if d.mirrorPod {
 		hint = "; the static pod itself keeps running"
 	}
-	return cut(b.String(), maxMessage-len(hint)) + hint
+	return text.Cut(b.String(), maxMessage-len(hint)) + hint
 }

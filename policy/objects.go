@@ -5,6 +5,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"noderestriction.plus/policy/pattern"
 )
 
 // The types of this file are the parts of objects that rules look at. What is not listed is skipped while decoding; what is
@@ -42,18 +44,18 @@ type NodeSpec struct {
 
 // NodeStatus is the part of a Node's status that rules look at.
 type NodeStatus struct {
-	Capacity         map[string]QuantityText `json:"capacity"`
-	Allocatable      map[string]QuantityText `json:"allocatable"`
-	Phase            string                  `json:"phase"`
-	Conditions       Conditions              `json:"conditions"`
-	Addresses        []corev1.NodeAddress    `json:"addresses"`
-	DaemonEndpoints  DaemonEndpoints         `json:"daemonEndpoints"`
-	NodeInfo         NodeInfo                `json:"nodeInfo"`
-	Images           []Image                 `json:"images"`
-	VolumesInUse     []string                `json:"volumesInUse"`
-	VolumesAttached  jsontext.Value          `json:"volumesAttached"`
-	Config           jsontext.Value          `json:"config"`
-	DeclaredFeatures []string                `json:"declaredFeatures"`
+	Capacity         map[string]pattern.QuantityText `json:"capacity"`
+	Allocatable      map[string]pattern.QuantityText `json:"allocatable"`
+	Phase            string                          `json:"phase"`
+	Conditions       Conditions                      `json:"conditions"`
+	Addresses        []corev1.NodeAddress            `json:"addresses"`
+	DaemonEndpoints  DaemonEndpoints                 `json:"daemonEndpoints"`
+	NodeInfo         NodeInfo                        `json:"nodeInfo"`
+	Images           []Image                         `json:"images"`
+	VolumesInUse     []string                        `json:"volumesInUse"`
+	VolumesAttached  jsontext.Value                  `json:"volumesAttached"`
+	Config           jsontext.Value                  `json:"config"`
+	DeclaredFeatures []string                        `json:"declaredFeatures"`
 }
 
 // DaemonEndpoints is a Node's status.daemonEndpoints.

@@ -11,6 +11,9 @@ import (
 	resourcev1 "k8s.io/api/resource/v1"
 	resourcev1beta1 "k8s.io/api/resource/v1beta1"
 	resourcev1beta2 "k8s.io/api/resource/v1beta2"
+
+	"noderestriction.plus/internal/text"
+	"noderestriction.plus/policy/pattern"
 )
 
 // foundQuantity is a quantity in an object.
@@ -44,7 +47,7 @@ func (v *View) unverifiableQuantity(w Write) string {
 	case found == nil:
 		return ""
 	}
-	return quote(found.path) + " must not be " + quote(found.text) + ", which no kubelet writes"
+	return text.Quote(found.path) + " must not be " + text.Quote(found.text) + ", which no kubelet writes"
 }
 
 // holdsQuantities reports whether objects of the resource may hold quantities.
@@ -87,7 +90,7 @@ func (v *View) unusualNodeQuantity(w Write) (*foundQuantity, bool) {
 	}
 	stored := make(map[foundQuantity]bool, len(before))
 	for i := range before {
-		if !IsCheapQuantity(before[i].text) {
+		if !pattern.IsCheapQuantity(before[i].text) {
 			return &before[i], true
 		}
 		stored[before[i]] = true
@@ -97,7 +100,7 @@ func (v *View) unusualNodeQuantity(w Write) (*foundQuantity, bool) {
 		return nil, false
 	}
 	for i := range after {
-		if q := &after[i]; !IsCheapQuantity(q.text) || !IsPlainQuantity(q.text) && !stored[*q] {
+		if q := &after[i]; !pattern.IsCheapQuantity(q.text) || !pattern.IsPlainQuantity(q.text) && !stored[*q] {
 			return q, true
 		}
 	}
@@ -123,7 +126,7 @@ func (w Write) expensiveQuantity(parts, old Parts) (*foundQuantity, bool) {
 		return nil, false
 	}
 	for i := range written {
-		if q := &written[i]; !IsCheapQuantity(q.text) && !inSpec[q.text] {
+		if q := &written[i]; !pattern.IsCheapQuantity(q.text) && !inSpec[q.text] {
 			return q, true
 		}
 	}
@@ -170,11 +173,11 @@ func (id partID) mayHoldQuantities() bool {
 	return id > metadataDeletionTimestamp
 }
 
-func expensive(text []byte) bool { return isExpensiveNumber(text) }
+func expensive(text []byte) bool { return pattern.IsExpensiveNumber(text) }
 
 // unusual reports whether a text begins like a number and is not plain.
 func unusual(text []byte) bool {
-	return len(text) > 0 && strings.IndexByte("0123456789+-. \\", text[0]) >= 0 && !IsPlainQuantity(string(text))
+	return len(text) > 0 && strings.IndexByte("0123456789+-. \\", text[0]) >= 0 && !pattern.IsPlainQuantity(string(text))
 }
 
 // mayHold reports whether JSON has a string or a number of a form. What has an escape is looked at as if it were of each form: an
@@ -259,11 +262,11 @@ func (f *quantityFinder) value(decoder *jsontext.Decoder, of *shape, at *place) 
 		if err != nil {
 			return err
 		}
-		text, ok := quantityText(value)
+		text, ok := pattern.TextOfQuantity(value)
 		switch {
 		case !ok:
-			return errNoQuantity
-		case text != "" && !IsPlainQuantity(text):
+			return pattern.ErrNoQuantity
+		case text != "" && !pattern.IsPlainQuantity(text):
 			*f = append(*f, foundQuantity{at.path(), text})
 		}
 		return nil

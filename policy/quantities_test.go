@@ -12,6 +12,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	resourcev1 "k8s.io/api/resource/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+
+	"noderestriction.plus/internal/text"
+	"noderestriction.plus/policy/pattern"
 )
 
 // quantityPaths are objects of a type, each with one quantity, by its path. A new field of k8s.io/api is among them.
@@ -49,7 +52,7 @@ func quantityPaths(t reflect.Type, text string, seen map[reflect.Type]bool) map[
 }
 
 func TestAnExpensiveQuantityIsUnverifiableWhereverItStands(t *testing.T) {
-	const text = "1e60000"
+	const expensive = "1e60000"
 	for _, kind := range []struct {
 		resource, subresource string
 		of                    reflect.Type
@@ -60,7 +63,7 @@ func TestAnExpensiveQuantityIsUnverifiableWhereverItStands(t *testing.T) {
 		{"persistentvolumeclaims", "status", reflect.TypeFor[corev1.PersistentVolumeClaim]()},
 		{"resourceslices.resource.k8s.io", "", reflect.TypeFor[resourcev1.ResourceSlice]()},
 	} {
-		paths := quantityPaths(kind.of, text, map[reflect.Type]bool{})
+		paths := quantityPaths(kind.of, expensive, map[reflect.Type]bool{})
 		if len(paths) == 0 {
 			t.Errorf("%s: no quantities", kind.resource)
 		}
@@ -74,7 +77,7 @@ func TestAnExpensiveQuantityIsUnverifiableWhereverItStands(t *testing.T) {
 				if err := v.Split(w); err != nil {
 					t.Fatal(err)
 				}
-				if detail := v.unverifiableQuantity(w); !strings.Contains(detail, quote(text)) {
+				if detail := v.unverifiableQuantity(w); !strings.Contains(detail, text.Quote(expensive)) {
 					t.Errorf("%s %s/%s%s: got %q", operation, kind.resource, kind.subresource, path, detail)
 				}
 			}
@@ -118,14 +121,14 @@ func FuzzQuantity(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		inQuantityTime(t, len(text), func() {
-			if IsPlainQuantity(text) && !IsCheapQuantity(text) {
+			if pattern.IsPlainQuantity(text) && !pattern.IsCheapQuantity(text) {
 				t.Error("plain and not cheap")
 			}
-			quantity, err := parseQuantity(QuantityText(text))
+			quantity, err := pattern.ParseQuantity(pattern.QuantityText(text))
 			if err == nil && text != "" {
 				quantity.Cmp(quantity)
 				_ = quantity.String()
-				if isExpensiveNumber(text) {
+				if pattern.IsExpensiveNumber(text) {
 					t.Error("parsed and expensive")
 				}
 			}
@@ -141,7 +144,7 @@ func FuzzQuantity(f *testing.F) {
 			if err := v.Split(w); err != nil {
 				t.Fatal(err)
 			}
-			if !IsCheapQuantity(text) && isExpensiveNumber(text) && v.unverifiableQuantity(w) == "" {
+			if !pattern.IsCheapQuantity(text) && pattern.IsExpensiveNumber(text) && v.unverifiableQuantity(w) == "" {
 				t.Error("let through")
 			}
 		})

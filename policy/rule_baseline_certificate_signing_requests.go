@@ -8,6 +8,7 @@ import (
 	certificatesv1 "k8s.io/api/certificates/v1"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/internal/text"
 )
 
 func baselineCertificateSigningRequests() Rule {
@@ -53,7 +54,7 @@ func checkBaselineSigningRequest(r *Request) []Violation {
 	case !ok:
 		return onlyViolation("spec.request", "must be a certificate request in PEM")
 	case name != r.User.Username:
-		return onlyViolation("spec.request", "must not ask for a certificate for "+quote(name))
+		return onlyViolation("spec.request", "must not ask for a certificate for "+text.Quote(name))
 	}
 	return nil
 }

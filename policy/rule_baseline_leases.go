@@ -4,6 +4,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/internal/text"
 )
 
 func baselineLeases() Rule {
@@ -28,7 +29,7 @@ func baselineLeases() Rule {
 
 func checkBaselineLease(r *Request) []Violation {
 	if r.Namespace != corev1.NamespaceNodeLease {
-		return onlyViolation("metadata.namespace", "must be in namespace "+quote(corev1.NamespaceNodeLease))
+		return onlyViolation("metadata.namespace", "must be in namespace "+text.Quote(corev1.NamespaceNodeLease))
 	}
 	return checkNamedAsNode(r)
 }

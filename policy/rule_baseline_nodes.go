@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/internal/text"
 )
 
 func baselineNodes() Rule {
@@ -41,7 +42,7 @@ func compileBaselineNodes(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Pa
 func checkBaselineNode(r *Request) []Violation {
 	switch {
 	case r.Name != r.NodeName:
-		return onlyViolation("metadata.name", "must not write Node "+quote(r.Name))
+		return onlyViolation("metadata.name", "must not write Node "+text.Quote(r.Name))
 	case r.Operation == admissionv1.Delete:
 		return nil
 	}

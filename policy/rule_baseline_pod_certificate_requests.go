@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/internal/text"
 )
 
 func baselinePodCertificateRequests() Rule {
@@ -129,5 +130,5 @@ func checkSigner(r *Request, request *podCertificateRequest, pod *corev1.Pod) []
 	case err != nil:
 		return onlyViolation("spec.signerName", "must be authorized to ask for the signer, which could not be looked up")
 	}
-	return onlyViolation("spec.signerName", "must not ask for signer "+quote(signer)+", which no volume of the pod is for")
+	return onlyViolation("spec.signerName", "must not ask for signer "+text.Quote(signer)+", which no volume of the pod is for")
 }

@@ -5,6 +5,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/internal/text"
 )
 
 func baselinePods() Rule {
@@ -48,7 +49,7 @@ func checkBaselinePod(r *Request) []Violation {
 	case r.Subresource == "":
 		return onlyViolation("", "must not update a pod")
 	}
-	return onlyViolation("", "must not "+verb(r.Operation)+" "+quote("pods/"+r.Subresource))
+	return onlyViolation("", "must not "+verb(r.Operation)+" "+text.Quote("pods/"+r.Subresource))
 }
 
 // verb is the operation as it stands in a sentence.
@@ -110,7 +111,7 @@ func checkCreatedPod(r *Request) []Violation {
 		return unreadable()
 	}
 	if _, mirror := pod.Annotations[corev1.MirrorPodAnnotationKey]; !mirror {
-		return onlyViolation("metadata.annotations", "must have the annotation "+quote(corev1.MirrorPodAnnotationKey))
+		return onlyViolation("metadata.annotations", "must have the annotation "+text.Quote(corev1.MirrorPodAnnotationKey))
 	}
 	if pod.Spec.NodeName != r.NodeName {
 		return onlyViolation("spec.nodeName", "must not write a pod that is not on this node")

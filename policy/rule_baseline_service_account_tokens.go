@@ -9,6 +9,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/internal/text"
+	"noderestriction.plus/policy/pattern"
 )
 
 func baselineServiceAccountTokens() Rule {
@@ -37,7 +39,7 @@ func compileBaselineTokens(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.P
 		return nil, nil
 	}
 	configured := spec.Baseline.APIAudiences
-	errs := checkTexts(configured, 8, 1024, at.Child("baseline", "apiAudiences"))
+	errs := pattern.CheckTexts(configured, 8, 1024, at.Child("baseline", "apiAudiences"))
 	return inNodesGroup(func(r *Request) []Violation {
 		request, ok := decoded[authenticationv1.TokenRequest](r.Object)
 		if !ok {
@@ -102,7 +104,7 @@ func checkAudiences(r *Request, pod *corev1.Pod, audiences, configured []string)
 		return onlyViolation(at, "must ask for an audience of the pod's volumes, but those of the API server are not known: "+
 			"set spec.baseline.apiAudiences")
 	}
-	return onlyViolation(at, "must not ask for audience "+quote(meant[len(meant)-1]))
+	return onlyViolation(at, "must not ask for audience "+text.Quote(meant[len(meant)-1]))
 }
 
 // meantAudiences are the audiences of which a kubelet may have asked for one; to ask for none is to ask for "". The API server

@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/internal/text"
 )
 
 func events() Rule {
@@ -51,7 +52,7 @@ func compileEvents(spec *v1alpha1.NodeRestrictionPolicySpec, _ *field.Path) (Che
 func aboutOthers(r *Request, subject objectReference) []Violation {
 	refuse := func(detail string) []Violation { return []Violation{{Field: "involvedObject", Detail: detail}} }
 	if subject.APIVersion != "" && subject.APIVersion != "v1" {
-		return refuse("must not be about " + quote(subject.Kind+" "+subject.Name) + " of " + quote(subject.APIVersion))
+		return refuse("must not be about " + text.Quote(subject.Kind+" "+subject.Name) + " of " + text.Quote(subject.APIVersion))
 	}
 	switch subject.Kind {
 	case "Node":
@@ -68,10 +69,10 @@ func aboutOthers(r *Request, subject objectReference) []Violation {
 		case pod.Spec.NodeName == r.NodeName && hasUID(pod, subject.UID):
 			return nil
 		case pod.Spec.NodeName == r.NodeName:
-			return refuse("must not be about " + quote("Pod "+subject.Name) + " with the UID of another")
+			return refuse("must not be about " + text.Quote("Pod "+subject.Name) + " with the UID of another")
 		}
 	}
-	return refuse("must not be about " + quote(subject.Kind+" "+subject.Name))
+	return refuse("must not be about " + text.Quote(subject.Kind+" "+subject.Name))
 }
 
 // hasUID reports whether the UID is that of a pod, or none. A kubelet knows a static pod by the hash of its manifest, which the mirror pod has

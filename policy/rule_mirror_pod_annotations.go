@@ -6,6 +6,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/internal/text"
+	"noderestriction.plus/policy/pattern"
 )
 
 func mirrorPodAnnotations() Rule {
@@ -33,7 +35,7 @@ func compileMirrorPodAnnotations(spec *v1alpha1.NodeRestrictionPolicySpec, at *f
 	if cfg == nil {
 		return nil, nil
 	}
-	allowed, errs := compilePatterns(cfg.Allowed, 128, at.Child("mirrorPods", "annotations", "allowed"))
+	allowed, errs := pattern.CompileAll(cfg.Allowed, 128, at.Child("mirrorPods", "annotations", "allowed"))
 	return func(r *Request) []Violation {
 		const prefix = "kubernetes.io/config."
 		annotations := r.Pod.Annotations
@@ -47,12 +49,12 @@ func compileMirrorPodAnnotations(spec *v1alpha1.NodeRestrictionPolicySpec, at *f
 		if source := annotations[prefix+"source"]; source != "file" && source != "http" {
 			vs = append(vs, Violation{
 				Field:  "metadata.annotations",
-				Detail: "must not have kubernetes.io/config.source " + quote(source),
+				Detail: "must not have kubernetes.io/config.source " + text.Quote(source),
 			})
 		}
 		if len(allowed) > 0 {
 			refused := compareKeys(nil, annotations).except(func(key string) bool {
-				return strings.HasPrefix(key, prefix) || allowed.match(key)
+				return strings.HasPrefix(key, prefix) || allowed.Match(key)
 			})
 			vs = appendViolation(vs, "metadata.annotations", "must not have", refused.added)
 		}

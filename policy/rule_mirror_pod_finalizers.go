@@ -4,6 +4,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/policy/pattern"
 )
 
 func mirrorPodFinalizers() Rule {
@@ -29,9 +30,9 @@ func compileMirrorPodFinalizers(spec *v1alpha1.NodeRestrictionPolicySpec, at *fi
 	if cfg == nil {
 		return nil, nil
 	}
-	allowed, errs := compilePatterns(cfg.Allowed, 64, at.Child("mirrorPods", "finalizers", "allowed"))
+	allowed, errs := pattern.CompileAll(cfg.Allowed, 64, at.Child("mirrorPods", "finalizers", "allowed"))
 	return func(r *Request) []Violation {
-		refused := without(r.Pod.Finalizers, allowed.match)
+		refused := without(r.Pod.Finalizers, allowed.Match)
 		return appendViolation(nil, "metadata.finalizers", "must not have", refused)
 	}, errs
 }

@@ -8,6 +8,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/internal/text"
+	"noderestriction.plus/policy/pattern"
 )
 
 func mirrorPodHostAccess() Rule {
@@ -35,7 +37,7 @@ func compileMirrorPodHostAccess(spec *v1alpha1.NodeRestrictionPolicySpec, at *fi
 		return nil, nil
 	}
 	at = at.Child("mirrorPods", "hostAccess")
-	if errs := checkLength(len(cfg.HostPathPrefixes), 64, at.Child("hostPathPrefixes")); errs != nil {
+	if errs := pattern.CheckLength(len(cfg.HostPathPrefixes), 64, at.Child("hostPathPrefixes")); errs != nil {
 		return nil, errs
 	}
 	var errs field.ErrorList
@@ -45,11 +47,11 @@ func compileMirrorPodHostAccess(spec *v1alpha1.NodeRestrictionPolicySpec, at *fi
 	}{
 		{"hostNetwork", cfg.HostNetwork}, {"hostPID", cfg.HostPID}, {"hostIPC", cfg.HostIPC}, {"privileged", cfg.Privileged},
 	} {
-		errs = append(errs, checkEnum(access.value, at.Child(access.name), v1alpha1.AccessAllowed, v1alpha1.AccessDenied)...)
+		errs = append(errs, pattern.CheckEnum(access.value, at.Child(access.name), v1alpha1.AccessAllowed, v1alpha1.AccessDenied)...)
 	}
 	for i, prefix := range cfg.HostPathPrefixes {
 		if !path.IsAbs(prefix) {
-			errs = append(errs, field.Invalid(at.Child("hostPathPrefixes").Index(i), cut(prefix, maxQuoted), "must begin with /"))
+			errs = append(errs, field.Invalid(at.Child("hostPathPrefixes").Index(i), text.Cut(prefix, text.MaxQuoted), "must begin with /"))
 		}
 	}
 	return func(r *Request) []Violation {

@@ -4,6 +4,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/policy/pattern"
 )
 
 func mirrorPodLabels() Rule {
@@ -33,20 +34,20 @@ func compileMirrorPodLabels(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.
 		return nil, nil
 	}
 	at = at.Child("mirrorPods", "labels")
-	allowed, errs := compilePatterns(cfg.Allowed, 128, at.Child("allowed"))
-	denied, bad := compilePatterns(cfg.Denied, 128, at.Child("denied"))
+	allowed, errs := pattern.CompileAll(cfg.Allowed, 128, at.Child("allowed"))
+	denied, bad := pattern.CompileAll(cfg.Denied, 128, at.Child("denied"))
 	errs = append(errs, bad...)
 	listed := len(cfg.Allowed) > 0
 	mayHave := func(key string) bool {
 		switch {
 		case isTopologyLabel(key):
 			return true
-		case denied.match(key):
+		case denied.Match(key):
 			return false
 		case isControllerLabel(key):
-			return allowed.matchNamed(key)
+			return allowed.MatchNamed(key)
 		}
-		return !listed || allowed.match(key)
+		return !listed || allowed.Match(key)
 	}
 	return func(r *Request) []Violation {
 		refused := compareKeys(nil, r.Pod.Labels).except(mayHave)

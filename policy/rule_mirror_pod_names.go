@@ -6,6 +6,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/internal/text"
 )
 
 func mirrorPodNames() Rule {
@@ -40,7 +41,7 @@ func compileMirrorPodNames(spec *v1alpha1.NodeRestrictionPolicySpec, _ *field.Pa
 		if name := r.Pod.Name; !strings.HasSuffix(name, suffix) || name == suffix {
 			vs = append(vs, Violation{
 				Field:  "metadata.name",
-				Detail: "must not be named " + quote(name) + ", which does not end in " + quote(suffix),
+				Detail: "must not be named " + text.Quote(name) + ", which does not end in " + text.Quote(suffix),
 			})
 		}
 		return vs

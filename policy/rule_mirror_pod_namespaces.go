@@ -4,6 +4,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/internal/text"
+	"noderestriction.plus/policy/pattern"
 )
 
 func mirrorPodNamespaces() Rule {
@@ -35,11 +37,11 @@ func compileMirrorPodNamespaces(spec *v1alpha1.NodeRestrictionPolicySpec, at *fi
 	if len(list) == 0 {
 		list = []v1alpha1.Pattern{"kube-system"}
 	}
-	allowed, errs := compilePatterns(list, 64, at.Child("mirrorPods", "namespaces", "allowed"))
+	allowed, errs := pattern.CompileAll(list, 64, at.Child("mirrorPods", "namespaces", "allowed"))
 	return func(r *Request) []Violation {
-		if allowed.match(r.Namespace) {
+		if allowed.Match(r.Namespace) {
 			return nil
 		}
-		return []Violation{{Field: "metadata.namespace", Detail: "must not be in namespace " + quote(r.Namespace)}}
+		return []Violation{{Field: "metadata.namespace", Detail: "must not be in namespace " + text.Quote(r.Namespace)}}
 	}, errs
 }

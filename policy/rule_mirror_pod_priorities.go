@@ -4,6 +4,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/internal/text"
+	"noderestriction.plus/policy/pattern"
 )
 
 func mirrorPodPriorities() Rule {
@@ -34,10 +36,10 @@ func compileMirrorPodPriorities(spec *v1alpha1.NodeRestrictionPolicySpec, at *fi
 	if len(list) == 0 {
 		list = []v1alpha1.Pattern{"system-node-critical", "system-cluster-critical"}
 	}
-	allowed, errs := compilePatterns(list, 32, at.Child("mirrorPods", "priorities", "allowedClasses"))
+	allowed, errs := pattern.CompileAll(list, 32, at.Child("mirrorPods", "priorities", "allowedClasses"))
 	return func(r *Request) []Violation {
-		if class := r.Pod.Spec.PriorityClassName; class != "" && !allowed.match(class) {
-			return []Violation{{Field: "spec.priorityClassName", Detail: "must not have priority class " + quote(class)}}
+		if class := r.Pod.Spec.PriorityClassName; class != "" && !allowed.Match(class) {
+			return []Violation{{Field: "spec.priorityClassName", Detail: "must not have priority class " + text.Quote(class)}}
 		}
 		return nil
 	}, errs

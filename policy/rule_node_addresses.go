@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/policy/pattern"
 )
 
 func nodeAddresses() Rule {
@@ -45,19 +46,19 @@ func compileNodeAddresses(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Pa
 	if len(types) == 0 {
 		types = []v1alpha1.NodeAddressType{"InternalIP", "Hostname"}
 	}
-	if errs := checkLength(len(cfg.AllowedTypes), 5, at.Child("allowedTypes")); errs != nil {
+	if errs := pattern.CheckLength(len(cfg.AllowedTypes), 5, at.Child("allowedTypes")); errs != nil {
 		return nil, errs
 	}
 	var errs field.ErrorList
 	for i, t := range cfg.AllowedTypes {
-		errs = append(errs, checkEnum(t, at.Child("allowedTypes").Index(i),
+		errs = append(errs, pattern.CheckEnum(t, at.Child("allowedTypes").Index(i),
 			"InternalIP", "ExternalIP", "Hostname", "InternalDNS", "ExternalDNS")...)
 	}
-	allowed, bad := compileCIDRs(cfg.AllowedCIDRs, 64, at.Child("allowedCIDRs"))
+	allowed, bad := pattern.CompileCIDRs(cfg.AllowedCIDRs, 64, at.Child("allowedCIDRs"))
 	errs = append(errs, bad...)
-	denied, bad := compileCIDRs(cfg.DeniedCIDRs, 64, at.Child("deniedCIDRs"))
+	denied, bad := pattern.CompileCIDRs(cfg.DeniedCIDRs, 64, at.Child("deniedCIDRs"))
 	errs = append(errs, bad...)
-	errs = append(errs, checkEnum(cfg.OfOtherNodes, at.Child("ofOtherNodes"), v1alpha1.AllowOtherNodes, v1alpha1.DenyOtherNodes)...)
+	errs = append(errs, pattern.CheckEnum(cfg.OfOtherNodes, at.Child("ofOtherNodes"), v1alpha1.AllowOtherNodes, v1alpha1.DenyOtherNodes)...)
 	mayReport := func(a corev1.NodeAddress, node string) bool {
 		switch {
 		case !slices.Contains(types, v1alpha1.NodeAddressType(a.Type)):
@@ -68,7 +69,7 @@ func compileNodeAddresses(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Pa
 			return true
 		}
 		ip, err := netip.ParseAddr(a.Address)
-		return err == nil && isRoutable(ip) && (len(allowed) == 0 || containsAddr(allowed, ip)) && !containsAddr(denied, ip)
+		return err == nil && pattern.IsRoutable(ip) && (len(allowed) == 0 || pattern.ContainsAddr(allowed, ip)) && !pattern.ContainsAddr(denied, ip)
 	}
 	return func(r *Request) []Violation {
 		old := make(map[corev1.NodeAddress]bool)

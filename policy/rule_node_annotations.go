@@ -8,6 +8,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/internal/text"
+	"noderestriction.plus/policy/pattern"
 )
 
 func nodeAnnotations() Rule {
@@ -45,8 +47,8 @@ func compileNodeAnnotations(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.
 		return nil, nil
 	}
 	at = at.Child("nodes", "annotations")
-	allowed, errs := compilePatterns(cfg.Allowed, 128, at.Child("allowed"))
-	cidrs, bad := compileCIDRs(cfg.ProvidedNodeIPCIDRs, 64, at.Child("providedNodeIPCIDRs"))
+	allowed, errs := pattern.CompileAll(cfg.Allowed, 128, at.Child("allowed"))
+	cidrs, bad := pattern.CompileCIDRs(cfg.ProvidedNodeIPCIDRs, 64, at.Child("providedNodeIPCIDRs"))
 	errs = append(errs, bad...)
 	limit := int(cfg.MaxTotalBytes)
 	switch {
@@ -55,7 +57,7 @@ func compileNodeAnnotations(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.
 	case limit < minAnnotationBytes || limit > maxAnnotationBytes:
 		errs = append(errs, field.Invalid(at.Child("maxTotalBytes"), limit, "must be between 1024 and 262144"))
 	}
-	mayWrite := func(key string) bool { return isKubeletAnnotation(key) || allowed.match(key) }
+	mayWrite := func(key string) bool { return isKubeletAnnotation(key) || allowed.Match(key) }
 	return func(r *Request) []Violation {
 		old, updated := oldNode(r).Annotations, r.Node.Annotations
 		changes := compareKeys(old, updated)
@@ -78,11 +80,11 @@ func checkProvidedNodeIP(cidrs []netip.Prefix, old, updated map[string]string) [
 	if before, had := old[annotationProvidedNodeIP]; len(cidrs) == 0 || !has || had && before == value {
 		return nil
 	}
-	for text := range strings.SplitSeq(value, ",") {
-		if addr, err := netip.ParseAddr(strings.TrimSpace(text)); err != nil || !containsAddr(cidrs, addr) {
+	for part := range strings.SplitSeq(value, ",") {
+		if addr, err := netip.ParseAddr(strings.TrimSpace(part)); err != nil || !pattern.ContainsAddr(cidrs, addr) {
 			return []Violation{{
 				Field:  "metadata.annotations",
-				Detail: "must not set " + quote(annotationProvidedNodeIP) + " to " + quote(value),
+				Detail: "must not set " + text.Quote(annotationProvidedNodeIP) + " to " + text.Quote(value),
 			}}
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/internal/text"
+	"noderestriction.plus/policy/pattern"
 )
 
 func nodeCapacity() Rule {
@@ -39,7 +41,7 @@ func compileNodeCapacity(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Pat
 	}
 	at = at.Child("nodes", "capacity", "max")
 	limits, errs := compileCapacity(cfg.Max, at)
-	tooMany := func(old, updated map[string]QuantityText) []string {
+	tooMany := func(old, updated map[string]pattern.QuantityText) []string {
 		return grown(old, updated, func(name string, quantity resource.Quantity) bool {
 			limit, has := limits[corev1.ResourceName(name)]
 			return !has || quantity.Cmp(limit) <= 0
@@ -54,7 +56,7 @@ func compileNodeCapacity(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Pat
 
 // compileCapacity are the built-in bounds with those of a policy in their place.
 func compileCapacity(bounds map[corev1.ResourceName]v1alpha1.Quantity, at *field.Path) (corev1.ResourceList, field.ErrorList) {
-	if errs := checkLength(len(bounds), 64, at); errs != nil {
+	if errs := pattern.CheckLength(len(bounds), 64, at); errs != nil {
 		return nil, errs
 	}
 	limits := corev1.ResourceList{
@@ -63,17 +65,17 @@ func compileCapacity(bounds map[corev1.ResourceName]v1alpha1.Quantity, at *field
 	}
 	var errs field.ErrorList
 	for _, name := range slices.Sorted(maps.Keys(bounds)) {
-		text := string(bounds[name])
+		bound := string(bounds[name])
 		quantity, err := resource.Quantity{}, error(nil)
-		if IsPlainQuantity(text) {
-			quantity, err = resource.ParseQuantity(text)
+		if pattern.IsPlainQuantity(bound) {
+			quantity, err = resource.ParseQuantity(bound)
 		}
-		switch at := at.Key(cut(string(name), maxQuoted)); {
-		case !IsPlainQuantity(text) || err != nil:
-			errs = append(errs, field.Invalid(at, cut(text, maxQuoted),
+		switch at := at.Key(text.Cut(string(name), text.MaxQuoted)); {
+		case !pattern.IsPlainQuantity(bound) || err != nil:
+			errs = append(errs, field.Invalid(at, text.Cut(bound, text.MaxQuoted),
 				"must be a quantity such as 16 or 64Gi, of at most 20 characters and without an exponent"))
 		case quantity.Sign() < 0:
-			errs = append(errs, field.Invalid(at, text, "must not be negative"))
+			errs = append(errs, field.Invalid(at, bound, "must not be negative"))
 		default:
 			limits[name] = quantity
 		}
@@ -83,22 +85,22 @@ func compileCapacity(bounds map[corev1.ResourceName]v1alpha1.Quantity, at *field
 
 // grown are the quantities that are new or have grown and are not allowed, as name=quantity, sorted. Only what has changed is
 // parsed. What cannot be parsed is not allowed.
-func grown(old, updated map[string]QuantityText, allowed func(name string, quantity resource.Quantity) bool) []string {
+func grown(old, updated map[string]pattern.QuantityText, allowed func(name string, quantity resource.Quantity) bool) []string {
 	var refused []string
 	for name, text := range updated {
 		before, had := old[name]
 		if had && before == text {
 			continue
 		}
-		quantity, err := parseQuantity(text)
+		quantity, err := pattern.ParseQuantity(text)
 		if err == nil && allowed(name, quantity) {
 			continue
 		}
-		if stored, bad := parseQuantity(before); err == nil && bad == nil && had && quantity.Cmp(stored) <= 0 {
+		if stored, bad := pattern.ParseQuantity(before); err == nil && bad == nil && had && quantity.Cmp(stored) <= 0 {
 			continue
 		}
 		if err == nil {
-			text = QuantityText(quantity.String())
+			text = pattern.QuantityText(quantity.String())
 		}
 		refused = append(refused, name+"="+string(text))
 	}

@@ -4,6 +4,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/policy/pattern"
 )
 
 func nodeConditions() Rule {
@@ -34,8 +35,8 @@ func compileNodeConditions(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.P
 	if cfg == nil {
 		return nil, nil
 	}
-	allowed, errs := compilePatterns(cfg.Allowed, 64, at.Child("nodes", "conditions", "allowed"))
-	mayWrite := func(t string) bool { return isKubeletCondition(t) || allowed.match(t) }
+	allowed, errs := pattern.CompileAll(cfg.Allowed, 64, at.Child("nodes", "conditions", "allowed"))
+	mayWrite := func(t string) bool { return isKubeletCondition(t) || allowed.Match(t) }
 	return func(r *Request) []Violation {
 		changes := compareConditions(oldNode(r).Status.Conditions, r.Node.Status.Conditions, mayWrite)
 		return changes.violations("status.conditions")

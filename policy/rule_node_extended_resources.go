@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/policy/pattern"
 )
 
 func nodeExtendedResources() Rule {
@@ -38,14 +39,14 @@ func compileNodeExtendedResources(spec *v1alpha1.NodeRestrictionPolicySpec, at *
 		return nil, nil
 	}
 	at = at.Child("nodes", "extendedResources", "allowed")
-	if errs := checkLength(len(cfg.Allowed), 64, at); errs != nil {
+	if errs := pattern.CheckLength(len(cfg.Allowed), 64, at); errs != nil {
 		return nil, errs
 	}
 	var errs field.ErrorList
-	allowed := make(patterns, len(cfg.Allowed))
+	allowed := make(pattern.Patterns, len(cfg.Allowed))
 	for i, source := range cfg.Allowed {
 		var bad field.ErrorList
-		allowed[i], bad = compilePattern(source.Name, at.Index(i).Child("name"))
+		allowed[i], bad = pattern.Compile(source.Name, at.Index(i).Child("name"))
 		errs = append(errs, bad...)
 		if source.Max != nil && *source.Max < 0 {
 			errs = append(errs, field.Invalid(at.Index(i).Child("max"), *source.Max, "must not be negative"))
@@ -53,13 +54,13 @@ func compileNodeExtendedResources(spec *v1alpha1.NodeRestrictionPolicySpec, at *
 	}
 	mayReport := func(name string, quantity resource.Quantity) bool {
 		for i, p := range allowed {
-			if p.match(name) && (cfg.Allowed[i].Max == nil || quantity.CmpInt64(*cfg.Allowed[i].Max) <= 0) {
+			if p.Match(name) && (cfg.Allowed[i].Max == nil || quantity.CmpInt64(*cfg.Allowed[i].Max) <= 0) {
 				return true
 			}
 		}
 		return false
 	}
-	refused := func(old, updated map[string]QuantityText) []string {
+	refused := func(old, updated map[string]pattern.QuantityText) []string {
 		return grown(old, updated, func(name string, quantity resource.Quantity) bool {
 			return !isExtendedResource(name) || mayReport(name, quantity)
 		})

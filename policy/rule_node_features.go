@@ -6,6 +6,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/policy/pattern"
 )
 
 func nodeFeatures() Rule {
@@ -33,7 +34,7 @@ func compileNodeFeatures(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Pat
 	if cfg == nil {
 		return nil, nil
 	}
-	allowed, errs := compilePatterns(cfg.AllowedDeclared, 256, at.Child("nodes", "features", "allowedDeclared"))
+	allowed, errs := pattern.CompileAll(cfg.AllowedDeclared, 256, at.Child("nodes", "features", "allowedDeclared"))
 	return func(r *Request) []Violation {
 		added := compareSets(oldNode(r).Status.DeclaredFeatures, r.Node.Status.DeclaredFeatures).added
 		var vs []Violation
@@ -43,7 +44,7 @@ func compileNodeFeatures(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Pat
 			})
 		}
 		if len(allowed) > 0 {
-			vs = appendViolation(vs, "status.declaredFeatures", "must not declare", without(added, allowed.match))
+			vs = appendViolation(vs, "status.declaredFeatures", "must not declare", without(added, allowed.Match))
 		}
 		return vs
 	}, errs

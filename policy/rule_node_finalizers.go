@@ -4,6 +4,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/policy/pattern"
 )
 
 func nodeFinalizers() Rule {
@@ -32,9 +33,9 @@ func compileNodeFinalizers(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.P
 	if cfg == nil {
 		return nil, nil
 	}
-	allowed, errs := compilePatterns(cfg.Allowed, 64, at.Child("nodes", "finalizers", "allowed"))
+	allowed, errs := pattern.CompileAll(cfg.Allowed, 64, at.Child("nodes", "finalizers", "allowed"))
 	return func(r *Request) []Violation {
 		changes := compareSets(oldNode(r).Finalizers, r.Node.Finalizers)
-		return changes.except(allowed.match).violations("metadata.finalizers")
+		return changes.except(allowed.Match).violations("metadata.finalizers")
 	}, errs
 }

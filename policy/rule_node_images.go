@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/policy/pattern"
 )
 
 func nodeImages() Rule {
@@ -38,7 +39,7 @@ func compileNodeImages(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path)
 		return nil, nil
 	}
 	at = at.Child("nodes", "images")
-	allowed, errs := compilePatterns(cfg.AllowedRepositories, 64, at.Child("allowedRepositories"))
+	allowed, errs := pattern.CompileAll(cfg.AllowedRepositories, 64, at.Child("allowedRepositories"))
 	limit := int(cfg.MaxCount)
 	switch {
 	case limit == 0:
@@ -56,7 +57,7 @@ func compileNodeImages(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path)
 		}
 		names := compareSets(imageNames(old), imageNames(updated)).added
 		if len(allowed) > 0 {
-			refused := slices.DeleteFunc(slices.Clone(names), allowed.match)
+			refused := slices.DeleteFunc(slices.Clone(names), allowed.Match)
 			vs = appendViolation(vs, "status.images", "must not report", refused)
 		}
 		if len(names) > limit*maxImageNames {

@@ -7,6 +7,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/internal/text"
+	"noderestriction.plus/policy/pattern"
 )
 
 func nodeInfo() Rule {
@@ -37,18 +39,18 @@ func compileNodeInfo(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path) (
 		return nil, nil
 	}
 	at = at.Child("nodes", "info", "allowed")
-	if errs := checkLength(len(cfg.Allowed), 6, at); errs != nil {
+	if errs := pattern.CheckLength(len(cfg.Allowed), 6, at); errs != nil {
 		return nil, errs
 	}
 	known := (&NodeInfo{}).fields()
-	allowed := map[string]patterns{}
+	allowed := map[string]pattern.Patterns{}
 	var errs field.ErrorList
 	for _, name := range slices.Sorted(maps.Keys(cfg.Allowed)) {
 		if _, has := known[string(name)]; !has {
-			errs = append(errs, field.NotSupported(at.Key(cut(string(name), maxQuoted)), v1alpha1.NodeInfoField(cut(string(name), maxQuoted)), slices.Sorted(maps.Keys(known))))
+			errs = append(errs, field.NotSupported(at.Key(text.Cut(string(name), text.MaxQuoted)), v1alpha1.NodeInfoField(text.Cut(string(name), text.MaxQuoted)), slices.Sorted(maps.Keys(known))))
 			continue
 		}
-		compiled, bad := compilePatterns(cfg.Allowed[name], 32, at.Key(string(name)))
+		compiled, bad := pattern.CompileAll(cfg.Allowed[name], 32, at.Key(string(name)))
 		errs = append(errs, bad...)
 		allowed[string(name)] = compiled
 	}
@@ -63,7 +65,7 @@ func compileNodeInfo(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path) (
 		for _, name := range changes.changed {
 			immutable := (name == "operatingSystem" || name == "architecture") && before[name] != ""
 			list, listed := allowed[name]
-			if immutable || listed && !list.match(after[name]) {
+			if immutable || listed && !list.Match(after[name]) {
 				refused = append(refused, name+"="+after[name])
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/policy/pattern"
 )
 
 func nodeKubeletPorts() Rule {
@@ -36,7 +37,7 @@ func compileNodeKubeletPorts(spec *v1alpha1.NodeRestrictionPolicySpec, at *field
 		return nil, nil
 	}
 	at = at.Child("nodes", "kubeletPorts", "allowed")
-	if errs := checkLength(len(cfg.Allowed), 16, at); errs != nil {
+	if errs := pattern.CheckLength(len(cfg.Allowed), 16, at); errs != nil {
 		return nil, errs
 	}
 	var errs field.ErrorList

@@ -8,6 +8,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/internal/text"
+	"noderestriction.plus/policy/pattern"
 )
 
 func nodeLabels() Rule {
@@ -58,22 +60,22 @@ func compileRegistrationLabels(
 	if cfg == nil {
 		cfg = &v1alpha1.NodeRegistrationLabels{}
 	}
-	allowed, errs := compilePatterns(cfg.Allowed, 128, at.Child("allowed"))
-	denied, bad := compilePatterns(cfg.Denied, 128, at.Child("denied"))
+	allowed, errs := pattern.CompileAll(cfg.Allowed, 128, at.Child("allowed"))
+	denied, bad := pattern.CompileAll(cfg.Denied, 128, at.Child("denied"))
 	errs = append(errs, bad...)
-	required, bad := compilePatterns(cfg.Required, 32, at.Child("required"))
+	required, bad := pattern.CompileAll(cfg.Required, 32, at.Child("required"))
 	errs = append(errs, bad...)
 	listed := len(cfg.Allowed) > 0
 	mayRegister := func(key string) bool {
 		switch {
 		case isComputedLabel(key):
 			return true
-		case denied.match(key):
+		case denied.Match(key):
 			return false
 		case isReservedLabel(key):
-			return allowed.matchNamed(key)
+			return allowed.MatchNamed(key)
 		}
-		return !listed || allowed.match(key)
+		return !listed || allowed.Match(key)
 	}
 	return func(labels map[string]string) []Violation {
 		vs := compareKeys(nil, labels).except(mayRegister).violations("metadata.labels")
@@ -82,12 +84,12 @@ func compileRegistrationLabels(
 }
 
 // unmatched returns the patterns that no key matches.
-func unmatched(compiled patterns, source []v1alpha1.Pattern, labels map[string]string) []string {
+func unmatched(compiled pattern.Patterns, source []v1alpha1.Pattern, labels map[string]string) []string {
 	var missing []string
 	for i, p := range compiled {
 		found := false
 		for key := range labels {
-			found = found || p.match(key)
+			found = found || p.Match(key)
 		}
 		if !found {
 			missing = append(missing, string(source[i]))
@@ -100,11 +102,11 @@ func compileUpdateLabels(cfg *v1alpha1.NodeUpdateLabels, at *field.Path) (Check,
 	if cfg == nil {
 		cfg = &v1alpha1.NodeUpdateLabels{}
 	}
-	allowed, errs := compilePatterns(cfg.Allowed, 128, at.Child("allowed"))
-	errs = append(errs, checkEnum(cfg.Additions, at.Child("additions"),
+	allowed, errs := pattern.CompileAll(cfg.Allowed, 128, at.Child("allowed"))
+	errs = append(errs, pattern.CheckEnum(cfg.Additions, at.Child("additions"),
 		v1alpha1.AdditionsAny, v1alpha1.AdditionsCSI, v1alpha1.AdditionsListed)...)
 	mayChange := func(key string) bool {
-		return isReconciledLabel(key) || allowed.matchNamed(key) || !isReservedLabel(key) && allowed.match(key)
+		return isReconciledLabel(key) || allowed.MatchNamed(key) || !isReservedLabel(key) && allowed.Match(key)
 	}
 	return func(r *Request) []Violation {
 		changes := compareKeys(r.OldNode.Labels, r.Node.Labels)
@@ -154,6 +156,6 @@ func checkHostname(r *Request) []Violation {
 	}
 	return []Violation{{
 		Field:  "metadata.labels",
-		Detail: "must not set " + quote(labelHostname) + " to " + quote(hostname) + ", which is not the Node's name",
+		Detail: "must not set " + text.Quote(labelHostname) + " to " + text.Quote(hostname) + ", which is not the Node's name",
 	}}
 }

@@ -4,6 +4,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/internal/text"
+	"noderestriction.plus/policy/pattern"
 )
 
 func nodeNames() Rule {
@@ -30,14 +32,14 @@ func compileNodeNames(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path) 
 	if cfg == nil {
 		return nil, nil
 	}
-	allowed, errs := compilePatterns(cfg.Allowed, 64, at.Child("nodes", "names", "allowed"))
+	allowed, errs := pattern.CompileAll(cfg.Allowed, 64, at.Child("nodes", "names", "allowed"))
 	return func(r *Request) []Violation {
 		var vs []Violation
 		if r.Node.GenerateName != "" {
 			vs = append(vs, Violation{Field: "metadata.generateName", Detail: "must not have its name generated"})
 		}
-		if len(allowed) > 0 && !allowed.match(r.Node.Name) {
-			vs = append(vs, Violation{Field: "metadata.name", Detail: "must not be named " + quote(r.Node.Name)})
+		if len(allowed) > 0 && !allowed.Match(r.Node.Name) {
+			vs = append(vs, Violation{Field: "metadata.name", Detail: "must not be named " + text.Quote(r.Node.Name)})
 		}
 		return vs
 	}, errs

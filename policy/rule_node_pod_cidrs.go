@@ -4,6 +4,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/internal/text"
 )
 
 func nodePodCIDRs() Rule {
@@ -35,7 +36,7 @@ func compileNodePodCIDRs(spec *v1alpha1.NodeRestrictionPolicySpec, _ *field.Path
 		old, updated := &oldNode(r).Spec, &r.Node.Spec
 		vs := compareSets(old.PodCIDRs, updated.PodCIDRs).violations("spec.podCIDRs")
 		if old.PodCIDR != updated.PodCIDR {
-			vs = append(vs, Violation{Field: "spec.podCIDR", Detail: "must not set podCIDR to " + quote(updated.PodCIDR)})
+			vs = append(vs, Violation{Field: "spec.podCIDR", Detail: "must not set podCIDR to " + text.Quote(updated.PodCIDR)})
 		}
 		return vs
 	}, nil

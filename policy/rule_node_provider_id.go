@@ -4,6 +4,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/internal/text"
+	"noderestriction.plus/policy/pattern"
 )
 
 func nodeProviderID() Rule {
@@ -32,14 +34,14 @@ func compileNodeProviderID(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.P
 	if cfg == nil {
 		return nil, nil
 	}
-	allowed, errs := compilePatterns(cfg.Allowed, 32, at.Child("nodes", "providerID", "allowed"))
+	allowed, errs := pattern.CompileAll(cfg.Allowed, 32, at.Child("nodes", "providerID", "allowed"))
 	return func(r *Request) []Violation {
 		id := r.Node.Spec.ProviderID
 		switch {
 		case r.OldNode != nil && id != r.OldNode.Spec.ProviderID:
-			return []Violation{{Field: "spec.providerID", Detail: "must not change the provider ID to " + quote(id)}}
-		case r.OldNode == nil && id != "" && len(allowed) > 0 && !allowed.match(id):
-			return []Violation{{Field: "spec.providerID", Detail: "must not register with provider ID " + quote(id)}}
+			return []Violation{{Field: "spec.providerID", Detail: "must not change the provider ID to " + text.Quote(id)}}
+		case r.OldNode == nil && id != "" && len(allowed) > 0 && !allowed.Match(id):
+			return []Violation{{Field: "spec.providerID", Detail: "must not register with provider ID " + text.Quote(id)}}
 		}
 		return nil
 	}, errs

@@ -4,6 +4,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/internal/text"
 )
 
 func nodeSelf() Rule {
@@ -38,6 +39,6 @@ func compileNodeSelf(spec *v1alpha1.NodeRestrictionPolicySpec, _ *field.Path) (C
 		if name == r.NodeName {
 			return nil
 		}
-		return []Violation{{Field: "metadata.name", Detail: "must not write Node " + quote(name)}}
+		return []Violation{{Field: "metadata.name", Detail: "must not write Node " + text.Quote(name)}}
 	}, nil
 }

@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/policy/pattern"
 )
 
 func nodeTaints() Rule {
@@ -68,7 +69,7 @@ func isStockTaint(t *corev1.Taint) bool {
 
 // taintPattern is a compiled v1alpha1.TaintPattern.
 type taintPattern struct {
-	key, value pattern // value nil: any
+	key, value pattern.Pattern // value nil: any
 	effect     corev1.TaintEffect
 	text       string
 }
@@ -80,11 +81,11 @@ func (ps taintPatterns) match(t *corev1.Taint) bool {
 }
 
 func (p *taintPattern) match(t *corev1.Taint) bool {
-	return p.key.match(t.Key) && (p.value == nil || p.value.match(t.Value)) && (p.effect == "" || p.effect == t.Effect)
+	return p.key.Match(t.Key) && (p.value == nil || p.value.Match(t.Value)) && (p.effect == "" || p.effect == t.Effect)
 }
 
 func compileTaints(list []v1alpha1.TaintPattern, limit int, at *field.Path) (taintPatterns, field.ErrorList) {
-	if errs := checkLength(len(list), limit, at); errs != nil {
+	if errs := pattern.CheckLength(len(list), limit, at); errs != nil {
 		return nil, errs
 	}
 	var errs field.ErrorList
@@ -93,13 +94,13 @@ func compileTaints(list []v1alpha1.TaintPattern, limit int, at *field.Path) (tai
 		p := taintPattern{effect: source.Effect}
 		p.text = taintText(&corev1.Taint{Key: string(source.Key), Value: string(source.Value), Effect: source.Effect})
 		var bad field.ErrorList
-		p.key, bad = compilePattern(source.Key, at.Index(i).Child("key"))
+		p.key, bad = pattern.Compile(source.Key, at.Index(i).Child("key"))
 		errs = append(errs, bad...)
 		if source.Value != "" {
-			p.value, bad = compilePattern(source.Value, at.Index(i).Child("value"))
+			p.value, bad = pattern.Compile(source.Value, at.Index(i).Child("value"))
 			errs = append(errs, bad...)
 		}
-		errs = append(errs, checkEnum(source.Effect, at.Index(i).Child("effect"),
+		errs = append(errs, pattern.CheckEnum(source.Effect, at.Index(i).Child("effect"),
 			corev1.TaintEffectNoSchedule, corev1.TaintEffectPreferNoSchedule, corev1.TaintEffectNoExecute)...)
 		ps = append(ps, p)
 	}

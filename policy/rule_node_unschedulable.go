@@ -4,6 +4,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/policy/pattern"
 )
 
 func nodeUnschedulable() Rule {
@@ -31,7 +32,7 @@ func compileNodeUnschedulable(spec *v1alpha1.NodeRestrictionPolicySpec, at *fiel
 	if cfg == nil {
 		return nil, nil
 	}
-	errs := checkEnum(cfg.Changes, at.Child("nodes", "unschedulable", "changes"),
+	errs := pattern.CheckEnum(cfg.Changes, at.Child("nodes", "unschedulable", "changes"),
 		v1alpha1.UnschedulableNone, v1alpha1.UnschedulableCordon, v1alpha1.UnschedulableAny)
 	mayCordon := cfg.Changes == v1alpha1.UnschedulableCordon || cfg.Changes == v1alpha1.UnschedulableAny
 	mayUncordon := cfg.Changes == v1alpha1.UnschedulableAny

@@ -4,6 +4,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/policy/pattern"
 )
 
 func podConditions() Rule {
@@ -33,8 +34,8 @@ func compilePodConditions(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Pa
 	if cfg == nil {
 		return nil, nil
 	}
-	allowed, errs := compilePatterns(cfg.Allowed, 64, at.Child("pods", "conditions", "allowed"))
-	mayWrite := func(t string) bool { return isKubeletPodCondition(t) || allowed.match(t) }
+	allowed, errs := pattern.CompileAll(cfg.Allowed, 64, at.Child("pods", "conditions", "allowed"))
+	mayWrite := func(t string) bool { return isKubeletPodCondition(t) || allowed.Match(t) }
 	return func(r *Request) []Violation {
 		changes := compareConditions(r.OldPod.Status.Conditions, r.Pod.Status.Conditions, mayWrite)
 		return changes.violations("status.conditions")

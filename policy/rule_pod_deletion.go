@@ -5,6 +5,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/internal/text"
+	"noderestriction.plus/policy/pattern"
 )
 
 func podDeletion() Rule {
@@ -33,7 +35,7 @@ func compilePodDeletion(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path
 	if cfg == nil {
 		return nil, nil
 	}
-	errs := checkEnum(cfg.Mode, at.Child("pods", "deletion", "mode"),
+	errs := pattern.CheckEnum(cfg.Mode, at.Child("pods", "deletion", "mode"),
 		v1alpha1.PodDeletionTerminating, v1alpha1.PodDeletionFinished)
 	return func(r *Request) []Violation {
 		pod := r.OldPod
@@ -48,7 +50,7 @@ func compilePodDeletion(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path
 		case cfg.Mode != v1alpha1.PodDeletionFinished:
 			return nil
 		case !isTerminal(pod.Status.Phase):
-			return refuse("status.phase", "must not delete a pod in phase "+quote(string(pod.Status.Phase)))
+			return refuse("status.phase", "must not delete a pod in phase "+text.Quote(string(pod.Status.Phase)))
 		case !r.DeleteOptions.hasUID(pod.UID):
 			return refuse("options.preconditions.uid", "must name the UID of the pod as precondition")
 		}

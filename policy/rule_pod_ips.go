@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/policy/pattern"
 )
 
 func podIPs() Rule {
@@ -65,9 +66,9 @@ func compileRanges(source *v1alpha1.AddressRanges, at *field.Path) (addressRange
 	if source == nil {
 		return addressRanges{}, nil
 	}
-	cidrs, errs := compileCIDRs(source.AllowedCIDRs, 64, at.Child("allowedCIDRs"))
-	errs = append(errs, checkEnum(source.From, at.Child("from"), v1alpha1.FromNodePodCIDRs, v1alpha1.FromNodeAddresses)...)
-	errs = append(errs, checkEnum(source.OfOtherNodes, at.Child("ofOtherNodes"), v1alpha1.AllowOtherNodes, v1alpha1.DenyOtherNodes)...)
+	cidrs, errs := pattern.CompileCIDRs(source.AllowedCIDRs, 64, at.Child("allowedCIDRs"))
+	errs = append(errs, pattern.CheckEnum(source.From, at.Child("from"), v1alpha1.FromNodePodCIDRs, v1alpha1.FromNodeAddresses)...)
+	errs = append(errs, pattern.CheckEnum(source.OfOtherNodes, at.Child("ofOtherNodes"), v1alpha1.AllowOtherNodes, v1alpha1.DenyOtherNodes)...)
 	return addressRanges{cidrs, source.From, source.OfOtherNodes == v1alpha1.DenyOtherNodes}, errs
 }
 
@@ -83,7 +84,7 @@ func (a addressRanges) check(r *Request, field, what string, added []string) []V
 	}
 	refused := without(added, func(text string) bool {
 		ip, err := netip.ParseAddr(text)
-		return err == nil && isRoutable(ip) && (len(cidrs) == 0 || containsAddr(cidrs, ip))
+		return err == nil && pattern.IsRoutable(ip) && (len(cidrs) == 0 || pattern.ContainsAddr(cidrs, ip))
 	})
 	vs := appendViolation(nil, field, "must not report "+what, refused)
 	if a.notOthers {

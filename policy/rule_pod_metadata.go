@@ -4,6 +4,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/policy/pattern"
 )
 
 func podMetadata() Rule {
@@ -33,11 +34,11 @@ func compilePodMetadata(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path
 	if cfg == nil {
 		return nil, nil
 	}
-	allowed, errs := compilePatterns(cfg.AllowedAnnotations, 64, at.Child("pods", "metadata", "allowedAnnotations"))
+	allowed, errs := pattern.CompileAll(cfg.AllowedAnnotations, 64, at.Child("pods", "metadata", "allowedAnnotations"))
 	return func(r *Request) []Violation {
 		old, updated := &r.OldPod.Metadata, &r.Pod.Metadata
 		vs := compareKeys(old.Labels, updated.Labels).violationsOf("metadata.labels", "label")
-		annotations := compareKeys(old.Annotations, updated.Annotations).except(allowed.match)
+		annotations := compareKeys(old.Annotations, updated.Annotations).except(allowed.Match)
 		vs = append(vs, annotations.violationsOf("metadata.annotations", "annotation")...)
 		finalizers := compareSets(old.Finalizers, updated.Finalizers)
 		return append(vs, finalizers.violationsOf("metadata.finalizers", "finalizer")...)

@@ -5,6 +5,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/internal/text"
 )
 
 func podPhase() Rule {
@@ -39,7 +40,7 @@ func compilePodPhase(spec *v1alpha1.NodeRestrictionPolicySpec, _ *field.Path) (C
 		if !isTerminal(was) || isTerminal(is) || r.OldPod.IsMirror() {
 			return nil
 		}
-		return []Violation{{Field: "status.phase", Detail: "must not go from " + quote(string(was)) + " to " + quote(string(is))}}
+		return []Violation{{Field: "status.phase", Detail: "must not go from " + text.Quote(string(was)) + " to " + text.Quote(string(is))}}
 	}, nil
 }
 

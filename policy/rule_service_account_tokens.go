@@ -7,6 +7,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/internal/text"
+	"noderestriction.plus/policy/pattern"
 )
 
 func serviceAccountTokens() Rule {
@@ -37,7 +39,7 @@ func compileServiceAccountTokens(spec *v1alpha1.NodeRestrictionPolicySpec, at *f
 		return nil, nil
 	}
 	at = at.Child("serviceAccountTokens")
-	denied, errs := compilePatterns(cfg.Denied, 64, at.Child("denied"))
+	denied, errs := pattern.CompileAll(cfg.Denied, 64, at.Child("denied"))
 	limit := cfg.MaxExpirationSeconds
 	switch {
 	case limit == 0:
@@ -48,8 +50,8 @@ func compileServiceAccountTokens(spec *v1alpha1.NodeRestrictionPolicySpec, at *f
 	return func(r *Request) []Violation {
 		return judgeObjects(r, func(_, token *tokenRequest) []Violation {
 			var vs []Violation
-			if account := r.Namespace + "/" + r.Name; denied.match(account) {
-				vs = append(vs, Violation{Field: "metadata.name", Detail: "must not request a token of " + quote(account)})
+			if account := r.Namespace + "/" + r.Name; denied.Match(account) {
+				vs = append(vs, Violation{Field: "metadata.name", Detail: "must not request a token of " + text.Quote(account)})
 			}
 			if seconds := token.Spec.ExpirationSeconds; seconds > limit {
 				vs = append(vs, Violation{

@@ -7,6 +7,8 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"k8s.io/apimachinery/pkg/api/resource"
+
+	"noderestriction.plus/policy/pattern"
 )
 
 // readQuantity reads a quantity. One that is not cheap, or not well-formed, becomes a number that stands for its text: two are equal
@@ -16,11 +18,11 @@ func readQuantity(decoder *jsontext.Decoder, into *resource.Quantity) error {
 	if err != nil {
 		return err
 	}
-	text, ok := quantityText(value)
+	text, ok := pattern.TextOfQuantity(value)
 	if !ok {
-		return errNoQuantity
+		return pattern.ErrNoQuantity
 	}
-	quantity, err := parseQuantity(QuantityText(text))
+	quantity, err := pattern.ParseQuantity(pattern.QuantityText(text))
 	if err != nil {
 		sum := sha256.Sum256([]byte(text))
 		quantity = *resource.NewQuantity(int64(binary.LittleEndian.Uint64(sum[:])>>1), resource.DecimalSI)

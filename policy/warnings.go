@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/internal/text"
 )
 
 // Warnings are what is valid in a policy but probably not meant, each a sentence without a period: a nodeSelector on labels by
@@ -19,14 +20,14 @@ func Warnings(p *v1alpha1.NodeRestrictionPolicy) []string {
 		}
 		warnings = append(warnings, fmt.Sprintf(
 			"spec.match.nodeSelector: a kubelet may set label %s itself and so choose whether this policy holds for it; "+
-				"prefer a label under node-restriction.kubernetes.io/", quote(key)))
+				"prefer a label under node-restriction.kubernetes.io/", text.Quote(key)))
 	}
 	if labels := p.Spec.Nodes.Labels; labels != nil && labels.Registration != nil {
 		for i, denied := range labels.Registration.Denied {
 			if isComputedLabel(string(denied)) && len(warnings) < maxWarnings {
 				warnings = append(warnings, fmt.Sprintf(
 					"spec.nodes.labels.registration.denied[%d]: %s has no effect, because every kubelet computes this label",
-					i, quote(string(denied))))
+					i, text.Quote(string(denied))))
 			}
 		}
 	}

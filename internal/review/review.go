@@ -171,7 +171,7 @@ func (e *envelope) review(unjudgeable string, cause error) (*Review, error) {
 			Namespace: e.namespace, Name: e.name,
 			DryRun: e.dryRun && !e.issuesToken(),
 			Object: e.object, OldObject: e.oldObject, Options: e.options,
-			View: policy.View{Parts: e.parts, OldParts: e.oldParts},
+			View:        policy.View{Parts: e.parts, OldParts: e.oldParts},
 			Unjudgeable: unjudgeable,
 		},
 	}

@@ -1,4 +1,4 @@
-package policy
+package pattern
 
 import (
 	"errors"
@@ -20,7 +20,7 @@ const (
 // QuantityText is a quantity as it was written, as a JSON string or number.
 type QuantityText string
 
-var errNoQuantity = errors.New("must be a quantity")
+var ErrNoQuantity = errors.New("must be a quantity")
 
 // UnmarshalJSONFrom reads the text without parsing it.
 func (q *QuantityText) UnmarshalJSONFrom(decoder *jsontext.Decoder) error {
@@ -28,16 +28,16 @@ func (q *QuantityText) UnmarshalJSONFrom(decoder *jsontext.Decoder) error {
 	if err != nil {
 		return err
 	}
-	text, ok := quantityText(value)
+	text, ok := TextOfQuantity(value)
 	if !ok {
-		return errNoQuantity
+		return ErrNoQuantity
 	}
 	*q = QuantityText(text)
 	return nil
 }
 
-// quantityText is the text of a quantity, and false if the value cannot be one. Null stands for none.
-func quantityText(value jsontext.Value) (string, bool) {
+// TextOfQuantity is the text of a quantity, and false if the value cannot be one. Null stands for none.
+func TextOfQuantity(value jsontext.Value) (string, bool) {
 	switch value.Kind() {
 	case jsontext.KindString:
 		text, err := jsontext.AppendUnquote(nil, value)
@@ -84,8 +84,8 @@ func exponentOf(text string) string {
 	return ""
 }
 
-// isExpensiveNumber reports whether a text as a whole looks like a number, and is not cheap as a quantity. It reads the text once.
-func isExpensiveNumber[T ~string | ~[]byte](text T) bool {
+// IsExpensiveNumber reports whether a text as a whole looks like a number, and is not cheap as a quantity. It reads the text once.
+func IsExpensiveNumber[T ~string | ~[]byte](text T) bool {
 	if len(text) < len("1e0000") {
 		return false
 	}
@@ -108,13 +108,13 @@ func isExpensiveNumber[T ~string | ~[]byte](text T) bool {
 	return digits && (len(text) > maxCheapQuantity || exponent > maxExponent)
 }
 
-// parseQuantity parses a text whose form is cheap.
-func parseQuantity(text QuantityText) (resource.Quantity, error) {
+// ParseQuantity parses a text whose form is cheap.
+func ParseQuantity(text QuantityText) (resource.Quantity, error) {
 	switch {
 	case text == "":
 		return resource.Quantity{}, nil
 	case !IsCheapQuantity(string(text)):
-		return resource.Quantity{}, errNoQuantity
+		return resource.Quantity{}, ErrNoQuantity
 	}
 	return resource.ParseQuantity(string(text))
 }

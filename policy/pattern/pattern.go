@@ -1,4 +1,4 @@
-package policy
+package pattern
 
 import (
 	"slices"
@@ -12,11 +12,11 @@ import (
 // maxPatternLength is the length of the longest label key: a DNS subdomain (253), a slash and a name (63).
 const maxPatternLength = 317
 
-// pattern is a compiled v1alpha1.Pattern: the literal parts between the asterisks. One part means an exact match.
-type pattern []string
+// Pattern is a compiled v1alpha1.Pattern: the literal parts between the asterisks. One part means an exact match.
+type Pattern []string
 
-// match takes time linear in the length of s: each part is searched for once, from where the last one ended.
-func (p pattern) match(s string) bool {
+// Match takes time linear in the length of s: each part is searched for once, from where the last one ended.
+func (p Pattern) Match(s string) bool {
 	first, last := p[0], p[len(p)-1]
 	if len(p) == 1 {
 		return s == first
@@ -36,36 +36,36 @@ func (p pattern) match(s string) bool {
 }
 
 // isAny reports whether the pattern matches every string.
-func (p pattern) isAny() bool {
+func (p Pattern) isAny() bool {
 	return len(p) > 1 && !slices.ContainsFunc(p, func(part string) bool { return part != "" })
 }
 
-// patterns matches a string that one of its patterns matches; an empty one matches nothing.
-type patterns []pattern
+// Patterns matches a string that one of its patterns matches; an empty one matches nothing.
+type Patterns []Pattern
 
-func (ps patterns) match(s string) bool {
+func (ps Patterns) Match(s string) bool {
 	for _, p := range ps {
-		if p.match(s) {
+		if p.Match(s) {
 			return true
 		}
 	}
 	return false
 }
 
-// matchNamed is match without the patterns that match everything.
-func (ps patterns) matchNamed(s string) bool {
-	return slices.ContainsFunc(ps, func(p pattern) bool { return !p.isAny() && p.match(s) })
+// MatchNamed is match without the patterns that match everything.
+func (ps Patterns) MatchNamed(s string) bool {
+	return slices.ContainsFunc(ps, func(p Pattern) bool { return !p.isAny() && p.Match(s) })
 }
 
 // Matcher returns a function that reports whether one of the patterns matches a string, for commands that ask for names
 // in the way policies do. Errors name the pattern under at.
 func Matcher(list []v1alpha1.Pattern, at *field.Path) (func(string) bool, field.ErrorList) {
-	ps, errs := compilePatterns(list, len(list), at)
-	return ps.match, errs
+	ps, errs := CompileAll(list, len(list), at)
+	return ps.Match, errs
 }
 
-// compilePattern compiles one pattern and repeats the schema's checks, for policies that did not pass the API server.
-func compilePattern(p v1alpha1.Pattern, at *field.Path) (pattern, field.ErrorList) {
+// Compile compiles one pattern and repeats the schema's checks, for policies that did not pass the API server.
+func Compile(p v1alpha1.Pattern, at *field.Path) (Pattern, field.ErrorList) {
 	s := string(p)
 	switch {
 	case s == "":
@@ -81,16 +81,16 @@ func compilePattern(p v1alpha1.Pattern, at *field.Path) (pattern, field.ErrorLis
 	return strings.Split(s, "*"), nil
 }
 
-// compilePatterns compiles a list of at most limit patterns.
-func compilePatterns(list []v1alpha1.Pattern, limit int, at *field.Path) (patterns, field.ErrorList) {
-	if errs := checkLength(len(list), limit, at); errs != nil {
+// CompileAll compiles a list of at most limit patterns.
+func CompileAll(list []v1alpha1.Pattern, limit int, at *field.Path) (Patterns, field.ErrorList) {
+	if errs := CheckLength(len(list), limit, at); errs != nil {
 		return nil, errs
 	}
 	var errs field.ErrorList
-	var ps patterns
+	var ps Patterns
 	seen := make(map[v1alpha1.Pattern]bool, len(list))
 	for i, p := range list {
-		compiled, bad := compilePattern(p, at.Index(i))
+		compiled, bad := Compile(p, at.Index(i))
 		switch {
 		case len(bad) > 0:
 			errs = append(errs, bad...)

@@ -1,4 +1,4 @@
-package policy
+package pattern
 
 import (
 	"regexp"
@@ -12,7 +12,7 @@ import (
 
 func TestPatternMatch(t *testing.T) {
 	for _, test := range []struct {
-		pattern, text string
+		Pattern, text string
 		want          bool
 	}{
 		{"example.com/rack", "example.com/rack", true},
@@ -34,12 +34,12 @@ func TestPatternMatch(t *testing.T) {
 		{"*bb*b", "bbb", true},
 		{"*bb*bb", "bbb", false},
 	} {
-		p, errs := compilePattern(v1alpha1.Pattern(test.pattern), field.NewPath("p"))
+		p, errs := Compile(v1alpha1.Pattern(test.Pattern), field.NewPath("p"))
 		if len(errs) > 0 {
-			t.Fatalf("%s: %v", test.pattern, errs)
+			t.Fatalf("%s: %v", test.Pattern, errs)
 		}
-		if got := p.match(test.text); got != test.want {
-			t.Errorf("pattern %q matches %q: got %v, want %v", test.pattern, test.text, got, test.want)
+		if got := p.Match(test.text); got != test.want {
+			t.Errorf("pattern %q matches %q: got %v, want %v", test.Pattern, test.text, got, test.want)
 		}
 	}
 }
@@ -52,7 +52,7 @@ func TestCompilePatternRefuses(t *testing.T) {
 		"a pattern beyond ASCII":      "exаmple.com/rack", // with a Cyrillic letter
 		"a pattern that is too long":  strings.Repeat("a", maxPatternLength+1),
 	} {
-		if _, errs := compilePattern(v1alpha1.Pattern(pattern), field.NewPath("p")); len(errs) != 1 {
+		if _, errs := Compile(v1alpha1.Pattern(pattern), field.NewPath("p")); len(errs) != 1 {
 			t.Errorf("%s: got errors %v, want one", name, errs)
 		}
 	}
@@ -74,7 +74,7 @@ func FuzzPattern(f *testing.F) {
 	f.Add("*.example.com/*", "sub.example.com/rack")
 	f.Add("**", "")
 	f.Fuzz(func(t *testing.T, pattern, text string) {
-		p, errs := compilePattern(v1alpha1.Pattern(pattern), field.NewPath("p"))
+		p, errs := Compile(v1alpha1.Pattern(pattern), field.NewPath("p"))
 		if len(errs) > 0 || strings.Count(pattern, "*") > 8 || len(text) > 1000 {
 			return
 		}
@@ -86,7 +86,7 @@ func FuzzPattern(f *testing.F) {
 		if strings.ToValidUTF8(text, "") != text {
 			return
 		}
-		if got := p.match(text); got != want.MatchString(text) {
+		if got := p.Match(text); got != want.MatchString(text) {
 			t.Errorf("pattern %q matches %q: got %v", pattern, text, got)
 		}
 	})
@@ -94,10 +94,10 @@ func FuzzPattern(f *testing.F) {
 
 // BenchmarkPatternWorstCase shows that a pattern made to be slow takes time linear in the text.
 func BenchmarkPatternWorstCase(b *testing.B) {
-	p, _ := compilePattern(v1alpha1.Pattern(strings.Repeat("*a", 100)+"*b"), field.NewPath("p"))
+	p, _ := Compile(v1alpha1.Pattern(strings.Repeat("*a", 100)+"*b"), field.NewPath("p"))
 	text := strings.Repeat("a", 100_000)
 	b.SetBytes(int64(len(text)))
 	for b.Loop() {
-		p.match(text)
+		p.Match(text)
 	}
 }

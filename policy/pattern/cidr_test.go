@@ -1,4 +1,4 @@
-package policy
+package pattern
 
 import (
 	"net/netip"
@@ -11,7 +11,7 @@ func TestAddressesOfNoOtherHostAreNotRoutable(t *testing.T) {
 		"127.0.0.1": false, "::1": false, "::ffff:127.0.0.1": false, "169.254.169.254": false, "fe80::1": false,
 		"fe80::1%eth0": false, "fd00::1%eth0": false, "224.0.0.1": false, "ff02::1": false, "0.0.0.0": false, "::": false,
 	} {
-		if got := isRoutable(netip.MustParseAddr(text)); got != want {
+		if got := IsRoutable(netip.MustParseAddr(text)); got != want {
 			t.Errorf("%s: got %v, want %v", text, got, want)
 		}
 	}

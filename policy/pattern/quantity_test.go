@@ -1,4 +1,4 @@
-package policy
+package pattern
 
 import (
 	"strings"
@@ -16,12 +16,12 @@ func TestFormsOfQuantities(t *testing.T) {
 		if plain, cheap := IsPlainQuantity(text), IsCheapQuantity(text); plain != want.plain || cheap != want.cheap {
 			t.Errorf("%q: plain %v, cheap %v, want %+v", text, plain, cheap, want)
 		}
-		if want.cheap && isExpensiveNumber(text) {
+		if want.cheap && IsExpensiveNumber(text) {
 			t.Errorf("%q is cheap and counts as expensive", text)
 		}
 	}
 	for _, text := range []string{"1e1000", "1e+1000", "1.5E-0001", strings.Repeat("1", 65), "1e-999999999", " 1e99999 "} {
-		if !isExpensiveNumber(text) {
+		if !IsExpensiveNumber(text) {
 			t.Errorf("%q does not count as expensive", text)
 		}
 	}

@@ -1,4 +1,4 @@
-package policy
+package pattern
 
 import (
 	"testing"
@@ -13,9 +13,9 @@ func TestListsStopAtTheirBounds(t *testing.T) {
 	const n = 200_000
 	at := field.NewPath("x")
 	for name, compile := range map[string]func() field.ErrorList{
-		"patterns": func() field.ErrorList { _, errs := compilePatterns(make([]v1alpha1.Pattern, n), 256, at); return errs },
-		"texts":    func() field.ErrorList { return checkTexts(make([]string, n), 8, 8, at) },
-		"CIDRs":    func() field.ErrorList { _, errs := compileCIDRs(make([]v1alpha1.CIDR, n), 64, at); return errs },
+		"patterns": func() field.ErrorList { _, errs := CompileAll(make([]v1alpha1.Pattern, n), 256, at); return errs },
+		"texts":    func() field.ErrorList { return CheckTexts(make([]string, n), 8, 8, at) },
+		"CIDRs":    func() field.ErrorList { _, errs := CompileCIDRs(make([]v1alpha1.CIDR, n), 64, at); return errs },
 	} {
 		errs := compile()
 		if len(errs) != 1 || errs[0].Type != field.ErrorTypeTooMany {
