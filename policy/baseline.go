@@ -10,6 +10,7 @@ import (
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/text"
+	"noderestriction.plus/policy/object"
 	"noderestriction.plus/policy/pattern"
 )
 
@@ -101,9 +102,9 @@ func unreadable() []Violation { return onlyViolation("", "must be well-formed") 
 // decoded decodes the object of a resource that Request has no field for. It returns false if the object is missing or not
 // well-formed.
 func decoded[T any](raw []byte) (*T, bool) {
-	var object *T
-	err := decode(raw, &object)
-	return object, err == nil
+	var into *T
+	err := object.Decode(raw, &into)
+	return into, err == nil
 }
 
 // checkNamedAsNode checks that an object has the name of the kubelet's Node. A name that the API server makes up is none, as

@@ -3,6 +3,8 @@ package policy
 import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"noderestriction.plus/policy/object"
 )
 
 // checkOwnedByNode checks that a created pod is owned by the kubelet's Node alone.
@@ -31,7 +33,7 @@ func checkOwnedByNode(r *Request, owners []metav1.OwnerReference) []Violation {
 }
 
 // changedClaimStatuses has a violation for each of the statuses that the scheduler and the resource claim controller keep.
-func changedClaimStatuses(old, updated *PodStatus) []Violation {
+func changedClaimStatuses(old, updated *object.PodStatus) []Violation {
 	var vs []Violation
 	refuse := func(field string) {
 		vs = append(vs, Violation{Field: "status." + field, Detail: "must not change " + field})

@@ -7,6 +7,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"noderestriction.plus/internal/text"
+	"noderestriction.plus/policy/object"
 )
 
 // keyChanges are the keys in which two maps differ, each list sorted.
@@ -106,9 +107,9 @@ func appendViolation(vs []Violation, field, verb string, values []string) []Viol
 
 // compareConditions compares those of other types than the writable ones, by type: a status patch may move conditions that it does
 // not change.
-func compareConditions(old, updated Conditions, writable func(conditionType string) bool) keyChanges {
-	return compareMaps(old.byType(writable), updated.byType(writable), func(a, b Conditions) bool {
-		return slices.EqualFunc(a, b, Condition.same)
+func compareConditions(old, updated object.Conditions, writable func(conditionType string) bool) keyChanges {
+	return compareMaps(old.ByType(writable), updated.ByType(writable), func(a, b object.Conditions) bool {
+		return slices.EqualFunc(a, b, object.Condition.Same)
 	})
 }
 
@@ -116,12 +117,12 @@ func compareConditions(old, updated Conditions, writable func(conditionType stri
 func compareValues(old, updated map[string]jsontext.Value) keyChanges {
 	before, after := map[string]string{}, map[string]string{}
 	for key, value := range old {
-		if c := canonical(value); c != nil {
+		if c := object.Canonical(value); c != nil {
 			before[key] = string(c)
 		}
 	}
 	for key, value := range updated {
-		if c := canonical(value); c != nil {
+		if c := object.Canonical(value); c != nil {
 			after[key] = string(c)
 		}
 	}

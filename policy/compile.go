@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/policy/object"
 	"noderestriction.plus/policy/pattern"
 )
 
@@ -27,16 +28,16 @@ type activeRule struct {
 	rule  *Rule
 	check Check
 	// judges and reads are the parts of the object that the rule judges changes of, and those that it looks at.
-	judges, reads partSet
+	judges, reads object.PartSet
 }
 
 func newActiveRule(rule *Rule, check Check) activeRule {
-	a := activeRule{rule: rule, check: check, judges: allParts, reads: partsOf(rule.Reads)}
+	a := activeRule{rule: rule, check: check, judges: object.AllParts, reads: object.PartsOf(rule.Reads)}
 	if rule.Reads == nil {
-		a.reads = partsOf(rule.Doc.Fields)
+		a.reads = object.PartsOf(rule.Doc.Fields)
 	}
 	if rule.OnlyChanges {
-		a.judges = partsOf(rule.Doc.Fields)
+		a.judges = object.PartsOf(rule.Doc.Fields)
 	}
 	return a
 }
@@ -183,7 +184,7 @@ type formCheck struct {
 
 func (c *formCheck) unverifiable(r *Request) string {
 	if !c.done {
-		c.done, c.detail = true, r.unverifiableQuantity(r.written())
+		c.done, c.detail = true, r.UnverifiableQuantity(r.written())
 	}
 	return c.detail
 }

@@ -9,6 +9,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"noderestriction.plus/policy/object"
 )
 
 // Facts answers look-ups about objects that a write does not carry. Implementations must be safe for concurrent use and must
@@ -16,7 +18,7 @@ import (
 // the caller must not change what is returned.
 type Facts interface {
 	// Node returns the metadata of a stored Node, and false if there is none.
-	Node(name string) (*Metadata, bool, error)
+	Node(name string) (*object.Metadata, bool, error)
 	// NodeObject returns a stored Node with its spec and status, and false if there is none.
 	NodeObject(name string) (*corev1.Node, bool, error)
 	// NodesAt returns the names of the Nodes that report an address, an IP without a zone in its canonical form.
@@ -24,7 +26,7 @@ type Facts interface {
 	// Pod returns a stored pod, and false if there is none.
 	Pod(namespace, name string) (*corev1.Pod, bool, error)
 	// ServiceAccount returns the metadata of a stored ServiceAccount, and false if there is none.
-	ServiceAccount(namespace, name string) (*Metadata, bool, error)
+	ServiceAccount(namespace, name string) (*object.Metadata, bool, error)
 	// PersistentVolumeClaim returns a stored claim, and false if there is none.
 	PersistentVolumeClaim(namespace, name string) (*corev1.PersistentVolumeClaim, bool, error)
 	// PersistentVolume returns a stored volume, and false if there is none.
@@ -40,10 +42,10 @@ type Facts interface {
 
 // StaticFacts are Facts that are all known beforehand, for judging without an API server. They never fail.
 type StaticFacts struct {
-	Nodes                  map[string]*Metadata    // by name
-	NodeObjects            map[string]*corev1.Node // by name
+	Nodes                  map[string]*object.Metadata // by name
+	NodeObjects            map[string]*corev1.Node     // by name
 	Pods                   map[types.NamespacedName]*corev1.Pod
-	ServiceAccounts        map[types.NamespacedName]*Metadata
+	ServiceAccounts        map[types.NamespacedName]*object.Metadata
 	PersistentVolumeClaims map[types.NamespacedName]*corev1.PersistentVolumeClaim
 	PersistentVolumes      map[string]*corev1.PersistentVolume // by name
 	CSIDrivers             map[string]*storagev1.CSIDriver     // by name
@@ -52,7 +54,7 @@ type StaticFacts struct {
 }
 
 // Node returns a Node of the map.
-func (f StaticFacts) Node(name string) (*Metadata, bool, error) {
+func (f StaticFacts) Node(name string) (*object.Metadata, bool, error) {
 	node, found := f.Nodes[name]
 	return node, found, nil
 }
@@ -92,7 +94,7 @@ func (f StaticFacts) Pod(namespace, name string) (*corev1.Pod, bool, error) {
 }
 
 // ServiceAccount returns a ServiceAccount of the map.
-func (f StaticFacts) ServiceAccount(namespace, name string) (*Metadata, bool, error) {
+func (f StaticFacts) ServiceAccount(namespace, name string) (*object.Metadata, bool, error) {
 	account, found := f.ServiceAccounts[types.NamespacedName{Namespace: namespace, Name: name}]
 	return account, found, nil
 }
@@ -126,7 +128,9 @@ func (f StaticFacts) APIAudiences() ([]string, error) { return nil, nil }
 var errNoFacts = errors.New("no look-ups are available")
 
 // node looks a Node up.
-func (r *Request) node(name string) (*Metadata, bool, error) { return lookUp(r, name, Facts.Node) }
+func (r *Request) node(name string) (*object.Metadata, bool, error) {
+	return lookUp(r, name, Facts.Node)
+}
 
 // nodeObject looks a Node up, with its spec and status.
 func (r *Request) nodeObject(name string) (*corev1.Node, bool, error) {
@@ -148,7 +152,7 @@ func (r *Request) pod(namespace, name string) (*corev1.Pod, bool, error) {
 }
 
 // serviceAccount looks a ServiceAccount up.
-func (r *Request) serviceAccount(namespace, name string) (*Metadata, bool, error) {
+func (r *Request) serviceAccount(namespace, name string) (*object.Metadata, bool, error) {
 	return lookUpIn(r, namespace, name, Facts.ServiceAccount)
 }
 

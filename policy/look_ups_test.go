@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/object"
 )
 
 // countingFacts counts look-ups of the metadata of Nodes.
@@ -12,7 +13,7 @@ type countingFacts struct {
 	nodes int
 }
 
-func (f *countingFacts) Node(name string) (*policy.Metadata, bool, error) {
+func (f *countingFacts) Node(name string) (*object.Metadata, bool, error) {
 	f.nodes++
 	return f.Facts.Node(name)
 }

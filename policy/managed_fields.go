@@ -5,9 +5,11 @@ import (
 	"errors"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"noderestriction.plus/policy/object"
 )
 
-// metadata.managedFields has an entry for each manager that owns fields of the object, with the fields as a tree, fieldsV1.
+// metadata.ManagedFields has an entry for each manager that owns fields of the object, with the fields as a tree, fieldsV1.
 // The API server computes it. Facts, from k8s.io/apimachinery v0.37.2 pkg/util/managedfields, structured-merge-diff v6
 // merge/update.go and k8s.io/apiserver v0.37.2 pkg/endpoints/handlers:
 //
@@ -20,7 +22,7 @@ import (
 //     it replaces the stored list unless it is absent or cannot be decoded; [] and [{}] empty the list. While it is empty,
 //     updates are not tracked.
 //   - An update drops entries of unknown versions, and merges the oldest Update entries into an entry of the manager
-//     ancient-changes if there are more than 10. An object that is too large for etcd is stored without managedFields.
+//     ancient-changes if there are more than 10. An object that is too large for etcd is stored without ManagedFields.
 //   - Mutating admission runs later and is not tracked: a change that it reverts has moved ownership nevertheless.
 
 const (
@@ -40,12 +42,12 @@ var (
 	errManagers = errors.New("must not have two entries of one manager")
 )
 
-// fieldManager identifies an entry of managedFields.
+// fieldManager identifies an entry of ManagedFields.
 type fieldManager struct {
 	name, operation, version, subresource string // no version if the operation is Apply
 }
 
-// managedEntry is an entry of managedFields.
+// managedEntry is an entry of ManagedFields.
 type managedEntry struct {
 	fieldManager
 	version      string
@@ -66,7 +68,7 @@ func entriesIn(list jsontext.Value) ([]jsontext.Value, error) {
 	if list == nil || list.Kind() == jsontext.KindNull {
 		return nil, nil
 	}
-	decoder := decoderOf(list)
+	decoder := object.NewDecoder(list)
 	if start, err := decoder.ReadToken(); err != nil || start.Kind() != jsontext.KindBeginArray {
 		return nil, errFields
 	}
@@ -92,21 +94,21 @@ func readIn(decoder *jsontext.Decoder, text jsontext.Value) (jsontext.Value, err
 }
 
 // eachMember calls a function with each member of an object.
-func eachMember(object jsontext.Value, do func(name string, value jsontext.Value) error) error {
-	if object.Kind() != jsontext.KindBeginObject {
+func eachMember(tree jsontext.Value, do func(name string, value jsontext.Value) error) error {
+	if tree.Kind() != jsontext.KindBeginObject {
 		return errFields
 	}
-	decoder := decoderOf(object)
+	decoder := object.NewDecoder(tree)
 	if _, err := decoder.ReadToken(); err != nil {
 		return err
 	}
 	for decoder.PeekKind() != jsontext.KindEndObject {
-		name, err := ReadName(decoder)
+		name, err := object.ReadName(decoder)
 		if err != nil {
 			return err
 		}
 		text := string(name)
-		value, err := readIn(decoder, object)
+		value, err := readIn(decoder, tree)
 		if err != nil {
 			return err
 		}

@@ -1,6 +1,10 @@
 package policy
 
-import "testing"
+import (
+	"testing"
+
+	"noderestriction.plus/policy/object"
+)
 
 func TestHostPathsAreResolved(t *testing.T) {
 	folders := []string{"/etc/kubernetes", "/var/lib/etcd/"}
@@ -8,7 +12,7 @@ func TestHostPathsAreResolved(t *testing.T) {
 		"/etc/kubernetes": true, "/etc/kubernetes/pki": true, "/var/lib/etcd": true, "/etc//kubernetes/./pki": true,
 		"/etc/kubernetes-evil": false, "/etc/kubernetes/../shadow": false, "/": false, "": false, "etc/kubernetes": false,
 	} {
-		spec := &PodSpec{Volumes: []Volume{{HostPath: &struct {
+		spec := &object.PodSpec{Volumes: []object.Volume{{HostPath: &struct {
 			Path string `json:"path"`
 		}{path}}}}
 		if got := len(hostPathsOutside(spec, folders)) == 0; got != inside {

@@ -4,28 +4,30 @@ import (
 	admissionv1 "k8s.io/api/admission/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"noderestriction.plus/policy/object"
 )
 
 // judgeObjects decodes the objects of a resource that Request has no field for, and judges them. Old is an empty object at
 // CREATE; object is nil at DELETE.
-func judgeObjects[T any](r *Request, check func(old, object *T) []Violation) []Violation {
-	object, old := (*T)(nil), new(T)
+func judgeObjects[T any](r *Request, check func(old, updated *T) []Violation) []Violation {
+	updated, old := (*T)(nil), new(T)
 	if r.Operation != admissionv1.Delete {
-		if err := decode(r.Object, &object); err != nil {
+		if err := object.Decode(r.Object, &updated); err != nil {
 			return []Violation{{Detail: "must be well-formed"}}
 		}
 	}
 	if r.Operation != admissionv1.Create {
-		if err := decode(r.OldObject, &old); err != nil {
+		if err := object.Decode(r.OldObject, &old); err != nil {
 			return []Violation{{Detail: "must be well-formed"}}
 		}
 	}
-	return check(old, object)
+	return check(old, updated)
 }
 
 // withMetadata is an object of which only the metadata matters.
 type withMetadata struct {
-	Metadata `json:"metadata"`
+	object.Metadata `json:"metadata"`
 }
 
 // tokenRequest is the part of a TokenRequest that rules look at.

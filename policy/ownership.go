@@ -7,6 +7,8 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	admissionv1 "k8s.io/api/admission/v1"
+
+	"noderestriction.plus/policy/object"
 )
 
 const managedFieldsPath = "metadata.managedFields"
@@ -14,16 +16,16 @@ const managedFieldsPath = "metadata.managedFields"
 // ownership is how a write changes who owns the fields of an object. Ownership may only follow from a change of value.
 type ownership struct {
 	r      *Request
-	parts  map[claim]*difference     // in which the objects differ; made on first use
-	keys   map[claim]map[string]bool // of labels and annotations that differ; made on first use
-	broken bool                      // something could not be read
+	parts  map[claim]*object.Difference // in which the objects differ; made on first use
+	keys   map[claim]map[string]bool    // of labels and annotations that differ; made on first use
+	broken bool                         // something could not be read
 
 	applied, changed, claimed, missing, taken []string
 }
 
-// checkOwnership judges a change of managedFields by what a client can do where it writes; see managed_fields.go.
+// checkOwnership judges a change of ManagedFields by what a client can do where it writes; see managed_fields.go.
 func checkOwnership(r *Request) []Violation {
-	before, after := r.OldParts.value(managedFields), r.Parts.value(managedFields)
+	before, after := r.OldParts.Value(object.ManagedFields), r.Parts.Value(object.ManagedFields)
 	if bytes.Equal(before, after) || r.Subresource != "" && !mayApply(before) && !mayApply(after) {
 		return nil
 	}
@@ -248,17 +250,17 @@ func (o *ownership) changes(c claim) bool {
 
 func (o *ownership) readParts() {
 	differences := o.r.Differences()
-	o.parts = make(map[claim]*difference, len(differences))
+	o.parts = make(map[claim]*object.Difference, len(differences))
 	for i := range differences {
 		d := &differences[i]
-		o.parts[claim{section: d.section, name: d.name}] = d
+		o.parts[claim{section: d.Section, name: d.Name}] = d
 	}
 }
 
 // changedKeys are the keys of labels or annotations that differ.
-func (o *ownership) changedKeys(d *difference) map[string]bool {
+func (o *ownership) changedKeys(d *object.Difference) map[string]bool {
 	var was, is map[string]string
-	for into, value := range map[*map[string]string]jsontext.Value{&was: d.old, &is: d.updated} {
+	for into, value := range map[*map[string]string]jsontext.Value{&was: d.Old, &is: d.Updated} {
 		if value != nil && json.Unmarshal(value, into) != nil {
 			o.broken = true
 		}

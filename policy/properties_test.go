@@ -17,6 +17,7 @@ import (
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/fixture"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/object"
 )
 
 // Properties that hold for every write and every policy. Both are drawn from the fixtures, which between them have every field
@@ -195,7 +196,7 @@ func compareWays(t interface {
 // evaluateAll judges a decoded request without passing over rules that an update does not concern.
 func evaluateAll(set *policy.Set, r *policy.Request) policy.Decision {
 	all := *r
-	all.View = policy.View{
+	all.View = object.View{
 		Node: r.Node, OldNode: r.OldNode, Pod: r.Pod, OldPod: r.OldPod, DeleteOptions: r.DeleteOptions,
 		Parts: r.Parts, OldParts: r.OldParts,
 	}

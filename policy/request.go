@@ -3,6 +3,8 @@ package policy
 import (
 	admissionv1 "k8s.io/api/admission/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
+
+	"noderestriction.plus/policy/object"
 )
 
 // Request is one write by a kubelet.
@@ -29,7 +31,7 @@ type Request struct {
 	OldObject []byte
 
 	// View is what rules see of Object, OldObject and Options; Decode sets it.
-	View
+	object.View
 
 	// Options are the DeleteOptions of a deletion as JSON; empty for other operations.
 	Options []byte
@@ -57,12 +59,12 @@ const OutOfTime = "the write could not be evaluated in time"
 func (r *Request) outOfTime() bool { return r.Clock != nil && r.Clock.Over() }
 
 // written is the write itself, as [View] reads it.
-func (r *Request) written() Write {
-	return Write{
+func (r *Request) written() object.Write {
+	return object.Write{
 		Operation: r.Operation, Resource: r.Resource, Version: r.Version, Subresource: r.Subresource,
 		Object: r.Object, OldObject: r.OldObject, Options: r.Options,
 	}
 }
 
 // Decode sets View, with everything that any rule looks at. Its errors are those of [View.Decode].
-func (r *Request) Decode() error { return r.View.Decode(r.written(), allParts) }
+func (r *Request) Decode() error { return r.View.Decode(r.written(), object.AllParts) }

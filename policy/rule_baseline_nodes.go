@@ -8,6 +8,7 @@ import (
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/text"
+	"noderestriction.plus/policy/object"
 )
 
 func baselineNodes() Rule {
@@ -65,7 +66,7 @@ func checkBaselineNode(r *Request) []Violation {
 }
 
 // changesConfigSource reports whether a config source is set or changed. An old kubelet may drop it.
-func changesConfigSource(old, updated *Node) bool {
+func changesConfigSource(old, updated *object.Node) bool {
 	source := updated.Spec.Rest["configSource"]
 	if len(source) == 0 || string(source) == "null" {
 		return false

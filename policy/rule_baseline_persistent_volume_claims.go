@@ -1,14 +1,12 @@
 package policy
 
 import (
-	"slices"
-
-	"github.com/go-json-experiment/json/jsontext"
 	admissionv1 "k8s.io/api/admission/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/policy/object"
 )
 
 func baselinePersistentVolumeClaims() Rule {
@@ -61,39 +59,18 @@ func checkBaselineClaim(r *Request) []Violation {
 // changedOfClaim are both objects with no more than the parts in which they differ. A tenant makes claims, and may have made the others
 // long.
 func changedOfClaim(r *Request) (old, updated *corev1.PersistentVolumeClaim, ok bool) {
-	before, err := split(r.OldObject)
-	if err != nil {
-		return nil, nil, false
-	}
-	after, err := split(r.Object)
+	differences, err := object.Differences(r.OldObject, r.Object)
 	if err != nil {
 		return nil, nil, false
 	}
 	old, updated = &corev1.PersistentVolumeClaim{}, &corev1.PersistentVolumeClaim{}
-	differences := compare(before, after)
-	for i := range differences.parts {
-		if d := &differences.parts[i]; d.section != "" && d.id != managedFields &&
-			(decodeDifference(d, d.old, old) != nil || decodeDifference(d, d.updated, updated) != nil) {
+	for i := range differences {
+		if d := &differences[i]; d.Section != "" && !d.IsManagedFields() &&
+			(d.DecodeOld(old) != nil || d.DecodeUpdated(updated) != nil) {
 			return nil, nil, false
 		}
 	}
 	return old, updated, true
-}
-
-// decodeDifference decodes a part alone into an object.
-func decodeDifference(d *difference, value jsontext.Value, into any) error {
-	if value == nil {
-		return nil
-	}
-	name, err := jsontext.AppendQuote(nil, d.name)
-	if err != nil {
-		return err
-	}
-	object := slices.Concat([]byte(`{"`+d.section+`":{`), name, []byte(`:`), value, []byte(`}}`))
-	if !hasFewValues(object) {
-		return errTooManyValues
-	}
-	return Unmarshal(object, into)
 }
 
 // ignoreExpansion clears what a kubelet may change, and what the API server keeps.

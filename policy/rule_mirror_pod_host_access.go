@@ -9,6 +9,7 @@ import (
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/text"
+	"noderestriction.plus/policy/object"
 	"noderestriction.plus/policy/pattern"
 )
 
@@ -78,13 +79,13 @@ func compileMirrorPodHostAccess(spec *v1alpha1.NodeRestrictionPolicySpec, at *fi
 	}, errs
 }
 
-func hasPrivileged(spec *PodSpec) bool {
-	privileged := func(c Container) bool { return c.SecurityContext != nil && c.SecurityContext.Privileged }
+func hasPrivileged(spec *object.PodSpec) bool {
+	privileged := func(c object.Container) bool { return c.SecurityContext != nil && c.SecurityContext.Privileged }
 	return slices.ContainsFunc(spec.Containers, privileged) || slices.ContainsFunc(spec.InitContainers, privileged)
 }
 
 // hostPathsOutside are the host paths that are in none of the folders. A path is looked at as the kernel would resolve it.
-func hostPathsOutside(spec *PodSpec, folders []string) []string {
+func hostPathsOutside(spec *object.PodSpec, folders []string) []string {
 	var outside []string
 	for _, v := range spec.Volumes {
 		if v.HostPath == nil || len(folders) == 0 {

@@ -4,6 +4,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/policy/object"
 )
 
 func mirrorPodPlacement() Rule {
@@ -32,10 +33,10 @@ func compileMirrorPodPlacement(spec *v1alpha1.NodeRestrictionPolicySpec, _ *fiel
 	return func(r *Request) []Violation {
 		var has []string
 		if a := r.Pod.Spec.Affinity; a != nil {
-			if !isEmpty(a.PodAffinity) {
+			if !object.IsEmpty(a.PodAffinity) {
 				has = append(has, "podAffinity")
 			}
-			if !isEmpty(a.PodAntiAffinity) {
+			if !object.IsEmpty(a.PodAntiAffinity) {
 				has = append(has, "podAntiAffinity")
 			}
 		}

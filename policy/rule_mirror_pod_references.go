@@ -4,6 +4,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/policy/object"
 )
 
 func mirrorPodReferences() Rule {
@@ -30,7 +31,7 @@ func compileMirrorPodReferences(spec *v1alpha1.NodeRestrictionPolicySpec, _ *fie
 		return nil, nil
 	}
 	return func(r *Request) []Violation {
-		if isEmpty(r.Pod.Spec.SchedulingGroup) {
+		if object.IsEmpty(r.Pod.Spec.SchedulingGroup) {
 			return nil
 		}
 		return []Violation{{Field: "spec.schedulingGroup", Detail: "must not be in a scheduling group"}}

@@ -4,6 +4,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/policy/object"
 )
 
 func nodeDirectUpdates() Rule {
@@ -32,7 +33,7 @@ func compileNodeDirectUpdates(spec *v1alpha1.NodeRestrictionPolicySpec, _ *field
 		return nil, nil
 	}
 	return func(r *Request) []Violation {
-		if sameObject(r.OldObject, r.Object) {
+		if object.SameObject(r.OldObject, r.Object) {
 			return nil
 		}
 		return []Violation{{Field: "metadata", Detail: "must not change the Node except through nodes/status"}}

@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/policy/object"
 	"noderestriction.plus/policy/pattern"
 )
 
@@ -74,7 +75,7 @@ const (
 	maxImageNames = 5  // names that a kubelet reports of one image
 )
 
-func imageNames(images []Image) []string {
+func imageNames(images []object.Image) []string {
 	var names []string
 	for _, image := range images {
 		names = append(names, image.Names...)

@@ -8,6 +8,7 @@ import (
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/text"
+	"noderestriction.plus/policy/object"
 	"noderestriction.plus/policy/pattern"
 )
 
@@ -42,12 +43,13 @@ func compileNodeInfo(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path) (
 	if errs := pattern.CheckLength(len(cfg.Allowed), 6, at); errs != nil {
 		return nil, errs
 	}
-	known := (&NodeInfo{}).fields()
+	known := nodeInfoFields(&object.NodeInfo{})
 	allowed := map[string]pattern.Patterns{}
 	var errs field.ErrorList
 	for _, name := range slices.Sorted(maps.Keys(cfg.Allowed)) {
 		if _, has := known[string(name)]; !has {
-			errs = append(errs, field.NotSupported(at.Key(text.Cut(string(name), text.MaxQuoted)), v1alpha1.NodeInfoField(text.Cut(string(name), text.MaxQuoted)), slices.Sorted(maps.Keys(known))))
+			shown := text.Cut(string(name), text.MaxQuoted)
+			errs = append(errs, field.NotSupported(at.Key(shown), v1alpha1.NodeInfoField(shown), slices.Sorted(maps.Keys(known))))
 			continue
 		}
 		compiled, bad := pattern.CompileAll(cfg.Allowed[name], 32, at.Key(string(name)))
@@ -59,7 +61,7 @@ func compileNodeInfo(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path) (
 		if old == updated {
 			return nil
 		}
-		before, after := old.fields(), updated.fields()
+		before, after := nodeInfoFields(&old), nodeInfoFields(&updated)
 		changes := compareKeys(before, after)
 		var refused []string
 		for _, name := range changes.changed {
@@ -73,8 +75,8 @@ func compileNodeInfo(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path) (
 	}, errs
 }
 
-// fields are the fields by name.
-func (i *NodeInfo) fields() map[string]string {
+// nodeInfoFields are the fields by name.
+func nodeInfoFields(i *object.NodeInfo) map[string]string {
 	return map[string]string{
 		"kernelVersion": i.KernelVersion, "osImage": i.OSImage, "containerRuntimeVersion": i.ContainerRuntimeVersion,
 		"kubeletVersion": i.KubeletVersion, "operatingSystem": i.OperatingSystem, "architecture": i.Architecture,

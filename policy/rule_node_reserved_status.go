@@ -4,6 +4,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/policy/object"
 )
 
 func nodeReservedStatus() Rule {
@@ -38,9 +39,9 @@ func compileNodeReservedStatus(spec *v1alpha1.NodeRestrictionPolicySpec, _ *fiel
 			name    string
 			changed bool
 		}{
-			{"status.config", !sameOrEmpty(old.Config, updated.Config)},
+			{"status.config", !object.SameOrEmpty(old.Config, updated.Config)},
 			{"status.phase", old.Phase != updated.Phase},
-			{"status.volumesAttached", !sameOrEmpty(old.VolumesAttached, updated.VolumesAttached)},
+			{"status.volumesAttached", !object.SameOrEmpty(old.VolumesAttached, updated.VolumesAttached)},
 		} {
 			if f.changed {
 				vs = append(vs, Violation{Field: f.name, Detail: "must not change " + f.name})

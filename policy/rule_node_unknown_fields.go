@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/policy/object"
 )
 
 func nodeUnknownFields() Rule {
@@ -34,6 +35,6 @@ func compileNodeUnknownFields(spec *v1alpha1.NodeRestrictionPolicySpec, _ *field
 	if spec.Nodes.UnknownFields == nil {
 		return nil, nil
 	}
-	known := shapes{}.of(reflect.TypeFor[corev1.Node]())
+	known := object.Shapes{}.Of(reflect.TypeFor[corev1.Node]())
 	return func(r *Request) []Violation { return unknownChanges(r, known) }, nil
 }

@@ -1,10 +1,10 @@
 package policy
 
 import (
-	"github.com/go-json-experiment/json"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/policy/object"
 )
 
 func podContainers() Rule {
@@ -34,29 +34,28 @@ func compilePodContainers(spec *v1alpha1.NodeRestrictionPolicySpec, _ *field.Pat
 	}
 	return func(r *Request) []Violation {
 		old, updated := &r.OldPod.Status, &r.Pod.Status
-		vs := phantoms(r, "status.containerStatuses", specContainers, old.ContainerStatuses, updated.ContainerStatuses)
-		vs = append(vs, phantoms(r, "status.ephemeralContainerStatuses", specEphemeralContainers,
+		vs := phantoms(r, "status.containerStatuses", object.SpecContainers, old.ContainerStatuses, updated.ContainerStatuses)
+		vs = append(vs, phantoms(r, "status.ephemeralContainerStatuses", object.SpecEphemeralContainers,
 			old.EphemeralContainerStatuses, updated.EphemeralContainerStatuses)...)
-		return append(vs, phantoms(r, "status.initContainerStatuses", specInitContainers,
+		return append(vs, phantoms(r, "status.initContainerStatuses", object.SpecInitContainers,
 			old.InitContainerStatuses, updated.InitContainerStatuses)...)
 	}, nil
 }
 
 // phantoms reports the added statuses whose container is not in a list of the spec. That list is read only if there are any.
-func phantoms(r *Request, field string, spec partID, old, updated []Container) []Violation {
+func phantoms(r *Request, field string, spec object.PartID, old, updated []object.Container) []Violation {
 	added := compareSets(containerNames(old), containerNames(updated)).added
 	if len(added) == 0 {
 		return nil
 	}
-	var containers []Container
-	list := r.Parts.value(spec)
-	if list != nil && (countValues(list, spec.keptDepth()) > maxValues || json.Unmarshal(list, &containers) != nil) {
+	containers, err := r.Parts.Containers(spec)
+	if err != nil {
 		return []Violation{{Field: field, Detail: "must report containers of a spec that is well-formed"}}
 	}
 	return appendViolation(nil, field, "must not report container", missing(added, containerNames(containers)))
 }
 
-func containerNames(containers []Container) []string {
+func containerNames(containers []object.Container) []string {
 	names := make([]string, len(containers))
 	for i := range containers {
 		names[i] = containers[i].Name

@@ -6,6 +6,7 @@ import (
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/text"
+	"noderestriction.plus/policy/object"
 	"noderestriction.plus/policy/pattern"
 )
 
@@ -51,13 +52,14 @@ func compilePodDeletion(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path
 			return nil
 		case !isTerminal(pod.Status.Phase):
 			return refuse("status.phase", "must not delete a pod in phase "+text.Quote(string(pod.Status.Phase)))
-		case !r.DeleteOptions.hasUID(pod.UID):
+		case !requiresUID(&r.DeleteOptions, pod.UID):
 			return refuse("options.preconditions.uid", "must name the UID of the pod as precondition")
 		}
 		return nil
 	}, errs
 }
 
-func (o *DeleteOptions) hasUID(uid types.UID) bool {
+// requiresUID reports whether a deletion is of the object with the UID alone.
+func requiresUID(o *object.DeleteOptions, uid types.UID) bool {
 	return o.Preconditions != nil && o.Preconditions.UID != nil && *o.Preconditions.UID == uid
 }

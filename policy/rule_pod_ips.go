@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/policy/object"
 	"noderestriction.plus/policy/pattern"
 )
 
@@ -117,7 +118,7 @@ func nodeRanges(r *Request, from v1alpha1.AddressSource) ([]netip.Prefix, error)
 }
 
 // allIPs are an address and a list, without empty ones.
-func allIPs(first string, list []IP) []string {
+func allIPs(first string, list []object.IP) []string {
 	ips := []string{first}
 	for _, ip := range list {
 		ips = append(ips, ip.IP)

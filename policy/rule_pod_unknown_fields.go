@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/policy/object"
 )
 
 func podUnknownFields() Rule {
@@ -34,6 +35,6 @@ func compilePodUnknownFields(spec *v1alpha1.NodeRestrictionPolicySpec, _ *field.
 	if spec.Pods.UnknownFields == nil {
 		return nil, nil
 	}
-	known := shapes{}.of(reflect.TypeFor[corev1.Pod]())
+	known := object.Shapes{}.Of(reflect.TypeFor[corev1.Pod]())
 	return func(r *Request) []Violation { return unknownChanges(r, known) }, nil
 }

@@ -5,6 +5,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/policy/object"
 )
 
 func resourceSlices() Rule {
@@ -33,7 +34,7 @@ func compileResourceSlices(spec *v1alpha1.NodeRestrictionPolicySpec, _ *field.Pa
 		return nil, nil
 	}
 	return func(r *Request) []Violation {
-		if r.Operation == admissionv1.Update && sameObject(r.OldObject, r.Object) {
+		if r.Operation == admissionv1.Update && object.SameObject(r.OldObject, r.Object) {
 			return nil
 		}
 		return []Violation{{Field: "metadata.name", Detail: "must not write a ResourceSlice"}}

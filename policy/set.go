@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	admissionv1 "k8s.io/api/admission/v1"
+
+	"noderestriction.plus/policy/object"
 )
 
 // Set is all policies that hold at one moment. It is immutable and safe for concurrent use.
@@ -115,26 +117,26 @@ func (s *Set) Decode(r *Request) error {
 }
 
 // readAtDeletion are the parts that rules, and the selectors of policies, look at in a deletion.
-func readAtDeletion(resource string) partSet {
-	parts := partsOf([]string{
+func readAtDeletion(resource string) object.PartSet {
+	parts := object.PartsOf([]string{
 		"metadata.name", "metadata.namespace", "metadata.uid", "metadata.annotations", "metadata.deletionTimestamp",
 		"spec.nodeName", "status.phase",
 	})
 	if resource == "nodes" {
-		parts |= 1 << metadataLabels
+		parts |= 1 << object.MetadataLabels
 	}
 	return parts
 }
 
 // reads are the parts that the policies look at in an update.
-func (s *Set) reads(r *Request) partSet {
-	var wanted partSet
+func (s *Set) reads(r *Request) object.PartSet {
+	var wanted object.PartSet
 	for _, j := range s.judges(r) {
 		if !j.policy.match.matchName(r.NodeName) {
 			continue
 		}
 		if j.policy.match.selector != nil {
-			wanted |= 1 << metadataLabels
+			wanted |= 1 << object.MetadataLabels
 		}
 		for i := range j.checks {
 			if check := &j.checks[i]; !check.unconcerned(r) {

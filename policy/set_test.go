@@ -13,6 +13,7 @@ import (
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/object"
 )
 
 func newSet(t *testing.T, specs ...string) *policy.Set {
@@ -102,7 +103,7 @@ func (failingFacts) NodeObject(string) (*corev1.Node, bool, error) {
 	return nil, false, errors.New("secret detail")
 }
 
-func (failingFacts) Node(string) (*policy.Metadata, bool, error) {
+func (failingFacts) Node(string) (*object.Metadata, bool, error) {
 	return nil, false, errors.New("secret detail")
 }
 

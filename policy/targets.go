@@ -1,6 +1,10 @@
 package policy
 
-import admissionv1 "k8s.io/api/admission/v1"
+import (
+	admissionv1 "k8s.io/api/admission/v1"
+
+	"noderestriction.plus/policy/object"
+)
 
 // The kinds of writes that rules look at.
 
@@ -56,9 +60,9 @@ func existingPodWrites() []Target {
 }
 
 // oldNode is the Node before the write; at registration an empty one.
-func oldNode(r *Request) *Node {
+func oldNode(r *Request) *object.Node {
 	if r.OldNode == nil {
-		return &Node{}
+		return &object.Node{}
 	}
 	return r.OldNode
 }

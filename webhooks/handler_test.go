@@ -30,6 +30,7 @@ import (
 	"noderestriction.plus/internal/denial"
 	"noderestriction.plus/internal/record"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/object"
 	"noderestriction.plus/webhooks"
 )
 
@@ -52,7 +53,7 @@ func (brokenStore) Set() *policy.Set { panic("a broken store") }
 // brokenFacts is a fault of ours while a policy judges.
 type brokenFacts struct{ policy.Facts }
 
-func (brokenFacts) Node(string) (*policy.Metadata, bool, error) { panic("broken facts") }
+func (brokenFacts) Node(string) (*object.Metadata, bool, error) { panic("broken facts") }
 
 // compiled is a set of one policy under which a kubelet may not touch finalizers of its Node.
 func compiled(t testing.TB, match *v1alpha1.Match) *policy.Set {

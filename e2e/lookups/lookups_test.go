@@ -35,6 +35,7 @@ import (
 	"noderestriction.plus/internal/cluster"
 	"noderestriction.plus/internal/review"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/object"
 )
 
 // issuer is the audience of the API server of e2e.
@@ -300,7 +301,7 @@ func (c *testCluster) startWebhook(t *testing.T) *webhook {
 // withoutNodes are Facts about all but Nodes, of which a token request needs none.
 type withoutNodes struct{ *cluster.Objects }
 
-func (withoutNodes) Node(string) (*policy.Metadata, bool, error) { return nil, false, nil }
+func (withoutNodes) Node(string) (*object.Metadata, bool, error) { return nil, false, nil }
 
 func check(t *testing.T, err error) {
 	t.Helper()

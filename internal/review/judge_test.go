@@ -10,6 +10,7 @@ import (
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/review"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/object"
 )
 
 // compiled is a set of one policy that forbids a kubelet to set labels of its Node that it does not need.
@@ -43,7 +44,7 @@ func decoded(t testing.TB, body string) *review.Review {
 // panickingFacts stands for a fault of ours while a write is judged.
 type panickingFacts struct{ policy.Facts }
 
-func (panickingFacts) Node(string) (*policy.Metadata, bool, error) { panic("a fault") }
+func (panickingFacts) Node(string) (*object.Metadata, bool, error) { panic("a fault") }
 
 // selecting makes a policy ask for the labels of the stored Node wherever the review does not hold them.
 func selecting(p *v1alpha1.NodeRestrictionPolicy) {

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/object"
 )
 
 const (
@@ -171,7 +172,7 @@ func (e *envelope) review(unjudgeable string, cause error) (*Review, error) {
 			Namespace: e.namespace, Name: e.name,
 			DryRun: e.dryRun && !e.issuesToken(),
 			Object: e.object, OldObject: e.oldObject, Options: e.options,
-			View:        policy.View{Parts: e.parts, OldParts: e.oldParts},
+			View:        object.View{Parts: e.parts, OldParts: e.oldParts},
 			Unjudgeable: unjudgeable,
 		},
 	}

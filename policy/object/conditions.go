@@ -1,4 +1,4 @@
-package policy
+package object
 
 import (
 	"bytes"
@@ -28,8 +28,8 @@ type conditionFields struct {
 	ObservedGeneration int64  `json:"observedGeneration"`
 }
 
-// same reports whether two conditions say the same. What cannot be read is not the same.
-func (c Condition) same(other Condition) bool {
+// Same reports whether two conditions say the same. What cannot be read is not the same.
+func (c Condition) Same(other Condition) bool {
 	if bytes.Equal(c.value, other.value) {
 		return true
 	}
@@ -47,7 +47,7 @@ var errNoConditions = errors.New("must be a list of conditions")
 
 // read reads a list of conditions.
 func (cs *Conditions) read(list jsontext.Value) error {
-	decoder := decoderOf(list)
+	decoder := NewDecoder(list)
 	if list.Kind() == jsontext.KindNull {
 		return nil
 	}
@@ -95,8 +95,8 @@ func readCondition(decoder *jsontext.Decoder, list jsontext.Value) (c Condition,
 	return c, nil
 }
 
-// byType groups conditions, so that a second one of a type does not hide behind the first.
-func (cs Conditions) byType(except func(conditionType string) bool) map[string]Conditions {
+// ByType groups conditions, so that a second one of a type does not hide behind the first.
+func (cs Conditions) ByType(except func(conditionType string) bool) map[string]Conditions {
 	var groups map[string]Conditions
 	for _, c := range cs {
 		if except(c.Type) {

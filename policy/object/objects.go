@@ -1,4 +1,4 @@
-package policy
+package object
 
 import (
 	"github.com/go-json-experiment/json/jsontext"

@@ -1,4 +1,4 @@
-package policy
+package object
 
 import (
 	"fmt"
@@ -77,7 +77,7 @@ func TestAnExpensiveQuantityIsUnverifiableWhereverItStands(t *testing.T) {
 				if err := v.Split(w); err != nil {
 					t.Fatal(err)
 				}
-				if detail := v.unverifiableQuantity(w); !strings.Contains(detail, text.Quote(expensive)) {
+				if detail := v.UnverifiableQuantity(w); !strings.Contains(detail, text.Quote(expensive)) {
 					t.Errorf("%s %s/%s%s: got %q", operation, kind.resource, kind.subresource, path, detail)
 				}
 			}
@@ -92,7 +92,7 @@ func hasQuantity(t reflect.Type) bool {
 
 func TestPartsAreDecodedWithoutParsingQuantities(t *testing.T) {
 	for id := range partIDs {
-		for _, object := range []interface{ field(partID) any }{&Node{}, &Pod{}} {
+		for _, object := range []interface{ field(PartID) any }{&Node{}, &Pod{}} {
 			into := object.field(id)
 			if _, handled := into.(*claimStatuses); into == nil || handled {
 				continue
@@ -144,7 +144,7 @@ func FuzzQuantity(f *testing.F) {
 			if err := v.Split(w); err != nil {
 				t.Fatal(err)
 			}
-			if !pattern.IsCheapQuantity(text) && pattern.IsExpensiveNumber(text) && v.unverifiableQuantity(w) == "" {
+			if !pattern.IsCheapQuantity(text) && pattern.IsExpensiveNumber(text) && v.UnverifiableQuantity(w) == "" {
 				t.Error("let through")
 			}
 		})

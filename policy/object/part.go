@@ -1,4 +1,4 @@
-package policy
+package object
 
 import (
 	"strings"
@@ -8,7 +8,7 @@ import (
 
 // part is a member of an object's metadata, spec or status, or, without a section, another member of the object.
 type part struct {
-	id            partID
+	id            PartID
 	same          bool // in both objects of an update
 	section, name string
 	value         jsontext.Value // as it stands in the object
@@ -28,19 +28,19 @@ func (p *part) is(other *part) bool {
 	return p.id == other.id && p.name == other.name && p.section == other.section
 }
 
-// partID is a part that rules look at, of a Node or a Pod, or any other of the same section.
-type partID uint8
+// PartID is a part that rules look at, of a Node or a Pod, or any other of the same section.
+type PartID uint8
 
 // The parts, in the order of their sections.
 const (
-	otherTop partID = iota
+	otherTop PartID = iota
 	otherMetadata
-	managedFields
+	ManagedFields
 	metadataName
 	metadataGenerateName
 	metadataNamespace
 	metadataUID
-	metadataLabels
+	MetadataLabels
 	metadataAnnotations
 	metadataFinalizers
 	metadataOwnerReferences
@@ -56,9 +56,9 @@ const (
 	specHostPID
 	specHostIPC
 	specPriorityClassName
-	specContainers
-	specInitContainers
-	specEphemeralContainers
+	SpecContainers
+	SpecInitContainers
+	SpecEphemeralContainers
 	specVolumes
 	specAffinity
 	specTopologySpreadConstraints
@@ -90,7 +90,7 @@ const (
 )
 
 // partOf is the part of the name in a section, and the name again if rules know it: as a constant, which costs no memory.
-func partOf(section, name string) (id partID, known string) {
+func partOf(section, name string) (id PartID, known string) {
 	switch section {
 	case "metadata":
 		return metadataPart(name)
@@ -102,10 +102,10 @@ func partOf(section, name string) (id partID, known string) {
 	return otherTop, ""
 }
 
-func metadataPart(name string) (partID, string) {
+func metadataPart(name string) (PartID, string) {
 	switch name {
 	case "managedFields":
-		return managedFields, "managedFields"
+		return ManagedFields, "managedFields"
 	case "name":
 		return metadataName, "name"
 	case "generateName":
@@ -115,7 +115,7 @@ func metadataPart(name string) (partID, string) {
 	case "uid":
 		return metadataUID, "uid"
 	case "labels":
-		return metadataLabels, "labels"
+		return MetadataLabels, "labels"
 	case "annotations":
 		return metadataAnnotations, "annotations"
 	case "finalizers":
@@ -128,7 +128,7 @@ func metadataPart(name string) (partID, string) {
 	return otherMetadata, ""
 }
 
-func specPart(name string) (partID, string) {
+func specPart(name string) (PartID, string) {
 	switch name {
 	case "taints":
 		return specTaints, "taints"
@@ -151,11 +151,11 @@ func specPart(name string) (partID, string) {
 	case "priorityClassName":
 		return specPriorityClassName, "priorityClassName"
 	case "containers":
-		return specContainers, "containers"
+		return SpecContainers, "containers"
 	case "initContainers":
-		return specInitContainers, "initContainers"
+		return SpecInitContainers, "initContainers"
 	case "ephemeralContainers":
-		return specEphemeralContainers, "ephemeralContainers"
+		return SpecEphemeralContainers, "ephemeralContainers"
 	case "volumes":
 		return specVolumes, "volumes"
 	case "affinity":
@@ -168,7 +168,7 @@ func specPart(name string) (partID, string) {
 	return otherSpec, ""
 }
 
-func statusPart(name string) (partID, string) {
+func statusPart(name string) (PartID, string) {
 	switch name {
 	case "capacity":
 		return statusCapacity, "capacity"
@@ -218,17 +218,17 @@ func statusPart(name string) (partID, string) {
 	return otherStatus, ""
 }
 
-// partSet is a set of parts.
-type partSet uint64
+// PartSet is a set of parts.
+type PartSet uint64
 
-// allParts has every part.
-const allParts = 1<<partIDs - 1
+// AllParts has every part.
+const AllParts = 1<<partIDs - 1
 
-func (s partSet) has(id partID) bool { return s&(1<<id) != 0 }
+func (s PartSet) has(id PartID) bool { return s&(1<<id) != 0 }
 
-// partsOf are the parts that paths such as status.conditions or spec lead to or into.
-func partsOf(paths []string) partSet {
-	var s partSet
+// PartsOf are the parts that paths such as status.conditions or spec lead to or into.
+func PartsOf(paths []string) PartSet {
+	var s PartSet
 	for _, path := range paths {
 		section, rest, nested := strings.Cut(path, ".")
 		if name, _, _ := strings.Cut(rest, "."); nested {
@@ -243,7 +243,7 @@ func partsOf(paths []string) partSet {
 }
 
 // sectionParts are the first and the last part of a section.
-func sectionParts(section string) (first, last partID) {
+func sectionParts(section string) (first, last PartID) {
 	switch section {
 	case "metadata":
 		return otherMetadata, metadataDeletionTimestamp

@@ -1,4 +1,4 @@
-package policy
+package object
 
 import (
 	"bytes"
@@ -47,7 +47,7 @@ var errNoObject = errors.New("the object is missing")
 //
 // At an update, fields that rules only compare, such as a Node's images, stay empty in both objects where they are the same in
 // both.
-func (v *View) Decode(w Write, wanted partSet) error {
+func (v *View) Decode(w Write, wanted PartSet) error {
 	switch {
 	case !w.hasParts():
 		return nil
@@ -63,20 +63,20 @@ func (w Write) hasParts() bool {
 }
 
 // Changes reports whether an update changes one of the parts. It does if the objects have not been compared.
-func (v *View) Changes(parts partSet) bool {
+func (v *View) Changes(parts PartSet) bool {
 	return !v.differences.known || parts&v.differences.in != 0
 }
 
 // Differences are the parts in which the objects differ. At a creation they are all parts of the new object.
-func (v *View) Differences() []difference {
+func (v *View) Differences() []Difference {
 	if !v.differences.known {
 		return compare(v.OldParts, v.Parts).parts
 	}
 	return v.differences.parts
 }
 
-// decode decodes a whole object.
-func decode[T any](raw []byte, into **T) error {
+// Decode decodes a whole object.
+func Decode[T any](raw []byte, into **T) error {
 	if len(raw) == 0 || bytes.Equal(raw, []byte("null")) {
 		return errNoObject
 	}

@@ -1,10 +1,10 @@
-package policy
+package object
 
 import "github.com/go-json-experiment/json/jsontext"
 
 // Which parts of objects have a field, and how rules look at it.
 
-func (m *Metadata) field(id partID) any {
+func (m *Metadata) field(id PartID) any {
 	switch id {
 	case metadataName:
 		return &m.Name
@@ -14,7 +14,7 @@ func (m *Metadata) field(id partID) any {
 		return &m.Namespace
 	case metadataUID:
 		return &m.UID
-	case metadataLabels:
+	case MetadataLabels:
 		return &m.Labels
 	case metadataAnnotations:
 		return &m.Annotations
@@ -28,7 +28,7 @@ func (m *Metadata) field(id partID) any {
 	return nil
 }
 
-func (n *Node) field(id partID) any {
+func (n *Node) field(id PartID) any {
 	switch id {
 	case specTaints:
 		return &n.Spec.Taints
@@ -68,7 +68,7 @@ func (n *Node) field(id partID) any {
 	return n.Metadata.field(id)
 }
 
-func (*Node) compared(id partID) bool {
+func (*Node) compared(id PartID) bool {
 	switch id {
 	case statusImages, statusConditions, statusAddresses, statusVolumesInUse, statusVolumesAttached, statusDeclaredFeatures:
 		return true
@@ -86,7 +86,7 @@ func (n *Node) keep(p *part) {
 	n.Spec.Rest[p.name] = p.value
 }
 
-func (p *Pod) field(id partID) any {
+func (p *Pod) field(id PartID) any {
 	switch id {
 	case specNodeName:
 		return &p.Spec.NodeName
@@ -98,11 +98,11 @@ func (p *Pod) field(id partID) any {
 		return &p.Spec.HostIPC
 	case specPriorityClassName:
 		return &p.Spec.PriorityClassName
-	case specContainers:
+	case SpecContainers:
 		return &p.Spec.Containers
-	case specInitContainers:
+	case SpecInitContainers:
 		return &p.Spec.InitContainers
-	case specEphemeralContainers:
+	case SpecEphemeralContainers:
 		return &p.Spec.EphemeralContainers
 	case specVolumes:
 		return &p.Spec.Volumes
@@ -141,9 +141,9 @@ func (p *Pod) field(id partID) any {
 }
 
 // compared has what a tenant may have made long.
-func (*Pod) compared(id partID) bool {
+func (*Pod) compared(id PartID) bool {
 	switch id {
-	case metadataLabels, metadataFinalizers, statusConditions, statusContainerStatuses, statusInitContainerStatuses,
+	case MetadataLabels, metadataFinalizers, statusConditions, statusContainerStatuses, statusInitContainerStatuses,
 		statusEphemeralContainerStatuses, statusResourceClaimStatuses, statusExtendedResourceClaimStatus,
 		statusNodeAllocatableResourceClaimStatuses:
 		return true

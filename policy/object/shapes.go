@@ -1,4 +1,4 @@
-package policy
+package object
 
 import (
 	"bytes"
@@ -13,43 +13,43 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 )
 
-// shape is what the JSON of a Go type looks like, as far as its fields are concerned. A value of another kind than its shape,
+// Shape is what the JSON of a Go type looks like, as far as its fields are concerned. A value of another kind than its shape,
 // or of no shape, has no unknown fields.
-type shape struct {
+type Shape struct {
 	fields  map[string]member // of an object with fixed names
-	element *shape            // of a list, or of an object with any names
+	element *Shape            // of a list, or of an object with any names
 	key     string            // of a list: the field by which its elements are told apart; empty: none
 	// quantity says that it is a quantity, inside that one is somewhere in it.
 	quantity, inside bool
 }
 
 // hasQuantities reports whether a value of the shape may have quantities in it, or is one.
-func (s *shape) hasQuantities() bool { return s.quantity || s.inside }
+func (s *Shape) hasQuantities() bool { return s.quantity || s.inside }
 
 // member is a field of an object.
 type member struct {
 	name  string
-	shape *shape
+	shape *Shape
 }
 
-// shapes are made once for each type.
-type shapes map[reflect.Type]*shape
+// Shapes are made once for each type.
+type Shapes map[reflect.Type]*Shape
 
-func (all shapes) of(t reflect.Type) *shape {
+func (all Shapes) Of(t reflect.Type) *Shape {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
 	if known, ok := all[t]; ok {
 		return known
 	}
-	s := &shape{quantity: t == reflect.TypeFor[resource.Quantity]()}
+	s := &Shape{quantity: t == reflect.TypeFor[resource.Quantity]()}
 	all[t] = s
 	if reflect.PointerTo(t).Implements(reflect.TypeFor[json.Unmarshaler]()) {
 		return s // a quantity, a time: what is inside is one value
 	}
 	switch t.Kind() {
 	case reflect.Slice, reflect.Map:
-		s.element = all.of(t.Elem())
+		s.element = all.Of(t.Elem())
 		s.inside = s.element.hasQuantities()
 		s.key = s.element.usualKey()
 	case reflect.Struct:
@@ -63,7 +63,7 @@ func (all shapes) of(t reflect.Type) *shape {
 }
 
 // usualKey is the field by which elements of a list are told apart where nothing says which one it is.
-func (s *shape) usualKey() string {
+func (s *Shape) usualKey() string {
 	for _, name := range []string{"uid", "name", "type", "key", "ip", "containerID", "names"} {
 		if _, has := s.fields[name]; has {
 			return name
@@ -73,14 +73,14 @@ func (s *shape) usualKey() string {
 }
 
 // addFields adds the fields of a struct, also those of embedded ones.
-func (all shapes) addFields(to map[string]member, t reflect.Type) {
+func (all Shapes) addFields(to map[string]member, t reflect.Type) {
 	for i := range t.NumField() {
 		field := t.Field(i)
 		switch name, _, _ := strings.Cut(field.Tag.Get("json"), ","); {
 		case name == "" && field.Anonymous:
 			all.addFields(to, field.Type)
 		case name != "" && name != "-":
-			inner := all.of(field.Type)
+			inner := all.Of(field.Type)
 			if key := field.Tag.Get("patchMergeKey"); key != "" {
 				keyed := *inner
 				keyed.key, inner = key, &keyed
@@ -104,10 +104,10 @@ type unknown struct {
 	part   jsontext.Value // the part that is read
 }
 
-// maxUnknown is how many unknown fields of an object are looked at.
-const maxUnknown = 100_000
+// MaxUnknown is how many unknown fields of an object are looked at.
+const MaxUnknown = 100_000
 
-var errTooManyUnknown = errors.New("too many unknown fields")
+var ErrTooManyUnknown = errors.New("too many unknown fields")
 
 // place is where in an object something stands. Its path is put together only for what is unknown.
 type place struct {
@@ -117,7 +117,7 @@ type place struct {
 	key    string // of an element of a map
 
 	// An element of a list: what the list looks like, where in the part something before the element ends, and its position.
-	list  *shape
+	list  *Shape
 	start int64
 	index int
 
@@ -133,20 +133,20 @@ func (p *place) path() string {
 }
 
 // read adds the unknown fields of a part. It returns an error if it is not well-formed.
-func (u *unknown) read(d *difference, value jsontext.Value, of *shape) error {
+func (u *unknown) read(d *Difference, value jsontext.Value, of *Shape) error {
 	if value == nil {
 		return nil
 	}
 	u.part = value
 	at := (*place)(nil)
-	if d.section != "" {
-		of, at = of.fields[d.section].shape, &place{name: d.section}
+	if d.Section != "" {
+		of, at = of.fields[d.Section].shape, &place{name: d.Section}
 	}
-	decoder := decoderOf(value)
-	if field, known := of.fields[d.name]; known {
-		return u.value(decoder, field.shape, at.child(d.name))
+	decoder := NewDecoder(value)
+	if field, known := of.fields[d.Name]; known {
+		return u.value(decoder, field.shape, at.child(d.Name))
 	}
-	return u.add(decoder, at.child(d.name))
+	return u.add(decoder, at.child(d.Name))
 }
 
 // hashOf is the hash of a place. It is made once for each, and only for those that have something unknown in them.
@@ -189,8 +189,8 @@ func (u *unknown) add(decoder *jsontext.Decoder, at *place) error {
 	hash := u.hashOf(at)
 	field, had := u.fields[hash]
 	if !had {
-		if len(u.fields) == maxUnknown {
-			return errTooManyUnknown
+		if len(u.fields) == MaxUnknown {
+			return ErrTooManyUnknown
 		}
 		field.path = at.path()
 	}
@@ -200,7 +200,7 @@ func (u *unknown) add(decoder *jsontext.Decoder, at *place) error {
 }
 
 // holds reports whether a value of a kind may have fields in it: it is an object, or a list, that the shape knows.
-func (s *shape) holds(kind jsontext.Kind) bool {
+func (s *Shape) holds(kind jsontext.Kind) bool {
 	switch kind {
 	case jsontext.KindBeginObject:
 		return s.fields != nil || s.element != nil
@@ -210,7 +210,7 @@ func (s *shape) holds(kind jsontext.Kind) bool {
 	return false
 }
 
-func (u *unknown) value(decoder *jsontext.Decoder, of *shape, at *place) error {
+func (u *unknown) value(decoder *jsontext.Decoder, of *Shape, at *place) error {
 	kind := decoder.PeekKind()
 	switch {
 	case !of.holds(kind):
@@ -231,7 +231,7 @@ func (u *unknown) value(decoder *jsontext.Decoder, of *shape, at *place) error {
 }
 
 // list reads the elements of a list. They are told apart by their keys, since lists may be reordered, or by their positions.
-func (u *unknown) list(decoder *jsontext.Decoder, of *shape, at *place) error {
+func (u *unknown) list(decoder *jsontext.Decoder, of *Shape, at *place) error {
 	if _, err := decoder.ReadToken(); err != nil {
 		return err
 	}
@@ -249,11 +249,11 @@ func (u *unknown) list(decoder *jsontext.Decoder, of *shape, at *place) error {
 
 // keyOf is the value by which an element of a list is told from the others; nil if it has none. The element is where a text begins
 // after a comma.
-func (s *shape) keyOf(text jsontext.Value) jsontext.Value {
+func (s *Shape) keyOf(text jsontext.Value) jsontext.Value {
 	if s.key == "" {
 		return nil
 	}
-	decoder := decoderOf(bytes.TrimLeft(text, ", \t\r\n"))
+	decoder := NewDecoder(bytes.TrimLeft(text, ", \t\r\n"))
 	if start, err := decoder.ReadToken(); err != nil || start.Kind() != jsontext.KindBeginObject {
 		return nil
 	}
@@ -274,7 +274,7 @@ func (s *shape) keyOf(text jsontext.Value) jsontext.Value {
 }
 
 // member reads a member of an object, with fixed names or with any.
-func (u *unknown) member(decoder *jsontext.Decoder, object *shape, at *place) error {
+func (u *unknown) member(decoder *jsontext.Decoder, object *Shape, at *place) error {
 	name, err := ReadName(decoder)
 	if err != nil {
 		return err
@@ -296,17 +296,17 @@ func (u *unknown) member(decoder *jsontext.Decoder, object *shape, at *place) er
 }
 
 // UnknownChanges are the paths of the fields that differ between the objects of a write and that the shape of the object does not
-// have, sorted, each once. Fields in metadata.managedFields, which the API server computes, are none.
-func (v *View) UnknownChanges(of *shape) ([]string, error) {
+// have, sorted, each once. Fields in metadata.ManagedFields, which the API server computes, are none.
+func (v *View) UnknownChanges(of *Shape) ([]string, error) {
 	seed := maphash.MakeSeed()
 	old, updated := unknown{seed: seed}, unknown{seed: seed}
 	differences := v.Differences()
 	for i := range differences {
 		d := &differences[i]
-		if d.id == managedFields {
+		if d.IsManagedFields() {
 			continue // the API server's own
 		}
-		if err := errors.Join(old.read(d, d.old, of), updated.read(d, d.updated, of)); err != nil {
+		if err := errors.Join(old.read(d, d.Old, of), updated.read(d, d.Updated, of)); err != nil {
 			return nil, err
 		}
 	}

@@ -1,4 +1,4 @@
-package policy
+package object
 
 import "testing"
 
@@ -16,7 +16,7 @@ func TestServerFieldsAreNoChange(t *testing.T) {
 		"there is no metadata":  {`{"spec":{"x":1}}`, false},
 		"it is not well-formed": {`{"metadata":`, false},
 	} {
-		if got := sameObject([]byte(old), []byte(test.updated)); got != test.want {
+		if got := SameObject([]byte(old), []byte(test.updated)); got != test.want {
 			t.Errorf("%s: got %v, want %v", name, got, test.want)
 		}
 	}

@@ -1,4 +1,4 @@
-package policy
+package object
 
 import (
 	"bytes"
@@ -18,11 +18,11 @@ var errTooManyValues = errors.New("has too many values")
 const anyDepth = 1 << 30
 
 // keptDepth is down to which depth the values of a part are kept when it is decoded. The rest is skipped, or kept as it stands.
-func (id partID) keptDepth() int {
+func (id PartID) keptDepth() int {
 	switch id {
 	case otherTop, otherMetadata, otherSpec, otherStatus, specSchedulingGroup, specAffinity, statusConfig, statusVolumesAttached:
 		return 0
-	case specContainers, specInitContainers, specEphemeralContainers, specVolumes, specTopologySpreadConstraints,
+	case SpecContainers, SpecInitContainers, SpecEphemeralContainers, specVolumes, specTopologySpreadConstraints,
 		statusConditions, statusContainerStatuses, statusInitContainerStatuses, statusEphemeralContainerStatuses:
 		return 1
 	}
@@ -54,7 +54,7 @@ func countValues(value jsontext.Value, depth int) int {
 type valueBudget int
 
 // take takes room for the values of a part.
-func (b *valueBudget) take(id partID, value jsontext.Value) error {
+func (b *valueBudget) take(id PartID, value jsontext.Value) error {
 	depth := id.keptDepth()
 	n := bytes.Count(value, []byte(","))
 	if n > 1000 {

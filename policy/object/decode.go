@@ -1,4 +1,4 @@
-package policy
+package object
 
 import (
 	"errors"
@@ -13,15 +13,15 @@ import (
 type decodable[O any] interface {
 	*O
 	// field returns a pointer to the field of a part, or nil if the object has none.
-	field(id partID) any
+	field(id PartID) any
 	// compared says that rules look at a part only to see what has changed in it.
-	compared(id partID) bool
+	compared(id PartID) bool
 	// keep keeps a part that has no field.
 	keep(p *part)
 }
 
 // decodeObjects decodes the wanted parts of the objects of a write, whatever the operation has of them.
-func decodeObjects[O any, T decodable[O]](v *View, w Write, wanted partSet, object, old **O) error {
+func decodeObjects[O any, T decodable[O]](v *View, w Write, wanted PartSet, object, old **O) error {
 	if err := v.Split(w); err != nil {
 		return err
 	}
@@ -73,7 +73,7 @@ func (v *View) Split(w Write) (err error) {
 }
 
 // decodeChange decodes an update: what differs of both objects, and what is the same once.
-func decodeChange[O any, T decodable[O]](old, updated T, v *View, wanted partSet, room *valueBudget) error {
+func decodeChange[O any, T decodable[O]](old, updated T, v *View, wanted PartSet, room *valueBudget) error {
 	for i := range v.Parts {
 		p := &v.Parts[i]
 		if !wanted.has(p.id) || p.same && updated.compared(p.id) {
@@ -93,17 +93,17 @@ func decodeChange[O any, T decodable[O]](old, updated T, v *View, wanted partSet
 	}
 	for i := range v.differences.parts {
 		d := &v.differences.parts[i]
-		if d.old == nil || !wanted.has(d.id) {
+		if d.Old == nil || !wanted.has(d.id) {
 			continue
 		}
-		if err := decodePart(old, &part{id: d.id, section: d.section, name: d.name, value: d.old}, room); err != nil {
+		if err := decodePart(old, &part{id: d.id, section: d.Section, name: d.Name, value: d.Old}, room); err != nil {
 			return within("oldObject", err)
 		}
 	}
 	return nil
 }
 
-func decodeParts[O any, T decodable[O]](into T, from Parts, wanted partSet, room *valueBudget) error {
+func decodeParts[O any, T decodable[O]](into T, from Parts, wanted PartSet, room *valueBudget) error {
 	for i := range from {
 		if p := &from[i]; wanted.has(p.id) {
 			if err := decodePart(into, p, room); err != nil {

@@ -1,4 +1,4 @@
-package policy
+package object
 
 import (
 	"reflect"
@@ -13,7 +13,7 @@ func TestEveryFieldIsDecoded(t *testing.T) {
 		name    string
 		section string
 		fields  any // pointer to the struct
-		field   func(id partID) any
+		field   func(id PartID) any
 	}{
 		{"the metadata of a Node", "metadata", &node.Metadata, node.field},
 		{"the spec of a Node", "spec", &node.Spec, node.field},

@@ -1,4 +1,4 @@
-package policy
+package object
 
 import (
 	"bytes"
@@ -15,22 +15,22 @@ func sameValue(a, b jsontext.Value) bool {
 	if bytes.Equal(a, b) {
 		return true
 	}
-	return bytes.Equal(canonical(a), canonical(b))
+	return bytes.Equal(Canonical(a), Canonical(b))
 }
 
-// sameOrEmpty is sameValue for objects and lists that say nothing if they are empty.
-func sameOrEmpty(a, b jsontext.Value) bool { return sameValue(a, b) || isEmpty(a) && isEmpty(b) }
+// SameOrEmpty is sameValue for objects and lists that say nothing if they are empty.
+func SameOrEmpty(a, b jsontext.Value) bool { return sameValue(a, b) || IsEmpty(a) && IsEmpty(b) }
 
-// isEmpty reports whether a value is absent, null or an object or a list without anything in it.
-func isEmpty(v jsontext.Value) bool {
-	switch c := canonical(v); string(c) {
+// IsEmpty reports whether a value is absent, null or an object or a list without anything in it.
+func IsEmpty(v jsontext.Value) bool {
+	switch c := Canonical(v); string(c) {
 	case "", "{}", "[]":
 		return true
 	}
 	return false
 }
 
-func canonical(v jsontext.Value) jsontext.Value {
+func Canonical(v jsontext.Value) jsontext.Value {
 	v = v.Clone()
 	if len(v) > 0 && canonicalize(&v) != nil {
 		return v
@@ -47,9 +47,9 @@ func canonicalize(v *jsontext.Value) error {
 	return v.Canonicalize(jsontext.CanonicalizeRawInts(false), jsontext.CanonicalizeRawFloats(false))
 }
 
-// sameObject reports whether two objects differ in nothing but what the API server itself keeps: managedFields,
+// SameObject reports whether two objects differ in nothing but what the API server itself keeps: ManagedFields,
 // resourceVersion and generation.
-func sameObject(old, updated []byte) bool {
+func SameObject(old, updated []byte) bool {
 	before, errOld := withoutServerFields(old)
 	after, errUpdated := withoutServerFields(updated)
 	return errOld == nil && errUpdated == nil && bytes.Equal(before, after)

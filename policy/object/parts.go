@@ -1,4 +1,4 @@
-package policy
+package object
 
 import (
 	"bytes"
@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
 
@@ -50,8 +51,8 @@ func (f *partFinder) find(p *part, likely int) *part {
 	return nil
 }
 
-// value is the value of a part that rules know; nil if the object does not have it.
-func (ps Parts) value(id partID) jsontext.Value {
+// Value is the value of a part that rules know; nil if the object does not have it.
+func (ps Parts) Value(id PartID) jsontext.Value {
 	for i := range ps {
 		if ps[i].id == id {
 			return ps[i].value
@@ -60,8 +61,8 @@ func (ps Parts) value(id partID) jsontext.Value {
 	return nil
 }
 
-// decoderOf reads a part, or something in it. That it has no duplicate names is known since the object was taken apart.
-func decoderOf(value jsontext.Value) *jsontext.Decoder {
+// NewDecoder reads a part, or something in it. That it has no duplicate names is known since the object was taken apart.
+func NewDecoder(value jsontext.Value) *jsontext.Decoder {
 	return jsontext.NewDecoder(bytes.NewBuffer(value), jsontext.AllowDuplicateNames(true))
 }
 
@@ -160,3 +161,17 @@ func (s *splitter) members(section string) (start int64, err error) {
 }
 
 func isSection(name string) bool { return name == "metadata" || name == "spec" || name == "status" }
+
+// Containers are those in a part of the spec, which is decoded; none if the object does not have it.
+func (ps Parts) Containers(id PartID) ([]Container, error) {
+	list := ps.Value(id)
+	if list == nil {
+		return nil, nil
+	}
+	if countValues(list, id.keptDepth()) > maxValues {
+		return nil, errTooManyValues
+	}
+	var containers []Container
+	err := json.Unmarshal(list, &containers)
+	return containers, err
+}

@@ -1,4 +1,4 @@
-package policy
+package object
 
 import (
 	"bytes"
@@ -21,13 +21,13 @@ type foundQuantity struct {
 	path, text string
 }
 
-// unverifiableQuantity says why a write cannot be evaluated: because of a quantity that no kubelet prints and nobody else has put
+// UnverifiableQuantity says why a write cannot be evaluated: because of a quantity that no kubelet prints and nobody else has put
 // into the object. It returns "" if there is none. Nothing parses a quantity before.
 //
 // Of a Node everything counts, in both objects: a kubelet prints plain numbers, and keeps what is cheap. Of other objects only what
 // is expensive counts, unless the same text is in the stored object's spec: a kubelet copies to the status what a tenant
 // wrote there. A deletion is not evaluated by any quantity.
-func (v *View) unverifiableQuantity(w Write) string {
+func (v *View) UnverifiableQuantity(w Write) string {
 	if w.Operation == admissionv1.Delete || !w.holdsQuantities() {
 		return ""
 	}
@@ -60,7 +60,7 @@ func (w Write) holdsQuantities() bool {
 }
 
 // quantityShape is what the objects of the resource look like.
-func (w Write) quantityShape() *shape {
+func (w Write) quantityShape() *Shape {
 	t := reflect.TypeFor[corev1.Pod]()
 	switch {
 	case w.Resource == "nodes":
@@ -75,7 +75,7 @@ func (w Write) quantityShape() *shape {
 	default:
 		t = reflect.TypeFor[resourcev1.ResourceSlice]()
 	}
-	return shapes{}.of(t)
+	return Shapes{}.Of(t)
 }
 
 // unusualNodeQuantity finds a quantity of a Node that is expensive, or that is neither plain nor the stored one.
@@ -164,7 +164,7 @@ func (ps Parts) mayHave(form func([]byte) bool, all bool) bool {
 
 // mayHoldQuantities reports whether a part may hold quantities: what is outside of spec and status does not, and what is long in a
 // Node is known not to.
-func (id partID) mayHoldQuantities() bool {
+func (id PartID) mayHoldQuantities() bool {
 	switch id {
 	case specTaints, specPodCIDR, specPodCIDRs, specProviderID,
 		statusConditions, statusImages, statusAddresses, statusNodeInfo, statusVolumesInUse, statusVolumesAttached:
@@ -231,7 +231,7 @@ func textAt(value jsontext.Value, i int) (text []byte, end int) {
 }
 
 // quantities are those of an object, or of a section of it. It returns false if a part is not well-formed.
-func (ps Parts) quantities(known *shape, section string) ([]foundQuantity, bool) {
+func (ps Parts) quantities(known *Shape, section string) ([]foundQuantity, bool) {
 	var found quantityFinder
 	for i := range ps {
 		p := &ps[i]
@@ -246,7 +246,7 @@ func (ps Parts) quantities(known *shape, section string) ([]foundQuantity, bool)
 		if !has || !field.shape.hasQuantities() {
 			continue
 		}
-		if found.value(decoderOf(p.value), field.shape, at.child(p.name)) != nil {
+		if found.value(NewDecoder(p.value), field.shape, at.child(p.name)) != nil {
 			return nil, false
 		}
 	}
@@ -256,7 +256,7 @@ func (ps Parts) quantities(known *shape, section string) ([]foundQuantity, bool)
 // quantityFinder collects quantities.
 type quantityFinder []foundQuantity
 
-func (f *quantityFinder) value(decoder *jsontext.Decoder, of *shape, at *place) error {
+func (f *quantityFinder) value(decoder *jsontext.Decoder, of *Shape, at *place) error {
 	if of.quantity {
 		value, err := decoder.ReadValue()
 		if err != nil {
@@ -293,7 +293,7 @@ func (f *quantityFinder) value(decoder *jsontext.Decoder, of *shape, at *place) 
 			}
 		}
 		if inner == nil {
-			inner = &shape{}
+			inner = &Shape{}
 		}
 		if err := f.value(decoder, inner, &step); err != nil {
 			return err
