@@ -150,7 +150,7 @@ func TestFloorSaysWhatTheRulesSay(t *testing.T) {
 	specs := map[string]v1alpha1.NodeRestrictionPolicySpec{}
 	requests := map[string]policy.Request{}
 	for _, rule := range []string{"node-labels", "node-taints", "node-owner-references", "node-finalizers"} {
-		paths, err := filepath.Glob("../policy/testdata/" + rule + "/*/*.txtar")
+		paths, err := filepath.Glob("../policy/rules/testdata/" + rule + "/*/*.txtar")
 		if err != nil || len(paths) == 0 {
 			t.Fatal("there are no fixtures of", rule, err)
 		}

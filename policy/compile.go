@@ -19,8 +19,7 @@ type Policy struct {
 	audited    bool
 	match      matcher
 	rules      []activeRule
-
-	looksUpNodes, looksUpAddresses bool
+	looksUp    LookUps
 }
 
 // activeRule is a rule that a policy turns on.
@@ -47,30 +46,50 @@ func (a *activeRule) unconcerned(r *Request) bool {
 	return a.rule.OnlyChanges && !r.Changes(a.judges)
 }
 
+// Compiler compiles policies by the rules that it was handed. It is immutable.
+type Compiler struct{ rules []Rule }
+
+// NewCompiler returns a compiler for rules, which report in the order of the list. An error names every rule that is incomplete or
+// listed twice.
+func NewCompiler(rules []Rule) (*Compiler, error) {
+	if err := validate(rules); err != nil {
+		return nil, err
+	}
+	return &Compiler{slices.Clone(rules)}, nil
+}
+
+// Rules are the rules of the compiler, in their order.
+func (c *Compiler) Rules() []Rule { return slices.Clone(c.rules) }
+
 // Compile compiles a policy. The result is never nil: where there are errors it holds the rules whose sections compile, so
 // that one bad field does not switch the others off. If match does not compile it is not known whom the policy restricts, and
 // it restricts nobody.
 //
 // Compile repeats what the CRD's schema says, for policies that did not pass an API server. Errors are in the order of the
 // spec, each with its path.
-func Compile(p *v1alpha1.NodeRestrictionPolicy) (*Policy, field.ErrorList) {
+func (c *Compiler) Compile(p *v1alpha1.NodeRestrictionPolicy) (*Policy, field.ErrorList) {
 	at := field.NewPath("spec")
-	c := &Policy{name: p.Name, generation: p.Generation}
-	errs := c.compileActions(p.Spec.ValidationActions, at.Child("validationActions"))
+	compiled := &Policy{name: p.Name, generation: p.Generation}
+	errs := compiled.compileActions(p.Spec.ValidationActions, at.Child("validationActions"))
 	match, bad := compileMatch(p.Spec.Match, at.Child("match"))
-	c.match = match
+	compiled.match = match
 	errs = append(errs, bad...)
 	restrictsNobody := len(bad) > 0
-	c.looksUpNodes = match.selector != nil || p.Spec.Baseline != nil || p.Spec.CSINodes != nil
-	c.looksUpAddresses = looksUpAddresses(&p.Spec)
-	for _, rule := range Rules() {
+	if match.selector != nil {
+		compiled.looksUp |= LooksUpNodes
+	}
+	for i := range c.rules {
+		rule := &c.rules[i]
+		if rule.LooksUp != nil {
+			compiled.looksUp |= rule.LooksUp(&p.Spec)
+		}
 		check, bad := rule.Compile(&p.Spec, at)
 		errs = append(errs, bad...)
 		if check != nil && len(bad) == 0 && !restrictsNobody {
-			c.rules = append(c.rules, newActiveRule(&rule, check))
+			compiled.rules = append(compiled.rules, newActiveRule(rule, check))
 		}
 	}
-	return c, bounded(errs)
+	return compiled, bounded(errs)
 }
 
 // maxErrors is how many errors of a policy are reported.
@@ -82,15 +101,6 @@ func bounded(errs field.ErrorList) field.ErrorList {
 		return errs[:maxErrors:maxErrors]
 	}
 	return errs
-}
-
-func looksUpAddresses(spec *v1alpha1.NodeRestrictionPolicySpec) bool {
-	if a := spec.Nodes.Addresses; a != nil && a.OfOtherNodes == v1alpha1.DenyOtherNodes {
-		return true
-	}
-	ips := spec.Pods.IPs
-	return ips != nil && (ips.PodIPs != nil && ips.PodIPs.OfOtherNodes == v1alpha1.DenyOtherNodes ||
-		ips.HostIPs != nil && ips.HostIPs.OfOtherNodes == v1alpha1.DenyOtherNodes)
 }
 
 func (p *Policy) compileActions(actions []v1alpha1.ValidationAction, at *field.Path) field.ErrorList {
@@ -129,7 +139,7 @@ func (p *Policy) Name() string { return p.name }
 // Action is the strongest of the policy's validationActions: Deny before Warn before Audit.
 func (p *Policy) Action() v1alpha1.ValidationAction { return p.action }
 
-// Rules are the IDs of the rules that the policy turns on, in the order of [Rules].
+// Rules are the IDs of the rules that the policy turns on, in the order of the compiler's list.
 func (p *Policy) Rules() []RuleID {
 	ids := make([]RuleID, len(p.rules))
 	for i, active := range p.rules {

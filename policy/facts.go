@@ -127,18 +127,18 @@ func (f StaticFacts) APIAudiences() ([]string, error) { return nil, nil }
 
 var errNoFacts = errors.New("no look-ups are available")
 
-// node looks a Node up.
-func (r *Request) node(name string) (*object.Metadata, bool, error) {
+// LookUpNode looks a Node up.
+func (r *Request) LookUpNode(name string) (*object.Metadata, bool, error) {
 	return lookUp(r, name, Facts.Node)
 }
 
-// nodeObject looks a Node up, with its spec and status.
-func (r *Request) nodeObject(name string) (*corev1.Node, bool, error) {
+// LookUpNodeObject looks a Node up, with its spec and status.
+func (r *Request) LookUpNodeObject(name string) (*corev1.Node, bool, error) {
 	return lookUp(r, name, Facts.NodeObject)
 }
 
-// ofAnotherNode reports whether a Node other than the kubelet's reports the address.
-func (r *Request) ofAnotherNode(ip netip.Addr) (bool, error) {
+// IsOfAnotherNode reports whether a Node other than the kubelet's reports the address.
+func (r *Request) IsOfAnotherNode(ip netip.Addr) (bool, error) {
 	if r.Facts == nil {
 		return false, errNoFacts
 	}
@@ -146,41 +146,41 @@ func (r *Request) ofAnotherNode(ip netip.Addr) (bool, error) {
 	return slices.ContainsFunc(names, func(name string) bool { return name != r.NodeName }), err
 }
 
-// pod looks a pod up.
-func (r *Request) pod(namespace, name string) (*corev1.Pod, bool, error) {
+// LookUpPod looks a pod up.
+func (r *Request) LookUpPod(namespace, name string) (*corev1.Pod, bool, error) {
 	return lookUpIn(r, namespace, name, Facts.Pod)
 }
 
-// serviceAccount looks a ServiceAccount up.
-func (r *Request) serviceAccount(namespace, name string) (*object.Metadata, bool, error) {
+// LookUpServiceAccount looks a ServiceAccount up.
+func (r *Request) LookUpServiceAccount(namespace, name string) (*object.Metadata, bool, error) {
 	return lookUpIn(r, namespace, name, Facts.ServiceAccount)
 }
 
-// persistentVolumeClaim looks a claim up.
-func (r *Request) persistentVolumeClaim(namespace, name string) (*corev1.PersistentVolumeClaim, bool, error) {
+// LookUpPersistentVolumeClaim looks a claim up.
+func (r *Request) LookUpPersistentVolumeClaim(namespace, name string) (*corev1.PersistentVolumeClaim, bool, error) {
 	return lookUpIn(r, namespace, name, Facts.PersistentVolumeClaim)
 }
 
-// persistentVolume looks a volume up.
-func (r *Request) persistentVolume(name string) (*corev1.PersistentVolume, bool, error) {
+// LookUpPersistentVolume looks a volume up.
+func (r *Request) LookUpPersistentVolume(name string) (*corev1.PersistentVolume, bool, error) {
 	return lookUp(r, name, Facts.PersistentVolume)
 }
 
-// csiDriver looks a CSIDriver up.
-func (r *Request) csiDriver(name string) (*storagev1.CSIDriver, bool, error) {
+// LookUpCSIDriver looks a CSIDriver up.
+func (r *Request) LookUpCSIDriver(name string) (*storagev1.CSIDriver, bool, error) {
 	return lookUp(r, name, Facts.CSIDriver)
 }
 
-// allows asks the authorizers of the cluster.
-func (r *Request) allows(access *authorizationv1.SubjectAccessReviewSpec) (bool, error) {
+// Authorized asks the authorizers of the cluster.
+func (r *Request) Authorized(access *authorizationv1.SubjectAccessReviewSpec) (bool, error) {
 	if r.Facts == nil {
 		return false, errNoFacts
 	}
 	return r.Facts.Authorized(access)
 }
 
-// foundAudiences are the audiences of the API server as they were found.
-func (r *Request) foundAudiences() ([]string, error) {
+// APIAudiences are the audiences of the API server as they were found.
+func (r *Request) APIAudiences() ([]string, error) {
 	if r.Facts == nil {
 		return nil, errNoFacts
 	}

@@ -86,7 +86,7 @@ func nodeLabelsOf(r *Request) (map[string]string, error) {
 	case ownNode && r.Node != nil:
 		return r.Node.Labels, nil
 	}
-	node, found, err := r.node(r.NodeName)
+	node, found, err := r.LookUpNode(r.NodeName)
 	if err != nil || !found {
 		return nil, err
 	}

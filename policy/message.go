@@ -10,6 +10,9 @@ import (
 // maxMessage is how many bytes a message has at most.
 const maxMessage = 1024
 
+// maxNote is how many of them the note of a rule has at most.
+const maxNote = 256
+
 // message says in one sentence which rules of which policies a write violates: lower case, without a period, at most 1 KiB.
 func (d Decision) message(verb string, action func(PolicyViolation) bool) string {
 	var b strings.Builder
@@ -39,9 +42,9 @@ func (d Decision) message(verb string, action func(PolicyViolation) bool) string
 		return ""
 	}
 	b.WriteString(")")
-	hint := ""
-	if d.mirrorPod {
-		hint = "; the static pod itself keeps running"
+	note := ""
+	if d.note != "" {
+		note = "; " + text.Cut(d.note, maxNote)
 	}
-	return text.Cut(b.String(), maxMessage-len(hint)) + hint
+	return text.Cut(b.String(), maxMessage-len(note)) + note
 }

@@ -78,15 +78,15 @@ func (s *Set) judges(r *Request) []judge {
 // Policies are the policies of the set, sorted by name.
 func (s *Set) Policies() []*Policy { return slices.Clone(s.policies) }
 
-// LooksUpNodes reports whether any policy may ask Facts for the metadata of a Node: for its match.nodeSelector, for the baseline
-// or for the owners of CSINodes. Apart from lookups of addresses, only these must be answered from memory.
+// LooksUpNodes reports whether any policy may ask Facts for the metadata of a Node: for its match.nodeSelector, or because of a rule. Apart
+// from lookups of addresses, only these must be answered from memory.
 func (s *Set) LooksUpNodes() bool {
-	return slices.ContainsFunc(s.policies, func(p *Policy) bool { return p.looksUpNodes })
+	return slices.ContainsFunc(s.policies, func(p *Policy) bool { return p.looksUp&LooksUpNodes != 0 })
 }
 
 // LooksUpAddresses reports whether any policy may ask Facts whose an address is.
 func (s *Set) LooksUpAddresses() bool {
-	return slices.ContainsFunc(s.policies, func(p *Policy) bool { return p.looksUpAddresses })
+	return slices.ContainsFunc(s.policies, func(p *Policy) bool { return p.looksUp&LooksUpAddresses != 0 })
 }
 
 // Judges reports whether any policy would look at the request. It needs neither the objects nor Facts, so a caller can
@@ -149,10 +149,28 @@ func (s *Set) reads(r *Request) object.PartSet {
 
 // Evaluate judges a write. The request must have been decoded, or say why it is Unjudgeable.
 func (s *Set) Evaluate(r *Request) Decision {
-	d := Decision{NodeName: r.NodeName, mirrorPod: r.Resource == "pods" && r.Operation == admissionv1.Create && r.Subresource == ""}
+	d := Decision{NodeName: r.NodeName}
 	var form formCheck
-	for _, j := range s.judges(r) {
+	judges := s.judges(r)
+	for _, j := range judges {
 		d.Violations = j.policy.evaluate(r, j.checks, &form, d.Violations)
 	}
+	if len(d.Violations) > 0 {
+		d.note = noteOn(r, judges)
+	}
 	return d
+}
+
+// noteOn is what the first rule with a note says of a write that it looks at.
+func noteOn(r *Request, judges []judge) string {
+	for _, j := range judges {
+		for i := range j.checks {
+			if rule := j.checks[i].rule; rule.Note != nil {
+				if note := rule.Note(r); note != "" {
+					return note
+				}
+			}
+		}
+	}
+	return ""
 }

@@ -31,6 +31,7 @@ import (
 	"noderestriction.plus/internal/record"
 	"noderestriction.plus/policy"
 	"noderestriction.plus/policy/object"
+	"noderestriction.plus/policy/rules"
 	"noderestriction.plus/webhooks"
 )
 
@@ -58,7 +59,7 @@ func (brokenFacts) Node(string) (*object.Metadata, bool, error) { panic("broken 
 // compiled is a set of one policy under which a kubelet may not touch finalizers of its Node.
 func compiled(t testing.TB, match *v1alpha1.Match) *policy.Set {
 	t.Helper()
-	p, errs := policy.Compile(&v1alpha1.NodeRestrictionPolicy{
+	p, errs := rules.NewCompiler().Compile(&v1alpha1.NodeRestrictionPolicy{
 		ObjectMeta: metav1.ObjectMeta{Name: "test", Generation: 1},
 		Spec: v1alpha1.NodeRestrictionPolicySpec{
 			Match: match,
@@ -132,7 +133,7 @@ func newRig(t testing.TB, o options) *rig {
 	if o.out == nil {
 		o.out = r.denials
 	}
-	metrics := denial.NewMetrics(r.registry)
+	metrics := denial.NewMetrics(r.registry, rules.All())
 	ledger := denial.New(o.out, metrics)
 	t.Cleanup(func() {
 		if err := ledger.Close(context.WithoutCancel(t.Context())); err != nil {

@@ -11,6 +11,7 @@ import (
 	"noderestriction.plus/internal/review"
 	"noderestriction.plus/policy"
 	"noderestriction.plus/policy/object"
+	"noderestriction.plus/policy/rules"
 )
 
 // compiled is a set of one policy that forbids a kubelet to set labels of its Node that it does not need.
@@ -25,7 +26,7 @@ func compiled(t testing.TB, tweak func(*v1alpha1.NodeRestrictionPolicy)) *policy
 	if tweak != nil {
 		tweak(p)
 	}
-	c, errs := policy.Compile(p)
+	c, errs := rules.NewCompiler().Compile(p)
 	if len(errs) > 0 {
 		t.Fatal(errs)
 	}
