@@ -25,6 +25,7 @@ import (
 	"noderestriction.plus/internal/fixture"
 	"noderestriction.plus/internal/review"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/rules"
 )
 
 // floor is a ValidatingAdmissionPolicy as an API server evaluates it.
@@ -116,7 +117,7 @@ func underFloor(spec v1alpha1.NodeRestrictionPolicySpec) v1alpha1.NodeRestrictio
 // engine judges with the rules that the floor stands for, and returns their reasons.
 func engine(t *testing.T, spec v1alpha1.NodeRestrictionPolicySpec, r policy.Request) []string {
 	t.Helper()
-	compiled, errs := policy.Compile(&v1alpha1.NodeRestrictionPolicy{
+	compiled, errs := rules.NewCompiler().Compile(&v1alpha1.NodeRestrictionPolicy{
 		ObjectMeta: metav1.ObjectMeta{Name: "test"}, Spec: underFloor(spec),
 	})
 	if len(errs) > 0 {

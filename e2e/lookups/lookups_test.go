@@ -36,6 +36,7 @@ import (
 	"noderestriction.plus/internal/review"
 	"noderestriction.plus/policy"
 	"noderestriction.plus/policy/object"
+	"noderestriction.plus/policy/rules"
 )
 
 // issuer is the audience of the API server of e2e.
@@ -252,7 +253,7 @@ func (h *webhook) sent() string {
 
 func (c *testCluster) startWebhook(t *testing.T) *webhook {
 	t.Helper()
-	compiled, errs := policy.Compile(&v1alpha1.NodeRestrictionPolicy{
+	compiled, errs := rules.NewCompiler().Compile(&v1alpha1.NodeRestrictionPolicy{
 		ObjectMeta: metav1.ObjectMeta{Name: "baseline"},
 		Spec: v1alpha1.NodeRestrictionPolicySpec{Baseline: &v1alpha1.Baseline{
 			Resources: []v1alpha1.BaselineResource{v1alpha1.BaselineServiceAccounts},

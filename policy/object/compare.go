@@ -47,7 +47,7 @@ func canonicalize(v *jsontext.Value) error {
 	return v.Canonicalize(jsontext.CanonicalizeRawInts(false), jsontext.CanonicalizeRawFloats(false))
 }
 
-// SameObject reports whether two objects differ in nothing but what the API server itself keeps: ManagedFields,
+// SameObject reports whether two objects differ in nothing but what the API server itself keeps: managedFields,
 // resourceVersion and generation.
 func SameObject(old, updated []byte) bool {
 	before, errOld := withoutServerFields(old)

@@ -296,7 +296,7 @@ func (u *unknown) member(decoder *jsontext.Decoder, object *Shape, at *place) er
 }
 
 // UnknownChanges are the paths of the fields that differ between the objects of a write and that the shape of the object does not
-// have, sorted, each once. Fields in metadata.ManagedFields, which the API server computes, are none.
+// have, sorted, each once. Fields in metadata.managedFields, which the API server computes, are none.
 func (v *View) UnknownChanges(of *Shape) ([]string, error) {
 	seed := maphash.MakeSeed()
 	old, updated := unknown{seed: seed}, unknown{seed: seed}

@@ -52,7 +52,7 @@ func (ps Patterns) Match(s string) bool {
 	return false
 }
 
-// MatchNamed is match without the patterns that match everything.
+// MatchNamed is Match without the patterns that match everything.
 func (ps Patterns) MatchNamed(s string) bool {
 	return slices.ContainsFunc(ps, func(p Pattern) bool { return !p.isAny() && p.Match(s) })
 }

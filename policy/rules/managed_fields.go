@@ -9,7 +9,7 @@ import (
 	"noderestriction.plus/policy/object"
 )
 
-// metadata.ManagedFields has an entry for each manager that owns fields of the object, with the fields as a tree, fieldsV1.
+// metadata.managedFields has an entry for each manager that owns fields of the object, with the fields as a tree, fieldsV1.
 // The API server computes it. Facts, from k8s.io/apimachinery v0.37.2 pkg/util/managedfields, structured-merge-diff v6
 // merge/update.go and k8s.io/apiserver v0.37.2 pkg/endpoints/handlers:
 //
@@ -22,7 +22,7 @@ import (
 //     it replaces the stored list unless it is absent or cannot be decoded; [] and [{}] empty the list. While it is empty,
 //     updates are not tracked.
 //   - An update drops entries of unknown versions, and merges the oldest Update entries into an entry of the manager
-//     ancient-changes if there are more than 10. An object that is too large for etcd is stored without ManagedFields.
+//     ancient-changes if there are more than 10. An object that is too large for etcd is stored without managedFields.
 //   - Mutating admission runs later and is not tracked: a change that it reverts has moved ownership nevertheless.
 
 const (
@@ -42,12 +42,12 @@ var (
 	errManagers = errors.New("must not have two entries of one manager")
 )
 
-// fieldManager identifies an entry of ManagedFields.
+// fieldManager identifies an entry of managedFields.
 type fieldManager struct {
 	name, operation, version, subresource string // no version if the operation is Apply
 }
 
-// managedEntry is an entry of ManagedFields.
+// managedEntry is an entry of managedFields.
 type managedEntry struct {
 	fieldManager
 	version      string

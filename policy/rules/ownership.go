@@ -24,7 +24,7 @@ type ownership struct {
 	applied, changed, claimed, missing, taken []string
 }
 
-// checkOwnership judges a change of ManagedFields by what a client can do where it writes; see managed_fields.go.
+// checkOwnership judges a change of managedFields by what a client can do where it writes; see managed_fields.go.
 func checkOwnership(r *policy.Request) []policy.Violation {
 	before, after := r.OldParts.Value(object.ManagedFields), r.Parts.Value(object.ManagedFields)
 	if bytes.Equal(before, after) || r.Subresource != "" && !mayApply(before) && !mayApply(after) {
