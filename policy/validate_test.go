@@ -24,11 +24,14 @@ func TestNewCompilerRefusesRulesThatAreNotComplete(t *testing.T) {
 		"a target without operations": {
 			func(r *policy.Rule) { r.Targets = []policy.Target{{Resource: "nodes"}} }, "no Operations",
 		},
-		"no Compile": {func(r *policy.Rule) { r.Compile = nil }, "no Compile"},
+		"a misspelt field that it reads":    {func(r *policy.Rule) { r.Reads = []string{"metadata.lables"} }, "metadata.lables"},
+		"a misspelt field that it compares": {func(r *policy.Rule) { r.Doc.Fields = []string{"status.adresses"} }, "status.adresses"},
+		"a section that there is not":       {func(r *policy.Rule) { r.Doc.Fields = []string{"statsu"} }, "statsu"},
+		"no Compile":                        {func(r *policy.Rule) { r.Compile = nil }, "no Compile"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			list := rules.All()
-			test.spoil(&list[0])
+			test.spoil(&list[2]) // node-labels
 			if _, err := policy.NewCompiler(list); err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %v, want an error with %q", err, test.want)
 			}

@@ -1,9 +1,11 @@
 package object
 
 import (
+	"reflect"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
+	corev1 "k8s.io/api/core/v1"
 )
 
 // part is a member of an object's metadata, spec or status, or, without a section, another member of the object.
@@ -240,6 +242,21 @@ func PartsOf(paths []string) PartSet {
 		s |= 1<<(last+1) - 1<<first
 	}
 	return s
+}
+
+// KnowsPart reports whether a path such as status.conditions or spec leads to or into a part that has a field in a Node or a pod, to one
+// that is kept in NodeSpec.Rest, or to a whole section.
+func KnowsPart(path string) bool {
+	section, rest, nested := strings.Cut(path, ".")
+	if !nested {
+		return isSection(section)
+	}
+	name, _, _ := strings.Cut(rest, ".")
+	if _, known := partOf(section, name); known != "" {
+		return true
+	}
+	_, kept := Shapes{}.Of(reflect.TypeFor[corev1.NodeSpec]()).fields[name]
+	return section == "spec" && kept
 }
 
 // sectionParts are the first and the last part of a section.
