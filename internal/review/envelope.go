@@ -31,7 +31,6 @@ type envelope struct {
 	hasRequest                bool
 
 	uid                          types.UID
-	kind                         metav1.GroupVersionKind
 	resource                     metav1.GroupVersionResource
 	subresource, namespace, name string
 	operation                    admissionv1.Operation
@@ -158,13 +157,14 @@ func (e *envelope) requestMember(name string) error {
 }
 
 func (e *envelope) kindMember(name string) error {
+	var unread string // the resource says all that rules ask for
 	switch name {
 	case "group":
-		return e.text("request.kind.group", &e.kind.Group)
+		return e.text("request.kind.group", &unread)
 	case "version":
-		return e.text("request.kind.version", &e.kind.Version)
+		return e.text("request.kind.version", &unread)
 	case "kind":
-		return e.text("request.kind.kind", &e.kind.Kind)
+		return e.text("request.kind.kind", &unread)
 	}
 	return e.decoder.SkipValue()
 }
