@@ -19,7 +19,7 @@ type Policy struct {
 	audited    bool
 	match      matcher
 	rules      []activeRule
-	looksUp    LookUps
+	looksUp    Lookups
 }
 
 // activeRule is a rule that a policy turns on.

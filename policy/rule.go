@@ -71,7 +71,7 @@ type Rule struct {
 	// violates. Nil, or empty: nothing.
 	Note func(r *Request) string
 	// LooksUp says what the rule may look up under a spec. Nil: nothing that has to be kept in memory.
-	LooksUp func(spec *v1alpha1.NodeRestrictionPolicySpec) LookUps
+	LooksUp func(spec *v1alpha1.NodeRestrictionPolicySpec) Lookups
 	// Warn returns at most [MaxWarnings] sentences without a period about what is valid in a spec, but probably not meant. Each begins
 	// with its path under at. Nil: none.
 	Warn func(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path) []string
@@ -80,12 +80,12 @@ type Rule struct {
 	Compile func(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path) (Check, field.ErrorList)
 }
 
-// LookUps are kinds of lookups that must be answered from memory, because any write may need them.
-type LookUps uint8
+// Lookups are kinds of lookups that must be answered from memory, because any write may need them.
+type Lookups uint8
 
 // The kinds of lookups that must be answered from memory.
 const (
-	LooksUpNodes     LookUps = 1 << iota // the metadata of Nodes
+	LooksUpNodes     Lookups = 1 << iota // the metadata of Nodes
 	LooksUpAddresses                     // whose an address is
 )
 

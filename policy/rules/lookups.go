@@ -6,7 +6,7 @@ import (
 )
 
 // baselineLooksUp: checks of the baseline ask for the UID of the kubelet's Node.
-func baselineLooksUp(spec *v1alpha1.NodeRestrictionPolicySpec) policy.LookUps {
+func baselineLooksUp(spec *v1alpha1.NodeRestrictionPolicySpec) policy.Lookups {
 	if spec.Baseline == nil {
 		return 0
 	}
@@ -14,21 +14,21 @@ func baselineLooksUp(spec *v1alpha1.NodeRestrictionPolicySpec) policy.LookUps {
 }
 
 // csiNodesLookUp: the owners of a CSINode are compared with the UID of the kubelet's Node.
-func csiNodesLookUp(spec *v1alpha1.NodeRestrictionPolicySpec) policy.LookUps {
+func csiNodesLookUp(spec *v1alpha1.NodeRestrictionPolicySpec) policy.Lookups {
 	if spec.CSINodes == nil {
 		return 0
 	}
 	return policy.LooksUpNodes
 }
 
-func nodeAddressesLookUp(spec *v1alpha1.NodeRestrictionPolicySpec) policy.LookUps {
+func nodeAddressesLookUp(spec *v1alpha1.NodeRestrictionPolicySpec) policy.Lookups {
 	if a := spec.Nodes.Addresses; a == nil || a.OfOtherNodes != v1alpha1.DenyOtherNodes {
 		return 0
 	}
 	return policy.LooksUpAddresses
 }
 
-func podIPsLookUp(spec *v1alpha1.NodeRestrictionPolicySpec) policy.LookUps {
+func podIPsLookUp(spec *v1alpha1.NodeRestrictionPolicySpec) policy.Lookups {
 	ips := spec.Pods.IPs
 	if ips != nil && (ips.PodIPs != nil && ips.PodIPs.OfOtherNodes == v1alpha1.DenyOtherNodes ||
 		ips.HostIPs != nil && ips.HostIPs.OfOtherNodes == v1alpha1.DenyOtherNodes) {
