@@ -124,7 +124,7 @@ generate: $(controller-gen) ## Generate deepcopy functions, CRD, docs, notices, 
 	$(call step,chart from config and values.yaml,go -C charts test . -run 'AreCurrent$$|IsCurrent$$' -update)
 	$(call step,alerts and dashboard in the chart,cp $(alerts) $(chart)/files/alerts.yaml && cp $(dashboard) $(chart)/files/dashboard.json)
 	$(call step,docs,go test ./internal/docs ./internal/cli ./internal/serve ./internal/probe -run TestPagesAreCurrent -update)
-	$(call step,wanted verdicts of fixtures,go test ./policy -run TestRules -update)
+	$(call step,wanted verdicts of fixtures,go test ./policy/rules -run TestRules -update)
 	@$(MAKE) --no-print-directory notices
 
 verify: $(controller-gen) ## Check that generated files are current, changing none.
@@ -135,7 +135,7 @@ verify: $(controller-gen) ## Check that generated files are current, changing no
 	$(call step,CRD in the chart is current,git diff --no-index --exit-code $(chart)/files/$(crd) $(aside)/$(crd))
 	$(call step,alerts in the chart are current,git diff --no-index --exit-code $(alerts) $(chart)/files/alerts.yaml)
 	$(call step,dashboard in the chart is current,git diff --no-index --exit-code $(dashboard) $(chart)/files/dashboard.json)
-	$(call step,docs and fixtures are current,go test ./internal/docs ./internal/cli ./internal/serve ./internal/probe ./policy \
+	$(call step,docs and fixtures are current,go test ./internal/docs ./internal/cli ./internal/serve ./internal/probe ./policy/rules \
 		-run "^(TestPagesAreCurrent|TestRules)$$")
 	$(call step,third-party notices are current,$(printnotices) > $(aside)/notices && \
 		git diff --no-index --exit-code THIRD_PARTY_NOTICES $(aside)/notices)
@@ -177,7 +177,7 @@ scale: $(helm) ## Simulate thousands of kubelets; writes docs/performance.md.
 # The packages' benchmarks, six times each, as benchstat wants them.
 bench-packages: ## Run the packages' benchmarks; the results are in bin/bench.txt.
 	@mkdir -p bin
-	$(call step,benchmarks,go test -pgo=$(CURDIR)/default.pgo -run '^$$' -bench . -benchmem -count 6 ./policy ./internal/review ./internal/denial \
+	$(call step,benchmarks,go test -pgo=$(CURDIR)/default.pgo -run '^$$' -bench . -benchmem -count 6 ./policy/... ./internal/review ./internal/denial \
 		./internal/recordlog > bin/bench.txt || { cat bin/bench.txt; exit 1; })
 
 bench-compare: bench-packages $(benchstat) ## Compare the packages' benchmarks with those kept in docs/benchmarks.txt.

@@ -13,12 +13,12 @@ import (
 // denial has one record, and at most one for the others.
 func TestFixturesReachTheProgram(t *testing.T) {
 	c := newCaller(t, append(everything(), "--set", "webhook.url=https://127.0.0.1:9443")...)
-	paths, err := filepath.Glob("../policy/testdata/*/*/*.txtar")
+	paths, err := filepath.Glob("../policy/rules/testdata/*/*/*.txtar")
 	if err != nil || len(paths) == 0 {
 		t.Fatal("there are no fixtures", err)
 	}
 	for _, path := range paths {
-		t.Run(strings.TrimPrefix(path, "../policy/testdata/"), func(t *testing.T) {
+		t.Run(strings.TrimPrefix(path, "../policy/rules/testdata/"), func(t *testing.T) {
 			data, err := os.ReadFile(path)
 			if err != nil {
 				t.Fatal(err)

@@ -26,6 +26,7 @@ import (
 	"noderestriction.plus/internal/fixture"
 	"noderestriction.plus/internal/review"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/rules"
 )
 
 // floor is a ValidatingAdmissionPolicy as an API server evaluates it.
@@ -117,7 +118,7 @@ func underFloor(spec v1alpha1.NodeRestrictionPolicySpec) v1alpha1.NodeRestrictio
 // engine judges with the rules that the floor stands for, and returns their reasons.
 func engine(t *testing.T, spec v1alpha1.NodeRestrictionPolicySpec, r policy.Request) []string {
 	t.Helper()
-	compiled, errs := policy.Compile(&v1alpha1.NodeRestrictionPolicy{
+	compiled, errs := rules.NewCompiler().Compile(&v1alpha1.NodeRestrictionPolicy{
 		ObjectMeta: metav1.ObjectMeta{Name: "test"}, Spec: underFloor(spec),
 	})
 	if len(errs) > 0 {
@@ -151,7 +152,7 @@ func TestFloorSaysWhatTheRulesSay(t *testing.T) {
 	specs := map[string]v1alpha1.NodeRestrictionPolicySpec{}
 	requests := map[string]policy.Request{}
 	for _, rule := range []string{"node-labels", "node-taints", "node-owner-references", "node-finalizers"} {
-		paths, err := filepath.Glob("../policy/testdata/" + rule + "/*/*.txtar")
+		paths, err := filepath.Glob("../policy/rules/testdata/" + rule + "/*/*.txtar")
 		if err != nil || len(paths) == 0 {
 			t.Fatal("there are no fixtures of", rule, err)
 		}

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"noderestriction.plus/api/v1alpha1"
-	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/rules"
 )
 
 func TestPolicies(t *testing.T) {
@@ -37,7 +37,7 @@ func TestPolicies(t *testing.T) {
 					actions = append(actions, string(action))
 				}
 				have[p.Name] = strings.Join(actions, " ")
-				if _, errs := policy.Compile(p); len(errs) > 0 {
+				if _, errs := rules.NewCompiler().Compile(p); len(errs) > 0 {
 					t.Error(errs.ToAggregate())
 				}
 			}

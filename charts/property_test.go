@@ -12,6 +12,7 @@ import (
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/rules"
 )
 
 // TestLineAndRulesAgree draws updates of a Node's status at random and holds the match conditions to three things:
@@ -21,7 +22,7 @@ import (
 //     kubelet writes depends on the program.
 func TestLineAndRulesAgree(t *testing.T) {
 	c := newCaller(t)
-	strictest, errs := policy.Compile(&v1alpha1.NodeRestrictionPolicy{
+	strictest, errs := rules.NewCompiler().Compile(&v1alpha1.NodeRestrictionPolicy{
 		ObjectMeta: metav1.ObjectMeta{Name: "strictest"},
 		Spec: v1alpha1.NodeRestrictionPolicySpec{Nodes: v1alpha1.NodeRules{
 			Labels: &v1alpha1.NodeLabels{}, Annotations: &v1alpha1.NodeAnnotations{}, Finalizers: &v1alpha1.NodeFinalizers{},

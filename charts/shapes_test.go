@@ -14,7 +14,7 @@ import (
 // TestNoRecordedWriteNeedsTheProgram: with every replica down, of all writes that real kubelets were seen to make only the creation
 // of a mirror pod meets a webhook that fails closed, and that pod runs nevertheless.
 func TestNoRecordedWriteNeedsTheProgram(t *testing.T) {
-	data, err := os.ReadFile("../policy/testdata/shapes.tsv")
+	data, err := os.ReadFile("../policy/rules/testdata/shapes.tsv")
 	if err != nil {
 		t.Fatal(err)
 	}

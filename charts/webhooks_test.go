@@ -9,6 +9,7 @@ import (
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/rules"
 )
 
 // The webhooks on what kubelets write, with what happens while no replica answers.
@@ -176,7 +177,7 @@ func TestWebhooksAreSentWhatRulesLookAt(t *testing.T) {
 
 func targetsOf(counts func(policy.Rule) bool) map[write]bool {
 	wanted := map[write]bool{}
-	for _, rule := range policy.Rules() {
+	for _, rule := range rules.All() {
 		if !counts(rule) {
 			continue
 		}

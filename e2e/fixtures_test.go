@@ -25,7 +25,7 @@ import (
 // testFixtures replays each fixture's write, with the credential of the kubelet it names, in each encoding. Those of
 // the baseline are sent to an API server without NodeRestriction; all others to that one and to a stock one.
 func (s *duo) testFixtures(t *testing.T) {
-	paths, err := filepath.Glob("../policy/testdata/*/*/*.txtar")
+	paths, err := filepath.Glob("../policy/rules/testdata/*/*/*.txtar")
 	check(t, err)
 	if len(paths) == 0 {
 		t.Fatal("no fixtures")
@@ -36,7 +36,7 @@ func (s *duo) testFixtures(t *testing.T) {
 	enforced := map[string]bool{}
 	sent := 0
 	for _, path := range paths {
-		name := strings.TrimSuffix(strings.TrimPrefix(path, "../policy/testdata/"), ".txtar")
+		name := strings.TrimSuffix(strings.TrimPrefix(path, "../policy/rules/testdata/"), ".txtar")
 		if strings.Contains(name, "managed-fields/") {
 			continue // the API server computes managedFields: see testOwnership
 		}

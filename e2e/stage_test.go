@@ -14,6 +14,7 @@ import (
 	"noderestriction.plus/e2e/controlplane"
 	"noderestriction.plus/internal/fixture"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/object"
 )
 
 // stage prepares a cluster for a fixture's write to an API server.
@@ -157,7 +158,7 @@ func (s *stage) nodeUID(t *testing.T) types.UID {
 }
 
 // nodeFacts are the Nodes that look-ups find.
-func (s *stage) nodeFacts() map[string]*policy.Metadata {
+func (s *stage) nodeFacts() map[string]*object.Metadata {
 	facts, _ := s.fixture.Request.Facts.(policy.StaticFacts)
 	return facts.Nodes
 }

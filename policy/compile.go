@@ -7,6 +7,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/policy/object"
+	"noderestriction.plus/policy/pattern"
 )
 
 // Policy is a compiled NodeRestrictionPolicy. It is immutable.
@@ -17,8 +19,7 @@ type Policy struct {
 	audited    bool
 	match      matcher
 	rules      []activeRule
-
-	looksUpNodes, looksUpAddresses bool
+	looksUp    Lookups
 }
 
 // activeRule is a rule that a policy turns on.
@@ -26,24 +27,39 @@ type activeRule struct {
 	rule  *Rule
 	check Check
 	// judges and reads are the parts of the object that the rule judges changes of, and those that it looks at.
-	judges, reads partSet
+	judges, reads object.PartSet
 }
 
 func newActiveRule(rule *Rule, check Check) activeRule {
-	a := activeRule{rule: rule, check: check, judges: allParts, reads: partsOf(rule.Reads)}
+	a := activeRule{rule: rule, check: check, judges: object.AllParts, reads: object.PartsOf(rule.Reads)}
 	if rule.Reads == nil {
-		a.reads = partsOf(rule.Doc.Fields)
+		a.reads = object.PartsOf(rule.Doc.Fields)
 	}
 	if rule.OnlyChanges {
-		a.judges = partsOf(rule.Doc.Fields)
+		a.judges = object.PartsOf(rule.Doc.Fields)
 	}
 	return a
 }
 
 // unconcerned reports whether an update changes nothing that the rule judges.
 func (a *activeRule) unconcerned(r *Request) bool {
-	return a.rule.OnlyChanges && r.differences.known && a.judges&r.differences.in == 0
+	return a.rule.OnlyChanges && !r.Changes(a.judges)
 }
+
+// Compiler compiles policies by the rules that it was handed. It is immutable.
+type Compiler struct{ rules []Rule }
+
+// NewCompiler returns a compiler for rules, which report in the order of the list. An error names every rule that is incomplete or
+// listed twice.
+func NewCompiler(rules []Rule) (*Compiler, error) {
+	if err := validate(rules); err != nil {
+		return nil, err
+	}
+	return &Compiler{slices.Clone(rules)}, nil
+}
+
+// Rules are the rules of the compiler, in their order.
+func (c *Compiler) Rules() []Rule { return slices.Clone(c.rules) }
 
 // Compile compiles a policy. The result is never nil: where there are errors it holds the rules whose sections compile, so
 // that one bad field does not switch the others off. If match does not compile it is not known whom the policy restricts, and
@@ -51,24 +67,29 @@ func (a *activeRule) unconcerned(r *Request) bool {
 //
 // Compile repeats what the CRD's schema says, for policies that did not pass an API server. Errors are in the order of the
 // spec, each with its path.
-func Compile(p *v1alpha1.NodeRestrictionPolicy) (*Policy, field.ErrorList) {
+func (c *Compiler) Compile(p *v1alpha1.NodeRestrictionPolicy) (*Policy, field.ErrorList) {
 	at := field.NewPath("spec")
-	c := &Policy{name: p.Name, generation: p.Generation}
-	errs := c.compileActions(p.Spec.ValidationActions, at.Child("validationActions"))
+	compiled := &Policy{name: p.Name, generation: p.Generation}
+	errs := compiled.compileActions(p.Spec.ValidationActions, at.Child("validationActions"))
 	match, bad := compileMatch(p.Spec.Match, at.Child("match"))
-	c.match = match
+	compiled.match = match
 	errs = append(errs, bad...)
 	restrictsNobody := len(bad) > 0
-	c.looksUpNodes = match.selector != nil || p.Spec.Baseline != nil || p.Spec.CSINodes != nil
-	c.looksUpAddresses = looksUpAddresses(&p.Spec)
-	for _, rule := range Rules() {
+	if match.selector != nil {
+		compiled.looksUp |= LooksUpNodes
+	}
+	for i := range c.rules {
+		rule := &c.rules[i]
+		if rule.LooksUp != nil {
+			compiled.looksUp |= rule.LooksUp(&p.Spec)
+		}
 		check, bad := rule.Compile(&p.Spec, at)
 		errs = append(errs, bad...)
 		if check != nil && len(bad) == 0 && !restrictsNobody {
-			c.rules = append(c.rules, newActiveRule(&rule, check))
+			compiled.rules = append(compiled.rules, newActiveRule(rule, check))
 		}
 	}
-	return c, bounded(errs)
+	return compiled, bounded(errs)
 }
 
 // maxErrors is how many errors of a policy are reported.
@@ -82,15 +103,6 @@ func bounded(errs field.ErrorList) field.ErrorList {
 	return errs
 }
 
-func looksUpAddresses(spec *v1alpha1.NodeRestrictionPolicySpec) bool {
-	if a := spec.Nodes.Addresses; a != nil && a.OfOtherNodes == v1alpha1.DenyOtherNodes {
-		return true
-	}
-	ips := spec.Pods.IPs
-	return ips != nil && (ips.PodIPs != nil && ips.PodIPs.OfOtherNodes == v1alpha1.DenyOtherNodes ||
-		ips.HostIPs != nil && ips.HostIPs.OfOtherNodes == v1alpha1.DenyOtherNodes)
-}
-
 func (p *Policy) compileActions(actions []v1alpha1.ValidationAction, at *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	p.action = v1alpha1.Audit
@@ -98,12 +110,12 @@ func (p *Policy) compileActions(actions []v1alpha1.ValidationAction, at *field.P
 		p.action = v1alpha1.Deny
 	}
 	p.audited = slices.Contains(actions, v1alpha1.Audit)
-	if errs := checkLength(len(actions), 3, at); errs != nil {
+	if errs := pattern.CheckLength(len(actions), 3, at); errs != nil {
 		p.action = v1alpha1.Deny
 		return errs
 	}
 	for i, a := range actions {
-		bad := checkEnum(a, at.Index(i), v1alpha1.Deny, v1alpha1.Warn, v1alpha1.Audit)
+		bad := pattern.CheckEnum(a, at.Index(i), v1alpha1.Deny, v1alpha1.Warn, v1alpha1.Audit)
 		if a == "" {
 			bad = field.ErrorList{field.Required(at.Index(i), "must be Deny, Warn or Audit")}
 		}
@@ -127,7 +139,7 @@ func (p *Policy) Name() string { return p.name }
 // Action is the strongest of the policy's validationActions: Deny before Warn before Audit.
 func (p *Policy) Action() v1alpha1.ValidationAction { return p.action }
 
-// Rules are the IDs of the rules that the policy turns on, in the order of [Rules].
+// Rules are the IDs of the rules that the policy turns on, in the order of the compiler's list.
 func (p *Policy) Rules() []RuleID {
 	ids := make([]RuleID, len(p.rules))
 	for i, active := range p.rules {
@@ -182,7 +194,7 @@ type formCheck struct {
 
 func (c *formCheck) unverifiable(r *Request) string {
 	if !c.done {
-		c.done, c.detail = true, r.unverifiableQuantity()
+		c.done, c.detail = true, r.UnverifiableQuantity(r.written())
 	}
 	return c.detail
 }

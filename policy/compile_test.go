@@ -10,6 +10,7 @@ import (
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/manifest"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/rules"
 )
 
 func parse(t *testing.T, name, spec string) *v1alpha1.NodeRestrictionPolicy {
@@ -76,7 +77,7 @@ func TestCompileReportsEachError(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, errs := policy.Compile(parse(t, "test", test.spec))
+			_, errs := rules.NewCompiler().Compile(parse(t, "test", test.spec))
 			if test.want == nil {
 				if len(errs) != 1 || errs[0].Field != "spec.mirrorPods.namespaces.allowed" {
 					t.Errorf("got %d errors, the first %v", len(errs), errs[0])
@@ -95,7 +96,7 @@ func TestCompileReportsEachError(t *testing.T) {
 }
 
 func TestCompileKeepsWhatCompiles(t *testing.T) {
-	p, errs := policy.Compile(parse(t, "test", `nodes: {labels: {update: {additions: Some}}, finalizers: {}}`))
+	p, errs := rules.NewCompiler().Compile(parse(t, "test", `nodes: {labels: {update: {additions: Some}}, finalizers: {}}`))
 	if len(errs) != 1 {
 		t.Fatalf("got errors %v, want one", errs)
 	}
@@ -105,7 +106,7 @@ func TestCompileKeepsWhatCompiles(t *testing.T) {
 }
 
 func TestCompileRestrictsNobodyIfMatchIsBroken(t *testing.T) {
-	p, errs := policy.Compile(parse(t, "test", `{match: {nodeNames: [""]}, nodes: {finalizers: {}}}`))
+	p, errs := rules.NewCompiler().Compile(parse(t, "test", `{match: {nodeNames: [""]}, nodes: {finalizers: {}}}`))
 	if len(errs) != 1 || len(p.Rules()) != 0 {
 		t.Errorf("got errors %v and rules %v, want one error and no rule", errs, p.Rules())
 	}
@@ -134,7 +135,7 @@ func TestWarnings(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := policy.Warnings(parse(t, "test", test.spec))
+			got := rules.NewCompiler().Warnings(parse(t, "test", test.spec))
 			matches := len(got) == len(test.want)
 			for i := 0; matches && i < len(got); i++ {
 				matches = strings.HasPrefix(got[i], test.want[i])

@@ -18,7 +18,7 @@ const (
 type Decision struct {
 	NodeName   string
 	Violations []PolicyViolation
-	mirrorPod  bool
+	note       string // said after the violations
 }
 
 // PolicyViolation is a violation together with the policy and the rule that it breaks.

@@ -8,12 +8,13 @@ import (
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/rules"
 )
 
 // A policy is compiled once and put into a Set, which then judges each write. What the policy does not restrict, and what a
 // stock kubelet needs, is allowed.
 func Example() {
-	compiled, errs := policy.Compile(&v1alpha1.NodeRestrictionPolicy{
+	compiled, errs := rules.NewCompiler().Compile(&v1alpha1.NodeRestrictionPolicy{
 		ObjectMeta: metav1.ObjectMeta{Name: "recommended"},
 		Spec: v1alpha1.NodeRestrictionPolicySpec{
 			Nodes: v1alpha1.NodeRules{

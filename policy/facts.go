@@ -9,6 +9,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"noderestriction.plus/policy/object"
 )
 
 // Facts answers look-ups about objects that a write does not carry. Implementations must be safe for concurrent use and must
@@ -16,7 +18,7 @@ import (
 // the caller must not change what is returned.
 type Facts interface {
 	// Node returns the metadata of a stored Node, and false if there is none.
-	Node(name string) (*Metadata, bool, error)
+	Node(name string) (*object.Metadata, bool, error)
 	// NodeObject returns a stored Node with its spec and status, and false if there is none.
 	NodeObject(name string) (*corev1.Node, bool, error)
 	// NodesAt returns the names of the Nodes that report an address, an IP without a zone in its canonical form.
@@ -24,7 +26,7 @@ type Facts interface {
 	// Pod returns a stored pod, and false if there is none.
 	Pod(namespace, name string) (*corev1.Pod, bool, error)
 	// ServiceAccount returns the metadata of a stored ServiceAccount, and false if there is none.
-	ServiceAccount(namespace, name string) (*Metadata, bool, error)
+	ServiceAccount(namespace, name string) (*object.Metadata, bool, error)
 	// PersistentVolumeClaim returns a stored claim, and false if there is none.
 	PersistentVolumeClaim(namespace, name string) (*corev1.PersistentVolumeClaim, bool, error)
 	// PersistentVolume returns a stored volume, and false if there is none.
@@ -40,10 +42,10 @@ type Facts interface {
 
 // StaticFacts are Facts that are all known beforehand, for judging without an API server. They never fail.
 type StaticFacts struct {
-	Nodes                  map[string]*Metadata    // by name
-	NodeObjects            map[string]*corev1.Node // by name
+	Nodes                  map[string]*object.Metadata // by name
+	NodeObjects            map[string]*corev1.Node     // by name
 	Pods                   map[types.NamespacedName]*corev1.Pod
-	ServiceAccounts        map[types.NamespacedName]*Metadata
+	ServiceAccounts        map[types.NamespacedName]*object.Metadata
 	PersistentVolumeClaims map[types.NamespacedName]*corev1.PersistentVolumeClaim
 	PersistentVolumes      map[string]*corev1.PersistentVolume // by name
 	CSIDrivers             map[string]*storagev1.CSIDriver     // by name
@@ -52,7 +54,7 @@ type StaticFacts struct {
 }
 
 // Node returns a Node of the map.
-func (f StaticFacts) Node(name string) (*Metadata, bool, error) {
+func (f StaticFacts) Node(name string) (*object.Metadata, bool, error) {
 	node, found := f.Nodes[name]
 	return node, found, nil
 }
@@ -92,7 +94,7 @@ func (f StaticFacts) Pod(namespace, name string) (*corev1.Pod, bool, error) {
 }
 
 // ServiceAccount returns a ServiceAccount of the map.
-func (f StaticFacts) ServiceAccount(namespace, name string) (*Metadata, bool, error) {
+func (f StaticFacts) ServiceAccount(namespace, name string) (*object.Metadata, bool, error) {
 	account, found := f.ServiceAccounts[types.NamespacedName{Namespace: namespace, Name: name}]
 	return account, found, nil
 }
@@ -125,16 +127,18 @@ func (f StaticFacts) APIAudiences() ([]string, error) { return nil, nil }
 
 var errNoFacts = errors.New("no look-ups are available")
 
-// node looks a Node up.
-func (r *Request) node(name string) (*Metadata, bool, error) { return lookUp(r, name, Facts.Node) }
+// LookUpNode looks a Node up.
+func (r *Request) LookUpNode(name string) (*object.Metadata, bool, error) {
+	return lookUp(r, name, Facts.Node)
+}
 
-// nodeObject looks a Node up, with its spec and status.
-func (r *Request) nodeObject(name string) (*corev1.Node, bool, error) {
+// LookUpNodeObject looks a Node up, with its spec and status.
+func (r *Request) LookUpNodeObject(name string) (*corev1.Node, bool, error) {
 	return lookUp(r, name, Facts.NodeObject)
 }
 
-// ofAnotherNode reports whether a Node other than the kubelet's reports the address.
-func (r *Request) ofAnotherNode(ip netip.Addr) (bool, error) {
+// IsOfAnotherNode reports whether a Node other than the kubelet's reports the address.
+func (r *Request) IsOfAnotherNode(ip netip.Addr) (bool, error) {
 	if r.Facts == nil {
 		return false, errNoFacts
 	}
@@ -142,41 +146,41 @@ func (r *Request) ofAnotherNode(ip netip.Addr) (bool, error) {
 	return slices.ContainsFunc(names, func(name string) bool { return name != r.NodeName }), err
 }
 
-// pod looks a pod up.
-func (r *Request) pod(namespace, name string) (*corev1.Pod, bool, error) {
+// LookUpPod looks a pod up.
+func (r *Request) LookUpPod(namespace, name string) (*corev1.Pod, bool, error) {
 	return lookUpIn(r, namespace, name, Facts.Pod)
 }
 
-// serviceAccount looks a ServiceAccount up.
-func (r *Request) serviceAccount(namespace, name string) (*Metadata, bool, error) {
+// LookUpServiceAccount looks a ServiceAccount up.
+func (r *Request) LookUpServiceAccount(namespace, name string) (*object.Metadata, bool, error) {
 	return lookUpIn(r, namespace, name, Facts.ServiceAccount)
 }
 
-// persistentVolumeClaim looks a claim up.
-func (r *Request) persistentVolumeClaim(namespace, name string) (*corev1.PersistentVolumeClaim, bool, error) {
+// LookUpPersistentVolumeClaim looks a claim up.
+func (r *Request) LookUpPersistentVolumeClaim(namespace, name string) (*corev1.PersistentVolumeClaim, bool, error) {
 	return lookUpIn(r, namespace, name, Facts.PersistentVolumeClaim)
 }
 
-// persistentVolume looks a volume up.
-func (r *Request) persistentVolume(name string) (*corev1.PersistentVolume, bool, error) {
+// LookUpPersistentVolume looks a volume up.
+func (r *Request) LookUpPersistentVolume(name string) (*corev1.PersistentVolume, bool, error) {
 	return lookUp(r, name, Facts.PersistentVolume)
 }
 
-// csiDriver looks a CSIDriver up.
-func (r *Request) csiDriver(name string) (*storagev1.CSIDriver, bool, error) {
+// LookUpCSIDriver looks a CSIDriver up.
+func (r *Request) LookUpCSIDriver(name string) (*storagev1.CSIDriver, bool, error) {
 	return lookUp(r, name, Facts.CSIDriver)
 }
 
-// allows asks the authorizers of the cluster.
-func (r *Request) allows(access *authorizationv1.SubjectAccessReviewSpec) (bool, error) {
+// Authorized asks the authorizers of the cluster.
+func (r *Request) Authorized(access *authorizationv1.SubjectAccessReviewSpec) (bool, error) {
 	if r.Facts == nil {
 		return false, errNoFacts
 	}
 	return r.Facts.Authorized(access)
 }
 
-// foundAudiences are the audiences of the API server as they were found.
-func (r *Request) foundAudiences() ([]string, error) {
+// APIAudiences are the audiences of the API server as they were found.
+func (r *Request) APIAudiences() ([]string, error) {
 	if r.Facts == nil {
 		return nil, errNoFacts
 	}

@@ -6,12 +6,14 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/internal/text"
+	"noderestriction.plus/policy/pattern"
 )
 
 // matcher says which kubelets a policy restricts.
 type matcher struct {
-	names    patterns // none: every name
-	excluded patterns
+	names    pattern.Patterns // none: every name
+	excluded pattern.Patterns
 	selector labels.Selector // nil: labels do not matter
 }
 
@@ -21,9 +23,9 @@ func compileMatch(m *v1alpha1.Match, at *field.Path) (matcher, field.ErrorList) 
 		return c, nil
 	}
 	var errs, bad field.ErrorList
-	c.names, bad = compilePatterns(m.NodeNames, 256, at.Child("nodeNames"))
+	c.names, bad = pattern.CompileAll(m.NodeNames, 256, at.Child("nodeNames"))
 	errs = append(errs, bad...)
-	c.excluded, bad = compilePatterns(m.ExcludeNodeNames, 256, at.Child("excludeNodeNames"))
+	c.excluded, bad = pattern.CompileAll(m.ExcludeNodeNames, 256, at.Child("excludeNodeNames"))
 	errs = append(errs, bad...)
 	c.selector, bad = compileSelector(m.NodeSelector, at.Child("nodeSelector"))
 	return c, append(errs, bad...)
@@ -40,29 +42,29 @@ func compileSelector(source *metav1.LabelSelector, at *field.Path) (labels.Selec
 	if source == nil {
 		return nil, nil
 	}
-	errs := checkLength(len(source.MatchLabels), maxRequirements, at.Child("matchLabels"))
-	errs = append(errs, checkLength(len(source.MatchExpressions), maxRequirements, at.Child("matchExpressions"))...)
+	errs := pattern.CheckLength(len(source.MatchLabels), maxRequirements, at.Child("matchLabels"))
+	errs = append(errs, pattern.CheckLength(len(source.MatchExpressions), maxRequirements, at.Child("matchExpressions"))...)
 	if len(errs) > 0 {
 		return nil, errs
 	}
 	for i := range source.MatchExpressions {
 		values := at.Child("matchExpressions").Index(i).Child("values")
-		errs = append(errs, checkLength(len(source.MatchExpressions[i].Values), maxExpressionValues, values)...)
+		errs = append(errs, pattern.CheckLength(len(source.MatchExpressions[i].Values), maxExpressionValues, values)...)
 	}
 	if len(errs) > 0 {
 		return nil, errs
 	}
 	selector, err := metav1.LabelSelectorAsSelector(source)
 	if err != nil {
-		text := cut(metav1.FormatLabelSelector(source), maxMessage)
-		return nil, field.ErrorList{field.Invalid(at, text, cut(err.Error(), maxMessage))}
+		shown := text.Cut(metav1.FormatLabelSelector(source), maxMessage)
+		return nil, field.ErrorList{field.Invalid(at, shown, text.Cut(err.Error(), maxMessage))}
 	}
 	return selector, nil
 }
 
 // matchName needs nothing but the identity.
 func (m *matcher) matchName(node string) bool {
-	return (len(m.names) == 0 || m.names.match(node)) && !m.excluded.match(node)
+	return (len(m.names) == 0 || m.names.Match(node)) && !m.excluded.Match(node)
 }
 
 // matchLabels needs the Node's labels: of the stored Node, or at registration of the submitted one. A Node that does not exist
@@ -84,7 +86,7 @@ func nodeLabelsOf(r *Request) (map[string]string, error) {
 	case ownNode && r.Node != nil:
 		return r.Node.Labels, nil
 	}
-	node, found, err := r.node(r.NodeName)
+	node, found, err := r.LookUpNode(r.NodeName)
 	if err != nil || !found {
 		return nil, err
 	}

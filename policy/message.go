@@ -2,45 +2,16 @@ package policy
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
-	"unicode/utf8"
+
+	"noderestriction.plus/internal/text"
 )
 
-const (
-	maxQuoted  = 128  // characters of one value in a message
-	maxListed  = 8    // values in one detail
-	maxMessage = 1024 // bytes of a message
-)
+// maxMessage is how many bytes a message has at most.
+const maxMessage = 1024
 
-// quote quotes text that a kubelet may have chosen, cut at 128 characters. Control characters, invalid UTF-8 and whatever else
-// does not print are escaped.
-func quote(s string) string {
-	n := 0
-	for i := range s {
-		if n == maxQuoted {
-			return strconv.Quote(s[:i]) + "..."
-		}
-		n++
-	}
-	return strconv.Quote(s)
-}
-
-// quoteAll quotes up to 8 values and counts the rest.
-func quoteAll(values []string) string {
-	var b strings.Builder
-	for i, v := range values {
-		if i == maxListed {
-			fmt.Fprintf(&b, " and %d more", len(values)-i)
-			break
-		}
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		b.WriteString(quote(v))
-	}
-	return b.String()
-}
+// maxNote is how many of them the note of a rule has at most.
+const maxNote = 256
 
 // message says in one sentence which rules of which policies a write violates: lower case, without a period, at most 1 KiB.
 func (d Decision) message(verb string, action func(PolicyViolation) bool) string {
@@ -52,9 +23,9 @@ func (d Decision) message(verb string, action func(PolicyViolation) bool) string
 		}
 		switch {
 		case b.Len() == 0:
-			fmt.Fprintf(&b, "node %s %s NodeRestrictionPolicy %s: ", quote(d.NodeName), verb, quote(v.Policy))
+			fmt.Fprintf(&b, "node %s %s NodeRestrictionPolicy %s: ", text.Quote(d.NodeName), verb, text.Quote(v.Policy))
 		case v.Policy != policy:
-			fmt.Fprintf(&b, "); NodeRestrictionPolicy %s: ", quote(v.Policy))
+			fmt.Fprintf(&b, "); NodeRestrictionPolicy %s: ", text.Quote(v.Policy))
 		case v.Rule != rule:
 			b.WriteString("), ")
 		}
@@ -71,22 +42,9 @@ func (d Decision) message(verb string, action func(PolicyViolation) bool) string
 		return ""
 	}
 	b.WriteString(")")
-	hint := ""
-	if d.mirrorPod {
-		hint = "; the static pod itself keeps running"
+	note := ""
+	if d.note != "" {
+		note = "; " + text.Cut(d.note, maxNote)
 	}
-	return cut(b.String(), maxMessage-len(hint)) + hint
-}
-
-// cut shortens a message to at most limit bytes, at a character.
-func cut(s string, limit int) string {
-	const mark = "..."
-	if len(s) <= limit {
-		return s
-	}
-	s = s[:limit-len(mark)]
-	for len(s) > 0 && !utf8.ValidString(s[max(0, len(s)-utf8.UTFMax):]) {
-		s = s[:len(s)-1]
-	}
-	return s + mark
+	return text.Cut(b.String(), maxMessage-len(note)) + note
 }

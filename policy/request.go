@@ -1,13 +1,10 @@
 package policy
 
 import (
-	"bytes"
-	"errors"
-	"fmt"
-
-	"github.com/go-json-experiment/json"
 	admissionv1 "k8s.io/api/admission/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
+
+	"noderestriction.plus/policy/object"
 )
 
 // Request is one write by a kubelet.
@@ -33,15 +30,8 @@ type Request struct {
 	Object    []byte
 	OldObject []byte
 
-	// The parts of Object and OldObject that rules look at, set by Decode; which of them are set depends on Resource and
-	// Operation.
-	Node, OldNode *Node
-	Pod, OldPod   *Pod
-	DeleteOptions DeleteOptions
-
-	// Parts and OldParts are the parts of Object and OldObject, if whoever made the request has read them; Decode sets them
-	// for nodes and pods otherwise.
-	Parts, OldParts Parts
+	// View is what rules see of Object, OldObject and Options; Decode sets it.
+	object.View
 
 	// Options are the DeleteOptions of a deletion as JSON; empty for other operations.
 	Options []byte
@@ -54,8 +44,6 @@ type Request struct {
 	Facts Facts
 	// Clock says when the time to evaluate the write is over. Nil: it never is.
 	Clock Clock
-
-	differences differences
 }
 
 // Clock says when the time to evaluate a write is over. This package reads no clock itself.
@@ -70,52 +58,13 @@ const OutOfTime = "the write could not be evaluated in time"
 // outOfTime reports whether the time to evaluate the write is over. Loops over what a sender chose ask now and then.
 func (r *Request) outOfTime() bool { return r.Clock != nil && r.Clock.Over() }
 
-var errNoObject = errors.New("the object is missing")
-
-// Decode sets Node, OldNode, Pod and OldPod from Object and OldObject, with everything that any rule looks at. It returns an
-// error if an object is not well-formed, has a duplicate name, or if one that a creation or an update must carry is missing. Other
-// resources than nodes and pods are left as they are.
-//
-// At an update, fields that rules only compare, such as a Node's images, stay empty in both objects where they are the same in
-// both.
-func (r *Request) Decode() error { return r.decode(allParts) }
-
-// decode is Decode for the wanted parts.
-func (r *Request) decode(wanted partSet) error {
-	switch {
-	case !r.hasParts():
-		return nil
-	case r.Resource == "nodes":
-		return decodeObjects(r, wanted, &r.Node, &r.OldNode)
+// written is the write itself, as [View] reads it.
+func (r *Request) written() object.Write {
+	return object.Write{
+		Operation: r.Operation, Resource: r.Resource, Version: r.Version, Subresource: r.Subresource,
+		Object: r.Object, OldObject: r.OldObject, Options: r.Options,
 	}
-	return errors.Join(decodeObjects(r, wanted, &r.Pod, &r.OldPod), r.decodeOptions())
 }
 
-// hasParts reports whether the objects are Nodes or pods, of which rules look at parts.
-func (r *Request) hasParts() bool {
-	return r.Resource == "nodes" || r.Resource == "pods" && (r.Subresource == "" || r.Subresource == "status")
-}
-
-func decode[T any](raw []byte, into **T) error {
-	if len(raw) == 0 || bytes.Equal(raw, []byte("null")) {
-		return errNoObject
-	}
-	if !hasFewValues(raw) {
-		return errTooManyValues
-	}
-	*into = new(T)
-	return Unmarshal(raw, *into)
-}
-
-func (r *Request) decodeOptions() error {
-	if r.Operation != admissionv1.Delete || len(r.Options) == 0 || bytes.Equal(r.Options, []byte("null")) {
-		return nil
-	}
-	if !hasFewValues(r.Options) {
-		return fmt.Errorf("options: %w", errTooManyValues)
-	}
-	if err := json.Unmarshal(r.Options, &r.DeleteOptions); err != nil {
-		return fmt.Errorf("options: %w", err)
-	}
-	return nil
-}
+// Decode sets View, with everything that any rule looks at. Its errors are those of [View.Decode].
+func (r *Request) Decode() error { return r.View.Decode(r.written(), object.AllParts) }

@@ -67,10 +67,27 @@ type Rule struct {
 	// Reads are the fields that the rule looks at in an update, each at most one level below metadata, spec or status. They are
 	// what is decoded of both objects. Nil: those of Doc.
 	Reads []string
+	// Note says something about a write that the rule looks at, which is added once to the message of its denial, whichever rule it
+	// violates. Nil, or empty: nothing.
+	Note func(r *Request) string
+	// LooksUp says what the rule may look up under a spec. Nil: nothing that has to be kept in memory.
+	LooksUp func(spec *v1alpha1.NodeRestrictionPolicySpec) Lookups
+	// Warn returns at most [MaxWarnings] sentences without a period about what is valid in a spec, but probably not meant. Each begins
+	// with its path under at. Nil: none.
+	Warn func(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path) []string
 	// Compile reads the rule's section of a spec. It returns a nil Check if the section is omitted, and every error in the
 	// section, with its path under at.
 	Compile func(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path) (Check, field.ErrorList)
 }
+
+// Lookups are kinds of lookups that must be answered from memory, because any write may need them.
+type Lookups uint8
+
+// The kinds of lookups that must be answered from memory.
+const (
+	LooksUpNodes     Lookups = 1 << iota // the metadata of Nodes
+	LooksUpAddresses                     // whose an address is
+)
 
 // Check judges one write and returns every violation. It is pure: what it cannot see in the request it asks of the
 // request's Facts. It must not keep or change what the request holds.

@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	admissionv1 "k8s.io/api/admission/v1"
+
+	"noderestriction.plus/policy/object"
 )
 
 // Set is all policies that hold at one moment. It is immutable and safe for concurrent use.
@@ -76,15 +78,15 @@ func (s *Set) judges(r *Request) []judge {
 // Policies are the policies of the set, sorted by name.
 func (s *Set) Policies() []*Policy { return slices.Clone(s.policies) }
 
-// LooksUpNodes reports whether any policy may ask Facts for the metadata of a Node: for its match.nodeSelector, for the baseline
-// or for the owners of CSINodes. Apart from lookups of addresses, only these must be answered from memory.
+// LooksUpNodes reports whether any policy may ask Facts for the metadata of a Node: for its match.nodeSelector, or because of a rule. Apart
+// from lookups of addresses, only these must be answered from memory.
 func (s *Set) LooksUpNodes() bool {
-	return slices.ContainsFunc(s.policies, func(p *Policy) bool { return p.looksUpNodes })
+	return slices.ContainsFunc(s.policies, func(p *Policy) bool { return p.looksUp&LooksUpNodes != 0 })
 }
 
 // LooksUpAddresses reports whether any policy may ask Facts whose an address is.
 func (s *Set) LooksUpAddresses() bool {
-	return slices.ContainsFunc(s.policies, func(p *Policy) bool { return p.looksUpAddresses })
+	return slices.ContainsFunc(s.policies, func(p *Policy) bool { return p.looksUp&LooksUpAddresses != 0 })
 }
 
 // Judges reports whether any policy would look at the request. It needs neither the objects nor Facts, so a caller can
@@ -104,37 +106,37 @@ func (s *Set) Decode(r *Request) error {
 	switch r.Operation {
 	case admissionv1.Update:
 	case admissionv1.Delete:
-		return r.decode(readAtDeletion(r.Resource))
+		return r.View.Decode(r.written(), readAtDeletion(r.Resource))
 	default:
 		return r.Decode()
 	}
-	if err := r.split(); err != nil {
+	if err := r.Split(r.written()); err != nil {
 		return err
 	}
-	return r.decode(s.reads(r))
+	return r.View.Decode(r.written(), s.reads(r))
 }
 
 // readAtDeletion are the parts that rules, and the selectors of policies, look at in a deletion.
-func readAtDeletion(resource string) partSet {
-	parts := partsOf([]string{
+func readAtDeletion(resource string) object.PartSet {
+	parts := object.PartsOf([]string{
 		"metadata.name", "metadata.namespace", "metadata.uid", "metadata.annotations", "metadata.deletionTimestamp",
 		"spec.nodeName", "status.phase",
 	})
 	if resource == "nodes" {
-		parts |= 1 << metadataLabels
+		parts |= 1 << object.MetadataLabels
 	}
 	return parts
 }
 
 // reads are the parts that the policies look at in an update.
-func (s *Set) reads(r *Request) partSet {
-	var wanted partSet
+func (s *Set) reads(r *Request) object.PartSet {
+	var wanted object.PartSet
 	for _, j := range s.judges(r) {
 		if !j.policy.match.matchName(r.NodeName) {
 			continue
 		}
 		if j.policy.match.selector != nil {
-			wanted |= 1 << metadataLabels
+			wanted |= 1 << object.MetadataLabels
 		}
 		for i := range j.checks {
 			if check := &j.checks[i]; !check.unconcerned(r) {
@@ -147,10 +149,28 @@ func (s *Set) reads(r *Request) partSet {
 
 // Evaluate judges a write. The request must have been decoded, or say why it is Unjudgeable.
 func (s *Set) Evaluate(r *Request) Decision {
-	d := Decision{NodeName: r.NodeName, mirrorPod: r.Resource == "pods" && r.Operation == admissionv1.Create && r.Subresource == ""}
+	d := Decision{NodeName: r.NodeName}
 	var form formCheck
-	for _, j := range s.judges(r) {
+	judges := s.judges(r)
+	for _, j := range judges {
 		d.Violations = j.policy.evaluate(r, j.checks, &form, d.Violations)
 	}
+	if len(d.Violations) > 0 {
+		d.note = noteOn(r, judges)
+	}
 	return d
+}
+
+// noteOn is what the first rule with a note says of a write that it looks at.
+func noteOn(r *Request, judges []judge) string {
+	for _, j := range judges {
+		for i := range j.checks {
+			if rule := j.checks[i].rule; rule.Note != nil {
+				if note := rule.Note(r); note != "" {
+					return note
+				}
+			}
+		}
+	}
+	return ""
 }

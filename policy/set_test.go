@@ -9,17 +9,18 @@ import (
 	"unicode/utf8"
 
 	admissionv1 "k8s.io/api/admission/v1"
-	corev1 "k8s.io/api/core/v1"
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/object"
+	"noderestriction.plus/policy/rules"
 )
 
 func newSet(t *testing.T, specs ...string) *policy.Set {
 	t.Helper()
 	var policies []*policy.Policy
 	for i, spec := range specs {
-		p, errs := policy.Compile(parse(t, fmt.Sprintf("p%d", i), spec))
+		p, errs := rules.NewCompiler().Compile(parse(t, fmt.Sprintf("p%d", i), spec))
 		if len(errs) > 0 {
 			t.Fatal(errs.ToAggregate())
 		}
@@ -98,11 +99,7 @@ func TestWriteThatCannotBeReadIsAViolationOfWhoWouldJudgeIt(t *testing.T) {
 // failingFacts is an API server that does not answer.
 type failingFacts struct{ policy.Facts }
 
-func (failingFacts) NodeObject(string) (*corev1.Node, bool, error) {
-	return nil, false, errors.New("secret detail")
-}
-
-func (failingFacts) Node(string) (*policy.Metadata, bool, error) {
+func (failingFacts) Node(string) (*object.Metadata, bool, error) {
 	return nil, false, errors.New("secret detail")
 }
 

@@ -30,6 +30,8 @@ import (
 	"noderestriction.plus/internal/denial"
 	"noderestriction.plus/internal/record"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/object"
+	"noderestriction.plus/policy/rules"
 	"noderestriction.plus/webhooks"
 )
 
@@ -52,12 +54,12 @@ func (brokenStore) Set() *policy.Set { panic("a broken store") }
 // brokenFacts is a fault of ours while a policy judges.
 type brokenFacts struct{ policy.Facts }
 
-func (brokenFacts) Node(string) (*policy.Metadata, bool, error) { panic("broken facts") }
+func (brokenFacts) Node(string) (*object.Metadata, bool, error) { panic("broken facts") }
 
 // compiled is a set of one policy under which a kubelet may not touch finalizers of its Node.
 func compiled(t testing.TB, match *v1alpha1.Match) *policy.Set {
 	t.Helper()
-	p, errs := policy.Compile(&v1alpha1.NodeRestrictionPolicy{
+	p, errs := rules.NewCompiler().Compile(&v1alpha1.NodeRestrictionPolicy{
 		ObjectMeta: metav1.ObjectMeta{Name: "test", Generation: 1},
 		Spec: v1alpha1.NodeRestrictionPolicySpec{
 			Match: match,
@@ -131,7 +133,7 @@ func newRig(t testing.TB, o options) *rig {
 	if o.out == nil {
 		o.out = r.denials
 	}
-	metrics := denial.NewMetrics(r.registry)
+	metrics := denial.NewMetrics(r.registry, rules.All())
 	ledger := denial.New(o.out, metrics)
 	t.Cleanup(func() {
 		if err := ledger.Close(context.WithoutCancel(t.Context())); err != nil {

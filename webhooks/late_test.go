@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/object"
 )
 
 // slowFacts takes its time for each look-up.
@@ -16,9 +17,9 @@ type slowFacts struct {
 	takes time.Duration
 }
 
-func (f slowFacts) Node(string) (*policy.Metadata, bool, error) {
+func (f slowFacts) Node(string) (*object.Metadata, bool, error) {
 	time.Sleep(f.takes)
-	return &policy.Metadata{Labels: map[string]string{"no": "node"}}, true, nil
+	return &object.Metadata{Labels: map[string]string{"no": "node"}}, true, nil
 }
 
 // TestInvariantLWithLateAnswers: denied answers in time = records that are not late = denials counted, and each late

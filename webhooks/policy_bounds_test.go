@@ -16,12 +16,13 @@ import (
 	"noderestriction.plus/internal/denial"
 	"noderestriction.plus/internal/review"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/rules"
 )
 
 // postPolicy sends a body to POST /policies and returns the answer.
 func postPolicy(t *testing.T, body string, change func(*http.Request)) *httptest.ResponseRecorder {
 	t.Helper()
-	return postPolicyTo(t, NewPolicyHandler(denial.NewMetrics(prometheus.NewRegistry()), logr.Discard()), body, change)
+	return postPolicyTo(t, NewPolicyHandler(rules.NewCompiler(), denial.NewMetrics(prometheus.NewRegistry(), rules.All()), logr.Discard()), body, change)
 }
 
 func postPolicyTo(t *testing.T, to http.Handler, body string, change func(*http.Request)) *httptest.ResponseRecorder {
@@ -89,14 +90,14 @@ func TestWhatAPolicyIsToldIsBounded(t *testing.T) {
 func TestAPolicyThatIsNotValidatedInTimeIsAnError(t *testing.T) {
 	body := policyBody(policyReview(admissionv1.Create, `{"nodes": {"finalizers": {}}}`, ""))
 	q := decodeReview(t, body)
-	if _, _, err := validateWrite(q, time.Now().Add(-time.Second)); unvalidated(err).status != http.StatusServiceUnavailable {
+	if _, _, err := validateWrite(rules.NewCompiler(), q, time.Now().Add(-time.Second)); unvalidated(err).status != http.StatusServiceUnavailable {
 		t.Errorf("got %v", err)
 	}
 }
 
 func TestASenderCannotFillTheLogOfPolicies(t *testing.T) {
 	var log strings.Builder
-	handler := NewPolicyHandler(denial.NewMetrics(prometheus.NewRegistry()),
+	handler := NewPolicyHandler(rules.NewCompiler(), denial.NewMetrics(prometheus.NewRegistry(), rules.All()),
 		funcr.NewJSON(func(line string) { fmt.Fprintln(&log, line) }, funcr.Options{}))
 	long := strings.Repeat("x", 60<<10)
 	for i := range 200 {

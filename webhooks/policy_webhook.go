@@ -43,15 +43,18 @@ const (
 )
 
 // policyHandler answers POST /policies.
-type policyHandler struct{ receiver }
+type policyHandler struct {
+	receiver
+	compiler *policy.Compiler
+}
 
 // NewPolicyHandler returns the handler for POST /policies, which validates NodeRestrictionPolicies as they are
 // applied. Every error is reported with its field; what is valid but probably not meant is a warning.
 //
 // It is there for the convenience of whoever applies a policy. If it is not asked, does not answer in time, or refuses
 // because the request is too large, a policy that does not compile is stored, and its status says so.
-func NewPolicyHandler(metrics *denial.Metrics, log logr.Logger) http.Handler {
-	return &policyHandler{newReceiver(maxPolicyBody, metrics, log)}
+func NewPolicyHandler(compiler *policy.Compiler, metrics *denial.Metrics, log logr.Logger) http.Handler {
+	return &policyHandler{newReceiver(maxPolicyBody, metrics, log), compiler}
 }
 
 // ServeHTTP implements http.Handler.
@@ -87,7 +90,7 @@ func (h *policyHandler) handle(r *http.Request, buffer *bytes.Buffer, due deadli
 	if values(q.Object)+values(q.OldObject) > maxPolicyValues {
 		return nil, &refusal{http.StatusRequestEntityTooLarge, denial.RefusedMalformed, tooManyValues}
 	}
-	warnings, invalid, err := validateWrite(q, due.Last())
+	warnings, invalid, err := validateWrite(h.compiler, q, due.Last())
 	if err != nil {
 		return nil, unvalidated(err)
 	}
@@ -123,7 +126,9 @@ func unvalidated(err error) *refusal {
 
 // validateWrite validates the policy that a review holds. A policy may always be deleted, and one whose spec stays as it
 // is may be written even if it does not compile: its labels can be changed, and its finalizers removed.
-func validateWrite(q *policy.Request, last time.Time) (warnings []string, invalid *apierrors.StatusError, err error) {
+func validateWrite(
+	compiler *policy.Compiler, q *policy.Request, last time.Time,
+) (warnings []string, invalid *apierrors.StatusError, err error) {
 	if q.Operation != admissionv1.Create && q.Operation != admissionv1.Update {
 		return nil, nil, nil
 	}
@@ -143,7 +148,7 @@ func validateWrite(q *policy.Request, last time.Time) (warnings []string, invali
 			return nil, nil, nil
 		}
 	}
-	warnings, invalid = validatePolicy(p)
+	warnings, invalid = validatePolicy(compiler, p)
 	if time.Now().After(last) {
 		return nil, nil, errNoTime
 	}
@@ -162,14 +167,16 @@ func decodePolicy(raw []byte, last time.Time) (*v1alpha1.NodeRestrictionPolicy, 
 }
 
 // validatePolicy says of a policy what the schema of its definition cannot say.
-func validatePolicy(p *v1alpha1.NodeRestrictionPolicy) (warnings []string, invalid *apierrors.StatusError) {
-	for _, warning := range policy.Warnings(p) {
+func validatePolicy(
+	compiler *policy.Compiler, p *v1alpha1.NodeRestrictionPolicy,
+) (warnings []string, invalid *apierrors.StatusError) {
+	for _, warning := range compiler.Warnings(p) {
 		if len(warnings) == maxProblems {
 			break
 		}
 		warnings = append(warnings, record.Bound(warning, maxProblem))
 	}
-	if _, errs := policy.Compile(p); len(errs) > 0 {
+	if _, errs := compiler.Compile(p); len(errs) > 0 {
 		return warnings, invalidPolicy(p, errs)
 	}
 	return warnings, nil

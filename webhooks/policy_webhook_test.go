@@ -12,12 +12,13 @@ import (
 	admissionv1 "k8s.io/api/admission/v1"
 
 	"noderestriction.plus/internal/denial"
+	"noderestriction.plus/policy/rules"
 )
 
 // validate sends a review to POST /policies and returns the answer.
 func validate(t *testing.T, request string) *admissionv1.AdmissionResponse {
 	t.Helper()
-	policies := NewPolicyHandler(denial.NewMetrics(prometheus.NewRegistry()), logr.Discard())
+	policies := NewPolicyHandler(rules.NewCompiler(), denial.NewMetrics(prometheus.NewRegistry(), rules.All()), logr.Discard())
 	body := `{"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": ` + request + `}`
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/policies?timeout=5s", strings.NewReader(body))
 	r.Header.Set("Content-Type", "application/json")

@@ -14,6 +14,7 @@ import (
 	"noderestriction.plus/internal/denial"
 	"noderestriction.plus/internal/manifest"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/rules"
 	"noderestriction.plus/webhooks"
 )
 
@@ -30,7 +31,7 @@ func FuzzTime(f *testing.F) {
 		f.Add(body)
 	}
 	r := newRig(f, options{policies: &store{set: strict(f)}, facts: policy.StaticFacts{}})
-	policies := webhooks.NewPolicyHandler(denial.NewMetrics(prometheus.NewRegistry()), logr.Discard())
+	policies := webhooks.NewPolicyHandler(rules.NewCompiler(), denial.NewMetrics(prometheus.NewRegistry(), rules.All()), logr.Discard())
 	handler := webhooks.Routes(r.handler, policies)
 	f.Fuzz(func(t *testing.T, body string) {
 		if len(body) > maxFuzzedBody {
@@ -88,7 +89,7 @@ func strict(t testing.TB) *policy.Set {
 			t.Fatal(err)
 		}
 		for _, p := range policies {
-			compiled, errs := policy.Compile(p)
+			compiled, errs := rules.NewCompiler().Compile(p)
 			if len(errs) > 0 {
 				t.Fatal(errs.ToAggregate())
 			}

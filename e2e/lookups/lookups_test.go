@@ -35,6 +35,8 @@ import (
 	"noderestriction.plus/internal/cluster"
 	"noderestriction.plus/internal/review"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/object"
+	"noderestriction.plus/policy/rules"
 )
 
 // issuer is the audience of the API server of e2e.
@@ -251,7 +253,7 @@ func (h *webhook) sent() string {
 
 func (c *testCluster) startWebhook(t *testing.T) *webhook {
 	t.Helper()
-	compiled, errs := policy.Compile(&v1alpha1.NodeRestrictionPolicy{
+	compiled, errs := rules.NewCompiler().Compile(&v1alpha1.NodeRestrictionPolicy{
 		ObjectMeta: metav1.ObjectMeta{Name: "baseline"},
 		Spec: v1alpha1.NodeRestrictionPolicySpec{Baseline: &v1alpha1.Baseline{
 			Resources: []v1alpha1.BaselineResource{v1alpha1.BaselineServiceAccounts},
@@ -300,7 +302,7 @@ func (c *testCluster) startWebhook(t *testing.T) *webhook {
 // withoutNodes are Facts about all but Nodes, of which a token request needs none.
 type withoutNodes struct{ *cluster.Objects }
 
-func (withoutNodes) Node(string) (*policy.Metadata, bool, error) { return nil, false, nil }
+func (withoutNodes) Node(string) (*object.Metadata, bool, error) { return nil, false, nil }
 
 func check(t *testing.T, err error) {
 	t.Helper()

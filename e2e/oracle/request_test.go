@@ -14,6 +14,7 @@ import (
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/review"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/rules"
 )
 
 // request is one write, for the plugin and for a webhook. Its objects are nil where the API server sends none.
@@ -70,7 +71,7 @@ func judge(t testing.TB, set *policy.Set, facts policy.Facts, r *request) string
 // wholeBaseline is a policy that has the baseline for each resource.
 func wholeBaseline(t testing.TB) *policy.Set {
 	t.Helper()
-	p, errs := policy.Compile(&v1alpha1.NodeRestrictionPolicy{
+	p, errs := rules.NewCompiler().Compile(&v1alpha1.NodeRestrictionPolicy{
 		ObjectMeta: metav1.ObjectMeta{Name: "baseline"},
 		Spec: v1alpha1.NodeRestrictionPolicySpec{Baseline: &v1alpha1.Baseline{
 			Resources: []v1alpha1.BaselineResource{

@@ -33,8 +33,20 @@ var arrows = map[string]struct {
 	may []string
 	why string
 }{
-	"api/v1alpha1":     {nil, "others import the API; it must not bring this program with it"},
-	"policy":           {[]string{"api/v1alpha1"}, "the engine judges what it is given, wherever it runs"},
+	"api/v1alpha1":  {nil, "others import the API; it must not bring this program with it"},
+	"internal/text": {nil, "how foreign text is shown does not depend on what it is about"},
+	"policy": {
+		[]string{"api/v1alpha1", "internal/text", "policy/object", "policy/pattern"},
+		"the engine judges what it is given, wherever it runs, by rules that it is handed and does not know",
+	},
+	"policy/object": {
+		[]string{"internal/text", "policy/pattern"}, "an object is read without knowing which rules ask, or of what request it is",
+	},
+	"policy/pattern": {[]string{"api/v1alpha1", "internal/text"}, "what a policy says in text means the same to everybody"},
+	"policy/rules": {
+		[]string{"api/v1alpha1", "internal/text", "policy", "policy/object", "policy/pattern"},
+		"a rule is handed to the engine, and knows nothing of those who run it",
+	},
 	"internal/program": {nil, "everything may ask for the program's name and version"},
 	"internal/command": {[]string{"internal/program"}, "what all commands share knows none of them"},
 	"internal/commandtest": {
@@ -45,13 +57,14 @@ var arrows = map[string]struct {
 		[]string{"internal/program"}, "how the API server is reached has nothing to do with what it is asked",
 	},
 	"internal/review": {
-		[]string{"api/v1alpha1", "policy", "internal/program"}, "the webhook and the command review must decode and answer alike, with nothing of either",
+		[]string{"api/v1alpha1", "policy", "policy/object", "internal/program"},
+		"the webhook and the command review must decode and answer alike, with nothing of either",
 	},
 	"internal/record": {[]string{"api/v1alpha1", "policy"}, "the command review prints the records that the webhook writes"},
 	"internal/recordlog": {
 		[]string{"api/v1alpha1", "policy", "internal/record"}, "a log is read far from the cluster that wrote it",
 	},
-	"internal/manifest": {[]string{"api/v1alpha1", "policy"}, "it reads what people write, for commands and for fixtures"},
+	"internal/manifest": {[]string{"api/v1alpha1", "policy", "policy/object"}, "it reads what people write, for commands and for fixtures"},
 	"internal/fixture": {
 		[]string{"api/v1alpha1", "policy", "internal/manifest", "internal/review"},
 		"fixtures run in tests, in the command test and in e2e; who is a kubelet is for the review to say",
@@ -59,8 +72,8 @@ var arrows = map[string]struct {
 	"internal/docs": {[]string{"policy"}, "the pages are rendered from what they are handed: rules, metrics, commands"},
 	"internal/cli": {
 		[]string{
-			"api/v1alpha1", "policy", "internal/review", "internal/record", "internal/recordlog", "internal/manifest",
-			"internal/fixture", "internal/command", "internal/program",
+			"api/v1alpha1", "policy", "policy/pattern", "policy/rules", "internal/review", "internal/record",
+			"internal/recordlog", "internal/manifest", "internal/fixture", "internal/command", "internal/program",
 		},
 		"the commands that need no cluster must not wait for one",
 	},
@@ -72,7 +85,7 @@ var arrows = map[string]struct {
 	"internal/policystore": {
 		[]string{"api/v1alpha1", "policy", "internal/program"}, "the store holds policies; it does not know who reads them",
 	},
-	"internal/cluster":  {[]string{"api/v1alpha1", "policy"}, "look-ups are the engine's Facts, and nothing more"},
+	"internal/cluster":  {[]string{"api/v1alpha1", "policy", "policy/object"}, "look-ups are the engine's Facts, and nothing more"},
 	"internal/deadline": {nil, "when an answer is due is said once, for the listener and for the handlers"},
 	"internal/server":   {[]string{"internal/deadline"}, "the listener serves any handler"},
 	"internal/certificates": {
@@ -95,7 +108,7 @@ var arrows = map[string]struct {
 		[]string{
 			"api/v1alpha1", "webhooks", "internal/certificates", "internal/cluster", "internal/command", "internal/delegatedauth",
 			"internal/denial", "internal/kubeconfig", "internal/policystore", "internal/probe", "internal/program",
-			"internal/record", "internal/server",
+			"internal/record", "internal/server", "policy/rules",
 		},
 		"serve puts the parts of the webhook together; the commands that need no cluster are not among them",
 	},
@@ -112,8 +125,8 @@ var bans = []struct {
 }{
 	{
 		[]string{
-			"policy", "internal/cli", "internal/command", "internal/program", "internal/review", "internal/record", "internal/recordlog", "internal/manifest",
-			"internal/fixture",
+			"policy", "policy/object", "policy/pattern", "policy/rules", "internal/text", "internal/cli", "internal/command",
+			"internal/program", "internal/review", "internal/record", "internal/recordlog", "internal/manifest", "internal/fixture",
 		},
 		[]string{
 			"k8s.io/client-go", "sigs.k8s.io/controller-runtime", "go.uber.org/zap", "github.com/go-logr/zapr",

@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"noderestriction.plus/internal/command"
-	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/rules"
 )
 
 func checkCommand() *cobra.Command {
@@ -84,7 +84,7 @@ func checkPolicy(o *policyObject) checkedPolicy {
 		File: title(o.file), Name: o.policy.Name, Valid: len(o.problems) == 0, Errors: o.problems, title: o.title(),
 	}
 	if o.compiled != nil {
-		checked.Warnings = policy.Warnings(o.policy)
+		checked.Warnings = rules.NewCompiler().Warnings(o.policy)
 	}
 	return checked
 }

@@ -13,6 +13,7 @@ import (
 	"noderestriction.plus/internal/record"
 	"noderestriction.plus/internal/recordlog"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/pattern"
 )
 
 // filterOptions are the flags that say which records are wanted.
@@ -149,7 +150,7 @@ func compileMatch(flag string, values []string) (func(string) bool, error) {
 			list = append(list, p)
 		}
 	}
-	match, errs := policy.Matcher(list, field.NewPath(flag))
+	match, errs := pattern.Matcher(list, field.NewPath(flag))
 	if len(errs) > 0 {
 		return nil, command.UsageError{Err: errs.ToAggregate()}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"noderestriction.plus/internal/command"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/rules"
 )
 
 func explainCommand() *cobra.Command {
@@ -99,7 +100,7 @@ func explain(name string) (explanation, error) {
 	if id == policy.Unverified {
 		return unverified(), nil
 	}
-	for _, rule := range policy.Rules() {
+	for _, rule := range rules.All() {
 		if rule.ID == id {
 			return explainRule(rule), nil
 		}
@@ -110,7 +111,7 @@ func explain(name string) (explanation, error) {
 // ruleIDs are the names that explain knows.
 func ruleIDs() []string {
 	var ids []string
-	for _, rule := range policy.Rules() {
+	for _, rule := range rules.All() {
 		ids = append(ids, string(rule.ID))
 	}
 	return append(ids, string(policy.Unverified))
@@ -135,7 +136,7 @@ type ruleTitle struct {
 
 func ruleTitles() []ruleTitle {
 	var titles []ruleTitle
-	for _, rule := range policy.Rules() {
+	for _, rule := range rules.All() {
 		titles = append(titles, ruleTitle{rule.ID, rule.Doc.Title})
 	}
 	u := unverified()

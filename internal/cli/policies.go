@@ -15,6 +15,7 @@ import (
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/rules"
 )
 
 // policyObject is a NodeRestrictionPolicy as it stands in a file, with everything that is wrong with it.
@@ -116,7 +117,7 @@ func appendPolicies(into []*policyObject, file, position string, object []byte) 
 }
 
 // readPolicy finds what an API server would: unknown and duplicate fields, fields of another type, a bad name, and
-// what the schema and [policy.Compile] say of the values.
+// what the schema and [policy.Compiler.Compile] say of the values.
 func readPolicy(file, position string, object []byte) *policyObject {
 	o := &policyObject{file: file, position: position, policy: &v1alpha1.NodeRestrictionPolicy{}}
 	strict, err := strictjson.UnmarshalStrict(object, o.policy)
@@ -128,7 +129,7 @@ func readPolicy(file, position string, object []byte) *policyObject {
 		return o // the values are not known
 	}
 	errs := nameErrors(o.policy.Name)
-	compiled, bad := policy.Compile(o.policy)
+	compiled, bad := rules.NewCompiler().Compile(o.policy)
 	o.compiled = compiled
 	for _, err := range append(errs, bad...) {
 		o.problems = append(o.problems, problem{err.Field, err.ErrorBody()})

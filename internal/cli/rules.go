@@ -13,6 +13,7 @@ import (
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/command"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/rules"
 )
 
 func rulesCommand() *cobra.Command {
@@ -60,7 +61,7 @@ type listedRule struct {
 
 func listRules() []listedRule {
 	var all []listedRule
-	for _, rule := range policy.Rules() {
+	for _, rule := range rules.All() {
 		all = append(all, listedRule{rule.ID, rule.Doc.Title, rule.Doc.Spec, targets(rule)})
 	}
 	return all
@@ -103,7 +104,7 @@ func rulesOf(o *policyObject) (policyRules, error) {
 		p.ValidationActions = []v1alpha1.ValidationAction{v1alpha1.Deny}
 	}
 	on := o.compiled.Rules()
-	for _, rule := range policy.Rules() {
+	for _, rule := range rules.All() {
 		if !slices.Contains(on, rule.ID) {
 			p.RulesOff = append(p.RulesOff, rule.ID)
 			continue

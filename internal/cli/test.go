@@ -14,6 +14,7 @@ import (
 
 	"noderestriction.plus/internal/command"
 	"noderestriction.plus/internal/fixture"
+	"noderestriction.plus/policy/rules"
 )
 
 func testCommand() *cobra.Command {
@@ -152,7 +153,7 @@ func (r *testResult) run() error {
 	if f.Want == "" {
 		return errors.New("want: missing")
 	}
-	if r.Got, err = f.Run(); err != nil {
+	if r.Got, err = f.Run(rules.NewCompiler()); err != nil {
 		return err
 	}
 	r.Result = passed

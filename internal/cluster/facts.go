@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/object"
 )
 
 // liveTimeout bounds one read from the API server. A kubelet waits for the answer, and the API server for the webhook.
@@ -94,7 +95,7 @@ func (f *Facts) Check(*http.Request) error {
 }
 
 // Node implements [policy.Facts].
-func (f *Facts) Node(name string) (*policy.Metadata, bool, error) {
+func (f *Facts) Node(name string) (*object.Metadata, bool, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), liveTimeout)
 	defer cancel()
 	node, err := f.read(ctx, name)
@@ -104,7 +105,7 @@ func (f *Facts) Node(name string) (*policy.Metadata, bool, error) {
 	case err != nil:
 		return nil, false, fmt.Errorf("read node: %w", err)
 	}
-	return &policy.Metadata{Name: node.Name, UID: node.UID, Labels: node.Labels}, true, nil
+	return &object.Metadata{Name: node.Name, UID: node.UID, Labels: node.Labels}, true, nil
 }
 
 func (f *Facts) read(ctx context.Context, name string) (*metav1.PartialObjectMetadata, error) {

@@ -17,6 +17,7 @@ import (
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/rules"
 )
 
 // read stands for one source of Nodes.
@@ -127,7 +128,7 @@ func TestNodesAreWatchedOnceAPolicyNeedsThem(t *testing.T) {
 	if err := f.Check(nil); watched != 0 || err != nil {
 		t.Errorf("watched %d times without a policy, ready: %v", watched, err)
 	}
-	selecting, errs := policy.Compile(&v1alpha1.NodeRestrictionPolicy{Spec: v1alpha1.NodeRestrictionPolicySpec{
+	selecting, errs := rules.NewCompiler().Compile(&v1alpha1.NodeRestrictionPolicy{Spec: v1alpha1.NodeRestrictionPolicySpec{
 		Match: &v1alpha1.Match{NodeSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"pool": "pci"}}},
 	}})
 	if len(errs) > 0 {

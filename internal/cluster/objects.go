@@ -15,7 +15,7 @@ import (
 	storageclient "k8s.io/client-go/kubernetes/typed/storage/v1"
 	"k8s.io/client-go/rest"
 
-	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/object"
 )
 
 // Objects answers look-ups of other objects than Nodes, each with one read from the API server within 300 ms, and asks the API
@@ -75,8 +75,8 @@ func lookRaw[T any](client rest.Interface, namespace, resource, name string) (*T
 		if err != nil {
 			return nil, err
 		}
-		object := new(T)
-		return object, policy.Unmarshal(raw, object)
+		found := new(T)
+		return found, object.Unmarshal(raw, found)
 	})
 }
 
@@ -91,14 +91,14 @@ func (o *Objects) Pod(namespace, name string) (*corev1.Pod, bool, error) {
 }
 
 // ServiceAccount implements [policy.Facts].
-func (o *Objects) ServiceAccount(namespace, name string) (*policy.Metadata, bool, error) {
+func (o *Objects) ServiceAccount(namespace, name string) (*object.Metadata, bool, error) {
 	account, found, err := look(func(ctx context.Context) (*corev1.ServiceAccount, error) {
 		return o.core.ServiceAccounts(namespace).Get(ctx, name, metav1.GetOptions{})
 	})
 	if !found {
 		return nil, false, err
 	}
-	return &policy.Metadata{
+	return &object.Metadata{
 		Namespace: account.Namespace, Name: account.Name, UID: account.UID, Labels: account.Labels,
 	}, true, nil
 }

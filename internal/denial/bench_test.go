@@ -8,6 +8,8 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"noderestriction.plus/policy/rules"
 )
 
 // BenchmarkRecord writes records to a pipe and waits for each, as the webhook does; ns/op is the time one denial takes.
@@ -23,7 +25,7 @@ func BenchmarkRecord(b *testing.B) {
 				_, err := io.Copy(io.Discard, r)
 				read <- err
 			}()
-			l := New(w, NewMetrics(prometheus.NewRegistry()), newStatus(nil, logr.Discard()))
+			l := New(w, NewMetrics(prometheus.NewRegistry(), rules.All()), newStatus(nil, logr.Discard()))
 			rec := denied("worker-1")
 			b.ReportAllocs()
 			b.SetParallelism(8)

@@ -41,7 +41,7 @@ type Metrics struct {
 }
 
 // NewMetrics registers the metrics. It panics if one of that name is registered already.
-func NewMetrics(reg prometheus.Registerer) *Metrics {
+func NewMetrics(reg prometheus.Registerer, rules []policy.Rule) *Metrics {
 	m := &Metrics{
 		evaluations: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "node_restriction_plus_evaluations_total",
@@ -80,7 +80,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Help: "Panics while a write was judged or answered. Each is a fault of this program; the write is " +
 				"not allowed where a policy judges it.",
 		}),
-		values: newLabelValues(policy.Rules()),
+		values: newLabelValues(rules),
 	}
 	m.begin()
 	reg.MustRegister(m.evaluations, m.duration, m.violations, m.denials, m.refused, m.late, m.panics)

@@ -13,6 +13,7 @@ import (
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/record"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/rules"
 )
 
 func expect(t *testing.T, g prometheus.Gatherer, want string, names ...string) {
@@ -27,7 +28,7 @@ func expect(t *testing.T, g prometheus.Gatherer, want string, names ...string) {
 
 func TestMetricsAreLintFree(t *testing.T) {
 	reg := prometheus.NewPedanticRegistry()
-	m := NewMetrics(reg)
+	m := NewMetrics(reg, rules.All())
 	l := New(&sink{}, m)
 	reg.MustRegister(l)
 	l.Record(denied("worker-1"))
@@ -53,7 +54,7 @@ func TestMetricsAreLintFree(t *testing.T) {
 
 func TestMetricsCountDenialsViolationsAndRecords(t *testing.T) {
 	reg := prometheus.NewPedanticRegistry()
-	m := NewMetrics(reg)
+	m := NewMetrics(reg, rules.All())
 	out := &sink{}
 	l := New(out, m)
 	reg.MustRegister(l)
@@ -97,7 +98,7 @@ node_restriction_plus_records_written_total 4
 }
 
 func TestMetricsCountEvaluations(t *testing.T) {
-	m := NewMetrics(prometheus.NewPedanticRegistry())
+	m := NewMetrics(prometheus.NewPedanticRegistry(), rules.All())
 	update := &policy.Request{Operation: admissionv1.Update, Resource: "nodes", Subresource: "status"}
 	m.Evaluated(update, policy.Decision{}, time.Millisecond)
 	m.Evaluated(update, denied("worker-1").Decision, time.Millisecond)
@@ -111,7 +112,7 @@ func TestMetricsCountEvaluations(t *testing.T) {
 
 func TestMetricsCountTheFirstEventAsAnIncrease(t *testing.T) {
 	reg := prometheus.NewPedanticRegistry()
-	m := NewMetrics(reg)
+	m := NewMetrics(reg, rules.All())
 	m.Expect(policy.NewSet(compiled(t, "recommended")))
 	before := count(t, reg)
 	m.Evaluated(&policy.Request{Operation: admissionv1.Update, Resource: "nodes", Subresource: "status"},
@@ -126,7 +127,7 @@ func TestMetricsCountTheFirstEventAsAnIncrease(t *testing.T) {
 func TestMetricsHaveABoundedNumberOfSeries(t *testing.T) {
 	const senders = 10_000
 	reg := prometheus.NewPedanticRegistry()
-	m := NewMetrics(reg)
+	m := NewMetrics(reg, rules.All())
 	before := count(t, reg)
 	for i := range senders {
 		name := fmt.Sprint("x", i)
@@ -151,7 +152,7 @@ func TestMetricsHaveABoundedNumberOfSeries(t *testing.T) {
 }
 
 func TestMetricsNameThePoliciesThatAreExpectedFirst(t *testing.T) {
-	m := NewMetrics(prometheus.NewPedanticRegistry())
+	m := NewMetrics(prometheus.NewPedanticRegistry(), rules.All())
 	var policies []*policy.Policy
 	for i := range maxPolicies + 1 {
 		policies = append(policies, compiled(t, fmt.Sprintf("p%03d", i)))
@@ -170,7 +171,7 @@ func compiled(t *testing.T, name string) *policy.Policy {
 	p := &v1alpha1.NodeRestrictionPolicy{}
 	p.Name = name
 	p.Spec.Nodes.Finalizers = &v1alpha1.NodeFinalizers{}
-	c, errs := policy.Compile(p)
+	c, errs := rules.NewCompiler().Compile(p)
 	if len(errs) > 0 {
 		t.Fatal(errs)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"noderestriction.plus/internal/docs"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/rules"
 )
 
 var update = flag.Bool("update", false, "rewrite the generated pages")
@@ -41,8 +42,8 @@ func alerts(t *testing.T) []docs.Alert {
 func examples(t *testing.T) map[policy.RuleID]docs.Example {
 	t.Helper()
 	chosen := map[policy.RuleID]docs.Example{}
-	for _, rule := range policy.Rules() {
-		paths, err := filepath.Glob(filepath.Join("../../policy/testdata", string(rule.ID), "deny", "*.txtar"))
+	for _, rule := range rules.All() {
+		paths, err := filepath.Glob(filepath.Join("../../policy/rules/testdata", string(rule.ID), "deny", "*.txtar"))
 		if err != nil || len(paths) == 0 {
 			t.Fatalf("%s: %d fixtures: %v", rule.ID, len(paths), err)
 		}
@@ -68,7 +69,7 @@ func examples(t *testing.T) map[policy.RuleID]docs.Example {
 
 func TestPagesAreCurrent(t *testing.T) {
 	for path, want := range map[string]string{
-		"../../docs/rules.md":                            docs.Rules(policy.Rules(), examples(t)),
+		"../../docs/rules.md":                            docs.Rules(rules.All(), examples(t)),
 		"../../docs/runbooks/README.md":                  docs.Runbooks(alerts(t)),
 		"../../config/alerts/node-restriction-plus.yaml": docs.PrometheusRule(read(t, rulesFile)),
 	} {

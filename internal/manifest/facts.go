@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/object"
 )
 
 // Facts reads the objects that look-ups find: a stream of objects or v1 Lists. Of these it keeps Nodes, Pods, ServiceAccounts,
@@ -44,10 +45,10 @@ type facts struct {
 
 func newFacts() *facts {
 	f := &facts{StaticFacts: policy.StaticFacts{
-		Nodes:                  map[string]*policy.Metadata{},
+		Nodes:                  map[string]*object.Metadata{},
 		NodeObjects:            map[string]*corev1.Node{},
 		Pods:                   map[types.NamespacedName]*corev1.Pod{},
-		ServiceAccounts:        map[types.NamespacedName]*policy.Metadata{},
+		ServiceAccounts:        map[types.NamespacedName]*object.Metadata{},
 		PersistentVolumeClaims: map[types.NamespacedName]*corev1.PersistentVolumeClaim{},
 		PersistentVolumes:      map[string]*corev1.PersistentVolume{},
 		CSIDrivers:             map[string]*storagev1.CSIDriver{},
@@ -99,8 +100,8 @@ type metadataOnly struct {
 	metav1.ObjectMeta `json:"metadata"`
 }
 
-func (m *metadataOnly) metadata() *policy.Metadata {
-	return &policy.Metadata{
+func (m *metadataOnly) metadata() *object.Metadata {
+	return &object.Metadata{
 		Name: m.Name, Namespace: m.Namespace, UID: m.UID, Labels: m.Labels, Annotations: m.Annotations,
 		Finalizers: m.Finalizers, OwnerReferences: m.OwnerReferences, DeletionTimestamp: m.DeletionTimestamp,
 	}
@@ -110,10 +111,10 @@ func (m *metadataOnly) metadata() *policy.Metadata {
 func read[T any, P interface {
 	*T
 	metav1.Object
-}](object []byte, keep func(P),
+}](raw []byte, keep func(P),
 ) error {
 	into := P(new(T))
-	if err := policy.Unmarshal(object, into); err != nil {
+	if err := object.Unmarshal(raw, into); err != nil {
 		return err
 	}
 	if into.GetName() == "" {

@@ -101,7 +101,7 @@ func expand(docs [][]byte) ([][]byte, []typeMeta, error) {
 }
 
 // Policies reads NodeRestrictionPolicies. Each must have a name that an API server accepts; other kinds, unknown fields and two
-// policies of one name are errors. Whether a policy's spec is valid is for [policy.Compile] to say.
+// policies of one name are errors. Whether a policy's spec is valid is for [policy.Compiler.Compile] to say.
 func Policies(data []byte) ([]*v1alpha1.NodeRestrictionPolicy, error) {
 	docs, err := Documents(data)
 	if err != nil {

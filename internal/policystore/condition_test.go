@@ -10,13 +10,14 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/policy/rules"
 )
 
 // conditionAfter is what is said of the last of several generations of a policy.
 func conditionAfter(valid ...bool) metav1.Condition {
 	h := holdings{}
 	for i, v := range valid {
-		h.hold([]v1alpha1.NodeRestrictionPolicy{object("a", "1", int64(i+1), v)})
+		h.hold(rules.NewCompiler(), []v1alpha1.NodeRestrictionPolicy{object("a", "1", int64(i+1), v)})
 	}
 	return h["a"].condition()
 }

@@ -49,11 +49,11 @@ const (
 )
 
 // Setup adds the controller that fills the store to the manager. Every replica runs it, there is no leader. The live
-// reader must not be a cache. Metrics are registered with registerer. Each set is shown to those who expect it before it is in
+// reader must not be a cache. Policies are compiled by the compiler. Metrics are registered with registerer. Each set is shown to those who expect it before it is in
 // force.
 func Setup(
-	ctx context.Context, mgr ctrl.Manager, store *Store, live client.Reader, registerer prometheus.Registerer,
-	expect ...func(*policy.Set),
+	ctx context.Context, mgr ctrl.Manager, store *Store, compiler *policy.Compiler, live client.Reader,
+	registerer prometheus.Registerer, expect ...func(*policy.Set),
 ) error {
 	// With the informer known before the manager starts, controllers wait for its first list without a time limit, however
 	// long the API server is away.
@@ -63,6 +63,7 @@ func Setup(
 	}
 	r := &reconciler{
 		store:    store,
+		compiler: compiler,
 		held:     holdings{},
 		policies: mgr.GetCache(),
 		live:     live,
@@ -97,6 +98,7 @@ func Setup(
 // force is one set, and it must not be seen half done.
 type reconciler struct {
 	store    *Store
+	compiler *policy.Compiler
 	held     holdings
 	policies client.Reader // a cache of all policies
 	live     client.Reader
@@ -114,7 +116,7 @@ func (r *reconciler) Reconcile(ctx context.Context, _ reconcile.Request) (reconc
 	if err := r.policies.List(ctx, &list); err != nil {
 		return reconcile.Result{}, err
 	}
-	missing := r.held.hold(list.Items)
+	missing := r.held.hold(r.compiler, list.Items)
 	r.publish()
 
 	var compareErr error

@@ -25,12 +25,12 @@ type holding struct {
 }
 
 // hold compiles an object, unless before is made of the same generation already.
-func hold(before *holding, object *v1alpha1.NodeRestrictionPolicy) *holding {
+func hold(compiler *policy.Compiler, before *holding, object *v1alpha1.NodeRestrictionPolicy) *holding {
 	if before != nil && before.uid == object.UID && before.generation == object.Generation {
 		return before
 	}
 	h := &holding{uid: object.UID, generation: object.Generation}
-	h.inForce, h.errs = policy.Compile(object)
+	h.inForce, h.errs = compiler.Compile(object)
 	switch {
 	case len(h.errs) == 0:
 		h.good, h.goodGeneration = h.inForce, h.generation
@@ -46,12 +46,12 @@ func hold(before *holding, object *v1alpha1.NodeRestrictionPolicy) *holding {
 type holdings map[string]*holding
 
 // hold takes over the objects. It returns the names of those that are held and not among the objects, sorted.
-func (h holdings) hold(objects []v1alpha1.NodeRestrictionPolicy) []string {
+func (h holdings) hold(compiler *policy.Compiler, objects []v1alpha1.NodeRestrictionPolicy) []string {
 	listed := map[string]bool{}
 	for i := range objects {
 		object := &objects[i]
 		listed[object.Name] = true
-		h[object.Name] = hold(h[object.Name], object)
+		h[object.Name] = hold(compiler, h[object.Name], object)
 	}
 	var missing []string
 	for name := range h {

@@ -12,6 +12,7 @@ import (
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/rules"
 )
 
 // object is a policy that denies finalizers on Nodes, and labels unless its pattern for them is broken.
@@ -103,7 +104,7 @@ func TestHoldings(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			h := holdings{}
 			for _, objects := range test.steps {
-				h.hold(objects)
+				h.hold(rules.NewCompiler(), objects)
 			}
 			if got := inForce(h); got != test.want {
 				t.Errorf("in force: %q, want %q", got, test.want)
@@ -117,10 +118,10 @@ func TestHoldings(t *testing.T) {
 
 func TestMissingPoliciesStayInForceUntilTheyAreLetGo(t *testing.T) {
 	h := holdings{}
-	h.hold([]v1alpha1.NodeRestrictionPolicy{
+	h.hold(rules.NewCompiler(), []v1alpha1.NodeRestrictionPolicy{
 		object("b", "2", 1, true), object("a", "1", 1, true), object("c", "3", 1, true),
 	})
-	missing := h.hold([]v1alpha1.NodeRestrictionPolicy{object("c", "3", 1, true)})
+	missing := h.hold(rules.NewCompiler(), []v1alpha1.NodeRestrictionPolicy{object("c", "3", 1, true)})
 	if !slices.Equal(missing, []string{"a", "b"}) {
 		t.Errorf("missing: %q", missing)
 	}
@@ -131,9 +132,9 @@ func TestMissingPoliciesStayInForceUntilTheyAreLetGo(t *testing.T) {
 
 func TestAGenerationIsCompiledOnce(t *testing.T) {
 	h := holdings{}
-	h.hold([]v1alpha1.NodeRestrictionPolicy{object("a", "1", 1, true)})
+	h.hold(rules.NewCompiler(), []v1alpha1.NodeRestrictionPolicy{object("a", "1", 1, true)})
 	first := h["a"]
-	h.hold([]v1alpha1.NodeRestrictionPolicy{object("a", "1", 1, true)})
+	h.hold(rules.NewCompiler(), []v1alpha1.NodeRestrictionPolicy{object("a", "1", 1, true)})
 	if h["a"] != first {
 		t.Error("compiled again")
 	}
@@ -152,7 +153,7 @@ func TestStoreIsNotReadyBeforeTheFirstSync(t *testing.T) {
 
 func TestServedComparesExactVersions(t *testing.T) {
 	h := holdings{}
-	h.hold([]v1alpha1.NodeRestrictionPolicy{object("a", "1", 1, true)})
+	h.hold(rules.NewCompiler(), []v1alpha1.NodeRestrictionPolicy{object("a", "1", 1, true)})
 	for name, test := range map[string]struct {
 		versions map[string]version
 		want     bool

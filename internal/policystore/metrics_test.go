@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/policy/rules"
 )
 
 // readySeries gathers which policies are shown as ready and which are not, in the order of their names.
@@ -42,7 +43,7 @@ func TestMetricsShowWhichPolicyIsNotReady(t *testing.T) {
 		t.Errorf("without policies: ready %q, not ready %q", ready, notReady)
 	}
 	held := holdings{}
-	held.hold([]v1alpha1.NodeRestrictionPolicy{object("b", "2", 1, true), object("a", "1", 1, false)})
+	held.hold(rules.NewCompiler(), []v1alpha1.NodeRestrictionPolicy{object("b", "2", 1, true), object("a", "1", 1, false)})
 	m.publish(held)
 	ready, notReady := readySeries(t, registry)
 	if !slices.Equal(ready, []string{"b", other}) || !slices.Equal(notReady, []string{"a"}) {
@@ -62,10 +63,10 @@ func TestMetricsFoldPoliciesBeyondOneHundred(t *testing.T) {
 	registry := prometheus.NewPedanticRegistry()
 	m := newMetrics(registry)
 	held := holdings{}
-	held.hold([]v1alpha1.NodeRestrictionPolicy{object(other, "o", 1, true)}) // a policy may have this name
+	held.hold(rules.NewCompiler(), []v1alpha1.NodeRestrictionPolicy{object(other, "o", 1, true)}) // a policy may have this name
 	for i := range 150 {
 		name := fmt.Sprintf("p%03d", i)
-		held.hold([]v1alpha1.NodeRestrictionPolicy{object(name, types.UID(name), 1, i != 149)})
+		held.hold(rules.NewCompiler(), []v1alpha1.NodeRestrictionPolicy{object(name, types.UID(name), 1, i != 149)})
 	}
 	m.publish(held)
 	ready, notReady := readySeries(t, registry)

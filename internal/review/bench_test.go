@@ -11,6 +11,7 @@ import (
 	"noderestriction.plus/internal/manifest"
 	"noderestriction.plus/internal/review"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/rules"
 )
 
 // realNode is a Node of some 12 KB as a kubelet keeps it: 50 images, labels, conditions, capacities. The heartbeat is a time of its
@@ -170,7 +171,7 @@ func strictSet(b *testing.B, others int) *policy.Set {
 		if i > 0 {
 			p.Spec.Match = &v1alpha1.Match{NodeNames: []v1alpha1.Pattern{"other-*"}}
 		}
-		c, errs := policy.Compile(p)
+		c, errs := rules.NewCompiler().Compile(p)
 		if len(errs) > 0 {
 			b.Fatal(errs.ToAggregate())
 		}

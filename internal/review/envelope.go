@@ -14,7 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
-	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/object"
 )
 
 // envelope is an AdmissionReview while it is read, in one pass over the body.
@@ -31,14 +31,13 @@ type envelope struct {
 	hasRequest                bool
 
 	uid                          types.UID
-	kind                         metav1.GroupVersionKind
 	resource                     metav1.GroupVersionResource
 	subresource, namespace, name string
 	operation                    admissionv1.Operation
 	user                         authenticationv1.UserInfo
 	dryRun                       bool
 	object, oldObject, options   []byte
-	parts, oldParts              policy.Parts
+	parts, oldParts              object.Parts
 }
 
 // errLateRead ends the reading of an envelope that took too long.
@@ -84,21 +83,21 @@ func (e *envelope) step() error {
 	return nil
 }
 
-// object is a JSON object of the envelope, by its path.
-type object string
+// jsonObject is a JSON object of the envelope, by its path.
+type jsonObject string
 
 // The objects of an envelope of which members are read.
 const (
-	theBody         object = "the body"
-	theRequest      object = "request"
-	requestKind     object = "request.kind"
-	requestResource object = "request.resource"
-	requestUser     object = "request.userInfo"
-	userExtra       object = "request.userInfo.extra"
+	theBody         jsonObject = "the body"
+	theRequest      jsonObject = "request"
+	requestKind     jsonObject = "request.kind"
+	requestResource jsonObject = "request.resource"
+	requestUser     jsonObject = "request.userInfo"
+	userExtra       jsonObject = "request.userInfo.extra"
 )
 
 // member reads the value of a member of an object.
-func (e *envelope) member(of object, name string) error {
+func (e *envelope) member(of jsonObject, name string) error {
 	switch of {
 	case theBody:
 		return e.bodyMember(name)
@@ -158,13 +157,14 @@ func (e *envelope) requestMember(name string) error {
 }
 
 func (e *envelope) kindMember(name string) error {
+	var unread string // the resource says all that rules ask for
 	switch name {
 	case "group":
-		return e.text("request.kind.group", &e.kind.Group)
+		return e.text("request.kind.group", &unread)
 	case "version":
-		return e.text("request.kind.version", &e.kind.Version)
+		return e.text("request.kind.version", &unread)
 	case "kind":
-		return e.text("request.kind.kind", &e.kind.Kind)
+		return e.text("request.kind.kind", &unread)
 	}
 	return e.decoder.SkipValue()
 }
@@ -214,12 +214,12 @@ func (e *envelope) extraMember(name string) error {
 }
 
 // raw keeps an object as the part of the body that it is, and its own parts if they are asked for. null stands for none.
-func (e *envelope) raw(at string, into *[]byte, parts *policy.Parts) (err error) {
+func (e *envelope) raw(at string, into *[]byte, parts *object.Parts) (err error) {
 	if e.headOnly {
 		return errHeadRead
 	}
 	if parts != nil && e.decoder.PeekKind() == jsontext.KindBeginObject {
-		if *into, *parts, err = policy.ReadObject(e.decoder, e.body); err != nil {
+		if *into, *parts, err = object.ReadObject(e.decoder, e.body); err != nil {
 			return &objectError{fmt.Errorf("%s: %w", at, err)}
 		}
 		return nil

@@ -9,6 +9,7 @@ import (
 	storagev1 "k8s.io/api/storage/v1"
 
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/object"
 )
 
 const (
@@ -72,8 +73,8 @@ func find[T any](g *guard, look func() (*T, bool, error)) (*T, bool, error) {
 }
 
 // Node implements policy.Facts.
-func (g *guard) Node(name string) (*policy.Metadata, bool, error) {
-	return find(g, func() (*policy.Metadata, bool, error) { return g.facts.Node(name) })
+func (g *guard) Node(name string) (*object.Metadata, bool, error) {
+	return find(g, func() (*object.Metadata, bool, error) { return g.facts.Node(name) })
 }
 
 // NodeObject implements policy.Facts.
@@ -92,8 +93,8 @@ func (g *guard) Pod(namespace, name string) (*corev1.Pod, bool, error) {
 }
 
 // ServiceAccount implements policy.Facts.
-func (g *guard) ServiceAccount(namespace, name string) (*policy.Metadata, bool, error) {
-	return find(g, func() (*policy.Metadata, bool, error) { return g.facts.ServiceAccount(namespace, name) })
+func (g *guard) ServiceAccount(namespace, name string) (*object.Metadata, bool, error) {
+	return find(g, func() (*object.Metadata, bool, error) { return g.facts.ServiceAccount(namespace, name) })
 }
 
 // PersistentVolumeClaim implements policy.Facts.

@@ -8,6 +8,7 @@ import (
 
 	"noderestriction.plus/internal/review"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/object"
 )
 
 // slowFacts takes its time for each look-up.
@@ -17,10 +18,10 @@ type slowFacts struct {
 	asked *int
 }
 
-func (f slowFacts) Node(string) (*policy.Metadata, bool, error) {
+func (f slowFacts) Node(string) (*object.Metadata, bool, error) {
 	*f.asked++
 	time.Sleep(f.takes)
-	return &policy.Metadata{Labels: map[string]string{"no": "node"}}, true, nil
+	return &object.Metadata{Labels: map[string]string{"no": "node"}}, true, nil
 }
 
 func TestAWriteIsEvaluatedUntilItsTimeIsOver(t *testing.T) {

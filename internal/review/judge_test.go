@@ -10,6 +10,8 @@ import (
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/review"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/object"
+	"noderestriction.plus/policy/rules"
 )
 
 // compiled is a set of one policy that forbids a kubelet to set labels of its Node that it does not need.
@@ -24,7 +26,7 @@ func compiled(t testing.TB, tweak func(*v1alpha1.NodeRestrictionPolicy)) *policy
 	if tweak != nil {
 		tweak(p)
 	}
-	c, errs := policy.Compile(p)
+	c, errs := rules.NewCompiler().Compile(p)
 	if len(errs) > 0 {
 		t.Fatal(errs)
 	}
@@ -43,7 +45,7 @@ func decoded(t testing.TB, body string) *review.Review {
 // panickingFacts stands for a fault of ours while a write is judged.
 type panickingFacts struct{ policy.Facts }
 
-func (panickingFacts) Node(string) (*policy.Metadata, bool, error) { panic("a fault") }
+func (panickingFacts) Node(string) (*object.Metadata, bool, error) { panic("a fault") }
 
 // selecting makes a policy ask for the labels of the stored Node wherever the review does not hold them.
 func selecting(p *v1alpha1.NodeRestrictionPolicy) {

@@ -10,10 +10,10 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	admissionv1 "k8s.io/api/admission/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/object"
 )
 
 const (
@@ -46,16 +46,13 @@ type Review struct {
 	User authenticationv1.UserInfo
 	// Kubelet says that User is a kubelet; its node name, possibly empty, is Request.NodeName.
 	Kubelet bool
-	// Kind is the kind of the written object, Group and Version those of the written resource.
-	Kind    metav1.GroupVersionKind
+	// Group and Version are those of the written resource.
 	Group   string
 	Version string
-	// Request is the write. Its Object and OldObject are parts of the body that was decoded, so they live as long as it
+	// Request is the write. Its Object, OldObject and Options are parts of the body that was decoded, so they live as long as it
 	// does; they are not decoded. Its Resource is qualified by the group, as in "leases.coordination.k8s.io", unless
 	// that is the core group.
 	Request policy.Request
-	// Options are the options of the operation as JSON; like Object they are a part of the body.
-	Options []byte
 
 	// unreadable is why Request is Unjudgeable, for the log.
 	unreadable error
@@ -160,8 +157,7 @@ func (e *envelope) review(unjudgeable string, cause error) (*Review, error) {
 	id, kubelet := KubeletOf(e.user)
 	r := &Review{
 		UID: e.uid, User: e.user, Kubelet: kubelet,
-		Kind: e.kind, Group: e.resource.Group, Version: e.resource.Version,
-		Options:    e.options,
+		Group: e.resource.Group, Version: e.resource.Version,
 		unreadable: cause,
 		guard:      guard{last: e.last},
 		Request: policy.Request{
@@ -171,7 +167,7 @@ func (e *envelope) review(unjudgeable string, cause error) (*Review, error) {
 			Namespace: e.namespace, Name: e.name,
 			DryRun: e.dryRun && !e.issuesToken(),
 			Object: e.object, OldObject: e.oldObject, Options: e.options,
-			Parts: e.parts, OldParts: e.oldParts,
+			View:        object.View{Parts: e.parts, OldParts: e.oldParts},
 			Unjudgeable: unjudgeable,
 		},
 	}

@@ -5,14 +5,14 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
-	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/object"
 )
 
 // What an envelope is made of is read token by token, without reflection: it is read for each write of the cluster's kubelets.
 // null stands for what is omitted, as it does for the API server.
 
 // members reads an object.
-func (e *envelope) members(of object) error {
+func (e *envelope) members(of jsonObject) error {
 	at := string(of)
 	start, err := e.token(at)
 	if err != nil || start.Kind() == jsontext.KindNull {
@@ -22,7 +22,7 @@ func (e *envelope) members(of object) error {
 		return fmt.Errorf("%s: must be a JSON object", at)
 	}
 	for e.decoder.PeekKind() != jsontext.KindEndObject {
-		name, err := policy.ReadName(e.decoder)
+		name, err := object.ReadName(e.decoder)
 		if err != nil {
 			return fmt.Errorf("%s: %w", at, err)
 		}

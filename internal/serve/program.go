@@ -20,6 +20,7 @@ import (
 	"noderestriction.plus/internal/policystore"
 	"noderestriction.plus/internal/program"
 	"noderestriction.plus/internal/server"
+	"noderestriction.plus/policy/rules"
 	"noderestriction.plus/webhooks"
 )
 
@@ -68,14 +69,17 @@ func assemble(ctx context.Context, o *options, in inputs, records io.Writer, log
 	if err != nil {
 		return nil, err
 	}
-	counts := denial.NewMetrics(metrics.Registry)
+	compiler := rules.NewCompiler()
+	counts := denial.NewMetrics(metrics.Registry, compiler.Rules())
 	store := &policystore.Store{}
 	objects, err := cluster.NewObjects(in.config, mgr.GetHTTPClient())
 	if err != nil {
 		return nil, err
 	}
 	facts := cluster.New(mgr.GetCache(), live, objects, log.WithName("nodes"))
-	if err := policystore.Setup(ctx, mgr, store, live, metrics.Registry, counts.Expect, facts.Expect); err != nil {
+	if err := policystore.Setup(
+		ctx, mgr, store, compiler, live, metrics.Registry, counts.Expect, facts.Expect,
+	); err != nil {
 		return nil, err
 	}
 	sinks, file, err := o.records.sinks(mgr, live, in.config, log)
@@ -95,7 +99,7 @@ func assemble(ctx context.Context, o *options, in inputs, records io.Writer, log
 		ClientAuthority: in.clients,
 		Handler: webhooks.Routes(
 			webhooks.NewHandler(store, facts, ledger, counts, program.Version(), log.WithName("admit")),
-			webhooks.NewPolicyHandler(counts, log.WithName("policies"))),
+			webhooks.NewPolicyHandler(compiler, counts, log.WithName("policies"))),
 		Limits:        o.limits,
 		ShutdownDelay: o.shutdownDelay,
 		Log:           log.WithName("listener"),

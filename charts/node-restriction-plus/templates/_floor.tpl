@@ -112,7 +112,7 @@ spec:
 {{- end }}
 {{- end }}
 
-{{- /* floorLabels: as policy/rule_node_labels.go at registration, given spec.nodes.labels. */ -}}
+{{- /* floorLabels: as policy/rules/node_labels.go at registration, given spec.nodes.labels. */ -}}
 {{- define "node-restriction-plus.floorLabels" -}}
 {{- $at := .registration | default dict -}}
 {{- $allowed := $at.allowed | default list -}}
@@ -132,7 +132,7 @@ object.metadata.?labels.orValue({}).exists(key, {{ include "node-restriction-plu
 object.metadata.?labels[?'kubernetes.io/hostname'].orValue(object.metadata.name).lowerAscii() == object.metadata.name.lowerAscii()
 {{- end }}
 
-{{- /* floorTaints: as policy/rule_node_taints.go at registration, given spec.nodes.taints. Empty: any taints may be. */ -}}
+{{- /* floorTaints: as policy/rules/node_taints.go at registration, given spec.nodes.taints. Empty: any taints may be. */ -}}
 {{- define "node-restriction-plus.floorTaints" -}}
 {{- $parts := list -}}
 {{- if .allowed -}}

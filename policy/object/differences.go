@@ -1,0 +1,92 @@
+package object
+
+import (
+	"bytes"
+	"slices"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// differences are the parts in which the two objects of an update differ, byte for byte.
+type differences struct {
+	known bool // they have been looked for
+	in    PartSet
+	parts []Difference
+}
+
+// Difference is a part that is not the same in both objects.
+type Difference struct {
+	id            PartID
+	Section, Name string
+	Old, Updated  jsontext.Value // nil: the object has no such part
+}
+
+// compare finds the differences, and marks the parts that are the same in both.
+func compare(old, updated Parts) differences {
+	d := differences{known: true}
+	inOld, inUpdated := partFinder{parts: old}, partFinder{parts: updated}
+	found := 0
+	for i := range updated {
+		p := &updated[i]
+		before := inOld.find(p, i)
+		if before == nil {
+			d.add(Difference{p.id, p.section, p.name, nil, p.value})
+			continue
+		}
+		found++
+		if p.same = bytes.Equal(before.value, p.value); !p.same {
+			d.add(Difference{p.id, p.section, p.name, before.value, p.value})
+		}
+	}
+	if found == len(old) {
+		return d
+	}
+	for i := range old {
+		if p := &old[i]; inUpdated.find(p, i) == nil {
+			d.add(Difference{p.id, p.section, p.name, p.value, nil})
+		}
+	}
+	return d
+}
+
+func (d *differences) add(change Difference) {
+	d.in |= 1 << change.id
+	d.parts = append(d.parts, change)
+}
+
+// Differences are the parts in which two whole objects differ.
+func Differences(old, updated []byte) ([]Difference, error) {
+	before, err := split(old)
+	if err != nil {
+		return nil, err
+	}
+	after, err := split(updated)
+	if err != nil {
+		return nil, err
+	}
+	return compare(before, after).parts, nil
+}
+
+// IsManagedFields reports whether the part is metadata.managedFields, which the API server keeps.
+func (d *Difference) IsManagedFields() bool { return d.id == ManagedFields }
+
+// DecodeOld decodes the old value, if there is one, into an object that has nothing else.
+func (d *Difference) DecodeOld(into any) error { return d.decode(d.Old, into) }
+
+// DecodeUpdated decodes the new value, if there is one, into an object that has nothing else.
+func (d *Difference) DecodeUpdated(into any) error { return d.decode(d.Updated, into) }
+
+func (d *Difference) decode(value jsontext.Value, into any) error {
+	if value == nil {
+		return nil
+	}
+	name, err := jsontext.AppendQuote(nil, d.Name)
+	if err != nil {
+		return err
+	}
+	object := slices.Concat([]byte(`{"`+d.Section+`":{`), name, []byte(`:`), value, []byte(`}}`))
+	if !hasFewValues(object) {
+		return errTooManyValues
+	}
+	return Unmarshal(object, into)
+}

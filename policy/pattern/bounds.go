@@ -1,0 +1,46 @@
+package pattern
+
+import (
+	"slices"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"noderestriction.plus/internal/text"
+)
+
+// CheckLength is asked before anything else is done with a list: a list that is too long is not looked at.
+func CheckLength(n, limit int, at *field.Path) field.ErrorList {
+	if n > limit {
+		return field.ErrorList{field.TooMany(at, n, limit)}
+	}
+	return nil
+}
+
+// CheckEnum checks a value of a string enumeration; empty stands for the default.
+func CheckEnum[T ~string](value T, at *field.Path, valid ...T) field.ErrorList {
+	if value == "" || slices.Contains(valid, value) {
+		return nil
+	}
+	return field.ErrorList{field.NotSupported(at, T(text.Cut(string(value), text.MaxQuoted)), valid)}
+}
+
+// CheckTexts checks a list of at most limit texts, each of 1 to length bytes and none twice.
+func CheckTexts(list []string, limit, length int, at *field.Path) field.ErrorList {
+	if errs := CheckLength(len(list), limit, at); errs != nil {
+		return errs
+	}
+	var errs field.ErrorList
+	seen := make(map[string]bool, len(list))
+	for i, value := range list {
+		switch {
+		case value == "":
+			errs = append(errs, field.Invalid(at.Index(i), value, "must not be empty"))
+		case len(value) > length:
+			errs = append(errs, field.TooLong(at.Index(i), "", length))
+		case seen[value]:
+			errs = append(errs, field.Duplicate(at.Index(i), text.Cut(value, text.MaxQuoted)))
+		}
+		seen[value] = true
+	}
+	return errs
+}

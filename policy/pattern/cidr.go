@@ -1,0 +1,47 @@
+package pattern
+
+import (
+	"net/netip"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/internal/text"
+)
+
+// CompileCIDRs compiles a list of at most limit CIDRs.
+func CompileCIDRs(list []v1alpha1.CIDR, limit int, at *field.Path) ([]netip.Prefix, field.ErrorList) {
+	if errs := CheckLength(len(list), limit, at); errs != nil {
+		return nil, errs
+	}
+	var errs field.ErrorList
+	var cidrs []netip.Prefix
+	for i, c := range list {
+		prefix, err := netip.ParsePrefix(string(c))
+		if err != nil {
+			errs = append(errs, field.Invalid(at.Index(i), text.Cut(string(c), text.MaxQuoted), "must be a CIDR such as 10.0.0.0/8 or fd00::/8"))
+			continue
+		}
+		cidrs = append(cidrs, prefix.Masked())
+	}
+	return cidrs, errs
+}
+
+// ContainsAddr reports whether one of the ranges contains the address. An IPv4 address in IPv6 form counts as IPv4; one with a
+// zone is in no range.
+func ContainsAddr(cidrs []netip.Prefix, addr netip.Addr) bool {
+	addr = addr.Unmap()
+	for _, c := range cidrs {
+		if c.Contains(addr) {
+			return true
+		}
+	}
+	return false
+}
+
+// IsRoutable reports whether an address can be one of another host: it is not loopback, link-local, multicast, unspecified or
+// bound to a zone.
+func IsRoutable(addr netip.Addr) bool {
+	addr = addr.Unmap()
+	return addr.Zone() == "" && !addr.IsLoopback() && !addr.IsLinkLocalUnicast() && !addr.IsMulticast() && !addr.IsUnspecified()
+}

@@ -1,0 +1,18 @@
+package pattern
+
+import (
+	"net/netip"
+	"testing"
+)
+
+func TestAddressesOfNoOtherHostAreNotRoutable(t *testing.T) {
+	for text, want := range map[string]bool{
+		"10.0.0.1": true, "fd00::1": true, "2001:db8::1": true,
+		"127.0.0.1": false, "::1": false, "::ffff:127.0.0.1": false, "169.254.169.254": false, "fe80::1": false,
+		"fe80::1%eth0": false, "fd00::1%eth0": false, "224.0.0.1": false, "ff02::1": false, "0.0.0.0": false, "::": false,
+	} {
+		if got := IsRoutable(netip.MustParseAddr(text)); got != want {
+			t.Errorf("%s: got %v, want %v", text, got, want)
+		}
+	}
+}

@@ -1,0 +1,2 @@
+// Package pattern has what policies say in text: patterns, CIDRs and quantities, with the bounds of the schema.
+package pattern

@@ -1,0 +1,105 @@
+package pattern
+
+import (
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"noderestriction.plus/api/v1alpha1"
+)
+
+// maxPatternLength is the length of the longest label key: a DNS subdomain (253), a slash and a name (63).
+const maxPatternLength = 317
+
+// Pattern is a compiled v1alpha1.Pattern: the literal parts between the asterisks. One part means an exact match.
+type Pattern []string
+
+// Match takes time linear in the length of s: each part is searched for once, from where the last one ended.
+func (p Pattern) Match(s string) bool {
+	first, last := p[0], p[len(p)-1]
+	if len(p) == 1 {
+		return s == first
+	}
+	if len(s) < len(first)+len(last) || !strings.HasPrefix(s, first) || !strings.HasSuffix(s, last) {
+		return false
+	}
+	s = s[len(first) : len(s)-len(last)]
+	for _, part := range p[1 : len(p)-1] {
+		i := strings.Index(s, part)
+		if i < 0 {
+			return false
+		}
+		s = s[i+len(part):]
+	}
+	return true
+}
+
+// isAny reports whether the pattern matches every string.
+func (p Pattern) isAny() bool {
+	return len(p) > 1 && !slices.ContainsFunc(p, func(part string) bool { return part != "" })
+}
+
+// Patterns matches a string that one of its patterns matches; an empty one matches nothing.
+type Patterns []Pattern
+
+func (ps Patterns) Match(s string) bool {
+	for _, p := range ps {
+		if p.Match(s) {
+			return true
+		}
+	}
+	return false
+}
+
+// MatchNamed is Match without the patterns that match everything.
+func (ps Patterns) MatchNamed(s string) bool {
+	return slices.ContainsFunc(ps, func(p Pattern) bool { return !p.isAny() && p.Match(s) })
+}
+
+// Matcher returns a function that reports whether one of the patterns matches a string, for commands that ask for names
+// in the way policies do. Errors name the pattern under at.
+func Matcher(list []v1alpha1.Pattern, at *field.Path) (func(string) bool, field.ErrorList) {
+	ps, errs := CompileAll(list, len(list), at)
+	return ps.Match, errs
+}
+
+// Compile compiles one pattern and repeats the schema's checks, for policies that did not pass the API server.
+func Compile(p v1alpha1.Pattern, at *field.Path) (Pattern, field.ErrorList) {
+	s := string(p)
+	switch {
+	case s == "":
+		return nil, field.ErrorList{field.Invalid(at, s, "must not be empty")}
+	case len(s) > maxPatternLength:
+		return nil, field.ErrorList{field.TooLong(at, "", maxPatternLength)}
+	}
+	for _, c := range s {
+		if c <= ' ' || c > '~' {
+			return nil, field.ErrorList{field.Invalid(at, s, "must be printable ASCII without spaces")}
+		}
+	}
+	return strings.Split(s, "*"), nil
+}
+
+// CompileAll compiles a list of at most limit patterns.
+func CompileAll(list []v1alpha1.Pattern, limit int, at *field.Path) (Patterns, field.ErrorList) {
+	if errs := CheckLength(len(list), limit, at); errs != nil {
+		return nil, errs
+	}
+	var errs field.ErrorList
+	var ps Patterns
+	seen := make(map[v1alpha1.Pattern]bool, len(list))
+	for i, p := range list {
+		compiled, bad := Compile(p, at.Index(i))
+		switch {
+		case len(bad) > 0:
+			errs = append(errs, bad...)
+		case seen[p]:
+			errs = append(errs, field.Duplicate(at.Index(i), p))
+		default:
+			ps = append(ps, compiled)
+		}
+		seen[p] = true
+	}
+	return ps, errs
+}

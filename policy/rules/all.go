@@ -1,0 +1,75 @@
+package rules
+
+import "noderestriction.plus/policy"
+
+// NewCompiler returns a compiler for all rules. It panics if they are not valid, which a test finds.
+func NewCompiler() *policy.Compiler {
+	compiler, err := policy.NewCompiler(All())
+	if err != nil {
+		panic(err)
+	}
+	return compiler
+}
+
+// All are all rules, in the order in which they report.
+func All() []policy.Rule {
+	return []policy.Rule{
+		nodeSelf(),
+		nodeNames(),
+		nodeLabels(),
+		nodeAnnotations(),
+		nodeTaints(),
+		nodeFinalizers(),
+		nodeOwnerReferences(),
+		nodeManagedFields(),
+		nodeUnschedulable(),
+		nodePodCIDRs(),
+		nodeProviderID(),
+		nodeOtherSpec(),
+		nodeDirectUpdates(),
+		nodeAddresses(),
+		nodeKubeletPorts(),
+		nodeConditions(),
+		nodeCapacity(),
+		nodeExtendedResources(),
+		nodeImages(),
+		nodeInfo(),
+		nodeVolumes(),
+		nodeReservedStatus(),
+		nodeFeatures(),
+		nodeUnknownFields(),
+		mirrorPodNames(),
+		mirrorPodNamespaces(),
+		mirrorPodLabels(),
+		mirrorPodAnnotations(),
+		mirrorPodFinalizers(),
+		mirrorPodManagedFields(),
+		mirrorPodReferences(),
+		mirrorPodPlacement(),
+		mirrorPodPriorities(),
+		mirrorPodHostAccess(),
+		podSelf(),
+		podMetadata(),
+		podManagedFields(),
+		podConditions(),
+		podIPs(),
+		podPhase(),
+		podContainers(),
+		podDeletion(),
+		podEviction(),
+		podUnknownFields(),
+		serviceAccountTokens(),
+		csiNodes(),
+		resourceSlices(),
+		events(),
+		baselineNodes(),
+		baselinePods(),
+		baselinePersistentVolumeClaims(),
+		baselineServiceAccountTokens(),
+		baselineLeases(),
+		baselineCSINodes(),
+		baselineResourceSlices(),
+		baselineCertificateSigningRequests(),
+		baselinePodCertificateRequests(),
+	}
+}

@@ -1,0 +1,36 @@
+package rules
+
+import (
+	corev1 "k8s.io/api/core/v1"
+
+	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/internal/text"
+	"noderestriction.plus/policy"
+)
+
+func baselineLeases() policy.Rule {
+	return policy.Rule{
+		ID: "baseline-leases",
+		Doc: policy.Doc{
+			Title: "A kubelet may write the lease of its Node only",
+			Text: "Without this a kubelet renews the lease of a dead Node, or takes that of another so that its pods " +
+				"are moved away.",
+			Kubelet: "A kubelet renews the lease of its Node in kube-node-lease.",
+			Attack:  `kubectl --kubeconfig kubelet.conf -n kube-node-lease delete lease "$ANOTHER_NODE"`,
+			Spec:    baselineSpec,
+			Fields:  []string{"metadata.name", "metadata.namespace"},
+			Since:   "v0.1.0",
+			Source:  baselineSource + " (admitLease)",
+		},
+		OptIn:   true,
+		Targets: baselineWrites("leases.coordination.k8s.io"),
+		Compile: compileBaseline(v1alpha1.BaselineLeases, checkBaselineLease),
+	}
+}
+
+func checkBaselineLease(r *policy.Request) []policy.Violation {
+	if r.Namespace != corev1.NamespaceNodeLease {
+		return onlyViolation("metadata.namespace", "must be in namespace "+text.Quote(corev1.NamespaceNodeLease))
+	}
+	return checkNamedAsNode(r)
+}

@@ -1,0 +1,78 @@
+package rules
+
+import (
+	admissionv1 "k8s.io/api/admission/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/internal/text"
+	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/object"
+)
+
+func baselineNodes() policy.Rule {
+	return policy.Rule{
+		ID: "baseline-nodes",
+		Doc: policy.Doc{
+			Title: "A kubelet may write its own Node only, and not its taints, owners or reserved labels",
+			Text: "Without this a kubelet writes every Node of the cluster: one stolen credential takes over the labels, " +
+				"addresses and health of all.",
+			Kubelet: "A kubelet writes the Node of its name, registers with taints and never changes them.",
+			Attack:  `kubectl --kubeconfig kubelet.conf label node "$NODE" node-restriction.kubernetes.io/pci=true`,
+			Spec:    baselineSpec,
+			Fields: []string{
+				"metadata.name", "metadata.labels", "metadata.ownerReferences", "spec.taints", "spec.configSource",
+			},
+			Since:  "v0.1.0",
+			Source: baselineSource + " (admitNode)",
+		},
+		OptIn:   true,
+		Targets: baselineWrites("nodes"),
+		Compile: compileBaselineNodes,
+	}
+}
+
+// compileBaselineNodes also checks the list of resources, so that an error in it is reported once.
+func compileBaselineNodes(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path) (policy.Check, field.ErrorList) {
+	errs := checkBaselineResources(spec.Baseline, at.Child("baseline", "resources"))
+	check, _ := compileBaseline(v1alpha1.BaselineNodes, checkBaselineNode)(spec, at)
+	return check, errs
+}
+
+func checkBaselineNode(r *policy.Request) []policy.Violation {
+	switch {
+	case r.Name != r.NodeName:
+		return onlyViolation("metadata.name", "must not write Node "+text.Quote(r.Name))
+	case r.Operation == admissionv1.Delete:
+		return nil
+	}
+	old := oldNode(r)
+	var vs []policy.Violation
+	if changesConfigSource(old, r.Node) {
+		vs = append(vs, policy.Violation{Field: "spec.configSource", Detail: "must not set a config source"})
+	}
+	if r.Operation == admissionv1.Update {
+		// A kubelet registers with taints, and even with owners: the plugin looks at changes only.
+		if !equality.Semantic.DeepEqual(old.Spec.Taints, r.Node.Spec.Taints) {
+			vs = append(vs, policy.Violation{Field: "spec.taints", Detail: "must not change taints"})
+		}
+		if !equality.Semantic.DeepEqual(old.OwnerReferences, r.Node.OwnerReferences) {
+			vs = append(vs, policy.Violation{Field: "metadata.ownerReferences", Detail: "must not change owners"})
+		}
+	}
+	free := func(key string) bool { return !isReservedLabel(key) }
+	return append(vs, compareKeys(old.Labels, r.Node.Labels).except(free).violationsOf("metadata.labels", "label")...)
+}
+
+// changesConfigSource reports whether a config source is set or changed. An old kubelet may drop it.
+func changesConfigSource(old, updated *object.Node) bool {
+	source := updated.Spec.Rest["configSource"]
+	if len(source) == 0 || string(source) == "null" {
+		return false
+	}
+	before, _ := decoded[corev1.NodeConfigSource](old.Spec.Rest["configSource"])
+	after, ok := decoded[corev1.NodeConfigSource](source)
+	return !ok || !equality.Semantic.DeepEqual(before, after)
+}

@@ -1,0 +1,82 @@
+package rules
+
+import (
+	admissionv1 "k8s.io/api/admission/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+
+	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/object"
+)
+
+func baselinePersistentVolumeClaims() policy.Rule {
+	return policy.Rule{
+		ID: "baseline-persistent-volume-claims",
+		Doc: policy.Doc{
+			Title: "A kubelet may write the size and conditions of claims only",
+			Text: "Without this a kubelet relabels claims, gives them owners and finalizers, and changes what else " +
+				"their status says.",
+			Kubelet: "A kubelet reports in a claim's status how far it has expanded the volume.",
+			Attack: `kubectl --kubeconfig kubelet.conf patch pvc "$CLAIM" --subresource=status --type=merge ` +
+				`-p '{"metadata":{"labels":{"team":"other"}}}'`,
+			Spec:   baselineSpec,
+			Fields: []string{"metadata", "spec", "status"},
+			Since:  "v0.1.0",
+			Source: baselineSource + " (admitPVCStatus)",
+		},
+		OptIn:   true,
+		Targets: baselineWrites("persistentvolumeclaims"),
+		Compile: compileBaseline(v1alpha1.BaselinePersistentVolumeClaims, checkBaselineClaim),
+	}
+}
+
+func checkBaselineClaim(r *policy.Request) []policy.Violation {
+	if r.Subresource != "status" || r.Operation != admissionv1.Update {
+		return onlyViolation("", "must not write a claim but to update its status")
+	}
+	old, updated, ok := changedOfClaim(r)
+	if !ok {
+		return unreadable()
+	}
+	ignoreExpansion(old)
+	ignoreExpansion(updated)
+	var vs []policy.Violation
+	for _, part := range []struct {
+		field        string
+		old, updated any
+	}{
+		{"metadata", old.ObjectMeta, updated.ObjectMeta},
+		{"spec", old.Spec, updated.Spec},
+		{"status", old.Status, updated.Status},
+	} {
+		if !equality.Semantic.DeepEqual(part.old, part.updated) {
+			vs = append(vs, policy.Violation{Field: part.field, Detail: "must not change the claim's " + part.field})
+		}
+	}
+	return vs
+}
+
+// changedOfClaim are both objects with no more than the parts in which they differ. A tenant makes claims, and may have made the others
+// long.
+func changedOfClaim(r *policy.Request) (old, updated *corev1.PersistentVolumeClaim, ok bool) {
+	differences, err := object.Differences(r.OldObject, r.Object)
+	if err != nil {
+		return nil, nil, false
+	}
+	old, updated = &corev1.PersistentVolumeClaim{}, &corev1.PersistentVolumeClaim{}
+	for i := range differences {
+		if d := &differences[i]; d.Section != "" && !d.IsManagedFields() &&
+			(d.DecodeOld(old) != nil || d.DecodeUpdated(updated) != nil) {
+			return nil, nil, false
+		}
+	}
+	return old, updated, true
+}
+
+// ignoreExpansion clears what a kubelet may change, and what the API server keeps.
+func ignoreExpansion(c *corev1.PersistentVolumeClaim) {
+	c.ResourceVersion, c.ManagedFields = "", nil
+	c.Status.Capacity, c.Status.Conditions = nil, nil
+	c.Status.AllocatedResources, c.Status.AllocatedResourceStatuses = nil, nil
+}

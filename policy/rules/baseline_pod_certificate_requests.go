@@ -1,0 +1,136 @@
+package rules
+
+import (
+	"slices"
+	"strings"
+
+	admissionv1 "k8s.io/api/admission/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/internal/text"
+	"noderestriction.plus/policy"
+)
+
+func baselinePodCertificateRequests() policy.Rule {
+	return policy.Rule{
+		ID: "baseline-pod-certificate-requests",
+		Doc: policy.Doc{
+			Title: "A kubelet may ask for certificates only on behalf of the pods of its node",
+			Text: "Without this a kubelet gets certificates that speak for the service account of any pod of the " +
+				"cluster.",
+			Kubelet: "A kubelet asks for the certificates in the projected volumes of the pods on its node.",
+			Attack:  "kubectl --kubeconfig kubelet.conf create -f pod-certificate-request-for-another-nodes-pod.yaml",
+			Spec:    baselineSpec,
+			Fields: []string{
+				"spec.nodeName", "spec.nodeUID", "spec.podName", "spec.podUID", "spec.serviceAccountName",
+				"spec.serviceAccountUID", "spec.signerName",
+			},
+			Since:  "v0.1.0",
+			Source: baselineSource + " (admitPodCertificateRequest)",
+		},
+		OptIn:   true,
+		Targets: baselineWrites("podcertificaterequests.certificates.k8s.io"),
+		LooksUp: baselineLooksUp,
+		Compile: compileBaseline(v1alpha1.BaselinePodCertificateRequests, checkBaselinePodCertificate),
+	}
+}
+
+// podCertificateRequest is the part of a PodCertificateRequest, of any version, that the plugin looks at.
+type podCertificateRequest struct {
+	Spec struct {
+		SignerName         string    `json:"signerName"`
+		PodName            string    `json:"podName"`
+		PodUID             types.UID `json:"podUID"`
+		ServiceAccountName string    `json:"serviceAccountName"`
+		ServiceAccountUID  types.UID `json:"serviceAccountUID"`
+		NodeName           string    `json:"nodeName"`
+		NodeUID            types.UID `json:"nodeUID"`
+	} `json:"spec"`
+}
+
+func checkBaselinePodCertificate(r *policy.Request) []policy.Violation {
+	if r.Operation != admissionv1.Create || r.Subresource != "" {
+		return onlyViolation("", "must not write a PodCertificateRequest but to create it")
+	}
+	request, ok := decoded[podCertificateRequest](r.Object)
+	if !ok {
+		return unreadable()
+	}
+	if request.Spec.NodeName != r.NodeName {
+		return onlyViolation("spec.nodeName", "nodeName must be this node")
+	}
+	node, found, err := r.LookUpNode(r.NodeName)
+	switch {
+	case err != nil:
+		return onlyViolation("spec.nodeUID", "nodeUID must be the UID of the Node, but the Node could not be looked up")
+	case !found || node.UID != request.Spec.NodeUID:
+		return onlyViolation("spec.nodeUID", "nodeUID must be the UID of the Node")
+	}
+	pod, vs := certificatePod(r, request)
+	if vs != nil {
+		return vs
+	}
+	if vs := checkCertificateAccount(r, request); vs != nil {
+		return vs
+	}
+	return checkSigner(r, request, pod)
+}
+
+// certificatePod is the pod for which a certificate is asked. It must run on the kubelet's node, with the service account that
+// the request names. Mirror pods get no certificates.
+func certificatePod(r *policy.Request, request *podCertificateRequest) (*corev1.Pod, []policy.Violation) {
+	pod, found, err := r.LookUpPod(r.Namespace, request.Spec.PodName)
+	switch {
+	case err != nil:
+		return nil, onlyViolation("spec.podName", "podName must be a pod of this node, but the pod could not be looked up")
+	case !found:
+		return nil, onlyViolation("spec.podName", "podName must be a pod that exists")
+	case pod.UID != request.Spec.PodUID:
+		return nil, onlyViolation("spec.podUID", "podUID must be the UID of the pod")
+	case pod.Spec.NodeName != r.NodeName:
+		return nil, onlyViolation("spec.podName", "podName must be a pod of this node")
+	case pod.Spec.ServiceAccountName != request.Spec.ServiceAccountName:
+		return nil, onlyViolation("spec.serviceAccountName", "serviceAccountName must be the service account of the pod")
+	}
+	if _, mirror := pod.Annotations[corev1.MirrorPodAnnotationKey]; mirror {
+		return nil, onlyViolation("spec.podName", "podName must not be a mirror pod")
+	}
+	return pod, nil
+}
+
+func checkCertificateAccount(r *policy.Request, request *podCertificateRequest) []policy.Violation {
+	account, found, err := r.LookUpServiceAccount(r.Namespace, request.Spec.ServiceAccountName)
+	switch {
+	case err != nil:
+		return onlyViolation("spec.serviceAccountUID",
+			"serviceAccountUID must be the UID of the service account, which could not be looked up")
+	case !found || account.UID != request.Spec.ServiceAccountUID:
+		return onlyViolation("spec.serviceAccountUID", "serviceAccountUID must be the UID of the service account")
+	}
+	return nil
+}
+
+// checkSigner checks that the pod has a volume for certificates of the signer, or that the kubelet may ask for them all the same.
+func checkSigner(r *policy.Request, request *podCertificateRequest, pod *corev1.Pod) []policy.Violation {
+	signer := request.Spec.SignerName
+	for i := range pod.Spec.Volumes {
+		projected := pod.Spec.Volumes[i].Projected
+		if projected != nil && slices.ContainsFunc(projected.Sources, func(s corev1.VolumeProjection) bool {
+			return s.PodCertificate != nil && s.PodCertificate.SignerName == signer
+		}) {
+			return nil
+		}
+	}
+	// A resource in RBAC cannot have a slash.
+	resource := strings.ReplaceAll(signer, "/", ":")
+	allowed, err := authorized(r, "request-serviceaccounts-podcertificate-signer", resource, request.Spec.ServiceAccountName)
+	switch {
+	case allowed:
+		return nil
+	case err != nil:
+		return onlyViolation("spec.signerName", "must be authorized to ask for the signer, which could not be looked up")
+	}
+	return onlyViolation("spec.signerName", "must not ask for signer "+text.Quote(signer)+", which no volume of the pod is for")
+}

@@ -1,0 +1,150 @@
+package rules
+
+import (
+	admissionv1 "k8s.io/api/admission/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+
+	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/internal/text"
+	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/object"
+)
+
+func baselinePods() policy.Rule {
+	return policy.Rule{
+		ID: "baseline-pods",
+		Doc: policy.Doc{
+			Title: "A kubelet may create mirror pods only, and write the pods of its node only",
+			Text: "Without this a kubelet creates any pod, on any node and with any service account or secret, and " +
+				"deletes, evicts and reports for the pods of others.",
+			Kubelet: "A kubelet creates mirror pods that its Node owns, and reports for and deletes the pods on its node.",
+			Attack:  `kubectl --kubeconfig kubelet.conf delete pod "$POD_OF_ANOTHER_NODE"`,
+			Spec:    baselineSpec,
+			Fields: []string{
+				"metadata.annotations", "metadata.labels", "metadata.ownerReferences", "spec",
+				"status.resourceClaimStatuses", "status.extendedResourceClaimStatus",
+				"status.nodeAllocatableResourceClaimStatuses",
+			},
+			Since:  "v0.1.0",
+			Source: baselineSource + " (admitPod, admitPodStatus, admitPodEviction)",
+		},
+		OptIn:   true,
+		Targets: baselineWrites("pods"),
+		Note:    staticPodKeepsRunning,
+		Reads: []string{
+			"metadata.labels", "spec.nodeName", "status.resourceClaimStatuses", "status.extendedResourceClaimStatus",
+			"status.nodeAllocatableResourceClaimStatuses",
+		},
+		LooksUp: baselineLooksUp,
+		Compile: compileBaseline(v1alpha1.BaselinePods, checkBaselinePod),
+	}
+}
+
+func checkBaselinePod(r *policy.Request) []policy.Violation {
+	switch {
+	case r.Subresource == "" && r.Operation == admissionv1.Create:
+		return checkCreatedPod(r)
+	case r.Subresource == "" && r.Operation == admissionv1.Delete:
+		return checkPodOnNode(r, r.Name)
+	case r.Subresource == "status" && r.Operation == admissionv1.Update:
+		return checkPodStatus(r)
+	case r.Subresource == "eviction" && r.Operation == admissionv1.Create:
+		return checkEviction(r)
+	case r.Subresource == "":
+		return onlyViolation("", "must not update a pod")
+	}
+	return onlyViolation("", "must not "+verb(r.Operation)+" "+text.Quote("pods/"+r.Subresource))
+}
+
+// verb is the operation as it stands in a sentence.
+func verb(operation admissionv1.Operation) string {
+	switch operation {
+	case admissionv1.Create:
+		return "create"
+	case admissionv1.Update:
+		return "update"
+	}
+	return "delete"
+}
+
+// checkPodOnNode looks the pod up, as the plugin does: a write that ends a pod need not carry it.
+func checkPodOnNode(r *policy.Request, name string) []policy.Violation {
+	pod, found, err := r.LookUpPod(r.Namespace, name)
+	switch {
+	case err != nil && r.OldPod != nil:
+		// What the API server is about to delete is as good.
+		return nodeNameViolation(r, r.OldPod.Spec.NodeName)
+	case err != nil:
+		return onlyViolation("spec.nodeName", "must be on this node, but the pod could not be looked up")
+	case !found:
+		return onlyViolation("metadata.name", "must name a pod that exists")
+	}
+	return nodeNameViolation(r, pod.Spec.NodeName)
+}
+
+func nodeNameViolation(r *policy.Request, nodeName string) []policy.Violation {
+	if nodeName == r.NodeName {
+		return nil
+	}
+	return onlyViolation("spec.nodeName", "must not write a pod that is not on this node")
+}
+
+func checkEviction(r *policy.Request) []policy.Violation {
+	eviction, ok := decoded[withMetadata](r.Object)
+	if !ok {
+		return unreadable()
+	}
+	name := r.Name
+	if name == "" {
+		name = eviction.Name
+	}
+	return checkPodOnNode(r, name)
+}
+
+func checkPodStatus(r *policy.Request) []policy.Violation {
+	if vs := nodeNameViolation(r, r.OldPod.Spec.NodeName); vs != nil {
+		return vs
+	}
+	vs := compareKeys(r.OldPod.Labels, r.Pod.Labels).violationsOf("metadata.labels", "label")
+	return append(vs, changedClaimStatuses(&r.OldPod.Status, &r.Pod.Status)...)
+}
+
+func checkCreatedPod(r *policy.Request) []policy.Violation {
+	pod, ok := decoded[corev1.Pod](r.Object)
+	if !ok {
+		return unreadable()
+	}
+	if _, mirror := pod.Annotations[corev1.MirrorPodAnnotationKey]; !mirror {
+		return onlyViolation("metadata.annotations", "must have the annotation "+text.Quote(corev1.MirrorPodAnnotationKey))
+	}
+	if pod.Spec.NodeName != r.NodeName {
+		return onlyViolation("spec.nodeName", "must not write a pod that is not on this node")
+	}
+	if vs := checkOwnedByNode(r, pod.OwnerReferences); vs != nil {
+		return vs
+	}
+	if resource := referredTo(pod); resource != "" {
+		return onlyViolation("spec", "must not refer to "+resource)
+	}
+	return nil
+}
+
+// changedClaimStatuses has a violation for each of the statuses that the scheduler and the resource claim controller keep.
+func changedClaimStatuses(old, updated *object.PodStatus) []policy.Violation {
+	var vs []policy.Violation
+	refuse := func(field string) {
+		vs = append(vs, policy.Violation{Field: "status." + field, Detail: "must not change " + field})
+	}
+	if !equality.Semantic.DeepEqual(old.ResourceClaimStatuses, updated.ResourceClaimStatuses) {
+		refuse("resourceClaimStatuses")
+	}
+	if !equality.Semantic.DeepEqual(old.ExtendedResourceClaimStatus, updated.ExtendedResourceClaimStatus) {
+		refuse("extendedResourceClaimStatus")
+	}
+	if !equality.Semantic.DeepEqual(
+		old.NodeAllocatableResourceClaimStatuses, updated.NodeAllocatableResourceClaimStatuses) {
+		refuse("nodeAllocatableResourceClaimStatuses")
+	}
+	return vs
+}

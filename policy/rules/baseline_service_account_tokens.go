@@ -1,0 +1,123 @@
+package rules
+
+import (
+	"slices"
+
+	admissionv1 "k8s.io/api/admission/v1"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/internal/text"
+	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/pattern"
+)
+
+func baselineServiceAccountTokens() policy.Rule {
+	return policy.Rule{
+		ID: "baseline-service-account-tokens",
+		Doc: policy.Doc{
+			Title: "A kubelet may ask for tokens only on behalf of the pods of its node",
+			Text: "Without this a kubelet gets tokens of every service account of the cluster, for any audience, that " +
+				"outlive the pods.",
+			Kubelet: "A kubelet asks for tokens bound to a pod on its node, for the audiences in the pod's volumes and " +
+				"those of the CSI drivers that mount them.",
+			Attack: `kubectl --kubeconfig kubelet.conf -n kube-system create token clusterrole-aggregation-controller`,
+			Spec:   baselineSpec,
+			Fields: []string{"spec.boundObjectRef", "spec.audiences"},
+			Since:  "v0.1.0",
+			Source: baselineSource + " (admitServiceAccount), with the feature gate ServiceAccountNodeAudienceRestriction on",
+		},
+		OptIn:   true,
+		Targets: []policy.Target{target("serviceaccounts", "token", admissionv1.Create)},
+		Compile: compileBaselineTokens,
+	}
+}
+
+func compileBaselineTokens(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path) (policy.Check, field.ErrorList) {
+	if !baselineHas(spec.Baseline, v1alpha1.BaselineServiceAccounts) {
+		return nil, nil
+	}
+	configured := spec.Baseline.APIAudiences
+	errs := pattern.CheckTexts(configured, 8, 1024, at.Child("baseline", "apiAudiences"))
+	return inNodesGroup(func(r *policy.Request) []policy.Violation {
+		request, ok := decoded[authenticationv1.TokenRequest](r.Object)
+		if !ok {
+			return unreadable()
+		}
+		pod, vs := tokenPod(r, request.Spec.BoundObjectRef)
+		if vs != nil {
+			return vs
+		}
+		return checkAudiences(r, pod, request.Spec.Audiences, configured)
+	}), errs
+}
+
+// tokenPod is the pod to which a token is to be bound. It must be the one that has the UID, on the kubelet's node.
+func tokenPod(r *policy.Request, ref *authenticationv1.BoundObjectReference) (*corev1.Pod, []policy.Violation) {
+	const at = "spec.boundObjectRef"
+	if ref == nil || ref.APIVersion != "v1" || ref.Kind != "Pod" || ref.Name == "" {
+		return nil, onlyViolation(at, "must be bound to a pod")
+	}
+	if ref.UID == "" {
+		return nil, onlyViolation(at, "must be bound to the UID of a pod")
+	}
+	pod, found, err := r.LookUpPod(r.Namespace, ref.Name)
+	switch {
+	case err != nil:
+		return nil, onlyViolation(at, "must be bound to a pod of this node, but the pod could not be looked up")
+	case !found:
+		return nil, onlyViolation(at, "must be bound to a pod that exists")
+	case pod.UID != ref.UID:
+		return nil, onlyViolation(at, "must be bound to the UID of the pod")
+	case pod.Spec.NodeName != r.NodeName:
+		return nil, onlyViolation(at, "must be bound to a pod of this node")
+	}
+	return pod, nil
+}
+
+// checkAudiences checks that the audience asked for is one that the pod's volumes use, or that the kubelet may ask for.
+func checkAudiences(r *policy.Request, pod *corev1.Pod, audiences, configured []string) []policy.Violation {
+	const at = "spec.audiences"
+	own, unknown := apiAudiences(r, configured)
+	meant := meantAudiences(audiences, own)
+	if len(meant) == 0 && unknown == nil {
+		return onlyViolation(at, "must not ask for more than one audience")
+	}
+	used, err := usesAudience(r, pod, meant)
+	switch {
+	case used:
+		return nil
+	case err != nil:
+		return onlyViolation(at, "must ask for an audience of the pod's volumes, which could not all be looked up")
+	}
+	for _, audience := range meant {
+		allowed, err := authorized(r, "request-serviceaccounts-token-audience", audience, r.Name)
+		switch {
+		case allowed:
+			return nil
+		case err != nil:
+			return onlyViolation(at, "must be authorized to ask for the audience, which could not be looked up")
+		}
+	}
+	if unknown != nil {
+		return onlyViolation(at, "must ask for an audience of the pod's volumes, but those of the API server are not known: "+
+			"set spec.baseline.apiAudiences")
+	}
+	return onlyViolation(at, "must not ask for audience "+text.Quote(meant[len(meant)-1]))
+}
+
+// meantAudiences are the audiences of which a kubelet may have asked for one; to ask for none is to ask for "". The API server
+// has filled its own in for none before it asks a webhook, so that these also stand for "". Several other audiences are none:
+// a kubelet never asks for them.
+func meantAudiences(audiences, own []string) []string {
+	var meant []string
+	if len(audiences) == 0 || slices.Equal(audiences, own) {
+		meant = append(meant, "")
+	}
+	if len(audiences) == 1 {
+		meant = append(meant, audiences[0])
+	}
+	return meant
+}

@@ -1,0 +1,131 @@
+package rules
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"noderestriction.plus/internal/text"
+	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/object"
+)
+
+// keyChanges are the keys in which two maps differ, each list sorted.
+type keyChanges struct {
+	added, changed, removed []string
+}
+
+// compareKeys compares by presence as well as by value: adding a key with an empty value and removing one are changes.
+func compareKeys(old, updated map[string]string) keyChanges {
+	if maps.Equal(old, updated) {
+		return keyChanges{}
+	}
+	return compareMaps(old, updated, func(a, b string) bool { return a == b })
+}
+
+// compareMaps is compareKeys for values of any type.
+func compareMaps[V any](old, updated map[string]V, same func(a, b V) bool) keyChanges {
+	var c keyChanges
+	for key, value := range updated {
+		if before, had := old[key]; !had {
+			c.added = append(c.added, key)
+		} else if !same(before, value) {
+			c.changed = append(c.changed, key)
+		}
+	}
+	for key := range old {
+		if _, has := updated[key]; !has {
+			c.removed = append(c.removed, key)
+		}
+	}
+	slices.Sort(c.added)
+	slices.Sort(c.changed)
+	slices.Sort(c.removed)
+	return c
+}
+
+// except returns the changes of keys for which allowed is false.
+func (c keyChanges) except(allowed func(key string) bool) keyChanges {
+	return keyChanges{without(c.added, allowed), without(c.changed, allowed), without(c.removed, allowed)}
+}
+
+// violations has one violation of the field for each kind of change.
+func (c keyChanges) violations(field string) []policy.Violation {
+	return c.violationsOf(field, "")
+}
+
+// violationsOf is violations for a rule whose name does not say what a key is: the noun stands before the keys.
+func (c keyChanges) violationsOf(field, noun string) []policy.Violation {
+	if noun != "" {
+		noun = " " + noun
+	}
+	var vs []policy.Violation
+	vs = appendViolation(vs, field, "must not add"+noun, c.added)
+	vs = appendViolation(vs, field, "must not change"+noun, c.changed)
+	vs = appendViolation(vs, field, "must not remove"+noun, c.removed)
+	return vs
+}
+
+// compareSets compares two lists whose order does not matter; what was only moved is no change. A kubelet may have made
+// them very long.
+func compareSets(old, updated []string) keyChanges {
+	if slices.Equal(old, updated) {
+		return keyChanges{}
+	}
+	return keyChanges{added: missing(updated, old), removed: missing(old, updated)}
+}
+
+// missing are the strings of a list that are not in the other one, sorted, each once.
+func missing(from, in []string) []string {
+	has := make(map[string]bool, len(in))
+	for _, s := range in {
+		has[s] = true
+	}
+	absent := without(from, func(s string) bool { return has[s] })
+	slices.Sort(absent)
+	return slices.Compact(absent)
+}
+
+// without returns the strings for which drop is false.
+func without(list []string, drop func(string) bool) []string {
+	var kept []string
+	for _, s := range list {
+		if !drop(s) {
+			kept = append(kept, s)
+		}
+	}
+	return kept
+}
+
+// appendViolation appends a violation that lists the values, if there are any.
+func appendViolation(vs []policy.Violation, field, verb string, values []string) []policy.Violation {
+	if len(values) == 0 {
+		return vs
+	}
+	return append(vs, policy.Violation{Field: field, Detail: verb + " " + text.QuoteAll(values)})
+}
+
+// compareConditions compares those of other types than the writable ones, by type: a status patch may move conditions that it does
+// not change.
+func compareConditions(old, updated object.Conditions, writable func(conditionType string) bool) keyChanges {
+	return compareMaps(old.ByType(writable), updated.ByType(writable), func(a, b object.Conditions) bool {
+		return slices.EqualFunc(a, b, object.Condition.Same)
+	})
+}
+
+// compareValues is compareKeys for values of any kind.
+func compareValues(old, updated map[string]jsontext.Value) keyChanges {
+	before, after := map[string]string{}, map[string]string{}
+	for key, value := range old {
+		if c := object.Canonical(value); c != nil {
+			before[key] = string(c)
+		}
+	}
+	for key, value := range updated {
+		if c := object.Canonical(value); c != nil {
+			after[key] = string(c)
+		}
+	}
+	return compareKeys(before, after)
+}

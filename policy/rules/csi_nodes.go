@@ -1,0 +1,64 @@
+package rules
+
+import (
+	admissionv1 "k8s.io/api/admission/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/policy"
+)
+
+func csiNodes() policy.Rule {
+	return policy.Rule{
+		ID: "csi-nodes",
+		Doc: policy.Doc{
+			Title: "A kubelet may give its CSINode no finalizer and no owner but its Node",
+			Text: "A kubelet that puts a finalizer on its CSINode keeps it from being deleted; one that gives it a " +
+				"foreign owner ties its life to another object.",
+			Kubelet: "A kubelet creates its CSINode with its Node as owner, and writes its drivers.",
+			Attack: `kubectl --kubeconfig kubelet.conf patch csinode "$NODE" --type merge -p ` +
+				`'{"metadata":{"finalizers":["example.com/stay"]}}'`,
+			Spec:   "spec.csiNodes",
+			Fields: []string{"metadata.finalizers", "metadata.ownerReferences"},
+			Since:  "v0.1.0",
+			Source: "kubernetes v1.37.2 pkg/volume/csi/nodeinfomanager",
+		},
+		OptIn:   true,
+		Targets: []policy.Target{target("csinodes.storage.k8s.io", "", admissionv1.Create, admissionv1.Update)},
+		LooksUp: csiNodesLookUp,
+		Compile: compileCsiNodes,
+	}
+}
+
+func compileCsiNodes(spec *v1alpha1.NodeRestrictionPolicySpec, _ *field.Path) (policy.Check, field.ErrorList) {
+	if spec.CSINodes == nil {
+		return nil, nil
+	}
+	return func(r *policy.Request) []policy.Violation {
+		return judgeObjects(r, func(old, object *withMetadata) []policy.Violation {
+			vs := compareSets(old.Finalizers, object.Finalizers).violations("metadata.finalizers")
+			owners := compareKeys(ownersByText(old.OwnerReferences), ownersByText(object.OwnerReferences))
+			if len(owners.added)+len(owners.changed)+len(owners.removed) == 0 {
+				return vs
+			}
+			others := othersThanNode(r, object.OwnerReferences)
+			own := func(text string) bool { isOther, has := others[text]; return has && !isOther }
+			return append(vs, owners.except(own).violations("metadata.ownerReferences")...)
+		})
+	}, nil
+}
+
+// othersThanNode says of each owner, as kind and name, whether any reference to it is not to the kubelet's Node: one of another group,
+// or with another UID, if that of the Node is known.
+func othersThanNode(r *policy.Request, owners []metav1.OwnerReference) map[string]bool {
+	node, known, err := r.LookUpNode(r.NodeName)
+	known = known && err == nil
+	others := make(map[string]bool, len(owners))
+	for i := range owners {
+		o := &owners[i]
+		isOwn := ownedByNode(o, r.NodeName) && (!known || o.UID == node.UID)
+		others[o.Kind+" "+o.Name] = others[o.Kind+" "+o.Name] || !isOwn
+	}
+	return others
+}

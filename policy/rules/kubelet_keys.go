@@ -1,0 +1,71 @@
+package rules
+
+import "strings"
+
+// The labels and annotations that a kubelet manages on its Node, and the labels that Kubernetes reserves. Sources:
+// kubelet_node_status.go (updateDefaultLabels, initialNode) and the noderestriction admission plugin in kubernetes v1.37.2,
+// well_known_labels.go in k8s.io/kubelet v0.37.2.
+
+const (
+	labelHostname            = "kubernetes.io/hostname"
+	annotationProvidedNodeIP = "alpha.kubernetes.io/provided-node-ip"
+	annotationCSINodeIDs     = "csi.volume.kubernetes.io/nodeid"
+)
+
+// isComputedLabel reports whether every kubelet computes the label itself.
+func isComputedLabel(key string) bool {
+	switch key {
+	case labelHostname, "kubernetes.io/os", "kubernetes.io/arch", "beta.kubernetes.io/os", "beta.kubernetes.io/arch",
+		"node.kubernetes.io/windows-build":
+		return true
+	}
+	return false
+}
+
+// isReconciledLabel reports whether a kubelet repairs the label when it restarts and finds its Node with another value.
+func isReconciledLabel(key string) bool {
+	switch key {
+	case "topology.kubernetes.io/zone", "topology.kubernetes.io/region",
+		"failure-domain.beta.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/region",
+		"node.kubernetes.io/instance-type", "beta.kubernetes.io/instance-type":
+		return true
+	}
+	return isComputedLabel(key)
+}
+
+// isReservedLabel reports whether the NodeRestriction plugin refuses the label to kubelets: those under kubernetes.io and
+// k8s.io, but for the well-known ones and those under kubelet.kubernetes.io and node.kubernetes.io.
+func isReservedLabel(key string) bool {
+	domain, _, found := strings.Cut(key, "/")
+	if !found || !isUnder(domain, "kubernetes.io") && !isUnder(domain, "k8s.io") {
+		return false
+	}
+	return !isReconciledLabel(key) && !isUnder(domain, "kubelet.kubernetes.io") && !isUnder(domain, "node.kubernetes.io")
+}
+
+// isUnder reports whether a domain is the parent or a subdomain of it.
+func isUnder(domain, parent string) bool {
+	return domain == parent || strings.HasSuffix(domain, "."+parent)
+}
+
+// isKubeletAnnotation reports whether a kubelet manages the annotation of its Node.
+func isKubeletAnnotation(key string) bool {
+	switch key {
+	case annotationProvidedNodeIP, annotationCSINodeIDs, "volumes.kubernetes.io/controller-managed-attach-detach":
+		return true
+	}
+	return false
+}
+
+// isControllerLabel reports whether a controller owns its pods by the label: a pod that carries it, and the rest of the
+// controller's selector, is adopted or counted. Source: the well-known labels of k8s.io/api apps/v1 and batch/v1 v0.37.2.
+func isControllerLabel(key string) bool {
+	switch key {
+	case "pod-template-hash", "controller-revision-hash", "pod-template-generation",
+		"statefulset.kubernetes.io/pod-name", "apps.kubernetes.io/pod-index",
+		"batch.kubernetes.io/job-name", "batch.kubernetes.io/controller-uid", "batch.kubernetes.io/job-completion-index",
+		"job-name", "controller-uid":
+		return true
+	}
+	return false
+}

@@ -1,0 +1,38 @@
+package rules
+
+import (
+	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/policy"
+)
+
+// baselineLooksUp: checks of the baseline ask for the UID of the kubelet's Node.
+func baselineLooksUp(spec *v1alpha1.NodeRestrictionPolicySpec) policy.Lookups {
+	if spec.Baseline == nil {
+		return 0
+	}
+	return policy.LooksUpNodes
+}
+
+// csiNodesLookUp: the owners of a CSINode are compared with the UID of the kubelet's Node.
+func csiNodesLookUp(spec *v1alpha1.NodeRestrictionPolicySpec) policy.Lookups {
+	if spec.CSINodes == nil {
+		return 0
+	}
+	return policy.LooksUpNodes
+}
+
+func nodeAddressesLookUp(spec *v1alpha1.NodeRestrictionPolicySpec) policy.Lookups {
+	if a := spec.Nodes.Addresses; a == nil || a.OfOtherNodes != v1alpha1.DenyOtherNodes {
+		return 0
+	}
+	return policy.LooksUpAddresses
+}
+
+func podIPsLookUp(spec *v1alpha1.NodeRestrictionPolicySpec) policy.Lookups {
+	ips := spec.Pods.IPs
+	if ips != nil && (ips.PodIPs != nil && ips.PodIPs.OfOtherNodes == v1alpha1.DenyOtherNodes ||
+		ips.HostIPs != nil && ips.HostIPs.OfOtherNodes == v1alpha1.DenyOtherNodes) {
+		return policy.LooksUpAddresses
+	}
+	return 0
+}

@@ -1,0 +1,105 @@
+package rules
+
+import (
+	"path"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/internal/text"
+	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/object"
+	"noderestriction.plus/policy/pattern"
+)
+
+func mirrorPodHostAccess() policy.Rule {
+	return policy.Rule{
+		ID: "mirror-pod-host-access",
+		Doc: policy.Doc{
+			Title: "A mirror pod may show only the access to the host that a policy allows",
+			Text: "A kubelet runs what it likes on its host; a mirror pod with every privilege makes it look as if " +
+				"the API had admitted it, past the Pod Security Standard of its namespace.",
+			Kubelet: "A kubelet copies the manifest of a static pod. Control planes use the host's network and paths.",
+			Attack:  "kubectl --kubeconfig kubelet.conf create -f privileged-mirror-pod.yaml",
+			Spec:    "spec.mirrorPods.hostAccess",
+			Fields:  []string{"spec.hostNetwork", "spec.hostPID", "spec.hostIPC", "spec.containers", "spec.initContainers", "spec.volumes"},
+			Since:   "v0.1.0",
+			Source:  "Pod Security Standards, profile baseline",
+		},
+		Targets: podCreations(),
+		Note:    staticPodKeepsRunning,
+		Compile: compileMirrorPodHostAccess,
+	}
+}
+
+func compileMirrorPodHostAccess(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path) (policy.Check, field.ErrorList) {
+	cfg := spec.MirrorPods.HostAccess
+	if cfg == nil {
+		return nil, nil
+	}
+	at = at.Child("mirrorPods", "hostAccess")
+	if errs := pattern.CheckLength(len(cfg.HostPathPrefixes), 64, at.Child("hostPathPrefixes")); errs != nil {
+		return nil, errs
+	}
+	var errs field.ErrorList
+	for _, access := range []struct {
+		name  string
+		value v1alpha1.Access
+	}{
+		{"hostNetwork", cfg.HostNetwork}, {"hostPID", cfg.HostPID}, {"hostIPC", cfg.HostIPC}, {"privileged", cfg.Privileged},
+	} {
+		errs = append(errs, pattern.CheckEnum(access.value, at.Child(access.name), v1alpha1.AccessAllowed, v1alpha1.AccessDenied)...)
+	}
+	for i, prefix := range cfg.HostPathPrefixes {
+		if !path.IsAbs(prefix) {
+			errs = append(errs, field.Invalid(at.Child("hostPathPrefixes").Index(i), text.Cut(prefix, text.MaxQuoted), "must begin with /"))
+		}
+	}
+	return func(r *policy.Request) []policy.Violation {
+		spec := &r.Pod.Spec
+		var vs []policy.Violation
+		for _, use := range []struct {
+			field string
+			used  bool
+		}{
+			{"spec.containers", hasPrivileged(spec) && cfg.Privileged != v1alpha1.AccessAllowed},
+			{"spec.hostIPC", spec.HostIPC && cfg.HostIPC != v1alpha1.AccessAllowed},
+			{"spec.hostNetwork", spec.HostNetwork && cfg.HostNetwork == v1alpha1.AccessDenied},
+			{"spec.hostPID", spec.HostPID && cfg.HostPID != v1alpha1.AccessAllowed},
+		} {
+			if use.used {
+				what := strings.TrimPrefix(use.field, "spec.")
+				if what == "containers" {
+					what = "privileged containers"
+				}
+				vs = append(vs, policy.Violation{Field: use.field, Detail: "must not use " + what})
+			}
+		}
+		return appendViolation(vs, "spec.volumes", "must not mount host path", hostPathsOutside(spec, cfg.HostPathPrefixes))
+	}, errs
+}
+
+func hasPrivileged(spec *object.PodSpec) bool {
+	privileged := func(c object.Container) bool { return c.SecurityContext != nil && c.SecurityContext.Privileged }
+	return slices.ContainsFunc(spec.Containers, privileged) || slices.ContainsFunc(spec.InitContainers, privileged)
+}
+
+// hostPathsOutside are the host paths that are in none of the folders. A path is looked at as the kernel would resolve it.
+func hostPathsOutside(spec *object.PodSpec, folders []string) []string {
+	var outside []string
+	for _, v := range spec.Volumes {
+		if v.HostPath == nil || len(folders) == 0 {
+			continue
+		}
+		clean := path.Clean(v.HostPath.Path) + "/"
+		inside := func(folder string) bool {
+			return strings.HasPrefix(clean, strings.TrimSuffix(path.Clean(folder), "/")+"/")
+		}
+		if !slices.ContainsFunc(folders, inside) {
+			outside = append(outside, v.HostPath.Path)
+		}
+	}
+	return outside
+}

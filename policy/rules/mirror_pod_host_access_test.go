@@ -1,0 +1,22 @@
+package rules
+
+import (
+	"testing"
+
+	"noderestriction.plus/policy/object"
+)
+
+func TestHostPathsAreResolved(t *testing.T) {
+	folders := []string{"/etc/kubernetes", "/var/lib/etcd/"}
+	for path, inside := range map[string]bool{
+		"/etc/kubernetes": true, "/etc/kubernetes/pki": true, "/var/lib/etcd": true, "/etc//kubernetes/./pki": true,
+		"/etc/kubernetes-evil": false, "/etc/kubernetes/../shadow": false, "/": false, "": false, "etc/kubernetes": false,
+	} {
+		spec := &object.PodSpec{Volumes: []object.Volume{{HostPath: &struct {
+			Path string `json:"path"`
+		}{path}}}}
+		if got := len(hostPathsOutside(spec, folders)) == 0; got != inside {
+			t.Errorf("%q is inside: got %v, want %v", path, got, inside)
+		}
+	}
+}

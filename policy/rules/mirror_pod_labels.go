@@ -1,0 +1,63 @@
+package rules
+
+import (
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/pattern"
+)
+
+func mirrorPodLabels() policy.Rule {
+	return policy.Rule{
+		ID: "mirror-pod-labels",
+		Doc: policy.Doc{
+			Title: "A mirror pod may carry only the labels that a policy allows",
+			Text: "Labels make a pod an endpoint of a Service, the subject of a network policy, or one of a controller's own. " +
+				"With a Service's label on a mirror pod, a kubelet receives the Service's traffic; with a controller's label " +
+				"it has real replicas deleted in its place.",
+			Kubelet: "A kubelet copies the labels of the static pod's manifest; the API server adds the topology labels of " +
+				"the Node.",
+			Attack: `kubectl --kubeconfig kubelet.conf create -f mirror-pod-labelled-app-payments.yaml`,
+			Spec:   "spec.mirrorPods.labels",
+			Fields: []string{"metadata.labels"},
+			Since:  "v0.1.0",
+			Source: "KEP-1314; kubernetes v1.37.2 plugin/pkg/admission/podtopologylabels",
+		},
+		Targets: podCreations(),
+		Note:    staticPodKeepsRunning,
+		Compile: compileMirrorPodLabels,
+	}
+}
+
+func compileMirrorPodLabels(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path) (policy.Check, field.ErrorList) {
+	cfg := spec.MirrorPods.Labels
+	if cfg == nil {
+		return nil, nil
+	}
+	at = at.Child("mirrorPods", "labels")
+	allowed, errs := pattern.CompileAll(cfg.Allowed, 128, at.Child("allowed"))
+	denied, bad := pattern.CompileAll(cfg.Denied, 128, at.Child("denied"))
+	errs = append(errs, bad...)
+	listed := len(cfg.Allowed) > 0
+	mayHave := func(key string) bool {
+		switch {
+		case isTopologyLabel(key):
+			return true
+		case denied.Match(key):
+			return false
+		case isControllerLabel(key):
+			return allowed.MatchNamed(key)
+		}
+		return !listed || allowed.Match(key)
+	}
+	return func(r *policy.Request) []policy.Violation {
+		refused := compareKeys(nil, r.Pod.Labels).except(mayHave)
+		return appendViolation(nil, "metadata.labels", "must not have", refused.added)
+	}, errs
+}
+
+// isTopologyLabel reports whether the API server copies the label from the Node to each pod bound to it.
+func isTopologyLabel(key string) bool {
+	return key == "topology.kubernetes.io/zone" || key == "topology.kubernetes.io/region"
+}

@@ -1,0 +1,51 @@
+package rules
+
+import (
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/internal/text"
+	"noderestriction.plus/policy"
+)
+
+func mirrorPodNames() policy.Rule {
+	return policy.Rule{
+		ID: "mirror-pod-names",
+		Doc: policy.Doc{
+			Title: "A mirror pod is named after its node",
+			Text: "A kubelet that is free to name mirror pods takes the names that controllers are about to use, such as a " +
+				"StatefulSet's web-0, and hides among the pods of a ReplicaSet.",
+			Kubelet: "A kubelet names each mirror pod <name in the manifest>-<node name in lower case>, and generates none.",
+			Attack:  `kubectl --kubeconfig kubelet.conf create -f mirror-pod-web-0.yaml`,
+			Spec:    "spec.mirrorPods.names",
+			Fields:  []string{"metadata.name", "metadata.generateName"},
+			Since:   "v0.1.0",
+			Source:  "kubernetes v1.37.2 pkg/kubelet/config/common.go (generatePodName)",
+		},
+		Targets: podCreations(),
+		Note:    staticPodKeepsRunning,
+		Compile: compileMirrorPodNames,
+	}
+}
+
+func compileMirrorPodNames(spec *v1alpha1.NodeRestrictionPolicySpec, _ *field.Path) (policy.Check, field.ErrorList) {
+	if spec.MirrorPods.Names == nil {
+		return nil, nil
+	}
+	return func(r *policy.Request) []policy.Violation {
+		var vs []policy.Violation
+		if r.Pod.GenerateName != "" {
+			vs = append(vs, policy.Violation{Field: "metadata.generateName", Detail: "must not have its name generated"})
+		}
+		suffix := "-" + strings.ToLower(r.NodeName)
+		if name := r.Pod.Name; !strings.HasSuffix(name, suffix) || name == suffix {
+			vs = append(vs, policy.Violation{
+				Field:  "metadata.name",
+				Detail: "must not be named " + text.Quote(name) + ", which does not end in " + text.Quote(suffix),
+			})
+		}
+		return vs
+	}, nil
+}

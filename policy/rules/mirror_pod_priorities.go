@@ -1,0 +1,48 @@
+package rules
+
+import (
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/internal/text"
+	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/pattern"
+)
+
+func mirrorPodPriorities() policy.Rule {
+	return policy.Rule{
+		ID: "mirror-pod-priorities",
+		Doc: policy.Doc{
+			Title: "A mirror pod may have only an allowed priority class",
+			Text: "A mirror pod of a high class keeps the scheduler from placing other pods on the node, and passes " +
+				"for one that an administrator approved.",
+			Kubelet: "A kubelet copies the class of the manifest: system-node-critical for control planes, often none.",
+			Attack:  "kubectl --kubeconfig kubelet.conf create -f mirror-pod-of-class-payments-critical.yaml",
+			Spec:    "spec.mirrorPods.priorities",
+			Fields:  []string{"spec.priorityClassName"},
+			Since:   "v0.1.0",
+			Source:  "kubernetes v1.37.2 plugin/pkg/admission/priority",
+		},
+		Targets: podCreations(),
+		Note:    staticPodKeepsRunning,
+		Compile: compileMirrorPodPriorities,
+	}
+}
+
+func compileMirrorPodPriorities(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path) (policy.Check, field.ErrorList) {
+	cfg := spec.MirrorPods.Priorities
+	if cfg == nil {
+		return nil, nil
+	}
+	list := cfg.AllowedClasses
+	if len(list) == 0 {
+		list = []v1alpha1.Pattern{"system-node-critical", "system-cluster-critical"}
+	}
+	allowed, errs := pattern.CompileAll(list, 32, at.Child("mirrorPods", "priorities", "allowedClasses"))
+	return func(r *policy.Request) []policy.Violation {
+		if class := r.Pod.Spec.PriorityClassName; class != "" && !allowed.Match(class) {
+			return []policy.Violation{{Field: "spec.priorityClassName", Detail: "must not have priority class " + text.Quote(class)}}
+		}
+		return nil
+	}, errs
+}

@@ -1,0 +1,115 @@
+package rules
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/pattern"
+)
+
+func nodeAddresses() policy.Rule {
+	return policy.Rule{
+		ID: "node-addresses",
+		Doc: policy.Doc{
+			Title: "A kubelet may report only addresses of allowed types and ranges",
+			Text: "The API server connects to a Node's addresses for logs, exec and proxying, and approvers of " +
+				"serving certificates compare with them. A kubelet that reports another's address has the API " +
+				"server's credentials and users' sessions sent there.",
+			Kubelet: "A kubelet reports InternalIPs and its own name as Hostname; with an external cloud provider only " +
+				"as long as there are none. It may remove any.",
+			Attack: "curl -X PATCH -H 'Content-Type: application/merge-patch+json' .../api/v1/nodes/$NODE/status -d " +
+				`'{"status":{"addresses":[{"type":"InternalIP","address":"127.0.0.1"}]}}'`,
+			Spec:   "spec.nodes.addresses",
+			Fields: []string{"status.addresses"},
+			Since:  "v0.1.0",
+			Source: "kubernetes v1.37.2 pkg/kubelet/nodestatus/setters.go, pkg/kubelet/client; CVE-2022-3294",
+		},
+		Targets:     nodeStatusWrites(),
+		OnlyChanges: true,
+		Reads:       []string{"metadata.name", "status.addresses"},
+		LooksUp:     nodeAddressesLookUp,
+		Compile:     compileNodeAddresses,
+	}
+}
+
+func compileNodeAddresses(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path) (policy.Check, field.ErrorList) {
+	cfg := spec.Nodes.Addresses
+	if cfg == nil {
+		return nil, nil
+	}
+	at = at.Child("nodes", "addresses")
+	types := cfg.AllowedTypes
+	if len(types) == 0 {
+		types = []v1alpha1.NodeAddressType{"InternalIP", "Hostname"}
+	}
+	if errs := pattern.CheckLength(len(cfg.AllowedTypes), 5, at.Child("allowedTypes")); errs != nil {
+		return nil, errs
+	}
+	var errs field.ErrorList
+	for i, t := range cfg.AllowedTypes {
+		errs = append(errs, pattern.CheckEnum(t, at.Child("allowedTypes").Index(i),
+			"InternalIP", "ExternalIP", "Hostname", "InternalDNS", "ExternalDNS")...)
+	}
+	allowed, bad := pattern.CompileCIDRs(cfg.AllowedCIDRs, 64, at.Child("allowedCIDRs"))
+	errs = append(errs, bad...)
+	denied, bad := pattern.CompileCIDRs(cfg.DeniedCIDRs, 64, at.Child("deniedCIDRs"))
+	errs = append(errs, bad...)
+	errs = append(errs, pattern.CheckEnum(cfg.OfOtherNodes, at.Child("ofOtherNodes"), v1alpha1.AllowOtherNodes, v1alpha1.DenyOtherNodes)...)
+	mayReport := func(a corev1.NodeAddress, node string) bool {
+		switch {
+		case !slices.Contains(types, v1alpha1.NodeAddressType(a.Type)):
+			return false
+		case a.Type == corev1.NodeHostName:
+			return strings.EqualFold(a.Address, node)
+		case a.Type == corev1.NodeInternalDNS || a.Type == corev1.NodeExternalDNS:
+			return true
+		}
+		ip, err := netip.ParseAddr(a.Address)
+		return err == nil && pattern.IsRoutable(ip) && (len(allowed) == 0 || pattern.ContainsAddr(allowed, ip)) && !pattern.ContainsAddr(denied, ip)
+	}
+	return func(r *policy.Request) []policy.Violation {
+		old := make(map[corev1.NodeAddress]bool)
+		for _, a := range oldNode(r).Status.Addresses {
+			old[a] = true
+		}
+		var refused, added []string
+		for _, a := range r.Node.Status.Addresses {
+			switch {
+			case old[a]:
+			case !mayReport(a, r.Node.Name):
+				refused = append(refused, string(a.Type)+" "+a.Address)
+			default:
+				added = append(added, a.Address)
+			}
+		}
+		vs := appendViolation(nil, "status.addresses", "must not report", refused)
+		if cfg.OfOtherNodes != v1alpha1.DenyOtherNodes {
+			return vs
+		}
+		return append(vs, othersAddresses(r, "status.addresses", added)...)
+	}, errs
+}
+
+// othersAddresses has a violation if another Node reports one of the addresses. What is no IP is passed over.
+func othersAddresses(r *policy.Request, field string, added []string) []policy.Violation {
+	var refused []string
+	for _, text := range added {
+		ip, err := netip.ParseAddr(text)
+		if err != nil {
+			continue
+		}
+		switch others, err := r.IsOfAnotherNode(ip); {
+		case err != nil:
+			return []policy.Violation{{Field: field, Detail: "must not report an address of another Node, but they could not be looked up"}}
+		case others:
+			refused = append(refused, text)
+		}
+	}
+	return appendViolation(nil, field, "must not report the address of another Node", refused)
+}

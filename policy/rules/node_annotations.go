@@ -1,0 +1,104 @@
+package rules
+
+import (
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/internal/text"
+	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/pattern"
+)
+
+func nodeAnnotations() policy.Rule {
+	return policy.Rule{
+		ID: "node-annotations",
+		Doc: policy.Doc{
+			Title: "A kubelet may give its Node only the annotations that it manages itself",
+			Text: "Annotations are instructions to controllers: a kubelet can point a network plugin's tunnels and a cloud " +
+				"controller's node address elsewhere, or keep an autoscaler from removing the node.",
+			Kubelet: "A kubelet sets and removes volumes.kubernetes.io/controller-managed-attach-detach, " +
+				"alpha.kubernetes.io/provided-node-ip and csi.volume.kubernetes.io/nodeid.",
+			Attack: `kubectl --kubeconfig kubelet.conf annotate node "$NODE" ` +
+				`cluster-autoscaler.kubernetes.io/scale-down-disabled=true`,
+			Spec:   "spec.nodes.annotations",
+			Fields: []string{"metadata.annotations"},
+			Since:  "v0.1.0",
+			Source: "kubernetes v1.37.2 pkg/kubelet/kubelet_node_status.go, pkg/kubelet/nodestatus/setters.go, " +
+				"pkg/volume/csi/nodeinfomanager",
+		},
+		Targets:     nodeWrites(),
+		OnlyChanges: true,
+		Compile:     compileNodeAnnotations,
+	}
+}
+
+const (
+	defaultAnnotationBytes = 64 << 10
+	minAnnotationBytes     = 1 << 10
+	maxAnnotationBytes     = 256 << 10 // the API server's limit for all annotations of an object
+)
+
+func compileNodeAnnotations(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path) (policy.Check, field.ErrorList) {
+	cfg := spec.Nodes.Annotations
+	if cfg == nil {
+		return nil, nil
+	}
+	at = at.Child("nodes", "annotations")
+	allowed, errs := pattern.CompileAll(cfg.Allowed, 128, at.Child("allowed"))
+	cidrs, bad := pattern.CompileCIDRs(cfg.ProvidedNodeIPCIDRs, 64, at.Child("providedNodeIPCIDRs"))
+	errs = append(errs, bad...)
+	limit := int(cfg.MaxTotalBytes)
+	switch {
+	case limit == 0:
+		limit = defaultAnnotationBytes
+	case limit < minAnnotationBytes || limit > maxAnnotationBytes:
+		errs = append(errs, field.Invalid(at.Child("maxTotalBytes"), limit, "must be between 1024 and 262144"))
+	}
+	mayWrite := func(key string) bool { return isKubeletAnnotation(key) || allowed.Match(key) }
+	return func(r *policy.Request) []policy.Violation {
+		old, updated := oldNode(r).Annotations, r.Node.Annotations
+		changes := compareKeys(old, updated)
+		vs := changes.except(mayWrite).violations("metadata.annotations")
+		vs = append(vs, checkProvidedNodeIP(cidrs, old, updated)...)
+		if size := totalSize(updated, mayWrite); size > limit && size > totalSize(old, mayWrite) {
+			vs = append(vs, policy.Violation{
+				Field: "metadata.annotations",
+				Detail: "must not grow its annotations to " + strconv.Itoa(size) + " bytes, more than " +
+					strconv.Itoa(limit),
+			})
+		}
+		return vs
+	}, errs
+}
+
+// checkProvidedNodeIP allows a new alpha.kubernetes.io/provided-node-ip, one or two addresses, only from the given ranges.
+func checkProvidedNodeIP(cidrs []netip.Prefix, old, updated map[string]string) []policy.Violation {
+	value, has := updated[annotationProvidedNodeIP]
+	if before, had := old[annotationProvidedNodeIP]; len(cidrs) == 0 || !has || had && before == value {
+		return nil
+	}
+	for part := range strings.SplitSeq(value, ",") {
+		if addr, err := netip.ParseAddr(strings.TrimSpace(part)); err != nil || !pattern.ContainsAddr(cidrs, addr) {
+			return []policy.Violation{{
+				Field:  "metadata.annotations",
+				Detail: "must not set " + text.Quote(annotationProvidedNodeIP) + " to " + text.Quote(value),
+			}}
+		}
+	}
+	return nil
+}
+
+// totalSize is the size in bytes of the keys and values that count.
+func totalSize(annotations map[string]string, counts func(key string) bool) int {
+	n := 0
+	for key, value := range annotations {
+		if counts(key) {
+			n += len(key) + len(value)
+		}
+	}
+	return n
+}

@@ -1,0 +1,49 @@
+package rules
+
+import (
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/pattern"
+)
+
+func nodeConditions() policy.Rule {
+	return policy.Rule{
+		ID: "node-conditions",
+		Doc: policy.Doc{
+			Title: "A kubelet may write only its own conditions",
+			Text: "Others drain, repair and taint nodes by their conditions. A kubelet that clears " +
+				"NetworkUnavailable, or the finding of a problem detector, goes on receiving pods.",
+			Kubelet: "A kubelet writes Ready, MemoryPressure, DiskPressure and PIDPressure, and leaves all others as " +
+				"they are.",
+			Attack: "curl -X PATCH -H 'Content-Type: application/strategic-merge-patch+json' " +
+				".../api/v1/nodes/$NODE/status -d " +
+				`'{"status":{"conditions":[{"type":"KernelDeadlock","status":"False"}]}}'`,
+			Spec:   "spec.nodes.conditions",
+			Fields: []string{"status.conditions"},
+			Since:  "v0.1.0",
+			Source: "kubernetes v1.37.2 pkg/kubelet/nodestatus/setters.go",
+		},
+		Targets:     nodeStatusWrites(),
+		OnlyChanges: true,
+		Compile:     compileNodeConditions,
+	}
+}
+
+func compileNodeConditions(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path) (policy.Check, field.ErrorList) {
+	cfg := spec.Nodes.Conditions
+	if cfg == nil {
+		return nil, nil
+	}
+	allowed, errs := pattern.CompileAll(cfg.Allowed, 64, at.Child("nodes", "conditions", "allowed"))
+	mayWrite := func(t string) bool { return isKubeletCondition(t) || allowed.Match(t) }
+	return func(r *policy.Request) []policy.Violation {
+		changes := compareConditions(oldNode(r).Status.Conditions, r.Node.Status.Conditions, mayWrite)
+		return changes.violations("status.conditions")
+	}, errs
+}
+
+func isKubeletCondition(t string) bool {
+	return t == "Ready" || t == "MemoryPressure" || t == "DiskPressure" || t == "PIDPressure"
+}

@@ -1,0 +1,42 @@
+package rules
+
+import (
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/object"
+)
+
+func nodeDirectUpdates() policy.Rule {
+	return policy.Rule{
+		ID: "node-direct-updates",
+		Doc: policy.Doc{
+			Title: "A kubelet may not write its Node but through nodes/status",
+			Text: "Cordons, taints, pod ranges and provider IDs are written through the Node itself, where a stock " +
+				"kubelet has nothing to do after registration.",
+			Kubelet: "After registration a kubelet writes nodes/status only. The agents of k3s and Talos, and kubeadm " +
+				"before 1.37, write the Node.",
+			Attack: `kubectl --kubeconfig kubelet.conf annotate node "$NODE" example.com/any=thing`,
+			Spec:   "spec.nodes.directUpdates",
+			Fields: []string{"metadata", "spec"},
+			Since:  "v0.1.0",
+			Source: "kubernetes v1.37.2 pkg/kubelet/kubelet_node_status.go, pkg/volume/csi/nodeinfomanager",
+		},
+		Targets: nodeUpdates(),
+		Reads:   []string{}, // it compares the objects as they were sent
+		Compile: compileNodeDirectUpdates,
+	}
+}
+
+func compileNodeDirectUpdates(spec *v1alpha1.NodeRestrictionPolicySpec, _ *field.Path) (policy.Check, field.ErrorList) {
+	if spec.Nodes.DirectUpdates == nil {
+		return nil, nil
+	}
+	return func(r *policy.Request) []policy.Violation {
+		if object.SameObject(r.OldObject, r.Object) {
+			return nil
+		}
+		return []policy.Violation{{Field: "metadata", Detail: "must not change the Node except through nodes/status"}}
+	}, nil
+}

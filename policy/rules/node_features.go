@@ -1,0 +1,54 @@
+package rules
+
+import (
+	"strconv"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/pattern"
+)
+
+func nodeFeatures() policy.Rule {
+	return policy.Rule{
+		ID: "node-features",
+		Doc: policy.Doc{
+			Title:   "A kubelet may declare only allowed features",
+			Text:    "The scheduler and admission send pods that need a feature to the nodes which declare it.",
+			Kubelet: "A kubelet declares the features of its version and feature gates when it starts.",
+			Attack: "curl -X PATCH -H 'Content-Type: application/merge-patch+json' .../api/v1/nodes/$NODE/status -d " +
+				`'{"status":{"declaredFeatures":["GuaranteedQoSPodCPUResize"]}}'`,
+			Spec:   "spec.nodes.features",
+			Fields: []string{"status.declaredFeatures"},
+			Since:  "v0.1.0",
+			Source: "kubernetes v1.37.2 pkg/kubelet/kubelet_node_status.go, plugin/pkg/admission/nodedeclaredfeatures",
+		},
+		Targets:     nodeStatusWrites(),
+		OnlyChanges: true,
+		Compile:     compileNodeFeatures,
+	}
+}
+
+func compileNodeFeatures(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path) (policy.Check, field.ErrorList) {
+	cfg := spec.Nodes.Features
+	if cfg == nil {
+		return nil, nil
+	}
+	allowed, errs := pattern.CompileAll(cfg.AllowedDeclared, 256, at.Child("nodes", "features", "allowedDeclared"))
+	return func(r *policy.Request) []policy.Violation {
+		added := compareSets(oldNode(r).Status.DeclaredFeatures, r.Node.Status.DeclaredFeatures).added
+		var vs []policy.Violation
+		if n := len(r.Node.Status.DeclaredFeatures); n > maxFeatures && len(added) > 0 {
+			vs = append(vs, policy.Violation{
+				Field: "status.declaredFeatures", Detail: "must not declare " + strconv.Itoa(n) + " features",
+			})
+		}
+		if len(allowed) > 0 {
+			vs = appendViolation(vs, "status.declaredFeatures", "must not declare", without(added, allowed.Match))
+		}
+		return vs
+	}, errs
+}
+
+const maxFeatures = 256

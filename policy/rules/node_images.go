@@ -1,0 +1,85 @@
+package rules
+
+import (
+	"slices"
+	"strconv"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/object"
+	"noderestriction.plus/policy/pattern"
+)
+
+func nodeImages() policy.Rule {
+	return policy.Rule{
+		ID: "node-images",
+		Doc: policy.Doc{
+			Title: "A kubelet may report only so many images, from allowed repositories",
+			Text: "The scheduler prefers a node that has the image of a pod already: a made-up list draws pods, and a " +
+				"long one bloats every Node in etcd and in each watcher.",
+			Kubelet: "A kubelet reports at most nodeStatusMaxImages images, 50 unless changed, with at most 5 names " +
+				"each.",
+			Attack: "curl -X PATCH -H 'Content-Type: application/merge-patch+json' .../api/v1/nodes/$NODE/status -d " +
+				`'{"status":{"images":[...]}}'`,
+			Spec:   "spec.nodes.images",
+			Fields: []string{"status.images"},
+			Since:  "v0.1.0",
+			Source: "kubernetes v1.37.2 pkg/kubelet/nodestatus/setters.go (Images), " +
+				"pkg/scheduler/framework/plugins/imagelocality",
+		},
+		Targets:     nodeStatusWrites(),
+		OnlyChanges: true,
+		Compile:     compileNodeImages,
+	}
+}
+
+func compileNodeImages(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path) (policy.Check, field.ErrorList) {
+	cfg := spec.Nodes.Images
+	if cfg == nil {
+		return nil, nil
+	}
+	at = at.Child("nodes", "images")
+	allowed, errs := pattern.CompileAll(cfg.AllowedRepositories, 64, at.Child("allowedRepositories"))
+	limit := int(cfg.MaxCount)
+	switch {
+	case limit == 0:
+		limit = defaultImages
+	case limit < 0 || limit > 10000:
+		errs = append(errs, field.Invalid(at.Child("maxCount"), limit, "must be between 1 and 10000"))
+	}
+	return func(r *policy.Request) []policy.Violation {
+		old, updated := oldNode(r).Status.Images, r.Node.Status.Images
+		var vs []policy.Violation
+		if len(updated) > limit && len(updated) > len(old) {
+			vs = append(vs, policy.Violation{
+				Field: "status.images", Detail: "must not report " + strconv.Itoa(len(updated)) + " images",
+			})
+		}
+		names := compareSets(imageNames(old), imageNames(updated)).added
+		if len(allowed) > 0 {
+			refused := slices.DeleteFunc(slices.Clone(names), allowed.Match)
+			vs = appendViolation(vs, "status.images", "must not report", refused)
+		}
+		if len(names) > limit*maxImageNames {
+			vs = append(vs, policy.Violation{
+				Field: "status.images", Detail: "must not report " + strconv.Itoa(len(names)) + " new names of images",
+			})
+		}
+		return vs
+	}, errs
+}
+
+const (
+	defaultImages = 50 // nodeStatusMaxImages of a kubelet
+	maxImageNames = 5  // names that a kubelet reports of one image
+)
+
+func imageNames(images []object.Image) []string {
+	var names []string
+	for _, image := range images {
+		names = append(names, image.Names...)
+	}
+	return names
+}

@@ -1,0 +1,163 @@
+package rules
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/internal/text"
+	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/pattern"
+)
+
+func nodeLabels() policy.Rule {
+	return policy.Rule{
+		ID: "node-labels",
+		Doc: policy.Doc{
+			Title: "A kubelet may give its Node only the labels that a policy allows",
+			Text: "Labels steer workloads: a kubelet that labels its own Node draws pods to itself, with their secrets, and " +
+				"one that takes another Node's hostname draws the pods bound to that Node's local volumes.",
+			Kubelet: "At registration a kubelet sets its computed labels and those of --node-labels. Later it repairs its " +
+				"computed and topology labels and adds the topology keys of CSI drivers; it removes none.",
+			Attack: `kubectl --kubeconfig kubelet.conf label node "$NODE" example.com/dedicated=pci`,
+			Spec:   "spec.nodes.labels",
+			Fields: []string{"metadata.labels"},
+			Since:  "v0.1.0",
+			Source: "kubernetes v1.37.2 pkg/kubelet/kubelet_node_status.go, plugin/pkg/admission/noderestriction",
+		},
+		Targets:     nodeWrites(),
+		OnlyChanges: true,
+		Reads:       []string{"metadata.name", "metadata.labels", "metadata.annotations"},
+		Warn:        warnOfLabels,
+		Compile:     compileNodeLabels,
+	}
+}
+
+func compileNodeLabels(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path) (policy.Check, field.ErrorList) {
+	cfg := spec.Nodes.Labels
+	if cfg == nil {
+		return nil, nil
+	}
+	at = at.Child("nodes", "labels")
+	registration, errs := compileRegistrationLabels(cfg.Registration, at.Child("registration"))
+	update, bad := compileUpdateLabels(cfg.Update, at.Child("update"))
+	errs = append(errs, bad...)
+	return func(r *policy.Request) []policy.Violation {
+		var vs []policy.Violation
+		if r.OldNode == nil {
+			vs = registration(r.Node.Labels)
+		} else {
+			vs = update(r)
+		}
+		return append(vs, checkHostname(r)...)
+	}, errs
+}
+
+func compileRegistrationLabels(
+	cfg *v1alpha1.NodeRegistrationLabels, at *field.Path,
+) (func(map[string]string) []policy.Violation, field.ErrorList) {
+	if cfg == nil {
+		cfg = &v1alpha1.NodeRegistrationLabels{}
+	}
+	allowed, errs := pattern.CompileAll(cfg.Allowed, 128, at.Child("allowed"))
+	denied, bad := pattern.CompileAll(cfg.Denied, 128, at.Child("denied"))
+	errs = append(errs, bad...)
+	required, bad := pattern.CompileAll(cfg.Required, 32, at.Child("required"))
+	errs = append(errs, bad...)
+	listed := len(cfg.Allowed) > 0
+	mayRegister := func(key string) bool {
+		switch {
+		case isComputedLabel(key):
+			return true
+		case denied.Match(key):
+			return false
+		case isReservedLabel(key):
+			return allowed.MatchNamed(key)
+		}
+		return !listed || allowed.Match(key)
+	}
+	return func(labels map[string]string) []policy.Violation {
+		vs := compareKeys(nil, labels).except(mayRegister).violations("metadata.labels")
+		return appendViolation(vs, "metadata.labels", "must have a label that matches", unmatched(required, cfg.Required, labels))
+	}, errs
+}
+
+// unmatched returns the patterns that no key matches.
+func unmatched(compiled pattern.Patterns, source []v1alpha1.Pattern, labels map[string]string) []string {
+	var missing []string
+	for i, p := range compiled {
+		found := false
+		for key := range labels {
+			found = found || p.Match(key)
+		}
+		if !found {
+			missing = append(missing, string(source[i]))
+		}
+	}
+	return missing
+}
+
+func compileUpdateLabels(cfg *v1alpha1.NodeUpdateLabels, at *field.Path) (policy.Check, field.ErrorList) {
+	if cfg == nil {
+		cfg = &v1alpha1.NodeUpdateLabels{}
+	}
+	allowed, errs := pattern.CompileAll(cfg.Allowed, 128, at.Child("allowed"))
+	errs = append(errs, pattern.CheckEnum(cfg.Additions, at.Child("additions"),
+		v1alpha1.AdditionsAny, v1alpha1.AdditionsCSI, v1alpha1.AdditionsListed)...)
+	mayChange := func(key string) bool {
+		return isReconciledLabel(key) || allowed.MatchNamed(key) || !isReservedLabel(key) && allowed.Match(key)
+	}
+	return func(r *policy.Request) []policy.Violation {
+		changes := compareKeys(r.OldNode.Labels, r.Node.Labels)
+		refused := changes.except(mayChange)
+		if len(refused.added) > 0 && mayAddUnlisted(cfg.Additions, r) {
+			refused.added = slices.DeleteFunc(refused.added, func(key string) bool { return !isReservedLabel(key) })
+		}
+		return refused.violations("metadata.labels")
+	}, errs
+}
+
+// mayAddUnlisted reports whether this write may add labels that no pattern allows.
+func mayAddUnlisted(additions v1alpha1.LabelAdditions, r *policy.Request) bool {
+	switch additions {
+	case v1alpha1.AdditionsAny:
+		return true
+	case v1alpha1.AdditionsListed:
+		return false
+	}
+	return registersCSIDriver(r.OldNode.Annotations[annotationCSINodeIDs], r.Node.Annotations[annotationCSINodeIDs])
+}
+
+// registersCSIDriver reports whether a driver is added or gets another node ID, given the annotation before and after: a JSON
+// object of node IDs by driver. A kubelet writes it together with the driver's topology labels.
+func registersCSIDriver(old, updated string) bool {
+	if old == updated {
+		return false
+	}
+	var before, after map[string]string
+	if err := json.Unmarshal([]byte(updated), &after); err != nil {
+		return false
+	}
+	if err := json.Unmarshal([]byte(old), &before); err != nil {
+		before = nil
+	}
+	changes := compareKeys(before, after)
+	return len(changes.added)+len(changes.changed) > 0
+}
+
+// checkHostname allows a new kubernetes.io/hostname only if it is the Node's own name: a kubelet takes both from the same
+// host name. Volumes that live on one node find it by this label.
+func checkHostname(r *policy.Request) []policy.Violation {
+	hostname, has := r.Node.Labels[labelHostname]
+	before, had := oldNode(r).Labels[labelHostname]
+	if !has || had && hostname == before || strings.EqualFold(hostname, r.Node.Name) {
+		return nil
+	}
+	return []policy.Violation{{
+		Field:  "metadata.labels",
+		Detail: "must not set " + text.Quote(labelHostname) + " to " + text.Quote(hostname) + ", which is not the Node's name",
+	}}
+}

@@ -1,0 +1,47 @@
+package rules
+
+import (
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/internal/text"
+	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/pattern"
+)
+
+func nodeNames() policy.Rule {
+	return policy.Rule{
+		ID: "node-names",
+		Doc: policy.Doc{
+			Title: "A kubelet may register a Node only under an allowed name, which is not generated",
+			Text: "Whoever steals the means to get node credentials registers Nodes of any name; a generated name " +
+				"passes the checks that compare names.",
+			Kubelet: "A kubelet registers the Node of its name, and never has a name generated.",
+			Attack:  "kubectl --kubeconfig kubelet.conf create -f node-with-generate-name.yaml",
+			Spec:    "spec.nodes.names",
+			Fields:  []string{"metadata.name", "metadata.generateName"},
+			Since:   "v0.1.0",
+			Source:  "kubernetes v1.37.2 pkg/kubelet/kubelet_node_status.go",
+		},
+		Targets: nodeRegistrations(),
+		Compile: compileNodeNames,
+	}
+}
+
+func compileNodeNames(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path) (policy.Check, field.ErrorList) {
+	cfg := spec.Nodes.Names
+	if cfg == nil {
+		return nil, nil
+	}
+	allowed, errs := pattern.CompileAll(cfg.Allowed, 64, at.Child("nodes", "names", "allowed"))
+	return func(r *policy.Request) []policy.Violation {
+		var vs []policy.Violation
+		if r.Node.GenerateName != "" {
+			vs = append(vs, policy.Violation{Field: "metadata.generateName", Detail: "must not have its name generated"})
+		}
+		if len(allowed) > 0 && !allowed.Match(r.Node.Name) {
+			vs = append(vs, policy.Violation{Field: "metadata.name", Detail: "must not be named " + text.Quote(r.Node.Name)})
+		}
+		return vs
+	}, errs
+}

@@ -1,0 +1,44 @@
+package rules
+
+import (
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/policy"
+)
+
+func nodeOtherSpec() policy.Rule {
+	return policy.Rule{
+		ID: "node-other-spec",
+		Doc: policy.Doc{
+			Title: "A kubelet may not change the rest of the spec of its Node",
+			Text: "A field of spec that no rule is about, or that is newer than this program, could be a way around " +
+				"the others.",
+			Kubelet: "A kubelet writes no other field of spec. At registration a newer one may set a newer field: only " +
+				"externalID, podPreemptionPolicy and configSource are refused there.",
+			Attack: "kubectl --kubeconfig kubelet.conf create -f node-with-external-id.yaml",
+			Spec:   "spec.nodes.otherSpec",
+			Fields: []string{"spec"},
+			Since:  "v0.1.0",
+			Source: "kubernetes v1.37.2 pkg/registry/core/node/strategy.go",
+		},
+		Targets:     nodeSpecWrites(),
+		OnlyChanges: true,
+		Compile:     compileNodeOtherSpec,
+	}
+}
+
+func compileNodeOtherSpec(spec *v1alpha1.NodeRestrictionPolicySpec, _ *field.Path) (policy.Check, field.ErrorList) {
+	if spec.Nodes.OtherSpec == nil {
+		return nil, nil
+	}
+	return func(r *policy.Request) []policy.Violation {
+		changes := compareValues(oldNode(r).Spec.Rest, r.Node.Spec.Rest)
+		if r.OldNode == nil {
+			changes = changes.except(func(key string) bool {
+				return key != "externalID" && key != "podPreemptionPolicy" && key != "configSource"
+			})
+		}
+		return changes.violations("spec")
+	}, nil
+}

@@ -1,0 +1,58 @@
+package rules
+
+import (
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/policy"
+)
+
+func nodeOwnerReferences() policy.Rule {
+	return policy.Rule{
+		ID: "node-owner-references",
+		Doc: policy.Doc{
+			Title: "A kubelet may not give its Node an owner",
+			Text: "The garbage collector deletes a Node whose owner is gone. A kubelet can delete its own CSINode: with that " +
+				"as owner it has its Node deleted, and registers anew with other labels and taints (as in CVE-2025-5187).",
+			Kubelet: "A kubelet never writes owner references of its Node.",
+			Attack:  `kubectl --kubeconfig kubelet.conf create -f node-owned-by-its-csinode.yaml`,
+			Spec:    "spec.nodes.ownerReferences",
+			Fields:  []string{"metadata.ownerReferences"},
+			Since:   "v0.1.0",
+			Source: "kubernetes v1.37.2 plugin/pkg/admission/noderestriction, which checks updates only; " +
+				"kubernetes/kubernetes#133471",
+		},
+		Targets:     nodeWrites(),
+		OnlyChanges: true,
+		Compile:     compileNodeOwnerReferences,
+	}
+}
+
+func compileNodeOwnerReferences(spec *v1alpha1.NodeRestrictionPolicySpec, _ *field.Path) (policy.Check, field.ErrorList) {
+	if spec.Nodes.OwnerReferences == nil {
+		return nil, nil
+	}
+	return func(r *policy.Request) []policy.Violation {
+		old, updated := ownersByText(oldNode(r).OwnerReferences), ownersByText(r.Node.OwnerReferences)
+		return compareKeys(old, updated).violations("metadata.ownerReferences")
+	}, nil
+}
+
+// ownersByText maps each owner, as kind and name, to the rest of the reference.
+func ownersByText(owners []metav1.OwnerReference) map[string]string {
+	rest := make(map[string][]string, len(owners))
+	for i := range owners {
+		o := &owners[i]
+		owner := o.Kind + " " + o.Name
+		rest[owner] = append(rest[owner], o.String())
+	}
+	texts := make(map[string]string, len(rest))
+	for owner, references := range rest {
+		// Two references to one owner are told apart by what they say, not merged.
+		texts[owner] = strings.Join(references, ";")
+	}
+	return texts
+}

@@ -1,0 +1,44 @@
+package rules
+
+import (
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/internal/text"
+	"noderestriction.plus/policy"
+)
+
+func nodePodCIDRs() policy.Rule {
+	return policy.Rule{
+		ID: "node-pod-cidrs",
+		Doc: policy.Doc{
+			Title: "A kubelet may not choose the addresses of its pods",
+			Text: "With another Node's range, or any at all, a kubelet receives traffic that routes and network " +
+				"policies mean for others.",
+			Kubelet: "A kubelet never writes podCIDR or podCIDRs; the controller manager allots them.",
+			Attack: `kubectl --kubeconfig kubelet.conf patch node "$NODE" -p ` +
+				`'{"spec":{"podCIDR":"10.244.9.0/24","podCIDRs":["10.244.9.0/24"]}}'`,
+			Spec:   "spec.nodes.podCIDRs",
+			Fields: []string{"spec.podCIDR", "spec.podCIDRs"},
+			Since:  "v0.1.0",
+			Source: "kubernetes v1.37.2 pkg/apis/core/validation (ValidateNodeUpdate)",
+		},
+		Targets:     nodeSpecWrites(),
+		OnlyChanges: true,
+		Compile:     compileNodePodCIDRs,
+	}
+}
+
+func compileNodePodCIDRs(spec *v1alpha1.NodeRestrictionPolicySpec, _ *field.Path) (policy.Check, field.ErrorList) {
+	if spec.Nodes.PodCIDRs == nil {
+		return nil, nil
+	}
+	return func(r *policy.Request) []policy.Violation {
+		old, updated := &oldNode(r).Spec, &r.Node.Spec
+		vs := compareSets(old.PodCIDRs, updated.PodCIDRs).violations("spec.podCIDRs")
+		if old.PodCIDR != updated.PodCIDR {
+			vs = append(vs, policy.Violation{Field: "spec.podCIDR", Detail: "must not set podCIDR to " + text.Quote(updated.PodCIDR)})
+		}
+		return vs
+	}, nil
+}

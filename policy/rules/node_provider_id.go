@@ -1,0 +1,49 @@
+package rules
+
+import (
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/internal/text"
+	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/pattern"
+)
+
+func nodeProviderID() policy.Rule {
+	return policy.Rule{
+		ID: "node-provider-id",
+		Doc: policy.Doc{
+			Title: "A kubelet may register only with an allowed provider ID, and not change it",
+			Text: "With another machine's provider ID a kubelet gets that machine's addresses and zone from the cloud " +
+				"controller, and an autoscaler terminates the wrong one.",
+			Kubelet: "A kubelet sets spec.providerID at registration, from its flag, and never later.",
+			Attack: `kubectl --kubeconfig kubelet.conf patch node "$NODE" -p ` +
+				`'{"spec":{"providerID":"aws:///eu-1a/i-0123"}}'`,
+			Spec:   "spec.nodes.providerID",
+			Fields: []string{"spec.providerID"},
+			Since:  "v0.1.0",
+			Source: "kubernetes v1.37.2 pkg/kubelet/kubelet_node_status.go (initialNode)",
+		},
+		Targets:     nodeSpecWrites(),
+		OnlyChanges: true,
+		Compile:     compileNodeProviderID,
+	}
+}
+
+func compileNodeProviderID(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path) (policy.Check, field.ErrorList) {
+	cfg := spec.Nodes.ProviderID
+	if cfg == nil {
+		return nil, nil
+	}
+	allowed, errs := pattern.CompileAll(cfg.Allowed, 32, at.Child("nodes", "providerID", "allowed"))
+	return func(r *policy.Request) []policy.Violation {
+		id := r.Node.Spec.ProviderID
+		switch {
+		case r.OldNode != nil && id != r.OldNode.Spec.ProviderID:
+			return []policy.Violation{{Field: "spec.providerID", Detail: "must not change the provider ID to " + text.Quote(id)}}
+		case r.OldNode == nil && id != "" && len(allowed) > 0 && !allowed.Match(id):
+			return []policy.Violation{{Field: "spec.providerID", Detail: "must not register with provider ID " + text.Quote(id)}}
+		}
+		return nil
+	}, errs
+}

@@ -1,0 +1,53 @@
+package rules
+
+import (
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/object"
+)
+
+func nodeReservedStatus() policy.Rule {
+	return policy.Rule{
+		ID: "node-reserved-status",
+		Doc: policy.Doc{
+			Title: "A kubelet may not write the fields of status that belong to controllers",
+			Text: "The attach-detach controller believes volumesAttached when it starts, and detaches or attaches the " +
+				"volumes of others by it.",
+			Kubelet: "A kubelet never writes volumesAttached, phase and config.",
+			Attack: "curl -X PATCH -H 'Content-Type: application/merge-patch+json' .../api/v1/nodes/$NODE/status -d " +
+				`'{"status":{"volumesAttached":[{"name":"x","devicePath":""}]}}'`,
+			Spec:   "spec.nodes.reservedStatus",
+			Fields: []string{"status.volumesAttached", "status.phase", "status.config"},
+			Since:  "v0.1.0",
+			Source: "kubernetes v1.37.2 pkg/controller/volume/attachdetach",
+		},
+		Targets:     nodeStatusWrites(),
+		OnlyChanges: true,
+		Compile:     compileNodeReservedStatus,
+	}
+}
+
+func compileNodeReservedStatus(spec *v1alpha1.NodeRestrictionPolicySpec, _ *field.Path) (policy.Check, field.ErrorList) {
+	if spec.Nodes.ReservedStatus == nil {
+		return nil, nil
+	}
+	return func(r *policy.Request) []policy.Violation {
+		old, updated := &oldNode(r).Status, &r.Node.Status
+		var vs []policy.Violation
+		for _, f := range []struct {
+			name    string
+			changed bool
+		}{
+			{"status.config", !object.SameOrEmpty(old.Config, updated.Config)},
+			{"status.phase", old.Phase != updated.Phase},
+			{"status.volumesAttached", !object.SameOrEmpty(old.VolumesAttached, updated.VolumesAttached)},
+		} {
+			if f.changed {
+				vs = append(vs, policy.Violation{Field: f.name, Detail: "must not change " + f.name})
+			}
+		}
+		return vs
+	}, nil
+}

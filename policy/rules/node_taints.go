@@ -1,0 +1,129 @@
+package rules
+
+import (
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/pattern"
+)
+
+func nodeTaints() policy.Rule {
+	return policy.Rule{
+		ID: "node-taints",
+		Doc: policy.Doc{
+			Title: "A kubelet may register only with the taints that a policy allows and requires, and not change them",
+			Text: "Taints keep pods away from a node. A kubelet that registers again without its dedicated or start-up taint " +
+				"gets pods that were never meant for it.",
+			Kubelet: "A kubelet sets taints at registration only: those of --register-with-taints, and " +
+				"node.cloudprovider.kubernetes.io/uninitialized with an external cloud provider.",
+			Attack: `kubectl --kubeconfig kubelet.conf create -f node-without-its-dedicated-taint.yaml`,
+			Spec:   "spec.nodes.taints",
+			Fields: []string{"spec.taints"},
+			Since:  "v0.1.0",
+			Source: "kubernetes v1.37.2 pkg/kubelet/kubelet_node_status.go, plugin/pkg/admission/nodetaint",
+		},
+		Targets:     nodeSpecWrites(),
+		OnlyChanges: true,
+		Compile:     compileNodeTaints,
+	}
+}
+
+func compileNodeTaints(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path) (policy.Check, field.ErrorList) {
+	cfg := spec.Nodes.Taints
+	if cfg == nil {
+		return nil, nil
+	}
+	at = at.Child("nodes", "taints")
+	allowed, errs := compileTaints(cfg.Allowed, 64, at.Child("allowed"))
+	required, bad := compileTaints(cfg.Required, 32, at.Child("required"))
+	errs = append(errs, bad...)
+	return func(r *policy.Request) []policy.Violation {
+		if r.OldNode != nil {
+			return compareSets(taintTexts(r.OldNode.Spec.Taints), taintTexts(r.Node.Spec.Taints)).violations("spec.taints")
+		}
+		var refused, missing []string
+		for i := range r.Node.Spec.Taints {
+			if t := &r.Node.Spec.Taints[i]; len(cfg.Allowed) > 0 && !isStockTaint(t) && !allowed.match(t) && !required.match(t) {
+				refused = append(refused, taintText(t))
+			}
+		}
+		for _, want := range required {
+			if !slices.ContainsFunc(r.Node.Spec.Taints, func(t corev1.Taint) bool { return want.match(&t) }) {
+				missing = append(missing, want.text)
+			}
+		}
+		vs := appendViolation(nil, "spec.taints", "must not have", refused)
+		return appendViolation(vs, "spec.taints", "must have", missing)
+	}, errs
+}
+
+// isStockTaint reports whether a taint at registration is not of the kubelet's choice: the API server adds not-ready, and
+// --cloud-provider=external adds uninitialized.
+func isStockTaint(t *corev1.Taint) bool {
+	return t.Effect == corev1.TaintEffectNoSchedule &&
+		(t.Key == "node.kubernetes.io/not-ready" || t.Key == "node.cloudprovider.kubernetes.io/uninitialized")
+}
+
+// taintPattern is a compiled v1alpha1.TaintPattern.
+type taintPattern struct {
+	key, value pattern.Pattern // value nil: any
+	effect     corev1.TaintEffect
+	text       string
+}
+
+type taintPatterns []taintPattern
+
+func (ps taintPatterns) match(t *corev1.Taint) bool {
+	return slices.ContainsFunc(ps, func(p taintPattern) bool { return p.match(t) })
+}
+
+func (p *taintPattern) match(t *corev1.Taint) bool {
+	return p.key.Match(t.Key) && (p.value == nil || p.value.Match(t.Value)) && (p.effect == "" || p.effect == t.Effect)
+}
+
+func compileTaints(list []v1alpha1.TaintPattern, limit int, at *field.Path) (taintPatterns, field.ErrorList) {
+	if errs := pattern.CheckLength(len(list), limit, at); errs != nil {
+		return nil, errs
+	}
+	var errs field.ErrorList
+	var ps taintPatterns
+	for i, source := range list {
+		p := taintPattern{effect: source.Effect}
+		p.text = taintText(&corev1.Taint{Key: string(source.Key), Value: string(source.Value), Effect: source.Effect})
+		var bad field.ErrorList
+		p.key, bad = pattern.Compile(source.Key, at.Index(i).Child("key"))
+		errs = append(errs, bad...)
+		if source.Value != "" {
+			p.value, bad = pattern.Compile(source.Value, at.Index(i).Child("value"))
+			errs = append(errs, bad...)
+		}
+		errs = append(errs, pattern.CheckEnum(source.Effect, at.Index(i).Child("effect"),
+			corev1.TaintEffectNoSchedule, corev1.TaintEffectPreferNoSchedule, corev1.TaintEffectNoExecute)...)
+		ps = append(ps, p)
+	}
+	return ps, errs
+}
+
+// taintText is a taint as kubectl writes it: key=value:effect. A colon and what follows is left out if there is no effect.
+func taintText(t *corev1.Taint) string {
+	text := t.Key
+	if t.Value != "" {
+		text += "=" + t.Value
+	}
+	if t.Effect != "" {
+		text += ":" + string(t.Effect)
+	}
+	return text
+}
+
+func taintTexts(taints []corev1.Taint) []string {
+	texts := make([]string, len(taints))
+	for i := range taints {
+		texts[i] = taintText(&taints[i])
+	}
+	return texts
+}

@@ -1,0 +1,50 @@
+package rules
+
+import (
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/pattern"
+)
+
+func nodeUnschedulable() policy.Rule {
+	return policy.Rule{
+		ID: "node-unschedulable",
+		Doc: policy.Doc{
+			Title: "A kubelet may not cordon or uncordon its Node",
+			Text: "An administrator cordons a node that looks compromised. A kubelet that uncordons itself goes on receiving " +
+				"pods, with their secrets.",
+			Kubelet: "A kubelet never writes spec.unschedulable. Talos workers cordon and uncordon themselves.",
+			Attack:  `kubectl --kubeconfig kubelet.conf uncordon "$NODE"`,
+			Spec:    "spec.nodes.unschedulable",
+			Fields:  []string{"spec.unschedulable"},
+			Since:   "v0.1.0",
+			Source:  "kubernetes v1.37.2 pkg/kubelet/kubelet_node_status.go (initialNode)",
+		},
+		Targets:     nodeSpecWrites(),
+		OnlyChanges: true,
+		Compile:     compileNodeUnschedulable,
+	}
+}
+
+func compileNodeUnschedulable(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path) (policy.Check, field.ErrorList) {
+	cfg := spec.Nodes.Unschedulable
+	if cfg == nil {
+		return nil, nil
+	}
+	errs := pattern.CheckEnum(cfg.Changes, at.Child("nodes", "unschedulable", "changes"),
+		v1alpha1.UnschedulableNone, v1alpha1.UnschedulableCordon, v1alpha1.UnschedulableAny)
+	mayCordon := cfg.Changes == v1alpha1.UnschedulableCordon || cfg.Changes == v1alpha1.UnschedulableAny
+	mayUncordon := cfg.Changes == v1alpha1.UnschedulableAny
+	return func(r *policy.Request) []policy.Violation {
+		was, is := oldNode(r).Spec.Unschedulable, r.Node.Spec.Unschedulable
+		switch {
+		case is && !was && !mayCordon:
+			return []policy.Violation{{Field: "spec.unschedulable", Detail: "must not cordon the Node"}}
+		case was && !is && !mayUncordon:
+			return []policy.Violation{{Field: "spec.unschedulable", Detail: "must not uncordon the Node"}}
+		}
+		return nil
+	}, errs
+}

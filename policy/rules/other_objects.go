@@ -1,0 +1,91 @@
+package rules
+
+import (
+	admissionv1 "k8s.io/api/admission/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/object"
+)
+
+// judgeObjects decodes the objects of a resource that Request has no field for, and judges them. Old is an empty object at
+// CREATE; object is nil at DELETE.
+func judgeObjects[T any](r *policy.Request, check func(old, updated *T) []policy.Violation) []policy.Violation {
+	updated, old := (*T)(nil), new(T)
+	if r.Operation != admissionv1.Delete {
+		if err := object.Decode(r.Object, &updated); err != nil {
+			return []policy.Violation{{Detail: "must be well-formed"}}
+		}
+	}
+	if r.Operation != admissionv1.Create {
+		if err := object.Decode(r.OldObject, &old); err != nil {
+			return []policy.Violation{{Detail: "must be well-formed"}}
+		}
+	}
+	return check(old, updated)
+}
+
+// withMetadata is an object of which only the metadata matters.
+type withMetadata struct {
+	object.Metadata `json:"metadata"`
+}
+
+// tokenRequest is the part of a TokenRequest that rules look at.
+type tokenRequest struct {
+	Spec struct {
+		ExpirationSeconds int64 `json:"expirationSeconds"`
+	} `json:"spec"`
+}
+
+// event is the part of an Event, of the core group and of events.k8s.io, that rules look at.
+type event struct {
+	InvolvedObject objectReference `json:"involvedObject"`
+	Regarding      objectReference `json:"regarding"`
+}
+
+type objectReference struct {
+	APIVersion string    `json:"apiVersion"`
+	Kind       string    `json:"kind"`
+	Namespace  string    `json:"namespace"`
+	Name       string    `json:"name"`
+	UID        types.UID `json:"uid"`
+}
+
+// subject is what the event is about.
+func (e *event) subject() objectReference {
+	if e.Regarding != (objectReference{}) {
+		return e.Regarding
+	}
+	return e.InvolvedObject
+}
+
+// ownedByNode reports whether a reference is to the Node of the name.
+func ownedByNode(o *metav1.OwnerReference, name string) bool {
+	return o.APIVersion == "v1" && o.Kind == "Node" && o.Name == name
+}
+
+// checkOwnedByNode checks that a created pod is owned by the kubelet's Node alone.
+func checkOwnedByNode(r *policy.Request, owners []metav1.OwnerReference) []policy.Violation {
+	const at = "metadata.ownerReferences"
+	if len(owners) != 1 || !ownedByNode(&owners[0], r.NodeName) {
+		return onlyViolation(at, "must be owned by this Node alone")
+	}
+	owner := &owners[0]
+	if owner.Controller == nil || !*owner.Controller {
+		return onlyViolation(at, "must have this Node as controller")
+	}
+	if owner.BlockOwnerDeletion != nil && *owner.BlockOwnerDeletion {
+		return onlyViolation(at, "must not block the deletion of the Node")
+	}
+	node, found, err := r.LookUpNode(r.NodeName)
+	switch {
+	case err != nil:
+		return onlyViolation(at, "must have the UID of the Node, but the Node could not be looked up")
+	case !found:
+		return onlyViolation(at, "must be owned by a Node that exists")
+	case owner.UID != node.UID:
+		return onlyViolation(at, "must have the UID of the Node")
+	}
+	return nil
+}

@@ -1,0 +1,279 @@
+package rules
+
+import (
+	"bytes"
+	"slices"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	admissionv1 "k8s.io/api/admission/v1"
+
+	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/object"
+)
+
+const managedFieldsPath = "metadata.managedFields"
+
+// ownership is how a write changes who owns the fields of an object. Ownership may only follow from a change of value.
+type ownership struct {
+	r      *policy.Request
+	parts  map[claim]*object.Difference // in which the objects differ; made on first use
+	keys   map[claim]map[string]bool    // of labels and annotations that differ; made on first use
+	broken bool                         // something could not be read
+
+	applied, changed, claimed, missing, taken []string
+}
+
+// checkOwnership judges a change of managedFields by what a client can do where it writes; see managed_fields.go.
+func checkOwnership(r *policy.Request) []policy.Violation {
+	before, after := r.OldParts.Value(object.ManagedFields), r.Parts.Value(object.ManagedFields)
+	if bytes.Equal(before, after) || r.Subresource != "" && !mayApply(before) && !mayApply(after) {
+		return nil
+	}
+	old, err := entriesIn(before)
+	if err != nil {
+		return malformedFields()
+	}
+	updated, err := entriesIn(after)
+	if err != nil {
+		return malformedFields()
+	}
+	if r.Subresource != "" && len(updated) == 0 {
+		return nil // no client can do this through a subresource: the object is too large
+	}
+	gone, come := trim(old, updated)
+	if r.Subresource != "" && !slices.ContainsFunc(gone, mayApply) && !slices.ContainsFunc(come, mayApply) {
+		return nil
+	}
+	was, is, err := differing(gone, come)
+	if err != nil {
+		return malformedFields()
+	}
+	o := ownership{r: r, keys: map[claim]map[string]bool{}}
+	o.judgeApplied(was, is)
+	switch {
+	case len(updated) == 0:
+		o.judgeEmptied(was)
+	case r.Subresource != "":
+	case r.Operation == admissionv1.Create:
+		o.judgeCreated(is)
+	default:
+		o.judgeUpdated(old, was, is)
+	}
+	return o.violations()
+}
+
+func malformedFields() []policy.Violation {
+	return onlyViolation(managedFieldsPath, "must be well-formed")
+}
+
+func (o *ownership) violations() []policy.Violation {
+	if o.broken {
+		return malformedFields()
+	}
+	var vs []policy.Violation
+	for _, found := range []struct {
+		verb   string
+		values []string
+	}{
+		{"must not apply as", o.applied},
+		{"must not change the Apply entry of", o.changed},
+		{"must not claim unchanged", o.claimed},
+		{"must not claim missing", o.missing},
+		{"must not take unchanged", o.taken},
+	} {
+		slices.Sort(found.values)
+		vs = appendViolation(vs, managedFieldsPath, found.verb, slices.Compact(found.values))
+	}
+	return vs
+}
+
+// judgeApplied judges the entries of operation Apply. A stock kubelet has none, and what it changes may only shrink them.
+func (o *ownership) judgeApplied(was, is map[fieldManager]*managedEntry) {
+	for manager, entry := range is {
+		switch before := was[manager]; {
+		case manager.operation != operationApply:
+		case before == nil:
+			o.applied = append(o.applied, manager.name)
+		case before.version != entry.version, !bytes.Equal(before.time, entry.time), grows(before.fields, entry.fields, 0):
+			o.changed = append(o.changed, manager.name)
+		}
+	}
+	for manager, entry := range was {
+		// Through a subresource a client can only apply as managers that applied through it.
+		if manager.operation == operationApply && (o.r.Subresource == "" || o.r.Subresource == manager.subresource) {
+			o.judgeLosses(o.claims(entry), o.claims(is[manager]))
+		}
+	}
+}
+
+// judgeEmptied judges an empty list. While it is empty nothing is tracked, so that status counts as well.
+func (o *ownership) judgeEmptied(was map[fieldManager]*managedEntry) {
+	for _, entry := range was {
+		owned := claims{}
+		if owned.add(entry.fields, true) != nil {
+			o.broken = true
+		}
+		o.judgeLosses(owned, nil)
+	}
+}
+
+// judgeCreated judges the Update entries of a new Node. That one of them claims a field which is not there means nothing:
+// mutating admission may have removed it. But what no kubelet writes it did not claim either.
+func (o *ownership) judgeCreated(is map[fieldManager]*managedEntry) {
+	if o.r.Resource != "nodes" {
+		return
+	}
+	for manager, entry := range is {
+		if manager.operation == operationApply {
+			continue
+		}
+		for c := range o.claims(entry) {
+			if isForeignClaim(c) && !o.changes(c) {
+				o.missing = append(o.missing, c.String())
+			}
+		}
+	}
+}
+
+// isForeignClaim reports whether no stock kubelet sets the field as it registers its Node.
+func isForeignClaim(c claim) bool {
+	switch {
+	case c.section != "metadata":
+		return false
+	case c.name == "labels":
+		return isReservedLabel(c.key)
+	case c.name == "annotations":
+		return !isKubeletAnnotation(c.key)
+	}
+	return true
+}
+
+// judgeUpdated judges the Update entries of an update of the resource itself. Old are all entries before it.
+func (o *ownership) judgeUpdated(old []jsontext.Value, was, is map[fieldManager]*managedEntry) {
+	before := map[fieldManager]claims{}
+	merges := o.mergesOldest(old, was, is)
+	for manager, entry := range was {
+		heir := manager
+		switch {
+		case manager.operation == operationApply:
+			continue
+		case is[manager] == nil && entry.version != coreVersion:
+			continue // dropped by the API server
+		case is[manager] == nil && merges:
+			heir = fieldManager{name: oldestManagers, operation: operationUpdate, version: entry.version}
+		}
+		if before[heir] == nil {
+			before[heir] = claims{}
+		}
+		before[heir].merge(o.claims(entry))
+	}
+	for manager, owned := range before {
+		o.judgeLosses(owned, o.claims(is[manager]))
+	}
+	for manager, entry := range is {
+		if manager.operation != operationApply {
+			o.judgeGains(before[manager], o.claims(entry))
+		}
+	}
+}
+
+// mergesOldest reports whether the API server merges the oldest Update entries in this update: there are more than it keeps.
+func (o *ownership) mergesOldest(old []jsontext.Value, was, is map[fieldManager]*managedEntry) bool {
+	n := 0
+	for _, value := range old {
+		entry, err := readEntry(value)
+		if err != nil {
+			o.broken = true
+			return false
+		}
+		if entry.operation != operationApply {
+			n++
+		}
+	}
+	for manager := range is {
+		if was[manager] == nil && manager.operation != operationApply && manager.name != oldestManagers {
+			n++
+		}
+	}
+	return n > maxUpdateManagers
+}
+
+// claims are the claims of an entry; none of no entry.
+func (o *ownership) claims(entry *managedEntry) claims {
+	cs := claims{}
+	if entry != nil && cs.add(entry.fields, false) != nil {
+		o.broken = true
+	}
+	return cs
+}
+
+// judgeLosses looks for claims that an entry has lost although the value did not change.
+func (o *ownership) judgeLosses(was, is claims) {
+	for c, fields := range was {
+		now, kept := is[c]
+		// An empty tree stands for all of the field: the API server makes it of lists and maps that have become atomic.
+		if kept && (fields == nil || string(now) == "{}" || !grows(now, fields, 0)) {
+			continue
+		}
+		if !o.changes(c) {
+			o.taken = append(o.taken, c.String())
+		}
+	}
+}
+
+// judgeGains looks for claims that an entry has gained although the value did not change.
+func (o *ownership) judgeGains(was, is claims) {
+	for c, fields := range is {
+		before, had := was[c]
+		if had && (before == nil || !grows(before, fields, 0)) {
+			continue
+		}
+		if !o.changes(c) {
+			o.claimed = append(o.claimed, c.String())
+		}
+	}
+}
+
+// changes reports whether the write changes the value of a field. At a creation that is what is there.
+func (o *ownership) changes(c claim) bool {
+	if o.parts == nil {
+		o.readParts()
+	}
+	part := claim{section: c.section, name: c.name}
+	d := o.parts[part]
+	if d == nil || c.key == "" {
+		return d != nil
+	}
+	if o.keys[part] == nil {
+		o.keys[part] = o.changedKeys(d)
+	}
+	return o.keys[part][c.key]
+}
+
+func (o *ownership) readParts() {
+	differences := o.r.Differences()
+	o.parts = make(map[claim]*object.Difference, len(differences))
+	for i := range differences {
+		d := &differences[i]
+		o.parts[claim{section: d.Section, name: d.Name}] = d
+	}
+}
+
+// changedKeys are the keys of labels or annotations that differ.
+func (o *ownership) changedKeys(d *object.Difference) map[string]bool {
+	var was, is map[string]string
+	for into, value := range map[*map[string]string]jsontext.Value{&was: d.Old, &is: d.Updated} {
+		if value != nil && json.Unmarshal(value, into) != nil {
+			o.broken = true
+		}
+	}
+	keys := map[string]bool{}
+	changes := compareKeys(was, is)
+	for _, changed := range [][]string{changes.added, changes.changed, changes.removed} {
+		for _, key := range changed {
+			keys[key] = true
+		}
+	}
+	return keys
+}

@@ -1,0 +1,147 @@
+package rules
+
+import (
+	"slices"
+	"strings"
+
+	admissionv1 "k8s.io/api/admission/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/internal/text"
+	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/object"
+	"noderestriction.plus/policy/pattern"
+)
+
+// The rules baseline-* give the verdicts of the in-tree admission plugin NodeRestriction, version 1.37 with the feature gates
+// that are on by default, one rule for each resource. Each follows its part of the plugin step by step; where a webhook is sent
+// something else than the plugin, docs/baseline.md says so.
+
+const (
+	baselineSource = "kubernetes v1.37.2 plugin/pkg/admission/noderestriction/admission.go"
+	baselineSpec   = "spec.baseline"
+)
+
+// baselineWrites are the writes that NodeRestriction sees, CREATE, UPDATE and DELETE, of a resource and all its subresources.
+func baselineWrites(resource string) []policy.Target {
+	var targets []policy.Target
+	for _, subresource := range []string{"", policy.AnySubresource} {
+		targets = append(targets,
+			target(resource, subresource, admissionv1.Create, admissionv1.Update, admissionv1.Delete))
+	}
+	return targets
+}
+
+// compileBaseline returns a Compile that turns a check on where spec.baseline has the resource. Like the plugin, the check
+// restricts only users in the group system:nodes.
+func compileBaseline(
+	resource v1alpha1.BaselineResource, check policy.Check,
+) func(*v1alpha1.NodeRestrictionPolicySpec, *field.Path) (policy.Check, field.ErrorList) {
+	return func(spec *v1alpha1.NodeRestrictionPolicySpec, _ *field.Path) (policy.Check, field.ErrorList) {
+		if !baselineHas(spec.Baseline, resource) {
+			return nil, nil
+		}
+		return inNodesGroup(check), nil
+	}
+}
+
+func inNodesGroup(check policy.Check) policy.Check {
+	return func(r *policy.Request) []policy.Violation {
+		if !r.InNodesGroup {
+			return nil
+		}
+		return check(r)
+	}
+}
+
+func baselineHas(b *v1alpha1.Baseline, resource v1alpha1.BaselineResource) bool {
+	switch {
+	case b == nil:
+		return false
+	case len(b.Resources) == 0:
+		return resource == v1alpha1.BaselineNodes || resource == v1alpha1.BaselinePods
+	}
+	return slices.Contains(b.Resources, resource)
+}
+
+// checkBaselineResources checks the list of resources as the schema does.
+func checkBaselineResources(b *v1alpha1.Baseline, at *field.Path) field.ErrorList {
+	if b == nil {
+		return nil
+	}
+	known := []v1alpha1.BaselineResource{
+		v1alpha1.BaselineNodes, v1alpha1.BaselinePods, v1alpha1.BaselinePersistentVolumeClaims,
+		v1alpha1.BaselineServiceAccounts, v1alpha1.BaselineLeases, v1alpha1.BaselineCSINodes,
+		v1alpha1.BaselineResourceSlices, v1alpha1.BaselineCertificateSigningRequests,
+		v1alpha1.BaselinePodCertificateRequests,
+	}
+	if errs := pattern.CheckLength(len(b.Resources), len(known), at); errs != nil {
+		return errs
+	}
+	var errs field.ErrorList
+	for i, resource := range b.Resources {
+		switch {
+		case !slices.Contains(known, resource):
+			errs = append(errs, pattern.CheckEnum(resource, at.Index(i), known...)...)
+		case slices.Contains(b.Resources[:i], resource):
+			errs = append(errs, field.Duplicate(at.Index(i), resource))
+		}
+	}
+	return errs
+}
+
+// onlyViolation is the violation of a check that, like the plugin, ends at the first thing that is wrong.
+func onlyViolation(field, detail string) []policy.Violation {
+	return []policy.Violation{{Field: field, Detail: detail}}
+}
+
+// unreadable is the violation of a check that cannot decode an object.
+func unreadable() []policy.Violation { return onlyViolation("", "must be well-formed") }
+
+// decoded decodes the object of a resource that Request has no field for. It returns false if the object is missing or not
+// well-formed.
+func decoded[T any](raw []byte) (*T, bool) {
+	var into *T
+	err := object.Decode(raw, &into)
+	return into, err == nil
+}
+
+// checkNamedAsNode checks that an object has the name of the kubelet's Node. A name that the API server makes up is none, as
+// for the plugin, which sees the object before it is named.
+func checkNamedAsNode(r *policy.Request) []policy.Violation {
+	name := r.Name
+	if r.Operation == admissionv1.Create {
+		object, ok := decoded[withMetadata](r.Object)
+		if !ok {
+			return unreadable()
+		}
+		if name != "" || object.GenerateName == "" {
+			name = object.Name
+		}
+	}
+	if name != r.NodeName {
+		return onlyViolation("metadata.name", "must be named as this node, not "+text.Quote(name))
+	}
+	return nil
+}
+
+// authorized asks the cluster's authorizers whether the kubelet's user may do what the plugin asks its authorizer: a verb on
+// something of the written resource's group, in the namespace of the write.
+func authorized(r *policy.Request, verb, resource, name string) (bool, error) {
+	_, group, _ := strings.Cut(r.Resource, ".")
+	access := &authorizationv1.SubjectAccessReviewSpec{
+		User: r.User.Username, UID: r.User.UID, Groups: r.User.Groups,
+		ResourceAttributes: &authorizationv1.ResourceAttributes{
+			Verb: verb, Group: group, Version: r.Version, Resource: resource, Namespace: r.Namespace, Name: name,
+		},
+	}
+	if len(r.User.Extra) > 0 {
+		access.Extra = make(map[string]authorizationv1.ExtraValue, len(r.User.Extra))
+		for key, values := range r.User.Extra {
+			access.Extra[key] = authorizationv1.ExtraValue(values)
+		}
+	}
+	return r.Authorized(access)
+}

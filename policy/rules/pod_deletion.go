@@ -1,0 +1,68 @@
+package rules
+
+import (
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/internal/text"
+	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/object"
+	"noderestriction.plus/policy/pattern"
+)
+
+func podDeletion() policy.Rule {
+	return policy.Rule{
+		ID: "pod-deletion",
+		Doc: policy.Doc{
+			Title: "A kubelet may delete only pods that are being deleted already, and mirror pods",
+			Text: "With its credential a kubelet can delete every pod on its node at once, without grace and past " +
+				"each PodDisruptionBudget.",
+			Kubelet: "A kubelet deletes a pod with grace period 0 once its containers have ended, after someone else " +
+				"deleted it; and its mirror pods at any time.",
+			Attack: `kubectl --kubeconfig kubelet.conf delete pod "$POD" --grace-period=0 --force`,
+			Spec:   "spec.pods.deletion",
+			Fields: []string{"metadata.deletionTimestamp"},
+			Since:  "v0.1.0",
+			Source: "kubernetes v1.37.2 pkg/kubelet/status/status_manager.go (canBeDeleted), " +
+				"pkg/kubelet/pod/mirror_client.go",
+		},
+		Targets: podDeletions(),
+		Compile: compilePodDeletion,
+	}
+}
+
+func compilePodDeletion(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path) (policy.Check, field.ErrorList) {
+	cfg := spec.Pods.Deletion
+	if cfg == nil {
+		return nil, nil
+	}
+	errs := pattern.CheckEnum(cfg.Mode, at.Child("pods", "deletion", "mode"),
+		v1alpha1.PodDeletionTerminating, v1alpha1.PodDeletionFinished)
+	return func(r *policy.Request) []policy.Violation {
+		pod := r.OldPod
+		refuse := func(field, detail string) []policy.Violation {
+			return []policy.Violation{{Field: field, Detail: detail}}
+		}
+		switch {
+		case pod == nil:
+			return refuse("metadata.deletionTimestamp", "must not delete a pod that the API server does not show")
+		case pod.IsMirror():
+			return nil
+		case pod.DeletionTimestamp == nil:
+			return refuse("metadata.deletionTimestamp", "must not delete a pod that nobody else has deleted")
+		case cfg.Mode != v1alpha1.PodDeletionFinished:
+			return nil
+		case !isTerminal(pod.Status.Phase):
+			return refuse("status.phase", "must not delete a pod in phase "+text.Quote(string(pod.Status.Phase)))
+		case !requiresUID(&r.DeleteOptions, pod.UID):
+			return refuse("options.preconditions.uid", "must name the UID of the pod as precondition")
+		}
+		return nil
+	}, errs
+}
+
+// requiresUID reports whether a deletion is of the object with the UID alone.
+func requiresUID(o *object.DeleteOptions, uid types.UID) bool {
+	return o.Preconditions != nil && o.Preconditions.UID != nil && *o.Preconditions.UID == uid
+}

@@ -1,0 +1,129 @@
+package rules
+
+import (
+	"net/netip"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/object"
+	"noderestriction.plus/policy/pattern"
+)
+
+func podIPs() policy.Rule {
+	return policy.Rule{
+		ID: "pod-ips",
+		Doc: policy.Doc{
+			Title: "A kubelet may report only allowed addresses for pods",
+			Text: "An EndpointSlice copies the addresses of a Service's ready pods. A kubelet that reports any " +
+				"address for a pod of its own sends the Service's traffic there.",
+			Kubelet: "A kubelet reports the addresses that the network plugin gave the pod, those of the host for pods " +
+				"on its network, and the host's own.",
+			Attack: "curl -X PATCH -H 'Content-Type: application/merge-patch+json' .../pods/$POD/status -d " +
+				`'{"status":{"podIP":"192.0.2.1","podIPs":[{"ip":"192.0.2.1"}]}}'`,
+			Spec:   "spec.pods.ips",
+			Fields: []string{"status.podIP", "status.podIPs", "status.hostIP", "status.hostIPs"},
+			Since:  "v0.1.0",
+			Source: "kubernetes v1.37.2 staging/src/k8s.io/endpointslice/utils.go; pkg/kubelet/kubelet_pods.go",
+		},
+		Targets:     podStatusWrites(),
+		OnlyChanges: true,
+		Reads:       []string{"spec.hostNetwork", "status.podIP", "status.podIPs", "status.hostIP", "status.hostIPs"},
+		LooksUp:     podIPsLookUp,
+		Compile:     compilePodIPs,
+	}
+}
+
+func compilePodIPs(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path) (policy.Check, field.ErrorList) {
+	cfg := spec.Pods.IPs
+	if cfg == nil {
+		return nil, nil
+	}
+	at = at.Child("pods", "ips")
+	podRanges, errs := compileRanges(cfg.PodIPs, at.Child("podIPs"))
+	hostRanges, bad := compileRanges(cfg.HostIPs, at.Child("hostIPs"))
+	errs = append(errs, bad...)
+	return func(r *policy.Request) []policy.Violation {
+		old, updated := &r.OldPod.Status, &r.Pod.Status
+		ranges := podRanges
+		if r.OldPod.Spec.HostNetwork {
+			ranges = hostRanges
+		}
+		vs := hostRanges.check(r, "status.hostIPs", "host IP",
+			compareSets(allIPs(old.HostIP, old.HostIPs), allIPs(updated.HostIP, updated.HostIPs)).added)
+		return append(vs, ranges.check(r, "status.podIPs", "pod IP",
+			compareSets(allIPs(old.PodIP, old.PodIPs), allIPs(updated.PodIP, updated.PodIPs)).added)...)
+	}, errs
+}
+
+// addressRanges is a compiled v1alpha1.AddressRanges.
+type addressRanges struct {
+	cidrs     []netip.Prefix
+	from      v1alpha1.AddressSource
+	notOthers bool
+}
+
+func compileRanges(source *v1alpha1.AddressRanges, at *field.Path) (addressRanges, field.ErrorList) {
+	if source == nil {
+		return addressRanges{}, nil
+	}
+	cidrs, errs := pattern.CompileCIDRs(source.AllowedCIDRs, 64, at.Child("allowedCIDRs"))
+	errs = append(errs, pattern.CheckEnum(source.From, at.Child("from"), v1alpha1.FromNodePodCIDRs, v1alpha1.FromNodeAddresses)...)
+	errs = append(errs, pattern.CheckEnum(source.OfOtherNodes, at.Child("ofOtherNodes"), v1alpha1.AllowOtherNodes, v1alpha1.DenyOtherNodes)...)
+	return addressRanges{cidrs, source.From, source.OfOtherNodes == v1alpha1.DenyOtherNodes}, errs
+}
+
+// check refuses those of the added addresses that are in none of the ranges, or that are no addresses of another host at all.
+func (a addressRanges) check(r *policy.Request, field, what string, added []string) []policy.Violation {
+	cidrs := a.cidrs
+	if a.from != "" && len(added) > 0 {
+		own, err := nodeRanges(r, a.from)
+		if err != nil {
+			return []policy.Violation{{Field: field, Detail: "must report a known " + what + ", but the Node could not be looked up"}}
+		}
+		cidrs = slices.Concat(cidrs, own)
+	}
+	refused := without(added, func(text string) bool {
+		ip, err := netip.ParseAddr(text)
+		return err == nil && pattern.IsRoutable(ip) && (len(cidrs) == 0 || pattern.ContainsAddr(cidrs, ip))
+	})
+	vs := appendViolation(nil, field, "must not report "+what, refused)
+	if a.notOthers {
+		vs = append(vs, othersAddresses(r, field, missing(added, refused))...)
+	}
+	return vs
+}
+
+// nodeRanges are the addresses that the kubelet's Node says are its own.
+func nodeRanges(r *policy.Request, from v1alpha1.AddressSource) ([]netip.Prefix, error) {
+	node, found, err := r.LookUpNodeObject(r.NodeName)
+	if err != nil || !found {
+		return nil, err
+	}
+	var ranges []netip.Prefix
+	if from == v1alpha1.FromNodePodCIDRs {
+		for _, text := range node.Spec.PodCIDRs {
+			if prefix, err := netip.ParsePrefix(text); err == nil {
+				ranges = append(ranges, prefix.Masked())
+			}
+		}
+		return ranges, nil
+	}
+	for _, address := range node.Status.Addresses {
+		if ip, err := netip.ParseAddr(address.Address); err == nil {
+			ranges = append(ranges, netip.PrefixFrom(ip.Unmap(), ip.Unmap().BitLen()))
+		}
+	}
+	return ranges, nil
+}
+
+// allIPs are an address and a list, without empty ones.
+func allIPs(first string, list []object.IP) []string {
+	ips := []string{first}
+	for _, ip := range list {
+		ips = append(ips, ip.IP)
+	}
+	return without(ips, func(ip string) bool { return ip == "" })
+}

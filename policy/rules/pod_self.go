@@ -1,0 +1,53 @@
+package rules
+
+import (
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/policy"
+)
+
+func podSelf() policy.Rule {
+	return policy.Rule{
+		ID: "pod-self",
+		Doc: policy.Doc{
+			Title: "A kubelet may write only the pods that are bound to its node",
+			Text: "A kubelet that reports for, deletes or evicts the pods of other nodes takes services down. The " +
+				"NodeRestriction plugin forbids it only to users in the group system:nodes.",
+			Kubelet: "A kubelet writes the pods of its own node only.",
+			Attack:  `kubectl --kubeconfig kubelet.conf delete pod "$POD_OF_ANOTHER_NODE"`,
+			Spec:    "spec.pods.self",
+			Fields:  []string{"spec.nodeName"},
+			Since:   "v0.1.0",
+			Source: "kubernetes v1.37.2 plugin/pkg/admission/noderestriction (admitPod, admitPodStatus, " +
+				"admitPodEviction)",
+		},
+		Targets: existingPodWrites(),
+		Compile: compilePodSelf,
+	}
+}
+
+func compilePodSelf(spec *v1alpha1.NodeRestrictionPolicySpec, _ *field.Path) (policy.Check, field.ErrorList) {
+	if spec.Pods.Self == nil {
+		return nil, nil
+	}
+	return func(r *policy.Request) []policy.Violation {
+		nodeName := ""
+		if r.OldPod != nil {
+			nodeName = r.OldPod.Spec.NodeName
+		} else { // an eviction does not carry the pod
+			pod, found, err := r.LookUpPod(r.Namespace, r.Name)
+			switch {
+			case err != nil:
+				return []policy.Violation{{Field: "spec.nodeName", Detail: "must be on this node, but the pod could not be looked up"}}
+			case !found:
+				return nil // the API server answers that there is none
+			}
+			nodeName = pod.Spec.NodeName
+		}
+		if nodeName == r.NodeName {
+			return nil
+		}
+		return []policy.Violation{{Field: "spec.nodeName", Detail: "must not write a pod that is not on this node"}}
+	}, nil
+}

@@ -1,0 +1,278 @@
+package rules_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	admissionv1 "k8s.io/api/admission/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"pgregory.net/rapid"
+
+	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/internal/fixture"
+	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/object"
+	"noderestriction.plus/policy/rules"
+)
+
+// Properties that hold for every write and every policy. Both are drawn from the fixtures, which between them have every field
+// that a rule looks at.
+
+func allFixtures(t testing.TB) []*fixture.Fixture {
+	t.Helper()
+	paths, err := filepath.Glob("testdata/*/*/*.txtar")
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("no fixtures: %v", err)
+	}
+	return readFixtures(t, paths)
+}
+
+func readFixtures(t testing.TB, paths []string) []*fixture.Fixture {
+	t.Helper()
+	fixtures := make([]*fixture.Fixture, len(paths))
+	for i, path := range paths {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if fixtures[i], err = fixture.Parse(data); err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+	}
+	return fixtures
+}
+
+// drawRequest draws a write: that of a fixture, or one between the objects of two fixtures about the same kind of write.
+func drawRequest(t *rapid.T, fixtures []*fixture.Fixture) *policy.Request {
+	r := rapid.SampledFrom(fixtures).Draw(t, "write").Request
+	other := rapid.SampledFrom(fixtures).Draw(t, "other").Request
+	if other.Resource == r.Resource && other.Subresource == r.Subresource && other.Operation == r.Operation {
+		r.Object = other.Object
+	}
+	if err := r.Decode(); err != nil {
+		t.Fatal(err)
+	}
+	return &r
+}
+
+// drawSpecs draws the specs of up to four policies.
+func drawSpecs(t *rapid.T, fixtures []*fixture.Fixture) []v1alpha1.NodeRestrictionPolicySpec {
+	return rapid.SliceOfN(rapid.Custom(func(t *rapid.T) v1alpha1.NodeRestrictionPolicySpec {
+		policies := rapid.SampledFrom(fixtures).Draw(t, "policies").Policies
+		spec := rapid.SampledFrom(policies).Draw(t, "policy").DeepCopy().Spec
+		spec.ValidationActions = rapid.SampledFrom([][]v1alpha1.ValidationAction{
+			nil, {v1alpha1.Deny}, {v1alpha1.Warn}, {v1alpha1.Audit}, {v1alpha1.Deny, v1alpha1.Audit},
+		}).Draw(t, "actions")
+		return spec
+	}), 0, 4).Draw(t, "specs")
+}
+
+func compileAll(t *rapid.T, specs []v1alpha1.NodeRestrictionPolicySpec) []*policy.Policy {
+	compiled := make([]*policy.Policy, len(specs))
+	for i, spec := range specs {
+		p, errs := rules.NewCompiler().Compile(&v1alpha1.NodeRestrictionPolicy{
+			ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("p%d", i)}, Spec: spec,
+		})
+		if len(errs) > 0 {
+			t.Fatal(errs.ToAggregate())
+		}
+		compiled[i] = p
+	}
+	return compiled
+}
+
+func TestAnotherPolicyNeverAllowsMore(t *testing.T) {
+	fixtures := allFixtures(t)
+	rapid.Check(t, func(t *rapid.T) {
+		r, policies := drawRequest(t, fixtures), compileAll(t, append(drawSpecs(t, fixtures), drawSpecs(t, fixtures)...))
+		if len(policies) == 0 {
+			return
+		}
+		fewer := policy.NewSet(policies[:len(policies)-1]...).Evaluate(r)
+		all := policy.NewSet(policies...).Evaluate(r)
+		for _, v := range fewer.Violations {
+			if !slices.Contains(all.Violations, v) {
+				t.Errorf("with one policy more the violation %v is gone", v)
+			}
+		}
+	})
+}
+
+func TestOrderOfPoliciesNeverMatters(t *testing.T) {
+	fixtures := allFixtures(t)
+	rapid.Check(t, func(t *rapid.T) {
+		r, policies := drawRequest(t, fixtures), compileAll(t, drawSpecs(t, fixtures))
+		want := policy.NewSet(policies...).Evaluate(r)
+		got := policy.NewSet(rapid.Permutation(policies).Draw(t, "order")...).Evaluate(r)
+		if got.Message() != want.Message() || !slices.Equal(got.Violations, want.Violations) {
+			t.Errorf("got %v, want %v", got.Violations, want.Violations)
+		}
+	})
+}
+
+func TestEveryActionFindsTheSameViolations(t *testing.T) {
+	fixtures := allFixtures(t)
+	rapid.Check(t, func(t *rapid.T) {
+		r, specs := drawRequest(t, fixtures), drawSpecs(t, fixtures)
+		var want []string
+		for i, actions := range [][]v1alpha1.ValidationAction{{v1alpha1.Deny}, {v1alpha1.Warn}, {v1alpha1.Audit}} {
+			for j := range specs {
+				specs[j].ValidationActions = actions
+			}
+			var got []string
+			for _, v := range policy.NewSet(compileAll(t, specs)...).Evaluate(r).Violations {
+				got = append(got, fmt.Sprint(v.Policy, v.Rule, v.Violation))
+			}
+			if i == 0 {
+				want = got
+			} else if !slices.Equal(got, want) {
+				t.Errorf("with %v got %v, want %v", actions, got, want)
+			}
+		}
+	})
+}
+
+// deniesByShape are the rules that deny a write which changes nothing, because what they deny is who writes what.
+func deniesByShape(rule policy.RuleID) bool {
+	return rule == "node-self" || rule == "pod-self" || rule == policy.Unverified || strings.HasPrefix(string(rule), "baseline-")
+}
+
+func TestWriteThatChangesNothingIsAllowed(t *testing.T) {
+	fixtures := allFixtures(t)
+	rapid.Check(t, func(t *rapid.T) {
+		r := rapid.SampledFrom(fixtures).Draw(t, "write").Request
+		if r.Operation != admissionv1.Update {
+			return
+		}
+		r.Object = r.OldObject
+		if err := r.Decode(); err != nil {
+			t.Fatal(err)
+		}
+		for _, v := range policy.NewSet(compileAll(t, drawSpecs(t, fixtures))...).Evaluate(&r).Violations {
+			if !deniesByShape(v.Rule) {
+				t.Errorf("a write that changes nothing violates %s: %s", v.Rule, v.Detail)
+			}
+		}
+	})
+}
+
+// TestWhatIsPassedOverChangesNothing: whether only that is decoded which the rules that an update concerns look at, or everything
+// for all rules, the decision is the same.
+func TestWhatIsPassedOverChangesNothing(t *testing.T) {
+	fixtures := allFixtures(t)
+	for _, f := range fixtures {
+		compareWays(t, setOf(t, f), f.Request)
+	}
+	strict := newPresetSet(t, "../../config/policies/strict.yaml")
+	rapid.Check(t, func(rt *rapid.T) {
+		r := disguise(rt, rapid.SampledFrom(fixtures).Draw(rt, "write"))
+		compareWays(rt, strict, *r)
+		compareWays(rt, policy.NewSet(compileAll(rt, drawSpecs(rt, fixtures))...), *r)
+	})
+}
+
+func compareWays(t interface {
+	Fatal(args ...any)
+	Errorf(format string, args ...any)
+}, set *policy.Set, r policy.Request,
+) {
+	some, all := r, r
+	if err := all.Decode(); err != nil {
+		return
+	}
+	if err := set.Decode(&some); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := set.Evaluate(&some), evaluateAll(set, &all); !reflect.DeepEqual(got, want) {
+		t.Errorf("%s %s/%s: got %v, want %v\n%s\n%s", r.Operation, r.Resource, r.Subresource, got, want, r.OldObject, r.Object)
+	}
+}
+
+// evaluateAll judges a decoded request without passing over rules that an update does not concern.
+func evaluateAll(set *policy.Set, r *policy.Request) policy.Decision {
+	all := *r
+	all.View = object.View{
+		Node: r.Node, OldNode: r.OldNode, Pod: r.Pod, OldPod: r.OldPod, DeleteOptions: r.DeleteOptions,
+		Parts: r.Parts, OldParts: r.OldParts,
+	}
+	return set.Evaluate(&all)
+}
+
+func TestWiderListNeverAddsAViolation(t *testing.T) {
+	fixtures := allFixtures(t)
+	rapid.Check(t, func(t *rapid.T) {
+		r, specs := drawRequest(t, fixtures), drawSpecs(t, fixtures)
+		before := policy.NewSet(compileAll(t, specs)...).Evaluate(r)
+		for i := range specs {
+			widen(t, &specs[i])
+		}
+		after := policy.NewSet(compileAll(t, specs)...).Evaluate(r)
+		if len(after.Violations) > len(before.Violations) {
+			t.Errorf("wider lists turn %v into %v", before.Violations, after.Violations)
+		}
+	})
+}
+
+// widen adds a pattern to each list named allowed that has entries already: an empty list has a meaning of its own.
+func widen(t *rapid.T, spec *v1alpha1.NodeRestrictionPolicySpec) {
+	data, err := json.Marshal(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tree map[string]any
+	if err := json.Unmarshal(data, &tree); err != nil {
+		t.Fatal(err)
+	}
+	pattern := rapid.SampledFrom([]string{"*", "example.com/*", "z*", "*a*"}).Draw(t, "pattern")
+	widenTree(tree, pattern)
+	data, err = json.Marshal(tree)
+	if err != nil {
+		t.Fatal(err)
+	}
+	*spec = v1alpha1.NodeRestrictionPolicySpec{}
+	if err := json.Unmarshal(data, spec); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func widenTree(tree map[string]any, pattern string) {
+	for name, value := range tree {
+		switch value := value.(type) {
+		case map[string]any:
+			widenTree(value, pattern)
+		case []any:
+			if _, isText := value[0].(string); isText && (name == "allowed" || name == "allowedAnnotations") &&
+				!slices.Contains(value, any(pattern)) {
+				tree[name] = append(value, pattern)
+			}
+		}
+	}
+}
+
+// FuzzEvaluate judges arbitrary objects under every rule of strict.yaml: it must not panic, and what it says must be bounded.
+func FuzzEvaluate(f *testing.F) {
+	for _, fixture := range allFixtures(f) {
+		f.Add(string(fixture.Request.Operation), fixture.Request.Resource, fixture.Request.Subresource,
+			fixture.Request.OldObject, fixture.Request.Object)
+	}
+	set := newPresetSet(f, "../../config/policies/strict.yaml")
+	f.Fuzz(func(t *testing.T, operation, resource, subresource string, old, object []byte) {
+		r := &policy.Request{
+			NodeName: "n1", Name: "n1", Operation: admissionv1.Operation(operation), Resource: resource,
+			Subresource: subresource, OldObject: old, Object: object,
+		}
+		compareWays(t, set, *r)
+		if err := r.Decode(); err != nil {
+			return
+		}
+		if message := set.Evaluate(r).Message(); len(message) > 1024 {
+			t.Errorf("the message has %d bytes", len(message))
+		}
+	})
+}

@@ -1,0 +1,81 @@
+package policy
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+
+	admissionv1 "k8s.io/api/admission/v1"
+
+	"noderestriction.plus/policy/object"
+)
+
+// validate checks a list of rules, as go/analysis does with analyzers: what is forgotten is an error at start, not a rule that does
+// nothing.
+func validate(rules []Rule) error {
+	kebab := regexp.MustCompile("^[a-z0-9]+(-[a-z0-9]+)*$")
+	seen := map[RuleID]bool{Unverified: true}
+	var errs []error
+	for i := range rules {
+		rule := &rules[i]
+		if !kebab.MatchString(string(rule.ID)) {
+			errs = append(errs, fmt.Errorf("rule %q: the ID must be in kebab-case", rule.ID))
+		}
+		if seen[rule.ID] {
+			errs = append(errs, fmt.Errorf("rule %q is listed twice, or reserved", rule.ID))
+		}
+		seen[rule.ID] = true
+		if err := rule.validate(); err != nil {
+			errs = append(errs, fmt.Errorf("rule %q: %w", rule.ID, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (rule *Rule) validate() error {
+	var errs []error
+	doc := reflect.ValueOf(rule.Doc)
+	for i := range doc.NumField() {
+		if name := doc.Type().Field(i).Name; doc.Field(i).Len() == 0 {
+			errs = append(errs, fmt.Errorf("Doc.%s is empty", name))
+		}
+	}
+	if strings.HasSuffix(rule.Doc.Title, ".") {
+		errs = append(errs, errors.New("Doc.Title ends in a period"))
+	}
+	if len(rule.Targets) == 0 {
+		errs = append(errs, errors.New("there are no Targets"))
+	}
+	for _, target := range rule.Targets {
+		if target.Resource == "" || len(target.Operations) == 0 {
+			errs = append(errs, errors.New("a Target has no Resource or no Operations"))
+		}
+	}
+	for _, path := range rule.readPaths() {
+		if !object.KnowsPart(path) {
+			errs = append(errs, fmt.Errorf("no part of a Node or a pod is at %q", path))
+		}
+	}
+	if rule.Compile == nil {
+		errs = append(errs, errors.New("there is no Compile"))
+	}
+	return errors.Join(errs...)
+}
+
+// readPaths are the paths by which parts of a Node or a pod are decoded or compared for the rule. A wrong one would be a field that is
+// always empty, or a change that is never noticed.
+func (rule *Rule) readPaths() []string {
+	updates := slices.ContainsFunc(rule.Targets, func(t Target) bool {
+		return (t.Resource == "nodes" || t.Resource == "pods") && slices.Contains(t.Operations, admissionv1.Update)
+	})
+	switch {
+	case !updates:
+		return nil
+	case rule.Reads == nil, rule.OnlyChanges:
+		return append(slices.Clone(rule.Doc.Fields), rule.Reads...)
+	}
+	return rule.Reads
+}

@@ -1,0 +1,43 @@
+package policy_test
+
+import (
+	"strings"
+	"testing"
+
+	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/rules"
+)
+
+func TestNewCompilerRefusesRulesThatAreNotComplete(t *testing.T) {
+	for name, test := range map[string]struct {
+		spoil func(rule *policy.Rule)
+		want  string
+	}{
+		"an ID in camel case":   {func(r *policy.Rule) { r.ID = "nodeLabels" }, "kebab-case"},
+		"no ID":                 {func(r *policy.Rule) { r.ID = "" }, "kebab-case"},
+		"the ID of another":     {func(r *policy.Rule) { r.ID = "pod-self" }, "twice"},
+		"a reserved ID":         {func(r *policy.Rule) { r.ID = policy.Unverified }, "reserved"},
+		"no title":              {func(r *policy.Rule) { r.Doc.Title = "" }, "Doc.Title is empty"},
+		"a title with a period": {func(r *policy.Rule) { r.Doc.Title += "." }, "period"},
+		"no fields":             {func(r *policy.Rule) { r.Doc.Fields = nil }, "Doc.Fields is empty"},
+		"no targets":            {func(r *policy.Rule) { r.Targets = nil }, "no Targets"},
+		"a target without operations": {
+			func(r *policy.Rule) { r.Targets = []policy.Target{{Resource: "nodes"}} }, "no Operations",
+		},
+		"a misspelt field that it reads":    {func(r *policy.Rule) { r.Reads = []string{"metadata.lables"} }, "metadata.lables"},
+		"a misspelt field that it compares": {func(r *policy.Rule) { r.Doc.Fields = []string{"status.adresses"} }, "status.adresses"},
+		"a section that there is not":       {func(r *policy.Rule) { r.Doc.Fields = []string{"statsu"} }, "statsu"},
+		"no Compile":                        {func(r *policy.Rule) { r.Compile = nil }, "no Compile"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			list := rules.All()
+			test.spoil(&list[2]) // node-labels
+			if _, err := policy.NewCompiler(list); err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got %v, want an error with %q", err, test.want)
+			}
+		})
+	}
+	if _, err := policy.NewCompiler(rules.All()); err != nil {
+		t.Error(err)
+	}
+}
