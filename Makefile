@@ -47,7 +47,7 @@ help: ## Show this help.
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | \
 		while IFS='|' read -r target text; do printf '  %-22s %s\n' $$target "$$text"; done
 
-build: ## Build bin/node-restriction-plus, the webhook, and bin/kubectl-nrp, the commands for people.
+build: ## Build bin/node-restriction-plus, the webhook, and bin/kubectl-nrp, the command-line tool.
 	$(call step,build bin/node-restriction-plus,CGO_ENABLED=0 go build -buildvcs=auto -trimpath -pgo=auto -ldflags '-s -w -buildid=' -o bin/node-restriction-plus .)
 	$(call step,build bin/kubectl-nrp,CGO_ENABLED=0 go build -buildvcs=auto -trimpath -ldflags '-s -w -buildid=' -o bin/kubectl-nrp ./cmd/kubectl-nrp)
 
@@ -141,7 +141,7 @@ verify: $(controller-gen) ## Check that generated files are current, changing no
 		git diff --no-index --exit-code THIRD_PARTY_NOTICES $(aside)/notices)
 	$(call step,go.mod files are tidy,for m in $(modules) $(programs); do go -C $$m mod tidy -diff || exit; done)
 
-# The licences of what the image and the program for people contain.
+# The licences of what the image and the command-line tool contain.
 printnotices = go -C tools/notices run . -C $(CURDIR) -platforms linux/amd64,linux/arm64 . ./cmd/kubectl-nrp
 
 notices: ## Write THIRD_PARTY_NOTICES; fails for a licence that is not accepted.

@@ -1,6 +1,6 @@
 // Command node-restriction-plus restricts what kubelets may write to the Kubernetes API, and records every denial.
 //
-// The command serve is the admission webhook, and probe verifies that the API server asks it. The commands for people are in
+// The command serve is the admission webhook, and probe verifies that the API server asks it. The command-line tool is
 // cmd/kubectl-nrp.
 package main
 

@@ -87,7 +87,7 @@ func Product(ctx context.Context, log io.Writer, kind Build) (string, error) {
 	return fromClone(ctx, log, kind, ".")
 }
 
-// CommandLine builds the program for people as [Product] builds the webhook's. Its file has the name by which kubectl finds it.
+// CommandLine builds the command-line tool as [Product] builds the webhook's. Its file has the name by which kubectl finds it.
 func CommandLine(ctx context.Context, log io.Writer) (string, error) {
 	return fromClone(ctx, log, Build{name: "kubectl-nrp", flags: []string{"-pgo=off"}}, "./cmd/kubectl-nrp")
 }

@@ -1,4 +1,4 @@
-// Package plugin_test runs the program for people as a plugin of the real kubectl. It needs no cluster.
+// Package plugin_test runs the command-line tool as a plugin of the real kubectl. It needs no cluster.
 package plugin_test
 
 import (

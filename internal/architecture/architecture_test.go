@@ -113,7 +113,7 @@ var arrows = map[string]struct {
 	},
 	"": {
 		[]string{"internal/command", "internal/probe", "internal/serve"},
-		"main wires the commands and does nothing itself; people's commands are in another program",
+		"main wires the commands and does nothing itself; the command-line tool is another program",
 	},
 	"cmd/kubectl-nrp": {
 		[]string{"internal/cli", "internal/command", "internal/denials"},
@@ -135,7 +135,7 @@ var bans = []struct {
 			"k8s.io/client-go", "sigs.k8s.io/controller-runtime", "go.uber.org/zap", "github.com/go-logr/zapr",
 			"github.com/prometheus/client_golang", "k8s.io/apiserver",
 		},
-		"judging a write needs no cluster, no log and no metrics: the same code runs in tests, people's commands and e2e",
+		"judging a write needs no cluster, no log and no metrics: the same code runs in tests, the command-line tool and e2e",
 	},
 	{
 		[]string{""},
@@ -145,7 +145,7 @@ var bans = []struct {
 	{
 		[]string{""},
 		[]string{module + "/internal/cli", module + "/internal/denials", module + "/internal/fixture"},
-		"what only people run is no part of the webhook's image",
+		"the command-line tool is not part of the webhook's image",
 	},
 	{
 		[]string{""},

@@ -56,8 +56,7 @@ func Server(commands ...*cobra.Command) *cobra.Command {
 		Use:   program.Name,
 		Short: "Restrict what kubelets may write, and prove what was denied",
 		Long: "node-restriction-plus restricts what the credential of a kubelet may write to the Kubernetes API, by\n" +
-			"NodeRestrictionPolicies, and records every denial. Commands for policies and records are in another program:\n" +
-			"kubectl nrp.",
+			"NodeRestrictionPolicies, and records every denial. To try policies and to read records, use kubectl nrp.",
 	}, commands)
 }
 

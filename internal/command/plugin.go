@@ -9,11 +9,11 @@ import (
 	"noderestriction.plus/internal/program"
 )
 
-// ByKubectl is how users call the program for people as a plugin of kubectl. The texts of its commands say it.
+// ByKubectl is how users call the command-line tool as a plugin of kubectl. The texts of its commands say it.
 const ByKubectl = "kubectl nrp"
 
-// PluginCall returns how the user has called the program for people, given its argument 0: [ByKubectl], or its own name. kubectl
-// executes a plugin by the path at which it has found it, a shell by the name that was typed.
+// PluginCall returns how the user called the command-line tool, given its argument 0: [ByKubectl], or its own name. kubectl
+// executes a plugin by the path at which it found it, a shell by the name that was typed.
 func PluginCall(argument string) string {
 	if found, err := exec.LookPath(program.Plugin); err == nil && found == argument {
 		return ByKubectl
@@ -21,7 +21,7 @@ func PluginCall(argument string) string {
 	return program.Plugin
 }
 
-// Plugin returns the root command of the program for people with the given commands. Their texts say call in place of
+// Plugin returns the root command of the command-line tool with the given commands. Their texts say call in place of
 // [ByKubectl]. It is to be run with [Run].
 func Plugin(call string, commands ...*cobra.Command) *cobra.Command {
 	root := newRoot(&cobra.Command{

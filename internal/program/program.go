@@ -6,7 +6,7 @@ import "runtime/debug"
 // Name is the name of the webhook's program, and the beginning of the names that it gives to what it writes to a cluster.
 const Name = "node-restriction-plus"
 
-// Plugin is the name of the program for people. kubectl runs it for "kubectl nrp".
+// Plugin is the name of the command-line tool. kubectl runs it for "kubectl nrp".
 const Plugin = "kubectl-nrp"
 
 // Version returns the version of the running program, such as v0.1.0, as go build found it in version control, or "devel" if there

@@ -30,7 +30,7 @@ var style string
 //go:embed script.js
 var script string
 
-// Text is a text that somebody else may have chosen. The page shows it in its printable form.
+// Text may have been chosen by an attacker. The page shows it in its printable form.
 type Text string
 
 // String returns the printable form.
