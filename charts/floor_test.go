@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -244,7 +245,7 @@ func TestFloorBacksPoliciesThatDeny(t *testing.T) {
 			r := render(t, "--set", test.set)
 			var have []string
 			for _, object := range r.objects {
-				if p, ok := object.(*admissionregistrationv1.ValidatingAdmissionPolicy); ok && p.Name != quantityFloor {
+				if p, ok := object.(*admissionregistrationv1.ValidatingAdmissionPolicy); ok && p.Name != quantityFloor && p.Name != podFloor {
 					have = append(have, p.Name)
 					newFloor(t, p)
 					binding := get[*admissionregistrationv1.ValidatingAdmissionPolicyBinding](t, r, p.Name)
@@ -262,8 +263,52 @@ func TestFloorBacksPoliciesThatDeny(t *testing.T) {
 	}
 }
 
-// quantityFloor is the name of the floor that stands whatever the policies say.
-const quantityFloor = "node-restriction-plus.quantities"
+// Names of the floors that exist whatever the policies say.
+const (
+	quantityFloor = "node-restriction-plus.quantities"
+	podFloor      = "node-restriction-plus.pod-quantities"
+)
+
+// TestQuantitiesOfNewPods puts texts wherever the spec of a pod has a quantity: nobody may create a pod with an expensive one, or the
+// kubelet that copies it could not be told from one that made it up.
+func TestQuantitiesOfNewPods(t *testing.T) {
+	r := render(t, "--set", "policies.recommended=Off")
+	binding := get[*admissionregistrationv1.ValidatingAdmissionPolicyBinding](t, r, podFloor)
+	if binding.Spec.PolicyName != podFloor || fmt.Sprint(binding.Spec.ValidationActions) != "[Deny Audit]" {
+		t.Errorf("it is bound as %+v", binding.Spec)
+	}
+	p := get[*admissionregistrationv1.ValidatingAdmissionPolicy](t, r, podFloor)
+	if *p.Spec.FailurePolicy != admissionregistrationv1.Ignore {
+		t.Error("a pod that costs too much to examine would be refused")
+	}
+	f := newFloor(t, p)
+	pods := holder{resource: "pods", empty: emptyPod}
+	for _, unstructured := range []bool{false, true} {
+		c := &caller{t: t, unstructured: unstructured}
+		for _, path := range quantityPaths(reflect.TypeFor[corev1.Pod]()) {
+			if name := path.String(); !strings.HasPrefix(name, "spec.") || strings.HasSuffix(name, ".divisor") {
+				continue
+			}
+			for _, write := range []policy.Request{{Operation: "CREATE"}, {Operation: "UPDATE", Subresource: "resize"}} {
+				for _, text := range cheapTexts {
+					if messages := f.judge(t, c, "alice", pods.with(write, path, text, text)); len(messages) > 0 {
+						t.Errorf("%s %s: %q is refused: %q", write.Operation, path, text, messages)
+					}
+				}
+				for _, text := range expensiveTexts {
+					if messages := f.judge(t, c, "alice", pods.with(write, path, text, "")); len(messages) == 0 {
+						t.Errorf("%s %s: %q passes", write.Operation, path, text)
+					}
+				}
+			}
+		}
+	}
+	for _, set := range []string{"profile=observe", "floor.enabled=false", "floor.pods=false"} {
+		if _, found := find[*admissionregistrationv1.ValidatingAdmissionPolicy](render(t, "--set", set), podFloor); found {
+			t.Errorf("%s: there is a floor under pods", set)
+		}
+	}
+}
 
 // TestQuantitiesOfARegistration holds the floor to let in what kubelets print, and nothing that makes an API server slow.
 func TestQuantitiesOfARegistration(t *testing.T) {

@@ -1,6 +1,7 @@
 package webhooks
 
 import (
+	"errors"
 	"net/http"
 	"runtime/debug"
 	"time"
@@ -129,7 +130,7 @@ func (h *Handler) recovered(
 // unjudged logs and counts why a write could not be judged.
 func (h *Handler) unjudged(rev *review.Review, cause error) {
 	values := []any{"node", rev.Request.NodeName, "requestID", string(rev.UID)}
-	if fault, ok := cause.(*review.PanicError); ok {
+	if fault, ok := errors.AsType[*review.PanicError](cause); ok {
 		h.metrics.Panicked()
 		h.log.panicked("Judging a write panicked", cause.Error(), string(fault.Stack), values...)
 		return

@@ -146,7 +146,7 @@ func TestTheDashboardFitsGrafanasTypes(t *testing.T) {
 	known.RegisterDataqueryVariant(prometheus.VariantConfig())
 	data, err := os.ReadFile(dashboardFile)
 	check(t, err)
-	//lint:ignore SA1019 files for Grafana's sidecar are of this kind; version 2 is for objects of its API
+	//nolint:staticcheck // SA1019: files for Grafana's sidecar are of this kind; version 2 is for objects of its API.
 	var strict grafana.Dashboard
 	// It returns a list of errors, also when it is empty.
 	if err := strict.UnmarshalJSONStrict(data); err != nil && err.Error() != "" {

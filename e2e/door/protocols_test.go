@@ -3,6 +3,7 @@ package door_test
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"strings"
@@ -61,7 +62,7 @@ func (d *door) testProtocols(t *testing.T) {
 			_, _ = io.WriteString(conn, test.sent)
 			answer := make([]byte, 4096)
 			n, err := io.ReadAtLeast(conn, answer, len(test.want))
-			if timeout, ok := err.(net.Error); ok && timeout.Timeout() {
+			if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
 				t.Error("the connection is left open")
 			}
 			if got := string(answer[:n]); !strings.HasPrefix(got, test.want) || strings.Contains(got, " 200 ") {

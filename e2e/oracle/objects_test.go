@@ -1,4 +1,4 @@
-//lint:file-ignore SA1019 the plugin looks at configSource, so the test has to write it
+//nolint:staticcheck // SA1019: the plugin looks at configSource, so the test has to write it.
 package oracle
 
 import (

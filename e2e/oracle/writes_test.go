@@ -1,4 +1,4 @@
-//lint:file-ignore SA4000 each call draws anew
+//nolint:staticcheck // SA4000: each call draws anew.
 package oracle
 
 import (

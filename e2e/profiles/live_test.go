@@ -160,7 +160,7 @@ func (s *stage) helmTest(t *testing.T) {
 		if apierrors.IsNotFound(pod) && apierrors.IsNotFound(role) && apierrors.IsNotFound(binding) {
 			return nil
 		}
-		return fmt.Errorf("pod: %v; role: %v; binding: %v", pod, role, binding)
+		return fmt.Errorf("pod: %v; role: %v; binding: %v", pod, role, binding) //nolint:errorlint // Some of them may be nil.
 	})
 }
 

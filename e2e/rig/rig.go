@@ -28,10 +28,12 @@ import (
 )
 
 const (
-	// Namespace is where the chart is installed, Release its name there, Name that of its objects.
+	// Namespace is where the chart is installed.
 	Namespace = "node-restriction-plus"
-	Release   = "nrp"
-	Name      = "node-restriction-plus"
+	// Release is the name of the chart's release.
+	Release = "nrp"
+	// Name is the name of the chart's objects.
+	Name = "node-restriction-plus"
 	// poolLabel is on the nodes that may run the product. No kubelet can give it to its Node.
 	poolLabel = "node-restriction.kubernetes.io/pool"
 	poolValue = "trusted"

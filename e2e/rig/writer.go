@@ -175,3 +175,28 @@ func RenewsLease(node string, at time.Time) Write {
 		Body: fmt.Sprintf(`{"spec":{"renewTime":%q}}`, at.UTC().Format("2006-01-02T15:04:05.000000Z")),
 	}
 }
+
+// NewAdmin makes a writer with the credential of an administrator, for one of the API servers.
+func NewAdmin(s *controlplane.APIServer) (*Writer, error) {
+	config, err := s.Admin()
+	if err != nil {
+		return nil, err
+	}
+	return newWriter(config)
+}
+
+// Get reads what is at a path, as it is sent.
+func (w *Writer) Get(ctx context.Context, path string) (code int, body []byte, err error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, w.host+path, http.NoBody)
+	if err != nil {
+		return 0, nil, err
+	}
+	request.Header.Set("Accept", "application/json")
+	response, err := w.client.Do(request)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer response.Body.Close()
+	body, err = io.ReadAll(response.Body)
+	return response.StatusCode, body, err
+}

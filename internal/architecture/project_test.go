@@ -1,3 +1,6 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 package architecture_test
 
 import (
@@ -144,6 +147,18 @@ func checkPins(t *testing.T, path string) {
 	for _, match := range uses.FindAllStringSubmatch(string(readFile(t, path)), -1) {
 		if action := match[1]; !strings.HasPrefix(action, "./") && !pinned.MatchString(action) {
 			t.Errorf("%s: pin %s by the hash of a commit, with the version in a comment", path, action)
+		}
+	}
+}
+
+// TestLicenceHeaders wants the header in front of the package clause, behind which it would be no header, and behind the build
+// constraint where a generator writes that first.
+func TestLicenceHeaders(t *testing.T) {
+	header := string(readFile(t, "tools/header.txt"))
+	for _, path := range find(t, regexp.MustCompile(`\.go$`)) {
+		before, _, _ := strings.Cut("\n"+string(readFile(t, path)), "\npackage ")
+		if !strings.Contains(before, "\n"+header+"\n") {
+			t.Errorf("%s: has no licence header, or no empty line after it; run make headers", path)
 		}
 	}
 }

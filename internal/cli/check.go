@@ -92,7 +92,7 @@ func checkPolicy(o *policyObject) checkedPolicy {
 // policyFiles returns the files that an argument names: itself, or what a folder holds of them.
 func policyFiles(arg string) ([]string, error) {
 	if info, err := os.Stat(arg); arg == command.StandardInput || err != nil || !info.IsDir() {
-		return []string{arg}, nil // an error comes again when it is read
+		return []string{arg}, nil //nolint:nilerr // The error comes again when the file is read.
 	}
 	entries, err := os.ReadDir(arg)
 	if err != nil {

@@ -3,8 +3,9 @@ package delegatedauth
 import (
 	"context"
 	"crypto/sha256"
-	"fmt"
+	"errors"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"golang.org/x/sync/singleflight"
@@ -21,8 +22,6 @@ const (
 const (
 	// askTimeout bounds a question: it is less than any scrape is given.
 	askTimeout = 5 * time.Second
-	// maxAsked is how many questions are asked at a time. Others wait.
-	maxAsked = 8
 	// maxKept is how many answers are kept of either kind: of scrapers there are a few.
 	maxKept = 1024
 )
@@ -47,51 +46,76 @@ type answers struct {
 	// Tokens that are made up do not drive out the answers to others.
 	passed, refused *lru.LRUExpireCache
 	flights         singleflight.Group
-	asked           chan struct{}
+	lanes           *lanes
 }
 
 func newAnswers(ask func(context.Context, question) (answer, error)) *answers {
 	return &answers{
 		ask: ask, passed: lru.NewLRUExpireCache(maxKept), refused: lru.NewLRUExpireCache(maxKept),
-		asked: make(chan struct{}, maxAsked),
+		lanes: newLanes(),
 	}
 }
 
-// to is the answer to a question. What is asked by several at a time is asked once. The error says that there is no answer,
-// and is not kept.
-func (a *answers) to(ctx context.Context, q question) (answer, error) {
+// to is the answer to a question from an address. What is asked by several at a time is asked once. The error says that there is
+// no answer, and is not kept.
+func (a *answers) to(ctx context.Context, q question, from netip.Prefix) (answer, error) {
 	key := q.key()
-	for _, kept := range []*lru.LRUExpireCache{a.passed, a.refused} {
-		if known, ok := kept.Get(key); ok {
-			return known.(answer), nil
+	for {
+		if known, ok := a.kept(key, from); ok {
+			return known, nil
 		}
+		first := false
+		said, err, _ := a.flights.Do(string(key[:]), func() (any, error) {
+			first = true
+			return a.askOnce(ctx, q, key, from)
+		})
+		if busy := errBusy(""); errors.As(err, &busy) {
+			if !first {
+				continue // another address is refused, which says nothing about this one
+			}
+			return answer{http.StatusTooManyRequests, busy.Error()}, nil
+		}
+		return said.(answer), err
 	}
-	said, err, _ := a.flights.Do(string(key[:]), func() (any, error) {
-		// Others wait for it, too: it does not end when the first of them has gone.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askTimeout)
-		defer cancel()
-		select {
-		case a.asked <- struct{}{}:
-			defer func() { <-a.asked }()
-		case <-ctx.Done():
-			return answer{}, fmt.Errorf("%d questions are being asked: %w", maxAsked, ctx.Err())
-		}
-		said, err := a.ask(ctx, q)
-		if err == nil {
-			a.keep(key, said)
-		}
-		return said, err
-	})
-	return said.(answer), err
 }
 
-func (a *answers) keep(key [sha256.Size]byte, said answer) {
-	switch said.status {
-	case http.StatusOK:
+func (a *answers) kept(key [sha256.Size]byte, from netip.Prefix) (answer, bool) {
+	if known, ok := a.passed.Get(key); ok {
+		a.lanes.passed(key, from)
+		return known.(answer), true
+	}
+	if known, ok := a.refused.Get(key); ok {
+		return known.(answer), true
+	}
+	return answer{}, false
+}
+
+func (a *answers) askOnce(ctx context.Context, q question, key [sha256.Size]byte, from netip.Prefix) (answer, error) {
+	// Others wait for it, too: it does not end when the first of them has gone.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askTimeout)
+	defer cancel()
+	leave, err := a.lanes.choose(key, from).enter(ctx, from)
+	if err != nil {
+		return answer{}, err
+	}
+	defer leave()
+	said, err := a.ask(ctx, q)
+	if err == nil {
+		a.keep(key, said, from)
+	}
+	return said, err
+}
+
+func (a *answers) keep(key [sha256.Size]byte, said answer, from netip.Prefix) {
+	if said.status == http.StatusOK {
 		a.passed.Add(key, said, passedTTL)
-	case http.StatusForbidden:
+		a.lanes.passed(key, from)
+		return
+	}
+	a.lanes.failed(key)
+	if said.status == http.StatusForbidden {
 		a.refused.Add(key, said, forbiddenTTL)
-	default:
+	} else {
 		a.refused.Add(key, said, unknownTTL)
 	}
 }

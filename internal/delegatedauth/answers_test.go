@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -12,6 +13,13 @@ import (
 	"testing/synctest"
 	"time"
 )
+
+// somewhere is the address of a single client.
+var somewhere = address(0)
+
+func address(i int) netip.Prefix {
+	return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 32)
+}
 
 // counted is what is asked, which counts how often it is.
 func counted(a answer, err error) (*answers, *atomic.Int64) {
@@ -39,14 +47,14 @@ func TestAnswersHoldForATime(t *testing.T) {
 				a, asked := counted(answer{status: test.status}, test.err)
 				q := question{token: "a", verb: "get", path: "/metrics"}
 				for began := time.Now(); time.Since(began) <= test.holds; time.Sleep(time.Second) {
-					if got, err := a.to(t.Context(), q); got.status != test.status || !errors.Is(err, test.err) {
+					if got, err := a.to(t.Context(), q, somewhere); got.status != test.status || !errors.Is(err, test.err) {
 						t.Fatalf("got %v, %v", got, err)
 					}
 				}
 				if n := asked.Load(); n != 1 {
 					t.Errorf("asked %d times while the answer holds", n)
 				}
-				if _, err := a.to(t.Context(), q); !errors.Is(err, test.err) {
+				if _, err := a.to(t.Context(), q, somewhere); !errors.Is(err, test.err) {
 					t.Error(err)
 				}
 				if n := asked.Load(); n != 2 {
@@ -70,7 +78,7 @@ func TestAnswersAreToOneQuestion(t *testing.T) {
 	}
 	for range 2 {
 		for _, q := range questions {
-			if _, err := a.to(t.Context(), q); err != nil {
+			if _, err := a.to(t.Context(), q, somewhere); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -93,7 +101,7 @@ func TestAnswersAreBounded(t *testing.T) {
 	const unknown = 2 * maxKept
 	for i := range unknown {
 		for _, token := range []string{"known", fmt.Sprint(i, strings.Repeat("x", maxTokenBytes))} {
-			if _, err := a.to(t.Context(), question{token: token}); err != nil {
+			if _, err := a.to(t.Context(), question{token: token}, somewhere); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -124,7 +132,7 @@ func TestAnswersAreAskedOnceForAll(t *testing.T) {
 				} else {
 					time.Sleep(time.Millisecond)
 				}
-				if got, err := a.to(ctx, question{token: "a"}); err != nil || got.status != http.StatusOK {
+				if got, err := a.to(ctx, question{token: "a"}, somewhere); err != nil || got.status != http.StatusOK {
 					t.Errorf("got %v, %v", got, err)
 				}
 			})
@@ -138,21 +146,25 @@ func TestAnswersAreAskedOnceForAll(t *testing.T) {
 	})
 }
 
-// TestAnswersDoNotFloodTheAPIServer asks with many tokens while there is no answer.
+// TestAnswersDoNotFloodTheAPIServer asks with many tokens from many addresses while there is no answer.
 func TestAnswersDoNotFloodTheAPIServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var asked atomic.Int64
+		var asked, refused atomic.Int64
 		a := newAnswers(func(ctx context.Context, _ question) (answer, error) {
 			asked.Add(1)
 			<-ctx.Done()
 			return answer{}, ctx.Err()
 		})
+		const clients = 10 * maxWaiting
 		began := time.Now()
 		var group sync.WaitGroup
-		for i := range 10 * maxAsked {
+		for i := range clients {
 			group.Go(func() {
-				if _, err := a.to(t.Context(), question{token: fmt.Sprint(i)}); !errors.Is(err, context.DeadlineExceeded) {
-					t.Errorf("got %v", err)
+				got, err := a.to(t.Context(), question{token: fmt.Sprint(i)}, address(i))
+				if err == nil && got.status == http.StatusTooManyRequests {
+					refused.Add(1)
+				} else if !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("got %v, %v", got, err)
 				}
 			})
 		}
@@ -160,9 +172,15 @@ func TestAnswersDoNotFloodTheAPIServer(t *testing.T) {
 		if n := asked.Load(); n != maxAsked {
 			t.Errorf("%d questions at a time, want %d", n, maxAsked)
 		}
+		if n := refused.Load(); n != clients-maxWaiting {
+			t.Errorf("%d are refused at once, want %d", n, clients-maxWaiting)
+		}
 		group.Wait()
 		if took := time.Since(began); took != askTimeout {
 			t.Errorf("it took %s until all had an answer, want %s", took, askTimeout)
+		}
+		if l := a.lanes.strangers; l.waiting != 0 || len(l.from) != 0 {
+			t.Errorf("%d questions of %d addresses are left", l.waiting, len(l.from))
 		}
 	})
 }

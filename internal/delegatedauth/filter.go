@@ -24,8 +24,9 @@ const maxTokenBytes = 16 << 10
 
 // Filter lets a request pass whose bearer token the API server knows and whose user may use the method, in small letters, on the
 // path: get on the nonResourceURL /metrics. Others get 401 or 403, methods but GET and HEAD 405, and while the API server does not
-// answer all get 503 of whom it has said nothing within the last minute. It needs to be allowed to create tokenreviews and
-// subjectaccessreviews. The error is one of the configuration.
+// answer all get 503 of whom it has said nothing within the last minute. An address that sends more unknown tokens at a time than
+// any scraper gets 429. It needs to be allowed to create tokenreviews and subjectaccessreviews. The error is one of the
+// configuration.
 func Filter(config *rest.Config, client *http.Client) (metricsserver.Filter, error) {
 	authentication, err := authenticationclient.NewForConfigAndClient(config, client)
 	if err != nil {
@@ -66,6 +67,8 @@ func (f *filter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	case http.StatusUnauthorized:
 		w.Header().Set("WWW-Authenticate", "Bearer")
+	case http.StatusTooManyRequests:
+		w.Header().Set("Retry-After", "1")
 	case http.StatusMethodNotAllowed:
 		w.Header().Set("Allow", "GET, HEAD")
 	}
@@ -82,7 +85,8 @@ func (f *filter) answer(r *http.Request) answer {
 	if !ok {
 		return answer{http.StatusUnauthorized, "there is no bearer token"}
 	}
-	a, err := f.known.to(r.Context(), question{token: token, verb: strings.ToLower(r.Method), path: r.URL.Path})
+	a, err := f.known.to(r.Context(), question{token: token, verb: strings.ToLower(r.Method), path: r.URL.Path},
+		addressOf(r.RemoteAddr))
 	if err != nil {
 		f.rarely.Do(func() {
 			f.log.Info("The API server did not say who may read, which is told once a minute at most", "reason", err.Error())

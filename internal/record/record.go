@@ -17,8 +17,9 @@ const (
 	// MaxCompactLine is the longest line of a [Compact] record, in bytes, with its newline.
 	MaxCompactLine = 256
 
-	// Level and Logger are the values of the keys level and logger of every line.
-	Level  = "info"
+	// Level is the value of the key level of every line.
+	Level = "info"
+	// Logger is the value of the key logger of every line.
 	Logger = "denial"
 )
 

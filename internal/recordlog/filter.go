@@ -25,9 +25,11 @@ type Filter struct {
 type Match int
 
 const (
-	// No and Yes are sure. Maybe: it is a shorter form of a record, and the log does not have what the filter asks for.
+	// No is certain.
 	No Match = iota
+	// Maybe is for a brief or compact record whose log does not have what the filter asks for.
 	Maybe
+	// Yes is certain.
 	Yes
 )
 

@@ -21,9 +21,11 @@ type Kind int
 const (
 	// Foreign is a line that has nothing to do with records: another line of the program's log, or any text.
 	Foreign Kind = iota
-	// Full is a record in full, Brief and Compact are its shorter forms.
+	// Full is a record in full.
 	Full
+	// Brief is a record without its details.
 	Brief
+	// Compact is the shortest form of a record.
 	Compact
 	// Lost is the line by which the log says that it lost records.
 	Lost

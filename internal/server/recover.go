@@ -21,7 +21,7 @@ func recovered(next http.Handler, log logr.Logger, m *metrics) http.Handler {
 			if cause == nil {
 				return
 			}
-			if cause == http.ErrAbortHandler {
+			if cause == http.ErrAbortHandler { //nolint:errorlint // It is the value of a panic, and net/http compares it like this.
 				panic(cause)
 			}
 			m.panics.Inc()

@@ -1,3 +1,6 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Notices prints the licences of the modules that are linked into programs, with their texts. It fails for a licence that the
 // project does not accept, and for a module without one.
 //
@@ -8,6 +11,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -57,14 +61,14 @@ func main() {
 	platforms := flag.String("platforms", runtime.GOOS+"/"+runtime.GOARCH, "`list` of GOOS/GOARCH that the programs are built for")
 	dir := flag.String("C", ".", "`directory` of the module with the programs")
 	flag.Parse()
-	if err := run(os.Stdout, *dir, strings.Split(*platforms, ","), flag.Args()); err != nil {
+	if err := run(context.Background(), os.Stdout, *dir, strings.Split(*platforms, ","), flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, "notices:", err)
 		os.Exit(1)
 	}
 }
 
-func run(w io.Writer, dir string, platforms, programs []string) error {
-	linked, err := linkedDirectories(dir, platforms, programs)
+func run(ctx context.Context, w io.Writer, dir string, platforms, programs []string) error {
+	linked, err := linkedDirectories(ctx, dir, platforms, programs)
 	if err != nil {
 		return err
 	}
@@ -82,14 +86,14 @@ func run(w io.Writer, dir string, platforms, programs []string) error {
 
 // linkedDirectories returns, for each module, the directories whose licences apply to packages that are linked: those of the
 // packages, and those above them up to the root of the module.
-func linkedDirectories(dir string, platforms, programs []string) (map[string][]string, error) {
+func linkedDirectories(ctx context.Context, dir string, platforms, programs []string) (map[string][]string, error) {
 	linked := map[string][]string{}
 	for _, platform := range platforms {
 		goos, goarch, ok := strings.Cut(platform, "/")
 		if !ok {
 			return nil, fmt.Errorf("platform %q must be GOOS/GOARCH", platform)
 		}
-		packages, err := list(dir, goos, goarch, programs)
+		packages, err := list(ctx, dir, goos, goarch, programs)
 		if err != nil {
 			return nil, err
 		}
@@ -125,8 +129,8 @@ func addUpTo(directories []string, dir, root string) []string {
 	}
 }
 
-func list(dir, goos, goarch string, programs []string) ([]goPackage, error) {
-	command := exec.Command("go", append([]string{"list", "-deps", "-json=Dir,Standard,Module", "--"}, programs...)...)
+func list(ctx context.Context, dir, goos, goarch string, programs []string) ([]goPackage, error) {
+	command := exec.CommandContext(ctx, "go", append([]string{"list", "-deps", "-json=Dir,Standard,Module", "--"}, programs...)...)
 	command.Dir = dir
 	command.Env = append(os.Environ(), "GOOS="+goos, "GOARCH="+goarch, "CGO_ENABLED=0")
 	command.Stderr = os.Stderr

@@ -58,13 +58,13 @@ nearly all that an API server evaluates are these, so what gate has asked alread
 request.operation == 'DELETE' ? !(
   {{- include "node-restriction-plus.gatePodDeletion" . | nindent 2 }}
 ) : request.resource.resource == 'pods' ? (
-  {{- include "node-restriction-plus.podStatusChanges" . | nindent 2 }} ||
+  ({{- include "node-restriction-plus.podStatusChanges" . | nindent 2 }}) ||
   {{ include "node-restriction-plus.ownershipChanges" . | nindent 2 }}
 ) && !(
   {{- include "node-restriction-plus.gatePodStatus" . | nindent 2 }}
 ) : (
   {{- include "node-restriction-plus.nodeChanges" . | nindent 2 }} ||
-  {{- include "node-restriction-plus.nodeStatusChanges" . | nindent 2 }} ||
+  ({{- include "node-restriction-plus.nodeStatusChanges" . | nindent 2 }}) ||
   {{- include "node-restriction-plus.ownershipChanges" . | nindent 2 }}
 ) && !(
   {{- include "node-restriction-plus.gateNodeStatus" . | nindent 2 }}
@@ -162,30 +162,51 @@ nodeStatusChanges: the write changes what rules look at in the status of a Node.
 list: one that is moved costs a call and no more.
 */ -}}
 {{- define "node-restriction-plus.nodeStatusChanges" -}}
-{{- range list "addresses" "capacity" "allocatable" "daemonEndpoints" "images" "volumesInUse" "volumesAttached" "nodeInfo"
-  "declaredFeatures" "phase" "config" -}}
-object.?status.?{{ . }} != oldObject.?status.?{{ . }} ||
-{{ end -}}
-size(object.?status.?conditions.orValue([])) > 64 || size(oldObject.?status.?conditions.orValue([])) > 64 ||
-object.?status.?conditions.orValue([]).filter(c, !(c.type in {{ include "node-restriction-plus.nodeConditions" . }})) !=
-oldObject.?status.?conditions.orValue([]).filter(c, !(c.type in {{ include "node-restriction-plus.nodeConditions" . }}))
+has(object.status) && has(oldObject.status) ? (
+{{- include "node-restriction-plus.differ" (list "status" "addresses" "capacity" "allocatable" "daemonEndpoints" "images" "volumesInUse"
+  "volumesAttached" "nodeInfo" "declaredFeatures" "phase" "config") | nindent 2 }} ||
+  {{- include "node-restriction-plus.conditionChanges" "node-restriction-plus.nodeConditions" | nindent 2 }}
+) : has(object.status) != has(oldObject.status)
+{{- end }}
+
+{{- /*
+differ: of a part of the object, the first of a list, one of the fields changes that the others name.
+*/ -}}
+{{- define "node-restriction-plus.differ" -}}
+{{- $new := list -}}
+{{- $old := list -}}
+{{- $part := first . -}}
+{{- range rest . -}}
+{{- $new = append $new (printf "object.%s.?%s" $part .) -}}
+{{- $old = append $old (printf "oldObject.%s.?%s" $part .) -}}
+{{- end -}}
+[{{ join ", " $new }}] !=
+[{{ join ", " $old }}]
+{{- end }}
+
+{{- /* conditionChanges: conditions change that a kubelet does not write; which it does write, a template of the given name says. */ -}}
+{{- define "node-restriction-plus.conditionChanges" -}}
+size(object.status.?conditions.orValue([])) > 64 || size(oldObject.status.?conditions.orValue([])) > 64 ||
+!(object.status.?conditions.orValue([]).all(c, c.type in {{ include . "" }}) &&
+  oldObject.status.?conditions.orValue([]).all(c, c.type in {{ include . "" }})) &&
+object.status.?conditions.orValue([]).filter(c, !(c.type in {{ include . "" }})) !=
+oldObject.status.?conditions.orValue([]).filter(c, !(c.type in {{ include . "" }}))
 {{- end }}
 
 {{- /* podStatusChanges: the write changes what rules look at in the status of a pod. */ -}}
 {{- define "node-restriction-plus.podStatusChanges" -}}
-{{- range list "podIP" "podIPs" "hostIP" "hostIPs" "resourceClaimStatuses" "extendedResourceClaimStatus"
-  "nodeAllocatableResourceClaimStatuses" -}}
-object.?status.?{{ . }} != oldObject.?status.?{{ . }} ||
-{{ end -}}
-{{- range list "containerStatuses" "initContainerStatuses" "ephemeralContainerStatuses" -}}
-size(object.?status.?{{ . }}.orValue([])) != size(oldObject.?status.?{{ . }}.orValue([])) ||
-size(object.?status.?{{ . }}.orValue([])) > 128 ||
-object.?status.?{{ . }}.orValue([]).map(c, c.name) != oldObject.?status.?{{ . }}.orValue([]).map(c, c.name) ||
-{{ end -}}
-oldObject.?status.?phase.orValue('') in ['Succeeded', 'Failed'] && object.?status.?phase != oldObject.?status.?phase ||
-size(object.?status.?conditions.orValue([])) > 64 || size(oldObject.?status.?conditions.orValue([])) > 64 ||
-object.?status.?conditions.orValue([]).filter(c, !(c.type in {{ include "node-restriction-plus.podConditions" . }})) !=
-oldObject.?status.?conditions.orValue([]).filter(c, !(c.type in {{ include "node-restriction-plus.podConditions" . }}))
+has(object.status) && has(oldObject.status) ? (
+{{- include "node-restriction-plus.differ" (list "status" "podIP" "podIPs" "hostIP" "hostIPs" "resourceClaimStatuses"
+  "extendedResourceClaimStatus" "nodeAllocatableResourceClaimStatuses") | nindent 2 }} ||
+{{- range list "containerStatuses" "initContainerStatuses" "ephemeralContainerStatuses" }}
+  object.status.?{{ . }} != oldObject.status.?{{ . }} && (
+    size(object.status.?{{ . }}.orValue([])) != size(oldObject.status.?{{ . }}.orValue([])) ||
+    size(object.status.?{{ . }}.orValue([])) > 128 ||
+    object.status.?{{ . }}.orValue([]).map(c, c.name) != oldObject.status.?{{ . }}.orValue([]).map(c, c.name)) ||
+{{- end }}
+  oldObject.status.?phase.orValue('') in ['Succeeded', 'Failed'] && object.status.?phase != oldObject.status.?phase ||
+  {{- include "node-restriction-plus.conditionChanges" "node-restriction-plus.podConditions" | nindent 2 }}
+) : has(object.status) != has(oldObject.status)
 {{- end }}
 
 {{- /* nodeConditions: the conditions of a Node that a kubelet writes. */ -}}
@@ -201,17 +222,12 @@ oldObject.?status.?conditions.orValue([]).filter(c, !(c.type in {{ include "node
 
 {{- /* podChanges: the write changes what rules look at in a Pod. A kubelet's own status updates do not. */ -}}
 {{- define "node-restriction-plus.podChanges" -}}
-object.metadata.?labels.orValue({}) != oldObject.metadata.?labels.orValue({}) ||
-object.metadata.?annotations.orValue({}) != oldObject.metadata.?annotations.orValue({}) ||
-object.metadata.?finalizers.orValue([]) != oldObject.metadata.?finalizers.orValue([])
+{{ include "node-restriction-plus.differ" (list "metadata" "labels" "annotations" "finalizers") }}
 {{- end }}
 
 {{- /* nodeChanges: the write changes what rules look at in a Node. A heartbeat does not. */ -}}
 {{- define "node-restriction-plus.nodeChanges" -}}
-object.metadata.?labels.orValue({}) != oldObject.metadata.?labels.orValue({}) ||
-object.metadata.?annotations.orValue({}) != oldObject.metadata.?annotations.orValue({}) ||
-object.metadata.?finalizers.orValue([]) != oldObject.metadata.?finalizers.orValue([]) ||
-object.metadata.?ownerReferences.orValue([]) != oldObject.metadata.?ownerReferences.orValue([])
+{{ include "node-restriction-plus.differ" (list "metadata" "labels" "annotations" "finalizers" "ownerReferences") }}
 {{- end }}
 
 {{- /*

@@ -10,7 +10,7 @@ what is longer goes to gate without being gone through. A test knows all quantit
 
 {{- /* expensive: the text, given as an expression, is not cheap: it has more than 64 characters, or an exponent of four digits. */ -}}
 {{- define "node-restriction-plus.expensive" -}}
-size({{ . }}) > 5 && (size({{ . }}) > 64 || {{ . }}.matches('[eE][+-]?[0-9]{4}'))
+{{ . }}.matches('[eE][+-]?[0-9]{4}|.{65}')
 {{- end }}
 
 {{- /* expensiveOrNull: the same of a field that may be null. */ -}}
@@ -28,11 +28,11 @@ nodeQuantities: the status of a Node has a quantity that is not cheap, or the wr
 what is stored is gone through, since it changes none.
 */ -}}
 {{- define "node-restriction-plus.nodeQuantities" -}}
-[oldObject.?status.?capacity.orValue({}), oldObject.?status.?allocatable.orValue({})].exists(m,
-  size(m) > 256 || m.exists(k, {{ include "node-restriction-plus.expensive" "m[k]" }})
-) ||
 {{- range $i, $field := list "capacity" "allocatable" }}
-{{- if $i }} ||{{ end }}
+{{- if $i }} ||
+{{ end -}}
+size(oldObject.?status.?{{ $field }}.orValue({})) > 256 ||
+oldObject.?status.?{{ $field }}.orValue({}).exists(k, {{ include "node-restriction-plus.expensive" (printf "oldObject.status.%s[k]" $field) }}) ||
 object.?status.?{{ $field }} != oldObject.?status.?{{ $field }} && (
   size(object.?status.?{{ $field }}.orValue({})) > 256 ||
   object.?status.?{{ $field }}.orValue({}).exists(k,
@@ -50,8 +50,14 @@ object.?status.?{{ $field }} != oldObject.?status.?{{ $field }} && (
 
 {{- /* podStatusQuantities: the status of a pod, as it becomes or as it is, has a quantity that is not cheap and not of the spec. */ -}}
 {{- define "node-restriction-plus.podStatusQuantities" -}}
-{{ include "node-restriction-plus.storedPodQuantities" . }} ||
-{{ include "node-restriction-plus.podQuantities" (list "object" "status") }}
+{{ include "node-restriction-plus.storedPodQuantities" . }} || (
+{{- range list "containerStatuses" "initContainerStatuses" "ephemeralContainerStatuses" "allocatedResources" "resources" }}
+  object.?status.?{{ . }} != oldObject.?status.?{{ . }} ||
+{{- end }}
+  object.?status.?nodeAllocatableResourceClaimStatuses != oldObject.?status.?nodeAllocatableResourceClaimStatuses
+) && (
+  {{- include "node-restriction-plus.podQuantities" (list "object" "status") | nindent 2 }}
+)
 {{- end }}
 
 {{- /* storedPodQuantities: what is stored in the status of a pod has one. */ -}}
@@ -89,6 +95,7 @@ object.?spec.?volumes != oldObject.?spec.?volumes || object.?spec.?overhead != o
         oldObject.?spec.?ephemeralContainers.orValue([])].exists(s, size(s) <= 8 && s.exists(t, t.?name == c.?name && (
           t.?resources.?requests[?k].orValue('') == m[k] || t.?resources.?limits[?k].orValue('') == m[k]))))
     )))) ||
+({{ $at }}.?allocatedResources.hasValue() || {{ $at }}.?resources.hasValue()) &&
 [{{ $at }}.?allocatedResources.orValue({}), {{ $at }}.?resources.?requests.orValue({}),
   {{ $at }}.?resources.?limits.orValue({})].exists(m,
   size(m) > 16 || m.exists(k, {{ include "node-restriction-plus.expensive" "m[k]" }} &&

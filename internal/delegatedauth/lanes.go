@@ -1,0 +1,142 @@
+package delegatedauth
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	lru "k8s.io/apimachinery/pkg/util/cache"
+)
+
+const (
+	// maxAsked is how many questions of one lane are asked at a time.
+	maxAsked = 8
+	// maxWaiting is how many questions of one lane are asked or wait. Others are refused.
+	maxWaiting = 64
+	// maxFromAddress is how many questions about unknown tokens from one address are asked or wait. Others are refused.
+	maxFromAddress = 4
+	// remembered is how long a token or an address is known after it passed.
+	remembered = time.Hour
+)
+
+// lanes keep the questions of those who passed before apart from the questions of strangers, because anybody who can connect
+// can make up tokens.
+type lanes struct {
+	// tokens and addresses are those that passed lately.
+	tokens, addresses *lru.LRUExpireCache
+	// returning is for tokens that passed before, familiar for new tokens from addresses from which one passed before, as of a
+	// scraper whose token was rotated. Strangers is for all others.
+	returning, familiar, strangers *lane
+}
+
+func newLanes() *lanes {
+	return &lanes{
+		tokens: lru.NewLRUExpireCache(maxKept), addresses: lru.NewLRUExpireCache(maxKept),
+		returning: newLane(maxKept), familiar: newLane(maxFromAddress), strangers: newLane(maxFromAddress),
+	}
+}
+
+// passed remembers a question that got 200, and the address from which it came.
+func (l *lanes) passed(key any, from netip.Prefix) {
+	l.tokens.Add(key, nil, remembered)
+	l.addresses.Add(from, nil, remembered)
+}
+
+// failed forgets a question that did not get 200.
+func (l *lanes) failed(key any) { l.tokens.Remove(key) }
+
+// choose returns the lane of a question.
+func (l *lanes) choose(key any, from netip.Prefix) *lane {
+	if _, ok := l.tokens.Get(key); ok {
+		return l.returning
+	}
+	if _, ok := l.addresses.Get(from); ok {
+		return l.familiar
+	}
+	return l.strangers
+}
+
+// lane bounds the questions that are asked at a time.
+type lane struct {
+	asked       chan struct{}
+	maxFromEach int
+
+	mu      sync.Mutex
+	waiting int                  // including those that are asked
+	from    map[netip.Prefix]int // waiting, by address
+}
+
+func newLane(maxFromEach int) *lane {
+	return &lane{asked: make(chan struct{}, maxAsked), maxFromEach: maxFromEach, from: map[netip.Prefix]int{}}
+}
+
+// errBusy says that too many questions wait.
+type errBusy string
+
+func (e errBusy) Error() string { return string(e) }
+
+// enter waits for its turn and returns the function that ends it. An errBusy is returned at once.
+func (l *lane) enter(ctx context.Context, from netip.Prefix) (leave func(), err error) {
+	if err := l.queue(from); err != nil {
+		return nil, err
+	}
+	select {
+	case l.asked <- struct{}{}:
+		return func() {
+			<-l.asked
+			l.unqueue(from)
+		}, nil
+	case <-ctx.Done():
+		l.unqueue(from)
+		return nil, fmt.Errorf("%d questions are being asked: %w", maxAsked, ctx.Err())
+	}
+}
+
+func (l *lane) queue(from netip.Prefix) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.from[from] >= l.maxFromEach:
+		return errBusy(fmt.Sprintf("%d tokens from this address are being asked about", l.maxFromEach))
+	case l.waiting >= maxWaiting:
+		return errBusy(fmt.Sprintf("%d tokens are being asked about", maxWaiting))
+	}
+	l.waiting++
+	l.from[from]++
+	return nil
+}
+
+func (l *lane) unqueue(from netip.Prefix) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.waiting--
+	if l.from[from]--; l.from[from] == 0 {
+		delete(l.from, from)
+	}
+}
+
+// addressOf returns the network of a remote address: an IPv4 address, or the /64 of an IPv6 address, in which a host can have as
+// many addresses as it likes. What is no address counts as one address.
+func addressOf(remote string) netip.Prefix {
+	host, _, err := net.SplitHostPort(remote)
+	if err != nil {
+		return netip.Prefix{}
+	}
+	address, err := netip.ParseAddr(host)
+	if err != nil {
+		return netip.Prefix{}
+	}
+	address = address.Unmap().WithZone("")
+	bits := 64
+	if address.Is4() {
+		bits = 32
+	}
+	prefix, err := address.Prefix(bits)
+	if err != nil {
+		return netip.Prefix{}
+	}
+	return prefix
+}
