@@ -139,7 +139,8 @@ func (j *judge) file(in *command.Inputs, file string) error {
 		}
 		verdict := r.Judge(j.set, j.facts)
 		if verdict.Err != nil {
-			command.PrintError(j.stderr, program.Plugin, fmt.Sprintf("%s: %s: the write could not be judged: %v", command.Title(file), doc, verdict.Err))
+			command.PrintError(j.stderr, program.Plugin,
+				fmt.Sprintf("%s: %s: the write could not be judged: %v", command.Title(file), doc, verdict.Err))
 		}
 		if err := j.answer(r, verdict); err != nil {
 			return err

@@ -71,7 +71,7 @@ func Pages(t *testing.T, root *cobra.Command, update bool) {
 		}
 		page, want := filepath.Join("..", "..", "docs", "cli", root.Name(), cmd.Name()+".md"), docs.Command(cmd)
 		if update {
-			if err := os.WriteFile(page, []byte(want), 0o644); err != nil {
+			if err := os.WriteFile(page, []byte(want), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			continue

@@ -95,7 +95,8 @@ type options struct {
 func (o *options) addFlags(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	o.filter.addFlags(cmd)
-	flags.Var(&o.by, "by", "count by these `dimensions`:\n"+strings.TrimSuffix(command.Wrap(strings.Join(dimensionNames(), ", "), "", flagWidth), "\n"))
+	names := command.Wrap(strings.Join(dimensionNames(), ", "), "", flagWidth)
+	flags.Var(&o.by, "by", "count by these `dimensions`:\n"+strings.TrimSuffix(names, "\n"))
 	command.Complete(cmd, "by", dimensionNames())
 	flags.BoolVar(&o.verify, "verify", false, "say whether any record is missing")
 	flags.BoolVar(&o.allow.Partial, "partial", false,

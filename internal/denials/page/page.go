@@ -126,7 +126,9 @@ func (p *Page) Write(w io.Writer) error {
 	}
 	out := bufio.NewWriter(w)
 	err = t.Execute(out, document{
-		Page: p, ContentPolicy: contentPolicy(), Style: template.CSS(style), Script: template.JS(script),
+		Page: p, ContentPolicy: contentPolicy(),
+		Style:  template.CSS(style), //nolint:gosec // It is embedded, and has nothing from outside.
+		Script: template.JS(script), //nolint:gosec // So is this.
 		MadeBy: program.Plugin + " " + program.Version(),
 	})
 	return errors.Join(err, out.Flush())
