@@ -122,7 +122,8 @@ func holders() []holder {
 		{"pods", emptyPod, []policy.Request{{Operation: "UPDATE", Subresource: "status"}, {Operation: "DELETE"}}, status},
 		// A divisor is of a few values only, or the API server refuses it before it asks anybody.
 		{"pods", emptyPod, []policy.Request{
-			{Operation: "UPDATE"}, {Operation: "UPDATE", Subresource: "resize"},
+			{Operation: "UPDATE"},
+			{Operation: "UPDATE", Subresource: "resize"},
 			{Operation: "UPDATE", Subresource: "ephemeralcontainers"},
 		}, func(path, _ string) bool { return !strings.HasSuffix(path, ".divisor") }},
 		{
@@ -134,7 +135,8 @@ func holders() []holder {
 		},
 		{
 			"resourceslices.resource.k8s.io", func() any { return &resourcev1.ResourceSlice{} },
-			[]policy.Request{{Operation: "CREATE"}, {Operation: "UPDATE"}}, func(string, string) bool { return true },
+			[]policy.Request{{Operation: "CREATE"}, {Operation: "UPDATE"}},
+			func(string, string) bool { return true },
 		},
 	}
 }

@@ -147,13 +147,13 @@ func podStatus(old, object string) *Request {
 
 // growths are writes whose lists and maps are as long as is asked for, of each kind that a sender can make long.
 func growths() map[string]func(n int) *Request {
-	field := func(make func(old, updated string) *Request, section, format, oldItem, newItem string) func(n int) *Request {
+	field := func(write func(old, updated string) *Request, section, format, oldItem, newItem string) func(n int) *Request {
 		object := func(n int, item string) string {
 			return `{"metadata":{"name":"n1"` + section1(section, "metadata", format, n, item) + `},"spec":{"nodeName":"n1"` +
 				section1(section, "spec", format, n, item) + `},"status":{"phase":"Running"` +
 				section1(section, "status", format, n, item) + `}}`
 		}
-		return func(n int) *Request { return make(object(n, oldItem), object(n, newItem)) }
+		return func(n int) *Request { return write(object(n, oldItem), object(n, newItem)) }
 	}
 	return map[string]func(n int) *Request{
 		"labels of a Node":             field(nodeStatus, "metadata", `"labels":{$}`, `"a%":"x"`, `"b%":"x"`),

@@ -197,7 +197,7 @@ func takesOver(before, after *unstructured.Unstructured, manager, subresource st
 	entry := func(object *unstructured.Unstructured) string {
 		for _, e := range object.GetManagedFields() {
 			if e.Manager == manager && e.Operation == "Apply" && e.Subresource == subresource {
-				return string(e.FieldsV1.Raw)
+				return e.FieldsV1.GetRawString()
 			}
 		}
 		return ""

@@ -74,8 +74,8 @@ func aboutOthers(r *Request, subject objectReference) []Violation {
 	return refuse("must not be about " + quote(subject.Kind+" "+subject.Name))
 }
 
-// hasUID reports whether the UID is that of a pod, or none. A kubelet knows a static pod by the hash of its manifest, which the mirror pod has
-// in annotations.
+// hasUID reports whether uid is the pod's UID, or empty. A kubelet knows a static pod by the hash of its manifest, which is an
+// annotation of the mirror pod.
 func hasUID(pod *corev1.Pod, uid types.UID) bool {
 	if uid == "" || uid == pod.UID {
 		return true

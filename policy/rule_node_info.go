@@ -45,7 +45,8 @@ func compileNodeInfo(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path) (
 	var errs field.ErrorList
 	for _, name := range slices.Sorted(maps.Keys(cfg.Allowed)) {
 		if _, has := known[string(name)]; !has {
-			errs = append(errs, field.NotSupported(at.Key(cut(string(name), maxQuoted)), v1alpha1.NodeInfoField(cut(string(name), maxQuoted)), slices.Sorted(maps.Keys(known))))
+			shown := cut(string(name), maxQuoted)
+			errs = append(errs, field.NotSupported(at.Key(shown), v1alpha1.NodeInfoField(shown), slices.Sorted(maps.Keys(known))))
 			continue
 		}
 		compiled, bad := compilePatterns(cfg.Allowed[name], 32, at.Key(string(name)))

@@ -54,7 +54,7 @@ type NodeRules struct {
 	// co-owner of an administrator's labels, annotations and taints, which then stay when the administrator no longer applies them.
 	// Omitted: not restricted. Empty ({}): no entry of operation Apply, and ownership follows from changes only.
 	// +optional
-	ManagedFields *NodeManagedFields `json:"managedFields,omitempty"` //nolint:kubeapilinter // Named like the field it restricts.
+	ManagedFields *NodeManagedFields `json:"managedFields,omitempty"`
 
 	// unschedulable restricts whether a kubelet may cordon or uncordon its Node. A stock kubelet does neither.
 	// Omitted: not restricted. Empty ({}): neither.

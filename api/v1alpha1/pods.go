@@ -28,7 +28,7 @@ type MirrorPodRules struct {
 	// managedFields forbids mirror pods that somebody seems to have applied.
 	// Omitted: not restricted. Empty ({}): no entry of operation Apply.
 	// +optional
-	ManagedFields *MirrorPodManagedFields `json:"managedFields,omitempty"` //nolint:kubeapilinter // Named like the field it restricts.
+	ManagedFields *MirrorPodManagedFields `json:"managedFields,omitempty"`
 
 	// annotations binds the annotations that make a pod a mirror pod to each other.
 	// Omitted: not restricted. Empty ({}): kubernetes.io/config.hash equals kubernetes.io/config.mirror, and
@@ -116,7 +116,7 @@ type PodRules struct {
 	// labels and annotations, which then stay when their owner no longer applies them.
 	// Omitted: not restricted. Empty ({}): no entry of operation Apply is added, changed or taken over.
 	// +optional
-	ManagedFields *PodManagedFields `json:"managedFields,omitempty"` //nolint:kubeapilinter // Named like the field it restricts.
+	ManagedFields *PodManagedFields `json:"managedFields,omitempty"`
 
 	// self binds a kubelet to the pods on its node.
 	// Omitted: other pods are not protected by this policy. Empty ({}): it updates the status of, deletes and evicts only

@@ -67,7 +67,8 @@ func (r *Record) briefWithin(limit int) (b Brief, fits bool) {
 		Operation: value(r.Operation, 8), Resource: value(r.Resource, limit),
 		Subresource: value(r.Subresource, limit),
 		Namespace:   value(r.Namespace, limit), Name: value(r.Name, limit),
-		DryRun: r.DryRun, Late: r.Late, ClientAuth: ClientAuth(value(string(r.ClientAuth), 8)), Rules: []string{}, Fingerprint: value(r.Fingerprint, 16),
+		DryRun: r.DryRun, Late: r.Late, ClientAuth: ClientAuth(value(string(r.ClientAuth), 8)), Rules: []string{},
+		Fingerprint: value(r.Fingerprint, 16),
 	}
 	room -= len(strconv.FormatUint(r.Seq, 10))
 	b.Rules, b.OmittedViolations = r.briefRules(room, limit)
