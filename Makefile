@@ -46,8 +46,9 @@ help: ## Show this help.
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | \
 		while IFS='|' read -r target text; do printf '  %-22s %s\n' $$target "$$text"; done
 
-build: ## Build bin/node-restriction-plus.
+build: ## Build bin/node-restriction-plus, the webhook, and bin/kubectl-nrp, the command-line tool.
 	$(call step,build bin/node-restriction-plus,CGO_ENABLED=0 go build -buildvcs=auto -trimpath -pgo=auto -ldflags '-s -w -buildid=' -o bin/node-restriction-plus .)
+	$(call step,build bin/kubectl-nrp,CGO_ENABLED=0 go build -buildvcs=auto -trimpath -ldflags '-s -w -buildid=' -o bin/kubectl-nrp ./cmd/kubectl-nrp)
 
 demo: ## Show the product against a real control plane and kubelet; KEEP=1 leaves them running.
 	@echo "Building the commands that need no cluster, to have something to show while the rest builds"
@@ -123,7 +124,7 @@ generate: $(controller-gen) ## Generate deepcopy functions, CRD, docs, notices, 
 	$(call step,CRD in the chart,cp config/crd/$(crd) $(chart)/files/$(crd))
 	$(call step,chart from config and values.yaml,go -C charts test . -run 'AreCurrent$$|IsCurrent$$' -update)
 	$(call step,alerts and dashboard in the chart,cp $(alerts) $(chart)/files/alerts.yaml && cp $(dashboard) $(chart)/files/dashboard.json)
-	$(call step,docs,go test ./internal/docs ./internal/cli ./internal/serve ./internal/probe -run TestPagesAreCurrent -update)
+	$(call step,docs,go test ./internal/docs ./cmd/kubectl-nrp ./internal/command ./internal/serve ./internal/probe -run TestPagesAreCurrent -update)
 	$(call step,wanted verdicts of fixtures,go test ./policy/rules -run TestRules -update)
 	@$(MAKE) --no-print-directory notices
 
@@ -135,7 +136,7 @@ verify: $(controller-gen) ## Check that generated files are current, changing no
 	$(call step,CRD in the chart is current,git diff --no-index --exit-code $(chart)/files/$(crd) $(aside)/$(crd))
 	$(call step,alerts in the chart are current,git diff --no-index --exit-code $(alerts) $(chart)/files/alerts.yaml)
 	$(call step,dashboard in the chart is current,git diff --no-index --exit-code $(dashboard) $(chart)/files/dashboard.json)
-	$(call step,docs and fixtures are current,go test ./internal/docs ./internal/cli ./internal/serve ./internal/probe ./policy/rules \
+	$(call step,docs and fixtures are current,go test ./internal/docs ./cmd/kubectl-nrp ./internal/command ./internal/serve ./internal/probe ./policy/rules \
 		-run "^(TestPagesAreCurrent|TestRules)$$")
 	$(call step,third-party notices are current,$(printnotices) > $(aside)/notices && \
 		git diff --no-index --exit-code THIRD_PARTY_NOTICES $(aside)/notices)
@@ -149,8 +150,8 @@ headers: ## Put the licence header in front of Go files that lack it.
 		{ cat tools/header.txt; echo; cat "$$file"; } > bin/header && cat bin/header > "$$file" && echo "$$file" || exit; \
 	done
 
-# The licences of what the image contains.
-printnotices = go -C tools/notices run . -C $(CURDIR) -platforms linux/amd64,linux/arm64 .
+# The licences of what the image and the command-line tool contain.
+printnotices = go -C tools/notices run . -C $(CURDIR) -platforms linux/amd64,linux/arm64 . ./cmd/kubectl-nrp
 
 notices: ## Write THIRD_PARTY_NOTICES; fails for a licence that is not accepted.
 	@mkdir -p bin

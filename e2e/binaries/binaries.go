@@ -57,7 +57,7 @@ func Path(ctx context.Context, log io.Writer, p Program) (string, error) {
 	return path, b.run(ctx, path)
 }
 
-// Build is a way of building the product.
+// Build is a way of building a program of the product.
 type Build struct {
 	name       string
 	flags, env []string
@@ -84,6 +84,16 @@ func Product(ctx context.Context, log io.Writer, kind Build) (string, error) {
 	if path := os.Getenv("NRP_PRODUCT"); path != "" {
 		return path, requireExecutable("NRP_PRODUCT", path)
 	}
+	return fromClone(ctx, log, kind, ".")
+}
+
+// CommandLine builds the command-line tool as [Product] builds the webhook's. Its file has the name by which kubectl finds it.
+func CommandLine(ctx context.Context, log io.Writer) (string, error) {
+	return fromClone(ctx, log, Build{name: "kubectl-nrp", flags: []string{"-pgo=off"}}, "./cmd/kubectl-nrp")
+}
+
+// fromClone builds a package of the clone.
+func fromClone(ctx context.Context, log io.Writer, kind Build, pkg string) (string, error) {
 	root, err := project.Root()
 	if err != nil {
 		return "", err
@@ -94,7 +104,7 @@ func Product(ctx context.Context, log io.Writer, kind Build) (string, error) {
 	}
 	// From a temporary folder beside it go build moves the program there, also while an older one is running.
 	b := build{
-		label: kind.name, dir: root, packages: []string{"."}, log: log,
+		label: kind.name, dir: root, packages: []string{pkg}, log: log,
 		flags: kind.flags, env: append(kind.env, "GOTMPDIR="+dir),
 	}
 	path := filepath.Join(dir, kind.name)

@@ -77,7 +77,19 @@ var arrows = map[string]struct {
 		},
 		"the commands that need no cluster must not wait for one",
 	},
-	"internal/demo": {[]string{"internal/cli", "internal/command", "internal/fixture"}, "it must build in a fraction of the time of the rest"},
+	"internal/denials": {
+		[]string{
+			"api/v1alpha1", "policy", "policy/pattern", "policy/rules", "internal/record", "internal/recordlog", "internal/command",
+			"internal/program", "internal/denials/page",
+		},
+		"a log is read far from the cluster that wrote it, and without its policies",
+	},
+	"internal/denials/page": {
+		[]string{"internal/recordlog", "internal/program"},
+		"the page is handed finished texts; it needs recordlog only to make them printable",
+	},
+	"internal/denials/pagetest": {[]string{"internal/recordlog"}, "pages are compared in tests only"},
+	"internal/demo":             {[]string{"internal/cli", "internal/command", "internal/fixture"}, "it must build in a fraction of the time of the rest"},
 	"internal/denial": {
 		[]string{"api/v1alpha1", "policy", "internal/record", "internal/program"},
 		"a sink takes records; it does not know where they come from",
@@ -113,7 +125,11 @@ var arrows = map[string]struct {
 		"serve puts the parts of the webhook together; the commands that need no cluster are not among them",
 	},
 	"": {
-		[]string{"internal/cli", "internal/command", "internal/probe", "internal/serve"},
+		[]string{"internal/command", "internal/probe", "internal/serve"},
+		"main wires the commands and does nothing itself; the command-line tool is another program",
+	},
+	"cmd/kubectl-nrp": {
+		[]string{"internal/cli", "internal/command", "internal/denials"},
 		"main wires the commands and does nothing itself",
 	},
 }
@@ -125,19 +141,25 @@ var bans = []struct {
 }{
 	{
 		[]string{
-			"policy", "policy/object", "policy/pattern", "policy/rules", "internal/text", "internal/cli", "internal/command",
-			"internal/program", "internal/review", "internal/record", "internal/recordlog", "internal/manifest", "internal/fixture",
+			"policy", "policy/object", "policy/pattern", "policy/rules", "internal/text", "cmd/kubectl-nrp", "internal/cli", "internal/denials", "internal/denials/page", "internal/command",
+			"internal/program",
+			"internal/review", "internal/record", "internal/recordlog", "internal/manifest", "internal/fixture",
 		},
 		[]string{
 			"k8s.io/client-go", "sigs.k8s.io/controller-runtime", "go.uber.org/zap", "github.com/go-logr/zapr",
 			"github.com/prometheus/client_golang", "k8s.io/apiserver",
 		},
-		"judging a write needs no cluster, no log and no metrics: the same code runs in tests, commands and e2e",
+		"judging a write needs no cluster, no log and no metrics: the same code runs in tests, the command-line tool and e2e",
 	},
 	{
 		[]string{""},
 		[]string{"google.golang.org/grpc", "go.opentelemetry.io/otel/sdk", "github.com/google/cel-go"},
 		"each replica has what it imports in memory, and never calls these",
+	},
+	{
+		[]string{""},
+		[]string{module + "/internal/cli", module + "/internal/denials", module + "/internal/fixture"},
+		"the command-line tool is not part of the webhook's image",
 	},
 	{
 		[]string{""},
@@ -226,7 +248,7 @@ func TestImports(t *testing.T) {
 
 // TestFolders finds what some command has left in the tree.
 func TestFolders(t *testing.T) {
-	folders := []string{"api", "bin", "charts", "config", "docs", "e2e", "internal", "policy", "tools", "webhooks"}
+	folders := []string{"api", "bin", "charts", "cmd", "config", "docs", "e2e", "internal", "policy", "tools", "webhooks"}
 	entries, err := os.ReadDir(root)
 	if err != nil {
 		t.Fatal(err)
@@ -249,10 +271,10 @@ func TestRootHasOneFile(t *testing.T) {
 	}
 }
 
-// TestProgramNameIsSaidOnce finds names that are made of the program's name without [program.Name]. Texts for people may
+// TestProgramNameIsSaidOnce finds names that are made of a program's name without [program.Name] or [program.Plugin]. Texts for people may
 // have it among other words.
 func TestProgramNameIsSaidOnce(t *testing.T) {
-	name := regexp.MustCompile("^[\"`]" + program.Name + `[-/a-z]*["` + "`]$")
+	name := regexp.MustCompile("^[\"`](" + program.Name + `[-/a-z]*|` + program.Plugin + `)["` + "`]$")
 	for _, p := range listPackages(t) {
 		for _, file := range p.GoFiles {
 			tree, err := parser.ParseFile(token.NewFileSet(), filepath.Join(p.Dir, file), nil, 0)
@@ -261,7 +283,7 @@ func TestProgramNameIsSaidOnce(t *testing.T) {
 			}
 			ast.Inspect(tree, func(n ast.Node) bool {
 				if l, ok := n.(*ast.BasicLit); ok && name.MatchString(l.Value) && p.local() != "internal/program" {
-					t.Errorf("%s: use program.Name in place of %s", filepath.Join(p.local(), file), l.Value)
+					t.Errorf("%s: use package program in place of %s", filepath.Join(p.local(), file), l.Value)
 				}
 				return true
 			})
@@ -306,12 +328,19 @@ func checkDeclarations(t *testing.T, path string, file *ast.File) {
 			}
 		case *ast.GenDecl:
 			for _, spec := range d.Specs {
-				if v, ok := spec.(*ast.ValueSpec); ok && d.Tok == token.VAR && !isConstant(v) {
+				if v, ok := spec.(*ast.ValueSpec); ok && d.Tok == token.VAR && !isConstant(v) && !isEmbedded(d) {
 					t.Errorf("%s: %s is a variable of the package; make it a constant, or pass it", path, v.Names[0].Name)
 				}
 			}
 		}
 	}
+}
+
+// isEmbedded reports whether a declaration is of a file that the compiler embeds, for which Go has no constants.
+func isEmbedded(d *ast.GenDecl) bool {
+	return d.Doc != nil && len(d.Specs) == 1 && slices.ContainsFunc(d.Doc.List, func(line *ast.Comment) bool {
+		return strings.HasPrefix(line.Text, "//go:embed ")
+	})
 }
 
 // isConstant reports whether a variable is one in name only: an assertion that a type implements an interface, or an error.

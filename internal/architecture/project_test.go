@@ -154,6 +154,7 @@ func checkPins(t *testing.T, path string) {
 // TestLicenceHeaders wants the header in front of the package clause, behind which it would be no header, and behind the build
 // constraint where a generator writes that first.
 func TestLicenceHeaders(t *testing.T) {
+	t.Chdir(root)
 	header := string(readFile(t, "tools/header.txt"))
 	for _, path := range find(t, regexp.MustCompile(`\.go$`)) {
 		before, _, _ := strings.Cut("\n"+string(readFile(t, path)), "\npackage ")

@@ -23,14 +23,14 @@ valid but probably not meant. A FILE holds one or several NodeRestrictionPolicie
 JSON; - is standard input; of a folder its *.yaml, *.yml and *.json are read.
 
 Exit code: 0 all are valid, 1 one is not, 2 usage, or a file cannot be read.`,
-		Example: `  node-restriction-plus check policy.yaml
-  kubectl get nrp -o yaml | node-restriction-plus check -`,
+		Example: `  kubectl nrp check policy.yaml
+  kubectl get nrp -o yaml | kubectl nrp check -`,
 		Args: command.AtLeastOne("a file or a folder with policies, or - for standard input"),
 	}
-	output := addOutput(cmd)
+	output := command.AddOutput(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		report := checkFiles(&inputs{stdin: cmd.InOrStdin()}, args)
-		if err := output.write(cmd.OutOrStdout(), report, report.writeText); err != nil {
+		report := checkFiles(&command.Inputs{Stdin: cmd.InOrStdin()}, args)
+		if err := output.Write(cmd.OutOrStdout(), report, report.writeText); err != nil {
 			return err
 		}
 		return report.err()
@@ -59,17 +59,17 @@ type unreadableFile struct {
 	Error string `json:"error"`
 }
 
-func checkFiles(in *inputs, args []string) *checkReport {
+func checkFiles(in *command.Inputs, args []string) *checkReport {
 	report := &checkReport{Policies: []checkedPolicy{}}
 	for _, arg := range args {
 		files, err := policyFiles(arg)
 		if err != nil {
-			report.Unreadable = append(report.Unreadable, unreadableFile{title(arg), err.Error()})
+			report.Unreadable = append(report.Unreadable, unreadableFile{command.Title(arg), err.Error()})
 		}
 		for _, file := range files {
 			objects, err := readPolicies(in, file)
 			if err != nil {
-				report.Unreadable = append(report.Unreadable, unreadableFile{title(file), err.Error()})
+				report.Unreadable = append(report.Unreadable, unreadableFile{command.Title(file), err.Error()})
 			}
 			for _, o := range objects {
 				report.Policies = append(report.Policies, checkPolicy(o))
@@ -81,7 +81,7 @@ func checkFiles(in *inputs, args []string) *checkReport {
 
 func checkPolicy(o *policyObject) checkedPolicy {
 	checked := checkedPolicy{
-		File: title(o.file), Name: o.policy.Name, Valid: len(o.problems) == 0, Errors: o.problems, title: o.title(),
+		File: command.Title(o.file), Name: o.policy.Name, Valid: len(o.problems) == 0, Errors: o.problems, title: o.title(),
 	}
 	if o.compiled != nil {
 		checked.Warnings = rules.NewCompiler().Warnings(o.policy)
@@ -91,7 +91,7 @@ func checkPolicy(o *policyObject) checkedPolicy {
 
 // policyFiles returns the files that an argument names: itself, or what a folder holds of them.
 func policyFiles(arg string) ([]string, error) {
-	if info, err := os.Stat(arg); arg == standardInput || err != nil || !info.IsDir() {
+	if info, err := os.Stat(arg); arg == command.StandardInput || err != nil || !info.IsDir() {
 		return []string{arg}, nil //nolint:nilerr // The error comes again when the file is read.
 	}
 	entries, err := os.ReadDir(arg)
@@ -147,7 +147,7 @@ func (r *checkReport) err() error {
 		}
 	}
 	if invalid > 0 {
-		return no("%d of %d policies not valid", invalid, len(r.Policies))
+		return command.No("%d of %d policies not valid", invalid, len(r.Policies))
 	}
 	return nil
 }

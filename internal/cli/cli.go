@@ -1,21 +1,25 @@
 package cli
 
 import (
-	"fmt"
-
 	"github.com/spf13/cobra"
 
+	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/command"
 )
 
-// Commands returns the commands that need no cluster.
+// Commands returns the commands that try and explain policies, and version.
 func Commands() []*cobra.Command {
 	return []*cobra.Command{
-		reviewCommand(), checkCommand(), testCommand(), explainCommand(), rulesCommand(), denialsCommand(), versionCommand(),
+		reviewCommand(), checkCommand(), testCommand(), explainCommand(), rulesCommand(), command.Version(reads()),
 	}
 }
 
-// no is the error of a command that has found the answer to be no.
-func no(format string, args ...any) error {
-	return &command.ExitError{Code: command.CodeNo, Err: fmt.Errorf(format, args...)}
+// reads says which versions of policies and records this program reads.
+func reads() *command.Reads {
+	return &command.Reads{
+		Policies: []string{v1alpha1.GroupVersion().String()},
+		Skew: "Use it with webhooks of the same version and of earlier ones: it knows their policies, rules and records. " +
+			"With a later webhook, a field of a policy that this version does not know is an error, a field of a record is " +
+			"ignored, and a kind of record is a line that cannot be read.",
+	}
 }

@@ -1,2 +1,2 @@
-// Package cli has the commands that need no cluster: review, check, test, explain, rules, denials and version.
+// Package cli has the commands that try and explain policies without a cluster: review, check, test, explain, rules and version.
 package cli

@@ -19,22 +19,22 @@ func explainCommand() *cobra.Command {
 		Long: `Explain a rule: what it restricts, what an attacker gains without it, what a stock kubelet
 writes there, which writes it looks at and which section of a policy turns it on. RULE is the ID
 of a rule, or its name as it stands in a denial. Without a RULE all rules are listed.`,
-		Example: `  node-restriction-plus explain node-labels
-  node-restriction-plus explain node owner references`,
+		Example: `  kubectl nrp explain node-labels
+  kubectl nrp explain node owner references`,
 		ValidArgsFunction: completeRules,
 	}
-	output := addOutput(cmd)
+	output := command.AddOutput(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		w := cmd.OutOrStdout()
 		if len(args) == 0 {
 			titles := ruleTitles()
-			return output.write(w, titles, func(w io.Writer) error { return writeTitles(w, titles) })
+			return output.Write(w, titles, func(w io.Writer) error { return writeTitles(w, titles) })
 		}
 		e, err := explain(strings.Join(args, " "))
 		if err != nil {
 			return err
 		}
-		return output.write(w, e, e.writeText)
+		return output.Write(w, e, e.writeText)
 	}
 	return cmd
 }
@@ -144,11 +144,11 @@ func ruleTitles() []ruleTitle {
 }
 
 func writeTitles(w io.Writer, titles []ruleTitle) error {
-	t := table{header: []string{"RULE", "TITLE"}}
+	t := command.Table{Header: []string{"RULE", "TITLE"}}
 	for _, title := range titles {
-		t.add(string(title.ID), title.Title)
+		t.Add(string(title.ID), title.Title)
 	}
-	return t.write(w)
+	return t.Write(w)
 }
 
 // textWidth is the width of a text for a terminal, in columns.
@@ -162,21 +162,21 @@ func (e explanation) writeText(w io.Writer) error {
 		}
 	}
 	fmt.Fprintf(&b, "%s\n", e.ID)
-	b.WriteString(wrap(e.Title, "  ", textWidth))
-	b.WriteString("\n" + wrap(e.Text, "", textWidth))
-	section("What a stock kubelet writes, which always passes:", wrap(e.Kubelet, "  ", textWidth))
-	section("An attempt that it denies:", wrapCommand(e.Attack, "  ", textWidth))
+	b.WriteString(command.Wrap(e.Title, "  ", textWidth))
+	b.WriteString("\n" + command.Wrap(e.Text, "", textWidth))
+	section("What a stock kubelet writes, which always passes:", command.Wrap(e.Kubelet, "  ", textWidth))
+	section("An attempt that it denies:", command.WrapCommand(e.Attack, "  ", textWidth))
 	if e.Spec != "" {
 		section("Turned on by the section of a policy:", fmt.Sprintf("  %s\n  (kubectl explain nrp.%s)\n", e.Spec, e.Spec))
 	}
-	section("Looks at:", wrap(strings.Join(e.Fields, ", "), "  ", textWidth))
+	section("Looks at:", command.Wrap(strings.Join(e.Fields, ", "), "  ", textWidth))
 	var writes strings.Builder
 	for _, t := range e.Targets {
 		fmt.Fprintf(&writes, "  %s: %s\n", t.Resource, strings.Join(t.Operations, ", "))
 	}
 	section("In the writes:", writes.String())
-	section("Since:", wrap(e.Since, "  ", textWidth))
-	section("Source:", wrap(e.Source, "  ", textWidth))
+	section("Since:", command.Wrap(e.Since, "  ", textWidth))
+	section("Source:", command.Wrap(e.Source, "  ", textWidth))
 	_, err := io.WriteString(w, b.String())
 	return err
 }

@@ -6,6 +6,7 @@ import (
 
 	admissionv1 "k8s.io/api/admission/v1"
 
+	"noderestriction.plus/internal/command"
 	"noderestriction.plus/policy"
 )
 
@@ -78,7 +79,7 @@ func TestExplanationsFitATerminal(t *testing.T) {
 			t.Fatal(err)
 		}
 		for line := range strings.Lines(text.String()) {
-			if columns(strings.TrimSuffix(line, "\n")) > textWidth {
+			if command.Columns(strings.TrimSuffix(line, "\n")) > textWidth {
 				t.Errorf("rule %s: wider than %d columns: %s", id, textWidth, line)
 			}
 		}
@@ -86,10 +87,10 @@ func TestExplanationsFitATerminal(t *testing.T) {
 }
 
 func TestWrapKeepsLongWords(t *testing.T) {
-	if got, want := wrap("a bb cccccccccc d", "  ", 6), "  a bb\n  cccccccccc\n  d\n"; got != want {
+	if got, want := command.Wrap("a bb cccccccccc d", "  ", 6), "  a bb\n  cccccccccc\n  d\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	if got := wrap("", "  ", 6); got != "" {
+	if got := command.Wrap("", "  ", 6); got != "" {
 		t.Errorf("got %q for no text", got)
 	}
 }

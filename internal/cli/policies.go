@@ -14,6 +14,7 @@ import (
 	strictjson "sigs.k8s.io/json"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/internal/command"
 	"noderestriction.plus/policy"
 	"noderestriction.plus/policy/rules"
 )
@@ -43,9 +44,9 @@ func (p problem) String() string {
 // title is how a message names the policy and its file.
 func (o *policyObject) title() string {
 	if o.policy.Name == "" {
-		return fmt.Sprintf("%s: %s", title(o.file), o.position)
+		return fmt.Sprintf("%s: %s", command.Title(o.file), o.position)
 	}
-	return fmt.Sprintf("%s: %s %q", title(o.file), v1alpha1.Kind, o.policy.Name)
+	return fmt.Sprintf("%s: %s %q", command.Title(o.file), v1alpha1.Kind, o.policy.Name)
 }
 
 // errors are the problems with the policy, each with the name of file and policy before it.
@@ -59,8 +60,8 @@ func (o *policyObject) errors() []error {
 
 // readPolicies reads the policies of a file: one or several documents, of which each is a policy or a v1 List of
 // policies. The error is about what cannot be read as policies at all.
-func readPolicies(in *inputs, file string) ([]*policyObject, error) {
-	data, err := in.read(file)
+func readPolicies(in *command.Inputs, file string) ([]*policyObject, error) {
+	data, err := in.Read(file)
 	if err != nil {
 		return nil, err
 	}
@@ -75,11 +76,11 @@ func readPolicies(in *inputs, file string) ([]*policyObject, error) {
 			objects, err = appendPolicies(objects, file, doc.String(), doc.json)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", title(file), err)
+			return nil, fmt.Errorf("%s: %w", command.Title(file), err)
 		}
 	}
 	if len(objects) == 0 {
-		return nil, fmt.Errorf("%s: no %s found", title(file), v1alpha1.Kind)
+		return nil, fmt.Errorf("%s: no %s found", command.Title(file), v1alpha1.Kind)
 	}
 	seen := map[string]bool{}
 	for _, o := range objects {
@@ -195,7 +196,7 @@ func jsonTypeName(value string) string {
 
 // loadPolicies reads the policies of all files for a command that needs them to be valid. The error holds everything
 // that is wrong with them.
-func loadPolicies(in *inputs, files []string) ([]*policyObject, error) {
+func loadPolicies(in *command.Inputs, files []string) ([]*policyObject, error) {
 	var all []*policyObject
 	var errs []error
 	fileOf := map[string]string{}
@@ -208,7 +209,7 @@ func loadPolicies(in *inputs, files []string) ([]*policyObject, error) {
 		for _, o := range objects {
 			errs = append(errs, o.errors()...)
 			if other, twice := fileOf[o.policy.Name]; twice && other != file {
-				errs = append(errs, fmt.Errorf("%s: metadata.name: %s has a policy of the same name", o.title(), title(other)))
+				errs = append(errs, fmt.Errorf("%s: metadata.name: %s has a policy of the same name", o.title(), command.Title(other)))
 			}
 			fileOf[o.policy.Name] = file
 		}

@@ -10,6 +10,7 @@ import (
 
 	"noderestriction.plus/internal/command"
 	"noderestriction.plus/internal/manifest"
+	"noderestriction.plus/internal/program"
 	"noderestriction.plus/internal/review"
 	"noderestriction.plus/policy"
 )
@@ -29,8 +30,8 @@ A FILE is read to its end or to the first document that is not an AdmissionRevie
 before that stays written.
 
 Exit code: 0 whatever the verdicts; 2 usage, or a policy, a file or a document that cannot be read.`,
-		Example: `  node-restriction-plus review --policy recommended.yaml reviews.json
-  node-restriction-plus review --policy a.yaml --policy b.yaml --context nodes.yaml < reviews.json |
+		Example: `  kubectl nrp review --policy recommended.yaml reviews.json
+  kubectl nrp review --policy a.yaml --policy b.yaml --context nodes.yaml < reviews.json |
     jq -r 'select(.response.allowed | not) | .response.status.message'`,
 	}
 	flags := cmd.Flags()
@@ -41,7 +42,7 @@ Exit code: 0 whatever the verdicts; 2 usage, or a policy, a file or a document t
 		"`file` for the records that the webhook would have logged, overwritten;\nnot -, where the responses go")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 {
-			args = []string{standardInput}
+			args = []string{command.StandardInput}
 		}
 		return o.run(args, cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr())
 	}
@@ -57,10 +58,10 @@ func (o *reviewOptions) run(files []string, stdin io.Reader, stdout, stderr io.W
 	switch {
 	case len(o.policies) == 0:
 		return command.Usagef("--policy: name a file with policies")
-	case o.records == standardInput:
+	case o.records == command.StandardInput:
 		return command.Usagef("--records: must be a file, because the responses go to standard output")
 	}
-	in := &inputs{stdin: stdin}
+	in := &command.Inputs{Stdin: stdin}
 	j := &judge{stdout: bufio.NewWriter(stdout), stderr: stderr}
 	objects, err := loadPolicies(in, o.policies)
 	if err != nil {
@@ -84,17 +85,17 @@ func (o *reviewOptions) run(files []string, stdin io.Reader, stdout, stderr io.W
 }
 
 // readFacts reads the objects that look-ups find. Without a file no object exists.
-func readFacts(in *inputs, file string) (policy.Facts, error) {
+func readFacts(in *command.Inputs, file string) (policy.Facts, error) {
 	if file == "" {
 		return policy.StaticFacts{}, nil
 	}
-	data, err := in.read(file)
+	data, err := in.Read(file)
 	if err != nil {
 		return nil, err
 	}
 	facts, err := manifest.Facts(data)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", title(file), err)
+		return nil, fmt.Errorf("%s: %w", command.Title(file), err)
 	}
 	return facts, nil
 }
@@ -108,7 +109,7 @@ type judge struct {
 	stderr  io.Writer
 }
 
-func (j *judge) files(in *inputs, files []string) error {
+func (j *judge) files(in *command.Inputs, files []string) error {
 	for _, file := range files {
 		if err := j.file(in, file); err != nil {
 			return err
@@ -117,8 +118,8 @@ func (j *judge) files(in *inputs, files []string) error {
 	return nil
 }
 
-func (j *judge) file(in *inputs, file string) error {
-	f, err := in.open(file)
+func (j *judge) file(in *command.Inputs, file string) error {
+	f, err := in.Open(file)
 	if err != nil {
 		return err
 	}
@@ -130,15 +131,16 @@ func (j *judge) file(in *inputs, file string) error {
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("%s: %w", title(file), err)
+			return fmt.Errorf("%s: %w", command.Title(file), err)
 		}
 		r, err := review.Decode(doc.json)
 		if err != nil {
-			return fmt.Errorf("%s: %s: not an AdmissionReview: %w", title(file), doc, err)
+			return fmt.Errorf("%s: %s: not an AdmissionReview: %w", command.Title(file), doc, err)
 		}
 		verdict := r.Judge(j.set, j.facts)
 		if verdict.Err != nil {
-			command.PrintError(j.stderr, fmt.Sprintf("%s: %s: the write could not be judged: %v", title(file), doc, verdict.Err))
+			command.PrintError(j.stderr, program.Plugin,
+				fmt.Sprintf("%s: %s: the write could not be judged: %v", command.Title(file), doc, verdict.Err))
 		}
 		if err := j.answer(r, verdict); err != nil {
 			return err

@@ -24,19 +24,19 @@ func rulesCommand() *cobra.Command {
 		Long: `List all rules with the section of a policy that turns each on and the writes it looks at. With
 --policy, list the rules that a policy turns on, each with its section, which says what is allowed
 beyond what a stock kubelet needs; {} allows nothing beyond.`,
-		Example: `  node-restriction-plus rules
-  node-restriction-plus rules --policy recommended.yaml`,
+		Example: `  kubectl nrp rules
+  kubectl nrp rules --policy recommended.yaml`,
 		Args: command.NoArguments,
 	}
 	cmd.Flags().StringArrayVar(&files, "policy", nil, "file with policies, or - for standard input; may be repeated")
-	output := addOutput(cmd)
+	output := command.AddOutput(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		w := cmd.OutOrStdout()
 		if len(files) == 0 {
 			catalogue := listRules()
-			return output.write(w, catalogue, func(w io.Writer) error { return writeCatalogue(w, catalogue) })
+			return output.Write(w, catalogue, func(w io.Writer) error { return writeCatalogue(w, catalogue) })
 		}
-		objects, err := loadPolicies(&inputs{stdin: cmd.InOrStdin()}, files)
+		objects, err := loadPolicies(&command.Inputs{Stdin: cmd.InOrStdin()}, files)
 		if err != nil {
 			return err
 		}
@@ -46,7 +46,7 @@ beyond what a stock kubelet needs; {} allows nothing beyond.`,
 				return err
 			}
 		}
-		return output.write(w, policies, func(w io.Writer) error { return writePolicyRules(w, policies) })
+		return output.Write(w, policies, func(w io.Writer) error { return writePolicyRules(w, policies) })
 	}
 	return cmd
 }
@@ -68,15 +68,15 @@ func listRules() []listedRule {
 }
 
 func writeCatalogue(w io.Writer, rules []listedRule) error {
-	t := table{header: []string{"RULE", "SECTION", "WRITES"}}
+	t := command.Table{Header: []string{"RULE", "SECTION", "WRITES"}}
 	for _, rule := range rules {
 		var writes []string
 		for _, target := range rule.Targets {
 			writes = append(writes, target.Resource+" "+strings.Join(target.Operations, ","))
 		}
-		t.add(string(rule.ID), rule.Spec, strings.Join(writes, "; "))
+		t.Add(string(rule.ID), rule.Spec, strings.Join(writes, "; "))
 	}
-	return t.write(w)
+	return t.Write(w)
 }
 
 // policyRules are the rules that a policy turns on.
@@ -156,26 +156,26 @@ func (p policyRules) writeText(w io.Writer) error {
 	for _, action := range p.ValidationActions {
 		actions = append(actions, string(action))
 	}
-	t := table{header: []string{"RULE", "SECTION", "SETTINGS"}}
+	t := command.Table{Header: []string{"RULE", "SECTION", "SETTINGS"}}
 	for _, rule := range p.Rules {
 		section, err := yaml.JSONToYAML(rule.Section)
 		if err != nil {
 			return err
 		}
-		t.add(string(rule.ID), rule.Spec, string(section))
+		t.Add(string(rule.ID), rule.Spec, string(section))
 	}
 	_, err := fmt.Fprintf(w, "%s %q: %s\n%s\n", v1alpha1.Kind, p.Policy, strings.Join(actions, ", "), p.matched())
 	if err != nil {
 		return err
 	}
-	if err := t.write(w); err != nil || len(p.RulesOff) == 0 {
+	if err := t.Write(w); err != nil || len(p.RulesOff) == 0 {
 		return err
 	}
 	var off []string
 	for _, id := range p.RulesOff {
 		off = append(off, string(id))
 	}
-	_, err = io.WriteString(w, wrapWords(strings.Fields("off: "+strings.Join(off, ", ")), "", "     ", "", textWidth))
+	_, err = io.WriteString(w, command.WrapHanging("off: "+strings.Join(off, ", "), "     ", textWidth))
 	return err
 }
 

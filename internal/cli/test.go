@@ -45,11 +45,11 @@ CREATE there is no old.yaml, at DELETE no new.yaml. An optional facts.yaml holds
 look-ups find.
 
 Exit code: 0 all passed, 1 one failed, 2 usage, no fixture found, or a fixture is wrong in itself.`,
-		Example: `  node-restriction-plus test fixtures/
-  node-restriction-plus test -o junit fixtures/ > report.xml`,
+		Example: `  kubectl nrp test fixtures/
+  kubectl nrp test -o junit fixtures/ > report.xml`,
 		Args: command.AtLeastOne("a fixture or a folder of fixtures"),
 	}
-	output := addOutput(cmd, formatJUnit)
+	output := command.AddOutput(cmd, command.FormatJUnit)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		files, err := fixtureFiles(args)
 		if err != nil {
@@ -59,16 +59,16 @@ Exit code: 0 all passed, 1 one failed, 2 usage, no fixture found, or a fixture i
 		for _, file := range files {
 			result := runFixture(file)
 			report.add(result)
-			if output.format == formatText {
+			if output.String() == command.FormatText {
 				if err := result.writeText(cmd.OutOrStdout()); err != nil {
 					return err
 				}
 			}
 		}
-		if output.format == formatJUnit {
+		if output.String() == command.FormatJUnit {
 			err = report.writeJUnit(cmd.OutOrStdout())
 		} else {
-			err = output.write(cmd.OutOrStdout(), report, report.writeSummary)
+			err = output.Write(cmd.OutOrStdout(), report, report.writeSummary)
 		}
 		if err != nil {
 			return err
@@ -202,7 +202,7 @@ func (r *testReport) err() error {
 	case r.Wrong > 0:
 		return fmt.Errorf("%d of %d fixtures cannot be run", r.Wrong, len(r.Results))
 	case r.Failed > 0:
-		return no("%d of %d fixtures failed", r.Failed, len(r.Results))
+		return command.No("%d of %d fixtures failed", r.Failed, len(r.Results))
 	}
 	return nil
 }

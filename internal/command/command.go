@@ -1,8 +1,9 @@
-// Package command has what all commands share: the root command, running it, errors and their exit codes.
+// Package command has what all commands of both programs share: root commands, running them, errors and their exit codes,
+// input files and output formats.
 //
-// [Root] puts commands under the root command, and [Run] runs it: errors go to standard error, each line after the name of
-// the program. The exit code is 0 on success, 1 if the answer is no, and 2 if there is no answer, because of the usage or of
-// something that could not be read.
+// [Server] and [Plugin] put commands under the root command of a program, and [Run] runs it: errors go to standard error, each
+// line after the name of the program. The exit code is 0 on success, 1 if the answer is no, and 2 if there is no answer, because
+// of the usage or of something that could not be read.
 package command
 
 import (
@@ -44,32 +45,40 @@ func (e UsageError) Unwrap() error { return e.Err }
 // Usagef returns a [UsageError]. The arguments are those of [fmt.Errorf].
 func Usagef(format string, args ...any) error { return UsageError{fmt.Errorf(format, args...)} }
 
-// Root returns the root command with the given commands. It is to be run with [Run].
-func Root(commands ...*cobra.Command) *cobra.Command {
-	root := &cobra.Command{
+// No returns the error of a command that has found the answer to be no. The arguments are those of [fmt.Errorf].
+func No(format string, args ...any) error {
+	return &ExitError{Code: CodeNo, Err: fmt.Errorf(format, args...)}
+}
+
+// Server returns the root command of the webhook's program with the given commands. It is to be run with [Run].
+func Server(commands ...*cobra.Command) *cobra.Command {
+	return newRoot(&cobra.Command{
 		Use:   program.Name,
 		Short: "Restrict what kubelets may write, and prove what was denied",
 		Long: "node-restriction-plus restricts what the credential of a kubelet may write to the Kubernetes API, by\n" +
-			"NodeRestrictionPolicies, and records every denial.",
-		SilenceErrors: true,
-		SilenceUsage:  true,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return nil
-			}
-			var names []string
-			for _, c := range cmd.Commands() {
-				names = append(names, c.Name())
-			}
-			return Usagef("unknown command %q%s", args[0], DidYouMean(args[0], names))
-		},
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			cmd.SetOut(cmd.ErrOrStderr())
-			if err := cmd.Help(); err != nil {
-				return err
-			}
-			return Usagef("no command given")
-		},
+			"NodeRestrictionPolicies, and records every denial. To try policies and to read records, use kubectl nrp.",
+	}, commands)
+}
+
+// newRoot completes a root command, which has its name and texts.
+func newRoot(root *cobra.Command, commands []*cobra.Command) *cobra.Command {
+	root.SilenceErrors, root.SilenceUsage = true, true
+	root.Args = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return nil
+		}
+		var names []string
+		for _, c := range cmd.Commands() {
+			names = append(names, c.Name())
+		}
+		return Usagef("unknown command %q%s", args[0], DidYouMean(args[0], names))
+	}
+	root.RunE = func(cmd *cobra.Command, _ []string) error {
+		cmd.SetOut(cmd.ErrOrStderr())
+		if err := cmd.Help(); err != nil {
+			return err
+		}
+		return Usagef("no command given")
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return UsageError{err} })
 	root.AddCommand(commands...)
@@ -82,9 +91,9 @@ func Run(root *cobra.Command) int {
 	if err == nil {
 		return 0
 	}
-	PrintError(root.ErrOrStderr(), err.Error())
+	PrintError(root.ErrOrStderr(), root.Name(), err.Error())
 	if usage := (UsageError{}); errors.As(err, &usage) {
-		PrintError(root.ErrOrStderr(), fmt.Sprintf("run %q for the usage", cmd.CommandPath()+" --help"))
+		PrintError(root.ErrOrStderr(), root.Name(), fmt.Sprintf("run %q for the usage", cmd.CommandPath()+" --help"))
 	}
 	return ExitCode(err)
 }
@@ -102,7 +111,7 @@ func ExitCode(err error) int {
 
 // PrintError prints a message with the name of the program before each line. A message may quote a file that an
 // attacker wrote, so control characters are left out.
-func PrintError(w io.Writer, message string) {
+func PrintError(w io.Writer, name, message string) {
 	clean := strings.Map(func(r rune) rune {
 		if r < ' ' && r != '\n' && r != '\t' || r >= 0x7f && r < 0xa0 {
 			return -1
@@ -111,7 +120,7 @@ func PrintError(w io.Writer, message string) {
 	}, message)
 	for line := range strings.Lines(clean) {
 		if line = strings.TrimRight(line, "\n"); line != "" {
-			fmt.Fprintf(w, "%s: %s\n", program.Name, line)
+			fmt.Fprintf(w, "%s: %s\n", name, line)
 		}
 	}
 }

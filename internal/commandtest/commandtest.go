@@ -17,18 +17,19 @@ import (
 
 	"noderestriction.plus/internal/command"
 	"noderestriction.plus/internal/docs"
-	"noderestriction.plus/internal/program"
 )
 
 // HelpWidth is the maximum width of a line of help, in columns.
 const HelpWidth = 120
 
-// Main runs the tests of a package in which the program is one of the programs that tests can execute, with the given
-// commands.
-func Main(m *testing.M, commands func() []*cobra.Command) {
-	testscript.Main(m, map[string]func(){
-		program.Name: func() { os.Exit(command.Run(command.Root(commands()...))) },
-	})
+// Main runs the tests of a package in which a program is one of the programs that tests can execute.
+func Main(m *testing.M, root func() *cobra.Command) {
+	MainFunc(m, root().Name(), func() { os.Exit(command.Run(root())) })
+}
+
+// MainFunc is [Main] for a program with a function main of its own.
+func MainFunc(m *testing.M, name string, main func()) {
+	testscript.Main(m, map[string]func(){name: main})
 }
 
 // Scripts runs the scripts in testdata. In addition to the commands of testscript there is "exits CODE PROGRAM ARG...",
@@ -61,11 +62,14 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// Pages compares the pages in a directory with the commands. With update it rewrites them.
-func Pages(t *testing.T, directory string, commands []*cobra.Command, update bool) {
+// Pages compares the pages in docs/cli with the commands of a program. With update it rewrites them.
+func Pages(t *testing.T, root *cobra.Command, update bool) {
 	t.Helper()
-	for _, cmd := range command.Root(commands...).Commands() {
-		page, want := filepath.Join(directory, cmd.Name()+".md"), docs.Command(cmd)
+	for _, cmd := range root.Commands() {
+		if cmd.Name() == "completion" { // cobra documents it
+			continue
+		}
+		page, want := filepath.Join("..", "..", "docs", "cli", root.Name(), cmd.Name()+".md"), docs.Command(cmd)
 		if update {
 			if err := os.WriteFile(page, []byte(want), 0o600); err != nil {
 				t.Fatal(err)
@@ -83,9 +87,9 @@ func Pages(t *testing.T, directory string, commands []*cobra.Command, update boo
 }
 
 // Help checks that no line of the commands' help is wider than a terminal that is [HelpWidth] columns wide.
-func Help(t *testing.T, commands []*cobra.Command) {
+func Help(t *testing.T, root *cobra.Command) {
 	t.Helper()
-	for _, cmd := range command.Root(commands...).Commands() {
+	for _, cmd := range root.Commands() {
 		var help bytes.Buffer
 		cmd.SetOut(&help)
 		if err := cmd.Help(); err != nil {

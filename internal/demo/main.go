@@ -57,7 +57,7 @@ func run() error {
 			return err
 		}
 	}
-	fmt.Printf("While the control plane builds: what `node-restriction-plus review --policy %s` says of a few writes\n\n", policies)
+	fmt.Printf("While the control plane builds: what `kubectl nrp review --policy %s` says of a few writes\n\n", policies)
 	answers, err := judge(&reviews)
 	if err != nil {
 		return err
@@ -89,7 +89,7 @@ func review(f *fixture.Fixture, number int) *admissionv1.AdmissionReview {
 // judge runs the command review.
 func judge(reviews *bytes.Buffer) (*bytes.Buffer, error) {
 	var answers bytes.Buffer
-	root := command.Root(cli.Commands()...)
+	root := command.Plugin(command.ByKubectl, cli.Commands()...)
 	root.SetArgs([]string{"review", "--policy", policies, "-"})
 	root.SetIn(reviews)
 	root.SetOut(&answers)

@@ -21,7 +21,7 @@ func Rules(rules []policy.Rule, examples map[policy.RuleID]Example) string {
 	var b strings.Builder
 	b.WriteString("<!-- Generated from policy/rules by make generate. -->\n\n# Rules\n\n")
 	b.WriteString("A policy turns a rule on by having its section; an empty section (`{}`) is the rule at its strictest that a " +
-		"stock kubelet still passes. `kubectl explain nrp.spec` and `node-restriction-plus explain <rule>` say the same " +
+		"stock kubelet still passes. `kubectl explain nrp.spec` and `kubectl nrp explain <rule>` say the same " +
 		"at the terminal.\n\n| rule | what it says | section |\n|---|---|---|\n")
 	for _, r := range rules {
 		fmt.Fprintf(&b, "| [`%s`](#%s) | %s | `%s` |\n", r.ID, r.ID, r.Doc.Title, r.Doc.Spec)

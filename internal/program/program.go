@@ -1,12 +1,15 @@
-// Package program has the name of the product's program and its version, for all that names them.
+// Package program has the names of the two programs and their version, for all that names them.
 package program
 
 import "runtime/debug"
 
-// Name is the name of the program, and the beginning of the names that it gives to what it writes to a cluster.
+// Name is the name of the webhook's program, and the beginning of the names that it gives to what it writes to a cluster.
 const Name = "node-restriction-plus"
 
-// Version returns the version of the program, such as v0.1.0, as go build found it in version control, or "devel" if there
+// Plugin is the name of the command-line tool. kubectl runs it for "kubectl nrp".
+const Plugin = "kubectl-nrp"
+
+// Version returns the version of the running program, such as v0.1.0, as go build found it in version control, or "devel" if there
 // is none.
 func Version() string {
 	info, ok := debug.ReadBuildInfo()

@@ -10,23 +10,24 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"noderestriction.plus/internal/command"
 	"noderestriction.plus/internal/commandtest"
 	"noderestriction.plus/internal/docs"
 )
 
 var update = flag.Bool("update", false, "rewrite generated pages and the files with which scripts compare output")
 
-func commands() []*cobra.Command { return []*cobra.Command{Command()} }
+func root() *cobra.Command { return command.Server(Command()) }
 
-func TestMain(m *testing.M) { commandtest.Main(m, commands) }
+func TestMain(m *testing.M) { commandtest.Main(m, root) }
 
 // TestScripts runs what a user could type.
 func TestScripts(t *testing.T) { commandtest.Scripts(t, *update) }
 
-// TestPagesAreCurrent compares docs/cli/serve.md with the command, and docs/metrics.md with the metrics; -update rewrites
+// TestPagesAreCurrent compares the page of the command with it, and docs/metrics.md with the metrics; -update rewrites
 // them.
 func TestPagesAreCurrent(t *testing.T) {
-	commandtest.Pages(t, filepath.Join("..", "..", "docs", "cli"), commands(), *update)
+	commandtest.Pages(t, root(), *update)
 	path := filepath.Join("..", "..", "docs", "metrics.md")
 	want, err := docs.Metrics(wiredMetrics(t))
 	if err != nil {
@@ -47,7 +48,7 @@ func TestPagesAreCurrent(t *testing.T) {
 	}
 }
 
-func TestHelpFitsATerminal(t *testing.T) { commandtest.Help(t, commands()) }
+func TestHelpFitsATerminal(t *testing.T) { commandtest.Help(t, root()) }
 
 // TestEveryFlagErrorIsScripted finds flags whose error is in no script.
 func TestEveryFlagErrorIsScripted(t *testing.T) {

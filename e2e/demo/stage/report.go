@@ -49,7 +49,7 @@ func (d *demo) report(ctx context.Context, without, with []outcome) error {
 	d.screen.title("Look further")
 	d.screen.line("make demo KEEP=1                            leaves it all running")
 	d.screen.line("kubectl explain nrp.spec.nodes.labels       what a policy can say")
-	d.screen.line("node-restriction-plus explain node-labels   why, and what a kubelet does there   (make build)")
+	d.screen.line("bin/kubectl-nrp explain node-labels         why, and what a kubelet does there   (make build)")
 	d.screen.line("README.md, docs/rules.md                    how to install it; all rules")
 	return nil
 }

@@ -1,0 +1,22 @@
+// Command kubectl-nrp checks and tries NodeRestrictionPolicies, and reads the records of denials. None of its commands needs a
+// cluster. It works as kubectl nrp, a plugin of kubectl, and by itself.
+package main
+
+import (
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"noderestriction.plus/internal/cli"
+	"noderestriction.plus/internal/command"
+	"noderestriction.plus/internal/denials"
+)
+
+func main() {
+	os.Exit(command.Run(root(command.PluginCall(os.Args[0]))))
+}
+
+// root returns the root command. Its texts say how the program is called.
+func root(call string) *cobra.Command {
+	return command.Plugin(call, append(cli.Commands(), denials.Command())...)
+}

@@ -1,0 +1,282 @@
+package denials
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"noderestriction.plus/internal/command"
+	"noderestriction.plus/internal/recordlog"
+)
+
+// Output formats of the command denials beside those of others.
+const (
+	formatTable = "table"
+	formatCSV   = "csv"
+)
+
+// defaultLimit is how many rows a table or a page shows.
+const defaultLimit = 1000
+
+// flagWidth is how wide a long description of a flag may be beside the flags' names.
+const flagWidth = 70
+
+// Command returns the command denials.
+func Command() *cobra.Command {
+	o := options{
+		output: command.NewOutput(formatTable, command.FormatText, command.FormatJSON, command.FormatYAML, formatCSV),
+	}
+	cmd := &cobra.Command{
+		Use:                   "denials [FILE... | -]",
+		DisableFlagsInUseLine: true,
+		Short:                 "Who was denied what, by which policy, and was any record lost",
+		Long: `Read the log of the webhook, or any file that has it among other lines, and show its records, count
+them (--by), prove that none is missing (--verify) or make a page of them (--html).
+
+A FILE, or standard input without one, may be compressed by gzip and may be what a container runtime
+keeps on the node or what kubectl logs prints, with --prefix and --timestamps or without. With
+several FILEs their order does not matter. Lines of other logs are passed over. A line that is
+read twice counts once. kubectl logs -l prints the last 10 lines of each pod unless you give
+--tail=-1.
+
+Of equal records the webhook writes 10 a minute in full and the others as short lines, and it cuts
+records to brief lines where there are many. Those are shown with what an earlier line says that
+they have in common: node, resource, policy and rule. What the log does not have is shown as "?".
+A record is late if the API server had stopped waiting for the answer: what was decided had no effect.
+
+Filters take comma-separated patterns, in which * stands for any text, and may be repeated. A
+record must match all filters, and --policy and --rule in one violation. Records of the
+enforcement probe are no denials and only shown with --action probed.
+
+A table shows the newest records, the newest last; other formats show all, in the order of the log.
+
+--verify looks at the whole log: each process of the webhook numbers its records from 1 without gaps
+(seq). It names missing numbers, records that the log itself says it lost, lines that were read
+twice, different records with one number, and lines that cannot be read or are cut. What followed
+the last line of a process it cannot know.
+
+Exit code: 0 fine, also if nothing was denied; 1 --verify found something missing or wrong; 2 usage,
+a FILE cannot be read, or --verify found no record at all.`,
+		Example: `  kubectl -n node-restriction-plus logs -l app.kubernetes.io/name=node-restriction-plus \
+    --prefix --tail=-1 | kubectl nrp denials --since 1h
+  kubectl nrp denials --by node,rule denials.log*
+  kubectl nrp denials --verify denials.log.1.gz denials.log
+  kubectl nrp denials --policy recommended --rule 'node-*' -o csv denials.log > denials.csv
+  kubectl nrp denials --html denials.html denials.log`,
+	}
+	o.addFlags(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			args = []string{command.StandardInput}
+		}
+		o.limited = cmd.Flags().Changed("limit")
+		o.formatted = cmd.Flags().Changed("output")
+		return o.run(args, cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr())
+	}
+	return cmd
+}
+
+type options struct {
+	filter filterOptions
+	by     listFlag
+	verify bool
+	allow  recordlog.Allowances
+	html   string
+	limit  int
+	output *command.Output
+
+	limited, formatted bool // the flag was given
+}
+
+func (o *options) addFlags(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	o.filter.addFlags(cmd)
+	names := command.Wrap(strings.Join(dimensionNames(), ", "), "", flagWidth)
+	flags.Var(&o.by, "by", "count by these `dimensions`:\n"+strings.TrimSuffix(names, "\n"))
+	command.Complete(cmd, "by", dimensionNames())
+	flags.BoolVar(&o.verify, "verify", false, "say whether any record is missing")
+	flags.BoolVar(&o.allow.Partial, "partial", false,
+		"with --verify or --html: the log may begin after the first record,\nbecause it was rotated or read with --tail")
+	flags.BoolVar(&o.allow.Copies, "copies", false,
+		"with --verify or --html: the inputs may be copies of one another,\nsuch as the log and --denial-log-file")
+	flags.StringVar(&o.html, "html", "", "`file` for a page that shows the records, overwritten; - for standard output")
+	flags.IntVar(&o.limit, "limit", defaultLimit,
+		"show up to this `number` of the newest records or the largest groups;\n0 shows all; by default only tables and pages have a limit")
+	o.output.AddTo(cmd)
+}
+
+func dimensionNames() []string {
+	var names []string
+	for _, d := range recordlog.Dimensions() {
+		names = append(names, string(d))
+	}
+	return names
+}
+
+// check finds flags that do not go together.
+func (o *options) check() error {
+	switch {
+	case o.limit < 0:
+		return command.Usagef("--limit: must not be negative")
+	case o.verify && len(o.by) > 0:
+		return command.Usagef("--verify and --by: ask for one of them")
+	case o.html != "" && len(o.by) > 0:
+		return command.Usagef("--html and --by: the page counts by itself")
+	case o.html != "" && o.formatted && !o.verify:
+		return command.Usagef("--html and -o: the page has a format of its own")
+	case o.html == command.StandardInput && o.verify:
+		return command.Usagef("--html: must be a file, because what --verify finds goes to standard output")
+	case o.html != "" && (o.limit == 0 || o.limit > maxPageRows):
+		return command.Usagef("--limit: must be 1 to %d for a page", maxPageRows)
+	case o.verify && o.html == "" && (o.limited || o.filter.given()):
+		return command.Usagef("--verify looks at the whole log: leave filters and --limit out")
+	case o.allow != recordlog.Allowances{} && !o.verify && o.html == "":
+		return command.Usagef("--partial and --copies: only have a meaning with --verify or --html")
+	case o.verify && o.output.String() == formatCSV:
+		return command.Usagef("--verify: what it finds is no table; use -o json or yaml")
+	}
+	return nil
+}
+
+// dimensions are what --by names.
+func (o *options) dimensions() ([]recordlog.Dimension, error) {
+	var all []recordlog.Dimension
+	for _, name := range o.by {
+		d := recordlog.Dimension(name)
+		if !slices.Contains(recordlog.Dimensions(), d) {
+			return nil, command.Usagef("--by: no dimension is named %q%s", name, command.DidYouMean(name, dimensionNames()))
+		}
+		if !slices.Contains(all, d) {
+			all = append(all, d)
+		}
+	}
+	return all, nil
+}
+
+// view takes the records that are wanted, in the order of the log, and shows them.
+type view interface {
+	add(row *recordlog.Row) error
+	finish() error
+}
+
+func (o *options) run(files []string, stdin io.Reader, stdout, stderr io.Writer) error {
+	if err := o.check(); err != nil {
+		return err
+	}
+	by, err := o.dimensions()
+	if err != nil {
+		return err
+	}
+	filter, err := o.filter.compile()
+	if err != nil {
+		return err
+	}
+	out := bufio.NewWriterSize(stdout, 64<<10)
+	r := &reader{
+		inputs: command.Inputs{Stdin: stdin}, filter: filter, log: recordlog.NewLog(), out: out, view: o.view(by, out, stderr),
+	}
+	if err := r.readAll(files); err != nil {
+		return errors.Join(err, out.Flush()) // what was shown stays shown
+	}
+	if err := r.view.finish(); err != nil {
+		return err
+	}
+	found := r.log.Verify(o.allow)
+	if p, ok := r.view.(*pageView); ok {
+		p.describe(found, o.filter.describe(), r.maybe)
+		if err := p.write(o.html, out); err != nil {
+			return err
+		}
+	}
+	if !o.verify {
+		r.warn(stderr, found)
+		return out.Flush()
+	}
+	err = o.output.Write(out, found, func(w io.Writer) error { return writeCompleteness(w, found) })
+	if err := errors.Join(err, out.Flush()); err != nil {
+		return err
+	}
+	return verdict(found)
+}
+
+// view is how the records that are wanted are shown.
+func (o *options) view(by []recordlog.Dimension, w *bufio.Writer, notes io.Writer) view {
+	switch {
+	case o.html != "":
+		return newPageView(o.limit)
+	case o.verify:
+		return nothing{}
+	case len(by) > 0:
+		return &groupsView{
+			groups: recordlog.NewGroups(by...), by: by, output: o.output, limit: o.rows(), w: w, notes: notes,
+		}
+	}
+	return o.rowsView(w, notes)
+}
+
+// rows is how many rows are shown; 0: all.
+func (o *options) rows() int {
+	if o.limited || o.output.String() == formatTable {
+		return o.limit
+	}
+	return 0
+}
+
+func (o *options) rowsView(w *bufio.Writer, notes io.Writer) view {
+	var v view
+	switch o.output.String() {
+	case command.FormatJSON:
+		v = &jsonRows{w: w}
+	case command.FormatYAML:
+		v = &yamlRows{w: w}
+	case formatCSV:
+		v = newCSVRows(w)
+	case command.FormatText:
+		v = &textRows{w: w}
+	default:
+		v = &tableRows{w: w}
+	}
+	if limit := o.rows(); limit > 0 || o.output.String() == formatTable {
+		v = &newestView{newest: recordlog.NewNewest(limit), limit: limit, view: v, notes: notes}
+	}
+	return v
+}
+
+// nothing is a view of nothing.
+type nothing struct{}
+
+func (nothing) add(*recordlog.Row) error { return nil }
+func (nothing) finish() error            { return nil }
+
+// newestView shows the newest records, sorted by time, in another view.
+type newestView struct {
+	newest *recordlog.Newest
+	limit  int
+	view   view
+	notes  io.Writer
+}
+
+func (v *newestView) add(row *recordlog.Row) error {
+	v.newest.Add(&row.Entry, row.Violations)
+	return nil
+}
+
+func (v *newestView) finish() error {
+	rows := v.newest.Sorted()
+	for _, row := range rows {
+		if err := v.view.add(row); err != nil {
+			return err
+		}
+	}
+	if err := v.view.finish(); err != nil {
+		return err
+	}
+	if left := v.newest.Added() - len(rows); left > 0 {
+		notef(v.notes, "%s left out: --limit 0 shows all", count(left, "older record"))
+	}
+	return nil
+}

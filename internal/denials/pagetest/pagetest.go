@@ -1,0 +1,75 @@
+// Package pagetest compares pages with texts that an attacker may have chosen with the same pages with harmless ones.
+package pagetest
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+
+	"golang.org/x/net/html"
+
+	"noderestriction.plus/internal/recordlog"
+)
+
+// Harmless is a text that stands where a hostile one could.
+const Harmless = "harmless"
+
+// HostileTexts are what an attacker may try to get into a page. Any of them may be in any field.
+func HostileTexts() map[string]string {
+	return map[string]string{
+		"an element":                         "<img src=x onerror=alert(1)><svg onload=alert(1)><iframe src=//x>",
+		"the end of the script":              "</script><script>alert(1)</script>",
+		"the end of all that is open":        "</title></style></td></tr></table></svg></body></html><base href=//x>",
+		"an attribute, in double quotes":     `" onmouseover="alert(1)" x="`,
+		"an attribute, in single quotes":     `' autofocus onfocus='alert(1)`,
+		"an attribute, without quotes":       "x onclick=alert(1) `",
+		"a comment":                          "<!-- <!--> --> --!> <![CDATA[ ]]> <?x ?> <!DOCTYPE x>",
+		"character references":               "&lt;script&gt;&#60;b&#x3e;&amp;&nbsp",
+		"a script in a URL":                  "javascript:alert(1)",
+		"a template":                         "{{.}} ${alert(1)}",
+		"NUL":                                "<\x00script>\x00alert(1)</scr\x00ipt>",
+		"what is not UTF-8":                  "\xff<b>\xc0\xbc\xe2\x80<i>\xf0\x9f",
+		"control characters":                 "\x1b[31m\x07\x08\x7f\u009b\r\n\t<b\x0c>",
+		"bidi and other invisible text":      "\u202e\u2066\u200f\u2028\u2029\ufeff\u00ad\U000e0041",
+		"what is an escape already":          `\x00 \u202e \\u2028`,
+		"white space, and what is none":      "  two  spaces \u00a0\u3000 ",
+		"an end tag at the end, not closed":  "</script",
+		"markup that another parser repairs": "<<b>><math><mtext><table><mglyph><style><!--</style><img title=\"--&gt;&lt;b&gt;\">",
+	}
+}
+
+// outline is all that a page has, as a browser sees it: a line for each element, attribute and text.
+func outline(t *testing.T, page []byte) string {
+	t.Helper()
+	root, err := html.Parse(bytes.NewReader(page))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	for n := range root.Descendants() {
+		depth := 0
+		for range n.Ancestors() {
+			depth++
+		}
+		fmt.Fprintf(&b, "%d %d %s %s\n", depth, n.Type, n.Namespace, n.Data)
+		for _, a := range n.Attr {
+			fmt.Fprintf(&b, "%d %s:%s=%s\n", depth, a.Namespace, a.Key, a.Val)
+		}
+	}
+	return b.String()
+}
+
+// CheckOutlines fails if a page with a hostile text is anything but the page with the harmless one, with the printed form
+// of the one text for the other.
+func CheckOutlines(t *testing.T, harmlessPage, hostilePage []byte, hostile string) {
+	t.Helper()
+	plain := outline(t, harmlessPage)
+	if strings.Count(plain, Harmless) < 8 {
+		t.Fatalf("the text is in no page: %s", plain)
+	}
+	want := strings.ReplaceAll(plain, Harmless, recordlog.Printable(hostile))
+	if got := outline(t, hostilePage); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}

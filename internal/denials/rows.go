@@ -1,0 +1,164 @@
+package denials
+
+import (
+	"encoding/csv"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+
+	"noderestriction.plus/internal/command"
+	"noderestriction.plus/internal/record"
+	"noderestriction.plus/internal/recordlog"
+)
+
+// tableRows shows records as a table.
+type tableRows struct {
+	w     io.Writer
+	table command.Table
+}
+
+func (v *tableRows) add(row *recordlog.Row) error {
+	var policies, rules, details []string
+	for _, violation := range row.Violations {
+		policies = append(policies, orDash(violation.Policy))
+		rules = append(rules, violation.Rule)
+		details = append(details, detail(row, violation))
+	}
+	v.table.Add(timeText(row.Time), outcome(row), row.Node, write(row), object(row),
+		strings.Join(policies, "\n"), strings.Join(rules, "\n"), strings.Join(details, "\n"))
+	return nil
+}
+
+func (v *tableRows) finish() error {
+	if v.table.Empty() {
+		return nil
+	}
+	v.table.Header = []string{"TIME", "ACTION", "NODE", "WRITE", "OBJECT", "POLICY", "RULE", "DETAIL"}
+	return v.table.Write(v.w)
+}
+
+// textRows shows each record as a line.
+type textRows struct{ w io.Writer }
+
+func (v *textRows) add(row *recordlog.Row) error {
+	var reasons []string
+	for _, violation := range row.Violations {
+		reasons = append(reasons,
+			fmt.Sprintf("%s: %s (%s)", orDash(violation.Policy), violation.Rule, detail(row, violation)))
+	}
+	_, err := fmt.Fprintf(v.w, "%s %s node %s: %s %s: %s\n", timeText(row.Time), outcome(row), row.Node, write(row),
+		object(row), strings.Join(reasons, "; "))
+	return err
+}
+
+func (v *textRows) finish() error { return nil }
+
+func outcome(row *recordlog.Row) string {
+	switch {
+	case row.DryRun && row.Late:
+		return string(row.Msg) + " (dry run, late)"
+	case row.DryRun:
+		return string(row.Msg) + " (dry run)"
+	case row.Late:
+		return string(row.Msg) + " (late)"
+	}
+	return string(row.Msg)
+}
+
+// write is what was done, such as UPDATE nodes/status.
+func write(row *recordlog.Row) string {
+	if row.Operation == recordlog.Unknown {
+		return recordlog.Unknown
+	}
+	return row.Operation + " " + row.Target()
+}
+
+// object is the object with its namespace, if it has one.
+func object(row *recordlog.Row) string {
+	switch {
+	case row.Name == "" && row.Namespace == "":
+		return "-" // such as the token that a pod asks for
+	case row.Namespace == "", row.Name == recordlog.Unknown:
+		return row.Name
+	}
+	return row.Namespace + "/" + row.Name
+}
+
+// detail is what is wrong, or for a brief or short line which record says it.
+func detail(row *recordlog.Row, v record.Violation) string {
+	switch {
+	case row.Like > 0:
+		return fmt.Sprintf("like seq %d", row.Like)
+	case row.Compact, row.Brief:
+		return recordlog.Unknown
+	}
+	return v.Detail
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+// csvRows shows records as comma-separated values, a row each.
+type csvRows struct{ w *csv.Writer }
+
+func csvHeader() []string {
+	return []string{
+		"ts", "action", "boot", "seq", "uid", "node", "user", "operation", "resource", "subresource", "namespace", "name",
+		"dryRun", "clientAuth", "version", "policies", "rules", "fields", "details", "compact", "likeSeq", "source",
+		"brief", "late",
+	}
+}
+
+func newCSVRows(w io.Writer) *csvRows {
+	v := &csvRows{w: csv.NewWriter(w)}
+	_ = v.w.Write(csvHeader()) // finish returns the error
+	return v
+}
+
+func (v *csvRows) add(row *recordlog.Row) error {
+	join := func(value func(record.Violation) string) string {
+		var all []string
+		for _, violation := range row.Violations {
+			all = append(all, value(violation))
+		}
+		return strings.Join(all, "; ")
+	}
+	dryRun, late, like := strconv.FormatBool(row.DryRun), strconv.FormatBool(row.Late), ""
+	switch {
+	case row.Like > 0:
+		like = strconv.FormatUint(row.Like, 10)
+	case row.Compact:
+		dryRun, late = recordlog.Unknown, recordlog.Unknown
+	}
+	return writeCSV(v.w,
+		timeText(row.Time), string(row.Msg), row.Boot, strconv.FormatUint(row.Seq, 10), row.UID, row.Node, row.User,
+		row.Operation, row.Resource, row.Subresource, row.Namespace, row.Name, dryRun,
+		string(row.ClientAuth), row.Version,
+		join(func(v record.Violation) string { return v.Policy }),
+		join(func(v record.Violation) string { return v.Rule }),
+		join(func(v record.Violation) string { return v.Field }),
+		join(func(v record.Violation) string { return v.Detail }),
+		strconv.FormatBool(row.Compact), like, row.Source, strconv.FormatBool(row.Brief), late)
+}
+
+func (v *csvRows) finish() error {
+	v.w.Flush()
+	return v.w.Error()
+}
+
+// writeCSV writes a row. A cell that a spreadsheet would take for a formula gets an apostrophe before it, with which
+// spreadsheets mark text.
+func writeCSV(w *csv.Writer, cells ...string) error {
+	for i, cell := range cells {
+		if cell != "" && slices.Contains([]byte("=+-@\t\r"), cell[0]) {
+			cells[i] = "'" + cell
+		}
+	}
+	return w.Write(cells)
+}
