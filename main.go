@@ -1,3 +1,6 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Command node-restriction-plus restricts what kubelets may write to the Kubernetes API, and records every denial.
 //
 // The command serve is the admission webhook, and probe verifies that the API server asks it. The command-line tool is

@@ -1,3 +1,6 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 package charts_test
 
 import (
@@ -249,7 +252,7 @@ func appliedBy(n int, again bool) []metav1.ManagedFieldsEntry {
 	for i := range n {
 		entries[i] = metav1.ManagedFieldsEntry{
 			Manager: fmt.Sprint("m", i), Operation: metav1.ManagedFieldsOperationApply, APIVersion: "v1",
-			Time: new(metav1.Unix(100, 0)), FieldsType: "FieldsV1", FieldsV1: &metav1.FieldsV1{Raw: []byte("{}")},
+			Time: new(metav1.Unix(100, 0)), FieldsType: "FieldsV1", FieldsV1: metav1.NewFieldsV1("{}"),
 		}
 		if again {
 			entries[i].Time = new(metav1.Unix(200, 0))

@@ -1,3 +1,6 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 package e2e_test
 
 import (
@@ -155,7 +158,7 @@ func editsNode(t *testing.T, path string, node *corev1.Node) []attack {
 	retimed.Time = new(metav1.Unix(1, 0))
 	claim := metav1.ManagedFieldsEntry{
 		Manager: "evil", Operation: metav1.ManagedFieldsOperationUpdate, APIVersion: "v1", FieldsType: "FieldsV1",
-		FieldsV1: &metav1.FieldsV1{Raw: []byte(`{"f:metadata":{"f:labels":{"f:` + keptLabel + `":{}}}}`)},
+		FieldsV1: metav1.NewFieldsV1(`{"f:metadata":{"f:labels":{"f:` + keptLabel + `":{}}}}`),
 	}
 	return []attack{
 		{"empties managedFields", edit([]metav1.ManagedFieldsEntry{{}})},
@@ -208,7 +211,7 @@ func entriesOf(t *testing.T, node *corev1.Node) string {
 	t.Helper()
 	var managers []string
 	for _, e := range node.ManagedFields {
-		managers = append(managers, strings.Join([]string{e.Manager, string(e.Operation), e.Subresource, string(e.FieldsV1.Raw)}, " "))
+		managers = append(managers, strings.Join([]string{e.Manager, string(e.Operation), e.Subresource, e.FieldsV1.GetRawString()}, " "))
 	}
 	return strings.Join(managers, "\n")
 }

@@ -1,3 +1,6 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package e2e_test runs the product against a real control plane and real kubelets.
 package e2e_test
 

@@ -1,3 +1,6 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package policy evaluates what kubelets write. It is pure: no I/O, no clock, no logging, no client.
 //
 // A [Compiler] is handed a list of rules, such as that of package rules, and turns a NodeRestrictionPolicy into a [Policy]. [NewSet]

@@ -1,3 +1,6 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package webhooks answers the API server: what kubelets write is judged, policies are validated.
 package webhooks
 

@@ -1,3 +1,6 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 package v1alpha1
 
 // Baseline turns on the checks of the in-tree admission plugin NodeRestriction, for clusters where that is off. Verdicts are

@@ -1,3 +1,6 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package v1alpha1 is version v1alpha1 of the NodeRestrictionPolicy API, group noderestriction.plus.
 //
 // A NodeRestrictionPolicy says what the credential of a kubelet may write to its Node and to the pods on it. Each

@@ -1,3 +1,6 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 package v1alpha1
 
 // MirrorPodRules are the rules for the pods a kubelet creates. An omitted section is a rule that is off.

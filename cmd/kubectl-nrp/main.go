@@ -1,3 +1,6 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Command kubectl-nrp checks and tries NodeRestrictionPolicies, and reads the records of denials. None of its commands needs a
 // cluster. It works as kubectl nrp, a plugin of kubectl, and by itself.
 package main

@@ -1,3 +1,6 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package observability_test tests the alerts and the dashboard with Prometheus' own parser, query engine and templates.
 package observability_test
 

@@ -1,3 +1,6 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package binaries finds the programs that e2e runs, and builds those that it does not find.
 //
 // A program is taken from, in this order: the environment variable of its own, such as NRP_KUBE_APISERVER; the folder

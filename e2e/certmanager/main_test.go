@@ -1,3 +1,6 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package certmanager_test runs the chart with the real cert-manager: certificates and authorities are issued, injected,
 // renewed and exchanged while a kubelet writes.
 package certmanager_test

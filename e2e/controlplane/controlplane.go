@@ -1,3 +1,6 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package controlplane runs a real Kubernetes control plane on the loopback interface: etcd and one or more API
 // servers, and if asked for the controllers and the scheduler.
 package controlplane

@@ -1,3 +1,6 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Command demo shows the product at work, see package stage. It is the part that builds in a moment: it builds the
 // rest, which takes minutes the first time, and says how far it is; then it becomes the program stage.
 //

@@ -1,3 +1,6 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package door_test sends the product, as it runs beside a real API server, what no API server would: from others than
 // API servers, malformed, forged, too large, too slow and too much of it. Whatever arrives, nothing is let pass that a
 // policy denies, the process lives on within its memory, and a real kubelet's write is judged.

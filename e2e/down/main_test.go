@@ -1,3 +1,6 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package down_test shows what happens while the product, or what it needs, is down: on the rig, which runs what the
 // chart installs, with real kubelets.
 package down_test

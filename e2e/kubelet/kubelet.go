@@ -1,3 +1,6 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package kubelet runs real kubelets, whose containers are imaginary, as processes.
 package kubelet
 

@@ -1,3 +1,6 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package load is what benchmarks and simulations share: objects of a realistic size, what programs use, and where the figures
 // are written down.
 package load

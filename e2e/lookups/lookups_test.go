@@ -1,3 +1,6 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package lookups_test shows that the look-ups of the baseline find what a real API server has, with a policy for tokens as the
 // case that needs most of them.
 package lookups_test

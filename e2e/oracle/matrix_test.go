@@ -1,3 +1,6 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 //nolint:staticcheck // SA1019: the plugin looks at configSource, so the test has to write it.
 package oracle
 

@@ -1,3 +1,6 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package plugin_test runs the command-line tool as a plugin of the real kubectl. It needs no cluster.
 package plugin_test
 

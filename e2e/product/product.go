@@ -1,3 +1,6 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package product runs NodeRestriction-plus as a process outside the cluster, wired to an API server as its chart says.
 package product
 

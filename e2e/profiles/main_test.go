@@ -1,3 +1,6 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package profiles_test shows that what the chart renders in each profile is what a real API server takes, and does what
 // the documents say of that profile.
 package profiles_test

@@ -1,3 +1,6 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package rig runs the chart for real: Helm installs it into a real control plane, whose controllers and scheduler make
 // pods of its Deployment, and nodes of the rig run these pods' containers, with their own arguments, environment,
 // volumes, probes and account, as processes of this machine.

@@ -1,3 +1,6 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Command scale simulates a large cluster: thousands of kubelets with identities of their own register at once, then send their
 // heartbeats and their pods' statuses, at their real periods compressed in time, to a real API server with the product in front
 // as its chart wires it. It tells what the product is asked, and what it uses before, during and after.

@@ -1,3 +1,6 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package scrapes_test records what Prometheus gets of the product and of an API server, for the test of the dashboard
 // (config/observability), and holds the recorded scrapes to what real ones are.
 package scrapes_test

@@ -1,3 +1,6 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package architecture_test tests what no package can test of itself: which packages there are, what they import and
 // declare, and what lies in the tree.
 package architecture_test

@@ -1,3 +1,6 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package certificates has the program issue its own serving certificate, of an authority that all replicas share, and
 // keeps the bundles of the webhook configuration such that API servers trust it.
 //

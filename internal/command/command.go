@@ -1,3 +1,6 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package command has what all commands of both programs share: root commands, running them, errors and their exit codes,
 // input files and output formats.
 //

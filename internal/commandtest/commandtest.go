@@ -1,3 +1,6 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package commandtest tests commands as a user types them: by scripts that run the program, and by what help and pages say.
 package commandtest
 

@@ -1,3 +1,6 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package delegatedauth has the API server say who may read the metrics: a TokenReview who asks, a SubjectAccessReview whether
 // that user may.
 //

@@ -1,3 +1,6 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Command demo is the first part of make demo: it has the command review judge a few writes, with no cluster. It is a program of
 // its own because it builds in a fraction of the time of the others, so that there is something to see while they build.
 //

@@ -1,3 +1,6 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package denial keeps account of the writes that violate policies. A [Ledger] writes each record to the denial log
 // before the write is answered, and tells its sinks: counters, the policies' status. Sinks never block and never take
 // the place of the log.

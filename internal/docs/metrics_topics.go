@@ -1,3 +1,6 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 package docs
 
 const metricsHead = `<!-- Generated from the program's own metrics and internal/docs/metrics_topics.go by make generate. -->

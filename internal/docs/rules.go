@@ -1,3 +1,6 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package docs renders the pages under docs/ that are generated from code.
 package docs
 

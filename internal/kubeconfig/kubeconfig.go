@@ -1,3 +1,6 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package kubeconfig returns how the commands that need a cluster reach its API server.
 package kubeconfig
 

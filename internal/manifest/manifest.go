@@ -1,3 +1,6 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package manifest reads what a person wrote, YAML or JSON in one or several documents, strictly: an unknown or a duplicate
 // field is an error that names it.
 package manifest

@@ -1,3 +1,6 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package policystore holds the policies that are in force: a [Store] that handlers read without a lock, and the
 // controller that fills it from the NodeRestrictionPolicies of the cluster and tells in their status what came of
 // them.

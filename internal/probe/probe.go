@@ -1,3 +1,6 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package probe proves again and again that the API server asks this program about what kubelets write, and that such
 // a write is denied. A webhook configuration that was removed, narrowed or given a wrong authority makes no error
 // anywhere: kubelets are simply not restricted any more.

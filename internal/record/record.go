@@ -1,3 +1,6 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package record is the record of a write that violated a policy: one JSON line, whatever the write held. Every value
 // is bounded and printable, and so is the line, by construction.
 package record

@@ -1,3 +1,6 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package recordlog reads the denial log: its lines from files and from what kubectl prints, what they say, and whether
 // any are missing. A [Reader] reads one input, a [Log] takes the lines of all, and a [Filter], [Groups], [Newest] and
 // [Timeline] answer what was in it. It asks for no order of the inputs but one: short lines are only understood after

@@ -1,3 +1,6 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package review turns an AdmissionReview into a [policy.Request] and a verdict back into an AdmissionReview. It is
 // pure, so that the webhook and the command review answer alike.
 //

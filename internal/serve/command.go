@@ -1,3 +1,6 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package serve is the admission webhook's server: the command, its flags, and the program that they configure.
 //
 // A flag goes one way: the command reads options, each part of the program has its own among them, and the program

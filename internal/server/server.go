@@ -1,3 +1,6 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package server is the listener in front of the admission handlers: HTTP/1.1 over TLS 1.3 with a certificate that is
 // reloaded, client certificates that are pinned by name, bounds on everything that a client decides, and a shutdown
 // that loses no request.

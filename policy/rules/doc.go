@@ -1,3 +1,6 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package rules has the restrictions that this program knows, one file a rule, and what they share. [All] lists them; the engine,
 // package policy, is handed the list and knows none of them.
 //

@@ -1,3 +1,6 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Command binaries builds the programs that e2e runs, or finds them, and prints a path a line.
 //
 //	go run ./cmd/binaries              all of them

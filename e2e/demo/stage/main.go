@@ -1,3 +1,6 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Command stage shows the product at work: a real control plane, a real kubelet, and an attacker with the kubelet's
 // credential, first without and then with the product. Everything runs on the loopback interface and is stopped at the
 // end.

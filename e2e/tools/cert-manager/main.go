@@ -1,3 +1,6 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Command cert-manager is cert-manager for tests: each of its three programs, one at a time, with the code and the
 // defaults of the release. What it leaves out is leader election and all issuers but those that are a Secret or nothing
 // at all, which need no network. Its webhook listens on loopback only.

@@ -1,3 +1,6 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Command kubelet is a real kubelet whose containers are imaginary: the kubelet of kubemark, with what kubemark itself
 // cannot be told to leave out. Stock kubemark opens the kubelet's API on all interfaces, without authentication, and
 // serves the machine's /var/log there; this one listens nowhere.

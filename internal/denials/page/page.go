@@ -1,3 +1,6 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package page renders records of denials as an HTML page.
 //
 // The page needs no network and no other file. Whatever the records hold, it is shown as text: html/template escapes it for

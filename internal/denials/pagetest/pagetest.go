@@ -1,3 +1,6 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
 // Package pagetest compares pages with texts that an attacker may have chosen with the same pages with harmless ones.
 package pagetest
 
