@@ -158,7 +158,7 @@ func TestLicenceHeaders(t *testing.T) {
 	header := string(readFile(t, "tools/header.txt"))
 	for _, path := range find(t, regexp.MustCompile(`\.go$`)) {
 		before, _, _ := strings.Cut("\n"+string(readFile(t, path)), "\npackage ")
-		if !strings.Contains(before, "\n"+header+"\n") {
+		if !strings.Contains(before+"\n", "\n"+header+"\n") {
 			t.Errorf("%s: has no licence header, or no empty line after it; run make headers", path)
 		}
 	}
