@@ -64,6 +64,8 @@ func notOurs() map[string]exception {
 		"baseline-pods/deny/creates-with-projected-token":                          everywhere("when serviceAccountName is not set"),
 		"baseline-resource-slices/deny/creates-slice-of-no-node":                   everywhere("exactly one of"),
 
+		"unverified/deny/mirror-pod": everywhere("node-restriction-plus.pod-quantities"), // says the floor
+
 		"node-self/deny/deletes-another-node":          everywhere(`cannot delete resource "nodes"`), // says the authorizer
 		"node-self/deny/registers-another-node":        inTree(anothersNode),
 		"node-self/deny/registers-with-generated-name": inTree(anothersNode),
@@ -81,7 +83,6 @@ func notSent() map[string]string {
 		off     = "the API server drops the field, whose feature is off"
 		drawn   = "the message has a name that the API server draws"
 		removed = "the API server drops the field, which nobody uses any more"
-		endless = "the API server does not finish parsing the quantity"
 	)
 	return map[string]string{
 		"baseline-nodes/deny/changes-config-source":                 removed,
@@ -105,7 +106,6 @@ func notSent() map[string]string {
 		"node-unknown-fields/allow/moves-the-condition-that-has-it": unknown,
 		"pod-unknown-fields/allow/leaves-unknown-field":             unknown,
 		"pod-unknown-fields/deny/adds-unknown-field":                unknown,
-		"unverified/deny/allocatable-with-a-tiny-exponent":          endless,
-		"unverified/deny/registers-with-a-tiny-exponent":            endless,
+		"unverified/allow/copies-what-a-tenant-wrote":               "the floor refuses such a pod",
 	}
 }
