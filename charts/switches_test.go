@@ -71,7 +71,7 @@ func TestEveryFlagCanBeSet(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sources, err := filepath.Glob("../serve*.go")
+	sources, err := filepath.Glob("../internal/serve/*.go")
 	if err != nil || len(sources) == 0 {
 		t.Fatal("there is no source of the program", err)
 	}
@@ -216,7 +216,8 @@ func TestInventory(t *testing.T) {
 	wiring := []string{
 		"CustomResourceDefinition noderestrictionpolicies.noderestriction.plus", "NodeRestrictionPolicy recommended",
 		"ValidatingWebhookConfiguration node-restriction-plus", "ValidatingAdmissionPolicy " + quantityFloor,
-		"ValidatingAdmissionPolicyBinding " + quantityFloor,
+		"ValidatingAdmissionPolicyBinding " + quantityFloor, "ValidatingAdmissionPolicy " + podFloor,
+		"ValidatingAdmissionPolicyBinding " + podFloor,
 	}
 	for name, test := range map[string]struct {
 		set  string

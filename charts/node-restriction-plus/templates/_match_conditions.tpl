@@ -139,12 +139,19 @@ object.metadata.?managedFields[?0].?operation.orValue('') == 'Apply' && (
 )
 {{- end }}
 
-{{- /* ownershipChanges: an entry with the operation Apply changes. What of it is no growth is for status. */ -}}
+{{- /*
+ownershipChanges: an entry with the operation Apply changes or disappears. An update may cause this, so that the write is for status,
+unless ownership grows.
+*/ -}}
 {{- define "node-restriction-plus.ownershipChanges" -}}
-object.metadata.?managedFields[?0].?operation.orValue('') == 'Apply' &&
-size(object.metadata.managedFields) <= 64 && size(oldObject.metadata.?managedFields.orValue([])) <= 64 &&
-object.metadata.managedFields.exists(e, e.?operation.orValue('') == 'Apply' &&
-  !(e in oldObject.metadata.?managedFields.orValue([])))
+(object.metadata.?managedFields[?0].?operation.orValue('') == 'Apply' ||
+  oldObject.metadata.?managedFields[?0].?operation.orValue('') == 'Apply') &&
+size(object.metadata.?managedFields.orValue([])) <= 64 && size(oldObject.metadata.?managedFields.orValue([])) <= 64 && (
+  object.metadata.?managedFields.orValue([]).exists(e, e.?operation.orValue('') == 'Apply' &&
+    !(e in oldObject.metadata.?managedFields.orValue([]))) ||
+  oldObject.metadata.?managedFields.orValue([]).exists(e, e.?operation.orValue('') == 'Apply' &&
+    !(e in object.metadata.?managedFields.orValue([])))
+)
 {{- end }}
 
 {{- /* foreignNode: the Node is another one's. */ -}}
