@@ -43,7 +43,7 @@ func (rule *Rule) validate() error {
 	doc := reflect.ValueOf(rule.Doc)
 	for i := range doc.NumField() {
 		if name := doc.Type().Field(i).Name; doc.Field(i).Len() == 0 {
-			errs = append(errs, fmt.Errorf("Doc.%s is empty", name))
+			errs = append(errs, fmt.Errorf("field Doc.%s is empty", name))
 		}
 	}
 	if strings.HasSuffix(rule.Doc.Title, ".") {

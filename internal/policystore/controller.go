@@ -52,8 +52,8 @@ const (
 )
 
 // Setup adds the controller that fills the store to the manager. Every replica runs it, there is no leader. The live
-// reader must not be a cache. Policies are compiled by the compiler. Metrics are registered with registerer. Each set is shown to those who expect it before it is in
-// force.
+// reader must not be a cache. The compiler compiles the policies. Metrics are registered with registerer. Each set is shown to
+// expect before it is in force.
 func Setup(
 	ctx context.Context, mgr ctrl.Manager, store *Store, compiler *policy.Compiler, live client.Reader,
 	registerer prometheus.Registerer, expect ...func(*policy.Set),

@@ -33,6 +33,7 @@ func IsEmpty(v jsontext.Value) bool {
 	return false
 }
 
+// Canonical returns a value in the form in which equal values have equal bytes; null is nil.
 func Canonical(v jsontext.Value) jsontext.Value {
 	v = v.Clone()
 	if len(v) > 0 && canonicalize(&v) != nil {

@@ -38,6 +38,7 @@ type member struct {
 // Shapes are made once for each type.
 type Shapes map[reflect.Type]*Shape
 
+// Of returns the shape of a Go type. It is made once for each type.
 func (all Shapes) Of(t reflect.Type) *Shape {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
@@ -110,6 +111,7 @@ type unknown struct {
 // MaxUnknown is how many unknown fields of an object are looked at.
 const MaxUnknown = 100_000
 
+// ErrTooManyUnknown means that an object has more unknown fields than are compared.
 var ErrTooManyUnknown = errors.New("too many unknown fields")
 
 // place is where in an object something stands. Its path is put together only for what is unknown.

@@ -46,6 +46,7 @@ func (p Pattern) isAny() bool {
 // Patterns matches a string that one of its patterns matches; an empty one matches nothing.
 type Patterns []Pattern
 
+// Match reports whether one of the patterns matches a string.
 func (ps Patterns) Match(s string) bool {
 	for _, p := range ps {
 		if p.Match(s) {

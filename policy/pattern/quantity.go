@@ -23,6 +23,7 @@ const (
 // QuantityText is a quantity as it was written, as a JSON string or number.
 type QuantityText string
 
+// ErrNoQuantity means that a value is not a quantity.
 var ErrNoQuantity = errors.New("must be a quantity")
 
 // UnmarshalJSONFrom reads the text without parsing it.

@@ -74,7 +74,8 @@ func compileNodeAddresses(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Pa
 			return true
 		}
 		ip, err := netip.ParseAddr(a.Address)
-		return err == nil && pattern.IsRoutable(ip) && (len(allowed) == 0 || pattern.ContainsAddr(allowed, ip)) && !pattern.ContainsAddr(denied, ip)
+		return err == nil && pattern.IsRoutable(ip) && (len(allowed) == 0 || pattern.ContainsAddr(allowed, ip)) &&
+			!pattern.ContainsAddr(denied, ip)
 	}
 	return func(r *policy.Request) []policy.Violation {
 		old := make(map[corev1.NodeAddress]bool)

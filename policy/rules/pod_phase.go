@@ -44,7 +44,8 @@ func compilePodPhase(spec *v1alpha1.NodeRestrictionPolicySpec, _ *field.Path) (p
 		if !isTerminal(was) || isTerminal(is) || r.OldPod.IsMirror() {
 			return nil
 		}
-		return []policy.Violation{{Field: "status.phase", Detail: "must not go from " + text.Quote(string(was)) + " to " + text.Quote(string(is))}}
+		detail := "must not go from " + text.Quote(string(was)) + " to " + text.Quote(string(is))
+		return []policy.Violation{{Field: "status.phase", Detail: detail}}
 	}, nil
 }
 
