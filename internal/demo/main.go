@@ -47,7 +47,7 @@ func run() error {
 	var reviews bytes.Buffer
 	var sentences []string
 	for i, name := range writes {
-		data, err := os.ReadFile(filepath.Join("policy", "testdata", name+".txtar"))
+		data, err := os.ReadFile(filepath.Join("policy", "rules", "testdata", name+".txtar"))
 		if err != nil {
 			return err
 		}
