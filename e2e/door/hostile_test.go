@@ -207,10 +207,12 @@ func (h *hostile) checkNotStored(t *testing.T, path, mark string) (stored bool) 
 	return stored
 }
 
-// checkRecords has the program itself say whether a record is missing.
+// checkRecords has the command-line tool say whether a record is missing.
 func (h *hostile) checkRecords(t *testing.T) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), h.product.Binary(), "denials", "--verify",
+	tool, err := binaries.CommandLine(t.Context(), t.Output())
+	check(t, err)
+	cmd := exec.CommandContext(t.Context(), tool, "denials", "--verify",
 		filepath.Join(h.dir, "product", "records.jsonl"))
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("denials --verify: %v\n%.2000s", err, out)
