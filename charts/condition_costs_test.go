@@ -193,7 +193,7 @@ func largeSlice(devices, capacities, sets int) policy.Request {
 	}
 }
 
-// longText is a quantity that is plain, and of which the text has to be looked at.
+// longText returns a plain quantity whose text the conditions must examine.
 func longText(other bool) string {
 	if other {
 		return "12345678901234567Ki"

@@ -37,9 +37,7 @@ func FuzzTime(f *testing.F) {
 	policies := webhooks.NewPolicyHandler(rules.NewCompiler(), denial.NewMetrics(prometheus.NewRegistry(), rules.All()), logr.Discard())
 	handler := webhooks.Routes(r.handler, policies)
 	f.Fuzz(func(t *testing.T, body string) {
-		if len(body) > maxFuzzedBody {
-			t.Skip()
-		}
+		body = body[:min(len(body), maxFuzzedBody)]
 		for _, path := range []string{"/admit", "/policies"} {
 			within(t, maxFuzzedTime, func() {
 				request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, path+"?timeout=1s", strings.NewReader(body))

@@ -123,7 +123,8 @@ func FuzzQuantity(f *testing.F) {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		inQuantityTime(t, len(text), func() {
+		text = text[:min(len(text), maxQuantityFuzzed)]
+		inQuantityTime(t, func() {
 			if pattern.IsPlainQuantity(text) && !pattern.IsCheapQuantity(text) {
 				t.Error("plain and not cheap")
 			}
@@ -155,14 +156,11 @@ func FuzzQuantity(f *testing.F) {
 }
 
 // inQuantityTime fails if something takes too long.
-func inQuantityTime(t *testing.T, size int, do func()) {
+func inQuantityTime(t *testing.T, do func()) {
 	t.Helper()
-	if size > maxQuantityFuzzed {
-		t.Skip()
-	}
 	began := time.Now()
 	do()
 	if took := time.Since(began); took > generousQuantity {
-		t.Errorf("%d bytes took %s", size, took)
+		t.Errorf("it took %s", took)
 	}
 }

@@ -23,15 +23,12 @@ const (
 )
 
 // inTime fails if something takes too long.
-func inTime(t *testing.T, size int, do func()) {
+func inTime(t *testing.T, do func()) {
 	t.Helper()
-	if size > maxFuzzed {
-		t.Skip()
-	}
 	began := time.Now()
 	do()
 	if took := time.Since(began); took > generous {
-		t.Errorf("%d bytes took %s", size, took)
+		t.Errorf("it took %s", took)
 	}
 }
 
@@ -58,7 +55,8 @@ func FuzzCost(f *testing.F) {
 	}
 	set := everything(f)
 	f.Fuzz(func(t *testing.T, resource, operation byte, subresource, old, object string) {
-		inTime(t, len(old)+len(object), func() {
+		old, object = old[:min(len(old), maxFuzzed/2)], object[:min(len(object), maxFuzzed/2)]
+		inTime(t, func() {
 			evaluated(set, policy.Request{
 				NodeName: "n1", Name: "n1", InNodesGroup: true, Version: "v1", Subresource: subresource,
 				Resource:  resources[int(resource)%len(resources)],
@@ -82,7 +80,8 @@ func FuzzCompile(f *testing.F) {
 		f.Add([]byte(spec))
 	}
 	f.Fuzz(func(t *testing.T, spec []byte) {
-		inTime(t, len(spec), func() {
+		spec = spec[:min(len(spec), maxFuzzed)]
+		inTime(t, func() {
 			p := &v1alpha1.NodeRestrictionPolicy{}
 			if json.Unmarshal(spec, &p.Spec) != nil {
 				return
