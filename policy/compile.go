@@ -10,7 +10,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
-	"noderestriction.plus/policy/object"
 	"noderestriction.plus/policy/pattern"
 )
 
@@ -29,24 +28,6 @@ type Policy struct {
 type activeRule struct {
 	rule  *Rule
 	check Check
-	// judges and reads are the parts of the object that the rule judges changes of, and those that it looks at.
-	judges, reads object.PartSet
-}
-
-func newActiveRule(rule *Rule, check Check) activeRule {
-	a := activeRule{rule: rule, check: check, judges: object.AllParts, reads: object.PartsOf(rule.Reads)}
-	if rule.Reads == nil {
-		a.reads = object.PartsOf(rule.Doc.Fields)
-	}
-	if rule.OnlyChanges {
-		a.judges = object.PartsOf(rule.Doc.Fields)
-	}
-	return a
-}
-
-// unconcerned reports whether an update changes nothing that the rule judges.
-func (a *activeRule) unconcerned(r *Request) bool {
-	return a.rule.OnlyChanges && !r.Changes(a.judges)
 }
 
 // Compiler compiles policies by the rules that it was handed. It is immutable.
@@ -89,7 +70,7 @@ func (c *Compiler) Compile(p *v1alpha1.NodeRestrictionPolicy) (*Policy, field.Er
 		check, bad := rule.Compile(&p.Spec, at)
 		errs = append(errs, bad...)
 		if check != nil && len(bad) == 0 && !restrictsNobody {
-			compiled.rules = append(compiled.rules, newActiveRule(rule, check))
+			compiled.rules = append(compiled.rules, activeRule{rule, check})
 		}
 	}
 	return compiled, bounded(errs)
@@ -156,9 +137,6 @@ func (p *Policy) evaluate(r *Request, checks []activeRule, form *formCheck, into
 	if !p.match.matchName(r.NodeName) {
 		return into
 	}
-	if r.Unjudgeable != "" {
-		return append(into, p.violation(Unverified, Violation{Detail: r.Unjudgeable}))
-	}
 	if r.outOfTime() {
 		return append(into, p.violation(Unverified, Violation{Detail: OutOfTime}))
 	}
@@ -174,9 +152,6 @@ func (p *Policy) evaluate(r *Request, checks []activeRule, form *formCheck, into
 	}
 	for i := range checks {
 		active := &checks[i]
-		if active.unconcerned(r) {
-			continue
-		}
 		if r.outOfTime() {
 			return append(into, p.violation(Unverified, Violation{Detail: OutOfTime}))
 		}
@@ -197,7 +172,7 @@ type formCheck struct {
 
 func (c *formCheck) unverifiable(r *Request) string {
 	if !c.done {
-		c.done, c.detail = true, r.UnverifiableQuantity(r.written())
+		c.done, c.detail = true, r.view.UnverifiableQuantity()
 	}
 	return c.detail
 }

@@ -21,7 +21,9 @@ const (
 type Decision struct {
 	NodeName   string
 	Violations []PolicyViolation
-	note       string // said after the violations
+	// Err says why the objects could not be decoded, for a log; nil if they could, or if the request was Undecodable.
+	Err  error
+	note string // follows the violations in a message
 }
 
 // PolicyViolation is a violation together with the policy and the rule that it breaks.

@@ -128,89 +128,95 @@ func (f StaticFacts) Authorized(access *authorizationv1.SubjectAccessReviewSpec)
 // APIAudiences returns none: what is judged without an API server has not been changed by one.
 func (f StaticFacts) APIAudiences() ([]string, error) { return nil, nil }
 
-var errNoFacts = errors.New("no look-ups are available")
+var errNoFacts = errors.New("no lookups are available")
 
-// LookUpNode looks a Node up.
+// facts returns an error if there are no Facts.
+func (r *Request) facts() (Facts, error) {
+	if r.Facts == nil {
+		return nil, errNoFacts
+	}
+	return r.Facts, nil
+}
+
+// LookUpNode looks up the metadata of a Node.
 func (r *Request) LookUpNode(name string) (*object.Metadata, bool, error) {
 	return lookUp(r, name, Facts.Node)
 }
 
-// LookUpNodeObject looks a Node up, with its spec and status.
+// LookUpNodeObject looks up a Node with its spec and status.
 func (r *Request) LookUpNodeObject(name string) (*corev1.Node, bool, error) {
 	return lookUp(r, name, Facts.NodeObject)
 }
 
 // IsOfAnotherNode reports whether a Node other than the kubelet's reports the address.
 func (r *Request) IsOfAnotherNode(ip netip.Addr) (bool, error) {
-	if r.Facts == nil {
-		return false, errNoFacts
+	facts, err := r.facts()
+	if err != nil {
+		return false, err
 	}
-	names, err := r.Facts.NodesAt(ip.Unmap().WithZone("").String())
+	names, err := facts.NodesAt(ip.Unmap().WithZone("").String())
 	return slices.ContainsFunc(names, func(name string) bool { return name != r.NodeName }), err
 }
 
-// LookUpPod looks a pod up.
+// LookUpPod looks up a pod.
 func (r *Request) LookUpPod(namespace, name string) (*corev1.Pod, bool, error) {
 	return lookUpIn(r, namespace, name, Facts.Pod)
 }
 
-// LookUpServiceAccount looks a ServiceAccount up.
+// LookUpServiceAccount looks up the metadata of a ServiceAccount.
 func (r *Request) LookUpServiceAccount(namespace, name string) (*object.Metadata, bool, error) {
 	return lookUpIn(r, namespace, name, Facts.ServiceAccount)
 }
 
-// LookUpPersistentVolumeClaim looks a claim up.
+// LookUpPersistentVolumeClaim looks up a claim.
 func (r *Request) LookUpPersistentVolumeClaim(namespace, name string) (*corev1.PersistentVolumeClaim, bool, error) {
 	return lookUpIn(r, namespace, name, Facts.PersistentVolumeClaim)
 }
 
-// LookUpPersistentVolume looks a volume up.
+// LookUpPersistentVolume looks up a volume.
 func (r *Request) LookUpPersistentVolume(name string) (*corev1.PersistentVolume, bool, error) {
 	return lookUp(r, name, Facts.PersistentVolume)
 }
 
-// LookUpCSIDriver looks a CSIDriver up.
+// LookUpCSIDriver looks up a CSIDriver.
 func (r *Request) LookUpCSIDriver(name string) (*storagev1.CSIDriver, bool, error) {
 	return lookUp(r, name, Facts.CSIDriver)
 }
 
-// Authorized asks the authorizers of the cluster.
+// Authorized reports whether the authorizers of the cluster allow what the spec describes.
 func (r *Request) Authorized(access *authorizationv1.SubjectAccessReviewSpec) (bool, error) {
-	if r.Facts == nil {
-		return false, errNoFacts
+	facts, err := r.facts()
+	if err != nil {
+		return false, err
 	}
-	return r.Facts.Authorized(access)
+	return facts.Authorized(access)
 }
 
-// APIAudiences are the audiences of the API server as they were found.
+// APIAudiences returns the audiences of the API server. It returns none if they are not known.
 func (r *Request) APIAudiences() ([]string, error) {
-	if r.Facts == nil {
-		return nil, errNoFacts
+	facts, err := r.facts()
+	if err != nil {
+		return nil, err
 	}
-	return r.Facts.APIAudiences()
+	return facts.APIAudiences()
 }
 
-// lookUp looks an object up by a name that a kubelet may have chosen. Nothing has an empty name, which a client may take for a
-// question about all objects.
-func lookUp[T any](r *Request, name string, look func(Facts, string) (*T, bool, error)) (*T, bool, error) {
-	switch {
-	case name == "":
-		return nil, false, nil
-	case r.Facts == nil:
-		return nil, false, errNoFacts
-	}
-	return look(r.Facts, name)
+// lookUp looks up an object by a name that a kubelet may have chosen. No object has an empty name, which a client could send as a
+// request for all objects.
+func lookUp[T any](r *Request, name string, get func(Facts, string) (*T, bool, error)) (*T, bool, error) {
+	return lookUpIn(r, "", name, func(facts Facts, _, name string) (*T, bool, error) { return get(facts, name) })
 }
 
 // lookUpIn is lookUp for an object in a namespace.
 func lookUpIn[T any](
-	r *Request, namespace, name string, look func(Facts, string, string) (*T, bool, error),
+	r *Request, namespace, name string, get func(Facts, string, string) (*T, bool, error),
 ) (*T, bool, error) {
-	switch {
-	case name == "":
+	if name == "" {
 		return nil, false, nil
-	case r.Facts == nil:
-		return nil, false, errNoFacts
 	}
-	return look(r.Facts, namespace, name)
+	facts, err := r.facts()
+	if err != nil {
+		return nil, false, err
+	}
+	return get(facts, namespace, name)
 }

@@ -80,14 +80,15 @@ func (m *matcher) matchLabels(r *Request) (bool, error) {
 	return err == nil && m.selector.Matches(labels.Set(set)), err
 }
 
-// nodeLabelsOf returns the labels of the kubelet's own Node. A write to that Node carries them, others need a look-up.
+// nodeLabelsOf returns the labels of the kubelet's own Node. A write of that Node has them; for other writes they are looked up.
 func nodeLabelsOf(r *Request) (map[string]string, error) {
-	ownNode := r.Resource == "nodes" && (r.Name == r.NodeName || r.Name == "")
-	switch {
-	case ownNode && r.OldNode != nil:
-		return r.OldNode.Labels, nil
-	case ownNode && r.Node != nil:
-		return r.Node.Labels, nil
+	if r.Resource == "nodes" && (r.Name == r.NodeName || r.Name == "") {
+		switch node := r.Node(); {
+		case node.IsStored():
+			return node.Labels().Old(), nil
+		case node.IsWritten():
+			return node.Labels().New(), nil
+		}
 	}
 	node, found, err := r.LookUpNode(r.NodeName)
 	if err != nil || !found {

@@ -20,6 +20,9 @@ type RuleID string
 // read or a look-up failed. A write that cannot be judged is never allowed by a policy that would have judged it.
 const Unverified RuleID = "unverified"
 
+// Undecodable is the detail of a violation of rule Unverified whose object is not well-formed.
+const Undecodable = "the object could not be read"
+
 // Reason is the rule's ID with spaces for hyphens, as it stands in messages.
 func (id RuleID) Reason() string { return strings.ReplaceAll(string(id), "-", " ") }
 
@@ -64,12 +67,6 @@ type Rule struct {
 	OptIn bool
 	// Targets are the writes that the rule looks at.
 	Targets []Target
-	// OnlyChanges says that at an update the rule judges nothing but how the fields of Doc differ. Where none does, it has no
-	// violation, and it is not asked.
-	OnlyChanges bool
-	// Reads are the fields that the rule looks at in an update, each at most one level below metadata, spec or status. They are
-	// what is decoded of both objects. Nil: those of Doc.
-	Reads []string
 	// Note says something about a write that the rule looks at, which is added once to the message of its denial, whichever rule it
 	// violates. Nil, or empty: nothing.
 	Note func(r *Request) string

@@ -21,11 +21,11 @@ var errTooManyValues = errors.New("has too many values")
 const anyDepth = 1 << 30
 
 // keptDepth is down to which depth the values of a part are kept when it is decoded. The rest is skipped, or kept as it stands.
-func (id PartID) keptDepth() int {
+func (id partID) keptDepth() int {
 	switch id {
 	case otherTop, otherMetadata, otherSpec, otherStatus, specSchedulingGroup, specAffinity, statusConfig, statusVolumesAttached:
 		return 0
-	case SpecContainers, SpecInitContainers, SpecEphemeralContainers, specVolumes, specTopologySpreadConstraints,
+	case specContainers, specInitContainers, specEphemeralContainers, specVolumes, specTopologySpreadConstraints,
 		statusConditions, statusContainerStatuses, statusInitContainerStatuses, statusEphemeralContainerStatuses:
 		return 1
 	}
@@ -57,7 +57,7 @@ func countValues(value jsontext.Value, depth int) int {
 type valueBudget int
 
 // take takes room for the values of a part.
-func (b *valueBudget) take(id PartID, value jsontext.Value) error {
+func (b *valueBudget) take(id partID, value jsontext.Value) error {
 	depth := id.keptDepth()
 	n := bytes.Count(value, []byte(","))
 	if n > 1000 {

@@ -13,16 +13,19 @@ import (
 // differences are the parts in which the two objects of an update differ, byte for byte.
 type differences struct {
 	known bool // they have been looked for
-	in    PartSet
+	in    partSet
 	parts []Difference
 }
 
 // Difference is a part that is not the same in both objects.
 type Difference struct {
-	id            PartID
+	id            partID
 	Section, Name string
 	Old, Updated  jsontext.Value // nil: the object has no such part
 }
+
+// fewDifferences is the initial capacity for differences. A heartbeat has no more.
+const fewDifferences = 3
 
 // compare finds the differences, and marks the parts that are the same in both.
 func compare(old, updated Parts) differences {
@@ -54,6 +57,9 @@ func compare(old, updated Parts) differences {
 
 func (d *differences) add(change Difference) {
 	d.in |= 1 << change.id
+	if d.parts == nil {
+		d.parts = make([]Difference, 0, fewDifferences)
+	}
 	d.parts = append(d.parts, change)
 }
 
@@ -71,7 +77,7 @@ func Differences(old, updated []byte) ([]Difference, error) {
 }
 
 // IsManagedFields reports whether the part is metadata.managedFields, which the API server keeps.
-func (d *Difference) IsManagedFields() bool { return d.id == ManagedFields }
+func (d *Difference) IsManagedFields() bool { return d.id == managedFields }
 
 // DecodeOld decodes the old value, if there is one, into an object that has nothing else.
 func (d *Difference) DecodeOld(into any) error { return d.decode(d.Old, into) }

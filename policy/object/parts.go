@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
 
@@ -54,12 +53,20 @@ func (f *partFinder) find(p *part, likely int) *part {
 	return nil
 }
 
-// Value is the value of a part that rules know; nil if the object does not have it.
-func (ps Parts) Value(id PartID) jsontext.Value {
+// find returns the part with an ID; nil if the object does not have it.
+func (ps Parts) find(id partID) *part {
 	for i := range ps {
 		if ps[i].id == id {
-			return ps[i].value
+			return &ps[i]
 		}
+	}
+	return nil
+}
+
+// value returns the value of the part with an ID; nil if the object does not have it.
+func (ps Parts) value(id partID) jsontext.Value {
+	if p := ps.find(id); p != nil {
+		return p.value
 	}
 	return nil
 }
@@ -164,17 +171,3 @@ func (s *splitter) members(section string) (start int64, err error) {
 }
 
 func isSection(name string) bool { return name == "metadata" || name == "spec" || name == "status" }
-
-// Containers are those in a part of the spec, which is decoded; none if the object does not have it.
-func (ps Parts) Containers(id PartID) ([]Container, error) {
-	list := ps.Value(id)
-	if list == nil {
-		return nil, nil
-	}
-	if countValues(list, id.keptDepth()) > maxValues {
-		return nil, errTooManyValues
-	}
-	var containers []Container
-	err := json.Unmarshal(list, &containers)
-	return containers, err
-}

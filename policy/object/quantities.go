@@ -30,7 +30,8 @@ type foundQuantity struct {
 // Of a Node everything counts, in both objects: a kubelet prints plain numbers, and keeps what is cheap. Of other objects only what
 // is expensive counts, unless the same text is in the stored object's spec: a kubelet copies to the status what a tenant
 // wrote there. A deletion is not evaluated by any quantity.
-func (v *View) UnverifiableQuantity(w Write) string {
+func (v *View) UnverifiableQuantity() string {
+	w := v.write
 	if w.Operation == admissionv1.Delete || !w.holdsQuantities() {
 		return ""
 	}
@@ -38,9 +39,9 @@ func (v *View) UnverifiableQuantity(w Write) string {
 	var ok bool
 	switch {
 	case w.Resource == "nodes":
-		found, ok = v.unusualNodeQuantity(w)
+		found, ok = v.unusualNodeQuantity()
 	case w.hasParts():
-		found, ok = w.expensiveQuantity(v.Parts, v.OldParts)
+		found, ok = w.expensiveQuantity(v.parts, v.oldParts)
 	default:
 		found, ok = w.expensiveInWhole()
 	}
@@ -54,7 +55,7 @@ func (v *View) UnverifiableQuantity(w Write) string {
 }
 
 // holdsQuantities reports whether objects of the resource may hold quantities.
-func (w Write) holdsQuantities() bool {
+func (w *Write) holdsQuantities() bool {
 	switch w.Resource {
 	case "nodes", "pods", "persistentvolumeclaims", "resourceslices.resource.k8s.io":
 		return true
@@ -63,7 +64,7 @@ func (w Write) holdsQuantities() bool {
 }
 
 // quantityShape is what the objects of the resource look like.
-func (w Write) quantityShape() *Shape {
+func (w *Write) quantityShape() *Shape {
 	t := reflect.TypeFor[corev1.Pod]()
 	switch {
 	case w.Resource == "nodes":
@@ -82,12 +83,12 @@ func (w Write) quantityShape() *Shape {
 }
 
 // unusualNodeQuantity finds a quantity of a Node that is expensive, or that is neither plain nor the stored one.
-func (v *View) unusualNodeQuantity(w Write) (*foundQuantity, bool) {
-	if !v.Parts.mayHave(unusual, true) && !v.OldParts.mayHave(expensive, true) {
+func (v *View) unusualNodeQuantity() (*foundQuantity, bool) {
+	if !v.parts.mayHave(unusual, true) && !v.oldParts.mayHave(expensive, true) {
 		return nil, true
 	}
-	known := w.quantityShape()
-	before, ok := v.OldParts.quantities(known, "")
+	known := v.write.quantityShape()
+	before, ok := v.oldParts.quantities(known, "")
 	if !ok {
 		return nil, false
 	}
@@ -98,7 +99,7 @@ func (v *View) unusualNodeQuantity(w Write) (*foundQuantity, bool) {
 		}
 		stored[before[i]] = true
 	}
-	after, ok := v.Parts.quantities(known, "")
+	after, ok := v.parts.quantities(known, "")
 	if !ok {
 		return nil, false
 	}
@@ -111,7 +112,7 @@ func (v *View) unusualNodeQuantity(w Write) (*foundQuantity, bool) {
 }
 
 // expensiveQuantity finds an expensive quantity that is not in the stored spec.
-func (w Write) expensiveQuantity(parts, old Parts) (*foundQuantity, bool) {
+func (w *Write) expensiveQuantity(parts, old Parts) (*foundQuantity, bool) {
 	if !parts.mayHave(expensive, w.Operation == admissionv1.Create) {
 		return nil, true
 	}
@@ -137,7 +138,7 @@ func (w Write) expensiveQuantity(parts, old Parts) (*foundQuantity, bool) {
 }
 
 // expensiveInWhole is expensiveQuantity for objects that have not been taken apart.
-func (w Write) expensiveInWhole() (*foundQuantity, bool) {
+func (w *Write) expensiveInWhole() (*foundQuantity, bool) {
 	if len(w.Object) == 0 || !mayHold(w.Object, expensive) {
 		return nil, true
 	}
@@ -167,7 +168,7 @@ func (ps Parts) mayHave(form func([]byte) bool, all bool) bool {
 
 // mayHoldQuantities reports whether a part may hold quantities: what is outside of spec and status does not, and what is long in a
 // Node is known not to.
-func (id PartID) mayHoldQuantities() bool {
+func (id partID) mayHoldQuantities() bool {
 	switch id {
 	case specTaints, specPodCIDR, specPodCIDRs, specProviderID,
 		statusConditions, statusImages, statusAddresses, statusNodeInfo, statusVolumesInUse, statusVolumesAttached:

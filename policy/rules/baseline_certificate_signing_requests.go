@@ -46,7 +46,7 @@ func checkBaselineSigningRequest(r *policy.Request) []policy.Violation {
 		} `json:"spec"`
 	}](r.Object)
 	if !ok {
-		return unreadable()
+		return malformed("")
 	}
 	switch csr.Spec.SignerName {
 	case certificatesv1.KubeletServingSignerName, certificatesv1.KubeAPIServerClientKubeletSignerName:

@@ -40,7 +40,7 @@ func checkBaselineClaim(r *policy.Request) []policy.Violation {
 	}
 	old, updated, ok := changedOfClaim(r)
 	if !ok {
-		return unreadable()
+		return malformed("")
 	}
 	ignoreExpansion(old)
 	ignoreExpansion(updated)

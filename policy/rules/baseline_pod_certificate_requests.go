@@ -59,7 +59,7 @@ func checkBaselinePodCertificate(r *policy.Request) []policy.Violation {
 	}
 	request, ok := decoded[podCertificateRequest](r.Object)
 	if !ok {
-		return unreadable()
+		return malformed("")
 	}
 	if request.Spec.NodeName != r.NodeName {
 		return onlyViolation("spec.nodeName", "nodeName must be this node")

@@ -46,7 +46,7 @@ func checkBaselineSlice(r *policy.Request) []policy.Violation {
 	}](raw)
 	switch {
 	case !ok:
-		return unreadable()
+		return malformed("")
 	case slice.Spec.NodeName == nil || *slice.Spec.NodeName != r.NodeName:
 		return onlyViolation("spec.nodeName", "must not "+verb(r.Operation)+" a ResourceSlice that is not of this node")
 	}

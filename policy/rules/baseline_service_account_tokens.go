@@ -47,7 +47,7 @@ func compileBaselineTokens(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.P
 	return inNodesGroup(func(r *policy.Request) []policy.Violation {
 		request, ok := decoded[authenticationv1.TokenRequest](r.Object)
 		if !ok {
-			return unreadable()
+			return malformed("")
 		}
 		pod, vs := tokenPod(r, request.Spec.BoundObjectRef)
 		if vs != nil {

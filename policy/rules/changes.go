@@ -48,8 +48,14 @@ func compareMaps[V any](old, updated map[string]V, same func(a, b V) bool) keyCh
 	return c
 }
 
+// none reports whether there are no changes.
+func (c *keyChanges) none() bool { return len(c.added)+len(c.changed)+len(c.removed) == 0 }
+
 // except returns the changes of keys for which allowed is false.
 func (c keyChanges) except(allowed func(key string) bool) keyChanges {
+	if c.none() {
+		return c
+	}
 	return keyChanges{without(c.added, allowed), without(c.changed, allowed), without(c.removed, allowed)}
 }
 
@@ -60,6 +66,9 @@ func (c keyChanges) violations(field string) []policy.Violation {
 
 // violationsOf is violations for a rule whose name does not say what a key is: the noun stands before the keys.
 func (c keyChanges) violationsOf(field, noun string) []policy.Violation {
+	if c.none() {
+		return nil
+	}
 	if noun != "" {
 		noun = " " + noun
 	}

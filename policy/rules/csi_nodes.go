@@ -39,10 +39,10 @@ func compileCsiNodes(spec *v1alpha1.NodeRestrictionPolicySpec, _ *field.Path) (p
 		return nil, nil
 	}
 	return func(r *policy.Request) []policy.Violation {
-		return judgeObjects(r, func(old, object *withMetadata) []policy.Violation {
+		return evaluateObjects(r, func(old, object *withMetadata) []policy.Violation {
 			vs := compareSets(old.Finalizers, object.Finalizers).violations("metadata.finalizers")
 			owners := compareKeys(ownersByText(old.OwnerReferences), ownersByText(object.OwnerReferences))
-			if len(owners.added)+len(owners.changed)+len(owners.removed) == 0 {
+			if owners.none() {
 				return vs
 			}
 			others := othersThanNode(r, object.OwnerReferences)

@@ -42,7 +42,7 @@ func compileEvents(spec *v1alpha1.NodeRestrictionPolicySpec, _ *field.Path) (pol
 		return nil, nil
 	}
 	return func(r *policy.Request) []policy.Violation {
-		return judgeObjects(r, func(old, object *event) []policy.Violation {
+		return evaluateObjects(r, func(old, object *event) []policy.Violation {
 			vs := aboutOthers(r, object.subject())
 			if len(vs) == 0 && r.Operation == admissionv1.Update {
 				vs = aboutOthers(r, old.subject())

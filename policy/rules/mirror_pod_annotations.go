@@ -43,7 +43,7 @@ func compileMirrorPodAnnotations(spec *v1alpha1.NodeRestrictionPolicySpec, at *f
 	allowed, errs := pattern.CompileAll(cfg.Allowed, 128, at.Child("mirrorPods", "annotations", "allowed"))
 	return func(r *policy.Request) []policy.Violation {
 		const prefix = "kubernetes.io/config."
-		annotations := r.Pod.Annotations
+		annotations := r.Pod().Annotations().New()
 		var vs []policy.Violation
 		if hash := annotations[prefix+"hash"]; hash == "" || hash != annotations[prefix+"mirror"] {
 			vs = append(vs, policy.Violation{

@@ -33,11 +33,9 @@ func nodeAddresses() policy.Rule {
 			Since:  "v0.1.0",
 			Source: "kubernetes v1.37.2 pkg/kubelet/nodestatus/setters.go, pkg/kubelet/client; CVE-2022-3294",
 		},
-		Targets:     nodeStatusWrites(),
-		OnlyChanges: true,
-		Reads:       []string{"metadata.name", "status.addresses"},
-		LooksUp:     nodeAddressesLookUp,
-		Compile:     compileNodeAddresses,
+		Targets: nodeStatusWrites(),
+		LooksUp: nodeAddressesLookUp,
+		Compile: compileNodeAddresses,
 	}
 }
 
@@ -78,15 +76,19 @@ func compileNodeAddresses(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Pa
 			!pattern.ContainsAddr(denied, ip)
 	}
 	return func(r *policy.Request) []policy.Violation {
-		old := make(map[corev1.NodeAddress]bool)
-		for _, a := range oldNode(r).Status.Addresses {
+		before, after := r.Node().Addresses().Change()
+		if len(after) == 0 {
+			return nil
+		}
+		old := make(map[corev1.NodeAddress]bool, len(before))
+		for _, a := range before {
 			old[a] = true
 		}
 		var refused, added []string
-		for _, a := range r.Node.Status.Addresses {
+		for _, a := range after {
 			switch {
 			case old[a]:
-			case !mayReport(a, r.Node.Name):
+			case !mayReport(a, r.Node().Name().New()):
 				refused = append(refused, string(a.Type)+" "+a.Address)
 			default:
 				added = append(added, a.Address)

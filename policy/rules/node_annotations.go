@@ -33,9 +33,8 @@ func nodeAnnotations() policy.Rule {
 			Source: "kubernetes v1.37.2 pkg/kubelet/kubelet_node_status.go, pkg/kubelet/nodestatus/setters.go, " +
 				"pkg/volume/csi/nodeinfomanager",
 		},
-		Targets:     nodeWrites(),
-		OnlyChanges: true,
-		Compile:     compileNodeAnnotations,
+		Targets: nodeWrites(),
+		Compile: compileNodeAnnotations,
 	}
 }
 
@@ -63,7 +62,7 @@ func compileNodeAnnotations(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.
 	}
 	mayWrite := func(key string) bool { return isKubeletAnnotation(key) || allowed.Match(key) }
 	return func(r *policy.Request) []policy.Violation {
-		old, updated := oldNode(r).Annotations, r.Node.Annotations
+		old, updated := r.Node().Annotations().Change()
 		changes := compareKeys(old, updated)
 		vs := changes.except(mayWrite).violations("metadata.annotations")
 		vs = append(vs, checkProvidedNodeIP(cidrs, old, updated)...)

@@ -32,9 +32,8 @@ func nodeCapacity() policy.Rule {
 			Since:  "v0.1.0",
 			Source: "kubernetes v1.37.2 pkg/kubelet/nodestatus/setters.go",
 		},
-		Targets:     nodeStatusWrites(),
-		OnlyChanges: true,
-		Compile:     compileNodeCapacity,
+		Targets: nodeStatusWrites(),
+		Compile: compileNodeCapacity,
 	}
 }
 
@@ -52,9 +51,8 @@ func compileNodeCapacity(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Pat
 		})
 	}
 	return func(r *policy.Request) []policy.Violation {
-		old, updated := &oldNode(r).Status, &r.Node.Status
-		vs := appendViolation(nil, "status.allocatable", "must not offer", tooMany(old.Allocatable, updated.Allocatable))
-		return appendViolation(vs, "status.capacity", "must not have", tooMany(old.Capacity, updated.Capacity))
+		vs := appendViolation(nil, "status.allocatable", "must not offer", tooMany(r.Node().Allocatable().Change()))
+		return appendViolation(vs, "status.capacity", "must not have", tooMany(r.Node().Capacity().Change()))
 	}, errs
 }
 

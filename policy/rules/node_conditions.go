@@ -28,9 +28,8 @@ func nodeConditions() policy.Rule {
 			Since:  "v0.1.0",
 			Source: "kubernetes v1.37.2 pkg/kubelet/nodestatus/setters.go",
 		},
-		Targets:     nodeStatusWrites(),
-		OnlyChanges: true,
-		Compile:     compileNodeConditions,
+		Targets: nodeStatusWrites(),
+		Compile: compileNodeConditions,
 	}
 }
 
@@ -42,7 +41,8 @@ func compileNodeConditions(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.P
 	allowed, errs := pattern.CompileAll(cfg.Allowed, 64, at.Child("nodes", "conditions", "allowed"))
 	mayWrite := func(t string) bool { return isKubeletCondition(t) || allowed.Match(t) }
 	return func(r *policy.Request) []policy.Violation {
-		changes := compareConditions(oldNode(r).Status.Conditions, r.Node.Status.Conditions, mayWrite)
+		old, updated := r.Node().Conditions().Change()
+		changes := compareConditions(old, updated, mayWrite)
 		return changes.violations("status.conditions")
 	}, errs
 }

@@ -31,9 +31,8 @@ func nodeExtendedResources() policy.Rule {
 			Source: "kubernetes v1.37.2 pkg/kubelet/nodestatus/setters.go, pkg/apis/core/v1/helper " +
 				"(IsExtendedResourceName)",
 		},
-		Targets:     nodeStatusWrites(),
-		OnlyChanges: true,
-		Compile:     compileNodeExtendedResources,
+		Targets: nodeStatusWrites(),
+		Compile: compileNodeExtendedResources,
 	}
 }
 
@@ -70,9 +69,8 @@ func compileNodeExtendedResources(spec *v1alpha1.NodeRestrictionPolicySpec, at *
 		})
 	}
 	return func(r *policy.Request) []policy.Violation {
-		old, updated := &oldNode(r).Status, &r.Node.Status
-		vs := appendViolation(nil, "status.allocatable", "must not offer", refused(old.Allocatable, updated.Allocatable))
-		return appendViolation(vs, "status.capacity", "must not have", refused(old.Capacity, updated.Capacity))
+		vs := appendViolation(nil, "status.allocatable", "must not offer", refused(r.Node().Allocatable().Change()))
+		return appendViolation(vs, "status.capacity", "must not have", refused(r.Node().Capacity().Change()))
 	}, errs
 }
 

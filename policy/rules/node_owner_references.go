@@ -28,9 +28,8 @@ func nodeOwnerReferences() policy.Rule {
 			Source: "kubernetes v1.37.2 plugin/pkg/admission/noderestriction, which checks updates only; " +
 				"kubernetes/kubernetes#133471",
 		},
-		Targets:     nodeWrites(),
-		OnlyChanges: true,
-		Compile:     compileNodeOwnerReferences,
+		Targets: nodeWrites(),
+		Compile: compileNodeOwnerReferences,
 	}
 }
 
@@ -39,8 +38,8 @@ func compileNodeOwnerReferences(spec *v1alpha1.NodeRestrictionPolicySpec, _ *fie
 		return nil, nil
 	}
 	return func(r *policy.Request) []policy.Violation {
-		old, updated := ownersByText(oldNode(r).OwnerReferences), ownersByText(r.Node.OwnerReferences)
-		return compareKeys(old, updated).violations("metadata.ownerReferences")
+		old, updated := r.Node().OwnerReferences().Change()
+		return compareKeys(ownersByText(old), ownersByText(updated)).violations("metadata.ownerReferences")
 	}, nil
 }
 

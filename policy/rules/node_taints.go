@@ -6,6 +6,7 @@ package rules
 import (
 	"slices"
 
+	admissionv1 "k8s.io/api/admission/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -29,9 +30,8 @@ func nodeTaints() policy.Rule {
 			Since:  "v0.1.0",
 			Source: "kubernetes v1.37.2 pkg/kubelet/kubelet_node_status.go, plugin/pkg/admission/nodetaint",
 		},
-		Targets:     nodeSpecWrites(),
-		OnlyChanges: true,
-		Compile:     compileNodeTaints,
+		Targets: nodeSpecWrites(),
+		Compile: compileNodeTaints,
 	}
 }
 
@@ -45,17 +45,18 @@ func compileNodeTaints(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path)
 	required, bad := compileTaints(cfg.Required, 32, at.Child("required"))
 	errs = append(errs, bad...)
 	return func(r *policy.Request) []policy.Violation {
-		if r.OldNode != nil {
-			return compareSets(taintTexts(r.OldNode.Spec.Taints), taintTexts(r.Node.Spec.Taints)).violations("spec.taints")
+		old, taints := r.Node().Taints().Change()
+		if r.Operation != admissionv1.Create {
+			return compareSets(taintTexts(old), taintTexts(taints)).violations("spec.taints")
 		}
 		var refused, missing []string
-		for i := range r.Node.Spec.Taints {
-			if t := &r.Node.Spec.Taints[i]; len(cfg.Allowed) > 0 && !isStockTaint(t) && !allowed.match(t) && !required.match(t) {
+		for i := range taints {
+			if t := &taints[i]; len(cfg.Allowed) > 0 && !isStockTaint(t) && !allowed.match(t) && !required.match(t) {
 				refused = append(refused, taintText(t))
 			}
 		}
 		for _, want := range required {
-			if !slices.ContainsFunc(r.Node.Spec.Taints, func(t corev1.Taint) bool { return want.match(&t) }) {
+			if !slices.ContainsFunc(taints, func(t corev1.Taint) bool { return want.match(&t) }) {
 				missing = append(missing, want.text)
 			}
 		}

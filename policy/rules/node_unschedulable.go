@@ -25,9 +25,8 @@ func nodeUnschedulable() policy.Rule {
 			Since:   "v0.1.0",
 			Source:  "kubernetes v1.37.2 pkg/kubelet/kubelet_node_status.go (initialNode)",
 		},
-		Targets:     nodeSpecWrites(),
-		OnlyChanges: true,
-		Compile:     compileNodeUnschedulable,
+		Targets: nodeSpecWrites(),
+		Compile: compileNodeUnschedulable,
 	}
 }
 
@@ -41,7 +40,7 @@ func compileNodeUnschedulable(spec *v1alpha1.NodeRestrictionPolicySpec, at *fiel
 	mayCordon := cfg.Changes == v1alpha1.UnschedulableCordon || cfg.Changes == v1alpha1.UnschedulableAny
 	mayUncordon := cfg.Changes == v1alpha1.UnschedulableAny
 	return func(r *policy.Request) []policy.Violation {
-		was, is := oldNode(r).Spec.Unschedulable, r.Node.Spec.Unschedulable
+		was, is := r.Node().Unschedulable().Change()
 		switch {
 		case is && !was && !mayCordon:
 			return []policy.Violation{{Field: "spec.unschedulable", Detail: "must not cordon the Node"}}

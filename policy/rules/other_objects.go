@@ -12,22 +12,31 @@ import (
 	"noderestriction.plus/policy/object"
 )
 
-// judgeObjects decodes the objects of a resource that Request has no field for, and judges them. Old is an empty object at
-// CREATE; object is nil at DELETE.
-func judgeObjects[T any](r *policy.Request, check func(old, updated *T) []policy.Violation) []policy.Violation {
-	updated, old := (*T)(nil), new(T)
-	if r.Operation != admissionv1.Delete {
-		if err := object.Decode(r.Object, &updated); err != nil {
-			return []policy.Violation{{Detail: "must be well-formed"}}
-		}
+// evaluateObjects decodes the objects of a resource that is neither a Node nor a pod, and calls a check with them. At CREATE old is an
+// empty object.
+func evaluateObjects[T any](r *policy.Request, check func(old, updated *T) []policy.Violation) []policy.Violation {
+	updated, ok := decoded[T](r.Object)
+	if !ok {
+		return malformed("")
 	}
+	old := new(T)
 	if r.Operation != admissionv1.Create {
-		if err := object.Decode(r.OldObject, &old); err != nil {
-			return []policy.Violation{{Detail: "must be well-formed"}}
+		if old, ok = decoded[T](r.OldObject); !ok {
+			return malformed("")
 		}
 	}
 	return check(old, updated)
 }
+
+// decoded decodes an object of a resource that is neither a Node nor a pod. It returns false if the object is missing or not well-formed.
+func decoded[T any](raw []byte) (*T, bool) {
+	var into *T
+	err := object.Decode(raw, &into)
+	return into, err == nil
+}
+
+// malformed is the violation of a rule that cannot decode a field, or the whole object if field is empty.
+func malformed(field string) []policy.Violation { return onlyViolation(field, "must be well-formed") }
 
 // withMetadata is an object of which only the metadata matters.
 type withMetadata struct {

@@ -29,17 +29,17 @@ type ownership struct {
 
 // checkOwnership judges a change of managedFields by what a client can do where it writes; see managed_fields.go.
 func checkOwnership(r *policy.Request) []policy.Violation {
-	before, after := r.OldParts.Value(object.ManagedFields), r.Parts.Value(object.ManagedFields)
+	before, after := r.ManagedFields()
 	if bytes.Equal(before, after) || r.Subresource != "" && !mayApply(before) && !mayApply(after) {
 		return nil
 	}
 	old, err := entriesIn(before)
 	if err != nil {
-		return malformedFields()
+		return malformed(managedFieldsPath)
 	}
 	updated, err := entriesIn(after)
 	if err != nil {
-		return malformedFields()
+		return malformed(managedFieldsPath)
 	}
 	if r.Subresource != "" && len(updated) == 0 {
 		return nil // no client can do this through a subresource: the object is too large
@@ -50,7 +50,7 @@ func checkOwnership(r *policy.Request) []policy.Violation {
 	}
 	was, is, err := differing(gone, come)
 	if err != nil {
-		return malformedFields()
+		return malformed(managedFieldsPath)
 	}
 	o := ownership{r: r, keys: map[claim]map[string]bool{}}
 	o.judgeApplied(was, is)
@@ -66,13 +66,9 @@ func checkOwnership(r *policy.Request) []policy.Violation {
 	return o.violations()
 }
 
-func malformedFields() []policy.Violation {
-	return onlyViolation(managedFieldsPath, "must be well-formed")
-}
-
 func (o *ownership) violations() []policy.Violation {
 	if o.broken {
-		return malformedFields()
+		return malformed(managedFieldsPath)
 	}
 	var vs []policy.Violation
 	for _, found := range []struct {

@@ -14,7 +14,6 @@ import (
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/text"
 	"noderestriction.plus/policy"
-	"noderestriction.plus/policy/object"
 	"noderestriction.plus/policy/pattern"
 )
 
@@ -100,17 +99,6 @@ func onlyViolation(field, detail string) []policy.Violation {
 	return []policy.Violation{{Field: field, Detail: detail}}
 }
 
-// unreadable is the violation of a check that cannot decode an object.
-func unreadable() []policy.Violation { return onlyViolation("", "must be well-formed") }
-
-// decoded decodes the object of a resource that Request has no field for. It returns false if the object is missing or not
-// well-formed.
-func decoded[T any](raw []byte) (*T, bool) {
-	var into *T
-	err := object.Decode(raw, &into)
-	return into, err == nil
-}
-
 // checkNamedAsNode checks that an object has the name of the kubelet's Node. A name that the API server makes up is none, as
 // for the plugin, which sees the object before it is named.
 func checkNamedAsNode(r *policy.Request) []policy.Violation {
@@ -118,7 +106,7 @@ func checkNamedAsNode(r *policy.Request) []policy.Violation {
 	if r.Operation == admissionv1.Create {
 		object, ok := decoded[withMetadata](r.Object)
 		if !ok {
-			return unreadable()
+			return malformed("")
 		}
 		if name != "" || object.GenerateName == "" {
 			name = object.Name

@@ -10,6 +10,7 @@ import (
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/text"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/object"
 )
 
 func podPhase() policy.Rule {
@@ -28,10 +29,8 @@ func podPhase() policy.Rule {
 			Since:  "v0.1.0",
 			Source: "kubernetes v1.37.2 pkg/kubelet/kubelet_pods.go (generateAPIPodStatus)",
 		},
-		Targets:     podStatusWrites(),
-		OnlyChanges: true,
-		Reads:       []string{"metadata.annotations", "status.phase"},
-		Compile:     compilePodPhase,
+		Targets: podStatusWrites(),
+		Compile: compilePodPhase,
 	}
 }
 
@@ -40,8 +39,8 @@ func compilePodPhase(spec *v1alpha1.NodeRestrictionPolicySpec, _ *field.Path) (p
 		return nil, nil
 	}
 	return func(r *policy.Request) []policy.Violation {
-		was, is := r.OldPod.Status.Phase, r.Pod.Status.Phase
-		if !isTerminal(was) || isTerminal(is) || r.OldPod.IsMirror() {
+		was, is := r.Pod().Phase().Change()
+		if !isTerminal(was) || isTerminal(is) || object.IsMirror(r.Pod().Annotations().Old()) {
 			return nil
 		}
 		detail := "must not go from " + text.Quote(string(was)) + " to " + text.Quote(string(is))

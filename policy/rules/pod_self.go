@@ -36,8 +36,8 @@ func compilePodSelf(spec *v1alpha1.NodeRestrictionPolicySpec, _ *field.Path) (po
 	}
 	return func(r *policy.Request) []policy.Violation {
 		nodeName := ""
-		if r.OldPod != nil {
-			nodeName = r.OldPod.Spec.NodeName
+		if r.Pod().IsStored() {
+			nodeName = r.Pod().NodeName().Old()
 		} else { // an eviction does not carry the pod
 			pod, found, err := r.LookUpPod(r.Namespace, r.Name)
 			switch {

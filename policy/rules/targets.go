@@ -7,7 +7,6 @@ import (
 	admissionv1 "k8s.io/api/admission/v1"
 
 	"noderestriction.plus/policy"
-	"noderestriction.plus/policy/object"
 )
 
 // The kinds of writes that rules look at.
@@ -75,12 +74,4 @@ func existingPodWrites() []policy.Target {
 		target("pods", "status", admissionv1.Update), target("pods", "", admissionv1.Delete),
 		target("pods", "eviction", admissionv1.Create),
 	}
-}
-
-// oldNode is the Node before the write; at registration an empty one.
-func oldNode(r *policy.Request) *object.Node {
-	if r.OldNode == nil {
-		return &object.Node{}
-	}
-	return r.OldNode
 }

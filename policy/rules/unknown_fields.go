@@ -18,7 +18,7 @@ func unknownChanges(r *policy.Request, of *object.Shape) []policy.Violation {
 	case errors.Is(err, object.ErrTooManyUnknown):
 		return []policy.Violation{{Detail: "must not have more than " + strconv.Itoa(object.MaxUnknown) + " unknown fields"}}
 	case err != nil:
-		return []policy.Violation{{Detail: "must be well-formed"}}
+		return malformed("")
 	}
 	return appendViolation(nil, "", "must not change unknown field", paths)
 }
