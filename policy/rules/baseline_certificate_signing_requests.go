@@ -58,7 +58,7 @@ func checkBaselineSigningRequest(r *policy.Request) []policy.Violation {
 	case !ok:
 		return onlyViolation("spec.request", "must be a certificate request in PEM")
 	case name != r.User.Username:
-		return onlyViolation("spec.request", "must not ask for a certificate for "+text.Quote(name))
+		return onlyViolation("spec.request", "must not request a certificate for "+text.Quote(name))
 	}
 	return nil
 }

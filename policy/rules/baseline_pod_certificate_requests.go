@@ -62,14 +62,14 @@ func checkBaselinePodCertificate(r *policy.Request) []policy.Violation {
 		return malformed("")
 	}
 	if request.Spec.NodeName != r.NodeName {
-		return onlyViolation("spec.nodeName", "nodeName must be this node")
+		return onlyViolation("spec.nodeName", "must be for this node")
 	}
 	node, found, err := r.LookUpNode(r.NodeName)
 	switch {
 	case err != nil:
-		return onlyViolation("spec.nodeUID", "nodeUID must be the UID of the Node, but the Node could not be looked up")
+		return onlyViolation("spec.nodeUID", "must have the UID of the Node, but the Node could not be looked up")
 	case !found || node.UID != request.Spec.NodeUID:
-		return onlyViolation("spec.nodeUID", "nodeUID must be the UID of the Node")
+		return onlyViolation("spec.nodeUID", "must have the UID of the Node")
 	}
 	pod, vs := certificatePod(r, request)
 	if vs != nil {
@@ -87,18 +87,18 @@ func certificatePod(r *policy.Request, request *podCertificateRequest) (*corev1.
 	pod, found, err := r.LookUpPod(r.Namespace, request.Spec.PodName)
 	switch {
 	case err != nil:
-		return nil, onlyViolation("spec.podName", "podName must be a pod of this node, but the pod could not be looked up")
+		return nil, onlyViolation("spec.podName", "must be for a pod of this node, but the pod could not be looked up")
 	case !found:
-		return nil, onlyViolation("spec.podName", "podName must be a pod that exists")
+		return nil, onlyViolation("spec.podName", "must be for a pod that exists")
 	case pod.UID != request.Spec.PodUID:
-		return nil, onlyViolation("spec.podUID", "podUID must be the UID of the pod")
+		return nil, onlyViolation("spec.podUID", "must have the UID of the pod")
 	case pod.Spec.NodeName != r.NodeName:
-		return nil, onlyViolation("spec.podName", "podName must be a pod of this node")
+		return nil, onlyViolation("spec.podName", "must be for a pod of this node")
 	case pod.Spec.ServiceAccountName != request.Spec.ServiceAccountName:
-		return nil, onlyViolation("spec.serviceAccountName", "serviceAccountName must be the service account of the pod")
+		return nil, onlyViolation("spec.serviceAccountName", "must have the service account of the pod")
 	}
 	if _, mirror := pod.Annotations[corev1.MirrorPodAnnotationKey]; mirror {
-		return nil, onlyViolation("spec.podName", "podName must not be a mirror pod")
+		return nil, onlyViolation("spec.podName", "must not be for a mirror pod")
 	}
 	return pod, nil
 }
@@ -108,9 +108,9 @@ func checkCertificateAccount(r *policy.Request, request *podCertificateRequest) 
 	switch {
 	case err != nil:
 		return onlyViolation("spec.serviceAccountUID",
-			"serviceAccountUID must be the UID of the service account, which could not be looked up")
+			"must have the UID of the service account, but the service account could not be looked up")
 	case !found || account.UID != request.Spec.ServiceAccountUID:
-		return onlyViolation("spec.serviceAccountUID", "serviceAccountUID must be the UID of the service account")
+		return onlyViolation("spec.serviceAccountUID", "must have the UID of the service account")
 	}
 	return nil
 }
@@ -133,7 +133,7 @@ func checkSigner(r *policy.Request, request *podCertificateRequest, pod *corev1.
 	case allowed:
 		return nil
 	case err != nil:
-		return onlyViolation("spec.signerName", "must be authorized to ask for the signer, which could not be looked up")
+		return onlyViolation("spec.signerName", "must be authorized to request the signer, but the authorization could not be looked up")
 	}
-	return onlyViolation("spec.signerName", "must not ask for signer "+text.Quote(signer)+", which no volume of the pod is for")
+	return onlyViolation("spec.signerName", "must not request signer "+text.Quote(signer)+", which no volume of the pod uses")
 }

@@ -86,14 +86,14 @@ func checkAudiences(r *policy.Request, pod *corev1.Pod, audiences, configured []
 	own, unknown := apiAudiences(r, configured)
 	meant := meantAudiences(audiences, own)
 	if len(meant) == 0 && unknown == nil {
-		return onlyViolation(at, "must not ask for more than one audience")
+		return onlyViolation(at, "must not request more than one audience")
 	}
 	used, err := usesAudience(r, pod, meant)
 	switch {
 	case used:
 		return nil
 	case err != nil:
-		return onlyViolation(at, "must ask for an audience of the pod's volumes, which could not all be looked up")
+		return onlyViolation(at, "must request an audience of the pod's volumes, but not all of them could be looked up")
 	}
 	for _, audience := range meant {
 		allowed, err := authorized(r, "request-serviceaccounts-token-audience", audience, r.Name)
@@ -101,14 +101,14 @@ func checkAudiences(r *policy.Request, pod *corev1.Pod, audiences, configured []
 		case allowed:
 			return nil
 		case err != nil:
-			return onlyViolation(at, "must be authorized to ask for the audience, which could not be looked up")
+			return onlyViolation(at, "must be authorized to request the audience, but the authorization could not be looked up")
 		}
 	}
 	if unknown != nil {
-		return onlyViolation(at, "must ask for an audience of the pod's volumes, but those of the API server are not known: "+
+		return onlyViolation(at, "must request an audience of the pod's volumes, but the audiences of the API server are not known: "+
 			"set spec.baseline.apiAudiences")
 	}
-	return onlyViolation(at, "must not ask for audience "+text.Quote(meant[len(meant)-1]))
+	return onlyViolation(at, "must not request audience "+text.Quote(meant[len(meant)-1]))
 }
 
 // meantAudiences are the audiences of which a kubelet may have asked for one; to ask for none is to ask for "". The API server

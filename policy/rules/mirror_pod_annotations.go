@@ -51,7 +51,10 @@ func compileMirrorPodAnnotations(spec *v1alpha1.NodeRestrictionPolicySpec, at *f
 				Detail: "must have the same kubernetes.io/config.hash and kubernetes.io/config.mirror",
 			})
 		}
-		if source := annotations[prefix+"source"]; source != "file" && source != "http" {
+		switch source, has := annotations[prefix+"source"]; {
+		case !has:
+			vs = append(vs, policy.Violation{Field: "metadata.annotations", Detail: "must have kubernetes.io/config.source"})
+		case source != "file" && source != "http":
 			vs = append(vs, policy.Violation{
 				Field:  "metadata.annotations",
 				Detail: "must not have kubernetes.io/config.source " + text.Quote(source),

@@ -51,8 +51,8 @@ func compileNodeCapacity(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Pat
 		})
 	}
 	return func(r *policy.Request) []policy.Violation {
-		vs := appendViolation(nil, "status.allocatable", "must not offer", tooMany(r.Node().Allocatable().Change()))
-		return appendViolation(vs, "status.capacity", "must not have", tooMany(r.Node().Capacity().Change()))
+		vs := appendViolation(nil, "status.allocatable", "must not report allocatable", tooMany(r.Node().Allocatable().Change()))
+		return appendViolation(vs, "status.capacity", "must not report capacity", tooMany(r.Node().Capacity().Change()))
 	}, errs
 }
 

@@ -69,8 +69,8 @@ func compileNodeExtendedResources(spec *v1alpha1.NodeRestrictionPolicySpec, at *
 		})
 	}
 	return func(r *policy.Request) []policy.Violation {
-		vs := appendViolation(nil, "status.allocatable", "must not offer", refused(r.Node().Allocatable().Change()))
-		return appendViolation(vs, "status.capacity", "must not have", refused(r.Node().Capacity().Change()))
+		vs := appendViolation(nil, "status.allocatable", "must not report allocatable", refused(r.Node().Allocatable().Change()))
+		return appendViolation(vs, "status.capacity", "must not report capacity", refused(r.Node().Capacity().Change()))
 	}, errs
 }
 
