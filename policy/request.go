@@ -17,16 +17,16 @@ type Write = object.Write
 type Request struct {
 	// NodeName is the node identity in the kubelet's credential. It is never empty.
 	NodeName string
-	// InNodesGroup says that the credential is also in the group that the Node authorizer and the NodeRestriction plugin ask
-	// of a kubelet.
+	// InNodesGroup says that the user is also in the group system:nodes, which the Node authorizer and the NodeRestriction plugin
+	// require.
 	InNodesGroup bool
-	// User is the user of the credential, for questions to the cluster's authorizers.
+	// User is the user of the credential, for the cluster's authorizers.
 	User authenticationv1.UserInfo
 
 	// Write is what the kubelet writes.
 	Write
-	// Undecodable says why the objects could not be read, for the client; empty if they could. If it is set, each policy that
-	// would evaluate the write has one violation of rule Unverified.
+	// Undecodable is why the caller could not read the objects, for the client; empty if it could. Otherwise each policy that would
+	// evaluate the write has one violation of rule Unverified.
 	Undecodable string
 
 	// Facts answers lookups. Nil: every lookup fails.
@@ -37,13 +37,13 @@ type Request struct {
 	view object.View // opened by Evaluate
 }
 
-// Clock says when the time to evaluate a write is over. This package reads no clock itself.
+// Clock bounds the time to evaluate a write.
 type Clock interface {
 	// Over reports whether the time is over. Once it is, it stays so.
 	Over() bool
 }
 
-// OutOfTime is the detail of the violation that stands for what was not evaluated in time.
+// OutOfTime is the detail of a violation of rule Unverified for rules that were not evaluated in time.
 const OutOfTime = "the write could not be evaluated in time"
 
 func (r *Request) outOfTime() bool { return r.Clock != nil && r.Clock.Over() }
@@ -54,7 +54,7 @@ func (r *Request) Node() *object.Node { return r.view.Node() }
 // Pod returns the pod that is written. It is empty if the write is not of a pod or its status.
 func (r *Request) Pod() *object.Pod { return r.view.Pod() }
 
-// ManagedFields returns metadata.managedFields of the stored and the written Node or pod as they were sent; nil if an object has none.
+// ManagedFields returns metadata.managedFields of the stored and the written Node or pod as they were sent. A missing one is nil.
 func (r *Request) ManagedFields() (old, updated jsontext.Value) { return r.view.ManagedFields() }
 
 // Differences returns the parts in which the stored and the written Node or pod differ. At a creation they are all parts of the object.
@@ -66,5 +66,5 @@ func (r *Request) UnknownChanges(of *object.Shape) ([]string, error) {
 	return r.view.UnknownChanges(of)
 }
 
-// DeleteOptions returns the options of the deletion of a Node or a pod; empty ones if there are none.
+// DeleteOptions returns the options of a deletion. They are empty for other operations.
 func (r *Request) DeleteOptions() *object.DeleteOptions { return r.view.DeleteOptions() }

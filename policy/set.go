@@ -10,25 +10,25 @@ import (
 	admissionv1 "k8s.io/api/admission/v1"
 )
 
-// Set is all policies that hold at one moment. It is immutable and safe for concurrent use.
+// Set holds all policies that are in force at one time. It is immutable and safe for concurrent use.
 type Set struct {
 	policies []*Policy
 	byWrite  map[write][]evaluator
 }
 
-// write is a kind of write, the key by which a Set finds the policies that look at it.
+// write is a kind of write, and the key by which a Set finds the policies that look at it.
 type write struct {
 	resource, subresource string
 	operation             admissionv1.Operation
 }
 
-// evaluator is a policy with those of its checks that look at one kind of write.
+// evaluator is a policy with those of its checks that evaluate one kind of write.
 type evaluator struct {
 	policy *Policy
 	checks []activeRule
 }
 
-// NewSet puts policies together. Their order does not matter.
+// NewSet returns a set of policies. Their order does not matter.
 func NewSet(policies ...*Policy) *Set {
 	s := &Set{policies: slices.Clone(policies), byWrite: map[write][]evaluator{}}
 	slices.SortStableFunc(s.policies, func(a, b *Policy) int { return cmp.Compare(a.name, b.name) })
@@ -42,7 +42,7 @@ func NewSet(policies ...*Policy) *Set {
 	return s
 }
 
-// writes are the kinds of writes that any rule of any policy names.
+// writes returns the kinds of writes that are targets of rules.
 func (s *Set) writes() map[write]bool {
 	writes := map[write]bool{}
 	for _, p := range s.policies {
@@ -57,7 +57,7 @@ func (s *Set) writes() map[write]bool {
 	return writes
 }
 
-// checksOf are the checks that look at a kind of write.
+// checksOf returns the checks that evaluate a kind of write.
 func (p *Policy) checksOf(w write) []activeRule {
 	var checks []activeRule
 	for _, active := range p.rules {
@@ -68,8 +68,7 @@ func (p *Policy) checksOf(w write) []activeRule {
 	return checks
 }
 
-// evaluators returns the policies that look at a request. A subresource that no rule names is looked at by the rules for any
-// subresource.
+// evaluators returns the policies that evaluate such a write. The rules for any subresource evaluate a subresource that no rule names.
 func (s *Set) evaluators(r *Request) []evaluator {
 	if evaluators, named := s.byWrite[write{r.Resource, r.Subresource, r.Operation}]; named || r.Subresource == "" {
 		return evaluators
@@ -77,7 +76,7 @@ func (s *Set) evaluators(r *Request) []evaluator {
 	return s.byWrite[write{r.Resource, AnySubresource, r.Operation}]
 }
 
-// Policies are the policies of the set, sorted by name.
+// Policies returns the policies of the set, sorted by name.
 func (s *Set) Policies() []*Policy { return slices.Clone(s.policies) }
 
 // LooksUpNodes reports whether any policy may look up the metadata of a Node, for its match.nodeSelector or because of a rule. Only
@@ -91,7 +90,7 @@ func (s *Set) LooksUpAddresses() bool {
 	return slices.ContainsFunc(s.policies, func(p *Policy) bool { return p.looksUp&LooksUpAddresses != 0 })
 }
 
-// Evaluates reports whether any policy looks at such a write by such a kubelet. It reads neither the objects nor Facts.
+// Evaluates reports whether any policy evaluates such a write by such a kubelet. It reads neither the objects nor Facts.
 func (s *Set) Evaluates(r *Request) bool {
 	for _, e := range s.evaluators(r) {
 		if e.policy.match.matchName(r.NodeName) {

@@ -98,7 +98,7 @@ func TestWriteThatCannotBeReadIsAViolationOfEachPolicyThatWouldEvaluateIt(t *tes
 	}
 }
 
-// failingFacts is an API server that does not answer.
+// failingFacts are those of an API server that does not answer.
 type failingFacts struct{ policy.Facts }
 
 func (failingFacts) Node(string) (*object.Metadata, bool, error) {
@@ -268,7 +268,7 @@ func TestMessageIsBounded(t *testing.T) {
 	}
 }
 
-// An API server writes no escapes in names, but a name is what it says however it is written.
+// An API server does not escape names, but an escaped name is the same name.
 func TestNamesMayBeEscaped(t *testing.T) {
 	set := newSet(t, `nodes: {finalizers: {}, conditions: {}, unknownFields: {}}`)
 	for name, test := range map[string]struct{ object, want string }{

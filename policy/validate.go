@@ -11,8 +11,7 @@ import (
 	"strings"
 )
 
-// validate checks a list of rules, as go/analysis does with analyzers: what is forgotten is an error at start, not a rule that does
-// nothing.
+// validate validates a list of rules, as go/analysis does with analyzers, so that an incomplete rule is an error at start.
 func validate(rules []Rule) error {
 	kebab := regexp.MustCompile("^[a-z0-9]+(-[a-z0-9]+)*$")
 	seen := map[RuleID]bool{Unverified: true}

@@ -22,11 +22,10 @@ type meta struct {
 	ownerReferences    values[[]metav1.OwnerReference]
 }
 
-// IsStored reports whether the stored object is known. At a creation there is none, and before 1.15 an API server does not send the
-// object that is deleted.
+// IsStored reports whether the write has the stored object. A creation does not have it, nor a deletion by an API server before 1.15.
 func (m *meta) IsStored() bool { return m.view.oldParts != nil }
 
-// IsWritten reports whether there is a written object. At a deletion there is none.
+// IsWritten reports whether the write has a new object. A deletion does not.
 func (m *meta) IsWritten() bool { return m.view.parts != nil }
 
 // Name is metadata.name.

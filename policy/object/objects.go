@@ -12,7 +12,7 @@ import (
 
 // The types of parts, with the fields that rules read. Other fields are skipped when a part is decoded.
 
-// Metadata is the part of an object's metadata that rules look at.
+// Metadata is the metadata of an object, as far as rules read it.
 type Metadata struct {
 	Name              string                  `json:"name"`
 	GenerateName      string                  `json:"generateName"`
@@ -32,7 +32,7 @@ type DaemonEndpoints struct {
 	} `json:"kubeletEndpoint"`
 }
 
-// NodeInfo is the part of a Node's status.nodeInfo that rules look at.
+// NodeInfo is a Node's status.nodeInfo, as far as rules read it.
 type NodeInfo struct {
 	KernelVersion           string `json:"kernelVersion"`
 	OSImage                 string `json:"osImage"`
@@ -47,18 +47,18 @@ type Image struct {
 	Names []string `json:"names"`
 }
 
-// Container is the part of a container that rules look at.
+// Container is a container or a container status, as far as rules read it.
 type Container struct {
 	Name            string           `json:"name"`
 	SecurityContext *SecurityContext `json:"securityContext"`
 }
 
-// SecurityContext is the part of a container's security context that rules look at.
+// SecurityContext is the security context of a container, as far as rules read it.
 type SecurityContext struct {
 	Privileged bool `json:"privileged"`
 }
 
-// Volume is the part of a volume that rules look at.
+// Volume is a volume of a pod, as far as rules read it.
 type Volume struct {
 	Name     string `json:"name"`
 	HostPath *struct {
@@ -66,7 +66,7 @@ type Volume struct {
 	} `json:"hostPath"`
 }
 
-// Affinity is the part of an affinity that binds other pods.
+// Affinity is the part of a pod's affinity that affects other pods.
 type Affinity struct {
 	PodAffinity     jsontext.Value `json:"podAffinity"`
 	PodAntiAffinity jsontext.Value `json:"podAntiAffinity"`
@@ -81,7 +81,7 @@ type IP struct {
 	IP string `json:"ip"`
 }
 
-// DeleteOptions is the part of a deletion's options that rules look at.
+// DeleteOptions are the options of a deletion, as far as rules read them.
 type DeleteOptions struct {
 	Preconditions *struct {
 		UID *types.UID `json:"uid"`

@@ -5,15 +5,15 @@ package object
 
 import "github.com/go-json-experiment/json/jsontext"
 
-// part is a member of an object's metadata, spec or status, or, without a section, another member of the object.
+// part is a member of an object's metadata, spec or status. Without a section it is another member of the object.
 type part struct {
 	id            partID
-	same          bool // in both objects of an update
+	same          bool // an update does not change it
 	section, name string
-	value         jsontext.Value // as it stands in the object
+	value         jsontext.Value // as it was sent
 }
 
-// namedPart is a part without its value yet.
+// namedPart returns a part that has no value yet.
 func namedPart(section string, name []byte) part {
 	id, known := identify(section, string(name))
 	if known == "" {
@@ -22,12 +22,12 @@ func namedPart(section string, name []byte) part {
 	return part{id: id, section: section, name: known}
 }
 
-// is reports whether it is the part of another object with the same name.
+// is reports whether a part of another object has the same name.
 func (p *part) is(other *part) bool {
 	return p.id == other.id && p.name == other.name && p.section == other.section
 }
 
-// partID is a part that rules look at, of a Node or a Pod, or any other of the same section.
+// partID identifies a part of a Node or a pod that rules read. The other parts of a section share an ID.
 type partID uint8
 
 // The parts, in the order of their sections.
@@ -84,10 +84,9 @@ const (
 	statusResourceClaimStatuses
 	statusExtendedResourceClaimStatus
 	statusNodeAllocatableResourceClaimStatuses
-	partIDs // how many there are
 )
 
-// identify is the part of the name in a section, and the name again if rules know it: as a constant, which costs no memory.
+// identify returns the ID of a part, and its name as a constant if rules read the part, to save an allocation.
 func identify(section, name string) (id partID, known string) {
 	switch section {
 	case "metadata":

@@ -20,7 +20,7 @@ import (
 	"noderestriction.plus/policy/pattern"
 )
 
-// quantityPaths are objects of a type, each with one quantity, by its path. A new field of k8s.io/api is among them.
+// quantityPaths returns objects of a type, each with one quantity, by its path. They include new fields of k8s.io/api.
 func quantityPaths(t reflect.Type, text string, seen map[reflect.Type]bool) map[string]string {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()

@@ -65,7 +65,7 @@ func (v *View) Open(w *Write) error {
 	return v.err
 }
 
-// Err returns the first error of decoding a part or the options; nil if there is none.
+// Err returns the first error of decoding a part or the options, or nil.
 func (v *View) Err() error { return v.err }
 
 // hasParts reports whether the objects are Nodes or pods, which are split into parts.
@@ -122,7 +122,7 @@ func (v *View) Pod() *Pod {
 	return v.pod
 }
 
-// DeleteOptions returns the options of a deletion; empty ones if there are none.
+// DeleteOptions returns the options of a deletion. They are empty for other operations.
 func (v *View) DeleteOptions() *DeleteOptions {
 	if v.options != nil {
 		return v.options
@@ -145,7 +145,7 @@ func (v *View) DeleteOptions() *DeleteOptions {
 	return v.options
 }
 
-// ManagedFields returns metadata.managedFields of the stored and the written object as they were sent; nil if an object has none.
+// ManagedFields returns metadata.managedFields of the stored and the written object as they were sent. A missing one is nil.
 func (v *View) ManagedFields() (old, updated jsontext.Value) {
 	return v.oldParts.value(managedFields), v.parts.value(managedFields)
 }
