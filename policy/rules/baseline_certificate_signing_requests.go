@@ -63,7 +63,7 @@ func checkBaselineSigningRequest(r *policy.Request) []policy.Violation {
 	return nil
 }
 
-// commonName is the subject's common name in a certificate request, and false if it cannot be read.
+// commonName returns the subject's common name in a certificate request, and false if the request cannot be parsed.
 func commonName(request []byte) (string, bool) {
 	block, _ := pem.Decode(request)
 	if block == nil || block.Type != "CERTIFICATE REQUEST" {

@@ -37,7 +37,7 @@ func baselineNodes() policy.Rule {
 	}
 }
 
-// compileBaselineNodes also checks the list of resources, so that an error in it is reported once.
+// compileBaselineNodes also validates the list of resources, so that an error in the list is reported once.
 func compileBaselineNodes(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path) (policy.Check, field.ErrorList) {
 	errs := checkBaselineResources(spec.Baseline, at.Child("baseline", "resources"))
 	check, _ := compileBaseline(v1alpha1.BaselineNodes, checkBaselineNode)(spec, at)
@@ -57,7 +57,7 @@ func checkBaselineNode(r *policy.Request) []policy.Violation {
 		vs = append(vs, policy.Violation{Field: "spec.configSource", Detail: "must not set a config source"})
 	}
 	if r.Operation == admissionv1.Update {
-		// A kubelet registers with taints, and even with owners: the plugin looks at changes only.
+		// Like the plugin, check updates only: a kubelet may register with taints, and even with owners.
 		if old, updated := node.Taints().Change(); !equality.Semantic.DeepEqual(old, updated) {
 			vs = append(vs, policy.Violation{Field: "spec.taints", Detail: "must not change taints"})
 		}
@@ -69,7 +69,7 @@ func checkBaselineNode(r *policy.Request) []policy.Violation {
 	return append(vs, compareKeys(node.Labels().Change()).except(free).violationsOf("metadata.labels", "label")...)
 }
 
-// changesConfigSource reports whether a config source is set or changed. An old kubelet may drop it.
+// changesConfigSource reports whether a config source is set or changed. An old kubelet may remove it.
 func changesConfigSource(node *object.Node) bool {
 	old, updated := node.OtherSpec()
 	source := updated["configSource"]

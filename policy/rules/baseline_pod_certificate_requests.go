@@ -40,7 +40,7 @@ func baselinePodCertificateRequests() policy.Rule {
 	}
 }
 
-// podCertificateRequest is the part of a PodCertificateRequest, of any version, that the plugin looks at.
+// podCertificateRequest is a PodCertificateRequest, of any version, as far as the plugin reads it.
 type podCertificateRequest struct {
 	Spec struct {
 		SignerName         string    `json:"signerName"`
@@ -55,7 +55,7 @@ type podCertificateRequest struct {
 
 func checkBaselinePodCertificate(r *policy.Request) []policy.Violation {
 	if r.Operation != admissionv1.Create || r.Subresource != "" {
-		return onlyViolation("", "must not write a PodCertificateRequest but to create it")
+		return onlyViolation("", "must not write a PodCertificateRequest except to create it")
 	}
 	request, ok := decoded[podCertificateRequest](r.Object)
 	if !ok {
@@ -81,8 +81,8 @@ func checkBaselinePodCertificate(r *policy.Request) []policy.Violation {
 	return checkSigner(r, request, pod)
 }
 
-// certificatePod is the pod for which a certificate is asked. It must run on the kubelet's node, with the service account that
-// the request names. Mirror pods get no certificates.
+// certificatePod looks up the pod that the certificate is for. The pod must be on the kubelet's node and have the service account in the
+// request. Mirror pods get no certificates.
 func certificatePod(r *policy.Request, request *podCertificateRequest) (*corev1.Pod, []policy.Violation) {
 	pod, found, err := r.LookUpPod(r.Namespace, request.Spec.PodName)
 	switch {
@@ -115,7 +115,7 @@ func checkCertificateAccount(r *policy.Request, request *podCertificateRequest) 
 	return nil
 }
 
-// checkSigner checks that the pod has a volume for certificates of the signer, or that the kubelet may ask for them all the same.
+// checkSigner checks that a volume of the pod uses certificates of the signer, or that the kubelet is authorized to request them anyway.
 func checkSigner(r *policy.Request, request *podCertificateRequest, pod *corev1.Pod) []policy.Violation {
 	signer := request.Spec.SignerName
 	for i := range pod.Spec.Volumes {
@@ -126,7 +126,7 @@ func checkSigner(r *policy.Request, request *podCertificateRequest, pod *corev1.
 			return nil
 		}
 	}
-	// A resource in RBAC cannot have a slash.
+	// A resource in RBAC cannot contain a slash.
 	resource := strings.ReplaceAll(signer, "/", ":")
 	allowed, err := authorized(r, "request-serviceaccounts-podcertificate-signer", resource, request.Spec.ServiceAccountName)
 	switch {

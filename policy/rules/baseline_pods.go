@@ -56,7 +56,7 @@ func checkBaselinePod(r *policy.Request) []policy.Violation {
 	return onlyViolation("", "must not "+verb(r.Operation)+" "+text.Quote("pods/"+r.Subresource))
 }
 
-// verb is the operation as it stands in a sentence.
+// verb returns the verb for an operation in a message.
 func verb(operation admissionv1.Operation) string {
 	switch operation {
 	case admissionv1.Create:
@@ -67,12 +67,12 @@ func verb(operation admissionv1.Operation) string {
 	return "delete"
 }
 
-// checkPodOnNode looks the pod up, as the plugin does: a write that ends a pod need not carry it.
+// checkPodOnNode looks up the pod, as the plugin does, because an eviction does not contain it.
 func checkPodOnNode(r *policy.Request, name string) []policy.Violation {
 	pod, found, err := r.LookUpPod(r.Namespace, name)
 	switch {
 	case err != nil && r.Pod().IsStored():
-		// What the API server is about to delete is as good.
+		// The API server has sent the pod that it is about to delete.
 		return nodeNameViolation(r, r.Pod().NodeName().Old())
 	case err != nil:
 		return onlyViolation("spec.nodeName", "must be on this node, but the pod could not be looked up")
@@ -129,7 +129,7 @@ func checkCreatedPod(r *policy.Request) []policy.Violation {
 	return nil
 }
 
-// changedClaimStatuses has a violation for each of the statuses that the scheduler and the resource claim controller keep.
+// changedClaimStatuses returns a violation for each changed status that the scheduler or the resource claim controller manages.
 func changedClaimStatuses(pod *object.Pod) []policy.Violation {
 	var vs []policy.Violation
 	refuse := func(field string) {

@@ -33,7 +33,7 @@ func baselineResourceSlices() policy.Rule {
 	}
 }
 
-// checkBaselineSlice leaves updates to the Node authorizer, which knows the slice.
+// checkBaselineSlice does not check updates: the Node authorizer does, which knows the slice.
 func checkBaselineSlice(r *policy.Request) []policy.Violation {
 	raw := r.Object
 	if r.Operation == admissionv1.Delete {

@@ -57,7 +57,7 @@ func compileBaselineTokens(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.P
 	}), errs
 }
 
-// tokenPod is the pod to which a token is to be bound. It must be the one that has the UID, on the kubelet's node.
+// tokenPod looks up the pod to which a token is bound. It must have the UID in the request and be on the kubelet's node.
 func tokenPod(r *policy.Request, ref *authenticationv1.BoundObjectReference) (*corev1.Pod, []policy.Violation) {
 	const at = "spec.boundObjectRef"
 	if ref == nil || ref.APIVersion != "v1" || ref.Kind != "Pod" || ref.Name == "" {
@@ -80,7 +80,7 @@ func tokenPod(r *policy.Request, ref *authenticationv1.BoundObjectReference) (*c
 	return pod, nil
 }
 
-// checkAudiences checks that the audience asked for is one that the pod's volumes use, or that the kubelet may ask for.
+// checkAudiences checks that a volume of the pod uses the requested audience, or that the kubelet is authorized to request it anyway.
 func checkAudiences(r *policy.Request, pod *corev1.Pod, audiences, configured []string) []policy.Violation {
 	const at = "spec.audiences"
 	own, unknown := apiAudiences(r, configured)
@@ -111,9 +111,9 @@ func checkAudiences(r *policy.Request, pod *corev1.Pod, audiences, configured []
 	return onlyViolation(at, "must not request audience "+text.Quote(meant[len(meant)-1]))
 }
 
-// meantAudiences are the audiences of which a kubelet may have asked for one; to ask for none is to ask for "". The API server
-// has filled its own in for none before it asks a webhook, so that these also stand for "". Several other audiences are none:
-// a kubelet never asks for them.
+// meantAudiences returns the audiences that a kubelet may have requested; "" stands for a request without audiences. Before it calls a
+// webhook, the API server sets its own audiences in such a request, so these also stand for "". The result is empty for several other
+// audiences, which a kubelet never requests.
 func meantAudiences(audiences, own []string) []string {
 	var meant []string
 	if len(audiences) == 0 || slices.Equal(audiences, own) {

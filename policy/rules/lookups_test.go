@@ -10,7 +10,7 @@ import (
 	"noderestriction.plus/policy/object"
 )
 
-// countingFacts counts look-ups of the metadata of Nodes.
+// countingFacts counts lookups of the metadata of Nodes.
 type countingFacts struct {
 	policy.Facts
 	nodes int

@@ -89,7 +89,7 @@ func hasPrivileged(pod *object.Pod) bool {
 	return slices.ContainsFunc(pod.Containers().New(), privileged) || slices.ContainsFunc(pod.InitContainers().New(), privileged)
 }
 
-// hostPathsOutside are the host paths that are in none of the directories. A path is cleaned first, as the kernel resolves it.
+// hostPathsOutside returns the host paths that are in no directory of the list. It cleans a path first, as the kernel resolves it.
 func hostPathsOutside(volumes []object.Volume, directories []string) []string {
 	var outside []string
 	for _, v := range volumes {

@@ -25,7 +25,7 @@ func nodeAddresses() policy.Rule {
 				"serving certificates compare with them. A kubelet that reports another's address has the API " +
 				"server's credentials and users' sessions sent there.",
 			Kubelet: "A kubelet reports InternalIPs and its own name as Hostname; with an external cloud provider only " +
-				"as long as there are none. It may remove any.",
+				"until the Node has addresses. It may remove any.",
 			Attack: "curl -X PATCH -H 'Content-Type: application/merge-patch+json' .../api/v1/nodes/$NODE/status -d " +
 				`'{"status":{"addresses":[{"type":"InternalIP","address":"127.0.0.1"}]}}'`,
 			Spec:   "spec.nodes.addresses",
@@ -102,7 +102,7 @@ func compileNodeAddresses(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Pa
 	}, errs
 }
 
-// othersAddresses has a violation if another Node reports one of the addresses. What is no IP is passed over.
+// othersAddresses returns a violation if another Node reports one of the addresses. It skips names.
 func othersAddresses(r *policy.Request, field string, added []string) []policy.Violation {
 	var refused []string
 	for _, text := range added {

@@ -77,7 +77,7 @@ func compileNodeAnnotations(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.
 	}, errs
 }
 
-// checkProvidedNodeIP allows a new alpha.kubernetes.io/provided-node-ip, one or two addresses, only from the given ranges.
+// checkProvidedNodeIP allows a new alpha.kubernetes.io/provided-node-ip, of one or two addresses, only in the given ranges.
 func checkProvidedNodeIP(cidrs []netip.Prefix, old, updated map[string]string) []policy.Violation {
 	value, has := updated[annotationProvidedNodeIP]
 	if before, had := old[annotationProvidedNodeIP]; len(cidrs) == 0 || !has || had && before == value {
@@ -94,7 +94,7 @@ func checkProvidedNodeIP(cidrs []netip.Prefix, old, updated map[string]string) [
 	return nil
 }
 
-// totalSize is the size in bytes of the keys and values that count.
+// totalSize returns the size of the keys that count and of their values, in bytes.
 func totalSize(annotations map[string]string, counts func(key string) bool) int {
 	n := 0
 	for key, value := range annotations {

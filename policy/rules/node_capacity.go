@@ -56,7 +56,7 @@ func compileNodeCapacity(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Pat
 	}, errs
 }
 
-// compileCapacity are the built-in bounds with those of a policy in their place.
+// compileCapacity returns the limits: those of the policy, and the built-in ones of other resources.
 func compileCapacity(bounds map[corev1.ResourceName]v1alpha1.Quantity, at *field.Path) (corev1.ResourceList, field.ErrorList) {
 	if errs := pattern.CheckLength(len(bounds), 64, at); errs != nil {
 		return nil, errs
@@ -85,8 +85,8 @@ func compileCapacity(bounds map[corev1.ResourceName]v1alpha1.Quantity, at *field
 	return limits, errs
 }
 
-// grown are the quantities that are new or have grown and are not allowed, as name=quantity, sorted. Only what has changed is
-// parsed. What cannot be parsed is not allowed.
+// grown returns the quantities that are new or greater than before and not allowed, as name=quantity, sorted. It parses changed ones only.
+// A quantity that cannot be parsed is not allowed.
 func grown(old, updated map[string]pattern.QuantityText, allowed func(name string, quantity resource.Quantity) bool) []string {
 	var refused []string
 	for name, text := range updated {

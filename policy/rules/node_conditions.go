@@ -17,7 +17,7 @@ func nodeConditions() policy.Rule {
 		Doc: policy.Doc{
 			Title: "A kubelet may write only its own conditions",
 			Text: "Others drain, repair and taint nodes by their conditions. A kubelet that clears " +
-				"NetworkUnavailable, or the finding of a problem detector, goes on receiving pods.",
+				"NetworkUnavailable, or the finding of a problem detector, continues to receive pods.",
 			Kubelet: "A kubelet writes Ready, MemoryPressure, DiskPressure and PIDPressure, and leaves all others as " +
 				"they are.",
 			Attack: "curl -X PATCH -H 'Content-Type: application/strategic-merge-patch+json' " +

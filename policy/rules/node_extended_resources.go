@@ -74,8 +74,8 @@ func compileNodeExtendedResources(spec *v1alpha1.NodeRestrictionPolicySpec, at *
 	}, errs
 }
 
-// isExtendedResource reports whether a resource is not one of Kubernetes' own: those have no domain, or one under kubernetes.io.
-// Names that only look like those are extended.
+// isExtendedResource reports whether a resource is not one of Kubernetes itself, which have no domain, or one under kubernetes.io. Other
+// names without a domain are extended.
 func isExtendedResource(name string) bool {
 	domain, _, found := strings.Cut(name, "/")
 	switch {

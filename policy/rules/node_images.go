@@ -75,7 +75,7 @@ func compileNodeImages(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path)
 
 const (
 	defaultImages = 50 // nodeStatusMaxImages of a kubelet
-	maxImageNames = 5  // names that a kubelet reports of one image
+	maxImageNames = 5  // names that a kubelet reports for an image
 )
 
 func imageNames(images []object.Image) []string {

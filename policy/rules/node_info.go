@@ -78,7 +78,7 @@ func compileNodeInfo(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path) (
 	}, errs
 }
 
-// nodeInfoFields are the fields by name.
+// nodeInfoFields returns the fields by name.
 func nodeInfoFields(i *object.NodeInfo) map[string]string {
 	return map[string]string{
 		"kernelVersion": i.KernelVersion, "osImage": i.OSImage, "containerRuntimeVersion": i.ContainerRuntimeVersion,

@@ -62,7 +62,7 @@ func compileNodeKubeletPorts(spec *v1alpha1.NodeRestrictionPolicySpec, at *field
 	}, errs
 }
 
-// isAllowedPort reports whether the port is listed or, without a list, is neither privileged nor etcd's or an API server's.
+// isAllowedPort reports whether the port is listed or, without a list, neither privileged nor a port of etcd or an API server.
 func isAllowedPort(allowed []int32, port int32) bool {
 	if len(allowed) > 0 {
 		return slices.Contains(allowed, port)

@@ -134,8 +134,8 @@ func mayAddUnlisted(additions v1alpha1.LabelAdditions, r *policy.Request) bool {
 	return registersCSIDriver(old[annotationCSINodeIDs], updated[annotationCSINodeIDs])
 }
 
-// registersCSIDriver reports whether a driver is added or gets another node ID, given the annotation before and after: a JSON
-// object of node IDs by driver. A kubelet writes it together with the driver's topology labels.
+// registersCSIDriver reports whether a driver is added or gets another node ID. The arguments are the annotation before and
+// after the write, a JSON object of node IDs by driver. A kubelet writes it together with the driver's topology labels.
 func registersCSIDriver(old, updated string) bool {
 	if old == updated {
 		return false
@@ -151,8 +151,8 @@ func registersCSIDriver(old, updated string) bool {
 	return len(changes.added)+len(changes.changed) > 0
 }
 
-// checkHostname allows a new kubernetes.io/hostname only if it is the Node's own name: a kubelet takes both from the same
-// host name. Volumes that live on one node find it by this label.
+// checkHostname allows a new kubernetes.io/hostname only if it is the name of the Node: a kubelet sets both from the same host name. Local
+// volumes are bound to a Node by this label.
 func checkHostname(r *policy.Request) []policy.Violation {
 	old, updated := r.Node().Labels().Change()
 	hostname, has := updated[labelHostname]

@@ -17,7 +17,7 @@ func nodeNames() policy.Rule {
 		ID: "node-names",
 		Doc: policy.Doc{
 			Title: "A kubelet may register a Node only under an allowed name, which is not generated",
-			Text: "Whoever steals the means to get node credentials registers Nodes of any name; a generated name " +
+			Text: "An attacker who can obtain node credentials registers Nodes of any name; a generated name " +
 				"passes the checks that compare names.",
 			Kubelet: "A kubelet registers the Node of its name, and never has a name generated.",
 			Attack:  "kubectl --kubeconfig kubelet.conf create -f node-with-generate-name.yaml",

@@ -65,7 +65,7 @@ func compileNodeTaints(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path)
 	}, errs
 }
 
-// isStockTaint reports whether a taint at registration is not of the kubelet's choice: the API server adds not-ready, and
+// isStockTaint reports whether a taint is set at registration without --register-with-taints: the API server adds not-ready, and
 // --cloud-provider=external adds uninitialized.
 func isStockTaint(t *corev1.Taint) bool {
 	return t.Effect == corev1.TaintEffectNoSchedule &&
@@ -74,7 +74,7 @@ func isStockTaint(t *corev1.Taint) bool {
 
 // taintPattern is a compiled v1alpha1.TaintPattern.
 type taintPattern struct {
-	key, value pattern.Pattern // value nil: any
+	key, value pattern.Pattern // value nil: any value
 	effect     corev1.TaintEffect
 	text       string
 }
@@ -112,7 +112,7 @@ func compileTaints(list []v1alpha1.TaintPattern, limit int, at *field.Path) (tai
 	return ps, errs
 }
 
-// taintText is a taint as kubectl writes it: key=value:effect. A colon and what follows is left out if there is no effect.
+// taintText returns a taint as kubectl writes it, key=value:effect. It omits an empty value or effect with its separator.
 func taintText(t *corev1.Taint) string {
 	text := t.Key
 	if t.Value != "" {

@@ -16,8 +16,8 @@ func nodeUnschedulable() policy.Rule {
 		ID: "node-unschedulable",
 		Doc: policy.Doc{
 			Title: "A kubelet may not cordon or uncordon its Node",
-			Text: "An administrator cordons a node that looks compromised. A kubelet that uncordons itself goes on receiving " +
-				"pods, with their secrets.",
+			Text: "An administrator cordons a node that looks compromised. A kubelet that uncordons itself continues to " +
+				"receive pods, with their secrets.",
 			Kubelet: "A kubelet never writes spec.unschedulable. Talos workers cordon and uncordon themselves.",
 			Attack:  `kubectl --kubeconfig kubelet.conf uncordon "$NODE"`,
 			Spec:    "spec.nodes.unschedulable",

@@ -17,16 +17,16 @@ import (
 	"noderestriction.plus/policy/pattern"
 )
 
-// The rules baseline-* give the verdicts of the in-tree admission plugin NodeRestriction, version 1.37 with the feature gates
-// that are on by default, one rule for each resource. Each follows its part of the plugin step by step; where a webhook is sent
-// something else than the plugin, docs/baseline.md says so.
+// The rules baseline-* give the verdicts of the in-tree admission plugin NodeRestriction of version 1.37 with default feature gates, one
+// rule for each resource. Each follows its part of the plugin step by step. docs/baseline.md documents where a webhook receives another
+// object than the plugin.
 
 const (
 	baselineSource = "kubernetes v1.37.2 plugin/pkg/admission/noderestriction/admission.go"
 	baselineSpec   = "spec.baseline"
 )
 
-// baselineWrites are the writes that NodeRestriction sees, CREATE, UPDATE and DELETE, of a resource and all its subresources.
+// baselineWrites are the writes of a resource and all its subresources that NodeRestriction checks: CREATE, UPDATE and DELETE.
 func baselineWrites(resource string) []policy.Target {
 	var targets []policy.Target
 	for _, subresource := range []string{"", policy.AnySubresource} {
@@ -68,7 +68,7 @@ func baselineHas(b *v1alpha1.Baseline, resource v1alpha1.BaselineResource) bool 
 	return slices.Contains(b.Resources, resource)
 }
 
-// checkBaselineResources checks the list of resources as the schema does.
+// checkBaselineResources validates the list of resources as the schema does.
 func checkBaselineResources(b *v1alpha1.Baseline, at *field.Path) field.ErrorList {
 	if b == nil {
 		return nil
@@ -94,13 +94,13 @@ func checkBaselineResources(b *v1alpha1.Baseline, at *field.Path) field.ErrorLis
 	return errs
 }
 
-// onlyViolation is the violation of a check that, like the plugin, ends at the first thing that is wrong.
+// onlyViolation returns the violation of a check that, like the plugin, stops at the first error.
 func onlyViolation(field, detail string) []policy.Violation {
 	return []policy.Violation{{Field: field, Detail: detail}}
 }
 
-// checkNamedAsNode checks that an object has the name of the kubelet's Node. A name that the API server makes up is none, as
-// for the plugin, which sees the object before it is named.
+// checkNamedAsNode checks that an object has the name of the kubelet's Node. A generated name counts as an empty one, because the plugin
+// checks the object before the name is generated.
 func checkNamedAsNode(r *policy.Request) []policy.Violation {
 	name := r.Name
 	if r.Operation == admissionv1.Create {
@@ -118,8 +118,8 @@ func checkNamedAsNode(r *policy.Request) []policy.Violation {
 	return nil
 }
 
-// authorized asks the cluster's authorizers whether the kubelet's user may do what the plugin asks its authorizer: a verb on
-// something of the written resource's group, in the namespace of the write.
+// authorized reports whether the cluster's authorizers allow the kubelet's user a verb on a resource of the written resource's group, in
+// the namespace of the write, which is the check that the plugin makes.
 func authorized(r *policy.Request, verb, resource, name string) (bool, error) {
 	_, group, _ := strings.Cut(r.Resource, ".")
 	access := &authorizationv1.SubjectAccessReviewSpec{

@@ -43,7 +43,7 @@ func compilePodContainers(spec *v1alpha1.NodeRestrictionPolicySpec, _ *field.Pat
 	}, nil
 }
 
-// phantoms has a violation if statuses are added whose container is not in the spec. The spec is read only if there are any.
+// phantoms returns a violation for added statuses whose container is not in the spec. The spec is decoded only if statuses are added.
 func phantoms(field string, statuses, spec object.Part[[]object.Container]) []policy.Violation {
 	if !statuses.Changed() {
 		return nil

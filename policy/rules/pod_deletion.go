@@ -49,7 +49,7 @@ func compilePodDeletion(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path
 		}
 		switch {
 		case !pod.IsStored():
-			return refuse("metadata.deletionTimestamp", "must not delete a pod that the API server does not show")
+			return refuse("metadata.deletionTimestamp", "must not delete a pod that the API server does not send")
 		case object.IsMirror(pod.Annotations().Old()):
 			return nil
 		case pod.DeletionTimestamp().Old() == nil:
@@ -65,7 +65,7 @@ func compilePodDeletion(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path
 	}, errs
 }
 
-// requiresUID reports whether a deletion is of the object with the UID alone.
+// requiresUID reports whether a deletion has the UID as precondition.
 func requiresUID(o *object.DeleteOptions, uid types.UID) bool {
 	return o.Preconditions != nil && o.Preconditions.UID != nil && *o.Preconditions.UID == uid
 }

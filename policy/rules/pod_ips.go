@@ -81,7 +81,7 @@ func compileRanges(source *v1alpha1.AddressRanges, at *field.Path) (addressRange
 	return addressRanges{cidrs, source.From, source.OfOtherNodes == v1alpha1.DenyOtherNodes}, errs
 }
 
-// check refuses those of the added addresses that are in none of the ranges, or that are no addresses of another host at all.
+// check returns violations for added addresses that are in no range, that are not routable, or that belong to another Node.
 func (a addressRanges) check(r *policy.Request, field, what string, added []string) []policy.Violation {
 	cidrs := a.cidrs
 	if a.from != "" {
@@ -102,7 +102,7 @@ func (a addressRanges) check(r *policy.Request, field, what string, added []stri
 	return vs
 }
 
-// nodeRanges are the addresses that the kubelet's Node says are its own.
+// nodeRanges returns the pod CIDRs or the addresses of the kubelet's stored Node.
 func nodeRanges(r *policy.Request, from v1alpha1.AddressSource) ([]netip.Prefix, error) {
 	node, found, err := r.LookUpNodeObject(r.NodeName)
 	if err != nil || !found {
@@ -125,7 +125,7 @@ func nodeRanges(r *policy.Request, from v1alpha1.AddressSource) ([]netip.Prefix,
 	return ranges, nil
 }
 
-// addedIPs returns the addresses that an update adds, to either of two parts that share them.
+// addedIPs returns the addresses that an update adds to a part with one address or a part with a list. An address may be in both.
 func addedIPs(first object.Part[string], list object.Part[[]object.IP]) []string {
 	if !first.Changed() && !list.Changed() {
 		return nil
@@ -133,7 +133,7 @@ func addedIPs(first object.Part[string], list object.Part[[]object.IP]) []string
 	return compareSets(allIPs(first.Old(), list.Old()), allIPs(first.New(), list.New())).added
 }
 
-// allIPs are an address and a list, without empty ones.
+// allIPs returns an address and those of a list, without empty ones.
 func allIPs(first string, list []object.IP) []string {
 	ips := []string{first}
 	for _, ip := range list {

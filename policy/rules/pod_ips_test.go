@@ -26,7 +26,7 @@ func TestPodIPsFromTheNode(t *testing.T) {
 	}
 	silent := &corev1.Node{}
 	for name, test := range map[string]struct {
-		node          *corev1.Node // nil: there is none
+		node          *corev1.Node // nil: it does not exist
 		facts         policy.Facts // instead of node
 		podIP, hostIP string
 		hostNetwork   bool

@@ -20,7 +20,7 @@ func podPhase() policy.Rule {
 			Title: "A kubelet may not bring a finished pod back",
 			Text: "Jobs count finished pods, and quotas and the scheduler forget them. A kubelet that brings one back " +
 				"fakes results and hides a running pod.",
-			Kubelet: "A kubelet never leaves a terminal phase, but for mirror pods, which run again after a reboot. It " +
+			Kubelet: "A kubelet never leaves a terminal phase, except for mirror pods, which run again after a reboot. It " +
 				"may turn Failed into Succeeded when the containers of an evicted pod exit with 0.",
 			Attack: "curl -X PATCH -H 'Content-Type: application/merge-patch+json' .../pods/$FINISHED_POD/status -d " +
 				`'{"status":{"phase":"Running"}}'`,

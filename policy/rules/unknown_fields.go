@@ -11,7 +11,7 @@ import (
 	"noderestriction.plus/policy/object"
 )
 
-// unknownChanges has a violation for each unknown field that differs between the objects.
+// unknownChanges returns a violation with the unknown fields that differ between the objects.
 func unknownChanges(r *policy.Request, of *object.Shape) []policy.Violation {
 	paths, err := r.UnknownChanges(of)
 	switch {
