@@ -57,8 +57,10 @@ func largeNodeWrites() map[string]policy.Request {
 		change(old, true)
 		change(updated, false)
 		return policy.Request{
-			Operation: admissionv1.Update, Resource: "nodes", Subresource: "status", Name: "worker-1",
-			OldObject: mustMarshal(old), Object: mustMarshal(updated),
+			Write: policy.Write{
+				Operation: admissionv1.Update, Resource: "nodes", Subresource: "status", Name: "worker-1",
+				OldObject: mustMarshal(old), Object: mustMarshal(updated),
+			},
 		}
 	}
 	return map[string]policy.Request{
@@ -102,8 +104,10 @@ func largePodWrites() map[string]policy.Request {
 		change(old, true)
 		change(updated, false)
 		return policy.Request{
-			Operation: admissionv1.Update, Resource: "pods", Subresource: "status", Namespace: "default", Name: "a",
-			OldObject: mustMarshal(old), Object: mustMarshal(updated),
+			Write: policy.Write{
+				Operation: admissionv1.Update, Resource: "pods", Subresource: "status", Namespace: "default", Name: "a",
+				OldObject: mustMarshal(old), Object: mustMarshal(updated),
+			},
 		}
 	}
 	return map[string]policy.Request{
@@ -160,8 +164,10 @@ func otherLargeWrites() map[string]policy.Request {
 		"a ResourceSlice of large devices": largeSlice(64, 8, 2),
 		"a ResourceSlice of many devices":  largeSlice(128, 4, 1),
 		"a large claim": {
-			Operation: admissionv1.Update, Resource: "persistentvolumeclaims", Subresource: "status", Namespace: "default", Name: "a",
-			Object: mustMarshal(claim), OldObject: mustMarshal(claim),
+			Write: policy.Write{
+				Operation: admissionv1.Update, Resource: "persistentvolumeclaims", Subresource: "status", Namespace: "default", Name: "a",
+				Object: mustMarshal(claim), OldObject: mustMarshal(claim),
+			},
 		},
 	}
 }
@@ -189,7 +195,9 @@ func largeSlice(devices, capacities, sets int) policy.Request {
 	}
 	slice.Spec.SharedCounters = slices.Repeat([]resourcev1.CounterSet{{Counters: counters}}, 8)
 	return policy.Request{
-		Operation: admissionv1.Create, Resource: "resourceslices.resource.k8s.io", Name: "a", Object: mustMarshal(slice),
+		Write: policy.Write{
+			Operation: admissionv1.Create, Resource: "resourceslices.resource.k8s.io", Name: "a", Object: mustMarshal(slice),
+		},
 	}
 }
 

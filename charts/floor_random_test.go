@@ -56,7 +56,9 @@ func TestFloorAgreesAtRandom(t *testing.T) {
 		}
 		for range 100 {
 			r := policy.Request{
-				NodeName: "worker-1", Operation: admissionv1.Create, Resource: "nodes", Name: "worker-1", Object: mustMarshal(drawNode(draw)),
+				NodeName: "worker-1", Write: policy.Write{
+					Operation: admissionv1.Create, Resource: "nodes", Name: "worker-1", Object: mustMarshal(drawNode(draw)),
+				},
 			}
 			checkAgreement(t, f, c, specs[name], r)
 		}
@@ -148,7 +150,9 @@ func TestFloorOfLargeNodes(t *testing.T) {
 				}
 				node.Labels[key] = ""
 			}
-			r := policy.Request{Operation: admissionv1.Create, Resource: "nodes", Name: "worker-1", Object: mustMarshal(node)}
+			r := policy.Request{Write: policy.Write{
+				Operation: admissionv1.Create, Resource: "nodes", Name: "worker-1", Object: mustMarshal(node),
+			}}
 			if messages := f.judge(t, c, kubelet, r); (len(messages) > 0) != test.denied {
 				t.Errorf("%s: of %d labels of %d characters it says %q", name, test.labels, test.length, messages)
 			}

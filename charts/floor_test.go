@@ -127,9 +127,6 @@ func engine(t *testing.T, spec v1alpha1.NodeRestrictionPolicySpec, r policy.Requ
 	if len(errs) > 0 {
 		t.Fatal(errs.ToAggregate())
 	}
-	if err := r.Decode(); err != nil {
-		t.Fatal(err)
-	}
 	reasons := map[string]bool{}
 	for _, v := range policy.NewSet(compiled).Evaluate(&r).Violations {
 		reasons[strings.ReplaceAll(string(v.Rule), "-", " ")] = true
@@ -195,7 +192,7 @@ func TestFloorIsForKubelets(t *testing.T) {
 	})["test"]
 	c := &caller{t: t}
 	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "worker-1", Finalizers: []string{"example.com/a"}}}
-	r := policy.Request{Operation: admissionv1.Create, Resource: "nodes", Name: "worker-1", Object: mustMarshal(node)}
+	r := policy.Request{Write: policy.Write{Operation: admissionv1.Create, Resource: "nodes", Name: "worker-1", Object: mustMarshal(node)}}
 	if messages := f.judge(t, c, "kubernetes-admin", r); len(messages) > 0 {
 		t.Errorf("an administrator is told %q", messages)
 	}
@@ -217,7 +214,7 @@ func TestFloorLeavesTheProbeToTheProgram(t *testing.T) {
 	c := &caller{t: t}
 	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: review.ProbeNode, Finalizers: []string{"example.com/a"}}}
 	r := policy.Request{
-		Operation: admissionv1.Create, Resource: "nodes", Name: node.Name, Object: mustMarshal(node), DryRun: true,
+		Write: policy.Write{Operation: admissionv1.Create, Resource: "nodes", Name: node.Name, Object: mustMarshal(node), DryRun: true},
 	}
 	if messages := f.judge(t, c, "system:node:"+review.ProbeNode, r); len(messages) > 0 {
 		t.Errorf("the probe is told %q", messages)
@@ -293,7 +290,11 @@ func TestQuantitiesOfNewPods(t *testing.T) {
 			if name := path.String(); !strings.HasPrefix(name, "spec.") || strings.HasSuffix(name, ".divisor") {
 				continue
 			}
-			for _, write := range []policy.Request{{Operation: "CREATE"}, {Operation: "UPDATE", Subresource: "resize"}} {
+			for _, write := range []policy.Request{{Write: policy.Write{
+				Operation: "CREATE",
+			}}, {Write: policy.Write{
+				Operation: "UPDATE", Subresource: "resize",
+			}}} {
 				for _, text := range cheapTexts {
 					if messages := f.judge(t, c, "alice", pods.with(write, path, text, text)); len(messages) > 0 {
 						t.Errorf("%s %s: %q is refused: %q", write.Operation, path, text, messages)
@@ -331,7 +332,9 @@ func TestQuantitiesOfARegistration(t *testing.T) {
 			list := corev1.ResourceList{"example.com/e1000": resource.MustParse(text)}
 			for _, status := range []corev1.NodeStatus{{Capacity: list}, {Allocatable: list}} {
 				node := mustMarshal(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "worker-1"}, Status: status})
-				write := policy.Request{Operation: admissionv1.Create, Resource: "nodes", Name: "worker-1", Object: node}
+				write := policy.Request{Write: policy.Write{
+					Operation: admissionv1.Create, Resource: "nodes", Name: "worker-1", Object: node,
+				}}
 				if messages := f.judge(t, c, kubelet, write); (len(messages) > 0) != denied {
 					t.Errorf("of %s it says %q", text, messages)
 				}
@@ -346,7 +349,9 @@ func TestQuantitiesOfARegistration(t *testing.T) {
 		}
 		for n, denied := range map[int]bool{256: false, 257: true, 20_000: true} {
 			node := &corev1.Node{Status: corev1.NodeStatus{Capacity: resources(n, longText(true)), Allocatable: resources(n, longText(true))}}
-			write := policy.Request{Operation: admissionv1.Create, Resource: "nodes", Name: "worker-1", Object: mustMarshal(node)}
+			write := policy.Request{Write: policy.Write{
+				Operation: admissionv1.Create, Resource: "nodes", Name: "worker-1", Object: mustMarshal(node),
+			}}
 			if messages := f.judge(t, c, kubelet, write); (len(messages) > 0) != denied {
 				t.Errorf("of %d resources it says %q", n, messages)
 			}
@@ -372,7 +377,9 @@ func TestFloorUnderFieldOwnership(t *testing.T) {
 	} {
 		node := storedNode()
 		node.ManagedFields = []metav1.ManagedFieldsEntry{managed("a", operation, 10, "{}")}
-		r := policy.Request{Operation: admissionv1.Create, Resource: "nodes", Name: "worker-1", Object: mustMarshal(node)}
+		r := policy.Request{Write: policy.Write{
+			Operation: admissionv1.Create, Resource: "nodes", Name: "worker-1", Object: mustMarshal(node),
+		}}
 		if got := strings.Join(f.judge(t, c, kubelet, r), ", "); got != want {
 			t.Errorf("%s: it says %q, want %q", operation, got, want)
 		}

@@ -52,8 +52,10 @@ func updateNode(subresource string, change func(*corev1.Node)) policy.Request {
 	updated.ResourceVersion = "2"
 	change(updated)
 	return policy.Request{
-		Operation: admissionv1.Update, Resource: "nodes", Subresource: subresource, Name: updated.Name,
-		OldObject: mustMarshal(storedNode()), Object: mustMarshal(updated),
+		Write: policy.Write{
+			Operation: admissionv1.Update, Resource: "nodes", Subresource: subresource, Name: updated.Name,
+			OldObject: mustMarshal(storedNode()), Object: mustMarshal(updated),
+		},
 	}
 }
 
@@ -68,8 +70,10 @@ func updatePod(namespace, name string, change func(*corev1.Pod)) policy.Request 
 	updated := pod.DeepCopy()
 	change(updated)
 	return policy.Request{
-		Operation: admissionv1.Update, Resource: "pods", Subresource: "status", Namespace: namespace, Name: name,
-		OldObject: mustMarshal(pod), Object: mustMarshal(updated),
+		Write: policy.Write{
+			Operation: admissionv1.Update, Resource: "pods", Subresource: "status", Namespace: namespace, Name: name,
+			OldObject: mustMarshal(pod), Object: mustMarshal(updated),
+		},
 	}
 }
 
@@ -78,14 +82,14 @@ func deletePod(change func(*corev1.Pod)) policy.Request {
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "a"}, Spec: corev1.PodSpec{NodeName: "worker-1"}}
 	change(pod)
 	return policy.Request{
-		Operation: admissionv1.Delete, Resource: "pods", Namespace: "default", Name: "a", OldObject: mustMarshal(pod),
+		Write: policy.Write{Operation: admissionv1.Delete, Resource: "pods", Namespace: "default", Name: "a", OldObject: mustMarshal(pod)},
 	}
 }
 
 func createPod(namespace, name string) policy.Request {
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}, Spec: corev1.PodSpec{NodeName: "worker-1"}}
 	return policy.Request{
-		Operation: admissionv1.Create, Resource: "pods", Namespace: namespace, Name: name, Object: mustMarshal(pod),
+		Write: policy.Write{Operation: admissionv1.Create, Resource: "pods", Namespace: namespace, Name: name, Object: mustMarshal(pod)},
 	}
 }
 
@@ -138,7 +142,7 @@ var stockWrites = map[string]struct {
 	}), status},
 	"a pod's status calls nobody": {updatePod("default", "a", func(p *corev1.Pod) { p.Status.Phase = corev1.PodRunning }), ""},
 	"a Node is registered": {policy.Request{
-		Operation: admissionv1.Create, Resource: "nodes", Name: "worker-1", Object: mustMarshal(storedNode()),
+		Write: policy.Write{Operation: admissionv1.Create, Resource: "nodes", Name: "worker-1", Object: mustMarshal(storedNode())},
 	}, registration},
 	// A mirror pod may wait: the static pod runs all the same.
 	"a mirror pod is created": {createPod("kube-system", "etcd-worker-1"), gate},
@@ -181,8 +185,10 @@ var otherWrites = map[string]policy.Request{
 		p.DeletionTimestamp, p.Spec.NodeName = new(metav1.Now()), "worker-2"
 	}),
 	"an eviction": {
-		Operation: admissionv1.Create, Resource: "pods", Subresource: "eviction", Namespace: "default", Name: "a",
-		Object: []byte(`{"apiVersion":"policy/v1","kind":"Eviction","metadata":{"name":"a"}}`),
+		Write: policy.Write{
+			Operation: admissionv1.Create, Resource: "pods", Subresource: "eviction", Namespace: "default", Name: "a",
+			Object: []byte(`{"apiVersion":"policy/v1","kind":"Eviction","metadata":{"name":"a"}}`),
+		},
 	},
 }
 
@@ -223,8 +229,10 @@ func TestOwnPodsAreExempt(t *testing.T) {
 		updated := pod.DeepCopy()
 		updated.Finalizers = nil
 		return policy.Request{
-			Operation: admissionv1.Update, Resource: "pods", Subresource: "status", Namespace: "security", Name: own,
-			OldObject: mustMarshal(pod), Object: mustMarshal(updated),
+			Write: policy.Write{
+				Operation: admissionv1.Update, Resource: "pods", Subresource: "status", Namespace: "security", Name: own,
+				OldObject: mustMarshal(pod), Object: mustMarshal(updated),
+			},
 		}
 	}
 	deleteOwn := func(change func(*corev1.Pod)) policy.Request {
@@ -335,8 +343,10 @@ func updateLargeNode(labels, annotations int, change func(*corev1.Node)) policy.
 	}
 	change(updated)
 	return policy.Request{
-		Operation: admissionv1.Update, Resource: "nodes", Subresource: "status", Name: updated.Name,
-		OldObject: mustMarshal(old), Object: mustMarshal(updated),
+		Write: policy.Write{
+			Operation: admissionv1.Update, Resource: "nodes", Subresource: "status", Name: updated.Name,
+			OldObject: mustMarshal(old), Object: mustMarshal(updated),
+		},
 	}
 }
 

@@ -121,24 +121,38 @@ func emptyPod() any {
 func holders() []holder {
 	status := func(path, _ string) bool { return strings.HasPrefix(path, "status.") }
 	return []holder{
-		{"nodes", func() any { return storedNode() }, []policy.Request{{Operation: "UPDATE", Subresource: "status"}}, status},
-		{"pods", emptyPod, []policy.Request{{Operation: "UPDATE", Subresource: "status"}, {Operation: "DELETE"}}, status},
+		{"nodes", func() any { return storedNode() }, []policy.Request{{Write: policy.Write{
+			Operation: "UPDATE", Subresource: "status",
+		}}}, status},
+		{"pods", emptyPod, []policy.Request{{Write: policy.Write{
+			Operation: "UPDATE", Subresource: "status",
+		}}, {Write: policy.Write{
+			Operation: "DELETE",
+		}}}, status},
 		// A divisor is of a few values only, or the API server refuses it before it asks anybody.
 		{"pods", emptyPod, []policy.Request{
-			{Operation: "UPDATE"},
-			{Operation: "UPDATE", Subresource: "resize"},
-			{Operation: "UPDATE", Subresource: "ephemeralcontainers"},
+			{Write: policy.Write{Operation: "UPDATE"}},
+			{Write: policy.Write{Operation: "UPDATE", Subresource: "resize"}},
+			{Write: policy.Write{Operation: "UPDATE", Subresource: "ephemeralcontainers"}},
 		}, func(path, _ string) bool { return !strings.HasSuffix(path, ".divisor") }},
 		{
 			"persistentvolumeclaims", func() any { return &corev1.PersistentVolumeClaim{} },
 			[]policy.Request{
-				{Operation: "CREATE"}, {Operation: "UPDATE"}, {Operation: "UPDATE", Subresource: "status"}, {Operation: "DELETE"},
+				{Write: policy.Write{
+					Operation: "CREATE",
+				}}, {Write: policy.Write{
+					Operation: "UPDATE",
+				}}, {Write: policy.Write{
+					Operation: "UPDATE", Subresource: "status",
+				}}, {Write: policy.Write{
+					Operation: "DELETE",
+				}},
 			},
 			func(string, string) bool { return true },
 		},
 		{
 			"resourceslices.resource.k8s.io", func() any { return &resourcev1.ResourceSlice{} },
-			[]policy.Request{{Operation: "CREATE"}, {Operation: "UPDATE"}},
+			[]policy.Request{{Write: policy.Write{Operation: "CREATE"}}, {Write: policy.Write{Operation: "UPDATE"}}},
 			func(string, string) bool { return true },
 		},
 	}
@@ -262,8 +276,10 @@ func TestQuantitiesOfTenants(t *testing.T) {
 					return mustMarshal(p)
 				}
 				return policy.Request{
-					Operation: admissionv1.Update, Resource: "pods", Subresource: "status", Namespace: "default", Name: "a",
-					Object: pod(true), OldObject: pod(stored),
+					Write: policy.Write{
+						Operation: admissionv1.Update, Resource: "pods", Subresource: "status", Namespace: "default", Name: "a",
+						Object: pod(true), OldObject: pod(stored),
+					},
 				}
 			}
 			checkCalls(t, c, kubelet, write("cpu", "cpu", true), "")
@@ -278,8 +294,10 @@ func TestQuantitiesOfTenants(t *testing.T) {
 		p.Spec.Resources = &corev1.ResourceRequirements{Requests: corev1.ResourceList{"cpu": resource.MustParse(inSpec)}}
 		p.Status.AllocatedResources = corev1.ResourceList{"cpu": resource.MustParse(text)}
 		return policy.Request{
-			Operation: admissionv1.Update, Resource: "pods", Subresource: "status", Namespace: "default", Name: "a",
-			Object: mustMarshal(p), OldObject: mustMarshal(p),
+			Write: policy.Write{
+				Operation: admissionv1.Update, Resource: "pods", Subresource: "status", Namespace: "default", Name: "a",
+				Object: mustMarshal(p), OldObject: mustMarshal(p),
+			},
 		}
 	}
 	checkCalls(t, c, kubelet, podLevel(text), "")
@@ -296,8 +314,10 @@ func TestQuantitiesThatStay(t *testing.T) {
 			return mustMarshal(n)
 		}
 		return policy.Request{
-			Operation: admissionv1.Update, Resource: "nodes", Subresource: "status", Name: "worker-1",
-			OldObject: node(old), Object: node(updated),
+			Write: policy.Write{
+				Operation: admissionv1.Update, Resource: "nodes", Subresource: "status", Name: "worker-1",
+				OldObject: node(old), Object: node(updated),
+			},
 		}
 	}
 	checkCalls(t, c, kubelet, write("1e3", "1e3"), "")
@@ -316,8 +336,10 @@ func TestRetiredQuantities(t *testing.T) {
 	for text, want := range map[string]string{"1": "", "1e1002": gate} {
 		object := fmt.Appendf(nil, pod, text)
 		checkCalls(t, c, kubelet, policy.Request{
-			Operation: admissionv1.Update, Resource: "pods", Subresource: "status", Namespace: "default", Name: "a",
-			Object: object, OldObject: object,
+			Write: policy.Write{
+				Operation: admissionv1.Update, Resource: "pods", Subresource: "status", Namespace: "default", Name: "a",
+				Object: object, OldObject: object,
+			},
 		}, want)
 	}
 }

@@ -10,7 +10,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
-	"noderestriction.plus/policy/object"
 	"noderestriction.plus/policy/pattern"
 )
 
@@ -29,31 +28,13 @@ type Policy struct {
 type activeRule struct {
 	rule  *Rule
 	check Check
-	// judges and reads are the parts of the object that the rule judges changes of, and those that it looks at.
-	judges, reads object.PartSet
 }
 
-func newActiveRule(rule *Rule, check Check) activeRule {
-	a := activeRule{rule: rule, check: check, judges: object.AllParts, reads: object.PartsOf(rule.Reads)}
-	if rule.Reads == nil {
-		a.reads = object.PartsOf(rule.Doc.Fields)
-	}
-	if rule.OnlyChanges {
-		a.judges = object.PartsOf(rule.Doc.Fields)
-	}
-	return a
-}
-
-// unconcerned reports whether an update changes nothing that the rule judges.
-func (a *activeRule) unconcerned(r *Request) bool {
-	return a.rule.OnlyChanges && !r.Changes(a.judges)
-}
-
-// Compiler compiles policies by the rules that it was handed. It is immutable.
+// Compiler compiles policies by a list of rules. It is immutable.
 type Compiler struct{ rules []Rule }
 
-// NewCompiler returns a compiler for rules, which report in the order of the list. An error names every rule that is incomplete or
-// listed twice.
+// NewCompiler returns a compiler for rules. The order of the list is that of their violations. The error names all rules that are
+// incomplete or listed twice.
 func NewCompiler(rules []Rule) (*Compiler, error) {
 	if err := validate(rules); err != nil {
 		return nil, err
@@ -61,15 +42,14 @@ func NewCompiler(rules []Rule) (*Compiler, error) {
 	return &Compiler{slices.Clone(rules)}, nil
 }
 
-// Rules are the rules of the compiler, in their order.
+// Rules returns the rules of the compiler, in their order.
 func (c *Compiler) Rules() []Rule { return slices.Clone(c.rules) }
 
-// Compile compiles a policy. The result is never nil: where there are errors it holds the rules whose sections compile, so
-// that one bad field does not switch the others off. If match does not compile it is not known whom the policy restricts, and
-// it restricts nobody.
+// Compile compiles a policy. The result is never nil: a section with an error turns its rule off, and the other rules stay on. If match
+// has an error, the policy restricts no kubelet.
 //
-// Compile repeats what the CRD's schema says, for policies that did not pass an API server. Errors are in the order of the
-// spec, each with its path.
+// Compile also validates what the schema of the CRD validates, for policies that did not pass an API server. Errors are in the order of
+// the spec, each with its path, and at most 256.
 func (c *Compiler) Compile(p *v1alpha1.NodeRestrictionPolicy) (*Policy, field.ErrorList) {
 	at := field.NewPath("spec")
 	compiled := &Policy{name: p.Name, generation: p.Generation}
@@ -89,16 +69,16 @@ func (c *Compiler) Compile(p *v1alpha1.NodeRestrictionPolicy) (*Policy, field.Er
 		check, bad := rule.Compile(&p.Spec, at)
 		errs = append(errs, bad...)
 		if check != nil && len(bad) == 0 && !restrictsNobody {
-			compiled.rules = append(compiled.rules, newActiveRule(rule, check))
+			compiled.rules = append(compiled.rules, activeRule{rule, check})
 		}
 	}
 	return compiled, bounded(errs)
 }
 
-// maxErrors is how many errors of a policy are reported.
+// maxErrors is the largest number of reported errors of a policy.
 const maxErrors = 256
 
-// bounded are the first errors of a list: what a policy says is somebody's text, however long.
+// bounded returns the first errors of a list, which is as long as a policy makes it.
 func bounded(errs field.ErrorList) field.ErrorList {
 	if len(errs) > maxErrors {
 		return errs[:maxErrors:maxErrors]
@@ -136,13 +116,13 @@ func (p *Policy) compileActions(actions []v1alpha1.ValidationAction, at *field.P
 	return errs
 }
 
-// Name is the name of the NodeRestrictionPolicy.
+// Name returns the name of the NodeRestrictionPolicy.
 func (p *Policy) Name() string { return p.name }
 
-// Action is the strongest of the policy's validationActions: Deny before Warn before Audit.
+// Action returns the strongest of the policy's validationActions: Deny before Warn before Audit.
 func (p *Policy) Action() v1alpha1.ValidationAction { return p.action }
 
-// Rules are the IDs of the rules that the policy turns on, in the order of the compiler's list.
+// Rules returns the IDs of the rules that the policy turns on, in the order of the compiler's list.
 func (p *Policy) Rules() []RuleID {
 	ids := make([]RuleID, len(p.rules))
 	for i, active := range p.rules {
@@ -151,13 +131,10 @@ func (p *Policy) Rules() []RuleID {
 	return ids
 }
 
-// evaluate appends the policy's violations of a request that one of its checks looks at.
+// evaluate appends the violations that the checks of the policy find.
 func (p *Policy) evaluate(r *Request, checks []activeRule, form *formCheck, into []PolicyViolation) []PolicyViolation {
 	if !p.match.matchName(r.NodeName) {
 		return into
-	}
-	if r.Unjudgeable != "" {
-		return append(into, p.violation(Unverified, Violation{Detail: r.Unjudgeable}))
 	}
 	if r.outOfTime() {
 		return append(into, p.violation(Unverified, Violation{Detail: OutOfTime}))
@@ -174,9 +151,6 @@ func (p *Policy) evaluate(r *Request, checks []activeRule, form *formCheck, into
 	}
 	for i := range checks {
 		active := &checks[i]
-		if active.unconcerned(r) {
-			continue
-		}
 		if r.outOfTime() {
 			return append(into, p.violation(Unverified, Violation{Detail: OutOfTime}))
 		}
@@ -189,7 +163,7 @@ func (p *Policy) evaluate(r *Request, checks []activeRule, form *formCheck, into
 	return into
 }
 
-// formCheck finds once for all policies whether an object has a form that cannot be evaluated.
+// formCheck finds out once for all policies whether a quantity of the object is too expensive to evaluate.
 type formCheck struct {
 	done   bool
 	detail string
@@ -197,7 +171,7 @@ type formCheck struct {
 
 func (c *formCheck) unverifiable(r *Request) string {
 	if !c.done {
-		c.done, c.detail = true, r.UnverifiableQuantity(r.written())
+		c.done, c.detail = true, r.view.UnverifiableQuantity()
 	}
 	return c.detail
 }

@@ -5,23 +5,25 @@ package policy
 
 import "noderestriction.plus/api/v1alpha1"
 
-// Outcome is what happened to a write: the word for the strongest action of the policies that it violates.
+// Outcome is the effect of a decision on a write: that of the strongest action of the policies that it violates.
 type Outcome string
 
 // The outcomes.
 const (
-	Allowed Outcome = "allowed" // it violates nothing; there is no record
-	Audited Outcome = "audited" // let through, only recorded
-	Warned  Outcome = "warned"  // let through, with a warning
-	Denied  Outcome = "denied"  // refused
+	Allowed Outcome = "allowed" // without a violation, and so without a record
+	Audited Outcome = "audited" // allowed, and recorded
+	Warned  Outcome = "warned"  // allowed with a warning, and recorded
+	Denied  Outcome = "denied"  // and recorded
 )
 
-// Decision is the outcome of judging one write: every violation of every policy, sorted by policy, then by the order of the
-// rules, then by field.
+// Decision is the result of evaluating one write: every violation of every policy, sorted by policy, then by the order of the rules,
+// then by field.
 type Decision struct {
 	NodeName   string
 	Violations []PolicyViolation
-	note       string // said after the violations
+	// Err is why the objects could not be decoded, for logs; nil if they could, or if the request was Undecodable.
+	Err  error
+	note string // follows the violations in a message
 }
 
 // PolicyViolation is a violation together with the policy and the rule that it breaks.
@@ -32,14 +34,14 @@ type PolicyViolation struct {
 	Violation
 	// Action is the strongest of the policy's validationActions: Deny before Warn before Audit.
 	Action v1alpha1.ValidationAction
-	// Audited says that the policy's validationActions have Audit, alone or beside the stronger Action.
+	// Audited says that the policy's validationActions include Audit, possibly with a stronger Action.
 	Audited bool
 }
 
 // Denied reports whether the write must be denied.
 func (d Decision) Denied() bool { return d.has(v1alpha1.Deny) }
 
-// Action is the strongest action of all violations, or empty if there are none.
+// Action returns the strongest action of all violations, and an empty string if there are no violations.
 func (d Decision) Action() v1alpha1.ValidationAction {
 	for _, a := range []v1alpha1.ValidationAction{v1alpha1.Deny, v1alpha1.Warn, v1alpha1.Audit} {
 		if d.has(a) {
@@ -49,7 +51,7 @@ func (d Decision) Action() v1alpha1.ValidationAction {
 	return ""
 }
 
-// Outcome is what the decision does to the write.
+// Outcome returns the effect of the decision on the write.
 func (d Decision) Outcome() Outcome {
 	switch d.Action() {
 	case v1alpha1.Deny:
@@ -71,17 +73,17 @@ func (d Decision) has(a v1alpha1.ValidationAction) bool {
 	return false
 }
 
-// Message says why the write is denied, in one sentence of at most 1 KiB; empty if it is not.
+// Message returns why the write is denied, in one sentence of at most 1 KiB. It is empty if the write is not denied.
 func (d Decision) Message() string {
 	return d.message("violates", func(v PolicyViolation) bool { return v.Action == v1alpha1.Deny })
 }
 
-// Warning is the text for the client of a write that violates a policy which only warns; empty if there is none.
+// Warning returns the warning for the client, of at most 1 KiB. It is empty if the write violates no policy that only warns.
 func (d Decision) Warning() string {
 	return d.message("would violate", func(v PolicyViolation) bool { return v.Action == v1alpha1.Warn })
 }
 
-// AuditMessage is the text for the audit annotation of a write that violates a policy which audits; empty if there is none.
+// AuditMessage returns the text of the audit annotation, of at most 1 KiB. It is empty if the write violates no policy that audits.
 func (d Decision) AuditMessage() string {
 	return d.message("would violate", func(v PolicyViolation) bool { return v.Audited })
 }

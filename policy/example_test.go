@@ -14,7 +14,7 @@ import (
 	"noderestriction.plus/policy/rules"
 )
 
-// A policy is compiled once and put into a Set, which then judges each write. What the policy does not restrict, and what a
+// A policy is compiled once and put into a Set, which then evaluates each write. What the policy does not restrict, and what a
 // stock kubelet needs, is allowed.
 func Example() {
 	compiled, errs := rules.NewCompiler().Compile(&v1alpha1.NodeRestrictionPolicy{
@@ -37,16 +37,15 @@ func Example() {
 		`{"metadata": {"name": "worker-1", "labels": {"node-role.kubernetes.io/control-plane": ""}, "finalizers": ["x"]}}`,
 	} {
 		request := &policy.Request{
-			NodeName:    "worker-1", // as in the kubelet's credential
-			Operation:   admissionv1.Update,
-			Resource:    "nodes",
-			Subresource: "status",
-			Name:        "worker-1",
-			Object:      []byte(object),
-			OldObject:   []byte(`{"metadata": {"name": "worker-1"}}`),
-		}
-		if err := request.Decode(); err != nil {
-			request.Unjudgeable = "the object could not be read" // and so it is denied
+			NodeName: "worker-1", // as in the kubelet's credential
+			Write: policy.Write{
+				Operation:   admissionv1.Update,
+				Resource:    "nodes",
+				Subresource: "status",
+				Name:        "worker-1",
+				Object:      []byte(object),
+				OldObject:   []byte(`{"metadata": {"name": "worker-1"}}`),
+			},
 		}
 		if decision := set.Evaluate(request); decision.Denied() {
 			fmt.Println(decision.Message())

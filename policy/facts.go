@@ -16,34 +16,34 @@ import (
 	"noderestriction.plus/policy/object"
 )
 
-// Facts answers look-ups about objects that a write does not carry. Implementations must be safe for concurrent use and must
-// answer within the time budget of the caller; what cannot be answered is an error, never a guess. Names are not empty, and
-// the caller must not change what is returned.
+// Facts answers lookups of objects that a write does not contain. Implementations must be safe for concurrent use. They must answer
+// within the time of the caller, and return an error if they do not know the answer. Names are not empty, and the caller must not change
+// what is returned.
 type Facts interface {
-	// Node returns the metadata of a stored Node, and false if there is none.
+	// Node returns the metadata of a stored Node, and false if it does not exist.
 	Node(name string) (*object.Metadata, bool, error)
-	// NodeObject returns a stored Node with its spec and status, and false if there is none.
+	// NodeObject returns a stored Node with its spec and status, and false if it does not exist.
 	NodeObject(name string) (*corev1.Node, bool, error)
 	// NodesAt returns the names of the Nodes that report an address, an IP without a zone in its canonical form.
 	NodesAt(address string) ([]string, error)
-	// Pod returns a stored pod, and false if there is none.
+	// Pod returns a stored pod, and false if it does not exist.
 	Pod(namespace, name string) (*corev1.Pod, bool, error)
-	// ServiceAccount returns the metadata of a stored ServiceAccount, and false if there is none.
+	// ServiceAccount returns the metadata of a stored ServiceAccount, and false if it does not exist.
 	ServiceAccount(namespace, name string) (*object.Metadata, bool, error)
-	// PersistentVolumeClaim returns a stored claim, and false if there is none.
+	// PersistentVolumeClaim returns a stored claim, and false if it does not exist.
 	PersistentVolumeClaim(namespace, name string) (*corev1.PersistentVolumeClaim, bool, error)
-	// PersistentVolume returns a stored volume, and false if there is none.
+	// PersistentVolume returns a stored volume, and false if it does not exist.
 	PersistentVolume(name string) (*corev1.PersistentVolume, bool, error)
-	// CSIDriver returns a stored CSIDriver, and false if there is none.
+	// CSIDriver returns a stored CSIDriver, and false if it does not exist.
 	CSIDriver(name string) (*storagev1.CSIDriver, bool, error)
 	// Authorized reports whether the authorizers of the cluster allow what the spec describes.
 	Authorized(access *authorizationv1.SubjectAccessReviewSpec) (bool, error)
-	// APIAudiences returns the audiences of the API server, which it fills into a request for a token without audiences. It
-	// returns none where no request was changed so.
+	// APIAudiences returns the audiences of the API server, which it sets in a request for a token without audiences. It returns
+	// no audiences if the API server has set none.
 	APIAudiences() ([]string, error)
 }
 
-// StaticFacts are Facts that are all known beforehand, for judging without an API server. They never fail.
+// StaticFacts are Facts from maps, to evaluate writes without an API server. They never fail.
 type StaticFacts struct {
 	Nodes                  map[string]*object.Metadata // by name
 	NodeObjects            map[string]*corev1.Node     // by name
@@ -52,23 +52,23 @@ type StaticFacts struct {
 	PersistentVolumeClaims map[types.NamespacedName]*corev1.PersistentVolumeClaim
 	PersistentVolumes      map[string]*corev1.PersistentVolume // by name
 	CSIDrivers             map[string]*storagev1.CSIDriver     // by name
-	// Allows says what the authorizers of the cluster allow. Nil: nothing.
+	// Allows reports whether the authorizers of the cluster allow an access. Nil: they allow nothing.
 	Allows func(access *authorizationv1.SubjectAccessReviewSpec) bool
 }
 
-// Node returns a Node of the map.
+// Node returns a Node of Nodes.
 func (f StaticFacts) Node(name string) (*object.Metadata, bool, error) {
 	node, found := f.Nodes[name]
 	return node, found, nil
 }
 
-// NodeObject returns a Node of the map.
+// NodeObject returns a Node of NodeObjects.
 func (f StaticFacts) NodeObject(name string) (*corev1.Node, bool, error) {
 	node, found := f.NodeObjects[name]
 	return node, found, nil
 }
 
-// NodesAt looks through the Nodes of the map.
+// NodesAt searches NodeObjects.
 func (f StaticFacts) NodesAt(address string) ([]string, error) {
 	var names []string
 	for name, node := range f.NodeObjects {
@@ -79,7 +79,7 @@ func (f StaticFacts) NodesAt(address string) ([]string, error) {
 	return names, nil
 }
 
-// AddressesOf are the IP addresses that a Node reports, in their canonical form.
+// AddressesOf returns the IP addresses that a Node reports, in their canonical form.
 func AddressesOf(node *corev1.Node) []string {
 	var addresses []string
 	for _, a := range node.Status.Addresses {
@@ -90,127 +90,133 @@ func AddressesOf(node *corev1.Node) []string {
 	return addresses
 }
 
-// Pod returns a pod of the map.
+// Pod returns a pod of Pods.
 func (f StaticFacts) Pod(namespace, name string) (*corev1.Pod, bool, error) {
 	pod, found := f.Pods[types.NamespacedName{Namespace: namespace, Name: name}]
 	return pod, found, nil
 }
 
-// ServiceAccount returns a ServiceAccount of the map.
+// ServiceAccount returns the metadata of a ServiceAccount of ServiceAccounts.
 func (f StaticFacts) ServiceAccount(namespace, name string) (*object.Metadata, bool, error) {
 	account, found := f.ServiceAccounts[types.NamespacedName{Namespace: namespace, Name: name}]
 	return account, found, nil
 }
 
-// PersistentVolumeClaim returns a claim of the map.
+// PersistentVolumeClaim returns a claim of PersistentVolumeClaims.
 func (f StaticFacts) PersistentVolumeClaim(namespace, name string) (*corev1.PersistentVolumeClaim, bool, error) {
 	claim, found := f.PersistentVolumeClaims[types.NamespacedName{Namespace: namespace, Name: name}]
 	return claim, found, nil
 }
 
-// PersistentVolume returns a volume of the map.
+// PersistentVolume returns a volume of PersistentVolumes.
 func (f StaticFacts) PersistentVolume(name string) (*corev1.PersistentVolume, bool, error) {
 	volume, found := f.PersistentVolumes[name]
 	return volume, found, nil
 }
 
-// CSIDriver returns a CSIDriver of the map.
+// CSIDriver returns a CSIDriver of CSIDrivers.
 func (f StaticFacts) CSIDriver(name string) (*storagev1.CSIDriver, bool, error) {
 	driver, found := f.CSIDrivers[name]
 	return driver, found, nil
 }
 
-// Authorized asks Allows.
+// Authorized calls Allows.
 func (f StaticFacts) Authorized(access *authorizationv1.SubjectAccessReviewSpec) (bool, error) {
 	return f.Allows != nil && f.Allows(access), nil
 }
 
-// APIAudiences returns none: what is judged without an API server has not been changed by one.
+// APIAudiences returns no audiences, because no API server has changed the write.
 func (f StaticFacts) APIAudiences() ([]string, error) { return nil, nil }
 
-var errNoFacts = errors.New("no look-ups are available")
+var errNoFacts = errors.New("no lookups are available")
 
-// LookUpNode looks a Node up.
+// facts returns an error if there are no Facts.
+func (r *Request) facts() (Facts, error) {
+	if r.Facts == nil {
+		return nil, errNoFacts
+	}
+	return r.Facts, nil
+}
+
+// LookUpNode looks up the metadata of a Node.
 func (r *Request) LookUpNode(name string) (*object.Metadata, bool, error) {
 	return lookUp(r, name, Facts.Node)
 }
 
-// LookUpNodeObject looks a Node up, with its spec and status.
+// LookUpNodeObject looks up a Node with its spec and status.
 func (r *Request) LookUpNodeObject(name string) (*corev1.Node, bool, error) {
 	return lookUp(r, name, Facts.NodeObject)
 }
 
 // IsOfAnotherNode reports whether a Node other than the kubelet's reports the address.
 func (r *Request) IsOfAnotherNode(ip netip.Addr) (bool, error) {
-	if r.Facts == nil {
-		return false, errNoFacts
+	facts, err := r.facts()
+	if err != nil {
+		return false, err
 	}
-	names, err := r.Facts.NodesAt(ip.Unmap().WithZone("").String())
+	names, err := facts.NodesAt(ip.Unmap().WithZone("").String())
 	return slices.ContainsFunc(names, func(name string) bool { return name != r.NodeName }), err
 }
 
-// LookUpPod looks a pod up.
+// LookUpPod looks up a pod.
 func (r *Request) LookUpPod(namespace, name string) (*corev1.Pod, bool, error) {
 	return lookUpIn(r, namespace, name, Facts.Pod)
 }
 
-// LookUpServiceAccount looks a ServiceAccount up.
+// LookUpServiceAccount looks up the metadata of a ServiceAccount.
 func (r *Request) LookUpServiceAccount(namespace, name string) (*object.Metadata, bool, error) {
 	return lookUpIn(r, namespace, name, Facts.ServiceAccount)
 }
 
-// LookUpPersistentVolumeClaim looks a claim up.
+// LookUpPersistentVolumeClaim looks up a claim.
 func (r *Request) LookUpPersistentVolumeClaim(namespace, name string) (*corev1.PersistentVolumeClaim, bool, error) {
 	return lookUpIn(r, namespace, name, Facts.PersistentVolumeClaim)
 }
 
-// LookUpPersistentVolume looks a volume up.
+// LookUpPersistentVolume looks up a volume.
 func (r *Request) LookUpPersistentVolume(name string) (*corev1.PersistentVolume, bool, error) {
 	return lookUp(r, name, Facts.PersistentVolume)
 }
 
-// LookUpCSIDriver looks a CSIDriver up.
+// LookUpCSIDriver looks up a CSIDriver.
 func (r *Request) LookUpCSIDriver(name string) (*storagev1.CSIDriver, bool, error) {
 	return lookUp(r, name, Facts.CSIDriver)
 }
 
-// Authorized asks the authorizers of the cluster.
+// Authorized reports whether the authorizers of the cluster allow what the spec describes.
 func (r *Request) Authorized(access *authorizationv1.SubjectAccessReviewSpec) (bool, error) {
-	if r.Facts == nil {
-		return false, errNoFacts
+	facts, err := r.facts()
+	if err != nil {
+		return false, err
 	}
-	return r.Facts.Authorized(access)
+	return facts.Authorized(access)
 }
 
-// APIAudiences are the audiences of the API server as they were found.
+// APIAudiences returns the audiences of the API server. It returns none if they are not known.
 func (r *Request) APIAudiences() ([]string, error) {
-	if r.Facts == nil {
-		return nil, errNoFacts
+	facts, err := r.facts()
+	if err != nil {
+		return nil, err
 	}
-	return r.Facts.APIAudiences()
+	return facts.APIAudiences()
 }
 
-// lookUp looks an object up by a name that a kubelet may have chosen. Nothing has an empty name, which a client may take for a
-// question about all objects.
-func lookUp[T any](r *Request, name string, look func(Facts, string) (*T, bool, error)) (*T, bool, error) {
-	switch {
-	case name == "":
-		return nil, false, nil
-	case r.Facts == nil:
-		return nil, false, errNoFacts
-	}
-	return look(r.Facts, name)
+// lookUp looks up an object by a name that a kubelet may have chosen. No object has an empty name, which a client could send as a
+// request for all objects.
+func lookUp[T any](r *Request, name string, get func(Facts, string) (*T, bool, error)) (*T, bool, error) {
+	return lookUpIn(r, "", name, func(facts Facts, _, name string) (*T, bool, error) { return get(facts, name) })
 }
 
 // lookUpIn is lookUp for an object in a namespace.
 func lookUpIn[T any](
-	r *Request, namespace, name string, look func(Facts, string, string) (*T, bool, error),
+	r *Request, namespace, name string, get func(Facts, string, string) (*T, bool, error),
 ) (*T, bool, error) {
-	switch {
-	case name == "":
+	if name == "" {
 		return nil, false, nil
-	case r.Facts == nil:
-		return nil, false, errNoFacts
 	}
-	return look(r.Facts, namespace, name)
+	facts, err := r.facts()
+	if err != nil {
+		return nil, false, err
+	}
+	return get(facts, namespace, name)
 }

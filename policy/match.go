@@ -13,11 +13,11 @@ import (
 	"noderestriction.plus/policy/pattern"
 )
 
-// matcher says which kubelets a policy restricts.
+// matcher is a compiled v1alpha1.Match. The zero matcher matches all kubelets.
 type matcher struct {
-	names    pattern.Patterns // none: every name
+	names    pattern.Patterns // empty: all names
 	excluded pattern.Patterns
-	selector labels.Selector // nil: labels do not matter
+	selector labels.Selector // nil: all labels
 }
 
 func compileMatch(m *v1alpha1.Match, at *field.Path) (matcher, field.ErrorList) {
@@ -34,13 +34,13 @@ func compileMatch(m *v1alpha1.Match, at *field.Path) (matcher, field.ErrorList) 
 	return c, append(errs, bad...)
 }
 
-// The bounds of a selector, those of the schema.
+// The bounds of a selector, which are also in the schema.
 const (
 	maxRequirements     = 32 // of labels, and of expressions
 	maxExpressionValues = 64 // of each expression
 )
 
-// compileSelector compiles a selector; without one labels do not matter.
+// compileSelector compiles a selector. Nil matches all labels.
 func compileSelector(source *metav1.LabelSelector, at *field.Path) (labels.Selector, field.ErrorList) {
 	if source == nil {
 		return nil, nil
@@ -65,13 +65,13 @@ func compileSelector(source *metav1.LabelSelector, at *field.Path) (labels.Selec
 	return selector, nil
 }
 
-// matchName needs nothing but the identity.
+// matchName reports whether the policy may restrict a kubelet, by its name alone.
 func (m *matcher) matchName(node string) bool {
 	return (len(m.names) == 0 || m.names.Match(node)) && !m.excluded.Match(node)
 }
 
-// matchLabels needs the Node's labels: of the stored Node, or at registration of the submitted one. A Node that does not exist
-// has no labels.
+// matchLabels reports whether the selector matches the labels of the kubelet's Node: the stored one, or at registration the written one.
+// A Node that does not exist has no labels. It returns an error if the Node could not be looked up.
 func (m *matcher) matchLabels(r *Request) (bool, error) {
 	if m.selector == nil {
 		return true, nil
@@ -80,14 +80,15 @@ func (m *matcher) matchLabels(r *Request) (bool, error) {
 	return err == nil && m.selector.Matches(labels.Set(set)), err
 }
 
-// nodeLabelsOf returns the labels of the kubelet's own Node. A write to that Node carries them, others need a look-up.
+// nodeLabelsOf returns the labels of the kubelet's own Node. A write of that Node has them; for other writes they are looked up.
 func nodeLabelsOf(r *Request) (map[string]string, error) {
-	ownNode := r.Resource == "nodes" && (r.Name == r.NodeName || r.Name == "")
-	switch {
-	case ownNode && r.OldNode != nil:
-		return r.OldNode.Labels, nil
-	case ownNode && r.Node != nil:
-		return r.Node.Labels, nil
+	if r.Resource == "nodes" && (r.Name == r.NodeName || r.Name == "") {
+		switch node := r.Node(); {
+		case node.IsStored():
+			return node.Labels().Old(), nil
+		case node.IsWritten():
+			return node.Labels().New(), nil
+		}
 	}
 	node, found, err := r.LookUpNode(r.NodeName)
 	if err != nil || !found {

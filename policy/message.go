@@ -10,13 +10,13 @@ import (
 	"noderestriction.plus/internal/text"
 )
 
-// maxMessage is how many bytes a message has at most.
+// maxMessage is the largest size of a message, in bytes.
 const maxMessage = 1024
 
-// maxNote is how many of them the note of a rule has at most.
+// maxNote is the largest size of a note in a message, in bytes.
 const maxNote = 256
 
-// message says in one sentence which rules of which policies a write violates: lower case, without a period, at most 1 KiB.
+// message returns a sentence with the policies and rules that a write violates: lower case, without a period, of at most 1 KiB.
 func (d Decision) message(verb string, action func(PolicyViolation) bool) string {
 	var b strings.Builder
 	policy, rule, open := "", RuleID(""), false

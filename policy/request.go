@@ -4,70 +4,67 @@
 package policy
 
 import (
-	admissionv1 "k8s.io/api/admission/v1"
+	"github.com/go-json-experiment/json/jsontext"
 	authenticationv1 "k8s.io/api/authentication/v1"
 
 	"noderestriction.plus/policy/object"
 )
 
-// Request is one write by a kubelet.
+// Write is a write as it was sent.
+type Write = object.Write
+
+// Request is one write by a kubelet, with what is needed to evaluate it. Evaluate does not change the exported fields.
 type Request struct {
 	// NodeName is the node identity in the kubelet's credential. It is never empty.
 	NodeName string
-	// InNodesGroup says that the credential is also in the group that the Node authorizer and the NodeRestriction plugin ask
-	// of a kubelet.
+	// InNodesGroup says that the user is also in the group system:nodes, which the Node authorizer and the NodeRestriction plugin
+	// require.
 	InNodesGroup bool
-	// User is the user of the credential, for questions to the cluster's authorizers.
+	// User is the user of the credential, for the cluster's authorizers.
 	User authenticationv1.UserInfo
 
-	Operation   admissionv1.Operation
-	Resource    string // plural, such as nodes, or with its group, such as leases.coordination.k8s.io
-	Version     string // of the resource, such as v1
-	Subresource string // such as status; empty for the resource itself
-	Namespace   string // empty for nodes
-	Name        string // empty where a name is generated
-	DryRun      bool
+	// Write is what the kubelet writes.
+	Write
+	// Undecodable is why the caller could not read the objects, for the client; empty if it could. Otherwise each policy that would
+	// evaluate the write has one violation of rule Unverified.
+	Undecodable string
 
-	// Object and OldObject are the written and the stored object as JSON. Object is empty at DELETE, OldObject at CREATE, and
-	// at DELETE by an API server before 1.15.
-	Object    []byte
-	OldObject []byte
-
-	// View is what rules see of Object, OldObject and Options; Decode sets it.
-	object.View
-
-	// Options are the DeleteOptions of a deletion as JSON; empty for other operations.
-	Options []byte
-
-	// Unjudgeable says why the objects could not be read. If it is set, each policy that would have judged the write has one
-	// violation of rule Unverified.
-	Unjudgeable string
-
-	// Facts answers look-ups. Nil: every look-up fails.
+	// Facts answers lookups. Nil: every lookup fails.
 	Facts Facts
-	// Clock says when the time to evaluate the write is over. Nil: it never is.
+	// Clock says when the time to evaluate the write is over. Nil: it never is. Rules do not ask it.
 	Clock Clock
+
+	view object.View // opened by Evaluate
 }
 
-// Clock says when the time to evaluate a write is over. This package reads no clock itself.
+// Clock bounds the time to evaluate a write.
 type Clock interface {
 	// Over reports whether the time is over. Once it is, it stays so.
 	Over() bool
 }
 
-// OutOfTime is the detail of the violation that stands for what was not evaluated in time.
+// OutOfTime is the detail of a violation of rule Unverified for rules that were not evaluated in time.
 const OutOfTime = "the write could not be evaluated in time"
 
-// outOfTime reports whether the time to evaluate the write is over. Loops over what a sender chose ask now and then.
 func (r *Request) outOfTime() bool { return r.Clock != nil && r.Clock.Over() }
 
-// written is the write itself, as [View] reads it.
-func (r *Request) written() object.Write {
-	return object.Write{
-		Operation: r.Operation, Resource: r.Resource, Version: r.Version, Subresource: r.Subresource,
-		Object: r.Object, OldObject: r.OldObject, Options: r.Options,
-	}
+// Node returns the Node that is written. It is empty if the write is not of a Node.
+func (r *Request) Node() *object.Node { return r.view.Node() }
+
+// Pod returns the pod that is written. It is empty if the write is not of a pod or its status.
+func (r *Request) Pod() *object.Pod { return r.view.Pod() }
+
+// ManagedFields returns metadata.managedFields of the stored and the written Node or pod as they were sent. A missing one is nil.
+func (r *Request) ManagedFields() (old, updated jsontext.Value) { return r.view.ManagedFields() }
+
+// Differences returns the parts in which the stored and the written Node or pod differ. At a creation they are all parts of the object.
+func (r *Request) Differences() []object.Difference { return r.view.Differences() }
+
+// UnknownChanges returns the paths of the fields that differ between the stored and the written Node or pod, and that its shape does not
+// have, sorted, each once. It returns an error if a part is not well-formed, or [object.ErrTooManyUnknown].
+func (r *Request) UnknownChanges(of *object.Shape) ([]string, error) {
+	return r.view.UnknownChanges(of)
 }
 
-// Decode sets View, with everything that any rule looks at. Its errors are those of [View.Decode].
-func (r *Request) Decode() error { return r.View.Decode(r.written(), object.AllParts) }
+// DeleteOptions returns the options of a deletion. They are empty for other operations.
+func (r *Request) DeleteOptions() *object.DeleteOptions { return r.view.DeleteOptions() }

@@ -16,26 +16,29 @@ import (
 // RuleID names a rule, in kebab-case, such as node-labels. IDs are stable: they are in denials, metrics and docs.
 type RuleID string
 
-// Unverified is the rule of a violation that no rule found: the write could not be judged, because its object could not be
-// read or a look-up failed. A write that cannot be judged is never allowed by a policy that would have judged it.
+// Unverified is the rule of a violation which says that the write could not be evaluated, because its object could not be read, a lookup
+// failed, or the time was over. A write that cannot be evaluated violates each policy that would have evaluated it.
 const Unverified RuleID = "unverified"
 
-// Reason is the rule's ID with spaces for hyphens, as it stands in messages.
+// Undecodable is the detail of a violation of rule Unverified whose object is not well-formed.
+const Undecodable = "the object could not be read"
+
+// Reason is the rule's ID with spaces instead of hyphens, as messages have it.
 func (id RuleID) Reason() string { return strings.ReplaceAll(string(id), "-", " ") }
 
-// Doc documents a rule. The command explain, docs/rules.md and the dashboard are printed from it.
+// Doc documents a rule. The command explain, docs/rules.md and the dashboard show it.
 type Doc struct {
 	Title   string   // one sentence without a period: what a kubelet may or must not do
 	Text    string   // what an attacker gains without the rule
 	Kubelet string   // what a stock kubelet writes there, which always passes
 	Attack  string   // a command that the rule denies
 	Spec    string   // the path of the rule's section in the policy
-	Fields  []string // the fields of the written object that the rule looks at
-	Since   string   // the version that brought the rule
-	Source  string   // where the facts behind the rule come from
+	Fields  []string // the fields of the written object that the rule evaluates
+	Since   string   // the first version with the rule
+	Source  string   // the code or document that the rule relies on
 }
 
-// AnySubresource in a [Target] stands for each subresource, but not for the resource itself.
+// AnySubresource in a [Target] matches each subresource, but not the resource itself.
 const AnySubresource = "*"
 
 // Target is a kind of write: one resource or subresource, and the operations on it.
@@ -59,27 +62,21 @@ func (t Target) matches(w write) bool {
 type Rule struct {
 	ID  RuleID
 	Doc Doc
-	// OptIn says that no preset but the one made for it turns the rule on: it is for some sites only, or it may deny what a
-	// stock kubelet of some site does.
+	// OptIn says that only the preset for the rule turns it on, because only some sites need it, or because it may deny writes of
+	// stock kubelets at some sites.
 	OptIn bool
-	// Targets are the writes that the rule looks at.
+	// Targets are the writes that the rule evaluates.
 	Targets []Target
-	// OnlyChanges says that at an update the rule judges nothing but how the fields of Doc differ. Where none does, it has no
-	// violation, and it is not asked.
-	OnlyChanges bool
-	// Reads are the fields that the rule looks at in an update, each at most one level below metadata, spec or status. They are
-	// what is decoded of both objects. Nil: those of Doc.
-	Reads []string
-	// Note says something about a write that the rule looks at, which is added once to the message of its denial, whichever rule it
-	// violates. Nil, or empty: nothing.
+	// Note returns a sentence about a write that the rule evaluates. It is added once to the message of a denial, whichever rule the
+	// write violates. Nil, or an empty sentence: no note.
 	Note func(r *Request) string
-	// LooksUp says what the rule may look up under a spec. Nil: nothing that has to be kept in memory.
+	// LooksUp returns the lookups of the rule under a spec that must be answered from memory. Nil: none.
 	LooksUp func(spec *v1alpha1.NodeRestrictionPolicySpec) Lookups
-	// Warn returns at most [MaxWarnings] sentences without a period about what is valid in a spec, but probably not meant. Each begins
-	// with its path under at. Nil: none.
+	// Warn returns at most [MaxWarnings] sentences without a period about settings that are valid, but probably a mistake. Each begins
+	// with its path under at. Nil: no warnings.
 	Warn func(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path) []string
-	// Compile reads the rule's section of a spec. It returns a nil Check if the section is omitted, and every error in the
-	// section, with its path under at.
+	// Compile compiles the rule's section of a spec. It returns a nil Check if the section is omitted, and all errors in the
+	// section, each with its path under at.
 	Compile func(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path) (Check, field.ErrorList)
 }
 
@@ -89,15 +86,15 @@ type Lookups uint8
 // The kinds of lookups that must be answered from memory.
 const (
 	LooksUpNodes     Lookups = 1 << iota // the metadata of Nodes
-	LooksUpAddresses                     // whose an address is
+	LooksUpAddresses                     // the Nodes that report an address
 )
 
-// Check judges one write and returns every violation. It is pure: what it cannot see in the request it asks of the
-// request's Facts. It must not keep or change what the request holds.
+// Check evaluates one write and returns all violations. It is pure: it depends on the request and its Facts only. It must not keep or
+// change anything that the request returns.
 type Check func(*Request) []Violation
 
 // Violation is one way in which a write breaks a rule.
 type Violation struct {
 	Field  string // path of the field, such as metadata.labels
-	Detail string // what is wrong, bounded, every foreign value quoted, such as: must not change "example.com/pool"
+	Detail string // what the write must or must not do, bounded and with quoted values, such as: must not change "example.com/pool"
 }

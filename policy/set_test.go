@@ -35,11 +35,10 @@ func newSet(t *testing.T, specs ...string) *policy.Set {
 func statusUpdate(t *testing.T, old, object string) *policy.Request {
 	t.Helper()
 	r := &policy.Request{
-		NodeName: "n1", Operation: admissionv1.Update, Resource: "nodes", Subresource: "status", Name: "n1",
-		OldObject: []byte(old), Object: []byte(object),
-	}
-	if err := r.Decode(); err != nil {
-		t.Fatal(err)
+		NodeName: "n1", Write: policy.Write{
+			Operation: admissionv1.Update, Resource: "nodes", Subresource: "status", Name: "n1",
+			OldObject: []byte(old), Object: []byte(object),
+		},
 	}
 	return r
 }
@@ -85,12 +84,12 @@ func TestActionsDecideWhatHappens(t *testing.T) {
 	}
 }
 
-func TestWriteThatCannotBeReadIsAViolationOfWhoWouldJudgeIt(t *testing.T) {
+func TestWriteThatCannotBeReadIsAViolationOfEachPolicyThatWouldEvaluateIt(t *testing.T) {
 	set := newSet(t, `nodes: {finalizers: {}}`, `pods: {metadata: {}}`,
 		`{match: {nodeNames: [other]}, nodes: {finalizers: {}}}`, `{validationActions: [Audit], nodes: {labels: {}}}`)
 	r := &policy.Request{
-		NodeName: "n1", Operation: admissionv1.Update, Resource: "nodes", Subresource: "status",
-		Unjudgeable: "the object is too large",
+		NodeName: "n1", Write: policy.Write{Operation: admissionv1.Update, Resource: "nodes", Subresource: "status"},
+		Undecodable: "the object is too large",
 	}
 	d := set.Evaluate(r)
 	want := `node "n1" violates NodeRestrictionPolicy "p0": unverified (the object is too large)`
@@ -99,14 +98,14 @@ func TestWriteThatCannotBeReadIsAViolationOfWhoWouldJudgeIt(t *testing.T) {
 	}
 }
 
-// failingFacts is an API server that does not answer.
+// failingFacts are those of an API server that does not answer.
 type failingFacts struct{ policy.Facts }
 
 func (failingFacts) Node(string) (*object.Metadata, bool, error) {
 	return nil, false, errors.New("secret detail")
 }
 
-func TestFailedLookUpIsAViolation(t *testing.T) {
+func TestFailedLookupIsAViolation(t *testing.T) {
 	set := newSet(t, `{match: {nodeSelector: {matchLabels: {a: b}}}, pods: {metadata: {}}}`)
 	for name, test := range map[string]struct {
 		facts policy.Facts
@@ -115,12 +114,11 @@ func TestFailedLookUpIsAViolation(t *testing.T) {
 		"no facts":        {},
 	} {
 		r := &policy.Request{
-			NodeName: "n1", Operation: admissionv1.Update, Resource: "pods", Subresource: "status",
-			Facts:     test.facts,
-			OldObject: []byte(`{"metadata":{"name":"p"}}`), Object: []byte(`{"metadata":{"name":"p"}}`),
-		}
-		if err := r.Decode(); err != nil {
-			t.Fatal(err)
+			NodeName: "n1", Write: policy.Write{
+				Operation: admissionv1.Update, Resource: "pods", Subresource: "status",
+
+				OldObject: []byte(`{"metadata":{"name":"p"}}`), Object: []byte(`{"metadata":{"name":"p"}}`),
+			}, Facts: test.facts,
 		}
 		d := set.Evaluate(r)
 		if !d.Denied() || !strings.Contains(d.Message(), "unverified (") || strings.Contains(d.Message(), "secret") {
@@ -147,12 +145,11 @@ func TestWhatIsNotEvaluatedInTimeIsAViolation(t *testing.T) {
 			continue
 		}
 		r := &policy.Request{
-			NodeName: "n1", Operation: admissionv1.Update, Resource: "nodes", Name: "n1", Clock: &countdown{asked},
-			OldObject: []byte(`{"metadata":{"name":"n1"}}`),
-			Object:    []byte(`{"metadata":{"name":"n1","finalizers":["x"]},"spec":{"unschedulable":true}}`),
-		}
-		if err := set.Decode(r); err != nil {
-			t.Fatal(err)
+			NodeName: "n1", Write: policy.Write{
+				Operation: admissionv1.Update, Resource: "nodes", Name: "n1",
+				OldObject: []byte(`{"metadata":{"name":"n1"}}`),
+				Object:    []byte(`{"metadata":{"name":"n1","finalizers":["x"]},"spec":{"unschedulable":true}}`),
+			}, Clock: &countdown{asked},
 		}
 		var got []string
 		for _, v := range set.Evaluate(r).Violations {
@@ -167,7 +164,7 @@ func TestWhatIsNotEvaluatedInTimeIsAViolation(t *testing.T) {
 	}
 }
 
-func TestJudgesNeedsNoObjects(t *testing.T) {
+func TestEvaluatesNeedsNoObjects(t *testing.T) {
 	set := newSet(t, `{match: {nodeNames: ["n*"]}, nodes: {unschedulable: {}}}`)
 	for name, test := range map[string]struct {
 		node, subresource string
@@ -178,14 +175,17 @@ func TestJudgesNeedsNoObjects(t *testing.T) {
 		"a kubelet that is not matched":   {"m1", "", false},
 		"a subresource nobody thought of": {"n1", "proxy", false},
 	} {
-		r := &policy.Request{NodeName: test.node, Operation: admissionv1.Update, Resource: "nodes", Subresource: test.subresource}
-		if got := set.Judges(r); got != test.want {
+		r := &policy.Request{NodeName: test.node, Write: policy.Write{
+			Operation: admissionv1.Update, Resource: "nodes", Subresource: test.subresource,
+		}}
+		if got := set.Evaluates(r); got != test.want {
 			t.Errorf("%s: got %v, want %v", name, got, test.want)
 		}
 	}
 }
 
-func TestDecodeRefuses(t *testing.T) {
+func TestAnObjectThatCannotBeDecodedIsAViolation(t *testing.T) {
+	set := newSet(t, `nodes: {labels: {}}`, `pods: {metadata: {}}`, `{validationActions: [Warn], nodes: {labels: {}}}`)
 	for name, object := range map[string]string{
 		"no object":             ``,
 		"null":                  `null`,
@@ -197,10 +197,55 @@ func TestDecodeRefuses(t *testing.T) {
 		"two objects":           `{}{}`,
 		"invalid UTF-8":         "{\"metadata\":{\"name\":\"\xff\"}}",
 	} {
-		r := &policy.Request{Operation: admissionv1.Create, Resource: "nodes", Object: []byte(object)}
-		if err := r.Decode(); err == nil {
-			t.Errorf("%s: was decoded", name)
+		r := &policy.Request{NodeName: "n1", Write: policy.Write{Operation: admissionv1.Create, Resource: "nodes", Object: []byte(object)}}
+		d := set.Evaluate(r)
+		want := `node "n1" violates NodeRestrictionPolicy "p0": unverified (the object could not be read)`
+		if d.Err == nil || d.Message() != want || d.Warning() == "" || len(d.Violations) != 2 {
+			t.Errorf("%s: got the error %v and %v", name, d.Err, d.Violations)
 		}
+	}
+}
+
+// A part that no rule in force reads is not decoded, so that its form does not matter; a part that is read must be well-formed even if
+// the rule that reads it finds nothing else.
+func TestOnlyPartsThatRulesReadMustBeWellFormed(t *testing.T) {
+	const object = `{"metadata":{"name":"n1","labels":["not a map"]},"spec":{"taints":[{"key":"a","effect":"NoSchedule"}]}}`
+	for spec, unverified := range map[string]bool{
+		`nodes: {finalizers: {}}`:             false,
+		`nodes: {labels: {}}`:                 true,
+		`nodes: {finalizers: {}, labels: {}}`: true,
+		`{match: {nodeSelector: {matchLabels: {a: b}}}, nodes: {finalizers: {}}}`: true, // reads the labels itself
+		`{match: {nodeNames: [other]}, nodes: {labels: {}}}`:                      false,
+	} {
+		for _, operation := range []admissionv1.Operation{admissionv1.Create, admissionv1.Update} {
+			r := &policy.Request{
+				NodeName: "n1", Write: policy.Write{
+					Operation: operation, Resource: "nodes", Name: "n1",
+					OldObject: []byte(strings.Replace(object, "not a map", "no map", 1)), Object: []byte(object),
+				},
+			}
+			if operation == admissionv1.Create {
+				r.OldObject = nil
+			}
+			d := newSet(t, spec).Evaluate(r)
+			if got := d.Err != nil; got != unverified || d.Denied() != unverified {
+				t.Errorf("%s under %s: got the error %v and %q", operation, spec, d.Err, d.Message())
+			}
+		}
+	}
+}
+
+func TestAnErrorIsForgottenBeforeTheNextEvaluation(t *testing.T) {
+	r := &policy.Request{
+		NodeName: "n1", Write: policy.Write{
+			Operation: admissionv1.Create, Resource: "nodes", Name: "n1", Object: []byte(`{"metadata":{"labels":[]}}`),
+		},
+	}
+	if d := newSet(t, `nodes: {labels: {}}`).Evaluate(r); d.Err == nil {
+		t.Error("labels that are a list are decoded")
+	}
+	if d := newSet(t, `nodes: {finalizers: {}}`).Evaluate(r); d.Err != nil || d.Denied() {
+		t.Errorf("got the error %v and %q", d.Err, d.Message())
 	}
 }
 
@@ -223,7 +268,7 @@ func TestMessageIsBounded(t *testing.T) {
 	}
 }
 
-// An API server writes no escapes in names, but a name is what it says however it is written.
+// An API server does not escape names, but an escaped name is the same name.
 func TestNamesMayBeEscaped(t *testing.T) {
 	set := newSet(t, `nodes: {finalizers: {}, conditions: {}, unknownFields: {}}`)
 	for name, test := range map[string]struct{ object, want string }{

@@ -8,16 +8,10 @@ import (
 	"fmt"
 	"reflect"
 	"regexp"
-	"slices"
 	"strings"
-
-	admissionv1 "k8s.io/api/admission/v1"
-
-	"noderestriction.plus/policy/object"
 )
 
-// validate checks a list of rules, as go/analysis does with analyzers: what is forgotten is an error at start, not a rule that does
-// nothing.
+// validate validates a list of rules, as go/analysis does with analyzers, so that an incomplete rule is an error at start.
 func validate(rules []Rule) error {
 	kebab := regexp.MustCompile("^[a-z0-9]+(-[a-z0-9]+)*$")
 	seen := map[RuleID]bool{Unverified: true}
@@ -57,28 +51,8 @@ func (rule *Rule) validate() error {
 			errs = append(errs, errors.New("a Target has no Resource or no Operations"))
 		}
 	}
-	for _, path := range rule.readPaths() {
-		if !object.KnowsPart(path) {
-			errs = append(errs, fmt.Errorf("no part of a Node or a pod is at %q", path))
-		}
-	}
 	if rule.Compile == nil {
 		errs = append(errs, errors.New("there is no Compile"))
 	}
 	return errors.Join(errs...)
-}
-
-// readPaths are the paths by which parts of a Node or a pod are decoded or compared for the rule. A wrong one would be a field that is
-// always empty, or a change that is never noticed.
-func (rule *Rule) readPaths() []string {
-	updates := slices.ContainsFunc(rule.Targets, func(t Target) bool {
-		return (t.Resource == "nodes" || t.Resource == "pods") && slices.Contains(t.Operations, admissionv1.Update)
-	})
-	switch {
-	case !updates:
-		return nil
-	case rule.Reads == nil, rule.OnlyChanges:
-		return append(slices.Clone(rule.Doc.Fields), rule.Reads...)
-	}
-	return rule.Reads
 }

@@ -10,11 +10,11 @@ import (
 	"noderestriction.plus/api/v1alpha1"
 )
 
-// MaxWarnings is how many warnings a policy gets at most.
+// MaxWarnings is the largest number of warnings for a policy.
 const MaxWarnings = 16
 
-// Warnings are what is valid in a policy but probably not meant, each a sentence without a period: what its rules say, and that it
-// restricts nothing.
+// Warnings returns sentences without a period about settings of a policy that are valid, but probably a mistake: those of its rules, and
+// one for a policy that restricts nothing. There are at most [MaxWarnings].
 func (c *Compiler) Warnings(p *v1alpha1.NodeRestrictionPolicy) []string {
 	var warnings []string
 	for i := range c.rules {

@@ -135,8 +135,8 @@ func validateWrite(
 	if q.Operation != admissionv1.Create && q.Operation != admissionv1.Update {
 		return nil, nil, nil
 	}
-	if q.Unjudgeable != "" {
-		return nil, nil, errors.New(q.Unjudgeable)
+	if q.Undecodable != "" {
+		return nil, nil, errors.New(q.Undecodable)
 	}
 	p, err := decodePolicy(q.Object, last)
 	if err != nil {

@@ -79,8 +79,10 @@ func varied(i int, node string) record.Record {
 		UID: fmt.Sprintf("705ab4f5-6393-11e8-b7cc-%012d", i), User: "system:node:" + node, Version: "v0.1.0",
 		ClientAuth: record.ClientAuthNone,
 	}, &policy.Request{
-		NodeName: node, Operation: "UPDATE", Resource: "nodes", Subresource: []string{"", "status"}[i%2], Name: node,
-		DryRun: i%3 == 0,
+		NodeName: node, Write: policy.Write{
+			Operation: "UPDATE", Resource: "nodes", Subresource: []string{"", "status"}[i%2], Name: node,
+			DryRun: i%3 == 0,
+		},
 	}, d)
 }
 

@@ -31,7 +31,7 @@ func denied(node string) record.Record {
 			ClientAuth: record.ClientAuthMTLS, Version: "v0.1.0",
 		},
 		&policy.Request{
-			NodeName: node, Operation: admissionv1.Update, Resource: "nodes", Subresource: "status", Name: node,
+			NodeName: node, Write: policy.Write{Operation: admissionv1.Update, Resource: "nodes", Subresource: "status", Name: node},
 		},
 		policy.Decision{NodeName: node, Violations: []policy.PolicyViolation{{
 			Policy: "recommended", Generation: 3, Rule: "node-finalizers", Action: v1alpha1.Deny,

@@ -102,7 +102,7 @@ node_restriction_plus_records_written_total 4
 
 func TestMetricsCountEvaluations(t *testing.T) {
 	m := NewMetrics(prometheus.NewPedanticRegistry(), rules.All())
-	update := &policy.Request{Operation: admissionv1.Update, Resource: "nodes", Subresource: "status"}
+	update := &policy.Request{Write: policy.Write{Operation: admissionv1.Update, Resource: "nodes", Subresource: "status"}}
 	m.Evaluated(update, policy.Decision{}, time.Millisecond)
 	m.Evaluated(update, denied("worker-1").Decision, time.Millisecond)
 	for decision, want := range map[string]float64{"allowed": 1, "denied": 1} {
@@ -118,7 +118,7 @@ func TestMetricsCountTheFirstEventAsAnIncrease(t *testing.T) {
 	m := NewMetrics(reg, rules.All())
 	m.Expect(policy.NewSet(compiled(t, "recommended")))
 	before := count(t, reg)
-	m.Evaluated(&policy.Request{Operation: admissionv1.Update, Resource: "nodes", Subresource: "status"},
+	m.Evaluated(&policy.Request{Write: policy.Write{Operation: admissionv1.Update, Resource: "nodes", Subresource: "status"}},
 		denied("worker-1").Decision, time.Millisecond)
 	rec := denied("worker-1")
 	m.Observe(&rec)
@@ -135,7 +135,7 @@ func TestMetricsHaveABoundedNumberOfSeries(t *testing.T) {
 	for i := range senders {
 		name := fmt.Sprint("x", i)
 		r := &policy.Request{
-			NodeName: name, Operation: admissionv1.Operation(name), Resource: name, Subresource: name, Name: name,
+			NodeName: name, Write: policy.Write{Operation: admissionv1.Operation(name), Resource: name, Subresource: name, Name: name},
 		}
 		d := policy.Decision{NodeName: name, Violations: []policy.PolicyViolation{{
 			Policy: name, Rule: policy.RuleID(name), Action: v1alpha1.Deny,

@@ -105,7 +105,9 @@ func TestWhateverIsDeniedTheStatusTakesIt(t *testing.T) {
 		for _, text := range texts {
 			for _, rule := range texts {
 				rec := record.New(record.Origin{UID: text}, &policy.Request{
-					NodeName: node, Operation: "UPDATE", Resource: text, Subresource: text, Namespace: text, Name: text,
+					NodeName: node, Write: policy.Write{
+						Operation: "UPDATE", Resource: text, Subresource: text, Namespace: text, Name: text,
+					},
 				}, policy.Decision{Violations: []policy.PolicyViolation{{Policy: "p", Rule: policy.RuleID(rule), Action: v1alpha1.Deny}}})
 				rec.Time = record.Time(time.Now())
 				sum = tallyOf(&rec, policy.RuleID(rule)).addedTo(sum)

@@ -38,7 +38,7 @@ func inForce(h holdings) string {
 	var all []string
 	for _, p := range h.set().Policies() {
 		request := &policy.Request{
-			NodeName: "worker-1", Operation: admissionv1.Update, Resource: "nodes", Unjudgeable: "for its generation",
+			NodeName: "worker-1", Write: policy.Write{Operation: admissionv1.Update, Resource: "nodes"}, Undecodable: "for its generation",
 		}
 		generation := policy.NewSet(p).Evaluate(request).Violations[0].Generation
 		rules := p.Rules()

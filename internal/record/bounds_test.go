@@ -100,9 +100,11 @@ func TestEveryRecordIsOneBoundedLine(t *testing.T) {
 				ClientAuth: ClientAuth(text("clientAuth")), Version: text("version"),
 			},
 			&policy.Request{
-				NodeName: d.NodeName, Operation: admissionv1.Operation(text("operation")), Resource: text("resource"),
-				Subresource: text("subresource"), Namespace: text("namespace"), Name: text("name"),
-				DryRun: rapid.Bool().Draw(rt, "dryRun"),
+				NodeName: d.NodeName, Write: policy.Write{
+					Operation: admissionv1.Operation(text("operation")), Resource: text("resource"),
+					Subresource: text("subresource"), Namespace: text("namespace"), Name: text("name"),
+					DryRun: rapid.Bool().Draw(rt, "dryRun"),
+				},
 			}, d)
 		rec.Boot, rec.Seq = strings.Repeat("b", 16), math.MaxUint64
 		if len(rec.Violations) == 0 || len(rec.Violations)+rec.OmittedViolations != len(d.Violations) {
@@ -152,7 +154,7 @@ func checkValues(t *rapid.T, name string, value any) {
 }
 
 func BenchmarkNew(b *testing.B) {
-	r := &policy.Request{NodeName: "worker-1", Operation: admissionv1.Update, Resource: "nodes", Name: "worker-1"}
+	r := &policy.Request{NodeName: "worker-1", Write: policy.Write{Operation: admissionv1.Update, Resource: "nodes", Name: "worker-1"}}
 	d := policy.Decision{NodeName: "worker-1", Violations: []policy.PolicyViolation{{
 		Policy: "recommended", Generation: 3, Rule: "node-finalizers", Action: v1alpha1.Deny,
 		Violation: policy.Violation{Field: "metadata.finalizers", Detail: `must not add "x"`},

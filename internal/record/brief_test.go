@@ -26,7 +26,9 @@ func TestABriefLineIsBoundedAndNamesARule(t *testing.T) {
 					})
 				}
 				rec := record.New(record.Origin{UID: text, User: text, Late: true}, &policy.Request{
-					NodeName: text, Operation: "CONNECT", Resource: text, Subresource: text, Namespace: text, Name: text, DryRun: true,
+					NodeName: text, Write: policy.Write{
+						Operation: "CONNECT", Resource: text, Subresource: text, Namespace: text, Name: text, DryRun: true,
+					},
 				}, d)
 				rec.Boot, rec.Seq = "ABCDEFGHIJKLM", math.MaxUint64
 				brief := rec.Brief()

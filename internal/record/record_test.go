@@ -23,7 +23,9 @@ var origin = record.Origin{
 
 func request() *policy.Request {
 	return &policy.Request{
-		NodeName: "worker-1", Operation: admissionv1.Update, Resource: "nodes", Subresource: "status", Name: "worker-1",
+		NodeName: "worker-1", Write: policy.Write{
+			Operation: admissionv1.Update, Resource: "nodes", Subresource: "status", Name: "worker-1",
+		},
 	}
 }
 

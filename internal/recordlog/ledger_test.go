@@ -38,7 +38,7 @@ func denied(uid int, node string) record.Record {
 	return record.New(
 		record.Origin{UID: fmt.Sprint(uid), User: "system:node:" + node, ClientAuth: record.ClientAuthMTLS, Version: "v0.1.0"},
 		&policy.Request{
-			NodeName: node, Operation: admissionv1.Update, Resource: "nodes", Subresource: "status", Name: node,
+			NodeName: node, Write: policy.Write{Operation: admissionv1.Update, Resource: "nodes", Subresource: "status", Name: node},
 		},
 		policy.Decision{NodeName: node, Violations: []policy.PolicyViolation{{
 			Policy: "recommended", Generation: 3, Rule: "node-finalizers", Action: v1alpha1.Deny,

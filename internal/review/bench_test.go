@@ -113,7 +113,7 @@ func BenchmarkDecode(b *testing.B) {
 	b.ReportAllocs()
 	var reviews review.Decoder
 	for b.Loop() {
-		if r, err := reviews.Decode(body); err != nil || r.Request.Unjudgeable != "" {
+		if r, err := reviews.Decode(body); err != nil || r.Request.Undecodable != "" {
 			b.Fatal(err, r)
 		}
 	}

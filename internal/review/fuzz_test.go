@@ -24,7 +24,7 @@ func FuzzDecode(f *testing.F) {
 	set := compiled(f, nil)
 	f.Fuzz(func(t *testing.T, body []byte) {
 		if head, err := review.DecodeHead(body, "too large"); err == nil {
-			if v := head.Judge(set, nil); set.Judges(&head.Request) && head.Kubelet && !v.Denied() {
+			if v := head.Judge(set, nil); set.Evaluates(&head.Request) && head.Kubelet && !v.Denied() {
 				t.Fatal("a head was allowed")
 			}
 		}

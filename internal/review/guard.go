@@ -23,10 +23,7 @@ const (
 	lookUpMargin = 100 * time.Millisecond
 )
 
-var (
-	errNoFacts   = errors.New("no look-ups are available")
-	errOutOfTime = errors.New("the look-ups have taken too long")
-)
+var errOutOfTime = errors.New("the lookups have taken too long")
 
 // guard bounds the time that a write takes. It is the [policy.Clock] of the write, and its [policy.Facts]: look-ups fail
 // once their time is over.
@@ -46,10 +43,7 @@ func (g *guard) Over() bool { return !g.last.IsZero() && time.Now().After(g.last
 
 // allowed returns an error if there is no time for one more look-up that begins now.
 func (g *guard) allowed(now time.Time) error {
-	switch {
-	case g.facts == nil:
-		return errNoFacts
-	case g.spent >= lookUpTime, !g.last.IsZero() && now.Add(lookUpMargin).After(g.last):
+	if g.spent >= lookUpTime || !g.last.IsZero() && now.Add(lookUpMargin).After(g.last) {
 		return errOutOfTime
 	}
 	return nil

@@ -14,8 +14,7 @@ import (
 
 // What a client is told of a write that could not be judged.
 const (
-	unreadableObject = "the object could not be read"
-	internalError    = "internal error"
+	internalError = "internal error"
 )
 
 // Verdict is what came of judging a review.
@@ -59,16 +58,18 @@ func (r *Review) Judge(set *policy.Set, facts policy.Facts) Verdict {
 		return r.Refuse("the user name of the kubelet names no node")
 	case r.Probe():
 		return r.Refuse(ProbeDenied)
-	case !set.Judges(&r.Request):
+	case !set.Evaluates(&r.Request):
 		return Verdict{Decision: policy.Decision{NodeName: r.Request.NodeName}}
 	}
-	r.guard.facts = facts
-	r.Request.Facts, r.Request.Clock = &r.guard, &r.guard
+	r.Request.Clock = &r.guard
+	if facts != nil {
+		r.guard.facts, r.Request.Facts = facts, &r.guard
+	}
 	decision, fault := r.evaluate(set)
 	if fault == nil {
 		return Verdict{Decision: decision, Err: r.unreadable}
 	}
-	r.Request.Unjudgeable = internalError
+	r.Request.Undecodable = internalError
 	if decision, again := r.evaluate(set); again == nil {
 		return Verdict{Decision: decision, Err: fault}
 	}
@@ -99,14 +100,12 @@ func (r *Review) evaluate(set *policy.Set) (decision policy.Decision, fault erro
 			fault = &PanicError{Value: v, Stack: debug.Stack()}
 		}
 	}()
-	if r.Request.Unjudgeable == "" && r.guard.Over() {
-		r.Request.Unjudgeable, r.unreadable = policy.OutOfTime, errors.New(policy.OutOfTime)
+	if r.Request.Undecodable == "" && r.guard.Over() {
+		r.Request.Undecodable, r.unreadable = policy.OutOfTime, errors.New(policy.OutOfTime)
 	}
-	if r.Request.Unjudgeable == "" {
-		if err := set.Decode(&r.Request); err != nil {
-			r.Request.Unjudgeable = unreadableObject
-			r.unreadable = bounded(err)
-		}
+	decision = set.Evaluate(&r.Request)
+	if decision.Err != nil {
+		r.unreadable = bounded(decision.Err)
 	}
-	return set.Evaluate(&r.Request), nil
+	return decision, nil
 }

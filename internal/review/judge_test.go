@@ -173,13 +173,13 @@ func TestJudgeKeepsTheStackOfAPanic(t *testing.T) {
 }
 
 func TestJudgeLeavesObjectsUndecodedThatNobodyLooksAt(t *testing.T) {
-	for name, r := range map[string]*review.Review{
-		"somebody else's": decoded(t, replaced(t, "system:node:worker-1", "admin")),
-		"not judged":      decoded(t, replaced(t, `"subResource":"status"`, `"subResource":"proxy"`)),
+	malformed := replaced(t, `"labels":{"a":"b"}`, `"labels":["a"]`)
+	for name, body := range map[string]string{
+		"of another user": strings.Replace(malformed, "system:node:worker-1", "admin", 1),
+		"not evaluated":   strings.Replace(malformed, `"subResource":"status"`, `"subResource":"proxy"`, 1),
 	} {
-		r.Judge(compiled(t, nil), nil)
-		if r.Request.Node != nil || r.Request.OldNode != nil {
-			t.Errorf("%s: the objects were decoded", name)
+		if v := decoded(t, body).Judge(compiled(t, nil), nil); v.Err != nil || v.Denied() {
+			t.Errorf("%s: got the error %v and %q", name, v.Err, v.Message())
 		}
 	}
 }

@@ -37,8 +37,8 @@ func TestObjectsOfManyMembersAreNotRead(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if unreadable := r.Request.Unjudgeable != ""; unreadable != test.unreadable {
-				t.Errorf("got %q", r.Request.Unjudgeable)
+			if unreadable := r.Request.Undecodable != ""; unreadable != test.unreadable {
+				t.Errorf("got %q", r.Request.Undecodable)
 			}
 		})
 	}

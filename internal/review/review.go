@@ -16,7 +16,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"noderestriction.plus/policy"
-	"noderestriction.plus/policy/object"
 )
 
 const (
@@ -57,7 +56,7 @@ type Review struct {
 	// that is the core group.
 	Request policy.Request
 
-	// unreadable is why Request is Unjudgeable, for the log.
+	// unreadable is why Request is Undecodable, for the log.
 	unreadable error
 	guard      guard
 }
@@ -66,7 +65,7 @@ type Review struct {
 // invalid UTF-8, an unknown operation and a missing uid, user, resource or request are errors; unknown fields are
 // passed over, as a newer API server may send them. Errors name the field and quote at most 256 bytes of what was sent.
 //
-// If only an object is malformed there is no error: the review is Unjudgeable. What follows that object in the body,
+// If only an object is malformed there is no error: the review is Undecodable. What follows that object in the body,
 // such as dryRun, is then not known.
 func Decode(body []byte) (*Review, error) { return new(Decoder).Decode(body) }
 
@@ -80,7 +79,7 @@ type Decoder struct {
 func (d *Decoder) Decode(body []byte) (*Review, error) { return d.DecodeUntil(body, time.Time{}) }
 
 // DecodeUntil is Decode for a review that must be evaluated by a time: what has not been read by then makes it
-// Unjudgeable, and [Review.Judge] ends then. The zero time stands for no such bound.
+// Undecodable, and [Review.Judge] ends then. The zero time stands for no such bound.
 func (d *Decoder) DecodeUntil(body []byte, last time.Time) (*Review, error) {
 	if bytes.Count(body, []byte(",")) > maxMembers && widest(body) > maxMembers {
 		return DecodeHead(body[:min(len(body), maxHead)], tooManyMembers)
@@ -101,7 +100,7 @@ func (d *Decoder) DecodeUntil(body []byte, last time.Time) (*Review, error) {
 		return e.review(policy.OutOfTime, err)
 	}
 	if object, ok := errors.AsType[*objectError](err); ok {
-		return e.review(unreadableObject, bounded(object))
+		return e.review(policy.Undecodable, bounded(object))
 	}
 	if err != nil {
 		return nil, bounded(err)
@@ -142,7 +141,7 @@ func widest(body []byte) int {
 const maxDepth = 10_000
 
 // DecodeHead decodes an AdmissionReview of which only the beginning is at hand, up to its object: an API server sends
-// whatever tells the write apart before that. The review is Unjudgeable for the given reason, which a client will read.
+// whatever tells the write apart before that. The review is Undecodable for the given reason, which a client will read.
 // What follows the object, such as dryRun, is not known.
 func DecodeHead(prefix []byte, reason string) (*Review, error) {
 	e := &envelope{body: prefix, decoder: jsontext.NewDecoder(bytes.NewBuffer(prefix)), headOnly: true}
@@ -152,8 +151,8 @@ func DecodeHead(prefix []byte, reason string) (*Review, error) {
 	return e.review(reason, errors.New(reason))
 }
 
-// review checks the envelope and makes the review of it. It is unjudgeable if a reason is given.
-func (e *envelope) review(unjudgeable string, cause error) (*Review, error) {
+// review checks the envelope and makes the review of it. It is undecodable if a reason is given.
+func (e *envelope) review(undecodable string, cause error) (*Review, error) {
 	if err := e.check(); err != nil {
 		return nil, bounded(err)
 	}
@@ -165,25 +164,27 @@ func (e *envelope) review(unjudgeable string, cause error) (*Review, error) {
 		guard:      guard{last: e.last},
 		Request: policy.Request{
 			NodeName: id.Node, InNodesGroup: id.InNodesGroup, User: e.user,
-			Operation: e.operation,
-			Resource:  e.resource.Resource, Version: e.resource.Version, Subresource: e.subresource,
-			Namespace: e.namespace, Name: e.name,
-			DryRun: e.dryRun && !e.issuesToken(),
-			Object: e.object, OldObject: e.oldObject, Options: e.options,
-			View:        object.View{Parts: e.parts, OldParts: e.oldParts},
-			Unjudgeable: unjudgeable,
+			Write: policy.Write{
+				Operation: e.operation,
+				Resource:  e.resource.Resource, Version: e.resource.Version, Subresource: e.subresource,
+				Namespace: e.namespace, Name: e.name,
+				DryRun: e.dryRun && !e.issuesToken(),
+				Object: e.object, OldObject: e.oldObject, Options: e.options,
+				Parts: e.parts, OldParts: e.oldParts,
+			},
+			Undecodable: undecodable,
 		},
 	}
-	if e.excess && unjudgeable == "" {
-		r.Request.Unjudgeable, r.unreadable = tooManyGroups, errors.New(tooManyGroups)
+	if e.excess && undecodable == "" {
+		r.Request.Undecodable, r.unreadable = tooManyGroups, errors.New(tooManyGroups)
 	}
 	switch {
 	case r.Group != "":
 		r.Request.Resource += "." + r.Group
-	case r.Version != "v1" && r.Request.Unjudgeable == "":
+	case r.Version != "v1" && r.Request.Undecodable == "":
 		// Rules know the fields of v1 only, and a webhook that asks for v1 is sent nothing else.
 		r.unreadable = fmt.Errorf("request.resource.version: %q is not known", r.Version)
-		r.Request.Unjudgeable = "the version of the object is not known"
+		r.Request.Undecodable = "the version of the object is not known"
 	}
 	return r, nil
 }

@@ -48,7 +48,7 @@ func TestDecodeKeepsTheWholeEnvelope(t *testing.T) {
 	}
 	q := r.Request
 	got := fmt.Sprintln(r.UID, r.User.Username, r.User.Groups, r.User.Extra, r.Kubelet, r.Group, r.Version,
-		q.NodeName, q.Operation, q.Resource, q.Subresource, q.Namespace, q.Name, q.DryRun, q.Unjudgeable,
+		q.NodeName, q.Operation, q.Resource, q.Subresource, q.Namespace, q.Name, q.DryRun, q.Undecodable,
 		string(q.Options))
 	want := fmt.Sprintln(uid, "system:node:worker-1",
 		"[system:nodes system:authenticated]", "map[authentication.kubernetes.io/credential-id:[X509SHA256=0]]",
@@ -191,7 +191,7 @@ func TestDecodeToleratesWhatANewerServerMaySend(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if r.Request.Unjudgeable != "" || r.Request.NodeName != "worker-1" || !r.Request.DryRun {
+			if r.Request.Undecodable != "" || r.Request.NodeName != "worker-1" || !r.Request.DryRun {
 				t.Errorf("got %+v", r.Request)
 			}
 		})
@@ -223,7 +223,7 @@ func TestDecodeMakesAMalformedObjectUnjudgeable(t *testing.T) {
 				t.Fatal(err)
 			}
 			q := r.Request
-			if r.UID == "" || q.NodeName != "worker-1" || q.Unjudgeable != "the object could not be read" {
+			if r.UID == "" || q.NodeName != "worker-1" || q.Undecodable != "the object could not be read" {
 				t.Errorf("got %+v", q)
 			}
 		})
@@ -253,7 +253,7 @@ func TestDecodeQualifiesResourcesOfOtherGroups(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.Request.Resource != "nodes.example.com" || r.Request.Unjudgeable != "" {
+	if r.Request.Resource != "nodes.example.com" || r.Request.Undecodable != "" {
 		t.Errorf("got %+v", r.Request)
 	}
 }
@@ -265,8 +265,8 @@ func TestDecodeDoesNotJudgeAnUnknownVersionOfACoreResource(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := "the version of the object is not known"; r.Request.Unjudgeable != want {
-		t.Errorf("got %q, want %q", r.Request.Unjudgeable, want)
+	if want := "the version of the object is not known"; r.Request.Undecodable != want {
+		t.Errorf("got %q, want %q", r.Request.Undecodable, want)
 	}
 }
 
@@ -288,7 +288,7 @@ func TestDecodeHead(t *testing.T) {
 			q := r.Request
 			if r.UID == "" || q.NodeName != "worker-1" || q.Resource != "nodes" || q.Subresource != "status" ||
 				q.Operation != "UPDATE" || q.Name != "worker-1" ||
-				q.Unjudgeable != reason || q.Object != nil || q.OldObject != nil {
+				q.Undecodable != reason || q.Object != nil || q.OldObject != nil {
 				t.Errorf("got %+v", q)
 			}
 		})

@@ -10,29 +10,29 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// maxValues is how many values of a request are decoded. A value that is written in two bytes takes up to a hundred times as much
-// memory, so that bounding bytes alone does not bound memory. Only what is kept counts: whoever makes a pod with arguments by the
-// hundred thousand must not keep its kubelet from reporting its status.
+// maxValues is the largest number of values that are decoded for a request. A value of two bytes may take a hundred times as much memory
+// when it is decoded, so bounding bytes alone does not bound memory. Only values that are kept count, so that a pod with hundreds of
+// thousands of arguments does not keep its kubelet from reporting its status.
 const maxValues = 200_000
 
 var errTooManyValues = errors.New("has too many values")
 
-// anyDepth counts the values at every depth.
+// anyDepth counts values at any depth.
 const anyDepth = 1 << 30
 
-// keptDepth is down to which depth the values of a part are kept when it is decoded. The rest is skipped, or kept as it stands.
-func (id PartID) keptDepth() int {
+// keptDepth returns the depth down to which the values of a part are kept when it is decoded. Deeper values are skipped, or kept as text.
+func (id partID) keptDepth() int {
 	switch id {
 	case otherTop, otherMetadata, otherSpec, otherStatus, specSchedulingGroup, specAffinity, statusConfig, statusVolumesAttached:
 		return 0
-	case SpecContainers, SpecInitContainers, SpecEphemeralContainers, specVolumes, specTopologySpreadConstraints,
+	case specContainers, specInitContainers, specEphemeralContainers, specVolumes, specTopologySpreadConstraints,
 		statusConditions, statusContainerStatuses, statusInitContainerStatuses, statusEphemeralContainerStatuses:
 		return 1
 	}
 	return anyDepth
 }
 
-// countValues is how many values JSON has down to a depth: commas that are not in strings, and one.
+// countValues returns the number of values down to a depth: one more than the commas outside of strings.
 func countValues(value jsontext.Value, depth int) int {
 	n, at := 1, 0
 	for i := 0; i < len(value); i++ {
@@ -53,11 +53,11 @@ func countValues(value jsontext.Value, depth int) int {
 	return n
 }
 
-// valueBudget is how many values of a request may still be decoded.
+// valueBudget is the number of values of a request that may still be decoded.
 type valueBudget int
 
-// take takes room for the values of a part.
-func (b *valueBudget) take(id PartID, value jsontext.Value) error {
+// take subtracts the values of a part. It returns an error if there are too many.
+func (b *valueBudget) take(id partID, value jsontext.Value) error {
 	depth := id.keptDepth()
 	n := bytes.Count(value, []byte(","))
 	if n > 1000 {
@@ -69,7 +69,7 @@ func (b *valueBudget) take(id PartID, value jsontext.Value) error {
 	return nil
 }
 
-// hasFewValues reports whether a whole object has few enough values to be decoded.
+// hasFewValues reports whether a whole object may be decoded.
 func hasFewValues(object []byte) bool {
 	return bytes.Count(object, []byte(",")) <= maxValues || countValues(object, anyDepth) <= maxValues
 }

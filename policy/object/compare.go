@@ -10,10 +10,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Comparisons of JSON that no type describes.
-
-// sameValue reports whether two values say the same. Absent and null are the same; so are objects whose names are in another order.
-// Numbers are compared as they are written: an API server writes equal ones alike.
+// sameValue reports whether two values are equal. Absent and null are equal, and the order of names does not matter. Numbers are compared
+// as text, because an API server always writes a number in the same way.
 func sameValue(a, b jsontext.Value) bool {
 	if bytes.Equal(a, b) {
 		return true
@@ -21,10 +19,10 @@ func sameValue(a, b jsontext.Value) bool {
 	return bytes.Equal(Canonical(a), Canonical(b))
 }
 
-// SameOrEmpty is sameValue for objects and lists that say nothing if they are empty.
+// SameOrEmpty reports whether two values are equal or both empty.
 func SameOrEmpty(a, b jsontext.Value) bool { return sameValue(a, b) || IsEmpty(a) && IsEmpty(b) }
 
-// IsEmpty reports whether a value is absent, null or an object or a list without anything in it.
+// IsEmpty reports whether a value is absent, null, an empty object or an empty list.
 func IsEmpty(v jsontext.Value) bool {
 	switch c := Canonical(v); string(c) {
 	case "", "{}", "[]":
@@ -33,7 +31,7 @@ func IsEmpty(v jsontext.Value) bool {
 	return false
 }
 
-// Canonical returns a value in the form in which equal values have equal bytes; null is nil.
+// Canonical returns a value in a form in which equal values have equal bytes. The form of null is nil.
 func Canonical(v jsontext.Value) jsontext.Value {
 	v = v.Clone()
 	if len(v) > 0 && canonicalize(&v) != nil {
@@ -45,14 +43,14 @@ func Canonical(v jsontext.Value) jsontext.Value {
 	return v
 }
 
-// canonicalize sorts the names of objects, and writes strings in one way. Numbers stay as they are: as floating-point numbers, large
-// ones would be equal.
+// canonicalize sorts the names of objects and normalizes strings. It leaves numbers alone, since different large numbers are equal as
+// floating-point numbers.
 func canonicalize(v *jsontext.Value) error {
 	return v.Canonicalize(jsontext.CanonicalizeRawInts(false), jsontext.CanonicalizeRawFloats(false))
 }
 
-// SameObject reports whether two objects differ in nothing but what the API server itself keeps: managedFields,
-// resourceVersion and generation.
+// SameObject reports whether two objects are equal except for the metadata that the API server manages: managedFields, resourceVersion
+// and generation.
 func SameObject(old, updated []byte) bool {
 	before, errOld := withoutServerFields(old)
 	after, errUpdated := withoutServerFields(updated)

@@ -12,14 +12,14 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Condition is a condition of a Node or a pod. A kubelet writes most of them with each heartbeat, and rules look at the others only,
-// so that no more than the type is decoded.
+// Condition is a condition of a Node or a pod. Only its type is decoded, because rules do not compare the conditions that a kubelet
+// writes with each heartbeat.
 type Condition struct {
 	Type  string
-	value jsontext.Value // all of it, as it stands in the object
+	value jsontext.Value // the whole condition, as it was sent
 }
 
-// conditionFields are the fields in which conditions are compared. Times are text.
+// conditionFields are the fields by which conditions are compared. Times are compared as text.
 type conditionFields struct {
 	Type               string `json:"type"`
 	Status             string `json:"status"`
@@ -31,7 +31,7 @@ type conditionFields struct {
 	ObservedGeneration int64  `json:"observedGeneration"`
 }
 
-// Same reports whether two conditions say the same. What cannot be read is not the same.
+// Same reports whether two conditions are equal. A condition that cannot be decoded equals only one with the same bytes.
 func (c Condition) Same(other Condition) bool {
 	if bytes.Equal(c.value, other.value) {
 		return true
@@ -43,8 +43,8 @@ func (c Condition) Same(other Condition) bool {
 // Conditions are the conditions of a Node or a pod.
 type Conditions []Condition
 
-// maxConditions is for how many conditions there is room from the start.
-const maxConditions = 8
+// usualConditions is the initial capacity for conditions.
+const usualConditions = 8
 
 var errNoConditions = errors.New("must be a list of conditions")
 
@@ -57,7 +57,7 @@ func (cs *Conditions) read(list jsontext.Value) error {
 	if start, err := decoder.ReadToken(); err != nil || start.Kind() != jsontext.KindBeginArray {
 		return cmp.Or(err, errNoConditions)
 	}
-	*cs = make(Conditions, 0, maxConditions)
+	*cs = make(Conditions, 0, usualConditions)
 	for decoder.PeekKind() != jsontext.KindEndArray {
 		c, err := readCondition(decoder, list)
 		if err != nil {
@@ -98,7 +98,7 @@ func readCondition(decoder *jsontext.Decoder, list jsontext.Value) (c Condition,
 	return c, nil
 }
 
-// ByType groups conditions, so that a second one of a type does not hide behind the first.
+// ByType groups conditions by type, without the types for which except returns true. A type may have several conditions.
 func (cs Conditions) ByType(except func(conditionType string) bool) map[string]Conditions {
 	var groups map[string]Conditions
 	for _, c := range cs {

@@ -10,21 +10,24 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// differences are the parts in which the two objects of an update differ, byte for byte.
+// differences are the parts that an update changes, byte for byte.
 type differences struct {
-	known bool // they have been looked for
-	in    PartSet
+	known bool // the objects have been compared
+	in    partSet
 	parts []Difference
 }
 
-// Difference is a part that is not the same in both objects.
+// Difference is a part that differs between two objects.
 type Difference struct {
-	id            PartID
+	id            partID
 	Section, Name string
-	Old, Updated  jsontext.Value // nil: the object has no such part
+	Old, Updated  jsontext.Value // nil: the object does not have the part
 }
 
-// compare finds the differences, and marks the parts that are the same in both.
+// fewDifferences is the initial capacity for differences. A heartbeat has no more.
+const fewDifferences = 3
+
+// compare returns the differences, and marks the parts of the updated object that are the same in both.
 func compare(old, updated Parts) differences {
 	d := differences{known: true}
 	inOld, inUpdated := partFinder{parts: old}, partFinder{parts: updated}
@@ -54,10 +57,14 @@ func compare(old, updated Parts) differences {
 
 func (d *differences) add(change Difference) {
 	d.in |= 1 << change.id
+	if d.parts == nil {
+		d.parts = make([]Difference, 0, fewDifferences)
+	}
 	d.parts = append(d.parts, change)
 }
 
-// Differences are the parts in which two whole objects differ.
+// Differences returns the parts in which two objects differ. It returns an error for the reasons of [ReadObject], or if an object is
+// missing.
 func Differences(old, updated []byte) ([]Difference, error) {
 	before, err := split(old)
 	if err != nil {
@@ -70,13 +77,13 @@ func Differences(old, updated []byte) ([]Difference, error) {
 	return compare(before, after).parts, nil
 }
 
-// IsManagedFields reports whether the part is metadata.managedFields, which the API server keeps.
-func (d *Difference) IsManagedFields() bool { return d.id == ManagedFields }
+// IsManagedFields reports whether the part is metadata.managedFields, which the API server manages.
+func (d *Difference) IsManagedFields() bool { return d.id == managedFields }
 
-// DecodeOld decodes the old value, if there is one, into an object that has nothing else.
+// DecodeOld decodes the old value, if there is one, into the part's field of an object.
 func (d *Difference) DecodeOld(into any) error { return d.decode(d.Old, into) }
 
-// DecodeUpdated decodes the new value, if there is one, into an object that has nothing else.
+// DecodeUpdated decodes the new value, if there is one, into the part's field of an object.
 func (d *Difference) DecodeUpdated(into any) error { return d.decode(d.Updated, into) }
 
 func (d *Difference) decode(value jsontext.Value, into any) error {

@@ -3,49 +3,42 @@
 
 package object
 
-import (
-	"reflect"
-	"strings"
+import "github.com/go-json-experiment/json/jsontext"
 
-	"github.com/go-json-experiment/json/jsontext"
-	corev1 "k8s.io/api/core/v1"
-)
-
-// part is a member of an object's metadata, spec or status, or, without a section, another member of the object.
+// part is a member of an object's metadata, spec or status. Without a section it is another member of the object.
 type part struct {
-	id            PartID
-	same          bool // in both objects of an update
+	id            partID
+	same          bool // an update does not change it
 	section, name string
-	value         jsontext.Value // as it stands in the object
+	value         jsontext.Value // as it was sent
 }
 
-// namedPart is a part without its value yet.
+// namedPart returns a part that has no value yet.
 func namedPart(section string, name []byte) part {
-	id, known := partOf(section, string(name))
+	id, known := identify(section, string(name))
 	if known == "" {
 		known = string(name)
 	}
 	return part{id: id, section: section, name: known}
 }
 
-// is reports whether it is the part of another object with the same name.
+// is reports whether a part of another object has the same name.
 func (p *part) is(other *part) bool {
 	return p.id == other.id && p.name == other.name && p.section == other.section
 }
 
-// PartID is a part that rules look at, of a Node or a Pod, or any other of the same section.
-type PartID uint8
+// partID identifies a part of a Node or a pod that rules read. The other parts of a section share an ID.
+type partID uint8
 
 // The parts, in the order of their sections.
 const (
-	otherTop PartID = iota
+	otherTop partID = iota
 	otherMetadata
-	ManagedFields
+	managedFields
 	metadataName
 	metadataGenerateName
-	metadataNamespace
 	metadataUID
-	MetadataLabels
+	metadataLabels
 	metadataAnnotations
 	metadataFinalizers
 	metadataOwnerReferences
@@ -61,9 +54,9 @@ const (
 	specHostPID
 	specHostIPC
 	specPriorityClassName
-	SpecContainers
-	SpecInitContainers
-	SpecEphemeralContainers
+	specContainers
+	specInitContainers
+	specEphemeralContainers
 	specVolumes
 	specAffinity
 	specTopologySpreadConstraints
@@ -91,11 +84,10 @@ const (
 	statusResourceClaimStatuses
 	statusExtendedResourceClaimStatus
 	statusNodeAllocatableResourceClaimStatuses
-	partIDs // how many there are
 )
 
-// partOf is the part of the name in a section, and the name again if rules know it: as a constant, which costs no memory.
-func partOf(section, name string) (id PartID, known string) {
+// identify returns the ID of a part, and its name as a constant if rules read the part, to save an allocation.
+func identify(section, name string) (id partID, known string) {
 	switch section {
 	case "metadata":
 		return metadataPart(name)
@@ -107,20 +99,18 @@ func partOf(section, name string) (id PartID, known string) {
 	return otherTop, ""
 }
 
-func metadataPart(name string) (PartID, string) {
+func metadataPart(name string) (partID, string) {
 	switch name {
 	case "managedFields":
-		return ManagedFields, "managedFields"
+		return managedFields, "managedFields"
 	case "name":
 		return metadataName, "name"
 	case "generateName":
 		return metadataGenerateName, "generateName"
-	case "namespace":
-		return metadataNamespace, "namespace"
 	case "uid":
 		return metadataUID, "uid"
 	case "labels":
-		return MetadataLabels, "labels"
+		return metadataLabels, "labels"
 	case "annotations":
 		return metadataAnnotations, "annotations"
 	case "finalizers":
@@ -133,7 +123,7 @@ func metadataPart(name string) (PartID, string) {
 	return otherMetadata, ""
 }
 
-func specPart(name string) (PartID, string) {
+func specPart(name string) (partID, string) {
 	switch name {
 	case "taints":
 		return specTaints, "taints"
@@ -156,11 +146,11 @@ func specPart(name string) (PartID, string) {
 	case "priorityClassName":
 		return specPriorityClassName, "priorityClassName"
 	case "containers":
-		return SpecContainers, "containers"
+		return specContainers, "containers"
 	case "initContainers":
-		return SpecInitContainers, "initContainers"
+		return specInitContainers, "initContainers"
 	case "ephemeralContainers":
-		return SpecEphemeralContainers, "ephemeralContainers"
+		return specEphemeralContainers, "ephemeralContainers"
 	case "volumes":
 		return specVolumes, "volumes"
 	case "affinity":
@@ -173,7 +163,7 @@ func specPart(name string) (PartID, string) {
 	return otherSpec, ""
 }
 
-func statusPart(name string) (PartID, string) {
+func statusPart(name string) (partID, string) {
 	switch name {
 	case "capacity":
 		return statusCapacity, "capacity"
@@ -223,54 +213,7 @@ func statusPart(name string) (PartID, string) {
 	return otherStatus, ""
 }
 
-// PartSet is a set of parts.
-type PartSet uint64
+// partSet is a set of parts.
+type partSet uint64
 
-// AllParts has every part.
-const AllParts = 1<<partIDs - 1
-
-func (s PartSet) has(id PartID) bool { return s&(1<<id) != 0 }
-
-// PartsOf are the parts that paths such as status.conditions or spec lead to or into.
-func PartsOf(paths []string) PartSet {
-	var s PartSet
-	for _, path := range paths {
-		section, rest, nested := strings.Cut(path, ".")
-		if name, _, _ := strings.Cut(rest, "."); nested {
-			id, _ := partOf(section, name)
-			s |= 1 << id
-			continue
-		}
-		first, last := sectionParts(section)
-		s |= 1<<(last+1) - 1<<first
-	}
-	return s
-}
-
-// KnowsPart reports whether a path such as status.conditions or spec leads to or into a part that has a field in a Node or a pod, to one
-// that is kept in NodeSpec.Rest, or to a whole section.
-func KnowsPart(path string) bool {
-	section, rest, nested := strings.Cut(path, ".")
-	if !nested {
-		return isSection(section)
-	}
-	name, _, _ := strings.Cut(rest, ".")
-	if _, known := partOf(section, name); known != "" {
-		return true
-	}
-	_, kept := Shapes{}.Of(reflect.TypeFor[corev1.NodeSpec]()).fields[name]
-	return section == "spec" && kept
-}
-
-// sectionParts are the first and the last part of a section.
-func sectionParts(section string) (first, last PartID) {
-	switch section {
-	case "metadata":
-		return otherMetadata, metadataDeletionTimestamp
-	case "spec":
-		return otherSpec, specSchedulingGroup
-	case "status":
-		return otherStatus, statusNodeAllocatableResourceClaimStatuses
-	}
-	return otherTop, otherTop
-}
+func (s partSet) has(id partID) bool { return s&(1<<id) != 0 }

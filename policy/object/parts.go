@@ -10,26 +10,24 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Parts are an object taken apart, one level below its metadata, spec and status. They are how little of it has to be decoded:
-// a part that is byte for byte what it was before is decoded once for both objects, or not at all.
+// Parts are the members of an object's metadata, spec and status, and its other members.
 type Parts []part
 
-// partFinder finds the parts that another object has, each in the same time however many there are.
+// partFinder finds parts of an object by the parts of another object, in constant time for each.
 type partFinder struct {
 	parts  Parts
-	byName map[partName]int // of many parts, once one is not where it is likely to be
+	byName map[partName]int // set if there are many parts, and one was not at the likely index
 }
 
 type partName struct{ section, name string }
 
-// fewParts is up to how many parts are looked through one by one. An object that an API server has read has no more.
+// fewParts is the largest number of parts that are searched one by one. An object from an API server has no more.
 const fewParts = 64
 
-// find returns the part with the name of another one, at the likely index or elsewhere; nil if there is none.
+// find returns the part with the name of p, first looking at the likely index. It returns nil if there is no such part.
 func (f *partFinder) find(p *part, likely int) *part {
 	if likely < len(f.parts) && f.parts[likely].is(p) {
 		return &f.parts[likely]
@@ -54,22 +52,30 @@ func (f *partFinder) find(p *part, likely int) *part {
 	return nil
 }
 
-// Value is the value of a part that rules know; nil if the object does not have it.
-func (ps Parts) Value(id PartID) jsontext.Value {
+// find returns the part with an ID, and nil if the object does not have it.
+func (ps Parts) find(id partID) *part {
 	for i := range ps {
 		if ps[i].id == id {
-			return ps[i].value
+			return &ps[i]
 		}
 	}
 	return nil
 }
 
-// NewDecoder reads a part, or something in it. That it has no duplicate names is known since the object was taken apart.
+// value returns the value of the part with an ID, and nil if the object does not have it.
+func (ps Parts) value(id partID) jsontext.Value {
+	if p := ps.find(id); p != nil {
+		return p.value
+	}
+	return nil
+}
+
+// NewDecoder returns a decoder for a part, or for a value in it. It does not check for duplicate names, because splitting the object has.
 func NewDecoder(value jsontext.Value) *jsontext.Decoder {
 	return jsontext.NewDecoder(bytes.NewBuffer(value), jsontext.AllowDuplicateNames(true))
 }
 
-// ReadName reads the name of an object member without copying it. The name is valid until the next read.
+// ReadName reads the name of a member of a JSON object without copying it. The name is valid until the next read.
 func ReadName(decoder *jsontext.Decoder) ([]byte, error) {
 	quoted, err := decoder.ReadValue()
 	if err != nil {
@@ -81,17 +87,16 @@ func ReadName(decoder *jsontext.Decoder) ([]byte, error) {
 	return quoted[1 : len(quoted)-1], nil
 }
 
-// maxParts is how many parts of an object have room from the start.
-const maxParts = 32
+// usualParts is the initial capacity for parts.
+const usualParts = 32
 
-// mostParts is how many parts an object may have. The API server drops members that it does not know, and knows about a
-// hundred.
-const mostParts = 4096
+// maxParts is the largest number of parts of an object. The API server knows about a hundred members, and drops others.
+const maxParts = 4096
 
-// ReadObject reads an object from a decoder of the body and returns the part of the body that it is, and its own parts. It
-// returns an error if the object is not well-formed or has a duplicate name anywhere.
+// ReadObject reads an object from a decoder of the body, and returns the bytes of the body that hold it, and its parts. Both refer to
+// the body. It returns an error if the object is not well-formed, has a duplicate name anywhere, or has more than 4096 parts.
 func ReadObject(decoder *jsontext.Decoder, body []byte) ([]byte, Parts, error) {
-	s := splitter{body: body, decoder: decoder, parts: make(Parts, 0, maxParts)}
+	s := splitter{body: body, decoder: decoder, parts: make(Parts, 0, usualParts)}
 	start, err := s.members("")
 	if err != nil {
 		return nil, nil, err
@@ -100,7 +105,7 @@ func ReadObject(decoder *jsontext.Decoder, body []byte) ([]byte, Parts, error) {
 	return body[start:end:end], s.parts, nil
 }
 
-// split takes an object apart. It returns an error if it is missing, or for the reasons of [ReadObject].
+// split splits an object. It returns an error if the object is missing, or for the reasons of [ReadObject].
 func split(object []byte) (Parts, error) {
 	if len(object) == 0 || bytes.Equal(object, []byte("null")) {
 		return nil, errNoObject
@@ -119,14 +124,14 @@ func split(object []byte) (Parts, error) {
 	return parts, nil
 }
 
-// splitter is an object while it is taken apart.
+// splitter splits an object.
 type splitter struct {
 	body    []byte
 	decoder *jsontext.Decoder
 	parts   Parts
 }
 
-// members reads the members of the object, or of a section of it, and returns where it starts.
+// members reads the members of the object, or of a section of it, and returns the offset of its first byte.
 func (s *splitter) members(section string) (start int64, err error) {
 	brace, err := s.decoder.ReadToken()
 	if err != nil {
@@ -148,7 +153,7 @@ func (s *splitter) members(section string) (start int64, err error) {
 			}
 			continue
 		}
-		if len(s.parts) == mostParts {
+		if len(s.parts) == maxParts {
 			return 0, fmt.Errorf("%s: has too many members", cmp.Or(section, "the object"))
 		}
 		value, err := s.decoder.ReadValue()
@@ -164,17 +169,3 @@ func (s *splitter) members(section string) (start int64, err error) {
 }
 
 func isSection(name string) bool { return name == "metadata" || name == "spec" || name == "status" }
-
-// Containers are those in a part of the spec, which is decoded; none if the object does not have it.
-func (ps Parts) Containers(id PartID) ([]Container, error) {
-	list := ps.Value(id)
-	if list == nil {
-		return nil, nil
-	}
-	if countValues(list, id.keptDepth()) > maxValues {
-		return nil, errTooManyValues
-	}
-	var containers []Container
-	err := json.Unmarshal(list, &containers)
-	return containers, err
-}

@@ -23,7 +23,7 @@ func TestPartsAreFoundWithoutLookingThroughAll(t *testing.T) {
 	if d := compare(before, after); len(d.parts) != 2*n {
 		t.Errorf("got %d differences", len(d.parts))
 	}
-	if _, err := split([]byte(`{"metadata":{` + manyMembers(mostParts+1, `"a%":1`) + `}}`)); err == nil {
+	if _, err := split([]byte(`{"metadata":{` + manyMembers(maxParts+1, `"a%":1`) + `}}`)); err == nil {
 		t.Error("an object of too many members was taken apart")
 	}
 }

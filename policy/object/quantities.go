@@ -24,13 +24,14 @@ type foundQuantity struct {
 	path, text string
 }
 
-// UnverifiableQuantity says why a write cannot be evaluated: because of a quantity that no kubelet prints and nobody else has put
-// into the object. It returns "" if there is none. Nothing parses a quantity before.
+// UnverifiableQuantity returns why a write must not be evaluated because of a quantity in it, and "" if it may be. It must be called
+// before a quantity is parsed.
 //
-// Of a Node everything counts, in both objects: a kubelet prints plain numbers, and keeps what is cheap. Of other objects only what
-// is expensive counts, unless the same text is in the stored object's spec: a kubelet copies to the status what a tenant
-// wrote there. A deletion is not evaluated by any quantity.
-func (v *View) UnverifiableQuantity(w Write) string {
+// In a Node, stored or written, a quantity must be cheap to parse, and it must be plain unless it is stored: a kubelet writes plain
+// numbers, and leaves other cheap ones as they are. In other objects a quantity must be cheap, unless its text is also in the spec of
+// the stored object: a kubelet copies to the status what a tenant wrote in the spec. Rules read no quantity at a deletion.
+func (v *View) UnverifiableQuantity() string {
+	w := v.write
 	if w.Operation == admissionv1.Delete || !w.holdsQuantities() {
 		return ""
 	}
@@ -38,9 +39,9 @@ func (v *View) UnverifiableQuantity(w Write) string {
 	var ok bool
 	switch {
 	case w.Resource == "nodes":
-		found, ok = v.unusualNodeQuantity(w)
+		found, ok = v.unusualNodeQuantity()
 	case w.hasParts():
-		found, ok = w.expensiveQuantity(v.Parts, v.OldParts)
+		found, ok = w.expensiveQuantity(v.parts, v.oldParts)
 	default:
 		found, ok = w.expensiveInWhole()
 	}
@@ -54,7 +55,7 @@ func (v *View) UnverifiableQuantity(w Write) string {
 }
 
 // holdsQuantities reports whether objects of the resource may hold quantities.
-func (w Write) holdsQuantities() bool {
+func (w *Write) holdsQuantities() bool {
 	switch w.Resource {
 	case "nodes", "pods", "persistentvolumeclaims", "resourceslices.resource.k8s.io":
 		return true
@@ -62,8 +63,8 @@ func (w Write) holdsQuantities() bool {
 	return false
 }
 
-// quantityShape is what the objects of the resource look like.
-func (w Write) quantityShape() *Shape {
+// quantityShape returns the shape of the objects of the resource.
+func (w *Write) quantityShape() *Shape {
 	t := reflect.TypeFor[corev1.Pod]()
 	switch {
 	case w.Resource == "nodes":
@@ -81,13 +82,14 @@ func (w Write) quantityShape() *Shape {
 	return Shapes{}.Of(t)
 }
 
-// unusualNodeQuantity finds a quantity of a Node that is expensive, or that is neither plain nor the stored one.
-func (v *View) unusualNodeQuantity(w Write) (*foundQuantity, bool) {
-	if !v.Parts.mayHave(unusual, true) && !v.OldParts.mayHave(expensive, true) {
+// unusualNodeQuantity finds a quantity of a Node that is expensive, or neither plain nor stored. It returns false if a part is not
+// well-formed.
+func (v *View) unusualNodeQuantity() (*foundQuantity, bool) {
+	if !v.parts.mayHave(unusual, true) && !v.oldParts.mayHave(expensive, true) {
 		return nil, true
 	}
-	known := w.quantityShape()
-	before, ok := v.OldParts.quantities(known, "")
+	known := v.write.quantityShape()
+	before, ok := v.oldParts.quantities(known, "")
 	if !ok {
 		return nil, false
 	}
@@ -98,7 +100,7 @@ func (v *View) unusualNodeQuantity(w Write) (*foundQuantity, bool) {
 		}
 		stored[before[i]] = true
 	}
-	after, ok := v.Parts.quantities(known, "")
+	after, ok := v.parts.quantities(known, "")
 	if !ok {
 		return nil, false
 	}
@@ -110,8 +112,8 @@ func (v *View) unusualNodeQuantity(w Write) (*foundQuantity, bool) {
 	return nil, true
 }
 
-// expensiveQuantity finds an expensive quantity that is not in the stored spec.
-func (w Write) expensiveQuantity(parts, old Parts) (*foundQuantity, bool) {
+// expensiveQuantity finds an expensive quantity that is not in the stored spec. It returns false if a part is not well-formed.
+func (w *Write) expensiveQuantity(parts, old Parts) (*foundQuantity, bool) {
 	if !parts.mayHave(expensive, w.Operation == admissionv1.Create) {
 		return nil, true
 	}
@@ -136,8 +138,8 @@ func (w Write) expensiveQuantity(parts, old Parts) (*foundQuantity, bool) {
 	return nil, true
 }
 
-// expensiveInWhole is expensiveQuantity for objects that have not been taken apart.
-func (w Write) expensiveInWhole() (*foundQuantity, bool) {
+// expensiveInWhole is expensiveQuantity for objects that are not split yet.
+func (w *Write) expensiveInWhole() (*foundQuantity, bool) {
 	if len(w.Object) == 0 || !mayHold(w.Object, expensive) {
 		return nil, true
 	}
@@ -154,7 +156,8 @@ func (w Write) expensiveInWhole() (*foundQuantity, bool) {
 	return w.expensiveQuantity(parts, old)
 }
 
-// mayHave reports whether the parts may have a quantity of a form. What an update leaves as it is in a spec has been let in.
+// mayHave reports whether the parts may have a quantity of a form. Unless all is true, it skips the parts of the spec that an update does
+// not change: they have been admitted before.
 func (ps Parts) mayHave(form func([]byte) bool, all bool) bool {
 	for i := range ps {
 		p := &ps[i]
@@ -165,9 +168,8 @@ func (ps Parts) mayHave(form func([]byte) bool, all bool) bool {
 	return false
 }
 
-// mayHoldQuantities reports whether a part may hold quantities: what is outside of spec and status does not, and what is long in a
-// Node is known not to.
-func (id PartID) mayHoldQuantities() bool {
+// mayHoldQuantities reports whether a part may hold quantities. The long parts of a Node, and parts outside of spec and status, do not.
+func (id partID) mayHoldQuantities() bool {
 	switch id {
 	case specTaints, specPodCIDR, specPodCIDRs, specProviderID,
 		statusConditions, statusImages, statusAddresses, statusNodeInfo, statusVolumesInUse, statusVolumesAttached:
@@ -183,8 +185,8 @@ func unusual(text []byte) bool {
 	return len(text) > 0 && strings.IndexByte("0123456789+-. \\", text[0]) >= 0 && !pattern.IsPlainQuantity(string(text))
 }
 
-// mayHold reports whether JSON has a string or a number of a form. What has an escape is looked at as if it were of each form: an
-// API server escapes nothing in a quantity.
+// mayHold reports whether JSON has a string or a number of a form. A string with an escape counts as one of any form, since an API server
+// does not escape quantities.
 func mayHold(value jsontext.Value, form func([]byte) bool) bool {
 	for i := 0; i < len(value); {
 		switch c := value[i]; {
@@ -214,7 +216,7 @@ func beginsNumber(c byte) bool {
 	return c >= '0' && c <= '9' || c == '+' || c == '-' || c == '.' || c == '\\' || c <= ' '
 }
 
-// textAt is what a string that begins before i has in it, as it is written, and where what follows it begins.
+// textAt returns the text, without unescaping, of the string whose opening quote is before i, and the offset behind its closing quote.
 func textAt(value jsontext.Value, i int) (text []byte, end int) {
 	for end = i; end < len(value); {
 		next := bytes.IndexByte(value[end:], '"')
@@ -233,7 +235,7 @@ func textAt(value jsontext.Value, i int) (text []byte, end int) {
 	return value[i:], len(value)
 }
 
-// quantities are those of an object, or of a section of it. It returns false if a part is not well-formed.
+// quantities returns the quantities of an object, or of a section of it, that are not plain. It returns false if a part is not well-formed.
 func (ps Parts) quantities(known *Shape, section string) ([]foundQuantity, bool) {
 	var found quantityFinder
 	for i := range ps {

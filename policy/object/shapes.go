@@ -16,17 +16,16 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 )
 
-// Shape is what the JSON of a Go type looks like, as far as its fields are concerned. A value of another kind than its shape,
-// or of no shape, has no unknown fields.
+// Shape describes the fields in the JSON of a Go type. A value that is not of the kind of its shape has no unknown fields.
 type Shape struct {
 	fields  map[string]member // of an object with fixed names
 	element *Shape            // of a list, or of an object with any names
-	key     string            // of a list: the field by which its elements are told apart; empty: none
-	// quantity says that it is a quantity, inside that one is somewhere in it.
+	key     string            // of a list: the field that identifies its elements; empty: no field does
+	// quantity says that the type is a quantity, inside that it contains one.
 	quantity, inside bool
 }
 
-// hasQuantities reports whether a value of the shape may have quantities in it, or is one.
+// hasQuantities reports whether a value of the shape is a quantity or may contain one.
 func (s *Shape) hasQuantities() bool { return s.quantity || s.inside }
 
 // member is a field of an object.
@@ -35,10 +34,10 @@ type member struct {
 	shape *Shape
 }
 
-// Shapes are made once for each type.
+// Shapes holds shapes by their types.
 type Shapes map[reflect.Type]*Shape
 
-// Of returns the shape of a Go type. It is made once for each type.
+// Of returns the shape of a Go type.
 func (all Shapes) Of(t reflect.Type) *Shape {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
@@ -66,7 +65,7 @@ func (all Shapes) Of(t reflect.Type) *Shape {
 	return s
 }
 
-// usualKey is the field by which elements of a list are told apart where nothing says which one it is.
+// usualKey returns the field that identifies elements of a list without a declared key.
 func (s *Shape) usualKey() string {
 	for _, name := range []string{"uid", "name", "type", "key", "ip", "containerID", "names"} {
 		if _, has := s.fields[name]; has {
@@ -76,7 +75,7 @@ func (s *Shape) usualKey() string {
 	return ""
 }
 
-// addFields adds the fields of a struct, also those of embedded ones.
+// addFields adds the fields of a struct, including those of embedded structs.
 func (all Shapes) addFields(to map[string]member, t reflect.Type) {
 	for i := range t.NumField() {
 		field := t.Field(i)
@@ -100,28 +99,28 @@ type unknownField struct {
 	value uint64 // hash of its value; of all of them if several elements have the same key
 }
 
-// unknown are the fields of an object that its shape does not have, by the hash of where they stand. A hash takes the same time and
-// memory however deep a field is and however long the keys above it.
+// unknown holds the fields of an object that its shape does not have, by the hash of their place. A hash takes constant time and memory,
+// however deep a field is and however long the keys above it are.
 type unknown struct {
 	seed   maphash.Seed // of both objects of an update
 	fields map[uint64]unknownField
 	part   jsontext.Value // the part that is read
 }
 
-// MaxUnknown is how many unknown fields of an object are looked at.
+// MaxUnknown is the largest number of unknown fields of an object that are compared.
 const MaxUnknown = 100_000
 
-// ErrTooManyUnknown means that an object has more unknown fields than are compared.
+// ErrTooManyUnknown means that an object has more than MaxUnknown unknown fields.
 var ErrTooManyUnknown = errors.New("too many unknown fields")
 
-// place is where in an object something stands. Its path is put together only for what is unknown.
+// place is the place of a value in an object. Its path is built for unknown fields only.
 type place struct {
 	parent *place // nil: the object itself
 	step   string // such as .name or []
 	name   string
 	key    string // of an element of a map
 
-	// An element of a list: what the list looks like, where in the part something before the element ends, and its position.
+	// For an element of a list: the shape of the list, an offset in the part before which the element does not start, and its index.
 	list  *Shape
 	start int64
 	index int
@@ -154,7 +153,7 @@ func (u *unknown) read(d *Difference, value jsontext.Value, of *Shape) error {
 	return u.add(decoder, at.child(d.Name))
 }
 
-// hashOf is the hash of a place. It is made once for each, and only for those that have something unknown in them.
+// hashOf returns the hash of a place. It is computed once, and only for places of unknown fields and those above them.
 func (u *unknown) hashOf(p *place) uint64 {
 	switch {
 	case p == nil:
@@ -174,7 +173,7 @@ func (u *unknown) hashOf(p *place) uint64 {
 	return p.hash
 }
 
-// child is the place of a member of an object.
+// child returns the place of a member of an object.
 func (p *place) child(name string) *place {
 	if p == nil {
 		return &place{name: name}
@@ -204,7 +203,7 @@ func (u *unknown) add(decoder *jsontext.Decoder, at *place) error {
 	return nil
 }
 
-// holds reports whether a value of a kind may have fields in it: it is an object, or a list, that the shape knows.
+// holds reports whether a value of a kind is an object or a list that the shape describes.
 func (s *Shape) holds(kind jsontext.Kind) bool {
 	switch kind {
 	case jsontext.KindBeginObject:
@@ -235,7 +234,7 @@ func (u *unknown) value(decoder *jsontext.Decoder, of *Shape, at *place) error {
 	return err
 }
 
-// list reads the elements of a list. They are told apart by their keys, since lists may be reordered, or by their positions.
+// list reads the elements of a list. Their keys identify them, since lists may be reordered; without a key their index does.
 func (u *unknown) list(decoder *jsontext.Decoder, of *Shape, at *place) error {
 	if _, err := decoder.ReadToken(); err != nil {
 		return err
@@ -252,8 +251,8 @@ func (u *unknown) list(decoder *jsontext.Decoder, of *Shape, at *place) error {
 	return err
 }
 
-// keyOf is the value by which an element of a list is told from the others; nil if it has none. The element is where a text begins
-// after a comma.
+// keyOf returns the value of the key of a list's element, and nil if it has none. The text starts at the element, or at the comma before
+// it.
 func (s *Shape) keyOf(text jsontext.Value) jsontext.Value {
 	if s.key == "" {
 		return nil
@@ -300,8 +299,9 @@ func (u *unknown) member(decoder *jsontext.Decoder, object *Shape, at *place) er
 	return u.value(decoder, field.shape, at.child(field.name))
 }
 
-// UnknownChanges are the paths of the fields that differ between the objects of a write and that the shape of the object does not
-// have, sorted, each once. Fields in metadata.managedFields, which the API server computes, are none.
+// UnknownChanges returns the paths of the fields that differ between the objects of a write, and that the shape of the object does not
+// have, sorted, each once. It ignores metadata.managedFields, which the API server computes. It returns an error if a part is not
+// well-formed, or ErrTooManyUnknown.
 func (v *View) UnknownChanges(of *Shape) ([]string, error) {
 	seed := maphash.MakeSeed()
 	old, updated := unknown{seed: seed}, unknown{seed: seed}

@@ -14,8 +14,8 @@ import (
 	"noderestriction.plus/policy/pattern"
 )
 
-// readQuantity reads a quantity. One that is not cheap, or not well-formed, becomes a number that stands for its text: two are equal
-// if their texts are.
+// readQuantity reads a quantity. A quantity that is expensive or not well-formed is replaced by a hash of its text, so that two of them
+// are equal if their texts are.
 func readQuantity(decoder *jsontext.Decoder, into *resource.Quantity) error {
 	value, err := decoder.ReadValue()
 	if err != nil {
@@ -34,8 +34,8 @@ func readQuantity(decoder *jsontext.Decoder, into *resource.Quantity) error {
 	return nil
 }
 
-// Unmarshal decodes JSON into a type of k8s.io/api, in time and memory that do not depend on what the quantities in it say: one
-// that is not cheap becomes another number, which stands for its text.
+// Unmarshal decodes JSON into a type of k8s.io/api. It does not parse quantities that are expensive to parse, such as 1e60000: they are
+// replaced by numbers that are equal if the texts are.
 func Unmarshal(data []byte, into any) error {
 	return json.Unmarshal(data, into, json.WithUnmarshalers(json.UnmarshalFromFunc(readQuantity)))
 }

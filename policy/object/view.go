@@ -9,76 +9,168 @@ import (
 	"fmt"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	admissionv1 "k8s.io/api/admission/v1"
 )
 
-// Write is what one write carries: its kind, and the objects as JSON.
+// Write is a write as it was sent.
 type Write struct {
 	Operation   admissionv1.Operation
 	Resource    string // plural, such as nodes, or with its group, such as leases.coordination.k8s.io
 	Version     string // of the resource, such as v1
 	Subresource string // such as status; empty for the resource itself
+	Namespace   string // empty for nodes
+	Name        string // empty where a name is generated
+	DryRun      bool
 
 	// Object and OldObject are the written and the stored object as JSON. Object is empty at DELETE, OldObject at CREATE, and
 	// at DELETE by an API server before 1.15.
 	Object    []byte
 	OldObject []byte
+	// Parts and OldParts are Object and OldObject as [ReadObject] splits them. Nil: they are split when they are needed.
+	Parts, OldParts Parts
 	// Options are the DeleteOptions of a deletion as JSON; empty for other operations.
 	Options []byte
 }
 
-// View is what rules see of the objects of a write.
+// View is what rules see of a Node or a pod that is written. A part of it is decoded when a rule first asks for it, and once for both
+// objects if an update does not change it.
+//
+// A part that cannot be decoded has its zero value, and Err returns the error: no result that depends on the view may be used then.
+// A View must not be used by several goroutines at the same time.
 type View struct {
-	// The parts of the written and the stored object that rules look at, set by Decode; which of them are set depends on the
-	// resource and the operation.
-	Node, OldNode *Node
-	Pod, OldPod   *Pod
-	DeleteOptions DeleteOptions
+	write           *Write
+	parts, oldParts Parts
+	differences     differences
 
-	// Parts and OldParts are the parts of both objects, if whoever made the view has read them; Decode sets them for nodes and
-	// pods otherwise.
-	Parts, OldParts Parts
+	node    *Node
+	pod     *Pod
+	options *DeleteOptions
 
-	differences differences
+	decoded, oldDecoded partSet
+	room                valueBudget
+	err                 error
 }
 
 var errNoObject = errors.New("the object is missing")
 
-// Decode sets Node, OldNode, Pod and OldPod from the objects of a write, with the wanted parts. It returns an error if an object is
-// not well-formed, has a duplicate name, or if one that a creation or an update must carry is missing. Other resources than nodes
-// and pods are left as they are.
-//
-// At an update, fields that rules only compare, such as a Node's images, stay empty in both objects where they are the same in
-// both.
-func (v *View) Decode(w Write, wanted PartSet) error {
-	switch {
-	case !w.hasParts():
-		return nil
-	case w.Resource == "nodes":
-		return decodeObjects(v, w, wanted, &v.Node, &v.OldNode)
+// Open makes the view of a write. It returns an error if an object is not well-formed, has a duplicate name or too many members, or if
+// one that a creation or an update must carry is missing. Of resources other than nodes and pods, and of subresources of pods other
+// than status, the view is empty. The write must not be changed while the view is in use.
+func (v *View) Open(w *Write) error {
+	*v = View{write: w, room: maxValues}
+	if w.hasParts() {
+		v.err = v.split()
 	}
-	return errors.Join(decodeObjects(v, w, wanted, &v.Pod, &v.OldPod), v.decodeOptions(w))
+	return v.err
 }
 
-// hasParts reports whether the objects are Nodes or pods, of which rules look at parts.
-func (w Write) hasParts() bool {
+// Err returns the first error of decoding a part or the options, or nil.
+func (v *View) Err() error { return v.err }
+
+// hasParts reports whether the objects are Nodes or pods, which are split into parts.
+func (w *Write) hasParts() bool {
 	return w.Resource == "nodes" || w.Resource == "pods" && (w.Subresource == "" || w.Subresource == "status")
 }
 
-// Changes reports whether an update changes one of the parts. It does if the objects have not been compared.
-func (v *View) Changes(parts PartSet) bool {
-	return !v.differences.known || parts&v.differences.in != 0
+// split splits the objects, unless the caller has, and compares them at an update.
+func (v *View) split() (err error) {
+	w := v.write
+	if w.Operation != admissionv1.Delete {
+		if v.parts, err = splitOnce(w.Parts, w.Object); err != nil {
+			return fmt.Errorf("object: %w", err)
+		}
+	}
+	if w.Operation != admissionv1.Create {
+		v.oldParts, err = splitOnce(w.OldParts, w.OldObject)
+		if w.Operation == admissionv1.Delete && errors.Is(err, errNoObject) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("oldObject: %w", err)
+		}
+	}
+	if v.parts != nil && v.oldParts != nil {
+		v.differences = compare(v.oldParts, v.parts)
+	}
+	return nil
 }
 
-// Differences are the parts in which the objects differ. At a creation they are all parts of the new object.
+// splitOnce splits an object, unless it has been split.
+func splitOnce(parts Parts, object []byte) (Parts, error) {
+	if parts != nil {
+		return parts, nil
+	}
+	return split(object)
+}
+
+// Node returns the Node that is written. It is empty if the write is not of a Node.
+func (v *View) Node() *Node {
+	if v.node == nil {
+		v.node = &Node{}
+		v.node.view = v
+	}
+	return v.node
+}
+
+// Pod returns the pod that is written. It is empty if the write is not of a pod or its status.
+func (v *View) Pod() *Pod {
+	if v.pod == nil {
+		v.pod = &Pod{}
+		v.pod.view = v
+	}
+	return v.pod
+}
+
+// DeleteOptions returns the options of a deletion. They are empty for other operations.
+func (v *View) DeleteOptions() *DeleteOptions {
+	if v.options != nil {
+		return v.options
+	}
+	v.options = &DeleteOptions{}
+	if v.write == nil || v.write.Operation != admissionv1.Delete {
+		return v.options
+	}
+	options := v.write.Options
+	if len(options) == 0 || bytes.Equal(options, []byte("null")) {
+		return v.options
+	}
+	err := errTooManyValues
+	if hasFewValues(options) {
+		err = json.Unmarshal(options, v.options)
+	}
+	if err != nil {
+		v.fail(fmt.Errorf("options: %w", err))
+	}
+	return v.options
+}
+
+// ManagedFields returns metadata.managedFields of the stored and the written object as they were sent. A missing one is nil.
+func (v *View) ManagedFields() (old, updated jsontext.Value) {
+	return v.oldParts.value(managedFields), v.parts.value(managedFields)
+}
+
+// Differences returns the parts in which the objects differ. At a creation they are all parts of the new object.
 func (v *View) Differences() []Difference {
 	if !v.differences.known {
-		return compare(v.OldParts, v.Parts).parts
+		return compare(v.oldParts, v.parts).parts
 	}
 	return v.differences.parts
 }
 
-// Decode decodes a whole object.
+// changes reports whether the write changes a part. Without two objects to compare, it changes each.
+func (v *View) changes(id partID) bool {
+	return !v.differences.known || v.differences.in.has(id)
+}
+
+// fail keeps the first error.
+func (v *View) fail(err error) {
+	if v.err == nil {
+		v.err = err
+	}
+}
+
+// Decode decodes a whole object. It returns an error if the object is missing, not well-formed, or has too many values.
 func Decode[T any](raw []byte, into **T) error {
 	if len(raw) == 0 || bytes.Equal(raw, []byte("null")) {
 		return errNoObject
@@ -88,17 +180,4 @@ func Decode[T any](raw []byte, into **T) error {
 	}
 	*into = new(T)
 	return Unmarshal(raw, *into)
-}
-
-func (v *View) decodeOptions(w Write) error {
-	if w.Operation != admissionv1.Delete || len(w.Options) == 0 || bytes.Equal(w.Options, []byte("null")) {
-		return nil
-	}
-	if !hasFewValues(w.Options) {
-		return fmt.Errorf("options: %w", errTooManyValues)
-	}
-	if err := json.Unmarshal(w.Options, &v.DeleteOptions); err != nil {
-		return fmt.Errorf("options: %w", err)
-	}
-	return nil
 }

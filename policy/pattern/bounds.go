@@ -11,7 +11,7 @@ import (
 	"noderestriction.plus/internal/text"
 )
 
-// CheckLength is asked before anything else is done with a list: a list that is too long is not looked at.
+// CheckLength returns an error for a list that is too long. Call it before reading the list.
 func CheckLength(n, limit int, at *field.Path) field.ErrorList {
 	if n > limit {
 		return field.ErrorList{field.TooMany(at, n, limit)}
@@ -19,7 +19,7 @@ func CheckLength(n, limit int, at *field.Path) field.ErrorList {
 	return nil
 }
 
-// CheckEnum checks a value of a string enumeration; empty stands for the default.
+// CheckEnum returns an error for a value that is not in a string enumeration. An empty value stands for the default.
 func CheckEnum[T ~string](value T, at *field.Path, valid ...T) field.ErrorList {
 	if value == "" || slices.Contains(valid, value) {
 		return nil
@@ -27,7 +27,7 @@ func CheckEnum[T ~string](value T, at *field.Path, valid ...T) field.ErrorList {
 	return field.ErrorList{field.NotSupported(at, T(text.Cut(string(value), text.MaxQuoted)), valid)}
 }
 
-// CheckTexts checks a list of at most limit texts, each of 1 to length bytes and none twice.
+// CheckTexts returns the errors of a list: it may have at most limit texts, each of 1 to length bytes and each once.
 func CheckTexts(list []string, limit, length int, at *field.Path) field.ErrorList {
 	if errs := CheckLength(len(list), limit, at); errs != nil {
 		return errs

@@ -11,7 +11,7 @@ import (
 	"noderestriction.plus/api/v1alpha1"
 )
 
-// TestListsStopAtTheirBounds: a list that is too long is one error, however long it is.
+// TestListsStopAtTheirBounds shows that a list that is too long is one error, however long it is.
 func TestListsStopAtTheirBounds(t *testing.T) {
 	const n = 200_000
 	at := field.NewPath("x")

@@ -12,7 +12,7 @@ import (
 	"noderestriction.plus/internal/text"
 )
 
-// CompileCIDRs compiles a list of at most limit CIDRs.
+// CompileCIDRs compiles a list of at most limit CIDRs. Each error has its path under at.
 func CompileCIDRs(list []v1alpha1.CIDR, limit int, at *field.Path) ([]netip.Prefix, field.ErrorList) {
 	if errs := CheckLength(len(list), limit, at); errs != nil {
 		return nil, errs
@@ -30,8 +30,8 @@ func CompileCIDRs(list []v1alpha1.CIDR, limit int, at *field.Path) ([]netip.Pref
 	return cidrs, errs
 }
 
-// ContainsAddr reports whether one of the ranges contains the address. An IPv4 address in IPv6 form counts as IPv4; one with a
-// zone is in no range.
+// ContainsAddr reports whether one of the ranges contains the address. An IPv4-mapped IPv6 address counts as IPv4. An address with a zone
+// is in no range.
 func ContainsAddr(cidrs []netip.Prefix, addr netip.Addr) bool {
 	addr = addr.Unmap()
 	for _, c := range cidrs {
@@ -42,8 +42,8 @@ func ContainsAddr(cidrs []netip.Prefix, addr netip.Addr) bool {
 	return false
 }
 
-// IsRoutable reports whether an address can be one of another host: it is not loopback, link-local, multicast, unspecified or
-// bound to a zone.
+// IsRoutable reports whether an address may belong to another host: it is not loopback, link-local, multicast or unspecified, and has no
+// zone.
 func IsRoutable(addr netip.Addr) bool {
 	addr = addr.Unmap()
 	return addr.Zone() == "" && !addr.IsLoopback() && !addr.IsLinkLocalUnicast() && !addr.IsMulticast() && !addr.IsUnspecified()

@@ -1,5 +1,5 @@
 // Copyright The NodeRestriction-plus Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package pattern has what policies say in text: patterns, CIDRs and quantities, with the bounds of the schema.
+// Package pattern compiles the text in policies: patterns, CIDRs and quantities. It checks the bounds that the schema also checks.
 package pattern

@@ -15,10 +15,11 @@ import (
 // maxPatternLength is the length of the longest label key: a DNS subdomain (253), a slash and a name (63).
 const maxPatternLength = 317
 
-// Pattern is a compiled v1alpha1.Pattern: the literal parts between the asterisks. One part means an exact match.
+// Pattern is a compiled v1alpha1.Pattern: the literal parts between its asterisks. A pattern of one part matches only that text.
 type Pattern []string
 
-// Match takes time linear in the length of s: each part is searched for once, from where the last one ended.
+// Match reports whether the pattern matches a string, in time linear in the length of s: each part is searched for once, behind the
+// part before it.
 func (p Pattern) Match(s string) bool {
 	first, last := p[0], p[len(p)-1]
 	if len(p) == 1 {
@@ -43,7 +44,7 @@ func (p Pattern) isAny() bool {
 	return len(p) > 1 && !slices.ContainsFunc(p, func(part string) bool { return part != "" })
 }
 
-// Patterns matches a string that one of its patterns matches; an empty one matches nothing.
+// Patterns matches a string if one of its patterns does. Without patterns it matches no string.
 type Patterns []Pattern
 
 // Match reports whether one of the patterns matches a string.
@@ -56,19 +57,19 @@ func (ps Patterns) Match(s string) bool {
 	return false
 }
 
-// MatchNamed is Match without the patterns that match everything.
+// MatchNamed reports whether a pattern other than * matches a string.
 func (ps Patterns) MatchNamed(s string) bool {
 	return slices.ContainsFunc(ps, func(p Pattern) bool { return !p.isAny() && p.Match(s) })
 }
 
-// Matcher returns a function that reports whether one of the patterns matches a string, for commands that ask for names
-// in the way policies do. Errors name the pattern under at.
+// Matcher returns a function that reports whether one of the patterns matches a string, for the arguments of commands. An error names the
+// pattern, with its path under at.
 func Matcher(list []v1alpha1.Pattern, at *field.Path) (func(string) bool, field.ErrorList) {
 	ps, errs := CompileAll(list, len(list), at)
 	return ps.Match, errs
 }
 
-// Compile compiles one pattern and repeats the schema's checks, for policies that did not pass the API server.
+// Compile compiles one pattern. It also validates what the schema validates, for policies that did not pass an API server.
 func Compile(p v1alpha1.Pattern, at *field.Path) (Pattern, field.ErrorList) {
 	s := string(p)
 	switch {
@@ -85,7 +86,7 @@ func Compile(p v1alpha1.Pattern, at *field.Path) (Pattern, field.ErrorList) {
 	return strings.Split(s, "*"), nil
 }
 
-// CompileAll compiles a list of at most limit patterns.
+// CompileAll compiles a list of at most limit patterns. Each error has its path under at.
 func CompileAll(list []v1alpha1.Pattern, limit int, at *field.Path) (Patterns, field.ErrorList) {
 	if errs := CheckLength(len(list), limit, at); errs != nil {
 		return nil, errs

@@ -61,7 +61,7 @@ func TestCompilePatternRefuses(t *testing.T) {
 	}
 }
 
-// FuzzPattern compares the matcher with the regular expression that means the same.
+// FuzzPattern compares a pattern with the equivalent regular expression.
 func TestAMatcherMatchesWhatOneOfItsPatternsMatches(t *testing.T) {
 	match, errs := Matcher([]v1alpha1.Pattern{"worker-*", "gpu"}, field.NewPath("node"))
 	if len(errs) > 0 || !match("worker-1") || !match("gpu") || match("gpu-1") {
@@ -95,7 +95,7 @@ func FuzzPattern(f *testing.F) {
 	})
 }
 
-// BenchmarkPatternWorstCase shows that a pattern made to be slow takes time linear in the text.
+// BenchmarkPatternWorstCase shows that the worst pattern takes time linear in the text.
 func BenchmarkPatternWorstCase(b *testing.B) {
 	p, _ := Compile(v1alpha1.Pattern(strings.Repeat("*a", 100)+"*b"), field.NewPath("p"))
 	text := strings.Repeat("a", 100_000)

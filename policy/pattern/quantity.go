@@ -11,8 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 )
 
-// Parsing, comparing and printing a resource.Quantity takes time and memory that grow with its exponent, up to hours and
-// gigabytes for a text of ten characters. So a quantity is text until its form is known to be cheap.
+// The time and memory to parse, compare and print a resource.Quantity grow with its exponent, up to hours and gigabytes for a text of ten
+// characters. Therefore a quantity stays text until its form is known to be cheap.
 
 const (
 	maxPlainQuantity = 20 // characters
@@ -20,7 +20,7 @@ const (
 	maxExponent      = 3  // digits of the exponent of a cheap quantity
 )
 
-// QuantityText is a quantity as it was written, as a JSON string or number.
+// QuantityText is a quantity as it was written, a JSON string or number.
 type QuantityText string
 
 // ErrNoQuantity means that a value is not a quantity.
@@ -40,7 +40,7 @@ func (q *QuantityText) UnmarshalJSONFrom(decoder *jsontext.Decoder) error {
 	return nil
 }
 
-// TextOfQuantity is the text of a quantity, and false if the value cannot be one. Null stands for none.
+// TextOfQuantity returns the text of a quantity, which is empty for null. It returns false if the value cannot be a quantity.
 func TextOfQuantity(value jsontext.Value) (string, bool) {
 	switch value.Kind() {
 	case jsontext.KindString:
@@ -54,8 +54,8 @@ func TextOfQuantity(value jsontext.Value) (string, bool) {
 	return "", false
 }
 
-// IsPlainQuantity reports whether a text is a quantity as a kubelet prints it, or with a decimal point as people write it: at most
-// 20 characters and without an exponent.
+// IsPlainQuantity reports whether a text is a quantity as kubelets and people write it: at most 20 characters, possibly with a decimal
+// point, without an exponent.
 func IsPlainQuantity(text string) bool {
 	if len(text) > maxPlainQuantity {
 		return false
@@ -72,8 +72,8 @@ func IsPlainQuantity(text string) bool {
 	return false
 }
 
-// IsCheapQuantity reports whether a text can be parsed, compared and printed as a quantity at next to no cost: it has at most 64
-// characters and an exponent of at most three digits.
+// IsCheapQuantity reports whether a text is cheap to parse, compare and print as a quantity: it has at most 64 characters, and an exponent
+// of at most three digits.
 func IsCheapQuantity(text string) bool {
 	return len(text) <= maxCheapQuantity && len(exponentOf(text)) <= maxExponent
 }
@@ -88,7 +88,7 @@ func exponentOf(text string) string {
 	return ""
 }
 
-// IsExpensiveNumber reports whether a text as a whole looks like a number, and is not cheap as a quantity. It reads the text once.
+// IsExpensiveNumber reports whether a text looks like a number and is not cheap as a quantity, in time linear in its length.
 func IsExpensiveNumber[T ~string | ~[]byte](text T) bool {
 	if len(text) < len("1e0000") {
 		return false
@@ -112,7 +112,7 @@ func IsExpensiveNumber[T ~string | ~[]byte](text T) bool {
 	return digits && (len(text) > maxCheapQuantity || exponent > maxExponent)
 }
 
-// ParseQuantity parses a text whose form is cheap.
+// ParseQuantity parses a quantity. It returns an error if the text is not cheap to parse.
 func ParseQuantity(text QuantityText) (resource.Quantity, error) {
 	switch {
 	case text == "":

@@ -5,7 +5,7 @@ package rules
 
 import "noderestriction.plus/policy"
 
-// NewCompiler returns a compiler for all rules. It panics if they are not valid, which a test finds.
+// NewCompiler returns a compiler for all rules. It panics if the rules are not valid, which a test finds.
 func NewCompiler() *policy.Compiler {
 	compiler, err := policy.NewCompiler(All())
 	if err != nil {
@@ -14,7 +14,7 @@ func NewCompiler() *policy.Compiler {
 	return compiler
 }
 
-// All are all rules, in the order in which they report.
+// All returns all rules. Violations are reported in their order.
 func All() []policy.Rule {
 	return []policy.Rule{
 		nodeSelf(),

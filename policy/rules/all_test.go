@@ -7,9 +7,12 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
+
+	corev1 "k8s.io/api/core/v1"
 
 	"noderestriction.plus/internal/fixture"
 	"noderestriction.plus/policy"
@@ -127,16 +130,16 @@ func runFixture(t *testing.T, path, verdict string) {
 	}
 }
 
-// TestSetFixtures runs the fixtures about several policies, matching and look-ups, and about what cannot be evaluated.
+// TestSetFixtures runs the fixtures about several policies, matching and lookups, and about what cannot be evaluated.
 func TestSetFixtures(t *testing.T) {
-	for _, folder := range []string{"set", "unverified"} {
-		paths, err := filepath.Glob("testdata/" + folder + "/*/*.txtar")
+	for _, dir := range []string{"set", "unverified"} {
+		paths, err := filepath.Glob("testdata/" + dir + "/*/*.txtar")
 		if err != nil || len(paths) == 0 {
-			t.Fatalf("no fixtures in testdata/%s: %v", folder, err)
+			t.Fatalf("no fixtures in testdata/%s: %v", dir, err)
 		}
 		for _, path := range paths {
 			verdict := filepath.Base(filepath.Dir(path))
-			t.Run(folder+"/"+verdict+"/"+strings.TrimSuffix(filepath.Base(path), ".txtar"), func(t *testing.T) {
+			t.Run(dir+"/"+verdict+"/"+strings.TrimSuffix(filepath.Base(path), ".txtar"), func(t *testing.T) {
 				runFixture(t, path, verdict)
 			})
 		}
@@ -164,4 +167,36 @@ func TestFixturesNameTheirRule(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestDocumentedFieldsExist fails for a misspelt field of a rule about Nodes or pods.
+func TestDocumentedFieldsExist(t *testing.T) {
+	for _, rule := range rules.All() {
+		object := map[string]reflect.Type{"nodes": reflect.TypeFor[corev1.Node](), "pods": reflect.TypeFor[corev1.Pod]()}[rule.Targets[0].Resource]
+		for _, path := range rule.Doc.Fields {
+			if object != nil && !hasField(object, strings.Split(path, ".")) {
+				t.Errorf("rule %s: Doc.Fields has %q, which is not in %s", rule.ID, path, object)
+			}
+		}
+	}
+}
+
+// hasField reports whether a path of JSON names leads to a field of a struct.
+func hasField(of reflect.Type, path []string) bool {
+	if len(path) == 0 {
+		return true
+	}
+	for of.Kind() == reflect.Pointer {
+		of = of.Elem()
+	}
+	if of.Kind() != reflect.Struct {
+		return false
+	}
+	for i := range of.NumField() {
+		name, _, _ := strings.Cut(of.Field(i).Tag.Get("json"), ",")
+		if name == path[0] && hasField(of.Field(i).Type, path[1:]) {
+			return true
+		}
+	}
+	return false
 }

@@ -17,7 +17,7 @@ import (
 	"noderestriction.plus/policy"
 )
 
-// apiAudiences are the audiences of the API server: those that the policy names, or those that are found.
+// apiAudiences returns the audiences of the API server: those in the policy, or without them those that are known to Facts.
 func apiAudiences(r *policy.Request, configured []string) ([]string, error) {
 	if len(configured) > 0 {
 		return configured, nil
@@ -25,8 +25,8 @@ func apiAudiences(r *policy.Request, configured []string) ([]string, error) {
 	return r.APIAudiences()
 }
 
-// usesAudience reports whether a volume of the pod is for one of the audiences: a projected token, or one whose CSI driver asks
-// for tokens. Volumes that cannot be followed to their driver are an error unless another one is for the audience.
+// usesAudience reports whether a volume of the pod uses a token for one of the audiences, by projection or through its CSI driver. If no
+// volume is known to, it returns an error for volumes whose driver could not be looked up.
 func usesAudience(r *policy.Request, pod *corev1.Pod, audiences []string) (bool, error) {
 	for i := range pod.Spec.Volumes {
 		if projectsAudience(&pod.Spec.Volumes[i], audiences) {
@@ -67,7 +67,7 @@ func driverAsksFor(r *policy.Request, name string, audiences []string) (bool, er
 	}), err
 }
 
-// driverOf returns the CSI driver that mounts a volume, and "" if none does.
+// driverOf returns the CSI driver that mounts a volume, and "" if no driver does.
 func driverOf(r *policy.Request, pod *corev1.Pod, v *corev1.Volume) (string, error) {
 	translator := csitranslation.New()
 	switch {
@@ -108,7 +108,7 @@ func driverOfVolume(v *corev1.PersistentVolume) string {
 	return v.Spec.CSI.Driver
 }
 
-// must looks up an object that has to exist.
+// must looks up an object, and returns an error if it does not exist.
 func must[T any](kind, name string, look func(string) (*T, bool, error)) (*T, error) {
 	object, found, err := look(name)
 	if err == nil && !found {

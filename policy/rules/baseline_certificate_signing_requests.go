@@ -46,7 +46,7 @@ func checkBaselineSigningRequest(r *policy.Request) []policy.Violation {
 		} `json:"spec"`
 	}](r.Object)
 	if !ok {
-		return unreadable()
+		return malformed("")
 	}
 	switch csr.Spec.SignerName {
 	case certificatesv1.KubeletServingSignerName, certificatesv1.KubeAPIServerClientKubeletSignerName:
@@ -58,12 +58,12 @@ func checkBaselineSigningRequest(r *policy.Request) []policy.Violation {
 	case !ok:
 		return onlyViolation("spec.request", "must be a certificate request in PEM")
 	case name != r.User.Username:
-		return onlyViolation("spec.request", "must not ask for a certificate for "+text.Quote(name))
+		return onlyViolation("spec.request", "must not request a certificate for "+text.Quote(name))
 	}
 	return nil
 }
 
-// commonName is the subject's common name in a certificate request, and false if it cannot be read.
+// commonName returns the subject's common name in a certificate request, and false if the request cannot be parsed.
 func commonName(request []byte) (string, bool) {
 	block, _ := pem.Decode(request)
 	if block == nil || block.Type != "CERTIFICATE REQUEST" {

@@ -37,7 +37,7 @@ func baselineNodes() policy.Rule {
 	}
 }
 
-// compileBaselineNodes also checks the list of resources, so that an error in it is reported once.
+// compileBaselineNodes also validates the list of resources, so that an error in the list is reported once.
 func compileBaselineNodes(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path) (policy.Check, field.ErrorList) {
 	errs := checkBaselineResources(spec.Baseline, at.Child("baseline", "resources"))
 	check, _ := compileBaseline(v1alpha1.BaselineNodes, checkBaselineNode)(spec, at)
@@ -51,31 +51,32 @@ func checkBaselineNode(r *policy.Request) []policy.Violation {
 	case r.Operation == admissionv1.Delete:
 		return nil
 	}
-	old := oldNode(r)
+	node := r.Node()
 	var vs []policy.Violation
-	if changesConfigSource(old, r.Node) {
+	if changesConfigSource(node) {
 		vs = append(vs, policy.Violation{Field: "spec.configSource", Detail: "must not set a config source"})
 	}
 	if r.Operation == admissionv1.Update {
-		// A kubelet registers with taints, and even with owners: the plugin looks at changes only.
-		if !equality.Semantic.DeepEqual(old.Spec.Taints, r.Node.Spec.Taints) {
+		// Like the plugin, check updates only: a kubelet may register with taints, and even with owners.
+		if old, updated := node.Taints().Change(); !equality.Semantic.DeepEqual(old, updated) {
 			vs = append(vs, policy.Violation{Field: "spec.taints", Detail: "must not change taints"})
 		}
-		if !equality.Semantic.DeepEqual(old.OwnerReferences, r.Node.OwnerReferences) {
+		if old, updated := node.OwnerReferences().Change(); !equality.Semantic.DeepEqual(old, updated) {
 			vs = append(vs, policy.Violation{Field: "metadata.ownerReferences", Detail: "must not change owners"})
 		}
 	}
 	free := func(key string) bool { return !isReservedLabel(key) }
-	return append(vs, compareKeys(old.Labels, r.Node.Labels).except(free).violationsOf("metadata.labels", "label")...)
+	return append(vs, compareKeys(node.Labels().Change()).except(free).violationsOf("metadata.labels", "label")...)
 }
 
-// changesConfigSource reports whether a config source is set or changed. An old kubelet may drop it.
-func changesConfigSource(old, updated *object.Node) bool {
-	source := updated.Spec.Rest["configSource"]
+// changesConfigSource reports whether a config source is set or changed. An old kubelet may remove it.
+func changesConfigSource(node *object.Node) bool {
+	old, updated := node.OtherSpec()
+	source := updated["configSource"]
 	if len(source) == 0 || string(source) == "null" {
 		return false
 	}
-	before, _ := decoded[corev1.NodeConfigSource](old.Spec.Rest["configSource"])
+	before, _ := decoded[corev1.NodeConfigSource](old["configSource"])
 	after, ok := decoded[corev1.NodeConfigSource](source)
 	return !ok || !equality.Semantic.DeepEqual(before, after)
 }

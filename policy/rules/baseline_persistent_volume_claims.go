@@ -36,11 +36,11 @@ func baselinePersistentVolumeClaims() policy.Rule {
 
 func checkBaselineClaim(r *policy.Request) []policy.Violation {
 	if r.Subresource != "status" || r.Operation != admissionv1.Update {
-		return onlyViolation("", "must not write a claim but to update its status")
+		return onlyViolation("", "must not write a claim except to update its status")
 	}
 	old, updated, ok := changedOfClaim(r)
 	if !ok {
-		return unreadable()
+		return malformed("")
 	}
 	ignoreExpansion(old)
 	ignoreExpansion(updated)
@@ -60,8 +60,7 @@ func checkBaselineClaim(r *policy.Request) []policy.Violation {
 	return vs
 }
 
-// changedOfClaim are both objects with no more than the parts in which they differ. A tenant makes claims, and may have made the others
-// long.
+// changedOfClaim returns both objects with only the parts in which they differ. The other parts may be long, because tenants write them.
 func changedOfClaim(r *policy.Request) (old, updated *corev1.PersistentVolumeClaim, ok bool) {
 	differences, err := object.Differences(r.OldObject, r.Object)
 	if err != nil {
@@ -77,7 +76,7 @@ func changedOfClaim(r *policy.Request) (old, updated *corev1.PersistentVolumeCla
 	return old, updated, true
 }
 
-// ignoreExpansion clears what a kubelet may change, and what the API server keeps.
+// ignoreExpansion clears the fields that a kubelet may change, and those that the API server manages.
 func ignoreExpansion(c *corev1.PersistentVolumeClaim) {
 	c.ResourceVersion, c.ManagedFields = "", nil
 	c.Status.Capacity, c.Status.Conditions = nil, nil

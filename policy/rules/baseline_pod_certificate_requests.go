@@ -40,7 +40,7 @@ func baselinePodCertificateRequests() policy.Rule {
 	}
 }
 
-// podCertificateRequest is the part of a PodCertificateRequest, of any version, that the plugin looks at.
+// podCertificateRequest is a PodCertificateRequest, of any version, as far as the plugin reads it.
 type podCertificateRequest struct {
 	Spec struct {
 		SignerName         string    `json:"signerName"`
@@ -55,21 +55,21 @@ type podCertificateRequest struct {
 
 func checkBaselinePodCertificate(r *policy.Request) []policy.Violation {
 	if r.Operation != admissionv1.Create || r.Subresource != "" {
-		return onlyViolation("", "must not write a PodCertificateRequest but to create it")
+		return onlyViolation("", "must not write a PodCertificateRequest except to create it")
 	}
 	request, ok := decoded[podCertificateRequest](r.Object)
 	if !ok {
-		return unreadable()
+		return malformed("")
 	}
 	if request.Spec.NodeName != r.NodeName {
-		return onlyViolation("spec.nodeName", "nodeName must be this node")
+		return onlyViolation("spec.nodeName", "must be for this node")
 	}
 	node, found, err := r.LookUpNode(r.NodeName)
 	switch {
 	case err != nil:
-		return onlyViolation("spec.nodeUID", "nodeUID must be the UID of the Node, but the Node could not be looked up")
+		return onlyViolation("spec.nodeUID", "must have the UID of the Node, but the Node could not be looked up")
 	case !found || node.UID != request.Spec.NodeUID:
-		return onlyViolation("spec.nodeUID", "nodeUID must be the UID of the Node")
+		return onlyViolation("spec.nodeUID", "must have the UID of the Node")
 	}
 	pod, vs := certificatePod(r, request)
 	if vs != nil {
@@ -81,24 +81,24 @@ func checkBaselinePodCertificate(r *policy.Request) []policy.Violation {
 	return checkSigner(r, request, pod)
 }
 
-// certificatePod is the pod for which a certificate is asked. It must run on the kubelet's node, with the service account that
-// the request names. Mirror pods get no certificates.
+// certificatePod looks up the pod that the certificate is for. The pod must be on the kubelet's node and have the service account in the
+// request. Mirror pods get no certificates.
 func certificatePod(r *policy.Request, request *podCertificateRequest) (*corev1.Pod, []policy.Violation) {
 	pod, found, err := r.LookUpPod(r.Namespace, request.Spec.PodName)
 	switch {
 	case err != nil:
-		return nil, onlyViolation("spec.podName", "podName must be a pod of this node, but the pod could not be looked up")
+		return nil, onlyViolation("spec.podName", "must be for a pod of this node, but the pod could not be looked up")
 	case !found:
-		return nil, onlyViolation("spec.podName", "podName must be a pod that exists")
+		return nil, onlyViolation("spec.podName", "must be for a pod that exists")
 	case pod.UID != request.Spec.PodUID:
-		return nil, onlyViolation("spec.podUID", "podUID must be the UID of the pod")
+		return nil, onlyViolation("spec.podUID", "must have the UID of the pod")
 	case pod.Spec.NodeName != r.NodeName:
-		return nil, onlyViolation("spec.podName", "podName must be a pod of this node")
+		return nil, onlyViolation("spec.podName", "must be for a pod of this node")
 	case pod.Spec.ServiceAccountName != request.Spec.ServiceAccountName:
-		return nil, onlyViolation("spec.serviceAccountName", "serviceAccountName must be the service account of the pod")
+		return nil, onlyViolation("spec.serviceAccountName", "must have the service account of the pod")
 	}
 	if _, mirror := pod.Annotations[corev1.MirrorPodAnnotationKey]; mirror {
-		return nil, onlyViolation("spec.podName", "podName must not be a mirror pod")
+		return nil, onlyViolation("spec.podName", "must not be for a mirror pod")
 	}
 	return pod, nil
 }
@@ -108,14 +108,14 @@ func checkCertificateAccount(r *policy.Request, request *podCertificateRequest) 
 	switch {
 	case err != nil:
 		return onlyViolation("spec.serviceAccountUID",
-			"serviceAccountUID must be the UID of the service account, which could not be looked up")
+			"must have the UID of the service account, but the service account could not be looked up")
 	case !found || account.UID != request.Spec.ServiceAccountUID:
-		return onlyViolation("spec.serviceAccountUID", "serviceAccountUID must be the UID of the service account")
+		return onlyViolation("spec.serviceAccountUID", "must have the UID of the service account")
 	}
 	return nil
 }
 
-// checkSigner checks that the pod has a volume for certificates of the signer, or that the kubelet may ask for them all the same.
+// checkSigner checks that a volume of the pod uses certificates of the signer, or that the kubelet is authorized to request them anyway.
 func checkSigner(r *policy.Request, request *podCertificateRequest, pod *corev1.Pod) []policy.Violation {
 	signer := request.Spec.SignerName
 	for i := range pod.Spec.Volumes {
@@ -126,14 +126,14 @@ func checkSigner(r *policy.Request, request *podCertificateRequest, pod *corev1.
 			return nil
 		}
 	}
-	// A resource in RBAC cannot have a slash.
+	// A resource in RBAC cannot contain a slash.
 	resource := strings.ReplaceAll(signer, "/", ":")
 	allowed, err := authorized(r, "request-serviceaccounts-podcertificate-signer", resource, request.Spec.ServiceAccountName)
 	switch {
 	case allowed:
 		return nil
 	case err != nil:
-		return onlyViolation("spec.signerName", "must be authorized to ask for the signer, which could not be looked up")
+		return onlyViolation("spec.signerName", "must be authorized to request the signer, but the authorization could not be looked up")
 	}
-	return onlyViolation("spec.signerName", "must not ask for signer "+text.Quote(signer)+", which no volume of the pod is for")
+	return onlyViolation("spec.signerName", "must not request signer "+text.Quote(signer)+", which no volume of the pod uses")
 }

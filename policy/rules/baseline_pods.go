@@ -35,10 +35,6 @@ func baselinePods() policy.Rule {
 		OptIn:   true,
 		Targets: baselineWrites("pods"),
 		Note:    staticPodKeepsRunning,
-		Reads: []string{
-			"metadata.labels", "spec.nodeName", "status.resourceClaimStatuses", "status.extendedResourceClaimStatus",
-			"status.nodeAllocatableResourceClaimStatuses",
-		},
 		LooksUp: baselineLooksUp,
 		Compile: compileBaseline(v1alpha1.BaselinePods, checkBaselinePod),
 	}
@@ -60,7 +56,7 @@ func checkBaselinePod(r *policy.Request) []policy.Violation {
 	return onlyViolation("", "must not "+verb(r.Operation)+" "+text.Quote("pods/"+r.Subresource))
 }
 
-// verb is the operation as it stands in a sentence.
+// verb returns the verb for an operation in a message.
 func verb(operation admissionv1.Operation) string {
 	switch operation {
 	case admissionv1.Create:
@@ -71,13 +67,13 @@ func verb(operation admissionv1.Operation) string {
 	return "delete"
 }
 
-// checkPodOnNode looks the pod up, as the plugin does: a write that ends a pod need not carry it.
+// checkPodOnNode looks up the pod, as the plugin does, because an eviction does not contain it.
 func checkPodOnNode(r *policy.Request, name string) []policy.Violation {
 	pod, found, err := r.LookUpPod(r.Namespace, name)
 	switch {
-	case err != nil && r.OldPod != nil:
-		// What the API server is about to delete is as good.
-		return nodeNameViolation(r, r.OldPod.Spec.NodeName)
+	case err != nil && r.Pod().IsStored():
+		// The API server has sent the pod that it is about to delete.
+		return nodeNameViolation(r, r.Pod().NodeName().Old())
 	case err != nil:
 		return onlyViolation("spec.nodeName", "must be on this node, but the pod could not be looked up")
 	case !found:
@@ -96,7 +92,7 @@ func nodeNameViolation(r *policy.Request, nodeName string) []policy.Violation {
 func checkEviction(r *policy.Request) []policy.Violation {
 	eviction, ok := decoded[withMetadata](r.Object)
 	if !ok {
-		return unreadable()
+		return malformed("")
 	}
 	name := r.Name
 	if name == "" {
@@ -106,17 +102,17 @@ func checkEviction(r *policy.Request) []policy.Violation {
 }
 
 func checkPodStatus(r *policy.Request) []policy.Violation {
-	if vs := nodeNameViolation(r, r.OldPod.Spec.NodeName); vs != nil {
+	if vs := nodeNameViolation(r, r.Pod().NodeName().Old()); vs != nil {
 		return vs
 	}
-	vs := compareKeys(r.OldPod.Labels, r.Pod.Labels).violationsOf("metadata.labels", "label")
-	return append(vs, changedClaimStatuses(&r.OldPod.Status, &r.Pod.Status)...)
+	vs := compareKeys(r.Pod().Labels().Change()).violationsOf("metadata.labels", "label")
+	return append(vs, changedClaimStatuses(r.Pod())...)
 }
 
 func checkCreatedPod(r *policy.Request) []policy.Violation {
 	pod, ok := decoded[corev1.Pod](r.Object)
 	if !ok {
-		return unreadable()
+		return malformed("")
 	}
 	if _, mirror := pod.Annotations[corev1.MirrorPodAnnotationKey]; !mirror {
 		return onlyViolation("metadata.annotations", "must have the annotation "+text.Quote(corev1.MirrorPodAnnotationKey))
@@ -133,20 +129,19 @@ func checkCreatedPod(r *policy.Request) []policy.Violation {
 	return nil
 }
 
-// changedClaimStatuses has a violation for each of the statuses that the scheduler and the resource claim controller keep.
-func changedClaimStatuses(old, updated *object.PodStatus) []policy.Violation {
+// changedClaimStatuses returns a violation for each changed status that the scheduler or the resource claim controller manages.
+func changedClaimStatuses(pod *object.Pod) []policy.Violation {
 	var vs []policy.Violation
 	refuse := func(field string) {
 		vs = append(vs, policy.Violation{Field: "status." + field, Detail: "must not change " + field})
 	}
-	if !equality.Semantic.DeepEqual(old.ResourceClaimStatuses, updated.ResourceClaimStatuses) {
+	if old, updated := pod.ResourceClaimStatuses().Change(); !equality.Semantic.DeepEqual(old, updated) {
 		refuse("resourceClaimStatuses")
 	}
-	if !equality.Semantic.DeepEqual(old.ExtendedResourceClaimStatus, updated.ExtendedResourceClaimStatus) {
+	if old, updated := pod.ExtendedResourceClaimStatus().Change(); !equality.Semantic.DeepEqual(old, updated) {
 		refuse("extendedResourceClaimStatus")
 	}
-	if !equality.Semantic.DeepEqual(
-		old.NodeAllocatableResourceClaimStatuses, updated.NodeAllocatableResourceClaimStatuses) {
+	if old, updated := pod.NodeAllocatableResourceClaimStatuses().Change(); !equality.Semantic.DeepEqual(old, updated) {
 		refuse("nodeAllocatableResourceClaimStatuses")
 	}
 	return vs

@@ -33,7 +33,7 @@ func baselineResourceSlices() policy.Rule {
 	}
 }
 
-// checkBaselineSlice leaves updates to the Node authorizer, which knows the slice.
+// checkBaselineSlice does not check updates: the Node authorizer does, which knows the slice.
 func checkBaselineSlice(r *policy.Request) []policy.Violation {
 	raw := r.Object
 	if r.Operation == admissionv1.Delete {
@@ -46,7 +46,7 @@ func checkBaselineSlice(r *policy.Request) []policy.Violation {
 	}](raw)
 	switch {
 	case !ok:
-		return unreadable()
+		return malformed("")
 	case slice.Spec.NodeName == nil || *slice.Spec.NodeName != r.NodeName:
 		return onlyViolation("spec.nodeName", "must not "+verb(r.Operation)+" a ResourceSlice that is not of this node")
 	}

@@ -47,7 +47,7 @@ func compileBaselineTokens(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.P
 	return inNodesGroup(func(r *policy.Request) []policy.Violation {
 		request, ok := decoded[authenticationv1.TokenRequest](r.Object)
 		if !ok {
-			return unreadable()
+			return malformed("")
 		}
 		pod, vs := tokenPod(r, request.Spec.BoundObjectRef)
 		if vs != nil {
@@ -57,7 +57,7 @@ func compileBaselineTokens(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.P
 	}), errs
 }
 
-// tokenPod is the pod to which a token is to be bound. It must be the one that has the UID, on the kubelet's node.
+// tokenPod looks up the pod to which a token is bound. It must have the UID in the request and be on the kubelet's node.
 func tokenPod(r *policy.Request, ref *authenticationv1.BoundObjectReference) (*corev1.Pod, []policy.Violation) {
 	const at = "spec.boundObjectRef"
 	if ref == nil || ref.APIVersion != "v1" || ref.Kind != "Pod" || ref.Name == "" {
@@ -80,20 +80,20 @@ func tokenPod(r *policy.Request, ref *authenticationv1.BoundObjectReference) (*c
 	return pod, nil
 }
 
-// checkAudiences checks that the audience asked for is one that the pod's volumes use, or that the kubelet may ask for.
+// checkAudiences checks that a volume of the pod uses the requested audience, or that the kubelet is authorized to request it anyway.
 func checkAudiences(r *policy.Request, pod *corev1.Pod, audiences, configured []string) []policy.Violation {
 	const at = "spec.audiences"
 	own, unknown := apiAudiences(r, configured)
 	meant := meantAudiences(audiences, own)
 	if len(meant) == 0 && unknown == nil {
-		return onlyViolation(at, "must not ask for more than one audience")
+		return onlyViolation(at, "must not request more than one audience")
 	}
 	used, err := usesAudience(r, pod, meant)
 	switch {
 	case used:
 		return nil
 	case err != nil:
-		return onlyViolation(at, "must ask for an audience of the pod's volumes, which could not all be looked up")
+		return onlyViolation(at, "must request an audience of the pod's volumes, but not all of them could be looked up")
 	}
 	for _, audience := range meant {
 		allowed, err := authorized(r, "request-serviceaccounts-token-audience", audience, r.Name)
@@ -101,19 +101,19 @@ func checkAudiences(r *policy.Request, pod *corev1.Pod, audiences, configured []
 		case allowed:
 			return nil
 		case err != nil:
-			return onlyViolation(at, "must be authorized to ask for the audience, which could not be looked up")
+			return onlyViolation(at, "must be authorized to request the audience, but the authorization could not be looked up")
 		}
 	}
 	if unknown != nil {
-		return onlyViolation(at, "must ask for an audience of the pod's volumes, but those of the API server are not known: "+
+		return onlyViolation(at, "must request an audience of the pod's volumes, but the audiences of the API server are not known: "+
 			"set spec.baseline.apiAudiences")
 	}
-	return onlyViolation(at, "must not ask for audience "+text.Quote(meant[len(meant)-1]))
+	return onlyViolation(at, "must not request audience "+text.Quote(meant[len(meant)-1]))
 }
 
-// meantAudiences are the audiences of which a kubelet may have asked for one; to ask for none is to ask for "". The API server
-// has filled its own in for none before it asks a webhook, so that these also stand for "". Several other audiences are none:
-// a kubelet never asks for them.
+// meantAudiences returns the audiences that a kubelet may have requested; "" stands for a request without audiences. Before it calls a
+// webhook, the API server sets its own audiences in such a request, so these also stand for "". The result is empty for several other
+// audiences, which a kubelet never requests.
 func meantAudiences(audiences, own []string) []string {
 	var meant []string
 	if len(audiences) == 0 || slices.Equal(audiences, own) {

@@ -14,12 +14,12 @@ import (
 	"noderestriction.plus/policy/object"
 )
 
-// keyChanges are the keys in which two maps differ, each list sorted.
+// keyChanges are the keys by which two maps differ. Each list is sorted.
 type keyChanges struct {
 	added, changed, removed []string
 }
 
-// compareKeys compares by presence as well as by value: adding a key with an empty value and removing one are changes.
+// compareKeys compares two maps. A key with an empty value differs from a missing key.
 func compareKeys(old, updated map[string]string) keyChanges {
 	if maps.Equal(old, updated) {
 		return keyChanges{}
@@ -27,7 +27,7 @@ func compareKeys(old, updated map[string]string) keyChanges {
 	return compareMaps(old, updated, func(a, b string) bool { return a == b })
 }
 
-// compareMaps is compareKeys for values of any type.
+// compareMaps is compareKeys for values of other types.
 func compareMaps[V any](old, updated map[string]V, same func(a, b V) bool) keyChanges {
 	var c keyChanges
 	for key, value := range updated {
@@ -48,18 +48,27 @@ func compareMaps[V any](old, updated map[string]V, same func(a, b V) bool) keyCh
 	return c
 }
 
+// none reports whether there are no changes.
+func (c *keyChanges) none() bool { return len(c.added)+len(c.changed)+len(c.removed) == 0 }
+
 // except returns the changes of keys for which allowed is false.
 func (c keyChanges) except(allowed func(key string) bool) keyChanges {
+	if c.none() {
+		return c
+	}
 	return keyChanges{without(c.added, allowed), without(c.changed, allowed), without(c.removed, allowed)}
 }
 
-// violations has one violation of the field for each kind of change.
+// violations returns a violation of the field for each kind of change.
 func (c keyChanges) violations(field string) []policy.Violation {
 	return c.violationsOf(field, "")
 }
 
-// violationsOf is violations for a rule whose name does not say what a key is: the noun stands before the keys.
+// violationsOf is violations with a noun before the keys, for rules whose name does not say what the keys are.
 func (c keyChanges) violationsOf(field, noun string) []policy.Violation {
+	if c.none() {
+		return nil
+	}
 	if noun != "" {
 		noun = " " + noun
 	}
@@ -70,8 +79,7 @@ func (c keyChanges) violationsOf(field, noun string) []policy.Violation {
 	return vs
 }
 
-// compareSets compares two lists whose order does not matter; what was only moved is no change. A kubelet may have made
-// them very long.
+// compareSets compares two lists without regard to their order, in time linear in their lengths apart from sorting.
 func compareSets(old, updated []string) keyChanges {
 	if slices.Equal(old, updated) {
 		return keyChanges{}
@@ -79,7 +87,7 @@ func compareSets(old, updated []string) keyChanges {
 	return keyChanges{added: missing(updated, old), removed: missing(old, updated)}
 }
 
-// missing are the strings of a list that are not in the other one, sorted, each once.
+// missing returns the strings of from that are not in the other list, sorted, each once.
 func missing(from, in []string) []string {
 	has := make(map[string]bool, len(in))
 	for _, s := range in {
@@ -101,7 +109,7 @@ func without(list []string, drop func(string) bool) []string {
 	return kept
 }
 
-// appendViolation appends a violation that lists the values, if there are any.
+// appendViolation appends a violation with the values, if there are any.
 func appendViolation(vs []policy.Violation, field, verb string, values []string) []policy.Violation {
 	if len(values) == 0 {
 		return vs
@@ -109,15 +117,15 @@ func appendViolation(vs []policy.Violation, field, verb string, values []string)
 	return append(vs, policy.Violation{Field: field, Detail: verb + " " + text.QuoteAll(values)})
 }
 
-// compareConditions compares those of other types than the writable ones, by type: a status patch may move conditions that it does
-// not change.
+// compareConditions compares conditions by type, without the writable types. Their order does not matter, since a patch may reorder
+// conditions that it does not change.
 func compareConditions(old, updated object.Conditions, writable func(conditionType string) bool) keyChanges {
 	return compareMaps(old.ByType(writable), updated.ByType(writable), func(a, b object.Conditions) bool {
 		return slices.EqualFunc(a, b, object.Condition.Same)
 	})
 }
 
-// compareValues is compareKeys for values of any kind.
+// compareValues is compareKeys for JSON values.
 func compareValues(old, updated map[string]jsontext.Value) keyChanges {
 	before, after := map[string]string{}, map[string]string{}
 	for key, value := range old {

@@ -15,10 +15,10 @@ func TestConditionsAreComparedByType(t *testing.T) {
 		t.Helper()
 		var v object.View
 		w := object.Write{Operation: "CREATE", Resource: "nodes", Object: []byte(`{"status":{"conditions":[` + text + `]}}`)}
-		if err := v.Decode(w, object.AllParts); err != nil {
+		if err := v.Open(&w); err != nil {
 			t.Fatal(err)
 		}
-		return v.Node.Status.Conditions[0]
+		return v.Node().Conditions().New()[0]
 	}
 	a, b := condition(`{"type":"A","status":"True"}`), condition(`{"type":"B","status":"True"}`)
 	for name, test := range map[string]struct {

@@ -58,10 +58,12 @@ func FuzzCost(f *testing.F) {
 		old, object = old[:min(len(old), maxFuzzed/2)], object[:min(len(object), maxFuzzed/2)]
 		inTime(t, func() {
 			evaluated(set, policy.Request{
-				NodeName: "n1", Name: "n1", InNodesGroup: true, Version: "v1", Subresource: subresource,
-				Resource:  resources[int(resource)%len(resources)],
-				Operation: operations[int(operation)%len(operations)],
-				OldObject: []byte(old), Object: []byte(object),
+				NodeName: "n1", Write: policy.Write{
+					Name: "n1", Version: "v1", Subresource: subresource,
+					Resource:  resources[int(resource)%len(resources)],
+					Operation: operations[int(operation)%len(operations)],
+					OldObject: []byte(old), Object: []byte(object),
+				}, InNodesGroup: true,
 			})
 		})
 	})

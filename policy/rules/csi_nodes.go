@@ -39,10 +39,10 @@ func compileCsiNodes(spec *v1alpha1.NodeRestrictionPolicySpec, _ *field.Path) (p
 		return nil, nil
 	}
 	return func(r *policy.Request) []policy.Violation {
-		return judgeObjects(r, func(old, object *withMetadata) []policy.Violation {
+		return evaluateObjects(r, func(old, object *withMetadata) []policy.Violation {
 			vs := compareSets(old.Finalizers, object.Finalizers).violations("metadata.finalizers")
 			owners := compareKeys(ownersByText(old.OwnerReferences), ownersByText(object.OwnerReferences))
-			if len(owners.added)+len(owners.changed)+len(owners.removed) == 0 {
+			if owners.none() {
 				return vs
 			}
 			others := othersThanNode(r, object.OwnerReferences)
@@ -52,8 +52,8 @@ func compileCsiNodes(spec *v1alpha1.NodeRestrictionPolicySpec, _ *field.Path) (p
 	}, nil
 }
 
-// othersThanNode says of each owner, as kind and name, whether any reference to it is not to the kubelet's Node: one of another group,
-// or with another UID, if that of the Node is known.
+// othersThanNode reports for each owner, by kind and name, whether a reference to it refers to something other than the kubelet's Node: it
+// has another group, or another UID than the Node, if the Node's UID is known.
 func othersThanNode(r *policy.Request, owners []metav1.OwnerReference) map[string]bool {
 	node, known, err := r.LookUpNode(r.NodeName)
 	known = known && err == nil

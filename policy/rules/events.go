@@ -42,7 +42,7 @@ func compileEvents(spec *v1alpha1.NodeRestrictionPolicySpec, _ *field.Path) (pol
 		return nil, nil
 	}
 	return func(r *policy.Request) []policy.Violation {
-		return judgeObjects(r, func(old, object *event) []policy.Violation {
+		return evaluateObjects(r, func(old, object *event) []policy.Violation {
 			vs := aboutOthers(r, object.subject())
 			if len(vs) == 0 && r.Operation == admissionv1.Update {
 				vs = aboutOthers(r, old.subject())
@@ -52,7 +52,7 @@ func compileEvents(spec *v1alpha1.NodeRestrictionPolicySpec, _ *field.Path) (pol
 	}, nil
 }
 
-// aboutOthers has a violation if the subject is neither the kubelet's Node nor a pod on it. A pod that is gone is nobody's.
+// aboutOthers returns a violation if the subject is neither the kubelet's Node nor a pod on it. A pod that no longer exists is allowed.
 func aboutOthers(r *policy.Request, subject objectReference) []policy.Violation {
 	refuse := func(detail string) []policy.Violation {
 		return []policy.Violation{{Field: "involvedObject", Detail: detail}}
@@ -75,25 +75,25 @@ func aboutOthers(r *policy.Request, subject objectReference) []policy.Violation 
 		case pod.Spec.NodeName == r.NodeName && hasUID(pod, subject.UID):
 			return nil
 		case pod.Spec.NodeName == r.NodeName:
-			return refuse("must not be about " + text.Quote("Pod "+subject.Name) + " with the UID of another")
+			return refuse("must not be about " + text.Quote("Pod "+subject.Name) + " with the UID of another pod")
 		}
 	}
 	return refuse("must not be about " + text.Quote(subject.Kind+" "+subject.Name))
 }
 
-// hasUID reports whether uid is the pod's UID, or empty. A kubelet knows a static pod by the hash of its manifest, which is an
+// hasUID reports whether uid is empty or identifies the pod. A kubelet identifies a static pod by the hash of its manifest, which is an
 // annotation of the mirror pod.
 func hasUID(pod *corev1.Pod, uid types.UID) bool {
 	if uid == "" || uid == pod.UID {
 		return true
 	}
 	mirror, isMirror := pod.Annotations[corev1.MirrorPodAnnotationKey]
-	// A hash has no hyphen, so that a mirror pod cannot stand for a pod whose UID the API server has given.
+	// A hash has no hyphen, so a mirror pod cannot claim the UID of a pod, which the API server generates.
 	return isMirror && !strings.Contains(string(uid), "-") &&
 		(string(uid) == mirror || string(uid) == pod.Annotations["kubernetes.io/config.hash"])
 }
 
-// eventWrites are the writes of events in both groups.
+// eventWrites are the writes of events of both API groups.
 func eventWrites() []policy.Target {
 	var targets []policy.Target
 	for _, resource := range []string{"events", "events.events.k8s.io"} {

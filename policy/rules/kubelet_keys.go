@@ -15,7 +15,7 @@ const (
 	annotationCSINodeIDs     = "csi.volume.kubernetes.io/nodeid"
 )
 
-// isComputedLabel reports whether every kubelet computes the label itself.
+// isComputedLabel reports whether every kubelet computes the label.
 func isComputedLabel(key string) bool {
 	switch key {
 	case labelHostname, "kubernetes.io/os", "kubernetes.io/arch", "beta.kubernetes.io/os", "beta.kubernetes.io/arch",
@@ -36,8 +36,8 @@ func isReconciledLabel(key string) bool {
 	return isComputedLabel(key)
 }
 
-// isReservedLabel reports whether the NodeRestriction plugin refuses the label to kubelets: those under kubernetes.io and
-// k8s.io, but for the well-known ones and those under kubelet.kubernetes.io and node.kubernetes.io.
+// isReservedLabel reports whether the NodeRestriction plugin denies the label to kubelets: those under kubernetes.io and k8s.io, except
+// the well-known ones and those under kubelet.kubernetes.io and node.kubernetes.io.
 func isReservedLabel(key string) bool {
 	domain, _, found := strings.Cut(key, "/")
 	if !found || !isUnder(domain, "kubernetes.io") && !isUnder(domain, "k8s.io") {
@@ -46,7 +46,7 @@ func isReservedLabel(key string) bool {
 	return !isReconciledLabel(key) && !isUnder(domain, "kubelet.kubernetes.io") && !isUnder(domain, "node.kubernetes.io")
 }
 
-// isUnder reports whether a domain is the parent or a subdomain of it.
+// isUnder reports whether a domain is parent or a subdomain of parent.
 func isUnder(domain, parent string) bool {
 	return domain == parent || strings.HasSuffix(domain, "."+parent)
 }
@@ -60,8 +60,8 @@ func isKubeletAnnotation(key string) bool {
 	return false
 }
 
-// isControllerLabel reports whether a controller owns its pods by the label: a pod that carries it, and the rest of the
-// controller's selector, is adopted or counted. Source: the well-known labels of k8s.io/api apps/v1 and batch/v1 v0.37.2.
+// isControllerLabel reports whether a controller selects its pods by the label: it adopts or counts a pod with this label and the rest of
+// its selector. Source: the well-known labels of k8s.io/api apps/v1 and batch/v1 v0.37.2.
 func isControllerLabel(key string) bool {
 	switch key {
 	case "pod-template-hash", "controller-revision-hash", "pod-template-generation",

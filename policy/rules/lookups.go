@@ -8,7 +8,7 @@ import (
 	"noderestriction.plus/policy"
 )
 
-// baselineLooksUp: checks of the baseline ask for the UID of the kubelet's Node.
+// baselineLooksUp is LooksUp of the baseline rules that compare the UID of the kubelet's Node.
 func baselineLooksUp(spec *v1alpha1.NodeRestrictionPolicySpec) policy.Lookups {
 	if spec.Baseline == nil {
 		return 0
@@ -16,7 +16,7 @@ func baselineLooksUp(spec *v1alpha1.NodeRestrictionPolicySpec) policy.Lookups {
 	return policy.LooksUpNodes
 }
 
-// csiNodesLookUp: the owners of a CSINode are compared with the UID of the kubelet's Node.
+// csiNodesLookUp is LooksUp of csi-nodes, which compares owners with the UID of the kubelet's Node.
 func csiNodesLookUp(spec *v1alpha1.NodeRestrictionPolicySpec) policy.Lookups {
 	if spec.CSINodes == nil {
 		return 0

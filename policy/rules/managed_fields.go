@@ -12,8 +12,8 @@ import (
 	"noderestriction.plus/policy/object"
 )
 
-// metadata.managedFields has an entry for each manager that owns fields of the object, with the fields as a tree, fieldsV1.
-// The API server computes it. Facts, from k8s.io/apimachinery v0.37.2 pkg/util/managedfields, structured-merge-diff v6
+// metadata.managedFields has an entry for each manager that owns fields of the object, with a tree of the fields, fieldsV1. The
+// API server computes it, as follows from k8s.io/apimachinery v0.37.2 pkg/util/managedfields, structured-merge-diff v6
 // merge/update.go and k8s.io/apiserver v0.37.2 pkg/endpoints/handlers:
 //
 //   - Manager, operation and subresource identify an entry, and the apiVersion if its operation is Update.
@@ -26,7 +26,7 @@ import (
 //     updates are not tracked.
 //   - An update drops entries of unknown versions, and merges the oldest Update entries into an entry of the manager
 //     ancient-changes if there are more than 10. An object that is too large for etcd is stored without managedFields.
-//   - Mutating admission runs later and is not tracked: a change that it reverts has moved ownership nevertheless.
+//   - Mutating admission runs later and is not tracked: a change that it reverts has still moved ownership.
 
 const (
 	operationApply  = "Apply"
@@ -37,7 +37,7 @@ const (
 	maxUpdateManagers = 10                // beyond which they are
 )
 
-// maxFieldsDepth is how deep two trees of fields are compared. The fields of a pod are at most 10 deep.
+// maxFieldsDepth is the depth down to which two trees of fields are compared. The fields of a pod are at most 10 deep.
 const maxFieldsDepth = 32
 
 var (
@@ -58,15 +58,15 @@ type managedEntry struct {
 	value        jsontext.Value // the whole entry
 }
 
-// mayApply reports whether a list or an entry may be of operation Apply. Most are not, which is found without decoding.
+// mayApply reports whether a list or an entry may have the operation Apply, without decoding it.
 func mayApply(value jsontext.Value) bool {
 	return bytes.Contains(value, []byte(`"`+operationApply+`"`)) || bytes.Contains(value, []byte(`\u`))
 }
 
-// maxEntries is for how many entries there is room from the start.
-const maxEntries = 8
+// usualEntries is the initial capacity for entries.
+const usualEntries = 8
 
-// entriesIn are the entries of a list as they stand in it; nil if there are none.
+// entriesIn returns the entries of a list as they were sent, and nil for a missing list.
 func entriesIn(list jsontext.Value) ([]jsontext.Value, error) {
 	if list == nil || list.Kind() == jsontext.KindNull {
 		return nil, nil
@@ -75,7 +75,7 @@ func entriesIn(list jsontext.Value) ([]jsontext.Value, error) {
 	if start, err := decoder.ReadToken(); err != nil || start.Kind() != jsontext.KindBeginArray {
 		return nil, errFields
 	}
-	entries := make([]jsontext.Value, 0, maxEntries)
+	entries := make([]jsontext.Value, 0, usualEntries)
 	for decoder.PeekKind() != jsontext.KindEndArray {
 		value, err := readIn(decoder, list)
 		if err != nil {
@@ -86,7 +86,7 @@ func entriesIn(list jsontext.Value) ([]jsontext.Value, error) {
 	return entries, nil
 }
 
-// readIn reads the next value of a list or an object and returns it as the part of the text that it is.
+// readIn reads the next value of a list or an object, and returns the bytes of the text that hold it.
 func readIn(decoder *jsontext.Decoder, text jsontext.Value) (jsontext.Value, error) {
 	value, err := decoder.ReadValue()
 	if err != nil {
@@ -122,7 +122,7 @@ func eachMember(tree jsontext.Value, do func(name string, value jsontext.Value) 
 	return nil
 }
 
-// readEntry reads an entry, but not its fields.
+// readEntry decodes an entry, except its fields.
 func readEntry(value jsontext.Value) (*managedEntry, error) {
 	e := &managedEntry{value: value}
 	err := eachMember(e.value, func(name string, value jsontext.Value) error {
@@ -154,7 +154,7 @@ func readEntry(value jsontext.Value) (*managedEntry, error) {
 	return e, err
 }
 
-// trim leaves out the entries that both lists begin or end with, byte for byte.
+// trim removes the entries that are equal at the beginning and the end of both lists, byte for byte.
 func trim(old, updated []jsontext.Value) (before, after []jsontext.Value) {
 	for len(old) > 0 && len(updated) > 0 && bytes.Equal(old[0], updated[0]) {
 		old, updated = old[1:], updated[1:]
@@ -165,7 +165,7 @@ func trim(old, updated []jsontext.Value) (before, after []jsontext.Value) {
 	return old, updated
 }
 
-// differing reads the entries in which two lists differ.
+// differing decodes the entries that differ between two lists.
 func differing(old, updated []jsontext.Value) (was, is map[fieldManager]*managedEntry, err error) {
 	if was, err = byManager(old); err != nil {
 		return nil, nil, err
@@ -185,7 +185,7 @@ func differing(old, updated []jsontext.Value) (was, is map[fieldManager]*managed
 	return was, is, nil
 }
 
-// byManager reads entries. Of two with the same manager the last one counts, as in the API server.
+// byManager decodes entries. The last one of a manager counts, as in the API server.
 func byManager(values []jsontext.Value) (map[fieldManager]*managedEntry, error) {
 	managers := make(map[fieldManager]*managedEntry, len(values))
 	for _, value := range values {
@@ -198,7 +198,7 @@ func byManager(values []jsontext.Value) (map[fieldManager]*managedEntry, error) 
 	return managers, nil
 }
 
-// grows reports whether a tree of fields has a field that an older one does not have. What cannot be compared grows.
+// grows reports whether a tree of fields has a field that the old one does not have, or cannot be compared with it.
 func grows(old, updated jsontext.Value, depth int) bool {
 	if bytes.Equal(old, updated) {
 		return false
@@ -238,8 +238,8 @@ func (c claim) String() string {
 	return path
 }
 
-// claims are the fields that an entry owns, as a rule without those in status, each with the tree of what it owns of the
-// field; nil if several entries own different parts of it.
+// claims are the fields that an entry owns, each with the tree of its owned subfields. The tree is nil if merged entries own different
+// subfields.
 type claims map[claim]jsontext.Value
 
 // merge adds the claims of another entry.
@@ -252,7 +252,7 @@ func (cs claims) merge(others claims) {
 	}
 }
 
-// add adds the claims in a tree of fields, with those in status only if that counts.
+// add adds the claims in a tree of fields, and those in status only if status is true.
 func (cs claims) add(fields jsontext.Value, status bool) error {
 	if fields == nil || fields.Kind() == jsontext.KindNull {
 		return nil
@@ -290,7 +290,7 @@ func (cs claims) addPart(section, name string, value jsontext.Value) error {
 	return nil
 }
 
-// fieldName is the name of a field in a tree of fields: f:labels is labels.
+// fieldName returns the name of a field in a tree of fields, such as labels for f:labels.
 func fieldName(member string) string {
 	if len(member) > len("f:") && member[:len("f:")] == "f:" {
 		return member[len("f:"):]

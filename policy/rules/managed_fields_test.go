@@ -23,8 +23,7 @@ import (
 	"noderestriction.plus/policy/rules"
 )
 
-// These tests drive the API server's own field manager, so that the rules are judged by what it does and not by what fixtures
-// say that it does.
+// These tests run the field manager of the API server, so that the rules are tested against its behaviour and not only against fixtures.
 
 // unversioned converts nothing: there is one version of a Node.
 type unversioned struct{}
@@ -151,9 +150,11 @@ func ownershipSet(t interface{ Fatal(args ...any) }) *policy.Set {
 	return policy.NewSet(compiled)
 }
 
-func judgeOwnership(t interface{ Fatal(args ...any) }, before, after *unstructured.Unstructured, subresource string) string {
+func evaluateOwnership(t interface{ Fatal(args ...any) }, before, after *unstructured.Unstructured, subresource string) string {
 	r := &policy.Request{
-		NodeName: "worker-1", Name: "worker-1", Operation: admissionv1.Update, Resource: "nodes", Version: "v1", Subresource: subresource,
+		NodeName: "worker-1", Write: policy.Write{
+			Name: "worker-1", Operation: admissionv1.Update, Resource: "nodes", Version: "v1", Subresource: subresource,
+		},
 	}
 	for into, object := range map[*[]byte]*unstructured.Unstructured{&r.OldObject: before, &r.Object: after} {
 		data, err := json.Marshal(object.Object)
@@ -163,9 +164,6 @@ func judgeOwnership(t interface{ Fatal(args ...any) }, before, after *unstructur
 		*into = data
 	}
 	set := ownershipSet(t)
-	if err := set.Decode(r); err != nil {
-		t.Fatal(err)
-	}
 	return set.Evaluate(r).Message()
 }
 
@@ -174,7 +172,7 @@ func TestUpdatesAreNoTakeover(t *testing.T) {
 		before := drawOwned(t)
 		subresource := rapid.SampledFrom([]string{"", "status"}).Draw(t, "written")
 		after := updated(t, before, drawOwnedNode(t), rapid.SampledFrom([]string{"kubelet", "manager-0", "new"}).Draw(t, "by"), subresource)
-		if message := judgeOwnership(t, before, after, subresource); message != "" {
+		if message := evaluateOwnership(t, before, after, subresource); message != "" {
 			t.Errorf("%s\n%s", message, textOf(before, after))
 		}
 	})
@@ -190,7 +188,7 @@ func TestServerSideApplyIsATakeover(t *testing.T) {
 		if !takesOver(before, after, manager, subresource) {
 			return
 		}
-		if judgeOwnership(t, before, after, subresource) == "" {
+		if evaluateOwnership(t, before, after, subresource) == "" {
 			t.Errorf("not found in %s", textOf(before, after))
 		}
 	})
@@ -238,7 +236,7 @@ func TestDirectEditsAreTakeovers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if judgeOwnership(t, before, after.(*unstructured.Unstructured), "") == "" {
+		if evaluateOwnership(t, before, after.(*unstructured.Unstructured), "") == "" {
 			t.Errorf("not found in %s", textOf(before, after.(*unstructured.Unstructured)))
 		}
 	})
@@ -253,7 +251,7 @@ func textOf(objects ...*unstructured.Unstructured) string {
 	return b.String()
 }
 
-// TestOwnershipCostsInProportion counts allocations with lists of n and of 2n entries, labels or levels, all of which differ.
+// TestOwnershipCostsInProportion counts allocations with lists of n and of 2n entries, labels or levels that all differ.
 func TestOwnershipCostsInProportion(t *testing.T) {
 	repeat := func(n int, format string) string {
 		var b strings.Builder
@@ -287,12 +285,11 @@ func TestOwnershipCostsInProportion(t *testing.T) {
 			const n = 2000
 			set := ownershipSet(t)
 			cost := func(n int) float64 {
-				r := &policy.Request{NodeName: "worker-1", Name: "worker-1", Operation: admissionv1.Update, Resource: "nodes"}
+				r := &policy.Request{NodeName: "worker-1", Write: policy.Write{
+					Name: "worker-1", Operation: admissionv1.Update, Resource: "nodes",
+				}}
 				for into, value := range map[*[]byte]string{&r.OldObject: "x", &r.Object: "y"} {
 					*into = []byte(`{"metadata":{"name":"worker-1","managedFields":[` + object(n, value) + `]}}`)
-				}
-				if err := set.Decode(r); err != nil {
-					t.Fatal(err)
 				}
 				return testing.AllocsPerRun(2, func() {
 					if !set.Evaluate(r).Denied() {

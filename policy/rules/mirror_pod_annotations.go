@@ -43,7 +43,7 @@ func compileMirrorPodAnnotations(spec *v1alpha1.NodeRestrictionPolicySpec, at *f
 	allowed, errs := pattern.CompileAll(cfg.Allowed, 128, at.Child("mirrorPods", "annotations", "allowed"))
 	return func(r *policy.Request) []policy.Violation {
 		const prefix = "kubernetes.io/config."
-		annotations := r.Pod.Annotations
+		annotations := r.Pod().Annotations().New()
 		var vs []policy.Violation
 		if hash := annotations[prefix+"hash"]; hash == "" || hash != annotations[prefix+"mirror"] {
 			vs = append(vs, policy.Violation{
@@ -51,7 +51,10 @@ func compileMirrorPodAnnotations(spec *v1alpha1.NodeRestrictionPolicySpec, at *f
 				Detail: "must have the same kubernetes.io/config.hash and kubernetes.io/config.mirror",
 			})
 		}
-		if source := annotations[prefix+"source"]; source != "file" && source != "http" {
+		switch source, has := annotations[prefix+"source"]; {
+		case !has:
+			vs = append(vs, policy.Violation{Field: "metadata.annotations", Detail: "must have kubernetes.io/config.source"})
+		case source != "file" && source != "http":
 			vs = append(vs, policy.Violation{
 				Field:  "metadata.annotations",
 				Detail: "must not have kubernetes.io/config.source " + text.Quote(source),

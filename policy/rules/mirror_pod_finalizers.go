@@ -37,7 +37,7 @@ func compileMirrorPodFinalizers(spec *v1alpha1.NodeRestrictionPolicySpec, at *fi
 	}
 	allowed, errs := pattern.CompileAll(cfg.Allowed, 64, at.Child("mirrorPods", "finalizers", "allowed"))
 	return func(r *policy.Request) []policy.Violation {
-		refused := without(r.Pod.Finalizers, allowed.Match)
+		refused := without(r.Pod().Finalizers().New(), allowed.Match)
 		return appendViolation(nil, "metadata.finalizers", "must not have", refused)
 	}, errs
 }

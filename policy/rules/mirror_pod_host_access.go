@@ -61,16 +61,16 @@ func compileMirrorPodHostAccess(spec *v1alpha1.NodeRestrictionPolicySpec, at *fi
 		}
 	}
 	return func(r *policy.Request) []policy.Violation {
-		spec := &r.Pod.Spec
+		pod := r.Pod()
 		var vs []policy.Violation
 		for _, use := range []struct {
 			field string
 			used  bool
 		}{
-			{"spec.containers", hasPrivileged(spec) && cfg.Privileged != v1alpha1.AccessAllowed},
-			{"spec.hostIPC", spec.HostIPC && cfg.HostIPC != v1alpha1.AccessAllowed},
-			{"spec.hostNetwork", spec.HostNetwork && cfg.HostNetwork == v1alpha1.AccessDenied},
-			{"spec.hostPID", spec.HostPID && cfg.HostPID != v1alpha1.AccessAllowed},
+			{"spec.containers", hasPrivileged(pod) && cfg.Privileged != v1alpha1.AccessAllowed},
+			{"spec.hostIPC", pod.HostIPC().New() && cfg.HostIPC != v1alpha1.AccessAllowed},
+			{"spec.hostNetwork", pod.HostNetwork().New() && cfg.HostNetwork == v1alpha1.AccessDenied},
+			{"spec.hostPID", pod.HostPID().New() && cfg.HostPID != v1alpha1.AccessAllowed},
 		} {
 			if use.used {
 				what := strings.TrimPrefix(use.field, "spec.")
@@ -80,27 +80,27 @@ func compileMirrorPodHostAccess(spec *v1alpha1.NodeRestrictionPolicySpec, at *fi
 				vs = append(vs, policy.Violation{Field: use.field, Detail: "must not use " + what})
 			}
 		}
-		return appendViolation(vs, "spec.volumes", "must not mount host path", hostPathsOutside(spec, cfg.HostPathPrefixes))
+		return appendViolation(vs, "spec.volumes", "must not mount host path", hostPathsOutside(pod.Volumes().New(), cfg.HostPathPrefixes))
 	}, errs
 }
 
-func hasPrivileged(spec *object.PodSpec) bool {
+func hasPrivileged(pod *object.Pod) bool {
 	privileged := func(c object.Container) bool { return c.SecurityContext != nil && c.SecurityContext.Privileged }
-	return slices.ContainsFunc(spec.Containers, privileged) || slices.ContainsFunc(spec.InitContainers, privileged)
+	return slices.ContainsFunc(pod.Containers().New(), privileged) || slices.ContainsFunc(pod.InitContainers().New(), privileged)
 }
 
-// hostPathsOutside are the host paths that are in none of the folders. A path is looked at as the kernel would resolve it.
-func hostPathsOutside(spec *object.PodSpec, folders []string) []string {
+// hostPathsOutside returns the host paths that are in no directory of the list. It cleans a path first, as the kernel resolves it.
+func hostPathsOutside(volumes []object.Volume, directories []string) []string {
 	var outside []string
-	for _, v := range spec.Volumes {
-		if v.HostPath == nil || len(folders) == 0 {
+	for _, v := range volumes {
+		if v.HostPath == nil || len(directories) == 0 {
 			continue
 		}
 		clean := path.Clean(v.HostPath.Path) + "/"
-		inside := func(folder string) bool {
-			return strings.HasPrefix(clean, strings.TrimSuffix(path.Clean(folder), "/")+"/")
+		inside := func(directory string) bool {
+			return strings.HasPrefix(clean, strings.TrimSuffix(path.Clean(directory), "/")+"/")
 		}
-		if !slices.ContainsFunc(folders, inside) {
+		if !slices.ContainsFunc(directories, inside) {
 			outside = append(outside, v.HostPath.Path)
 		}
 	}

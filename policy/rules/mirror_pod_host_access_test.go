@@ -10,15 +10,15 @@ import (
 )
 
 func TestHostPathsAreResolved(t *testing.T) {
-	folders := []string{"/etc/kubernetes", "/var/lib/etcd/"}
+	directories := []string{"/etc/kubernetes", "/var/lib/etcd/"}
 	for path, inside := range map[string]bool{
 		"/etc/kubernetes": true, "/etc/kubernetes/pki": true, "/var/lib/etcd": true, "/etc//kubernetes/./pki": true,
 		"/etc/kubernetes-evil": false, "/etc/kubernetes/../shadow": false, "/": false, "": false, "etc/kubernetes": false,
 	} {
-		spec := &object.PodSpec{Volumes: []object.Volume{{HostPath: &struct {
+		volumes := []object.Volume{{HostPath: &struct {
 			Path string `json:"path"`
-		}{path}}}}
-		if got := len(hostPathsOutside(spec, folders)) == 0; got != inside {
+		}{path}}}
+		if got := len(hostPathsOutside(volumes, directories)) == 0; got != inside {
 			t.Errorf("%q is inside: got %v, want %v", path, got, inside)
 		}
 	}

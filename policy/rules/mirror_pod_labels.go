@@ -55,7 +55,7 @@ func compileMirrorPodLabels(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.
 		return !listed || allowed.Match(key)
 	}
 	return func(r *policy.Request) []policy.Violation {
-		refused := compareKeys(nil, r.Pod.Labels).except(mayHave)
+		refused := compareKeys(nil, r.Pod().Labels().New()).except(mayHave)
 		return appendViolation(nil, "metadata.labels", "must not have", refused.added)
 	}, errs
 }

@@ -27,7 +27,6 @@ func mirrorPodManagedFields() policy.Rule {
 		},
 		Targets: podCreations(),
 		Note:    staticPodKeepsRunning,
-		Reads:   []string{}, // it reads the object as it was sent
 		Compile: compileMirrorPodManagedFields,
 	}
 }

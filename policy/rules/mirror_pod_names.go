@@ -39,11 +39,11 @@ func compileMirrorPodNames(spec *v1alpha1.NodeRestrictionPolicySpec, _ *field.Pa
 	}
 	return func(r *policy.Request) []policy.Violation {
 		var vs []policy.Violation
-		if r.Pod.GenerateName != "" {
+		if r.Pod().GenerateName().New() != "" {
 			vs = append(vs, policy.Violation{Field: "metadata.generateName", Detail: "must not have its name generated"})
 		}
 		suffix := "-" + strings.ToLower(r.NodeName)
-		if name := r.Pod.Name; !strings.HasSuffix(name, suffix) || name == suffix {
+		if name := r.Pod().Name().New(); !strings.HasSuffix(name, suffix) || name == suffix {
 			vs = append(vs, policy.Violation{
 				Field:  "metadata.name",
 				Detail: "must not be named " + text.Quote(name) + ", which does not end in " + text.Quote(suffix),

@@ -37,7 +37,7 @@ func compileMirrorPodPlacement(spec *v1alpha1.NodeRestrictionPolicySpec, _ *fiel
 	}
 	return func(r *policy.Request) []policy.Violation {
 		var has []string
-		if a := r.Pod.Spec.Affinity; a != nil {
+		if a := r.Pod().Affinity().New(); a != nil {
 			if !object.IsEmpty(a.PodAffinity) {
 				has = append(has, "podAffinity")
 			}
@@ -46,7 +46,7 @@ func compileMirrorPodPlacement(spec *v1alpha1.NodeRestrictionPolicySpec, _ *fiel
 			}
 		}
 		vs := appendViolation(nil, "spec.affinity", "must not have", has)
-		if len(r.Pod.Spec.TopologySpreadConstraints) > 0 {
+		if len(r.Pod().TopologySpreadConstraints().New()) > 0 {
 			vs = append(vs, policy.Violation{
 				Field: "spec.topologySpreadConstraints", Detail: "must not have topology spread constraints",
 			})

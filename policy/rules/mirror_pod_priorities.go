@@ -43,7 +43,7 @@ func compileMirrorPodPriorities(spec *v1alpha1.NodeRestrictionPolicySpec, at *fi
 	}
 	allowed, errs := pattern.CompileAll(list, 32, at.Child("mirrorPods", "priorities", "allowedClasses"))
 	return func(r *policy.Request) []policy.Violation {
-		if class := r.Pod.Spec.PriorityClassName; class != "" && !allowed.Match(class) {
+		if class := r.Pod().PriorityClassName().New(); class != "" && !allowed.Match(class) {
 			return []policy.Violation{{Field: "spec.priorityClassName", Detail: "must not have priority class " + text.Quote(class)}}
 		}
 		return nil

@@ -36,7 +36,7 @@ func compileMirrorPodReferences(spec *v1alpha1.NodeRestrictionPolicySpec, _ *fie
 		return nil, nil
 	}
 	return func(r *policy.Request) []policy.Violation {
-		if object.IsEmpty(r.Pod.Spec.SchedulingGroup) {
+		if object.IsEmpty(r.Pod().SchedulingGroup().New()) {
 			return nil
 		}
 		return []policy.Violation{{Field: "spec.schedulingGroup", Detail: "must not be in a scheduling group"}}

@@ -25,7 +25,7 @@ func nodeAddresses() policy.Rule {
 				"serving certificates compare with them. A kubelet that reports another's address has the API " +
 				"server's credentials and users' sessions sent there.",
 			Kubelet: "A kubelet reports InternalIPs and its own name as Hostname; with an external cloud provider only " +
-				"as long as there are none. It may remove any.",
+				"until the Node has addresses. It may remove any.",
 			Attack: "curl -X PATCH -H 'Content-Type: application/merge-patch+json' .../api/v1/nodes/$NODE/status -d " +
 				`'{"status":{"addresses":[{"type":"InternalIP","address":"127.0.0.1"}]}}'`,
 			Spec:   "spec.nodes.addresses",
@@ -33,11 +33,9 @@ func nodeAddresses() policy.Rule {
 			Since:  "v0.1.0",
 			Source: "kubernetes v1.37.2 pkg/kubelet/nodestatus/setters.go, pkg/kubelet/client; CVE-2022-3294",
 		},
-		Targets:     nodeStatusWrites(),
-		OnlyChanges: true,
-		Reads:       []string{"metadata.name", "status.addresses"},
-		LooksUp:     nodeAddressesLookUp,
-		Compile:     compileNodeAddresses,
+		Targets: nodeStatusWrites(),
+		LooksUp: nodeAddressesLookUp,
+		Compile: compileNodeAddresses,
 	}
 }
 
@@ -78,15 +76,19 @@ func compileNodeAddresses(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Pa
 			!pattern.ContainsAddr(denied, ip)
 	}
 	return func(r *policy.Request) []policy.Violation {
-		old := make(map[corev1.NodeAddress]bool)
-		for _, a := range oldNode(r).Status.Addresses {
+		before, after := r.Node().Addresses().Change()
+		if len(after) == 0 {
+			return nil
+		}
+		old := make(map[corev1.NodeAddress]bool, len(before))
+		for _, a := range before {
 			old[a] = true
 		}
 		var refused, added []string
-		for _, a := range r.Node.Status.Addresses {
+		for _, a := range after {
 			switch {
 			case old[a]:
-			case !mayReport(a, r.Node.Name):
+			case !mayReport(a, r.Node().Name().New()):
 				refused = append(refused, string(a.Type)+" "+a.Address)
 			default:
 				added = append(added, a.Address)
@@ -100,7 +102,7 @@ func compileNodeAddresses(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Pa
 	}, errs
 }
 
-// othersAddresses has a violation if another Node reports one of the addresses. What is no IP is passed over.
+// othersAddresses returns a violation if another Node reports one of the addresses. It skips names.
 func othersAddresses(r *policy.Request, field string, added []string) []policy.Violation {
 	var refused []string
 	for _, text := range added {

@@ -33,9 +33,8 @@ func nodeAnnotations() policy.Rule {
 			Source: "kubernetes v1.37.2 pkg/kubelet/kubelet_node_status.go, pkg/kubelet/nodestatus/setters.go, " +
 				"pkg/volume/csi/nodeinfomanager",
 		},
-		Targets:     nodeWrites(),
-		OnlyChanges: true,
-		Compile:     compileNodeAnnotations,
+		Targets: nodeWrites(),
+		Compile: compileNodeAnnotations,
 	}
 }
 
@@ -63,7 +62,7 @@ func compileNodeAnnotations(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.
 	}
 	mayWrite := func(key string) bool { return isKubeletAnnotation(key) || allowed.Match(key) }
 	return func(r *policy.Request) []policy.Violation {
-		old, updated := oldNode(r).Annotations, r.Node.Annotations
+		old, updated := r.Node().Annotations().Change()
 		changes := compareKeys(old, updated)
 		vs := changes.except(mayWrite).violations("metadata.annotations")
 		vs = append(vs, checkProvidedNodeIP(cidrs, old, updated)...)
@@ -78,7 +77,7 @@ func compileNodeAnnotations(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.
 	}, errs
 }
 
-// checkProvidedNodeIP allows a new alpha.kubernetes.io/provided-node-ip, one or two addresses, only from the given ranges.
+// checkProvidedNodeIP allows a new alpha.kubernetes.io/provided-node-ip, of one or two addresses, only in the given ranges.
 func checkProvidedNodeIP(cidrs []netip.Prefix, old, updated map[string]string) []policy.Violation {
 	value, has := updated[annotationProvidedNodeIP]
 	if before, had := old[annotationProvidedNodeIP]; len(cidrs) == 0 || !has || had && before == value {
@@ -95,7 +94,7 @@ func checkProvidedNodeIP(cidrs []netip.Prefix, old, updated map[string]string) [
 	return nil
 }
 
-// totalSize is the size in bytes of the keys and values that count.
+// totalSize returns the size of the keys that count and of their values, in bytes.
 func totalSize(annotations map[string]string, counts func(key string) bool) int {
 	n := 0
 	for key, value := range annotations {

@@ -32,9 +32,8 @@ func nodeCapacity() policy.Rule {
 			Since:  "v0.1.0",
 			Source: "kubernetes v1.37.2 pkg/kubelet/nodestatus/setters.go",
 		},
-		Targets:     nodeStatusWrites(),
-		OnlyChanges: true,
-		Compile:     compileNodeCapacity,
+		Targets: nodeStatusWrites(),
+		Compile: compileNodeCapacity,
 	}
 }
 
@@ -52,13 +51,12 @@ func compileNodeCapacity(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Pat
 		})
 	}
 	return func(r *policy.Request) []policy.Violation {
-		old, updated := &oldNode(r).Status, &r.Node.Status
-		vs := appendViolation(nil, "status.allocatable", "must not offer", tooMany(old.Allocatable, updated.Allocatable))
-		return appendViolation(vs, "status.capacity", "must not have", tooMany(old.Capacity, updated.Capacity))
+		vs := appendViolation(nil, "status.allocatable", "must not report allocatable", tooMany(r.Node().Allocatable().Change()))
+		return appendViolation(vs, "status.capacity", "must not report capacity", tooMany(r.Node().Capacity().Change()))
 	}, errs
 }
 
-// compileCapacity are the built-in bounds with those of a policy in their place.
+// compileCapacity returns the limits: those of the policy, and the built-in ones of other resources.
 func compileCapacity(bounds map[corev1.ResourceName]v1alpha1.Quantity, at *field.Path) (corev1.ResourceList, field.ErrorList) {
 	if errs := pattern.CheckLength(len(bounds), 64, at); errs != nil {
 		return nil, errs
@@ -87,8 +85,8 @@ func compileCapacity(bounds map[corev1.ResourceName]v1alpha1.Quantity, at *field
 	return limits, errs
 }
 
-// grown are the quantities that are new or have grown and are not allowed, as name=quantity, sorted. Only what has changed is
-// parsed. What cannot be parsed is not allowed.
+// grown returns the quantities that are new or greater than before and not allowed, as name=quantity, sorted. It parses changed ones only.
+// A quantity that cannot be parsed is not allowed.
 func grown(old, updated map[string]pattern.QuantityText, allowed func(name string, quantity resource.Quantity) bool) []string {
 	var refused []string
 	for name, text := range updated {

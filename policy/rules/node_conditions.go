@@ -17,7 +17,7 @@ func nodeConditions() policy.Rule {
 		Doc: policy.Doc{
 			Title: "A kubelet may write only its own conditions",
 			Text: "Others drain, repair and taint nodes by their conditions. A kubelet that clears " +
-				"NetworkUnavailable, or the finding of a problem detector, goes on receiving pods.",
+				"NetworkUnavailable, or the finding of a problem detector, continues to receive pods.",
 			Kubelet: "A kubelet writes Ready, MemoryPressure, DiskPressure and PIDPressure, and leaves all others as " +
 				"they are.",
 			Attack: "curl -X PATCH -H 'Content-Type: application/strategic-merge-patch+json' " +
@@ -28,9 +28,8 @@ func nodeConditions() policy.Rule {
 			Since:  "v0.1.0",
 			Source: "kubernetes v1.37.2 pkg/kubelet/nodestatus/setters.go",
 		},
-		Targets:     nodeStatusWrites(),
-		OnlyChanges: true,
-		Compile:     compileNodeConditions,
+		Targets: nodeStatusWrites(),
+		Compile: compileNodeConditions,
 	}
 }
 
@@ -42,7 +41,8 @@ func compileNodeConditions(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.P
 	allowed, errs := pattern.CompileAll(cfg.Allowed, 64, at.Child("nodes", "conditions", "allowed"))
 	mayWrite := func(t string) bool { return isKubeletCondition(t) || allowed.Match(t) }
 	return func(r *policy.Request) []policy.Violation {
-		changes := compareConditions(oldNode(r).Status.Conditions, r.Node.Status.Conditions, mayWrite)
+		old, updated := r.Node().Conditions().Change()
+		changes := compareConditions(old, updated, mayWrite)
 		return changes.violations("status.conditions")
 	}, errs
 }

@@ -27,7 +27,6 @@ func nodeDirectUpdates() policy.Rule {
 			Source: "kubernetes v1.37.2 pkg/kubelet/kubelet_node_status.go, pkg/volume/csi/nodeinfomanager",
 		},
 		Targets: nodeUpdates(),
-		Reads:   []string{}, // it compares the objects as they were sent
 		Compile: compileNodeDirectUpdates,
 	}
 }

@@ -31,9 +31,8 @@ func nodeExtendedResources() policy.Rule {
 			Source: "kubernetes v1.37.2 pkg/kubelet/nodestatus/setters.go, pkg/apis/core/v1/helper " +
 				"(IsExtendedResourceName)",
 		},
-		Targets:     nodeStatusWrites(),
-		OnlyChanges: true,
-		Compile:     compileNodeExtendedResources,
+		Targets: nodeStatusWrites(),
+		Compile: compileNodeExtendedResources,
 	}
 }
 
@@ -70,14 +69,13 @@ func compileNodeExtendedResources(spec *v1alpha1.NodeRestrictionPolicySpec, at *
 		})
 	}
 	return func(r *policy.Request) []policy.Violation {
-		old, updated := &oldNode(r).Status, &r.Node.Status
-		vs := appendViolation(nil, "status.allocatable", "must not offer", refused(old.Allocatable, updated.Allocatable))
-		return appendViolation(vs, "status.capacity", "must not have", refused(old.Capacity, updated.Capacity))
+		vs := appendViolation(nil, "status.allocatable", "must not report allocatable", refused(r.Node().Allocatable().Change()))
+		return appendViolation(vs, "status.capacity", "must not report capacity", refused(r.Node().Capacity().Change()))
 	}, errs
 }
 
-// isExtendedResource reports whether a resource is not one of Kubernetes' own: those have no domain, or one under kubernetes.io.
-// Names that only look like those are extended.
+// isExtendedResource reports whether a resource is not one of Kubernetes itself, which have no domain, or one under kubernetes.io. Other
+// names without a domain are extended.
 func isExtendedResource(name string) bool {
 	domain, _, found := strings.Cut(name, "/")
 	switch {

@@ -27,9 +27,8 @@ func nodeFeatures() policy.Rule {
 			Since:  "v0.1.0",
 			Source: "kubernetes v1.37.2 pkg/kubelet/kubelet_node_status.go, plugin/pkg/admission/nodedeclaredfeatures",
 		},
-		Targets:     nodeStatusWrites(),
-		OnlyChanges: true,
-		Compile:     compileNodeFeatures,
+		Targets: nodeStatusWrites(),
+		Compile: compileNodeFeatures,
 	}
 }
 
@@ -40,9 +39,10 @@ func compileNodeFeatures(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Pat
 	}
 	allowed, errs := pattern.CompileAll(cfg.AllowedDeclared, 256, at.Child("nodes", "features", "allowedDeclared"))
 	return func(r *policy.Request) []policy.Violation {
-		added := compareSets(oldNode(r).Status.DeclaredFeatures, r.Node.Status.DeclaredFeatures).added
+		old, updated := r.Node().DeclaredFeatures().Change()
+		added := compareSets(old, updated).added
 		var vs []policy.Violation
-		if n := len(r.Node.Status.DeclaredFeatures); n > maxFeatures && len(added) > 0 {
+		if n := len(updated); n > maxFeatures && len(added) > 0 {
 			vs = append(vs, policy.Violation{
 				Field: "status.declaredFeatures", Detail: "must not declare " + strconv.Itoa(n) + " features",
 			})

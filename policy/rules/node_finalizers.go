@@ -26,9 +26,8 @@ func nodeFinalizers() policy.Rule {
 			Since:  "v0.1.0",
 			Source: "kubernetes v1.37.2 plugin/pkg/admission/noderestriction, which does not look at finalizers",
 		},
-		Targets:     nodeWrites(),
-		OnlyChanges: true,
-		Compile:     compileNodeFinalizers,
+		Targets: nodeWrites(),
+		Compile: compileNodeFinalizers,
 	}
 }
 
@@ -39,7 +38,7 @@ func compileNodeFinalizers(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.P
 	}
 	allowed, errs := pattern.CompileAll(cfg.Allowed, 64, at.Child("nodes", "finalizers", "allowed"))
 	return func(r *policy.Request) []policy.Violation {
-		changes := compareSets(oldNode(r).Finalizers, r.Node.Finalizers)
+		changes := compareSets(r.Node().Finalizers().Change())
 		return changes.except(allowed.Match).violations("metadata.finalizers")
 	}, errs
 }

@@ -32,9 +32,8 @@ func nodeImages() policy.Rule {
 			Source: "kubernetes v1.37.2 pkg/kubelet/nodestatus/setters.go (Images), " +
 				"pkg/scheduler/framework/plugins/imagelocality",
 		},
-		Targets:     nodeStatusWrites(),
-		OnlyChanges: true,
-		Compile:     compileNodeImages,
+		Targets: nodeStatusWrites(),
+		Compile: compileNodeImages,
 	}
 }
 
@@ -53,7 +52,7 @@ func compileNodeImages(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path)
 		errs = append(errs, field.Invalid(at.Child("maxCount"), limit, "must be between 1 and 10000"))
 	}
 	return func(r *policy.Request) []policy.Violation {
-		old, updated := oldNode(r).Status.Images, r.Node.Status.Images
+		old, updated := r.Node().Images().Change()
 		var vs []policy.Violation
 		if len(updated) > limit && len(updated) > len(old) {
 			vs = append(vs, policy.Violation{
@@ -76,7 +75,7 @@ func compileNodeImages(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path)
 
 const (
 	defaultImages = 50 // nodeStatusMaxImages of a kubelet
-	maxImageNames = 5  // names that a kubelet reports of one image
+	maxImageNames = 5  // names that a kubelet reports for an image
 )
 
 func imageNames(images []object.Image) []string {

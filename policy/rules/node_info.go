@@ -32,9 +32,8 @@ func nodeInfo() policy.Rule {
 			Since:  "v0.1.0",
 			Source: "kubernetes v1.37.2 pkg/kubelet/nodestatus/setters.go (MachineInfo, GoRuntime)",
 		},
-		Targets:     nodeStatusWrites(),
-		OnlyChanges: true,
-		Compile:     compileNodeInfo,
+		Targets: nodeStatusWrites(),
+		Compile: compileNodeInfo,
 	}
 }
 
@@ -61,7 +60,7 @@ func compileNodeInfo(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path) (
 		allowed[string(name)] = compiled
 	}
 	return func(r *policy.Request) []policy.Violation {
-		old, updated := oldNode(r).Status.NodeInfo, r.Node.Status.NodeInfo
+		old, updated := r.Node().NodeInfo().Change()
 		if old == updated {
 			return nil
 		}
@@ -79,7 +78,7 @@ func compileNodeInfo(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path) (
 	}, errs
 }
 
-// nodeInfoFields are the fields by name.
+// nodeInfoFields returns the fields by name.
 func nodeInfoFields(i *object.NodeInfo) map[string]string {
 	return map[string]string{
 		"kernelVersion": i.KernelVersion, "osImage": i.OSImage, "containerRuntimeVersion": i.ContainerRuntimeVersion,

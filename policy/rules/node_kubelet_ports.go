@@ -29,9 +29,8 @@ func nodeKubeletPorts() policy.Rule {
 			Since:  "v0.1.0",
 			Source: "kubernetes v1.37.2 pkg/kubelet/nodestatus/setters.go, pkg/kubelet/client",
 		},
-		Targets:     nodeStatusWrites(),
-		OnlyChanges: true,
-		Compile:     compileNodeKubeletPorts,
+		Targets: nodeStatusWrites(),
+		Compile: compileNodeKubeletPorts,
 	}
 }
 
@@ -51,8 +50,9 @@ func compileNodeKubeletPorts(spec *v1alpha1.NodeRestrictionPolicySpec, at *field
 		}
 	}
 	return func(r *policy.Request) []policy.Violation {
-		old, port := oldNode(r).Status.DaemonEndpoints.KubeletEndpoint.Port, r.Node.Status.DaemonEndpoints.KubeletEndpoint.Port
-		if port == old || port == 0 || isAllowedPort(cfg.Allowed, port) {
+		old, updated := r.Node().DaemonEndpoints().Change()
+		port := updated.KubeletEndpoint.Port
+		if port == old.KubeletEndpoint.Port || port == 0 || isAllowedPort(cfg.Allowed, port) {
 			return nil
 		}
 		return []policy.Violation{{
@@ -62,7 +62,7 @@ func compileNodeKubeletPorts(spec *v1alpha1.NodeRestrictionPolicySpec, at *field
 	}, errs
 }
 
-// isAllowedPort reports whether the port is listed or, without a list, is neither privileged nor etcd's or an API server's.
+// isAllowedPort reports whether the port is listed or, without a list, neither privileged nor a port of etcd or an API server.
 func isAllowedPort(allowed []int32, port int32) bool {
 	if len(allowed) > 0 {
 		return slices.Contains(allowed, port)

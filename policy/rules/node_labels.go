@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/go-json-experiment/json"
+	admissionv1 "k8s.io/api/admission/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
@@ -31,11 +32,9 @@ func nodeLabels() policy.Rule {
 			Since:  "v0.1.0",
 			Source: "kubernetes v1.37.2 pkg/kubelet/kubelet_node_status.go, plugin/pkg/admission/noderestriction",
 		},
-		Targets:     nodeWrites(),
-		OnlyChanges: true,
-		Reads:       []string{"metadata.name", "metadata.labels", "metadata.annotations"},
-		Warn:        warnOfLabels,
-		Compile:     compileNodeLabels,
+		Targets: nodeWrites(),
+		Warn:    warnOfLabels,
+		Compile: compileNodeLabels,
 	}
 }
 
@@ -50,8 +49,8 @@ func compileNodeLabels(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path)
 	errs = append(errs, bad...)
 	return func(r *policy.Request) []policy.Violation {
 		var vs []policy.Violation
-		if r.OldNode == nil {
-			vs = registration(r.Node.Labels)
+		if r.Operation == admissionv1.Create {
+			vs = registration(r.Node().Labels().New())
 		} else {
 			vs = update(r)
 		}
@@ -114,7 +113,7 @@ func compileUpdateLabels(cfg *v1alpha1.NodeUpdateLabels, at *field.Path) (policy
 		return isReconciledLabel(key) || allowed.MatchNamed(key) || !isReservedLabel(key) && allowed.Match(key)
 	}
 	return func(r *policy.Request) []policy.Violation {
-		changes := compareKeys(r.OldNode.Labels, r.Node.Labels)
+		changes := compareKeys(r.Node().Labels().Change())
 		refused := changes.except(mayChange)
 		if len(refused.added) > 0 && mayAddUnlisted(cfg.Additions, r) {
 			refused.added = slices.DeleteFunc(refused.added, func(key string) bool { return !isReservedLabel(key) })
@@ -131,11 +130,12 @@ func mayAddUnlisted(additions v1alpha1.LabelAdditions, r *policy.Request) bool {
 	case v1alpha1.AdditionsListed:
 		return false
 	}
-	return registersCSIDriver(r.OldNode.Annotations[annotationCSINodeIDs], r.Node.Annotations[annotationCSINodeIDs])
+	old, updated := r.Node().Annotations().Change()
+	return registersCSIDriver(old[annotationCSINodeIDs], updated[annotationCSINodeIDs])
 }
 
-// registersCSIDriver reports whether a driver is added or gets another node ID, given the annotation before and after: a JSON
-// object of node IDs by driver. A kubelet writes it together with the driver's topology labels.
+// registersCSIDriver reports whether a driver is added or gets another node ID. The arguments are the annotation before and
+// after the write, a JSON object of node IDs by driver. A kubelet writes it together with the driver's topology labels.
 func registersCSIDriver(old, updated string) bool {
 	if old == updated {
 		return false
@@ -151,12 +151,13 @@ func registersCSIDriver(old, updated string) bool {
 	return len(changes.added)+len(changes.changed) > 0
 }
 
-// checkHostname allows a new kubernetes.io/hostname only if it is the Node's own name: a kubelet takes both from the same
-// host name. Volumes that live on one node find it by this label.
+// checkHostname allows a new kubernetes.io/hostname only if it is the name of the Node: a kubelet sets both from the same host name. Local
+// volumes are bound to a Node by this label.
 func checkHostname(r *policy.Request) []policy.Violation {
-	hostname, has := r.Node.Labels[labelHostname]
-	before, had := oldNode(r).Labels[labelHostname]
-	if !has || had && hostname == before || strings.EqualFold(hostname, r.Node.Name) {
+	old, updated := r.Node().Labels().Change()
+	hostname, has := updated[labelHostname]
+	before, had := old[labelHostname]
+	if !has || had && hostname == before || strings.EqualFold(hostname, r.Node().Name().New()) {
 		return nil
 	}
 	return []policy.Violation{{

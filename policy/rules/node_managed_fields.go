@@ -28,10 +28,8 @@ func nodeManagedFields() policy.Rule {
 			Source: "k8s.io/apimachinery v0.37.2 pkg/util/managedfields, sigs.k8s.io/structured-merge-diff v6 merge/update.go, " +
 				"k8s.io/apiserver v0.37.2 pkg/endpoints/handlers; kubernetes v1.37.2 pkg/kubelet, which never applies",
 		},
-		Targets:     nodeWrites(),
-		OnlyChanges: true,
-		Reads:       []string{}, // it compares the objects as they were sent
-		Compile:     compileNodeManagedFields,
+		Targets: nodeWrites(),
+		Compile: compileNodeManagedFields,
 	}
 }
 

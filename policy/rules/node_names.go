@@ -17,7 +17,7 @@ func nodeNames() policy.Rule {
 		ID: "node-names",
 		Doc: policy.Doc{
 			Title: "A kubelet may register a Node only under an allowed name, which is not generated",
-			Text: "Whoever steals the means to get node credentials registers Nodes of any name; a generated name " +
+			Text: "An attacker who can obtain node credentials registers Nodes of any name; a generated name " +
 				"passes the checks that compare names.",
 			Kubelet: "A kubelet registers the Node of its name, and never has a name generated.",
 			Attack:  "kubectl --kubeconfig kubelet.conf create -f node-with-generate-name.yaml",
@@ -39,11 +39,11 @@ func compileNodeNames(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path) 
 	allowed, errs := pattern.CompileAll(cfg.Allowed, 64, at.Child("nodes", "names", "allowed"))
 	return func(r *policy.Request) []policy.Violation {
 		var vs []policy.Violation
-		if r.Node.GenerateName != "" {
+		if r.Node().GenerateName().New() != "" {
 			vs = append(vs, policy.Violation{Field: "metadata.generateName", Detail: "must not have its name generated"})
 		}
-		if len(allowed) > 0 && !allowed.Match(r.Node.Name) {
-			vs = append(vs, policy.Violation{Field: "metadata.name", Detail: "must not be named " + text.Quote(r.Node.Name)})
+		if name := r.Node().Name().New(); len(allowed) > 0 && !allowed.Match(name) {
+			vs = append(vs, policy.Violation{Field: "metadata.name", Detail: "must not be named " + text.Quote(name)})
 		}
 		return vs
 	}, errs

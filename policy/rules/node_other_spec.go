@@ -4,6 +4,7 @@
 package rules
 
 import (
+	admissionv1 "k8s.io/api/admission/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
@@ -25,9 +26,8 @@ func nodeOtherSpec() policy.Rule {
 			Since:  "v0.1.0",
 			Source: "kubernetes v1.37.2 pkg/registry/core/node/strategy.go",
 		},
-		Targets:     nodeSpecWrites(),
-		OnlyChanges: true,
-		Compile:     compileNodeOtherSpec,
+		Targets: nodeSpecWrites(),
+		Compile: compileNodeOtherSpec,
 	}
 }
 
@@ -36,8 +36,8 @@ func compileNodeOtherSpec(spec *v1alpha1.NodeRestrictionPolicySpec, _ *field.Pat
 		return nil, nil
 	}
 	return func(r *policy.Request) []policy.Violation {
-		changes := compareValues(oldNode(r).Spec.Rest, r.Node.Spec.Rest)
-		if r.OldNode == nil {
+		changes := compareValues(r.Node().OtherSpec())
+		if r.Operation == admissionv1.Create {
 			changes = changes.except(func(key string) bool {
 				return key != "externalID" && key != "podPreemptionPolicy" && key != "configSource"
 			})

@@ -19,7 +19,7 @@ func nodeOwnerReferences() policy.Rule {
 		Doc: policy.Doc{
 			Title: "A kubelet may not give its Node an owner",
 			Text: "The garbage collector deletes a Node whose owner is gone. A kubelet can delete its own CSINode: with that " +
-				"as owner it has its Node deleted, and registers anew with other labels and taints (as in CVE-2025-5187).",
+				"as owner it has its Node deleted, and registers again with other labels and taints (as in CVE-2025-5187).",
 			Kubelet: "A kubelet never writes owner references of its Node.",
 			Attack:  `kubectl --kubeconfig kubelet.conf create -f node-owned-by-its-csinode.yaml`,
 			Spec:    "spec.nodes.ownerReferences",
@@ -28,9 +28,8 @@ func nodeOwnerReferences() policy.Rule {
 			Source: "kubernetes v1.37.2 plugin/pkg/admission/noderestriction, which checks updates only; " +
 				"kubernetes/kubernetes#133471",
 		},
-		Targets:     nodeWrites(),
-		OnlyChanges: true,
-		Compile:     compileNodeOwnerReferences,
+		Targets: nodeWrites(),
+		Compile: compileNodeOwnerReferences,
 	}
 }
 
@@ -39,12 +38,12 @@ func compileNodeOwnerReferences(spec *v1alpha1.NodeRestrictionPolicySpec, _ *fie
 		return nil, nil
 	}
 	return func(r *policy.Request) []policy.Violation {
-		old, updated := ownersByText(oldNode(r).OwnerReferences), ownersByText(r.Node.OwnerReferences)
-		return compareKeys(old, updated).violations("metadata.ownerReferences")
+		old, updated := r.Node().OwnerReferences().Change()
+		return compareKeys(ownersByText(old), ownersByText(updated)).violations("metadata.ownerReferences")
 	}, nil
 }
 
-// ownersByText maps each owner, as kind and name, to the rest of the reference.
+// ownersByText maps each owner, as kind and name, to its references.
 func ownersByText(owners []metav1.OwnerReference) map[string]string {
 	rest := make(map[string][]string, len(owners))
 	for i := range owners {
@@ -54,7 +53,7 @@ func ownersByText(owners []metav1.OwnerReference) map[string]string {
 	}
 	texts := make(map[string]string, len(rest))
 	for owner, references := range rest {
-		// Two references to one owner are told apart by what they say, not merged.
+		// Two different references to one owner are both kept.
 		texts[owner] = strings.Join(references, ";")
 	}
 	return texts

@@ -26,9 +26,8 @@ func nodePodCIDRs() policy.Rule {
 			Since:  "v0.1.0",
 			Source: "kubernetes v1.37.2 pkg/apis/core/validation (ValidateNodeUpdate)",
 		},
-		Targets:     nodeSpecWrites(),
-		OnlyChanges: true,
-		Compile:     compileNodePodCIDRs,
+		Targets: nodeSpecWrites(),
+		Compile: compileNodePodCIDRs,
 	}
 }
 
@@ -37,10 +36,9 @@ func compileNodePodCIDRs(spec *v1alpha1.NodeRestrictionPolicySpec, _ *field.Path
 		return nil, nil
 	}
 	return func(r *policy.Request) []policy.Violation {
-		old, updated := &oldNode(r).Spec, &r.Node.Spec
-		vs := compareSets(old.PodCIDRs, updated.PodCIDRs).violations("spec.podCIDRs")
-		if old.PodCIDR != updated.PodCIDR {
-			vs = append(vs, policy.Violation{Field: "spec.podCIDR", Detail: "must not set podCIDR to " + text.Quote(updated.PodCIDR)})
+		vs := compareSets(r.Node().PodCIDRs().Change()).violations("spec.podCIDRs")
+		if old, updated := r.Node().PodCIDR().Change(); old != updated {
+			vs = append(vs, policy.Violation{Field: "spec.podCIDR", Detail: "must not set podCIDR to " + text.Quote(updated)})
 		}
 		return vs
 	}, nil

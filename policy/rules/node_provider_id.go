@@ -4,6 +4,7 @@
 package rules
 
 import (
+	admissionv1 "k8s.io/api/admission/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
@@ -27,9 +28,8 @@ func nodeProviderID() policy.Rule {
 			Since:  "v0.1.0",
 			Source: "kubernetes v1.37.2 pkg/kubelet/kubelet_node_status.go (initialNode)",
 		},
-		Targets:     nodeSpecWrites(),
-		OnlyChanges: true,
-		Compile:     compileNodeProviderID,
+		Targets: nodeSpecWrites(),
+		Compile: compileNodeProviderID,
 	}
 }
 
@@ -40,11 +40,12 @@ func compileNodeProviderID(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.P
 	}
 	allowed, errs := pattern.CompileAll(cfg.Allowed, 32, at.Child("nodes", "providerID", "allowed"))
 	return func(r *policy.Request) []policy.Violation {
-		id := r.Node.Spec.ProviderID
+		old, id := r.Node().ProviderID().Change()
+		registers := r.Operation == admissionv1.Create
 		switch {
-		case r.OldNode != nil && id != r.OldNode.Spec.ProviderID:
+		case !registers && id != old:
 			return []policy.Violation{{Field: "spec.providerID", Detail: "must not change the provider ID to " + text.Quote(id)}}
-		case r.OldNode == nil && id != "" && len(allowed) > 0 && !allowed.Match(id):
+		case registers && id != "" && len(allowed) > 0 && !allowed.Match(id):
 			return []policy.Violation{{Field: "spec.providerID", Detail: "must not register with provider ID " + text.Quote(id)}}
 		}
 		return nil

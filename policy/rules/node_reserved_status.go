@@ -26,9 +26,8 @@ func nodeReservedStatus() policy.Rule {
 			Since:  "v0.1.0",
 			Source: "kubernetes v1.37.2 pkg/controller/volume/attachdetach",
 		},
-		Targets:     nodeStatusWrites(),
-		OnlyChanges: true,
-		Compile:     compileNodeReservedStatus,
+		Targets: nodeStatusWrites(),
+		Compile: compileNodeReservedStatus,
 	}
 }
 
@@ -37,15 +36,15 @@ func compileNodeReservedStatus(spec *v1alpha1.NodeRestrictionPolicySpec, _ *fiel
 		return nil, nil
 	}
 	return func(r *policy.Request) []policy.Violation {
-		old, updated := &oldNode(r).Status, &r.Node.Status
+		oldPhase, newPhase := r.Node().Phase().Change()
 		var vs []policy.Violation
 		for _, f := range []struct {
 			name    string
 			changed bool
 		}{
-			{"status.config", !object.SameOrEmpty(old.Config, updated.Config)},
-			{"status.phase", old.Phase != updated.Phase},
-			{"status.volumesAttached", !object.SameOrEmpty(old.VolumesAttached, updated.VolumesAttached)},
+			{"status.config", !object.SameOrEmpty(r.Node().Config().Change())},
+			{"status.phase", oldPhase != newPhase},
+			{"status.volumesAttached", !object.SameOrEmpty(r.Node().VolumesAttached().Change())},
 		} {
 			if f.changed {
 				vs = append(vs, policy.Violation{Field: f.name, Detail: "must not change " + f.name})

@@ -26,7 +26,6 @@ func nodeSelf() policy.Rule {
 			Source:  "kubernetes v1.37.2 plugin/pkg/admission/noderestriction (admitNode), pkg/auth/nodeidentifier",
 		},
 		Targets: allNodeWrites(),
-		Reads:   []string{}, // the name is in the request
 		Compile: compileNodeSelf,
 	}
 }
@@ -37,8 +36,8 @@ func compileNodeSelf(spec *v1alpha1.NodeRestrictionPolicySpec, _ *field.Path) (p
 	}
 	return func(r *policy.Request) []policy.Violation {
 		name := r.Name
-		if name == "" && r.Node != nil {
-			name = r.Node.Name
+		if name == "" {
+			name = r.Node().Name().New()
 		}
 		if name == r.NodeName {
 			return nil

@@ -6,6 +6,7 @@ package rules
 import (
 	"slices"
 
+	admissionv1 "k8s.io/api/admission/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -29,9 +30,8 @@ func nodeTaints() policy.Rule {
 			Since:  "v0.1.0",
 			Source: "kubernetes v1.37.2 pkg/kubelet/kubelet_node_status.go, plugin/pkg/admission/nodetaint",
 		},
-		Targets:     nodeSpecWrites(),
-		OnlyChanges: true,
-		Compile:     compileNodeTaints,
+		Targets: nodeSpecWrites(),
+		Compile: compileNodeTaints,
 	}
 }
 
@@ -45,17 +45,18 @@ func compileNodeTaints(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path)
 	required, bad := compileTaints(cfg.Required, 32, at.Child("required"))
 	errs = append(errs, bad...)
 	return func(r *policy.Request) []policy.Violation {
-		if r.OldNode != nil {
-			return compareSets(taintTexts(r.OldNode.Spec.Taints), taintTexts(r.Node.Spec.Taints)).violations("spec.taints")
+		old, taints := r.Node().Taints().Change()
+		if r.Operation != admissionv1.Create {
+			return compareSets(taintTexts(old), taintTexts(taints)).violations("spec.taints")
 		}
 		var refused, missing []string
-		for i := range r.Node.Spec.Taints {
-			if t := &r.Node.Spec.Taints[i]; len(cfg.Allowed) > 0 && !isStockTaint(t) && !allowed.match(t) && !required.match(t) {
+		for i := range taints {
+			if t := &taints[i]; len(cfg.Allowed) > 0 && !isStockTaint(t) && !allowed.match(t) && !required.match(t) {
 				refused = append(refused, taintText(t))
 			}
 		}
 		for _, want := range required {
-			if !slices.ContainsFunc(r.Node.Spec.Taints, func(t corev1.Taint) bool { return want.match(&t) }) {
+			if !slices.ContainsFunc(taints, func(t corev1.Taint) bool { return want.match(&t) }) {
 				missing = append(missing, want.text)
 			}
 		}
@@ -64,7 +65,7 @@ func compileNodeTaints(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path)
 	}, errs
 }
 
-// isStockTaint reports whether a taint at registration is not of the kubelet's choice: the API server adds not-ready, and
+// isStockTaint reports whether a taint is set at registration without --register-with-taints: the API server adds not-ready, and
 // --cloud-provider=external adds uninitialized.
 func isStockTaint(t *corev1.Taint) bool {
 	return t.Effect == corev1.TaintEffectNoSchedule &&
@@ -73,7 +74,7 @@ func isStockTaint(t *corev1.Taint) bool {
 
 // taintPattern is a compiled v1alpha1.TaintPattern.
 type taintPattern struct {
-	key, value pattern.Pattern // value nil: any
+	key, value pattern.Pattern // value nil: any value
 	effect     corev1.TaintEffect
 	text       string
 }
@@ -111,7 +112,7 @@ func compileTaints(list []v1alpha1.TaintPattern, limit int, at *field.Path) (tai
 	return ps, errs
 }
 
-// taintText is a taint as kubectl writes it: key=value:effect. A colon and what follows is left out if there is no effect.
+// taintText returns a taint as kubectl writes it, key=value:effect. It omits an empty value or effect with its separator.
 func taintText(t *corev1.Taint) string {
 	text := t.Key
 	if t.Value != "" {

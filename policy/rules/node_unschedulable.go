@@ -16,8 +16,8 @@ func nodeUnschedulable() policy.Rule {
 		ID: "node-unschedulable",
 		Doc: policy.Doc{
 			Title: "A kubelet may not cordon or uncordon its Node",
-			Text: "An administrator cordons a node that looks compromised. A kubelet that uncordons itself goes on receiving " +
-				"pods, with their secrets.",
+			Text: "An administrator cordons a node that looks compromised. A kubelet that uncordons itself continues to " +
+				"receive pods, with their secrets.",
 			Kubelet: "A kubelet never writes spec.unschedulable. Talos workers cordon and uncordon themselves.",
 			Attack:  `kubectl --kubeconfig kubelet.conf uncordon "$NODE"`,
 			Spec:    "spec.nodes.unschedulable",
@@ -25,9 +25,8 @@ func nodeUnschedulable() policy.Rule {
 			Since:   "v0.1.0",
 			Source:  "kubernetes v1.37.2 pkg/kubelet/kubelet_node_status.go (initialNode)",
 		},
-		Targets:     nodeSpecWrites(),
-		OnlyChanges: true,
-		Compile:     compileNodeUnschedulable,
+		Targets: nodeSpecWrites(),
+		Compile: compileNodeUnschedulable,
 	}
 }
 
@@ -41,7 +40,7 @@ func compileNodeUnschedulable(spec *v1alpha1.NodeRestrictionPolicySpec, at *fiel
 	mayCordon := cfg.Changes == v1alpha1.UnschedulableCordon || cfg.Changes == v1alpha1.UnschedulableAny
 	mayUncordon := cfg.Changes == v1alpha1.UnschedulableAny
 	return func(r *policy.Request) []policy.Violation {
-		was, is := oldNode(r).Spec.Unschedulable, r.Node.Spec.Unschedulable
+		was, is := r.Node().Unschedulable().Change()
 		switch {
 		case is && !was && !mayCordon:
 			return []policy.Violation{{Field: "spec.unschedulable", Detail: "must not cordon the Node"}}

@@ -27,9 +27,8 @@ func nodeVolumes() policy.Rule {
 			Since:  "v0.1.0",
 			Source: "kubernetes v1.37.2 pkg/kubelet/nodestatus/setters.go (VolumesInUse)",
 		},
-		Targets:     nodeStatusWrites(),
-		OnlyChanges: true,
-		Compile:     compileNodeVolumes,
+		Targets: nodeStatusWrites(),
+		Compile: compileNodeVolumes,
 	}
 }
 
@@ -47,8 +46,9 @@ func compileNodeVolumes(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path
 		errs = append(errs, field.Invalid(at.Child("nodes", "volumes", "maxInUse"), limit, "must be between 1 and 10000"))
 	}
 	return func(r *policy.Request) []policy.Violation {
-		n := len(r.Node.Status.VolumesInUse)
-		if n <= limit || n <= len(oldNode(r).Status.VolumesInUse) {
+		old, updated := r.Node().VolumesInUse().Change()
+		n := len(updated)
+		if n <= limit || n <= len(old) {
 			return nil
 		}
 		return []policy.Violation{{

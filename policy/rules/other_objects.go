@@ -12,36 +12,45 @@ import (
 	"noderestriction.plus/policy/object"
 )
 
-// judgeObjects decodes the objects of a resource that Request has no field for, and judges them. Old is an empty object at
-// CREATE; object is nil at DELETE.
-func judgeObjects[T any](r *policy.Request, check func(old, updated *T) []policy.Violation) []policy.Violation {
-	updated, old := (*T)(nil), new(T)
-	if r.Operation != admissionv1.Delete {
-		if err := object.Decode(r.Object, &updated); err != nil {
-			return []policy.Violation{{Detail: "must be well-formed"}}
-		}
+// evaluateObjects decodes the objects of a resource that is neither a Node nor a pod, and calls a check with them. At CREATE old is an
+// empty object.
+func evaluateObjects[T any](r *policy.Request, check func(old, updated *T) []policy.Violation) []policy.Violation {
+	updated, ok := decoded[T](r.Object)
+	if !ok {
+		return malformed("")
 	}
+	old := new(T)
 	if r.Operation != admissionv1.Create {
-		if err := object.Decode(r.OldObject, &old); err != nil {
-			return []policy.Violation{{Detail: "must be well-formed"}}
+		if old, ok = decoded[T](r.OldObject); !ok {
+			return malformed("")
 		}
 	}
 	return check(old, updated)
 }
 
-// withMetadata is an object of which only the metadata matters.
+// decoded decodes an object of a resource that is neither a Node nor a pod. It returns false if the object is missing or not well-formed.
+func decoded[T any](raw []byte) (*T, bool) {
+	var into *T
+	err := object.Decode(raw, &into)
+	return into, err == nil
+}
+
+// malformed returns the violation for a field that cannot be decoded. An empty field stands for the whole object.
+func malformed(field string) []policy.Violation { return onlyViolation(field, "must be well-formed") }
+
+// withMetadata is an object of any kind, with its metadata only.
 type withMetadata struct {
 	object.Metadata `json:"metadata"`
 }
 
-// tokenRequest is the part of a TokenRequest that rules look at.
+// tokenRequest is a TokenRequest, as far as rules read it.
 type tokenRequest struct {
 	Spec struct {
 		ExpirationSeconds int64 `json:"expirationSeconds"`
 	} `json:"spec"`
 }
 
-// event is the part of an Event, of the core group and of events.k8s.io, that rules look at.
+// event is an Event of the core group or of events.k8s.io, as far as rules read it.
 type event struct {
 	InvolvedObject objectReference `json:"involvedObject"`
 	Regarding      objectReference `json:"regarding"`
@@ -55,7 +64,7 @@ type objectReference struct {
 	UID        types.UID `json:"uid"`
 }
 
-// subject is what the event is about.
+// subject returns the object that the event is about.
 func (e *event) subject() objectReference {
 	if e.Regarding != (objectReference{}) {
 		return e.Regarding
@@ -63,12 +72,12 @@ func (e *event) subject() objectReference {
 	return e.InvolvedObject
 }
 
-// ownedByNode reports whether a reference is to the Node of the name.
+// ownedByNode reports whether o refers to the named Node.
 func ownedByNode(o *metav1.OwnerReference, name string) bool {
 	return o.APIVersion == "v1" && o.Kind == "Node" && o.Name == name
 }
 
-// checkOwnedByNode checks that a created pod is owned by the kubelet's Node alone.
+// checkOwnedByNode checks that the kubelet's Node is the only owner of a created pod.
 func checkOwnedByNode(r *policy.Request, owners []metav1.OwnerReference) []policy.Violation {
 	const at = "metadata.ownerReferences"
 	if len(owners) != 1 || !ownedByNode(&owners[0], r.NodeName) {

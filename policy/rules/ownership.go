@@ -17,29 +17,29 @@ import (
 
 const managedFieldsPath = "metadata.managedFields"
 
-// ownership is how a write changes who owns the fields of an object. Ownership may only follow from a change of value.
+// ownership evaluates how a write changes the owners of fields. Only a change of a field's value may change its owners.
 type ownership struct {
 	r      *policy.Request
-	parts  map[claim]*object.Difference // in which the objects differ; made on first use
-	keys   map[claim]map[string]bool    // of labels and annotations that differ; made on first use
-	broken bool                         // something could not be read
+	parts  map[claim]*object.Difference // that the write changes; set on first use
+	keys   map[claim]map[string]bool    // of labels and annotations that the write changes; set on first use
+	broken bool                         // an entry or a part is malformed
 
 	applied, changed, claimed, missing, taken []string
 }
 
-// checkOwnership judges a change of managedFields by what a client can do where it writes; see managed_fields.go.
+// checkOwnership evaluates a change of managedFields. What a client can change in it depends on the kind of write: see managed_fields.go.
 func checkOwnership(r *policy.Request) []policy.Violation {
-	before, after := r.OldParts.Value(object.ManagedFields), r.Parts.Value(object.ManagedFields)
+	before, after := r.ManagedFields()
 	if bytes.Equal(before, after) || r.Subresource != "" && !mayApply(before) && !mayApply(after) {
 		return nil
 	}
 	old, err := entriesIn(before)
 	if err != nil {
-		return malformedFields()
+		return malformed(managedFieldsPath)
 	}
 	updated, err := entriesIn(after)
 	if err != nil {
-		return malformedFields()
+		return malformed(managedFieldsPath)
 	}
 	if r.Subresource != "" && len(updated) == 0 {
 		return nil // no client can do this through a subresource: the object is too large
@@ -50,29 +50,25 @@ func checkOwnership(r *policy.Request) []policy.Violation {
 	}
 	was, is, err := differing(gone, come)
 	if err != nil {
-		return malformedFields()
+		return malformed(managedFieldsPath)
 	}
 	o := ownership{r: r, keys: map[claim]map[string]bool{}}
-	o.judgeApplied(was, is)
+	o.evaluateApplied(was, is)
 	switch {
 	case len(updated) == 0:
-		o.judgeEmptied(was)
+		o.evaluateEmptied(was)
 	case r.Subresource != "":
 	case r.Operation == admissionv1.Create:
-		o.judgeCreated(is)
+		o.evaluateCreated(is)
 	default:
-		o.judgeUpdated(old, was, is)
+		o.evaluateUpdated(old, was, is)
 	}
 	return o.violations()
 }
 
-func malformedFields() []policy.Violation {
-	return onlyViolation(managedFieldsPath, "must be well-formed")
-}
-
 func (o *ownership) violations() []policy.Violation {
 	if o.broken {
-		return malformedFields()
+		return malformed(managedFieldsPath)
 	}
 	var vs []policy.Violation
 	for _, found := range []struct {
@@ -91,8 +87,8 @@ func (o *ownership) violations() []policy.Violation {
 	return vs
 }
 
-// judgeApplied judges the entries of operation Apply. A stock kubelet has none, and what it changes may only shrink them.
-func (o *ownership) judgeApplied(was, is map[fieldManager]*managedEntry) {
+// evaluateApplied evaluates the entries of operation Apply. A stock kubelet never applies, and its changes only remove fields from them.
+func (o *ownership) evaluateApplied(was, is map[fieldManager]*managedEntry) {
 	for manager, entry := range is {
 		switch before := was[manager]; {
 		case manager.operation != operationApply:
@@ -105,25 +101,25 @@ func (o *ownership) judgeApplied(was, is map[fieldManager]*managedEntry) {
 	for manager, entry := range was {
 		// Through a subresource a client can only apply as managers that applied through it.
 		if manager.operation == operationApply && (o.r.Subresource == "" || o.r.Subresource == manager.subresource) {
-			o.judgeLosses(o.claims(entry), o.claims(is[manager]))
+			o.evaluateLosses(o.claims(entry), o.claims(is[manager]))
 		}
 	}
 }
 
-// judgeEmptied judges an empty list. While it is empty nothing is tracked, so that status counts as well.
-func (o *ownership) judgeEmptied(was map[fieldManager]*managedEntry) {
+// evaluateEmptied evaluates a list that the write empties. Status counts as well, because an empty list tracks no owners at all.
+func (o *ownership) evaluateEmptied(was map[fieldManager]*managedEntry) {
 	for _, entry := range was {
 		owned := claims{}
 		if owned.add(entry.fields, true) != nil {
 			o.broken = true
 		}
-		o.judgeLosses(owned, nil)
+		o.evaluateLosses(owned, nil)
 	}
 }
 
-// judgeCreated judges the Update entries of a new Node. That one of them claims a field which is not there means nothing:
-// mutating admission may have removed it. But what no kubelet writes it did not claim either.
-func (o *ownership) judgeCreated(is map[fieldManager]*managedEntry) {
+// evaluateCreated evaluates the Update entries of a new Node. They may claim a missing field, which mutating admission may have removed,
+// unless it is a field that no stock kubelet sets.
+func (o *ownership) evaluateCreated(is map[fieldManager]*managedEntry) {
 	if o.r.Resource != "nodes" {
 		return
 	}
@@ -152,8 +148,8 @@ func isForeignClaim(c claim) bool {
 	return true
 }
 
-// judgeUpdated judges the Update entries of an update of the resource itself. Old are all entries before it.
-func (o *ownership) judgeUpdated(old []jsontext.Value, was, is map[fieldManager]*managedEntry) {
+// evaluateUpdated evaluates the Update entries of an update of the resource itself. Old are all stored entries.
+func (o *ownership) evaluateUpdated(old []jsontext.Value, was, is map[fieldManager]*managedEntry) {
 	before := map[fieldManager]claims{}
 	merges := o.mergesOldest(old, was, is)
 	for manager, entry := range was {
@@ -172,16 +168,16 @@ func (o *ownership) judgeUpdated(old []jsontext.Value, was, is map[fieldManager]
 		before[heir].merge(o.claims(entry))
 	}
 	for manager, owned := range before {
-		o.judgeLosses(owned, o.claims(is[manager]))
+		o.evaluateLosses(owned, o.claims(is[manager]))
 	}
 	for manager, entry := range is {
 		if manager.operation != operationApply {
-			o.judgeGains(before[manager], o.claims(entry))
+			o.evaluateGains(before[manager], o.claims(entry))
 		}
 	}
 }
 
-// mergesOldest reports whether the API server merges the oldest Update entries in this update: there are more than it keeps.
+// mergesOldest reports whether the API server merges the oldest Update entries in this update, because there are too many.
 func (o *ownership) mergesOldest(old []jsontext.Value, was, is map[fieldManager]*managedEntry) bool {
 	n := 0
 	for _, value := range old {
@@ -202,7 +198,7 @@ func (o *ownership) mergesOldest(old []jsontext.Value, was, is map[fieldManager]
 	return n > maxUpdateManagers
 }
 
-// claims are the claims of an entry; none of no entry.
+// claims returns the claims of an entry. They are empty for a nil entry.
 func (o *ownership) claims(entry *managedEntry) claims {
 	cs := claims{}
 	if entry != nil && cs.add(entry.fields, false) != nil {
@@ -211,11 +207,11 @@ func (o *ownership) claims(entry *managedEntry) claims {
 	return cs
 }
 
-// judgeLosses looks for claims that an entry has lost although the value did not change.
-func (o *ownership) judgeLosses(was, is claims) {
+// evaluateLosses finds claims that an entry has lost although the value did not change.
+func (o *ownership) evaluateLosses(was, is claims) {
 	for c, fields := range was {
 		now, kept := is[c]
-		// An empty tree stands for all of the field: the API server makes it of lists and maps that have become atomic.
+		// An empty tree stands for the whole field, for example for a list or a map that has become atomic.
 		if kept && (fields == nil || string(now) == "{}" || !grows(now, fields, 0)) {
 			continue
 		}
@@ -225,8 +221,8 @@ func (o *ownership) judgeLosses(was, is claims) {
 	}
 }
 
-// judgeGains looks for claims that an entry has gained although the value did not change.
-func (o *ownership) judgeGains(was, is claims) {
+// evaluateGains finds claims that an entry has gained although the value did not change.
+func (o *ownership) evaluateGains(was, is claims) {
 	for c, fields := range is {
 		before, had := was[c]
 		if had && (before == nil || !grows(before, fields, 0)) {
@@ -238,7 +234,7 @@ func (o *ownership) judgeGains(was, is claims) {
 	}
 }
 
-// changes reports whether the write changes the value of a field. At a creation that is what is there.
+// changes reports whether the write changes the value of a field. A creation changes each field of the object.
 func (o *ownership) changes(c claim) bool {
 	if o.parts == nil {
 		o.readParts()
@@ -263,7 +259,7 @@ func (o *ownership) readParts() {
 	}
 }
 
-// changedKeys are the keys of labels or annotations that differ.
+// changedKeys returns the keys of labels or annotations that differ.
 func (o *ownership) changedKeys(d *object.Difference) map[string]bool {
 	var was, is map[string]string
 	for into, value := range map[*map[string]string]jsontext.Value{&was: d.Old, &is: d.Updated} {

@@ -14,20 +14,19 @@ import (
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/text"
 	"noderestriction.plus/policy"
-	"noderestriction.plus/policy/object"
 	"noderestriction.plus/policy/pattern"
 )
 
-// The rules baseline-* give the verdicts of the in-tree admission plugin NodeRestriction, version 1.37 with the feature gates
-// that are on by default, one rule for each resource. Each follows its part of the plugin step by step; where a webhook is sent
-// something else than the plugin, docs/baseline.md says so.
+// The rules baseline-* give the verdicts of the in-tree admission plugin NodeRestriction of version 1.37 with default feature gates, one
+// rule for each resource. Each follows its part of the plugin step by step. docs/baseline.md documents where a webhook receives another
+// object than the plugin.
 
 const (
 	baselineSource = "kubernetes v1.37.2 plugin/pkg/admission/noderestriction/admission.go"
 	baselineSpec   = "spec.baseline"
 )
 
-// baselineWrites are the writes that NodeRestriction sees, CREATE, UPDATE and DELETE, of a resource and all its subresources.
+// baselineWrites are the writes of a resource and all its subresources that NodeRestriction checks: CREATE, UPDATE and DELETE.
 func baselineWrites(resource string) []policy.Target {
 	var targets []policy.Target
 	for _, subresource := range []string{"", policy.AnySubresource} {
@@ -69,7 +68,7 @@ func baselineHas(b *v1alpha1.Baseline, resource v1alpha1.BaselineResource) bool 
 	return slices.Contains(b.Resources, resource)
 }
 
-// checkBaselineResources checks the list of resources as the schema does.
+// checkBaselineResources validates the list of resources as the schema does.
 func checkBaselineResources(b *v1alpha1.Baseline, at *field.Path) field.ErrorList {
 	if b == nil {
 		return nil
@@ -95,30 +94,19 @@ func checkBaselineResources(b *v1alpha1.Baseline, at *field.Path) field.ErrorLis
 	return errs
 }
 
-// onlyViolation is the violation of a check that, like the plugin, ends at the first thing that is wrong.
+// onlyViolation returns the violation of a check that, like the plugin, stops at the first error.
 func onlyViolation(field, detail string) []policy.Violation {
 	return []policy.Violation{{Field: field, Detail: detail}}
 }
 
-// unreadable is the violation of a check that cannot decode an object.
-func unreadable() []policy.Violation { return onlyViolation("", "must be well-formed") }
-
-// decoded decodes the object of a resource that Request has no field for. It returns false if the object is missing or not
-// well-formed.
-func decoded[T any](raw []byte) (*T, bool) {
-	var into *T
-	err := object.Decode(raw, &into)
-	return into, err == nil
-}
-
-// checkNamedAsNode checks that an object has the name of the kubelet's Node. A name that the API server makes up is none, as
-// for the plugin, which sees the object before it is named.
+// checkNamedAsNode checks that an object has the name of the kubelet's Node. A generated name counts as an empty one, because the plugin
+// checks the object before the name is generated.
 func checkNamedAsNode(r *policy.Request) []policy.Violation {
 	name := r.Name
 	if r.Operation == admissionv1.Create {
 		object, ok := decoded[withMetadata](r.Object)
 		if !ok {
-			return unreadable()
+			return malformed("")
 		}
 		if name != "" || object.GenerateName == "" {
 			name = object.Name
@@ -130,8 +118,8 @@ func checkNamedAsNode(r *policy.Request) []policy.Violation {
 	return nil
 }
 
-// authorized asks the cluster's authorizers whether the kubelet's user may do what the plugin asks its authorizer: a verb on
-// something of the written resource's group, in the namespace of the write.
+// authorized reports whether the cluster's authorizers allow the kubelet's user a verb on a resource of the written resource's group, in
+// the namespace of the write, which is the check that the plugin makes.
 func authorized(r *policy.Request, verb, resource, name string) (bool, error) {
 	_, group, _ := strings.Cut(r.Resource, ".")
 	access := &authorizationv1.SubjectAccessReviewSpec{

@@ -27,9 +27,8 @@ func podConditions() policy.Rule {
 			Since:  "v0.1.0",
 			Source: "kubernetes v1.37.2 pkg/kubelet/types/pod_status.go",
 		},
-		Targets:     podStatusWrites(),
-		OnlyChanges: true,
-		Compile:     compilePodConditions,
+		Targets: podStatusWrites(),
+		Compile: compilePodConditions,
 	}
 }
 
@@ -41,7 +40,8 @@ func compilePodConditions(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Pa
 	allowed, errs := pattern.CompileAll(cfg.Allowed, 64, at.Child("pods", "conditions", "allowed"))
 	mayWrite := func(t string) bool { return isKubeletPodCondition(t) || allowed.Match(t) }
 	return func(r *policy.Request) []policy.Violation {
-		changes := compareConditions(r.OldPod.Status.Conditions, r.Pod.Status.Conditions, mayWrite)
+		old, updated := r.Pod().Conditions().Change()
+		changes := compareConditions(old, updated, mayWrite)
 		return changes.violations("status.conditions")
 	}, errs
 }

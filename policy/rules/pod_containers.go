@@ -26,9 +26,8 @@ func podContainers() policy.Rule {
 			Since:  "v0.1.0",
 			Source: "kubernetes v1.37.2 pkg/apis/core/validation (ValidatePodStatusUpdate)",
 		},
-		Targets:     podStatusWrites(),
-		OnlyChanges: true,
-		Compile:     compilePodContainers,
+		Targets: podStatusWrites(),
+		Compile: compilePodContainers,
 	}
 }
 
@@ -37,26 +36,24 @@ func compilePodContainers(spec *v1alpha1.NodeRestrictionPolicySpec, _ *field.Pat
 		return nil, nil
 	}
 	return func(r *policy.Request) []policy.Violation {
-		old, updated := &r.OldPod.Status, &r.Pod.Status
-		vs := phantoms(r, "status.containerStatuses", object.SpecContainers, old.ContainerStatuses, updated.ContainerStatuses)
-		vs = append(vs, phantoms(r, "status.ephemeralContainerStatuses", object.SpecEphemeralContainers,
-			old.EphemeralContainerStatuses, updated.EphemeralContainerStatuses)...)
-		return append(vs, phantoms(r, "status.initContainerStatuses", object.SpecInitContainers,
-			old.InitContainerStatuses, updated.InitContainerStatuses)...)
+		pod := r.Pod()
+		vs := phantoms("status.containerStatuses", pod.ContainerStatuses(), pod.Containers())
+		vs = append(vs, phantoms("status.ephemeralContainerStatuses", pod.EphemeralContainerStatuses(), pod.EphemeralContainers())...)
+		return append(vs, phantoms("status.initContainerStatuses", pod.InitContainerStatuses(), pod.InitContainers())...)
 	}, nil
 }
 
-// phantoms reports the added statuses whose container is not in a list of the spec. That list is read only if there are any.
-func phantoms(r *policy.Request, field string, spec object.PartID, old, updated []object.Container) []policy.Violation {
+// phantoms returns a violation for added statuses whose container is not in the spec. The spec is decoded only if statuses are added.
+func phantoms(field string, statuses, spec object.Part[[]object.Container]) []policy.Violation {
+	if !statuses.Changed() {
+		return nil
+	}
+	old, updated := statuses.Change()
 	added := compareSets(containerNames(old), containerNames(updated)).added
 	if len(added) == 0 {
 		return nil
 	}
-	containers, err := r.Parts.Containers(spec)
-	if err != nil {
-		return []policy.Violation{{Field: field, Detail: "must report containers of a spec that is well-formed"}}
-	}
-	return appendViolation(nil, field, "must not report container", missing(added, containerNames(containers)))
+	return appendViolation(nil, field, "must not report container", missing(added, containerNames(spec.New())))
 }
 
 func containerNames(containers []object.Container) []string {

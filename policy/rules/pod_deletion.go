@@ -43,29 +43,29 @@ func compilePodDeletion(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path
 	errs := pattern.CheckEnum(cfg.Mode, at.Child("pods", "deletion", "mode"),
 		v1alpha1.PodDeletionTerminating, v1alpha1.PodDeletionFinished)
 	return func(r *policy.Request) []policy.Violation {
-		pod := r.OldPod
+		pod := r.Pod()
 		refuse := func(field, detail string) []policy.Violation {
 			return []policy.Violation{{Field: field, Detail: detail}}
 		}
 		switch {
-		case pod == nil:
-			return refuse("metadata.deletionTimestamp", "must not delete a pod that the API server does not show")
-		case pod.IsMirror():
+		case !pod.IsStored():
+			return refuse("metadata.deletionTimestamp", "must not delete a pod that the API server does not send")
+		case object.IsMirror(pod.Annotations().Old()):
 			return nil
-		case pod.DeletionTimestamp == nil:
+		case pod.DeletionTimestamp().Old() == nil:
 			return refuse("metadata.deletionTimestamp", "must not delete a pod that nobody else has deleted")
 		case cfg.Mode != v1alpha1.PodDeletionFinished:
 			return nil
-		case !isTerminal(pod.Status.Phase):
-			return refuse("status.phase", "must not delete a pod in phase "+text.Quote(string(pod.Status.Phase)))
-		case !requiresUID(&r.DeleteOptions, pod.UID):
+		case !isTerminal(pod.Phase().Old()):
+			return refuse("status.phase", "must not delete a pod in phase "+text.Quote(string(pod.Phase().Old())))
+		case !requiresUID(r.DeleteOptions(), pod.UID().Old()):
 			return refuse("options.preconditions.uid", "must name the UID of the pod as precondition")
 		}
 		return nil
 	}, errs
 }
 
-// requiresUID reports whether a deletion is of the object with the UID alone.
+// requiresUID reports whether a deletion has the UID as precondition.
 func requiresUID(o *object.DeleteOptions, uid types.UID) bool {
 	return o.Preconditions != nil && o.Preconditions.UID != nil && *o.Preconditions.UID == uid
 }

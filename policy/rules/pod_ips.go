@@ -31,11 +31,9 @@ func podIPs() policy.Rule {
 			Since:  "v0.1.0",
 			Source: "kubernetes v1.37.2 staging/src/k8s.io/endpointslice/utils.go; pkg/kubelet/kubelet_pods.go",
 		},
-		Targets:     podStatusWrites(),
-		OnlyChanges: true,
-		Reads:       []string{"spec.hostNetwork", "status.podIP", "status.podIPs", "status.hostIP", "status.hostIPs"},
-		LooksUp:     podIPsLookUp,
-		Compile:     compilePodIPs,
+		Targets: podStatusWrites(),
+		LooksUp: podIPsLookUp,
+		Compile: compilePodIPs,
 	}
 }
 
@@ -49,15 +47,20 @@ func compilePodIPs(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path) (po
 	hostRanges, bad := compileRanges(cfg.HostIPs, at.Child("hostIPs"))
 	errs = append(errs, bad...)
 	return func(r *policy.Request) []policy.Violation {
-		old, updated := &r.OldPod.Status, &r.Pod.Status
+		pod := r.Pod()
+		var vs []policy.Violation
+		if added := addedIPs(pod.HostIP(), pod.HostIPs()); len(added) > 0 {
+			vs = hostRanges.check(r, "status.hostIPs", "host IP", added)
+		}
+		added := addedIPs(pod.PodIP(), pod.PodIPs())
+		if len(added) == 0 {
+			return vs
+		}
 		ranges := podRanges
-		if r.OldPod.Spec.HostNetwork {
+		if pod.HostNetwork().Old() {
 			ranges = hostRanges
 		}
-		vs := hostRanges.check(r, "status.hostIPs", "host IP",
-			compareSets(allIPs(old.HostIP, old.HostIPs), allIPs(updated.HostIP, updated.HostIPs)).added)
-		return append(vs, ranges.check(r, "status.podIPs", "pod IP",
-			compareSets(allIPs(old.PodIP, old.PodIPs), allIPs(updated.PodIP, updated.PodIPs)).added)...)
+		return append(vs, ranges.check(r, "status.podIPs", "pod IP", added)...)
 	}, errs
 }
 
@@ -78,10 +81,10 @@ func compileRanges(source *v1alpha1.AddressRanges, at *field.Path) (addressRange
 	return addressRanges{cidrs, source.From, source.OfOtherNodes == v1alpha1.DenyOtherNodes}, errs
 }
 
-// check refuses those of the added addresses that are in none of the ranges, or that are no addresses of another host at all.
+// check returns violations for added addresses that are in no range, that are not routable, or that belong to another Node.
 func (a addressRanges) check(r *policy.Request, field, what string, added []string) []policy.Violation {
 	cidrs := a.cidrs
-	if a.from != "" && len(added) > 0 {
+	if a.from != "" {
 		own, err := nodeRanges(r, a.from)
 		if err != nil {
 			return []policy.Violation{{Field: field, Detail: "must report a known " + what + ", but the Node could not be looked up"}}
@@ -99,7 +102,7 @@ func (a addressRanges) check(r *policy.Request, field, what string, added []stri
 	return vs
 }
 
-// nodeRanges are the addresses that the kubelet's Node says are its own.
+// nodeRanges returns the pod CIDRs or the addresses of the kubelet's stored Node.
 func nodeRanges(r *policy.Request, from v1alpha1.AddressSource) ([]netip.Prefix, error) {
 	node, found, err := r.LookUpNodeObject(r.NodeName)
 	if err != nil || !found {
@@ -122,7 +125,15 @@ func nodeRanges(r *policy.Request, from v1alpha1.AddressSource) ([]netip.Prefix,
 	return ranges, nil
 }
 
-// allIPs are an address and a list, without empty ones.
+// addedIPs returns the addresses that an update adds to a part with one address or a part with a list. An address may be in both.
+func addedIPs(first object.Part[string], list object.Part[[]object.IP]) []string {
+	if !first.Changed() && !list.Changed() {
+		return nil
+	}
+	return compareSets(allIPs(first.Old(), list.Old()), allIPs(first.New(), list.New())).added
+}
+
+// allIPs returns an address and those of a list, without empty ones.
 func allIPs(first string, list []object.IP) []string {
 	ips := []string{first}
 	for _, ip := range list {

@@ -26,7 +26,7 @@ func TestPodIPsFromTheNode(t *testing.T) {
 	}
 	silent := &corev1.Node{}
 	for name, test := range map[string]struct {
-		node          *corev1.Node // nil: there is none
+		node          *corev1.Node // nil: it does not exist
 		facts         policy.Facts // instead of node
 		podIP, hostIP string
 		hostNetwork   bool
@@ -58,13 +58,12 @@ func TestPodIPsFromTheNode(t *testing.T) {
 				spec = `"spec":{"nodeName":"n1","hostNetwork":true}`
 			}
 			r := &policy.Request{
-				NodeName: "n1", Operation: admissionv1.Update, Resource: "pods", Subresource: "status", Facts: facts,
-				OldObject: []byte(`{"metadata":{"name":"p"},` + spec + `}`),
-				Object: []byte(`{"metadata":{"name":"p"},` + spec + `,"status":{"hostIP":"` + test.hostIP + `","podIP":"` +
-					test.podIP + `","podIPs":[{"ip":"` + test.podIP + `"}]}}`),
-			}
-			if err := r.Decode(); err != nil {
-				t.Fatal(err)
+				NodeName: "n1", Write: policy.Write{
+					Operation: admissionv1.Update, Resource: "pods", Subresource: "status",
+					OldObject: []byte(`{"metadata":{"name":"p"},` + spec + `}`),
+					Object: []byte(`{"metadata":{"name":"p"},` + spec + `,"status":{"hostIP":"` + test.hostIP + `","podIP":"` +
+						test.podIP + `","podIPs":[{"ip":"` + test.podIP + `"}]}}`),
+				}, Facts: facts,
 			}
 			got := set.Evaluate(r).Message()
 			if (test.want == "") != (got == "") || !strings.Contains(got, test.want) {

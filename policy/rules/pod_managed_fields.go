@@ -27,10 +27,8 @@ func podManagedFields() policy.Rule {
 			Source: "k8s.io/apimachinery v0.37.2 pkg/util/managedfields, k8s.io/apiserver v0.37.2 pkg/endpoints/handlers; " +
 				"kubernetes v1.37.2 pkg/util/pod/pod.go",
 		},
-		Targets:     podStatusWrites(),
-		OnlyChanges: true,
-		Reads:       []string{}, // it compares the objects as they were sent
-		Compile:     compilePodManagedFields,
+		Targets: podStatusWrites(),
+		Compile: compilePodManagedFields,
 	}
 }
 

@@ -27,9 +27,8 @@ func podMetadata() policy.Rule {
 			Since:  "v0.1.0",
 			Source: "kubernetes v1.37.2 pkg/util/pod/pod.go, pkg/registry/core/pod/strategy.go; kubernetes/kubernetes#45539",
 		},
-		Targets:     podStatusWrites(),
-		OnlyChanges: true,
-		Compile:     compilePodMetadata,
+		Targets: podStatusWrites(),
+		Compile: compilePodMetadata,
 	}
 }
 
@@ -40,11 +39,11 @@ func compilePodMetadata(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path
 	}
 	allowed, errs := pattern.CompileAll(cfg.AllowedAnnotations, 64, at.Child("pods", "metadata", "allowedAnnotations"))
 	return func(r *policy.Request) []policy.Violation {
-		old, updated := &r.OldPod.Metadata, &r.Pod.Metadata
-		vs := compareKeys(old.Labels, updated.Labels).violationsOf("metadata.labels", "label")
-		annotations := compareKeys(old.Annotations, updated.Annotations).except(allowed.Match)
+		pod := r.Pod()
+		vs := compareKeys(pod.Labels().Change()).violationsOf("metadata.labels", "label")
+		annotations := compareKeys(pod.Annotations().Change()).except(allowed.Match)
 		vs = append(vs, annotations.violationsOf("metadata.annotations", "annotation")...)
-		finalizers := compareSets(old.Finalizers, updated.Finalizers)
+		finalizers := compareSets(pod.Finalizers().Change())
 		return append(vs, finalizers.violationsOf("metadata.finalizers", "finalizer")...)
 	}, errs
 }

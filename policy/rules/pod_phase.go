@@ -10,6 +10,7 @@ import (
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/text"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/object"
 )
 
 func podPhase() policy.Rule {
@@ -19,7 +20,7 @@ func podPhase() policy.Rule {
 			Title: "A kubelet may not bring a finished pod back",
 			Text: "Jobs count finished pods, and quotas and the scheduler forget them. A kubelet that brings one back " +
 				"fakes results and hides a running pod.",
-			Kubelet: "A kubelet never leaves a terminal phase, but for mirror pods, which run again after a reboot. It " +
+			Kubelet: "A kubelet never leaves a terminal phase, except for mirror pods, which run again after a reboot. It " +
 				"may turn Failed into Succeeded when the containers of an evicted pod exit with 0.",
 			Attack: "curl -X PATCH -H 'Content-Type: application/merge-patch+json' .../pods/$FINISHED_POD/status -d " +
 				`'{"status":{"phase":"Running"}}'`,
@@ -28,10 +29,8 @@ func podPhase() policy.Rule {
 			Since:  "v0.1.0",
 			Source: "kubernetes v1.37.2 pkg/kubelet/kubelet_pods.go (generateAPIPodStatus)",
 		},
-		Targets:     podStatusWrites(),
-		OnlyChanges: true,
-		Reads:       []string{"metadata.annotations", "status.phase"},
-		Compile:     compilePodPhase,
+		Targets: podStatusWrites(),
+		Compile: compilePodPhase,
 	}
 }
 
@@ -40,8 +39,8 @@ func compilePodPhase(spec *v1alpha1.NodeRestrictionPolicySpec, _ *field.Path) (p
 		return nil, nil
 	}
 	return func(r *policy.Request) []policy.Violation {
-		was, is := r.OldPod.Status.Phase, r.Pod.Status.Phase
-		if !isTerminal(was) || isTerminal(is) || r.OldPod.IsMirror() {
+		was, is := r.Pod().Phase().Change()
+		if !isTerminal(was) || isTerminal(is) || object.IsMirror(r.Pod().Annotations().Old()) {
 			return nil
 		}
 		detail := "must not go from " + text.Quote(string(was)) + " to " + text.Quote(string(is))

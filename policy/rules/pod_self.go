@@ -36,15 +36,15 @@ func compilePodSelf(spec *v1alpha1.NodeRestrictionPolicySpec, _ *field.Path) (po
 	}
 	return func(r *policy.Request) []policy.Violation {
 		nodeName := ""
-		if r.OldPod != nil {
-			nodeName = r.OldPod.Spec.NodeName
-		} else { // an eviction does not carry the pod
+		if r.Pod().IsStored() {
+			nodeName = r.Pod().NodeName().Old()
+		} else { // an eviction does not contain the pod
 			pod, found, err := r.LookUpPod(r.Namespace, r.Name)
 			switch {
 			case err != nil:
 				return []policy.Violation{{Field: "spec.nodeName", Detail: "must be on this node, but the pod could not be looked up"}}
 			case !found:
-				return nil // the API server answers that there is none
+				return nil // the API server answers that it does not exist
 			}
 			nodeName = pod.Spec.NodeName
 		}

@@ -11,8 +11,8 @@ import (
 	"noderestriction.plus/internal/text"
 )
 
-// referredTo returns the resource of an API object to which a pod refers, and nothing if it refers to none. A volume that this
-// program does not know counts as a reference. Source: HasAPIObjectReference of kubernetes v1.37.2 pkg/api/pod/util.go.
+// referredTo returns the resource of an API object to which a pod refers, and "" if the pod refers to no object. An unknown kind of volume
+// counts as a reference. Source: HasAPIObjectReference of kubernetes v1.37.2 pkg/api/pod/util.go.
 func referredTo(pod *corev1.Pod) string {
 	spec := &pod.Spec
 	switch {
@@ -38,7 +38,7 @@ func referredTo(pod *corev1.Pod) string {
 	return ""
 }
 
-// namesObject reports whether a reference has a name. One without is passed over.
+// namesObject reports whether a reference has a name. A reference without a name is ignored.
 func namesObject(r corev1.LocalObjectReference) bool { return r.Name != "" }
 
 func ephemeral(spec *corev1.PodSpec) []corev1.Container {
@@ -72,7 +72,8 @@ func referredByEnv(c *corev1.Container) string {
 	return ""
 }
 
-// referredByVolume puts what refers to an object before what does not: the API server accepts a volume of one kind only.
+// referredByVolume returns the resource to which a volume refers. The API server accepts a volume of one kind only; if there are several,
+// one that refers to an object counts.
 func referredByVolume(v *corev1.Volume) string {
 	switch {
 	case v.ConfigMap != nil:
@@ -97,7 +98,7 @@ func referredByVolume(v *corev1.Volume) string {
 	return unknownVolume(v)
 }
 
-// namesSecret reports whether a volume that works without a secret has one.
+// namesSecret reports whether a volume has an optional reference to a secret.
 func namesSecret(v *corev1.Volume) bool {
 	var ref *corev1.LocalObjectReference
 	switch {

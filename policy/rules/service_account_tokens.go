@@ -52,7 +52,7 @@ func compileServiceAccountTokens(spec *v1alpha1.NodeRestrictionPolicySpec, at *f
 		errs = append(errs, field.Invalid(at.Child("maxExpirationSeconds"), limit, "must be between 600 and 4294967296"))
 	}
 	return func(r *policy.Request) []policy.Violation {
-		return judgeObjects(r, func(_, token *tokenRequest) []policy.Violation {
+		return evaluateObjects(r, func(_, token *tokenRequest) []policy.Violation {
 			var vs []policy.Violation
 			if account := r.Namespace + "/" + r.Name; denied.Match(account) {
 				vs = append(vs, policy.Violation{Field: "metadata.name", Detail: "must not request a token of " + text.Quote(account)})

@@ -7,10 +7,9 @@ import (
 	admissionv1 "k8s.io/api/admission/v1"
 
 	"noderestriction.plus/policy"
-	"noderestriction.plus/policy/object"
 )
 
-// The kinds of writes that rules look at.
+// The kinds of writes that rules evaluate.
 
 func target(resource, subresource string, operations ...admissionv1.Operation) policy.Target {
 	return policy.Target{Resource: resource, Subresource: subresource, Operations: operations}
@@ -24,7 +23,7 @@ func nodeWrites() []policy.Target {
 	}
 }
 
-// allNodeWrites are nodeWrites and the deletion of Nodes.
+// allNodeWrites are nodeWrites and the deletions of Nodes.
 func allNodeWrites() []policy.Target {
 	return []policy.Target{
 		target("nodes", "", admissionv1.Create, admissionv1.Update, admissionv1.Delete),
@@ -51,7 +50,7 @@ func nodeStatusWrites() []policy.Target {
 // podCreations are the creations of pods. A kubelet creates mirror pods only.
 func podCreations() []policy.Target { return []policy.Target{target("pods", "", admissionv1.Create)} }
 
-// staticPodKeepsRunning is the note on the creation of a mirror pod, because people ask.
+// staticPodKeepsRunning is the note on the creation of a mirror pod: a denial does not stop the static pod.
 func staticPodKeepsRunning(r *policy.Request) string {
 	if r.Resource != "pods" || r.Subresource != "" || r.Operation != admissionv1.Create {
 		return ""
@@ -69,18 +68,10 @@ func podEvictions() []policy.Target {
 	return []policy.Target{target("pods", "eviction", admissionv1.Create)}
 }
 
-// existingPodWrites are all that a kubelet can do to a pod that exists.
+// existingPodWrites are the writes of existing pods.
 func existingPodWrites() []policy.Target {
 	return []policy.Target{
 		target("pods", "status", admissionv1.Update), target("pods", "", admissionv1.Delete),
 		target("pods", "eviction", admissionv1.Create),
 	}
-}
-
-// oldNode is the Node before the write; at registration an empty one.
-func oldNode(r *policy.Request) *object.Node {
-	if r.OldNode == nil {
-		return &object.Node{}
-	}
-	return r.OldNode
 }

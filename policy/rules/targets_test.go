@@ -13,7 +13,7 @@ import (
 
 // TestDeniedMirrorPodsSayThatTheStaticPodRuns: whichever rule denies the creation of a pod, the message has the note.
 func TestDeniedMirrorPodsSayThatTheStaticPodRuns(t *testing.T) {
-	creation := &policy.Request{Resource: "pods", Operation: admissionv1.Create}
+	creation := &policy.Request{Write: policy.Write{Resource: "pods", Operation: admissionv1.Create}}
 	found := 0
 	for _, rule := range All() {
 		looks := false

@@ -11,14 +11,14 @@ import (
 	"noderestriction.plus/policy/object"
 )
 
-// unknownChanges has a violation for each unknown field that differs between the objects.
+// unknownChanges returns a violation with the unknown fields that differ between the objects.
 func unknownChanges(r *policy.Request, of *object.Shape) []policy.Violation {
 	paths, err := r.UnknownChanges(of)
 	switch {
 	case errors.Is(err, object.ErrTooManyUnknown):
 		return []policy.Violation{{Detail: "must not have more than " + strconv.Itoa(object.MaxUnknown) + " unknown fields"}}
 	case err != nil:
-		return []policy.Violation{{Detail: "must be well-formed"}}
+		return malformed("")
 	}
 	return appendViolation(nil, "", "must not change unknown field", paths)
 }

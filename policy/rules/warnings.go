@@ -14,8 +14,7 @@ import (
 	"noderestriction.plus/policy"
 )
 
-// warnOfLabels warns of a nodeSelector on labels by which a kubelet can take itself out of the policy, and of denied labels that
-// every kubelet computes.
+// warnOfLabels warns about a nodeSelector on labels that a kubelet may set itself, and about denied labels that every kubelet computes.
 func warnOfLabels(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path) []string {
 	var warnings []string
 	for _, key := range selfSetLabels(spec.Match) {
@@ -39,7 +38,7 @@ func warnOfLabels(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path) []st
 	return warnings
 }
 
-// selfSetLabels are the keys of a selector that the NodeRestriction plugin lets a kubelet set, sorted.
+// selfSetLabels returns the keys of a selector that the NodeRestriction plugin allows a kubelet to set, sorted.
 func selfSetLabels(m *v1alpha1.Match) []string {
 	if m == nil || m.NodeSelector == nil {
 		return nil
