@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/tools/txtar"
 
+	"noderestriction.plus/internal/apidoc"
 	"noderestriction.plus/internal/docs"
 	"noderestriction.plus/internal/fixture"
 	"noderestriction.plus/policy"
@@ -76,8 +77,13 @@ func policyOf(data []byte) string {
 }
 
 func TestPagesAreCurrent(t *testing.T) {
+	reference, err := apidoc.Read()
+	if err != nil {
+		t.Fatal(err)
+	}
 	for path, want := range map[string]string{
-		"../../docs/rules.md":                            docs.Rules(rules.All(), examples(t)),
+		"../../docs/rules.md":                            docs.Rules(rules.All(), examples(t), reference),
+		"../../docs/api.md":                              docs.API(reference),
 		"../../docs/runbooks/README.md":                  docs.Runbooks(alerts(t)),
 		"../../config/alerts/node-restriction-plus.yaml": docs.PrometheusRule(read(t, rulesFile)),
 	} {
