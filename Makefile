@@ -39,7 +39,7 @@ step = @echo "==> $(1)"; start=$$(date +%s); { $(2); } && echo "==> $(1): done i
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help build demo test test-unit test-chart test-monitoring test-alerts test-e2e down chaos lint lint-go lint-module \
-	lint-chart lint-workflows vulnerabilities vulnerabilities-tools format generate verify headers notices fuzz bench \
+	lint-chart lint-workflows vulnerabilities vulnerabilities-tools format new-rule generate generate-api verify headers notices fuzz bench \
 	bench-packages bench-compare numbers profile scale soak tools helm-path clean
 
 help: ## Show this help.
@@ -119,14 +119,20 @@ vulnerabilities-tools: $(govulncheck) ## Look for known vulnerabilities in the p
 format: $(golangci-lint) ## Format the code.
 	$(call step,format,$(golangci-lint) fmt)
 
-generate: $(controller-gen) ## Generate deepcopy functions, CRD, docs, notices, and what fixtures want.
-	$(call step,deepcopy and CRD,$(controller-gen) object:headerFile=tools/header.txt crd paths=./api/... output:crd:dir=config/crd)
-	$(call step,CRD in the chart,cp config/crd/$(crd) $(chart)/files/$(crd))
+new-rule: ## Add a rule: ID=node-foo-bar writes its files; go test ./policy/rules then names what is missing.
+	@go run ./internal/newrule '$(ID)'
+	@$(MAKE) --no-print-directory generate-api
+
+generate: generate-api ## Generate deepcopy functions, CRD, docs, notices, and what fixtures want.
 	$(call step,chart from config and values.yaml,go -C charts test . -run 'AreCurrent$$|IsCurrent$$' -update)
 	$(call step,alerts and dashboard in the chart,cp $(alerts) $(chart)/files/alerts.yaml && cp $(dashboard) $(chart)/files/dashboard.json)
 	$(call step,docs,go test ./internal/docs ./cmd/kubectl-nrp ./internal/command ./internal/serve ./internal/probe -run TestPagesAreCurrent -update)
 	$(call step,wanted verdicts of fixtures,go test ./policy/rules -run TestRules -update)
 	@$(MAKE) --no-print-directory notices
+
+generate-api: $(controller-gen) ## Generate deepcopy functions and the CRD.
+	$(call step,deepcopy and CRD,$(controller-gen) object:headerFile=tools/header.txt crd paths=./api/... output:crd:dir=config/crd)
+	$(call step,CRD in the chart,cp config/crd/$(crd) $(chart)/files/$(crd))
 
 verify: $(controller-gen) ## Check that generated files are current, changing none.
 	$(call step,generate aside,rm -rf $(aside) && mkdir -p $(aside) && $(controller-gen) object:headerFile=tools/header.txt crd paths=./api/... \

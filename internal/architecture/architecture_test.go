@@ -94,6 +94,7 @@ var arrows = map[string]struct {
 		"the page is handed finished texts; it needs recordlog only to make them printable",
 	},
 	"internal/denials/pagetest": {[]string{"internal/recordlog"}, "pages are compared in tests only"},
+	"internal/newrule":          {nil, "it must also run when the rules do not compile"},
 	"internal/demo":             {[]string{"internal/cli", "internal/command", "internal/fixture"}, "it must build in a fraction of the time of the rest"},
 	"internal/denial": {
 		[]string{"api/v1alpha1", "policy", "internal/record", "internal/program"},
