@@ -72,9 +72,10 @@ var arrows = map[string]struct {
 		[]string{"api/v1alpha1", "policy", "internal/manifest", "internal/review"},
 		"fixtures run in tests, in the command test and in e2e; who is a kubelet is for the review to say",
 	},
-	"config/crd":      {nil, "the CRD is generated, and embedded where its text is needed"},
-	"internal/apidoc": {[]string{"config/crd"}, "the CRD documents the fields, for pages and for the command explain alike"},
-	"internal/docs":   {[]string{"internal/apidoc", "policy"}, "the pages are rendered from what they are handed: rules, metrics, commands"},
+	"config/crd":         {nil, "the CRD is generated, and embedded where its text is needed"},
+	"internal/apidoc":    {[]string{"config/crd"}, "the CRD documents the fields, for pages and for the command explain alike"},
+	"internal/shapetest": {[]string{"policy", "internal/review"}, "recorded writes are made again in tests only"},
+	"internal/docs":      {[]string{"internal/apidoc", "policy"}, "the pages are rendered from what they are handed: rules, metrics, commands"},
 	"internal/cli": {
 		[]string{
 			"api/v1alpha1", "policy", "policy/pattern", "policy/rules", "internal/review", "internal/record",

@@ -5,8 +5,8 @@ package docs
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
+	"unicode"
 
 	"noderestriction.plus/internal/apidoc"
 )
@@ -52,7 +52,7 @@ func (p *apiPage) section(f *apidoc.Field) {
 	for _, child := range f.Fields {
 		name := "`" + child.Path[strings.LastIndex(child.Path, ".")+1:] + "`"
 		if len(child.Fields) > 0 {
-			name = fmt.Sprintf("[%s](#%s)", name, notInAnchor.ReplaceAllString(strings.ToLower(child.Path), ""))
+			name = fmt.Sprintf("[%s](#%s)", name, anchor(child.Path))
 		}
 		fmt.Fprintf(&p.b, "| %s | %s | %s |\n", name, p.linked(child.Type), cell(strings.TrimSpace(child.Text+" "+child.Omitted)))
 	}
@@ -63,8 +63,15 @@ func (p *apiPage) section(f *apidoc.Field) {
 	}
 }
 
-// notInAnchor is what GitHub leaves out of a heading to make its anchor.
-var notInAnchor = regexp.MustCompile(`[^a-z0-9-]`)
+// anchor is the anchor that GitHub makes of a heading with the path of a field.
+func anchor(path string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '.' || r == '[' || r == ']' {
+			return -1
+		}
+		return unicode.ToLower(r)
+	}, path)
+}
 
 // linked links the type of elements to its heading.
 func (p *apiPage) linked(kind string) string {
