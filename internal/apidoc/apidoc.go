@@ -21,7 +21,7 @@ type Field struct {
 	Path    string   // such as spec.nodes.labels.registration.allowed
 	Type    string   // such as: list of Pattern, at most 128
 	Text    string   // what the field means, on one line
-	Omitted string   // what it means to omit the field, or to leave it empty; empty: the field is required, or the CRD does not say
+	Omitted string   // what it means to omit the field, or to leave it empty; "" if the field is required, or the CRD does not say
 	Fields  []*Field // of an object, or of the elements of a list; sorted by name
 }
 
@@ -62,7 +62,7 @@ func Read() (*Reference, error) {
 	return reference, nil
 }
 
-// Find returns the field at a path, such as spec.nodes.labels; nil if there is none.
+// Find returns the field at a path, such as spec.nodes.labels; or nil.
 func (r *Reference) Find(path string) *Field {
 	f := r.Root
 	for f != nil && f.Path != path {

@@ -41,7 +41,7 @@ func Rules(rules []policy.Rule, examples map[policy.RuleID]Example, reference *a
 			fmt.Fprintf(&b, "**Example.** %s\n\n```yaml\nspec:\n%s\n```\n\n```\n%s\n```\n\n",
 				e.Title, indent(e.Policy), e.Denial)
 		}
-		fmt.Fprintf(&b, "| | |\n|---|---|\n| section | `%s` |\n| looks at | %s |\n| in | %s |\n| since | %s |\n| source | %s |\n",
+		fmt.Fprintf(&b, "| | |\n|---|---|\n| section | `%s` |\n| fields | %s |\n| writes | %s |\n| since | %s |\n| source | %s |\n",
 			r.Doc.Spec, code(r.Doc.Fields), targets(r.Targets), r.Doc.Since, r.Doc.Source)
 	}
 	return b.String()

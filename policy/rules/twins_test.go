@@ -20,8 +20,8 @@ import (
 // maxTwinLines is how many lines may differ between a denied write and an allowed one that shows why it is denied.
 const maxTwinLines = 2
 
-// TestEveryDenialHasATwin checks that beside each denied write a nearly equal one is allowed, or that the fixture says why there is
-// none: a denial without a twin may have any reason.
+// TestEveryDenialHasATwin checks that a write that is nearly equal to a denied one is allowed, or that the fixture says why it has no twin.
+// Without a twin, a write may be denied for any reason.
 func TestEveryDenialHasATwin(t *testing.T) {
 	directories, err := filepath.Glob("testdata/*/deny")
 	if err != nil || len(directories) == 0 {
