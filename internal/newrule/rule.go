@@ -64,7 +64,9 @@ func newRule(id string) (*rule, error) {
 
 // camel returns a kebab-case name as the part of a Go name.
 func camel(name string) string {
-	initialisms := map[string]string{"api": "API", "cidr": "CIDR", "cidrs": "CIDRs", "id": "ID", "ids": "IDs", "ip": "IP", "ips": "IPs", "uid": "UID"}
+	initialisms := map[string]string{
+		"api": "API", "cidr": "CIDR", "cidrs": "CIDRs", "id": "ID", "ids": "IDs", "ip": "IP", "ips": "IPs", "uid": "UID",
+	}
 	var b strings.Builder
 	for word := range strings.SplitSeq(name, "-") {
 		if initialism, ok := initialisms[word]; ok {
