@@ -1,5 +1,5 @@
-# For a release, pin both images by digest: docker buildx imagetools inspect <image> prints it, and it goes behind the tag
-# as <image>:<tag>@sha256:<digest>. The same source and the same two digests give the same binary.
+# For a release, pin both images by digest, as <image>:<tag>@sha256:<digest>; docker buildx imagetools inspect <image> prints it. The
+# same source and the same two digests produce the same binary.
 FROM --platform=$BUILDPLATFORM golang:1.26.8 AS build
 WORKDIR /src
 COPY go.mod go.sum ./

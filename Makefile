@@ -1,5 +1,5 @@
-# Needs Go, make and git. Tools are built from their modules under tools/, once for all clones: they are kept in the user's
-# cache folder, each under a name that changes with its version and with Go's.
+# Needs Go, make and git. Tools are built from their modules under tools/, once for all clones. They are kept in the user's cache
+# directory, under a name that changes with the versions of the tool and of Go.
 
 cache := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/node-restriction-plus/tools
 tools := actionlint controller-gen golangci-lint helm
@@ -12,12 +12,12 @@ crd       := noderestriction.plus_noderestrictionpolicies.yaml
 alerts    := config/alerts/node-restriction-plus.rules.yaml
 dashboard := config/dashboards/node-restriction-plus.json
 deepcopy  := api/v1alpha1/zz_generated.deepcopy.go
-# Where verify generates: go does not look into folders that begin with an underscore.
+# The directory in which verify generates: go ignores directories that begin with an underscore.
 aside     := bin/_verify
-# Modules with code of ours. The others under tools/ only name tools.
+# Modules with our own code. The others under tools/ only name tools.
 modules   := . charts e2e e2e/oracle config/observability tools/notices
-# Programs for e2e. They are not vetted: that would compile all of Kubernetes and cert-manager once more. Gatekeeper, which only
-# bench needs, is not among them: to check its go.mod would download it on each machine.
+# Programs for e2e. They are not vetted, because that would compile all of Kubernetes and cert-manager again. Gatekeeper, which only
+# bench needs, is not listed: checking its go.mod would download it on each machine.
 programs  := e2e/tools/cert-manager
 toolmodules := $(filter-out $(modules),$(patsubst %/go.mod,%,$(wildcard tools/*/go.mod)))
 # The race detector needs a C compiler.
@@ -30,16 +30,16 @@ BENCH     ?=
 SCALE     ?=
 testflags ?=
 export NRP_HELM ?= $(helm)
-# Only programs are built by the profile default.pgo: tests and linters would have everything compiled once more for it.
+# Only the webhook is built with the profile default.pgo. With it, tests and linters would compile everything again.
 export GOFLAGS := $(GOFLAGS) -pgo=off
 
-# step runs a command, says what it does, and how long it took.
+# step runs a command, and prints what it does and how long it took.
 step = @echo "==> $(1)"; start=$$(date +%s); { $(2); } && echo "==> $(1): done in $$(($$(date +%s) - start)) s"
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help build demo test test-unit test-chart test-monitoring test-alerts test-e2e down chaos lint lint-go lint-module \
-	lint-chart lint-workflows vulnerabilities vulnerabilities-tools format generate verify headers notices fuzz bench \
+	lint-chart lint-workflows vulnerabilities vulnerabilities-tools format new-rule generate generate-api verify headers notices fuzz bench \
 	bench-packages bench-compare numbers profile scale soak tools helm-path clean
 
 help: ## Show this help.
@@ -51,13 +51,13 @@ build: ## Build bin/node-restriction-plus, the webhook, and bin/kubectl-nrp, the
 	$(call step,build bin/kubectl-nrp,CGO_ENABLED=0 go build -buildvcs=auto -trimpath -ldflags '-s -w -buildid=' -o bin/kubectl-nrp ./cmd/kubectl-nrp)
 
 demo: ## Show the product against a real control plane and kubelet; KEEP=1 leaves them running.
-	@echo "Building the commands that need no cluster, to have something to show while the rest builds"
-	@CGO_ENABLED=0 go run -gcflags=all='-N -l' ./internal/demo # not optimized: it builds in two thirds of the time
+	@echo "Building the commands that need no cluster; they show something while the rest builds"
+	@CGO_ENABLED=0 go run -gcflags=all='-N -l' ./internal/demo # not optimized, so that it builds in two thirds of the time
 	@KEEP=$(KEEP) go -C e2e run ./demo
 
 test: test-unit test-chart test-monitoring test-e2e ## Run every test.
 
-test-unit: ## Test the packages: units, fixtures, scripts of the commands, import rules.
+test-unit: ## Test the packages: unit tests, fixtures, scripts of the commands, import rules.
 	$(call step,test packages,go test $(race) $(testflags) ./...)
 	$(call step,test tools,go -C tools/notices test $(testflags) ./...)
 
@@ -68,30 +68,30 @@ test-chart: $(helm) ## Lint and render the chart, test what it renders.
 test-monitoring: ## Test alerts and dashboard with Prometheus' query engine.
 	$(call step,test alerts and dashboard,go -C config/observability test -count=1 $(testflags) ./...)
 
-# Not part of test: building promtool takes 13 minutes of CPU. It reads the same files as test-monitoring.
+# Not part of test, because building promtool takes 13 minutes of CPU. It reads the same files as test-monitoring.
 test-alerts: $(promtool) ## Test the alerts with promtool itself (builds it once).
 	$(call step,promtool check rules,$(promtool) check rules config/alerts/*.rules.yaml)
 	$(call step,promtool test rules,$(promtool) test rules config/alerts/tests/*.yaml)
 
-# What is down is not part of it: restarts without a failed write need a machine that has time, see the target down. Packages run one
-# after the other, each has a control plane of its own.
+# The target down is not part of it: restarts without a failed write need a machine that is not busy. Packages run one after the other,
+# because each has its own control plane.
 test-e2e: $(helm) ## Test against a real control plane and real kubelets (builds them once).
 	$(call step,test end to end,cd e2e && go test -p 1 $(race) -count=1 -timeout 30m $(testflags) $$(go list ./... | grep -v '/e2e/down$$'))
-	$(call step,the page of what is down is current,go -C e2e test -count=1 -run '^TestPageIsCurrent$$' $(testflags) ./down)
-	$(call step,compare the baseline with the plugin itself,go -C e2e/oracle test -timeout 10m $(testflags) ./...)
+	$(call step,docs/when-it-is-down.md is current,go -C e2e test -count=1 -run '^TestPageIsCurrent$$' $(testflags) ./down)
+	$(call step,compare the baseline with the plugin,go -C e2e/oracle test -timeout 10m $(testflags) ./...)
 
-down: $(helm) ## Go through every way of being down, on what the chart installs (half an hour).
+down: $(helm) ## Test every way of being down, with what the chart installs (half an hour).
 	$(call step,every way of being down,DOWN=all go -C e2e test -count=1 -timeout 90m -v $(testflags) ./down)
 
-chaos: $(helm) ## Have something go wrong every 20 s for an hour; CHAOS=5m for less, SEED=1 for the same again.
+chaos: $(helm) ## Cause a random fault every 20 s for an hour; CHAOS=5m for less, SEED=1 to repeat a run.
 	$(call step,chaos for $(CHAOS),CHAOS=$(CHAOS) SEED=$(SEED) go -C e2e test -count=1 -timeout 24h -v $(testflags) -run '^TestChaos$$' ./down)
 
-numbers: $(helm) ## Try every slow number in every field and encoding on a real API server (hours).
-	$(call step,every slow number,NRP_EVERY_NUMBER=1 go -C e2e test -count=1 -timeout 24h -v $(testflags) -run '^TestHostile$$' ./door)
+numbers: $(helm) ## Try every expensive quantity in every field and encoding on a real API server (hours).
+	$(call step,every expensive quantity,NRP_EVERY_NUMBER=1 go -C e2e test -count=1 -timeout 24h -v $(testflags) -run '^TestHostile$$' ./door)
 
 lint: lint-go lint-chart lint-workflows ## Run every linter.
 
-# In each module, since golangci-lint sees one at a time. The format is checked everywhere.
+# In each module, because golangci-lint checks one at a time. The format is checked everywhere.
 lint-go: $(golangci-lint)
 	$(call step,format,$(golangci-lint) fmt --diff)
 	@for m in $(modules); do $(MAKE) --no-print-directory lint-module MODULE=$$m || exit; done
@@ -102,16 +102,16 @@ lint-module: $(golangci-lint)
 lint-chart: $(helm)
 	$(call step,lint chart,$(helm) lint --strict $(chart))
 
-# Without shellcheck and pyflakes, which are on some machines and not on others.
+# Without shellcheck and pyflakes, which not every machine has.
 lint-workflows: $(actionlint) ## Lint the workflows in .github.
 	$(call step,actionlint,$(actionlint) -shellcheck= -pyflakes=)
 
 # Both need https://vuln.go.dev.
-vulnerabilities: $(govulncheck) ## Look for known vulnerabilities in the code that our modules reach.
+vulnerabilities: $(govulncheck) ## Find known vulnerabilities in the code that our modules reach.
 	$(call step,govulncheck,for m in $(modules); do echo "$$m"; $(govulncheck) -C $$m -test ./... || exit; done)
 
-# By package and not by function: to follow calls through all of Kubernetes takes more memory than a small machine has.
-vulnerabilities-tools: $(govulncheck) ## Look for known vulnerabilities in the packages of tools and of programs for e2e.
+# By package, not by function: following calls through all of Kubernetes needs more memory than a small machine has.
+vulnerabilities-tools: $(govulncheck) ## Find known vulnerabilities in the packages of tools and of programs for e2e.
 	$(call step,govulncheck of tools,for m in $(toolmodules); do echo "$$m"; $(govulncheck) -C $$m -scan package tool || exit; done)
 	$(call step,govulncheck of programs,for m in e2e/tools $(programs); do echo "$$m"; \
 		$(govulncheck) -C $$m -scan package ./... || exit; done)
@@ -119,16 +119,22 @@ vulnerabilities-tools: $(govulncheck) ## Look for known vulnerabilities in the p
 format: $(golangci-lint) ## Format the code.
 	$(call step,format,$(golangci-lint) fmt)
 
-generate: $(controller-gen) ## Generate deepcopy functions, CRD, docs, notices, and what fixtures want.
-	$(call step,deepcopy and CRD,$(controller-gen) object:headerFile=tools/header.txt crd paths=./api/... output:crd:dir=config/crd)
-	$(call step,CRD in the chart,cp config/crd/$(crd) $(chart)/files/$(crd))
+new-rule: ## Add a rule: ID=node-foo-bar writes its files; go test ./policy/rules then names what is missing.
+	@go run ./internal/newrule '$(ID)'
+	@$(MAKE) --no-print-directory generate-api
+
+generate: generate-api ## Generate deepcopy functions, CRD, chart, docs, notices, and the verdicts of fixtures.
 	$(call step,chart from config and values.yaml,go -C charts test . -run 'AreCurrent$$|IsCurrent$$' -update)
 	$(call step,alerts and dashboard in the chart,cp $(alerts) $(chart)/files/alerts.yaml && cp $(dashboard) $(chart)/files/dashboard.json)
 	$(call step,docs,go test ./internal/docs ./cmd/kubectl-nrp ./internal/command ./internal/serve ./internal/probe -run TestPagesAreCurrent -update)
-	$(call step,wanted verdicts of fixtures,go test ./policy/rules -run TestRules -update)
+	$(call step,verdicts of fixtures,go test ./policy/rules -run TestRules -update)
 	@$(MAKE) --no-print-directory notices
 
-verify: $(controller-gen) ## Check that generated files are current, changing none.
+generate-api: $(controller-gen) ## Generate deepcopy functions and the CRD.
+	$(call step,deepcopy and CRD,$(controller-gen) object:headerFile=tools/header.txt crd paths=./api/... output:crd:dir=config/crd)
+	$(call step,CRD in the chart,cp config/crd/$(crd) $(chart)/files/$(crd))
+
+verify: $(controller-gen) ## Check that generated files are current, without changing them.
 	$(call step,generate aside,rm -rf $(aside) && mkdir -p $(aside) && $(controller-gen) object:headerFile=tools/header.txt crd paths=./api/... \
 		output:object:dir=$(aside) output:crd:dir=$(aside))
 	$(call step,deepcopy is current,git diff --no-index --exit-code $(deepcopy) $(aside)/zz_generated.deepcopy.go)
@@ -142,15 +148,15 @@ verify: $(controller-gen) ## Check that generated files are current, changing no
 		git diff --no-index --exit-code THIRD_PARTY_NOTICES $(aside)/notices)
 	$(call step,go.mod files are tidy,for m in $(modules) $(programs); do go -C $$m mod tidy -diff || exit; done)
 
-# Generated files get the header from their generator.
-headers: ## Put the licence header in front of Go files that lack it.
+# Generators write the header of generated files.
+headers: ## Add the licence header to Go files that lack it.
 	@mkdir -p bin
 	@git ls-files --cached --others --exclude-standard '*.go' | grep -v /zz_generated | while read -r file; do \
 		grep -q '^// SPDX-License-Identifier: ' "$$file" && continue; \
 		{ cat tools/header.txt; echo; cat "$$file"; } > bin/header && cat bin/header > "$$file" && echo "$$file" || exit; \
 	done
 
-# The licences of what the image and the command-line tool contain.
+# The licences of the modules in the image and in the command-line tool.
 printnotices = go -C tools/notices run . -C $(CURDIR) -platforms linux/amd64,linux/arm64 . ./cmd/kubectl-nrp
 
 notices: ## Write THIRD_PARTY_NOTICES; fails for a licence that is not accepted.
@@ -166,30 +172,30 @@ fuzz: ## Run each fuzz test for FUZZTIME (60s).
 		esac; done; \
 	done
 
-bench: $(helm) ## Measure what a judged write costs, end to end, against the alternatives; writes docs/performance.md.
+bench: $(helm) ## Measure the cost of an evaluated write, end to end, and of the alternatives; writes docs/performance.md.
 	$(call step,bench,go -C e2e run ./bench -keep $(BENCH))
 
-profile: $(helm) ## Take the profile that the program is built by, default.pgo, anew.
+profile: $(helm) ## Take the profile with which the webhook is built, default.pgo.
 	$(call step,profile,go -C e2e run ./bench -variants judged -profile $(CURDIR)/default.pgo)
 
 scale: $(helm) ## Simulate thousands of kubelets; writes docs/performance.md.
 	$(call step,scale,go -C e2e run ./scale -keep $(SCALE))
 
-# The packages' benchmarks, six times each, as benchstat wants them.
+# Six times each, as benchstat needs.
 bench-packages: ## Run the packages' benchmarks; the results are in bin/bench.txt.
 	@mkdir -p bin
 	$(call step,benchmarks,go test -pgo=$(CURDIR)/default.pgo -run '^$$' -bench . -benchmem -count 6 ./policy/... ./internal/review ./internal/denial \
 		./internal/recordlog > bin/bench.txt || { cat bin/bench.txt; exit 1; })
 
-bench-compare: bench-packages $(benchstat) ## Compare the packages' benchmarks with those kept in docs/benchmarks.txt.
+bench-compare: bench-packages $(benchstat) ## Compare the packages' benchmarks with docs/benchmarks.txt.
 	@$(benchstat) docs/benchmarks.txt bin/bench.txt
 
-soak: $(helm) ## Have kubelets live through everything under every policy, for SOAK (10m).
+soak: $(helm) ## Run kubelets through their whole life under every policy, for SOAK (10m).
 	$(call step,soak for $(SOAK),SOAK=$(SOAK) go -C e2e test -run '^TestKubelets$$' -v -count=1 -timeout 0 .)
 
-tools: $(foreach t,$(tools),$($(t))) ## Build the tools, which other targets also do when they need one.
+tools: $(foreach t,$(tools),$($(t))) ## Build the tools. Other targets build those that they need.
 
-helm-path: # Where helm is, or will be when it is built.
+helm-path: # The path of helm, also before it is built.
 	@echo $(helm)
 
 $(cache)/%: name = $(firstword $(subst @, ,$*))
@@ -198,5 +204,5 @@ $(cache)/%:
 	$(call step,build $(name) from tools/$(name) (once),\
 		go -C tools/$(name) build -ldflags '-s -w' -o $@.$$$$ tool && mv -f $@.$$$$ $@)
 
-clean: ## Remove what was built in this clone; tools and control plane stay in the cache folder.
+clean: ## Remove what was built in this clone; tools and control plane stay in the cache directory.
 	rm -rf bin

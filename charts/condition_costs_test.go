@@ -79,7 +79,7 @@ func largeNodeWrites() map[string]policy.Request {
 				n.Status.Conditions = append(n.Status.Conditions, corev1.NodeCondition{Type: corev1.NodeConditionType(fmt.Sprint("c", i))})
 			}
 		}),
-		"a Node of which only the CSI driver is new": write(func(n *corev1.Node, old bool) {
+		"a Node with only a new CSI driver": write(func(n *corev1.Node, old bool) {
 			for i := range 510 - len(n.Labels) {
 				n.Labels[fmt.Sprintf("l%d", i)] = ""
 			}
@@ -269,8 +269,8 @@ func appliedBy(n int, again bool) []metav1.ManagedFieldsEntry {
 	return entries
 }
 
-// TestConditionsAreWithinTheBudget: a condition of which the API server gives up the evaluation refuses a write where its webhook is
-// Fail, and lets it pass unseen where it is Ignore. What a tenant can make of a pod must not come near that, nor what a kubelet can.
+// TestConditionsAreWithinTheBudget checks that no pod that a tenant can create, and no object that a kubelet can write, comes near the cost
+// budget of a condition. Beyond the budget a write is refused if the failurePolicy is Fail, and passes unseen if it is Ignore.
 // The limit of one condition is lower than that of all conditions of a webhook.
 func TestConditionsAreWithinTheBudget(t *testing.T) {
 	const limit = min(celconfig.PerCallLimit, celconfig.RuntimeCELCostBudgetMatchConditions)

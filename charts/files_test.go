@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// TestFilesAreCurrent holds the chart's copies of what is in config to be the same: a chart cannot reach beyond its folder.
+// TestFilesAreCurrent checks that the chart's copies of files in config are current: a chart cannot read files outside its directory.
 func TestFilesAreCurrent(t *testing.T) {
 	for name, source := range map[string]string{
 		"policies/recommended.yaml": "policies/recommended.yaml",

@@ -73,8 +73,8 @@ func buildProgram(t *testing.T) string {
 	return path
 }
 
-// checkArguments runs the program with the arguments of a container: it must have nothing against them. It reads its
-// kubeconfig after that, and there it ends, since there is none.
+// checkArguments runs the program with the arguments of a container, which it must accept. Then it fails to read its kubeconfig, which
+// does not exist.
 func checkArguments(t *testing.T, program, name string, c corev1.Container) {
 	t.Helper()
 	if len(c.Command) > 0 {

@@ -153,7 +153,7 @@ func TestFloorOfLargeNodes(t *testing.T) {
 			r := policy.Request{Write: policy.Write{
 				Operation: admissionv1.Create, Resource: "nodes", Name: "worker-1", Object: mustMarshal(node),
 			}}
-			if messages := f.judge(t, c, kubelet, r); (len(messages) > 0) != test.denied {
+			if messages := f.evaluate(t, c, kubelet, r); (len(messages) > 0) != test.denied {
 				t.Errorf("%s: of %d labels of %d characters it says %q", name, test.labels, test.length, messages)
 			}
 		}

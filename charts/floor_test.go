@@ -67,8 +67,9 @@ func newFloor(t *testing.T, p *admissionregistrationv1.ValidatingAdmissionPolicy
 	return &floor{p.Name, p.Spec, validating.NewValidator(compile(validations), matcher, compile(nil), none, p.Spec.FailurePolicy, nil)}
 }
 
-// judge returns the messages of the validations that deny, and fails for one that ends in an error or denies otherwise than Forbidden.
-func (f *floor) judge(t *testing.T, c *caller, userName string, r policy.Request) []string {
+// evaluate returns the messages of the validations that deny. It fails the test if one ends in an error, or denies with another reason than
+// Forbidden.
+func (f *floor) evaluate(t *testing.T, c *caller, userName string, r policy.Request) []string {
 	t.Helper()
 	attributes := c.attributes(userName, r)
 	result := f.validator.Validate(t.Context(), attributes.GetResource(), attributes, nil, nil, celconfig.RuntimeCELCostBudget, nil)
@@ -118,7 +119,7 @@ func underFloor(spec v1alpha1.NodeRestrictionPolicySpec) v1alpha1.NodeRestrictio
 	}}
 }
 
-// engine judges with the rules that the floor stands for, and returns their reasons.
+// engine evaluates the rules that the floor stands for, and returns their reasons.
 func engine(t *testing.T, spec v1alpha1.NodeRestrictionPolicySpec, r policy.Request) []string {
 	t.Helper()
 	compiled, errs := rules.NewCompiler().Compile(&v1alpha1.NodeRestrictionPolicy{
@@ -137,7 +138,7 @@ func engine(t *testing.T, spec v1alpha1.NodeRestrictionPolicySpec, r policy.Requ
 func checkAgreement(t *testing.T, f *floor, c *caller, spec v1alpha1.NodeRestrictionPolicySpec, r policy.Request) {
 	t.Helper()
 	var reasons []string
-	for _, message := range f.judge(t, c, "system:node:"+r.NodeName, r) {
+	for _, message := range f.evaluate(t, c, "system:node:"+r.NodeName, r) {
 		_, reason, _ := strings.Cut(message, ": ")
 		reasons = append(reasons, reason)
 	}
@@ -193,12 +194,12 @@ func TestFloorIsForKubelets(t *testing.T) {
 	c := &caller{t: t}
 	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "worker-1", Finalizers: []string{"example.com/a"}}}
 	r := policy.Request{Write: policy.Write{Operation: admissionv1.Create, Resource: "nodes", Name: "worker-1", Object: mustMarshal(node)}}
-	if messages := f.judge(t, c, "kubernetes-admin", r); len(messages) > 0 {
-		t.Errorf("an administrator is told %q", messages)
+	if messages := f.evaluate(t, c, "kubernetes-admin", r); len(messages) > 0 {
+		t.Errorf("an administrator gets %q", messages)
 	}
 	want := []string{`violates NodeRestrictionPolicy "test": node finalizers`}
-	if messages := f.judge(t, c, kubelet, r); !slices.Equal(messages, want) {
-		t.Errorf("a kubelet is told %q, want %q", messages, want)
+	if messages := f.evaluate(t, c, kubelet, r); !slices.Equal(messages, want) {
+		t.Errorf("a kubelet gets %q, want %q", messages, want)
 	}
 	rules := f.spec.MatchConstraints.ResourceRules
 	if len(rules) != 1 || !slices.Equal(rules[0].Resources, []string{"nodes"}) ||
@@ -216,11 +217,11 @@ func TestFloorLeavesTheProbeToTheProgram(t *testing.T) {
 	r := policy.Request{
 		Write: policy.Write{Operation: admissionv1.Create, Resource: "nodes", Name: node.Name, Object: mustMarshal(node), DryRun: true},
 	}
-	if messages := f.judge(t, c, "system:node:"+review.ProbeNode, r); len(messages) > 0 {
-		t.Errorf("the probe is told %q", messages)
+	if messages := f.evaluate(t, c, "system:node:"+review.ProbeNode, r); len(messages) > 0 {
+		t.Errorf("the probe gets %q", messages)
 	}
 	r.DryRun = false
-	if messages := f.judge(t, c, "system:node:"+review.ProbeNode, r); len(messages) == 0 {
+	if messages := f.evaluate(t, c, "system:node:"+review.ProbeNode, r); len(messages) == 0 {
 		t.Error("a registration in the name of the probe is not denied")
 	}
 }
@@ -235,7 +236,7 @@ func TestFloorBacksPoliciesThatDeny(t *testing.T) {
 		"a policy that only records has none":             {"profile=balanced", nil},
 		"a policy that denies has one":                    {"policies.recommended=Deny", []string{recommended}},
 		"each policy has its own":                         {"policies.recommended=Deny,policies.strict=Deny", []string{recommended, strict}},
-		"there is none where it is switched off":          {"policies.recommended=Deny,floor.enabled=false", nil},
+		"no floor is rendered if it is switched off":      {"policies.recommended=Deny,floor.enabled=false", nil},
 		"what is adapted is adapted in the floor, too":    {"policies.recommended=Deny,policies.adapt.recommended.nodes=null", nil},
 		"a policy for some nodes has none":                {"policies.recommended=Deny,policies.adapt.recommended.match.nodeNames={a}", nil},
 		"the policy of a distribution is recommended":     {"policies.recommended=Deny,policies.distribution=k3s", []string{recommended}},
@@ -270,8 +271,8 @@ const (
 	podFloor      = "node-restriction-plus.pod-quantities"
 )
 
-// TestQuantitiesOfNewPods puts texts wherever the spec of a pod has a quantity: nobody may create a pod with an expensive one, or the
-// kubelet that copies it could not be told from one that made it up.
+// TestQuantitiesOfNewPods puts texts wherever the spec of a pod has a quantity. Nobody may create a pod with an expensive one, because a
+// kubelet that copies it could not be distinguished from one that made it up.
 func TestQuantitiesOfNewPods(t *testing.T) {
 	r := render(t, "--set", "policies.recommended=Off")
 	binding := get[*admissionregistrationv1.ValidatingAdmissionPolicyBinding](t, r, podFloor)
@@ -296,12 +297,12 @@ func TestQuantitiesOfNewPods(t *testing.T) {
 				Operation: "UPDATE", Subresource: "resize",
 			}}} {
 				for _, text := range cheapTexts {
-					if messages := f.judge(t, c, "alice", pods.with(write, path, text, text)); len(messages) > 0 {
+					if messages := f.evaluate(t, c, "alice", pods.with(write, path, text, text)); len(messages) > 0 {
 						t.Errorf("%s %s: %q is refused: %q", write.Operation, path, text, messages)
 					}
 				}
 				for _, text := range expensiveTexts {
-					if messages := f.judge(t, c, "alice", pods.with(write, path, text, "")); len(messages) == 0 {
+					if messages := f.evaluate(t, c, "alice", pods.with(write, path, text, "")); len(messages) == 0 {
 						t.Errorf("%s %s: %q passes", write.Operation, path, text)
 					}
 				}
@@ -335,15 +336,15 @@ func TestQuantitiesOfARegistration(t *testing.T) {
 				write := policy.Request{Write: policy.Write{
 					Operation: admissionv1.Create, Resource: "nodes", Name: "worker-1", Object: node,
 				}}
-				if messages := f.judge(t, c, kubelet, write); (len(messages) > 0) != denied {
+				if messages := f.evaluate(t, c, kubelet, write); (len(messages) > 0) != denied {
 					t.Errorf("of %s it says %q", text, messages)
 				}
-				if messages := f.judge(t, c, "kubernetes-admin", write); len(messages) > 0 {
-					t.Errorf("an administrator is told %q", messages)
+				if messages := f.evaluate(t, c, "kubernetes-admin", write); len(messages) > 0 {
+					t.Errorf("an administrator gets %q", messages)
 				}
 				write.DryRun = true
-				if messages := f.judge(t, c, "system:node:"+review.ProbeNode, write); len(messages) > 0 {
-					t.Errorf("the probe is told %q", messages)
+				if messages := f.evaluate(t, c, "system:node:"+review.ProbeNode, write); len(messages) > 0 {
+					t.Errorf("the probe gets %q", messages)
 				}
 			}
 		}
@@ -352,7 +353,7 @@ func TestQuantitiesOfARegistration(t *testing.T) {
 			write := policy.Request{Write: policy.Write{
 				Operation: admissionv1.Create, Resource: "nodes", Name: "worker-1", Object: mustMarshal(node),
 			}}
-			if messages := f.judge(t, c, kubelet, write); (len(messages) > 0) != denied {
+			if messages := f.evaluate(t, c, kubelet, write); (len(messages) > 0) != denied {
 				t.Errorf("of %d resources it says %q", n, messages)
 			}
 		}
@@ -380,7 +381,7 @@ func TestFloorUnderFieldOwnership(t *testing.T) {
 		r := policy.Request{Write: policy.Write{
 			Operation: admissionv1.Create, Resource: "nodes", Name: "worker-1", Object: mustMarshal(node),
 		}}
-		if got := strings.Join(f.judge(t, c, kubelet, r), ", "); got != want {
+		if got := strings.Join(f.evaluate(t, c, kubelet, r), ", "); got != want {
 			t.Errorf("%s: it says %q, want %q", operation, got, want)
 		}
 	}

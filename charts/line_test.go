@@ -101,7 +101,7 @@ func mustMarshal(object any) []byte {
 	return data
 }
 
-// What a stock kubelet writes, none of which may go to a webhook that fails while no replica answers.
+// stockWrites are the writes of a stock kubelet. None of them may go to a webhook that fails closed.
 var stockWrites = map[string]struct {
 	write policy.Request
 	want  string
@@ -144,7 +144,7 @@ var stockWrites = map[string]struct {
 	"a Node is registered": {policy.Request{
 		Write: policy.Write{Operation: admissionv1.Create, Resource: "nodes", Name: "worker-1", Object: mustMarshal(storedNode())},
 	}, registration},
-	// A mirror pod may wait: the static pod runs all the same.
+	// A mirror pod may wait: the static pod still runs.
 	"a mirror pod is created": {createPod("kube-system", "etcd-worker-1"), gate},
 }
 
@@ -307,8 +307,8 @@ func checkCalls(t *testing.T, c *caller, userName string, write policy.Request, 
 }
 
 // TestLargeNodes grows a Node's labels and annotations to what the API server can store. From some size on the conditions do not
-// go through them any more and the program is asked; none ends in an error, which for status (Ignore) would be a way past it.
-// Heartbeats of such a Node go on.
+// iterate over them, and the write is sent; none ends in an error, which for status (Ignore) would be a bypass. Heartbeats of such a Node
+// continue.
 func TestLargeNodes(t *testing.T) {
 	c := newCaller(t)
 	repair := func(n *corev1.Node) { n.Labels["kubernetes.io/hostname"] = "worker-2" }
@@ -350,8 +350,8 @@ func updateLargeNode(labels, annotations int, change func(*corev1.Node)) policy.
 	}
 }
 
-// TestLongLists reports more conditions and containers than any kubelet: the program is asked, and no condition ends in an error,
-// which for status (Ignore) would be a way past it. Containers have quantities, which must not pass for want of an answer.
+// TestLongLists reports more conditions and containers than any kubelet: the write is sent, and no condition ends in an error, which for
+// status (Ignore) would be a bypass. Containers have quantities, which must not pass because there is no answer.
 func TestLongLists(t *testing.T) {
 	c := newCaller(t)
 	checkCalls(t, c, kubelet, updateNode("status", func(n *corev1.Node) {

@@ -22,8 +22,8 @@ func managed(manager string, operation metav1.ManagedFieldsOperationType, second
 	}
 }
 
-// TestOwnership says which changes of metadata.managedFields are sent. A server-side apply is told from an update by what the API
-// server says of the request, or by the time of an entry.
+// TestOwnership checks which changes of metadata.managedFields are sent. A server-side apply differs from an update in the fieldManager of
+// the request, or in the time of an entry.
 func TestOwnership(t *testing.T) {
 	const apply, update = metav1.ManagedFieldsOperationApply, metav1.ManagedFieldsOperationUpdate
 	type entries = []metav1.ManagedFieldsEntry

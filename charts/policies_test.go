@@ -22,7 +22,7 @@ func TestPolicies(t *testing.T) {
 		"strict denies and says it in the audit log": {
 			"policies.recommended=Off,policies.strict=Deny", map[string]string{"strict": "Deny Audit"},
 		},
-		"there are none":      {"policies.recommended=Off", map[string]string{}},
+		"there is no policy":  {"policies.recommended=Off", map[string]string{}},
 		"there is another":    {"policies.recommended=Off,policies.extra.a.nodes.names.allowed={b}", map[string]string{"a": ""}},
 		"a distribution's":    {"policies.distribution=talos", map[string]string{"recommended": "Audit"}},
 		"outside the cluster": {"webhook.url=https://10.0.0.1", map[string]string{"recommended": "Audit"}},
@@ -72,7 +72,7 @@ func TestPoliciesAreAdapted(t *testing.T) {
 	}
 }
 
-// TestPoliciesOfTheFirstInstall says how Helm is told to create policies: after their definition, if the API server does not have it.
+// TestPoliciesOfTheFirstInstall checks that Helm creates policies after the CRD, if the API server does not have it yet.
 func TestPoliciesOfTheFirstInstall(t *testing.T) {
 	const hook = "helm.sh/hook"
 	first := get[*v1alpha1.NodeRestrictionPolicy](t, render(t), "recommended")

@@ -20,7 +20,7 @@ import (
 )
 
 var (
-	// expensiveTexts are those of which a longer one, of the same form, costs an API server seconds.
+	// expensiveTexts are texts that cost an API server seconds if they are longer.
 	expensiveTexts = []string{"1e1002", "1E1002", "-1e+1002", "1e-00000000", strings.Repeat("9", 65)}
 	// cheapTexts are those that a person or a kubelet may write.
 	cheapTexts = []string{"0", "100m", "2.500", "32986188Ki", "9223372036854775807", "1Ei", "1E", "1e3", "12E99", strings.Repeat("9", 64)}
@@ -103,7 +103,7 @@ func (p quantityPath) put(v reflect.Value, q resource.Quantity) {
 type holder struct {
 	resource string
 	empty    func() any
-	writes   []policy.Request // of which the objects are to be set
+	writes   []policy.Request // whose objects are to be set
 	counts   func(path, subresource string) bool
 }
 
@@ -116,8 +116,8 @@ func emptyPod() any {
 	}
 }
 
-// holders are all resources of which a webhook is sent quantities, except what always goes to gate: mirror pods, and Nodes
-// themselves. Registration has a floor.
+// holders are all resources whose quantities are sent to a webhook, except what always goes to gate: mirror pods, and Nodes themselves.
+// Registration has a floor.
 func holders() []holder {
 	status := func(path, _ string) bool { return strings.HasPrefix(path, "status.") }
 	return []holder{

@@ -13,9 +13,9 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 )
 
-// The rights of the program: what it needs in any case, and what values add, as "where verb group/resource[names]".
+// The permissions of the webhook: those that it always needs, and those that values add, as "where verb group/resource[names]".
 var (
-	basicRights = []string{
+	basicPermissions = []string{
 		"cluster get,list,watch noderestriction.plus/noderestrictionpolicies",
 		"cluster patch noderestriction.plus/noderestrictionpolicies/status",
 		"cluster get apiextensions.k8s.io/customresourcedefinitions[noderestrictionpolicies.noderestriction.plus]",
@@ -23,61 +23,61 @@ var (
 		"cluster get /pods",
 		"default create,patch events.k8s.io/events",
 	}
-	metricsRights = []string{
+	metricsPermissions = []string{
 		"cluster create authentication.k8s.io/tokenreviews",
 		"cluster create authorization.k8s.io/subjectaccessreviews",
 	}
-	certificateRights = []string{
+	certificatePermissions = []string{
 		"cluster get,list,watch,update,patch admissionregistration.k8s.io/validatingwebhookconfigurations[node-restriction-plus]",
 		"security get,list,watch,update /secrets[node-restriction-plus-ca]",
 		"security create /secrets",
 	}
-	baselineRights = []string{
+	baselinePermissions = []string{
 		"cluster get /serviceaccounts", "cluster get /persistentvolumeclaims", "cluster get /persistentvolumes",
 		"cluster get storage.k8s.io/csidrivers",
 	}
-	reviewRights = []string{"cluster create authorization.k8s.io/subjectaccessreviews"}
-	probeRights  = []string{
+	reviewPermissions = []string{"cluster create authorization.k8s.io/subjectaccessreviews"}
+	probePermissions  = []string{
 		"cluster impersonate /users[system:node:node-restriction-plus-probe]",
 		"cluster impersonate /groups[system:nodes]",
 	}
 )
 
-// TestRights lists the rights exactly, so that a new one is a decision.
-func TestRights(t *testing.T) {
+// TestPermissions lists the permissions exactly, so that a new one is a decision.
+func TestPermissions(t *testing.T) {
 	const outside = "webhook.url=https://10.0.0.1,rbac.subjects[0].kind=User,rbac.subjects[0].name=nrp"
 	for name, test := range map[string]struct {
 		set  string
 		want [][]string
 	}{
-		"by default":                         {"profile=balanced", [][]string{basicRights, metricsRights, certificateRights}},
-		"on control-plane nodes":             {"profile=controlPlane", [][]string{basicRights, metricsRights, certificateRights}},
-		"with a certificate of cert-manager": {"certificates.mode=certManager", [][]string{basicRights, metricsRights}},
+		"by default":                         {"profile=balanced", [][]string{basicPermissions, metricsPermissions, certificatePermissions}},
+		"on control-plane nodes":             {"profile=controlPlane", [][]string{basicPermissions, metricsPermissions, certificatePermissions}},
+		"with a certificate of cert-manager": {"certificates.mode=certManager", [][]string{basicPermissions, metricsPermissions}},
 		"without metrics": {
-			"certificates.mode=certManager,metrics.enabled=false", [][]string{basicRights},
+			"certificates.mode=certManager,metrics.enabled=false", [][]string{basicPermissions},
 		},
 		"with the baseline": {
-			"certificates.mode=certManager,metrics.enabled=false,baseline={pods}", [][]string{basicRights, baselineRights, reviewRights},
+			"certificates.mode=certManager,metrics.enabled=false,baseline={pods}", [][]string{basicPermissions, baselinePermissions, reviewPermissions},
 		},
 		"with the probe": {
-			"certificates.mode=certManager,metrics.enabled=false,enforcementProbe.enabled=true", [][]string{basicRights, probeRights},
+			"certificates.mode=certManager,metrics.enabled=false,enforcementProbe.enabled=true", [][]string{basicPermissions, probePermissions},
 		},
-		"outside the cluster":                     {outside, [][]string{basicRights, metricsRights}},
+		"outside the cluster":                     {outside, [][]string{basicPermissions, metricsPermissions}},
 		"outside the cluster, with no user named": {"webhook.url=https://10.0.0.1", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			have := rights(t, render(t, "--set", test.set))
+			have := permissions(t, render(t, "--set", test.set))
 			want := slices.Sorted(slices.Values(slices.Concat(test.want...)))
 			if !slices.Equal(have, want) {
-				t.Errorf("the rights are\n%s\nwant\n%s", strings.Join(have, "\n"), strings.Join(want, "\n"))
+				t.Errorf("the permissions are\n%s\nwant\n%s", strings.Join(have, "\n"), strings.Join(want, "\n"))
 			}
 		})
 	}
 }
 
-// rights lists what the program may do, and fails for a role that is not bound to it alone.
-func rights(t *testing.T, r rendered) []string {
+// permissions lists the permissions of the webhook. It fails the test for a role that has another subject.
+func permissions(t *testing.T, r rendered) []string {
 	t.Helper()
 	found := map[string]bool{}
 	for _, object := range r.objects {
@@ -89,11 +89,11 @@ func rights(t *testing.T, r rendered) []string {
 			if role.AggregationRule != nil {
 				t.Errorf("%s is an aggregate", role.Name)
 			}
-			addRights(t, found, "cluster", role.Rules)
+			addPermissions(t, found, "cluster", role.Rules)
 			binding := get[*rbacv1.ClusterRoleBinding](t, r, role.Name)
 			checkBinding(t, binding.RoleRef, "ClusterRole", role.Name, binding.Subjects)
 		case *rbacv1.Role:
-			addRights(t, found, role.Namespace, role.Rules)
+			addPermissions(t, found, role.Namespace, role.Rules)
 			binding := get[*rbacv1.RoleBinding](t, r, role.Name)
 			checkBinding(t, binding.RoleRef, "Role", role.Name, binding.Subjects)
 			if binding.Namespace != role.Namespace {
@@ -104,7 +104,7 @@ func rights(t *testing.T, r rendered) []string {
 	return slices.Sorted(maps.Keys(found))
 }
 
-func addRights(t *testing.T, found map[string]bool, where string, rules []rbacv1.PolicyRule) {
+func addPermissions(t *testing.T, found map[string]bool, where string, rules []rbacv1.PolicyRule) {
 	t.Helper()
 	for _, rule := range rules {
 		if strings.Contains(fmt.Sprint(rule), "*") {

@@ -93,7 +93,7 @@ func readChart(t testing.TB) {
 type rendered struct {
 	objects  []metav1.Object
 	webhooks *admissionregistrationv1.ValidatingWebhookConfiguration
-	crd      *apiextensionsv1.CustomResourceDefinition // nil if there is none
+	crd      *apiextensionsv1.CustomResourceDefinition // or nil
 }
 
 // render renders the chart and decodes the result strictly: an unknown or duplicate field fails the test, and so does an object of a
@@ -161,7 +161,7 @@ func find[T metav1.Object](r rendered, name string) (T, bool) {
 	return none, false
 }
 
-// get is find that fails if there is none.
+// get is find that fails the test if there is no such object.
 func get[T metav1.Object](t *testing.T, r rendered, name string) T {
 	t.Helper()
 	object, found := find[T](r, name)
@@ -171,7 +171,7 @@ func get[T metav1.Object](t *testing.T, r rendered, name string) T {
 	return object
 }
 
-// inventory lists kind and name of what is rendered but for tests, sorted.
+// inventory lists kind and name of the rendered objects except those of helm test, sorted.
 func (r rendered) inventory() []string {
 	var list []string
 	for _, object := range r.objects {

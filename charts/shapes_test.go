@@ -11,7 +11,7 @@ import (
 	admissionv1 "k8s.io/api/admission/v1"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 
-	"noderestriction.plus/internal/fixture"
+	"noderestriction.plus/internal/shapetest"
 )
 
 // TestNoRecordedWriteNeedsTheProgram: with every replica down, of all writes that real kubelets were seen to make only the creation
@@ -21,7 +21,7 @@ func TestNoRecordedWriteNeedsTheProgram(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	shapes, err := fixture.Shapes(data)
+	shapes, err := shapetest.Read(data)
 	if err != nil || len(shapes) != 130 {
 		t.Fatal(len(shapes), err)
 	}

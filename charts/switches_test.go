@@ -109,7 +109,7 @@ func TestCertificateModes(t *testing.T) {
 			"certificates.mode=certManager,certificates.certManager.issuerRef.name=a", chart + "-tls", "security/" + chart,
 			[]string{"Certificate " + chart},
 		},
-		"an issuer of one's own, whose authority is a Certificate": {
+		"an issuer of one's own, whose CA is a Certificate": {
 			"certificates.mode=certManager,certificates.certManager.issuerRef.name=a,certificates.certManager.injectFrom=b/c",
 			chart + "-tls", "b/c",
 			[]string{"Certificate " + chart},
@@ -125,7 +125,7 @@ func TestCertificateModes(t *testing.T) {
 				}
 			}
 			if secret != test.secret || r.webhooks.Annotations[annotation] != test.inject {
-				t.Errorf("the certificate is in %q, its authority from %q", secret, r.webhooks.Annotations[annotation])
+				t.Errorf("the certificate is in %q, its CA from %q", secret, r.webhooks.Annotations[annotation])
 			}
 			var objects []string
 			for _, word := range r.inventory() {

@@ -76,7 +76,7 @@ var (
 	commentLine = regexp.MustCompile(`^ *# ?(.*)$`)
 )
 
-// readValues reads values.yaml, of which each value has a comment above it, that may end in a line with @schema and a JSON schema.
+// readValues reads values.yaml. Each value has a comment above it, which may end in a line with @schema and a JSON schema.
 func readValues(t *testing.T) *value {
 	t.Helper()
 	data, err := os.ReadFile(chart + "/values.yaml")
@@ -130,7 +130,7 @@ func checkComplete(t *testing.T, v *value) {
 		return
 	}
 	if n := len(v.fallback.(map[string]any)); n != len(v.children) {
-		t.Errorf("values.yaml: %q has %d values, of which %d have a comment", v.path, n, len(v.children))
+		t.Errorf("values.yaml: %q has %d values, but %d with a comment", v.path, n, len(v.children))
 	}
 	for _, child := range v.children {
 		checkComplete(t, child)

@@ -55,26 +55,26 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		"a URL with a query":                 {"webhook.url=https://127.0.0.1:9443?a=b", "'/webhook/url'"},
 		"a CA bundle that is not base64":     {"webhook.caBundle=-----BEGIN CERTIFICATE-----", "'/webhook/caBundle'"},
 		"a CA bundle without a certificate":  {"webhook.caBundle=Zm9v", "webhook.caBundle: must be the base64 of PEM certificates"},
-		"a port that is none":                {"webhook.service.port=0", "'/webhook/service/port'"},
-		"a Service name that is none":        {"webhook.service.name=A_b", "'/webhook/service/name'"},
-		"a value that the chart has not":     {"webhook.uri=https://127.0.0.1:9443", "'uri'"},
-		"a group of values that it has not":  {"webhooks.url=https://127.0.0.1:9443", "'webhooks'"},
+		"an invalid port":                    {"webhook.service.port=0", "'/webhook/service/port'"},
+		"an invalid Service name":            {"webhook.service.name=A_b", "'/webhook/service/name'"},
+		"an unknown value":                   {"webhook.uri=https://127.0.0.1:9443", "'uri'"},
+		"an unknown group of values":         {"webhooks.url=https://127.0.0.1:9443", "'webhooks'"},
 		"a string for a boolean":             {"crds.keep=maybe", "'/crds/keep'"},
 		"a URL that breaks out of the field": {"webhook.url=https://a\nb: c", "'/webhook/url'"},
 		"a profile that there is not":        {"profile=loose", "'/profile'"},
-		"an action that there is not":        {"policies.recommended=Warn", "'/policies/recommended'"},
-		"a digest that is none":              {"image.digest=latest", "'/image/digest'"},
+		"an unknown action":                  {"policies.recommended=Warn", "'/policies/recommended'"},
+		"an invalid digest":                  {"image.digest=latest", "'/image/digest'"},
 		"a program outside and on nodes":     {"profile=controlPlane,webhook.url=https://a", "webhook.url: the profile controlPlane"},
 		"denials while observing":            {"profile=observe,policies.recommended=Deny", "policies: the profile observe denies nothing"},
 		"others' denials while observing":    {"profile=observe,policies.extra.a.nodes.names.allowed={b}", "policies: the profile observe denies nothing"},
 		"a gate while observing":             {"profile=observe,webhook.registrationFailurePolicy=Fail", "webhook.registrationFailurePolicy: "},
 		"files without their profile":        {"controlPlane.static.enabled=true", "controlPlane.static.enabled: needs the profile controlPlane"},
 		"files that nobody can write":        {"profile=controlPlane,controlPlane.static.enabled=true", "certificates.mode: must be provided"},
-		"files without an authority":         {"profile=controlPlane,controlPlane.static.enabled=true,certificates.mode=provided", "webhook.caBundle: must be set"},
+		"files without a CA":                 {"profile=controlPlane,controlPlane.static.enabled=true,certificates.mode=provided", "webhook.caBundle: must be set"},
 		"a Secret that has no name":          {"certificates.mode=provided", "certificates.provided.secretName: must be set"},
-		"two authorities":                    {"clientCertificates.secret=a,clientCertificates.configMap=b,clientCertificates.allowedNames={c}", "clientCertificates.configMap: only one"},
+		"two CAs":                            {"clientCertificates.secret=a,clientCertificates.configMap=b,clientCertificates.allowedNames={c}", "clientCertificates.configMap: only one"},
 		"clients with any name":              {"clientCertificates.secret=a", "clientCertificates.allowedNames: must be set"},
-		"clients without an authority":       {"clientCertificates.allowedNames={a}", "clientCertificates.secret: must be set"},
+		"clients without a CA":               {"clientCertificates.allowedNames={a}", "clientCertificates.secret: must be set"},
 		"kubelets as clients":                {"clientCertificates.secret=a,clientCertificates.allowedNames={system:node:a}", "is the name of a kubelet"},
 		"a policy's name taken":              {"policies.extra.strict.nodes=null", "is the name of one of the chart's policies"},
 	} {
@@ -91,7 +91,7 @@ func TestWrongValuesAreRefused(t *testing.T) {
 	}
 }
 
-// TestNotesWarn says of which values the notes warn.
+// TestNotesWarn checks which values the notes warn about.
 func TestNotesWarn(t *testing.T) {
 	for set, want := range map[string]string{
 		"replicas=1":                   "replicas is 1",

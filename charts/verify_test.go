@@ -67,7 +67,7 @@ func checkTestRights(t *testing.T, r rendered) {
 		}
 		switch typed := object.(type) {
 		case *rbacv1.ClusterRole:
-			addRights(t, found, "cluster", typed.Rules)
+			addPermissions(t, found, "cluster", typed.Rules)
 		case *rbacv1.ClusterRoleBinding:
 			if s := typed.Subjects; len(s) != 1 || s[0].Name != verify || s[0].Namespace != "security" || typed.RoleRef.Name != verify {
 				t.Errorf("it is bound as %v to %v", typed.RoleRef, s)
@@ -77,7 +77,7 @@ func checkTestRights(t *testing.T, r rendered) {
 			t.Errorf("there is a %T", object)
 		}
 	}
-	if have := slices.Sorted(maps.Keys(found)); !slices.Equal(have, slices.Sorted(slices.Values(probeRights))) {
-		t.Errorf("its rights are %v", have)
+	if have := slices.Sorted(maps.Keys(found)); !slices.Equal(have, slices.Sorted(slices.Values(probePermissions))) {
+		t.Errorf("its permissions are %v", have)
 	}
 }

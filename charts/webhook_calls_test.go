@@ -59,7 +59,7 @@ func newCaller(t testing.TB, arguments ...string) *caller {
 			}
 		}
 		evaluator := cel.NewConditionCompiler(environments).CompileCondition(conditions, options, environment.StoredExpressions)
-		// With the failure policy Fail an error in a condition is told from a condition that is false.
+		// With failurePolicy Fail, an error in a condition is reported as an error, not as false.
 		matcher := matchconditions.NewMatcher(evaluator, new(admissionregistrationv1.Fail), "webhook", "validating", w.Name)
 		c.webhooks = append(c.webhooks, calledWebhook{&w, evaluator, matcher})
 	}

@@ -140,7 +140,7 @@ func TestDeployment(t *testing.T) {
 		t.Errorf("the port of the Service is %+v", port)
 	}
 	if account := get[*corev1.ServiceAccount](t, r, chart); *account.AutomountServiceAccountToken {
-		t.Error("whoever uses the service account gets its token")
+		t.Error("every pod that uses the service account gets its token")
 	}
 }
 

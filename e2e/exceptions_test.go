@@ -46,6 +46,7 @@ func notOurs() map[string]exception {
 		"node-taints/deny/removes-taint":                                 inTree(changesTaints),
 		"pod-metadata/deny/changes-everything-at-once":                   inTree(podLabels),
 		"pod-metadata/deny/changes-label":                                inTree(podLabels),
+		"set/allow/labels-of-its-own-node-decide":                        inTree(anothersNode),
 		"set/allow/written-labels-do-not-decide":                         inTree(changesLabels),
 		"set/deny/labels-of-another-node-do-not-decide":                  inTree(anothersNode),
 		"set/deny/stored-labels-match":                                   inTree(changesLabels),

@@ -72,11 +72,14 @@ var arrows = map[string]struct {
 		[]string{"api/v1alpha1", "policy", "internal/manifest", "internal/review"},
 		"fixtures run in tests, in the command test and in e2e; who is a kubelet is for the review to say",
 	},
-	"internal/docs": {[]string{"policy"}, "the pages are rendered from what they are handed: rules, metrics, commands"},
+	"config/crd":         {nil, "the CRD is generated, and embedded where its text is needed"},
+	"internal/apidoc":    {[]string{"config/crd"}, "the CRD documents the fields, for pages and for the command explain alike"},
+	"internal/shapetest": {[]string{"policy", "internal/review"}, "recorded writes are made again in tests only"},
+	"internal/docs":      {[]string{"internal/apidoc", "policy"}, "the pages are rendered from what they are handed: rules, metrics, commands"},
 	"internal/cli": {
 		[]string{
 			"api/v1alpha1", "policy", "policy/pattern", "policy/rules", "internal/review", "internal/record",
-			"internal/recordlog", "internal/manifest", "internal/fixture", "internal/command", "internal/program",
+			"internal/recordlog", "internal/manifest", "internal/fixture", "internal/command", "internal/program", "internal/apidoc",
 		},
 		"the commands that need no cluster must not wait for one",
 	},
@@ -92,6 +95,7 @@ var arrows = map[string]struct {
 		"the page is handed finished texts; it needs recordlog only to make them printable",
 	},
 	"internal/denials/pagetest": {[]string{"internal/recordlog"}, "pages are compared in tests only"},
+	"internal/newrule":          {nil, "it must also run when the rules do not compile"},
 	"internal/demo":             {[]string{"internal/cli", "internal/command", "internal/fixture"}, "it must build in a fraction of the time of the rest"},
 	"internal/denial": {
 		[]string{"api/v1alpha1", "policy", "internal/record", "internal/program"},
@@ -147,6 +151,7 @@ var bans = []struct {
 			"policy", "policy/object", "policy/pattern", "policy/rules", "internal/text", "cmd/kubectl-nrp", "internal/cli", "internal/denials", "internal/denials/page", "internal/command",
 			"internal/program",
 			"internal/review", "internal/record", "internal/recordlog", "internal/manifest", "internal/fixture",
+			"config/crd", "internal/apidoc",
 		},
 		[]string{
 			"k8s.io/client-go", "sigs.k8s.io/controller-runtime", "go.uber.org/zap", "github.com/go-logr/zapr",

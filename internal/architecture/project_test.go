@@ -151,6 +151,29 @@ func checkPins(t *testing.T, path string) {
 	}
 }
 
+// TestTargetsArePhony finds targets of the Makefile that a file of the same name would switch off.
+func TestTargetsArePhony(t *testing.T) {
+	t.Chdir(root)
+	makefile := strings.ReplaceAll(string(readFile(t, "Makefile")), "\\\n", "")
+	list := regexp.MustCompile(`(?m)^\.PHONY: (.*)`).FindStringSubmatch(makefile)
+	if list == nil {
+		t.Fatal("the Makefile has no .PHONY")
+	}
+	phony := strings.Fields(list[1])
+	var targets []string
+	for _, match := range regexp.MustCompile(`(?m)^([a-z][a-z0-9-]*):( |$)`).FindAllStringSubmatch(makefile, -1) {
+		targets = append(targets, match[1])
+		if !slices.Contains(phony, match[1]) {
+			t.Errorf("add %s to .PHONY in the Makefile", match[1])
+		}
+	}
+	for _, name := range phony {
+		if !slices.Contains(targets, name) {
+			t.Errorf("the Makefile has no target %s, which is in .PHONY", name)
+		}
+	}
+}
+
 // TestLicenceHeaders wants the header in front of the package clause, behind which it would be no header, and behind the build
 // constraint where a generator writes that first.
 func TestLicenceHeaders(t *testing.T) {

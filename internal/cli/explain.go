@@ -54,6 +54,8 @@ type explanation struct {
 	Targets []target      `json:"targets,omitempty"`
 	Since   string        `json:"since,omitempty"`
 	Source  string        `json:"source,omitempty"`
+
+	sectionDoc
 }
 
 type target struct {
@@ -105,7 +107,10 @@ func explain(name string) (explanation, error) {
 	}
 	for _, rule := range rules.All() {
 		if rule.ID == id {
-			return explainRule(rule), nil
+			e := explainRule(rule)
+			var err error
+			e.sectionDoc, err = documentedSection(e.Spec)
+			return e, err
 		}
 	}
 	return explanation{}, command.Usagef("no rule is named %q%s", name, command.DidYouMean(string(id), ruleIDs()))
@@ -170,8 +175,10 @@ func (e explanation) writeText(w io.Writer) error {
 	section("What a stock kubelet writes, which always passes:", command.Wrap(e.Kubelet, "  ", textWidth))
 	section("An attempt that it denies:", command.WrapCommand(e.Attack, "  ", textWidth))
 	if e.Spec != "" {
-		section("Turned on by the section of a policy:", fmt.Sprintf("  %s\n  (kubectl explain nrp.%s)\n", e.Spec, e.Spec))
+		section("Turned on by the section of a policy:", fmt.Sprintf("  %s\n  (kubectl explain nrp.%s)\n", e.Spec, e.Spec)+
+			command.Wrap(e.Omitted, "  ", textWidth))
 	}
+	section("Settings:", e.settingsText())
 	section("Looks at:", command.Wrap(strings.Join(e.Fields, ", "), "  ", textWidth))
 	var writes strings.Builder
 	for _, t := range e.Targets {

@@ -1,10 +1,9 @@
 // Copyright The NodeRestriction-plus Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command demo is the first part of make demo: it has the command review judge a few writes, with no cluster. It is a program of
-// its own because it builds in a fraction of the time of the others, so that there is something to see while they build.
-//
-// It runs in the root of the repository.
+// Command demo is the first part of make demo: it evaluates a few writes with the command review, without a cluster. It is a program of its
+// own because it builds in a fraction of the time of the others, and shows something while they build. It must run in the root of the
+// repository.
 package main
 
 import (
@@ -37,7 +36,7 @@ func main() {
 }
 
 func run() error {
-	// Writes that are judged, from the fixtures of the rules.
+	// The writes are fixtures of the rules.
 	writes := []string{
 		"node-labels/allow/registers-with-node-labels", "node-labels/allow/adds-csi-topology",
 		"node-labels/deny/adds-label", "node-unschedulable/deny/uncordons-itself",
@@ -60,8 +59,8 @@ func run() error {
 			return err
 		}
 	}
-	fmt.Printf("While the control plane builds: what `kubectl nrp review --policy %s` says of a few writes\n\n", policies)
-	answers, err := judge(&reviews)
+	fmt.Printf("While the control plane builds: the verdicts of `kubectl nrp review --policy %s` on a few writes\n\n", policies)
+	answers, err := evaluate(&reviews)
 	if err != nil {
 		return err
 	}
@@ -89,8 +88,8 @@ func review(f *fixture.Fixture, number int) *admissionv1.AdmissionReview {
 	}
 }
 
-// judge runs the command review.
-func judge(reviews *bytes.Buffer) (*bytes.Buffer, error) {
+// evaluate runs the command review.
+func evaluate(reviews *bytes.Buffer) (*bytes.Buffer, error) {
 	var answers bytes.Buffer
 	root := command.Plugin(command.ByKubectl, cli.Commands()...)
 	root.SetArgs([]string{"review", "--policy", policies, "-"})

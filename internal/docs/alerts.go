@@ -63,10 +63,10 @@ spec:
 func Runbooks(alerts []Alert) string {
 	var b strings.Builder
 	b.WriteString("<!-- Generated from config/alerts/node-restriction-plus.rules.yaml by make generate. -->\n\n# Runbooks\n\n" +
-		"A page for each [alert](../../config/alerts/node-restriction-plus.yaml): what it means, what it does to whom, how to " +
-		"look, what to do,\nhow it ends. The commands are for the namespace `node-restriction-plus`; say `-n` otherwise.\n\n" +
-		"Whatever the trouble: `kubectl delete validatingwebhookconfiguration node-restriction-plus` takes the webhook out at " +
-		"once. No\nwebhook can stand in the way of that, and nothing is restricted until it is back.\n\n" +
+		"A page for each [alert](../../config/alerts/node-restriction-plus.yaml): meaning, impact, diagnosis, mitigation and resolution.\n" +
+		"The commands use the namespace `node-restriction-plus`; if yours differs, change `-n`.\n\n" +
+		"In any emergency, `kubectl delete validatingwebhookconfiguration node-restriction-plus` removes the webhook at once. No\n" +
+		"webhook is called for that, and nothing is restricted until the configuration is back.\n\n" +
 		"| alert | severity | |\n|---|---|---|\n")
 	for _, a := range alerts {
 		fmt.Fprintf(&b, "| [%s](%s.md) | %s | %s |\n", a.Name, a.Name, a.Labels["severity"], a.Annotations["summary"])

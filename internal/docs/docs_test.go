@@ -13,7 +13,9 @@ import (
 
 	"golang.org/x/tools/txtar"
 
+	"noderestriction.plus/internal/apidoc"
 	"noderestriction.plus/internal/docs"
+	"noderestriction.plus/internal/fixture"
 	"noderestriction.plus/policy"
 	"noderestriction.plus/policy/rules"
 )
@@ -41,38 +43,47 @@ func alerts(t *testing.T) []docs.Alert {
 	return all
 }
 
-// examples are the denied writes among the fixtures with the shortest policies.
+// examples are the denied writes that are marked as such.
 func examples(t *testing.T) map[policy.RuleID]docs.Example {
 	t.Helper()
-	chosen := map[policy.RuleID]docs.Example{}
+	marked := map[policy.RuleID]docs.Example{}
 	for _, rule := range rules.All() {
 		paths, err := filepath.Glob(filepath.Join("../../policy/rules/testdata", string(rule.ID), "deny", "*.txtar"))
 		if err != nil || len(paths) == 0 {
 			t.Fatalf("%s: %d fixtures: %v", rule.ID, len(paths), err)
 		}
 		for _, path := range paths {
-			archive := txtar.Parse(read(t, path))
-			e := docs.Example{Title: strings.TrimSpace(string(archive.Comment))}
-			for _, file := range archive.Files {
-				switch file.Name {
-				case "policy.yaml":
-					e.Policy = string(file.Data)
-				case "want":
-					e.Denial = strings.TrimSpace(string(file.Data))
-				}
+			data := read(t, path)
+			f, err := fixture.Parse(data)
+			if err != nil {
+				t.Fatalf("%s: %v", path, err)
 			}
-			best, ok := chosen[rule.ID]
-			if e.Policy != "" && (!ok || len(e.Policy) < len(best.Policy)) {
-				chosen[rule.ID] = e
+			if f.Example {
+				marked[rule.ID] = docs.Example{Title: f.Comment, Policy: policyOf(data), Denial: f.Want}
 			}
 		}
 	}
-	return chosen
+	return marked
+}
+
+// policyOf is the policy of a fixture as it is written.
+func policyOf(data []byte) string {
+	for _, file := range txtar.Parse(data).Files {
+		if file.Name == "policy.yaml" {
+			return string(file.Data)
+		}
+	}
+	return ""
 }
 
 func TestPagesAreCurrent(t *testing.T) {
+	reference, err := apidoc.Read()
+	if err != nil {
+		t.Fatal(err)
+	}
 	for path, want := range map[string]string{
-		"../../docs/rules.md":                            docs.Rules(rules.All(), examples(t)),
+		"../../docs/rules.md":                            docs.Rules(rules.All(), examples(t), reference),
+		"../../docs/api.md":                              docs.API(reference),
 		"../../docs/runbooks/README.md":                  docs.Runbooks(alerts(t)),
 		"../../config/alerts/node-restriction-plus.yaml": docs.PrometheusRule(read(t, rulesFile)),
 	} {

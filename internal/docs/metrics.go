@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// manyValues is from how many values on a label's values are described, not listed.
+// manyValues is the number of values from which on a label's values are counted instead of listed.
 const manyValues = 16
 
 // Metric is one metric of the program.
@@ -19,7 +19,7 @@ type Metric struct {
 	Buckets          []float64 // of a histogram
 }
 
-// Label is a label of a metric with the values that it has in a program that has judged nothing yet.
+// Label is a label of a metric, with the values that it has before the webhook evaluates anything.
 type Label struct {
 	Name   string
 	Values []string
@@ -47,7 +47,7 @@ func Metrics(metrics []Metric) (string, error) {
 		for _, a := range t.metrics {
 			m, registered := byName[a.metric]
 			if !registered {
-				return "", fmt.Errorf("internal/docs/metrics_topics.go has a second row for %s, or the program has no such metric", a.metric)
+				return "", fmt.Errorf("internal/docs/metrics_topics.go has a second row for %s, or there is no such metric", a.metric)
 			}
 			writeMetric(&b, m, a.do)
 			delete(byName, a.metric)
@@ -55,7 +55,7 @@ func Metrics(metrics []Metric) (string, error) {
 	}
 	b.WriteString(metricsTail)
 	for name := range byName {
-		return "", fmt.Errorf("say in internal/docs/metrics_topics.go what to do about %s", name)
+		return "", fmt.Errorf("document %s in internal/docs/metrics_topics.go", name)
 	}
 	return b.String(), nil
 }
@@ -78,13 +78,13 @@ func writeMetric(b *strings.Builder, m Metric, do string) {
 	fmt.Fprintf(b, "\n**What to do.** %s\n", do)
 }
 
-// values says what values a label has: all of a closed set, or what they are.
+// values describes the values of a label: all of a closed set, or their kind.
 func values(l Label) string {
 	switch l.Name {
 	case "policy":
 		return "the names of policies, 100 at most, and `other` for those beyond"
 	case "rule":
-		return "[the rules](rules.md), and `unverified` for what could not be judged"
+		return "[the rules](rules.md), and `unverified` for writes that could not be evaluated"
 	case "action":
 		return "`Deny`, `Warn`, `Audit`"
 	case "version", "goversion":

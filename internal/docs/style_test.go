@@ -18,8 +18,10 @@ import (
 	"unicode"
 )
 
-// areas are the parts of the repository whose English is checked: docs, config, chart and go, of which the default ones are clean.
-var areas = flag.String("areas", "docs,config", "parts of the repository to check: docs, config, chart, go")
+// cleanAreas are the parts of the repository that are checked by default.
+const cleanAreas = "docs,config,chart,build"
+
+var areas = flag.String("areas", cleanAreas, "parts of the repository to check: docs, config, chart, build, go")
 
 // avoided maps words and phrases that must not come back to what to write instead. A space stands for any space, line break or
 // comment sign between two words.
@@ -68,6 +70,7 @@ type exception struct{ file, text, why string }
 func exceptions() []exception {
 	return []exception{
 		{"docs/performance.md", "judged", "the name of a variant in the tables that make bench writes"},
+		{"Makefile", "judged", "the name of a variant of make bench"},
 	}
 }
 
@@ -93,6 +96,9 @@ func allAreas() []area {
 			// The files are copies from config.
 			return under(path, "charts") && !under(path, "charts/node-restriction-plus/files") &&
 				slices.Contains([]string{".yaml", ".tpl", ".txt", ".json"}, filepath.Ext(path))
+		}, whole},
+		{"build", func(path string) bool {
+			return slices.Contains([]string{"Makefile", "Dockerfile", ".golangci.yml", ".ci/run"}, path) || under(path, ".github")
 		}, whole},
 		{"go", func(path string) bool { return filepath.Ext(path) == ".go" }, goProse},
 	}
@@ -141,7 +147,7 @@ func repository(t *testing.T) []string {
 		switch name := entry.Name(); {
 		case err != nil:
 			return err
-		case entry.IsDir() && (name == "bin" || name == "testdata" || len(name) > 2 && name[0] == '.' && name != ".ci"):
+		case entry.IsDir() && (name == "bin" || name == "testdata" || len(name) > 2 && name[0] == '.' && name != ".ci" && name != ".github"):
 			return filepath.SkipDir
 		case entry.IsDir():
 			return nil

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"noderestriction.plus/internal/fixture"
+	"noderestriction.plus/internal/shapetest"
 	"noderestriction.plus/policy"
 )
 
@@ -19,7 +19,7 @@ func TestRecordedShapesPassEveryPreset(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	shapes, err := fixture.Shapes(data)
+	shapes, err := shapetest.Read(data)
 	if err != nil {
 		t.Fatal(err)
 	}

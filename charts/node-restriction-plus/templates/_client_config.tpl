@@ -1,4 +1,4 @@
-{{- /* clientConfig: how the API server reaches the program at a path, given a list of the root context and the path. */ -}}
+{{- /* clientConfig: how the API server reaches the webhook at a path, given a list of the root context and the path. */ -}}
 {{- define "node-restriction-plus.clientConfig" -}}
 {{- $root := index . 0 -}}
 {{- $path := index . 1 -}}
@@ -20,7 +20,7 @@ caBundle: {{ include "node-restriction-plus.caBundle" . }}
 {{- end }}
 {{- end }}
 
-{{- /* caBundle: base64 on one line, of something that is a certificate. */ -}}
+{{- /* caBundle: base64 on one line, and only of certificates. */ -}}
 {{- define "node-restriction-plus.caBundle" -}}
 {{- $bundle := regexReplaceAll "\\s" . "" -}}
 {{- if not (contains "-----BEGIN CERTIFICATE-----" (b64dec $bundle)) -}}

@@ -1,13 +1,14 @@
 {{- /*
-The floor says in CEL what five rules say of the registration of a Node: node-labels, node-taints, node-owner-references,
-node-finalizers and node-managed-fields. It is made of the policy's own spec, and a test holds it to the rules' fixtures. The API
-server accounts for what an evaluation costs, and gives up on a dear one, which is then an error: hence the bounds on sizes, far beyond
-what any kubelet registers.
+The floor enforces in CEL what five rules enforce at the registration of a Node: node-labels, node-taints, node-owner-references,
+node-finalizers and node-managed-fields. It is rendered from the policy's own spec, and a test compares it with the rules' fixtures. The
+API server has a cost budget for each evaluation, and exceeding it is an error: hence the bounds on sizes, far beyond what any kubelet
+registers.
 */ -}}
 
 {{- /*
-floors: what there is under registration, each a name and validations. One stands whatever the policies say: a quantity that no API
-server prints in time would have the registration pass, since the program is never sent it. A dot is in no name that a policy gives one.
+floors: the floors under registration, each a name and its validations. One is independent of the policies: a quantity that no API
+server prints in time would let the registration pass, because it is never sent to the webhook. Its name has a dot, which no name made
+from a policy has.
 */ -}}
 {{- define "node-restriction-plus.floors" -}}
 {{- $list := list -}}
@@ -26,7 +27,7 @@ server prints in time would have the registration pass, since the program is nev
 {{- toYaml $list -}}
 {{- end }}
 
-{{- /* quantityValidations: a Node is registered with quantities that a kubelet prints. */ -}}
+{{- /* quantityValidations: a Node registers only with quantities that a kubelet prints. */ -}}
 {{- define "node-restriction-plus.quantityValidations" -}}
 - reason: Forbidden
   message: 'NodeRestriction-plus: no kubelet registers such a quantity in status.capacity or status.allocatable'
@@ -34,7 +35,7 @@ server prints in time would have the registration pass, since the program is nev
     {{- include "node-restriction-plus.registrationQuantities" . | nindent 4 }}
 {{- end }}
 
-{{- /* floor: policy and binding, given a list of one of floors and what its name ends with. */ -}}
+{{- /* floor: policy and binding, given a list of a floor and the suffix of its name. */ -}}
 {{- define "node-restriction-plus.floor" -}}
 {{- $root := index . 0 -}}
 {{- $name := printf "%s%s" (index . 1).name (index . 2) -}}
@@ -53,11 +54,11 @@ spec:
   matchConditions:
   - name: kubelet
     expression: {{ include "node-restriction-plus.kubelet" $root }}
-  # The probe, which helm test makes, too, is for the program to deny.
+  # The webhook itself must deny the probe, which helm test also sends.
   - name: not-the-probe
     expression: >-
       request.userInfo.username != 'system:node:node-restriction-plus-probe' || !request.?dryRun.orValue(false)
-  # Forbidden is the one answer after which a kubelet whose Node exists goes on with it.
+  # Only after the answer Forbidden does a kubelet continue with its existing Node.
   validations:
   {{- toYaml (index . 1).validations | nindent 2 }}
 ---
@@ -72,7 +73,7 @@ spec:
   validationActions: [Deny, Audit]
 {{- end }}
 
-{{- /* validations: one for each of the five rules that a policy, of name and spec, turns on. */ -}}
+{{- /* validations: one for each of the five rules that a policy, given as name and spec, turns on. */ -}}
 {{- define "node-restriction-plus.validations" -}}
 {{- $nodes := .spec.nodes | default dict -}}
 {{- $violates := printf "violates NodeRestrictionPolicy %q:" .name -}}
@@ -112,7 +113,7 @@ spec:
 {{- end }}
 {{- end }}
 
-{{- /* floorLabels: as policy/rules/node_labels.go at registration, given spec.nodes.labels. */ -}}
+{{- /* floorLabels: the same as policy/rules/node_labels.go at registration, given spec.nodes.labels. */ -}}
 {{- define "node-restriction-plus.floorLabels" -}}
 {{- $at := .registration | default dict -}}
 {{- $allowed := $at.allowed | default list -}}
@@ -132,7 +133,7 @@ object.metadata.?labels.orValue({}).exists(key, {{ include "node-restriction-plu
 object.metadata.?labels[?'kubernetes.io/hostname'].orValue(object.metadata.name).lowerAscii() == object.metadata.name.lowerAscii()
 {{- end }}
 
-{{- /* floorTaints: as policy/rules/node_taints.go at registration, given spec.nodes.taints. Empty: any taints may be. */ -}}
+{{- /* floorTaints: the same as policy/rules/node_taints.go at registration, given spec.nodes.taints. Empty: any taints are allowed. */ -}}
 {{- define "node-restriction-plus.floorTaints" -}}
 {{- $parts := list -}}
 {{- if .allowed -}}
@@ -147,7 +148,7 @@ object.metadata.?labels[?'kubernetes.io/hostname'].orValue(object.metadata.name)
 {{- join " &&\n" $parts -}}
 {{- end }}
 
-{{- /* taint: whether t is a taint of a pattern. */ -}}
+{{- /* taint: whether a pattern matches the taint t. */ -}}
 {{- define "node-restriction-plus.taint" -}}
 ({{ include "node-restriction-plus.matches" (list "t.key" (list .key)) }}
 {{- with .value }} && {{ include "node-restriction-plus.matches" (list "t.?value.orValue('')" (list .)) }}{{ end }}
@@ -155,9 +156,9 @@ object.metadata.?labels[?'kubernetes.io/hostname'].orValue(object.metadata.name)
 {{- end }}
 
 {{- /*
-matches: whether an expression, the first of two, is matched by one of a list of patterns, the second, as in policy/pattern.go: an
-asterisk is any run of characters. What can do without a regular expression does, since those cost most. The notation of a JSON
-string is also one of CEL.
+matches: whether one of a list of patterns, the second argument, matches an expression, the first, as in policy/pattern: an asterisk
+stands for any run of characters. Regular expressions are used only where needed, because they cost most. A JSON string is also a CEL
+string.
 */ -}}
 {{- define "node-restriction-plus.matches" -}}
 {{- $text := index . 0 -}}
@@ -189,13 +190,13 @@ string is also one of CEL.
 ({{ join " || " $either }})
 {{- end }}
 
-{{- /* computedLabels: the labels that every kubelet computes itself, as in policy/kubelet_keys.go. */ -}}
+{{- /* computedLabels: the labels that every kubelet computes itself, as in policy/rules/kubelet_keys.go. */ -}}
 {{- define "node-restriction-plus.computedLabels" -}}
 ['kubernetes.io/hostname', 'kubernetes.io/os', 'kubernetes.io/arch', 'beta.kubernetes.io/os', 'beta.kubernetes.io/arch',
     'node.kubernetes.io/windows-build']
 {{- end }}
 
-{{- /* reservedLabel: whether Kubernetes reserves key, as in policy/kubelet_keys.go. A valid key has one slash at most. */ -}}
+{{- /* reservedLabel: whether Kubernetes reserves key, as in policy/rules/kubelet_keys.go. A valid key has at most one slash. */ -}}
 {{- define "node-restriction-plus.reservedLabel" -}}
 (key.startsWith('kubernetes.io/') || key.contains('.kubernetes.io/') ||
   key.startsWith('k8s.io/') || key.contains('.k8s.io/')) &&

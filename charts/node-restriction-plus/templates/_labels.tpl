@@ -8,13 +8,13 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end }}
 
-{{- /* selector: the labels by which pods are found. They never change: the selector of a Deployment cannot. */ -}}
+{{- /* selector: the labels that select the pods. They never change, because the selector of a Deployment is immutable. */ -}}
 {{- define "node-restriction-plus.selector" -}}
 app.kubernetes.io/name: {{ .Chart.Name }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
-{{- /* metadata: the metadata of an object, given a list of the root context and what follows the chart's name in its name. */ -}}
+{{- /* metadata: the metadata of an object, given a list of the root context and the suffix of its name, behind the chart's name. */ -}}
 {{- define "node-restriction-plus.metadata" -}}
 {{- $root := index . 0 -}}
 name: {{ $root.Chart.Name }}{{ index . 1 }}
@@ -23,7 +23,7 @@ labels:
   {{- include "node-restriction-plus.labels" $root | nindent 2 }}
 {{- end }}
 
-{{- /* testHook: annotations of what helm test makes, given when in its order. A pod that failed stays, for its log. */ -}}
+{{- /* testHook: annotations of the objects that helm test creates, given their weight. A failed pod is kept for its log. */ -}}
 {{- define "node-restriction-plus.testHook" -}}
 annotations:
   helm.sh/hook: test

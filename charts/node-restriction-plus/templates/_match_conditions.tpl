@@ -1,26 +1,26 @@
 {{- /*
-Match conditions decide, in the API server, which writes cost a call and, by the failurePolicy of their webhook, what happens
-to a write while no replica answers. They draw the line between the two policies: Fail only where no stock kubelet ever goes,
-Ignore where it does.
+The API server evaluates match conditions to decide which writes cost a call and, with the failurePolicy of their webhook, what
+happens to a write while no replica answers. They separate the two failure policies: Fail only for writes that no stock kubelet makes,
+Ignore for those that it makes.
 
-Each is total: where a field may be missing it says what then holds (?. and orValue), because an error in a condition counts
-as a failure of the webhook. Of request, subResource, namespace and name do not exist when they are empty.
+Each condition is total: where a field may be missing, it has a default (?. and orValue), because an error in a condition counts as a
+failure of the webhook. The fields subResource, namespace and name of request do not exist when they are empty.
 
-A write meets the conditions of at most one webhook, so that one denial has one record: status and others hold only where gate does
+A write matches the conditions of at most one webhook, so that one denial has one record: status and others match only where gate does
 not.
-Going through a list or a map takes the API server time that grows with its square, and a condition that it gives up on is
-passed over where the webhook is Ignore. So a list or map that is longer than any kubelet's is looked at, without going through.
+The cost of iterating over a list or a map grows with the square of its size, and a condition that exceeds the budget is skipped if
+the failurePolicy is Ignore. So a write with a list or map longer than any kubelet's is sent without iterating over it.
 */ -}}
 
-{{- /* kubelet: who writes is a kubelet. */ -}}
+{{- /* kubelet: the client is a kubelet. */ -}}
 {{- define "node-restriction-plus.kubelet" -}}
 request.userInfo.?username.orValue('').startsWith('system:node:')
 {{- end }}
 
 {{- /*
-notOwnPods: the write is no update of one of the program's own pods by the kubelet of its node, so that their rollout never waits
-for the program itself: of its status, or its deletion. Creating a pod is not exempt, or a mirror pod could become an endpoint of the
-program's Service; nor is a mirror pod, which a kubelet might name so, and have become one later.
+notOwnPods: the write is not a status update or a deletion of one of the webhook's own pods by the kubelet of its node, so that a
+rollout never waits for the webhook itself. Creating a pod is not exempt, because a mirror pod could become an endpoint of the webhook's
+Service. Mirror pods are not exempt either, because a kubelet could give one the name of such a pod and make it an endpoint later.
 */ -}}
 {{- define "node-restriction-plus.notOwnPods" -}}
 request.resource.resource != 'pods' || request.operation != 'DELETE' && request.?subResource.orValue('') != 'status' ||
@@ -32,8 +32,8 @@ oldObject.?spec.?nodeName.orValue('') == '' ||
 {{- end }}
 
 {{- /*
-gate: what no stock kubelet ever writes. Of the resources that others sends, too, only quantities go here. Since the API server
-evaluates every condition whoever writes, who is no kubelet is let go at once.
+gate: what no stock kubelet ever writes. Of the resources that others also sends, only quantities go here. The API server evaluates
+every condition for every client, so a client that is not a kubelet is excluded first.
 */ -}}
 {{- define "node-restriction-plus.gate" -}}
 {{ include "node-restriction-plus.kubelet" . }} && (
@@ -50,8 +50,8 @@ request.resource.resource == 'nodes' ? (
 {{- end }}
 
 {{- /*
-status: what a stock kubelet writes, too, where a rule looks at it. A heartbeat is not, nor most of what a kubelet says of its pods:
-nearly all that an API server evaluates are these, so what gate has asked already is asked again only of the others.
+status: what a stock kubelet also writes and a rule reads. Heartbeats and most updates of pod status do not match. They are nearly
+everything that an API server evaluates, so the conditions of gate are evaluated again only for the remaining writes.
 */ -}}
 {{- define "node-restriction-plus.status" -}}
 {{ include "node-restriction-plus.kubelet" . }} && (
@@ -71,14 +71,14 @@ request.operation == 'DELETE' ? !(
 ))
 {{- end }}
 
-{{- /* others: what other resources are sent, except what goes to gate. */ -}}
+{{- /* others: the writes of other resources that are sent, except those that go to gate. */ -}}
 {{- define "node-restriction-plus.others" -}}
 {{ include "node-restriction-plus.kubelet" . }} && !(
   {{- include "node-restriction-plus.otherQuantities" . | nindent 2 }}
 )
 {{- end }}
 
-{{- /* otherQuantities: a write of what others sends, and gate for its quantities alone, has one that is not cheap. */ -}}
+{{- /* otherQuantities: a write of a resource that others sends, and gate only for its quantities, has a quantity that is not cheap. */ -}}
 {{- define "node-restriction-plus.otherQuantities" -}}
 {{- $kinds := list -}}
 {{- if has "pods" .Values.baseline -}}
@@ -96,7 +96,7 @@ request.operation == 'DELETE' ? !(
 {{- join " ||\n" $kinds | default "false" -}}
 {{- end }}
 
-{{- /* gateNodeStatus: the Node is another one's, more of it changes than a kubelet changes, or a kubelet writes none like it. */ -}}
+{{- /* gateNodeStatus: it is the Node of another kubelet, the write changes more than a kubelet does, or no kubelet writes such a Node. */ -}}
 {{- define "node-restriction-plus.gateNodeStatus" -}}
 {{ include "node-restriction-plus.foreignNode" . }} ||
 ({{ include "node-restriction-plus.nodeChanges" . | nindent 2 }}
@@ -106,7 +106,7 @@ request.operation == 'DELETE' ? !(
 {{ include "node-restriction-plus.nodeQuantities" . }}
 {{- end }}
 
-{{- /* gatePodDeletion: the pod is on another node, nobody has asked for its end, or it holds a quantity that is not cheap. */ -}}
+{{- /* gatePodDeletion: the pod is on another node, nobody has deleted it yet, or it has a quantity that is not cheap. */ -}}
 {{- define "node-restriction-plus.gatePodDeletion" -}}
 {{ include "node-restriction-plus.foreignPod" . }} ||
 !(has(oldObject.metadata.deletionTimestamp) ||
@@ -114,7 +114,7 @@ request.operation == 'DELETE' ? !(
 {{ include "node-restriction-plus.storedPodQuantities" . }}
 {{- end }}
 
-{{- /* gatePodStatus: the pod is on another node, more of it changes than its status, or a kubelet writes no status like it. */ -}}
+{{- /* gatePodStatus: the pod is on another node, the write changes more than its status, or no kubelet writes such a status. */ -}}
 {{- define "node-restriction-plus.gatePodStatus" -}}
 {{ include "node-restriction-plus.foreignPod" . }} ||
 {{ include "node-restriction-plus.podChanges" . }} ||
@@ -123,10 +123,10 @@ request.operation == 'DELETE' ? !(
 {{- end }}
 
 {{- /*
-ownershipGrows: the write gives somebody fields by server-side apply, which no kubelet uses: an entry of metadata.managedFields with
-the operation Apply is new, or has another time. The API server sorts these entries to the front and to the second. An entry
-that changes within its second may have lost a field to an update, as a kubelet may cause: then the request names no fieldManager,
-without which nobody can apply.
+ownershipGrows: the write gives a manager fields by server-side apply, which no kubelet uses: an entry of metadata.managedFields with
+the operation Apply is new, or has another time. The API server sorts these entries to the front, with a resolution of a second. An entry
+that changes within its second may have lost a field to an update, as a kubelet may cause; then the request has no fieldManager, which
+server-side apply requires.
 */ -}}
 {{- define "node-restriction-plus.ownershipGrows" -}}
 object.metadata.?managedFields[?0].?operation.orValue('') == 'Apply' && (
@@ -140,7 +140,7 @@ object.metadata.?managedFields[?0].?operation.orValue('') == 'Apply' && (
 {{- end }}
 
 {{- /*
-ownershipChanges: an entry with the operation Apply changes or disappears. An update may cause this, so that the write is for status,
+ownershipChanges: an entry with the operation Apply changes or disappears. An update may cause this, so the write goes to status,
 unless ownership grows.
 */ -}}
 {{- define "node-restriction-plus.ownershipChanges" -}}
@@ -154,7 +154,7 @@ size(object.metadata.?managedFields.orValue([])) <= 64 && size(oldObject.metadat
 )
 {{- end }}
 
-{{- /* foreignNode: the Node is another one's. */ -}}
+{{- /* foreignNode: the Node belongs to another kubelet. */ -}}
 {{- define "node-restriction-plus.foreignNode" -}}
 'system:node:' + request.?name.orValue('') != request.userInfo.username
 {{- end }}
@@ -165,8 +165,8 @@ size(object.metadata.?managedFields.orValue([])) <= 64 && size(oldObject.metadat
 {{- end }}
 
 {{- /*
-nodeStatusChanges: the write changes what rules look at in the status of a Node. The conditions of others are compared as a
-list: one that is moved costs a call and no more.
+nodeStatusChanges: the write changes what rules read in the status of a Node. The conditions of other writers are compared as a list:
+one that moves costs a call, and nothing else.
 */ -}}
 {{- define "node-restriction-plus.nodeStatusChanges" -}}
 has(object.status) && has(oldObject.status) ? (
@@ -177,7 +177,7 @@ has(object.status) && has(oldObject.status) ? (
 {{- end }}
 
 {{- /*
-differ: of a part of the object, the first of a list, one of the fields changes that the others name.
+differ: one of the named fields of a part of the object changes, given a list of the part and the names.
 */ -}}
 {{- define "node-restriction-plus.differ" -}}
 {{- $new := list -}}
@@ -191,7 +191,7 @@ differ: of a part of the object, the first of a list, one of the fields changes 
 [{{ join ", " $old }}]
 {{- end }}
 
-{{- /* conditionChanges: conditions change that a kubelet does not write; which it does write, a template of the given name says. */ -}}
+{{- /* conditionChanges: conditions change that a kubelet does not write, given the name of the template that lists those that it writes. */ -}}
 {{- define "node-restriction-plus.conditionChanges" -}}
 size(object.status.?conditions.orValue([])) > 64 || size(oldObject.status.?conditions.orValue([])) > 64 ||
 !(object.status.?conditions.orValue([]).all(c, c.type in {{ include . "" }}) &&
@@ -200,7 +200,7 @@ object.status.?conditions.orValue([]).filter(c, !(c.type in {{ include . "" }}))
 oldObject.status.?conditions.orValue([]).filter(c, !(c.type in {{ include . "" }}))
 {{- end }}
 
-{{- /* podStatusChanges: the write changes what rules look at in the status of a pod. */ -}}
+{{- /* podStatusChanges: the write changes what rules read in the status of a pod. */ -}}
 {{- define "node-restriction-plus.podStatusChanges" -}}
 has(object.status) && has(oldObject.status) ? (
 {{- include "node-restriction-plus.differ" (list "status" "podIP" "podIPs" "hostIP" "hostIPs" "resourceClaimStatuses"
@@ -227,21 +227,20 @@ has(object.status) && has(oldObject.status) ? (
     'PodResizePending', 'PodResizeInProgress', 'AllContainersRestarting', 'DisruptionTarget']
 {{- end }}
 
-{{- /* podChanges: the write changes what rules look at in a Pod. A kubelet's own status updates do not. */ -}}
+{{- /* podChanges: the write changes what rules read in a pod. A kubelet's own status updates do not. */ -}}
 {{- define "node-restriction-plus.podChanges" -}}
 {{ include "node-restriction-plus.differ" (list "metadata" "labels" "annotations" "finalizers") }}
 {{- end }}
 
-{{- /* nodeChanges: the write changes what rules look at in a Node. A heartbeat does not. */ -}}
+{{- /* nodeChanges: the write changes what rules read in a Node. A heartbeat does not. */ -}}
 {{- define "node-restriction-plus.nodeChanges" -}}
 {{ include "node-restriction-plus.differ" (list "metadata" "labels" "annotations" "finalizers" "ownerReferences") }}
 {{- end }}
 
 {{- /*
-nodeOwn: of the Node's metadata nothing changes but what a stock kubelet writes there: the labels and annotations that it
-manages, and labels that it adds as it registers a CSI driver, which chooses their keys. Going through the keys of a map takes
-the API server time that grows with their square (cel-go's account of what an evaluation costs), so a Node with more keys than
-any Node has is nobody's own: the program looks at it.
+nodeOwn: nothing changes in the Node's metadata except what a stock kubelet writes there: the labels and annotations that it manages,
+and labels that it adds when it registers a CSI driver, which chooses their keys. The cost of iterating over the keys of a map grows with
+their square (by cel-go's cost model), so a write of a Node with more keys than any Node has is always sent.
 */ -}}
 {{- define "node-restriction-plus.nodeOwn" -}}
 size(object.metadata.?labels.orValue({})) <= 512 && size(oldObject.metadata.?labels.orValue({})) <= 512 &&

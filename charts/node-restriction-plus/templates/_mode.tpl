@@ -1,6 +1,6 @@
 {{- /*
-What the chart installs: with webhook.url no program; with the profile controlPlane a DaemonSet, or files for static pods; else
-a Deployment. These are true or empty.
+What the chart installs: no pods with webhook.url; a DaemonSet, or files for static pods, with the profile controlPlane; otherwise a
+Deployment. Each of these templates is true or empty.
 */ -}}
 {{- define "node-restriction-plus.outside" -}}
 {{- if .Values.webhook.url }}true{{ end -}}
@@ -32,7 +32,7 @@ a Deployment. These are true or empty.
 {{- if and (include "node-restriction-plus.certManager" .) (not .Values.webhook.caBundle) }}true{{ end -}}
 {{- end }}
 
-{{- /* injectFrom: namespace and name of the Certificate whose authority cainjector writes. */ -}}
+{{- /* injectFrom: namespace and name of the Certificate whose CA certificate cainjector writes. */ -}}
 {{- define "node-restriction-plus.injectFrom" -}}
 {{- $cm := .Values.certificates.certManager -}}
 {{- $cm.injectFrom | default (printf "%s/%s%s" .Release.Namespace .Chart.Name (ternary "" "-ca" (not (empty $cm.issuerRef)))) -}}
@@ -50,39 +50,39 @@ a Deployment. These are true or empty.
 {{- end }}
 
 {{- /*
-host: the host of the API server's own node, at which it asks in the profile controlPlane. cert-manager's authority, which issues
-the self-managed certificate, knows names only.
+host: the host of the API server's own node, which it calls in the profile controlPlane. cert-manager's code, which issues the
+self-managed certificate, supports only DNS names.
 */ -}}
 {{- define "node-restriction-plus.host" -}}
 {{- if eq .Values.certificates.mode "selfManaged" }}localhost{{ else }}127.0.0.1{{ end -}}
 {{- end }}
 
-{{- /* dnsNames: the names of the program's certificate, as a JSON list. */ -}}
+{{- /* dnsNames: the names of the webhook's certificate, as a JSON list. */ -}}
 {{- define "node-restriction-plus.dnsNames" -}}
 {{- $name := printf "%s.%s.svc" .Values.webhook.service.name .Release.Namespace -}}
 {{- if include "node-restriction-plus.controlPlane" . }}{{ $name = "localhost" }}{{ end -}}
 {{- prepend .Values.certificates.extraDNSNames $name | uniq | toJson -}}
 {{- end }}
 
-{{- /* check: fails for values that contradict each other. Each message begins with the value that is to be changed. */ -}}
+{{- /* check: fails for values that contradict each other. Each message begins with the value to change. */ -}}
 {{- define "node-restriction-plus.check" -}}
 {{- $v := .Values -}}
 {{- $outside := include "node-restriction-plus.outside" . -}}
 {{- $static := include "node-restriction-plus.static" . -}}
 {{- if and $outside (eq $v.profile "controlPlane") -}}
-{{- fail "webhook.url: the profile controlPlane has an address of its own, leave it empty" -}}
+{{- fail "webhook.url: the profile controlPlane has an address of its own; leave the value empty" -}}
 {{- end -}}
 {{- if and (eq $v.profile "observe") (or (eq $v.policies.recommended "Deny") (eq $v.policies.strict "Deny")) -}}
-{{- fail "policies: the profile observe denies nothing, take Audit or another profile" -}}
+{{- fail "policies: the profile observe denies nothing; use Audit or another profile" -}}
 {{- end -}}
 {{- if and (eq $v.profile "observe") (eq $v.webhook.registrationFailurePolicy "Fail") -}}
-{{- fail "webhook.registrationFailurePolicy: the profile observe refuses nothing, take another profile" -}}
+{{- fail "webhook.registrationFailurePolicy: the profile observe refuses nothing; use another profile" -}}
 {{- end -}}
 {{- if and $v.controlPlane.static.enabled (not $static) -}}
 {{- fail "controlPlane.static.enabled: needs the profile controlPlane" -}}
 {{- end -}}
 {{- if and $static (ne $v.certificates.mode "provided") -}}
-{{- fail "certificates.mode: must be provided with controlPlane.static, since nobody can write into the files" -}}
+{{- fail "certificates.mode: must be provided with controlPlane.static, because nobody can write into the files" -}}
 {{- end -}}
 {{- if and $static (not $v.webhook.caBundle) -}}
 {{- fail "webhook.caBundle: must be set with controlPlane.static" -}}
@@ -94,7 +94,7 @@ the self-managed certificate, knows names only.
 {{- fail "clientCertificates.configMap: only one of secret and configMap can be set" -}}
 {{- end -}}
 {{- if and (include "node-restriction-plus.mTLS" .) (not $v.clientCertificates.allowedNames) -}}
-{{- fail "clientCertificates.allowedNames: must be set, since the authority may have signed the certificates of kubelets as well" -}}
+{{- fail "clientCertificates.allowedNames: must be set, because the CA may also have signed the certificates of kubelets" -}}
 {{- end -}}
 {{- if and $v.clientCertificates.allowedNames (not (include "node-restriction-plus.mTLS" .)) (not $outside) -}}
 {{- fail "clientCertificates.secret: must be set with clientCertificates.allowedNames, or configMap" -}}
@@ -106,7 +106,7 @@ the self-managed certificate, knows names only.
 {{- end -}}
 {{- range $name, $_ := $v.policies.extra -}}
 {{- if has $name (list "recommended" "strict") -}}
-{{- fail (printf "policies.extra: %q is the name of one of the chart's policies, change that in policies.adapt" $name) -}}
+{{- fail (printf "policies.extra: %q is the name of one of the chart's policies; change that policy with policies.adapt" $name) -}}
 {{- end -}}
 {{- end -}}
 {{- end }}

@@ -1,4 +1,4 @@
-{{- /* otherRules: what is sent of resources other than nodes and pods. Each kind of write stands in one of them. */ -}}
+{{- /* otherRules: the writes of resources other than nodes and pods that are sent. Each kind of write is in one rule. */ -}}
 {{- define "node-restriction-plus.otherRules" -}}
 {{- $rules := .Values.rules -}}
 {{- $baseline := .Values.baseline -}}
@@ -68,7 +68,7 @@
 {{- end }}
 {{- end }}
 
-{{- /* quantityRules: what of otherRules holds quantities, which gate is sent, too, for those that are not cheap. */ -}}
+{{- /* quantityRules: the part of otherRules with quantities, which also go to gate if they are not cheap. */ -}}
 {{- define "node-restriction-plus.quantityRules" -}}
 {{- $baseline := .Values.baseline -}}
 {{- if has "pods" $baseline }}

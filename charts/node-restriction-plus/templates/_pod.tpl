@@ -1,11 +1,11 @@
-{{- /* image: by digest if there is one. */ -}}
+{{- /* image: the image, by its digest if that is set. */ -}}
 {{- define "node-restriction-plus.image" -}}
 {{- with .Values.image -}}
 {{- if .digest }}{{ .repository }}@{{ .digest }}{{ else }}{{ .repository }}:{{ .tag | default $.Chart.AppVersion }}{{ end -}}
 {{- end -}}
 {{- end }}
 
-{{- /* goMemoryLimit: nine tenths of the memory limit, as Go's runtime writes it, or nothing if the limit is none in Mi or Gi. */ -}}
+{{- /* goMemoryLimit: nine tenths of the memory limit, in the notation of Go's runtime; empty if the limit is not in Mi or Gi. */ -}}
 {{- define "node-restriction-plus.goMemoryLimit" -}}
 {{- $limit := dig "limits" "memory" "" .Values.resources | toString -}}
 {{- if regexMatch "^[0-9]+Mi$" $limit -}}
@@ -15,7 +15,7 @@
 {{- end -}}
 {{- end }}
 
-{{- /* args: the program's arguments, one a line. */ -}}
+{{- /* args: the arguments of the program, one per line. */ -}}
 {{- define "node-restriction-plus.args" -}}
 {{- $v := .Values -}}
 {{- $static := include "node-restriction-plus.static" . -}}
@@ -76,7 +76,7 @@
 {{- end }}
 {{- end }}
 
-{{- /* securityContext: what a container of the program may do. */ -}}
+{{- /* securityContext: the securityContext of a container. */ -}}
 {{- define "node-restriction-plus.securityContext" -}}
 allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true
@@ -89,7 +89,7 @@ seccompProfile:
   type: RuntimeDefault
 {{- end }}
 
-{{- /* tolerations: those of all pods of the chart. */ -}}
+{{- /* tolerations: the tolerations of all pods of the chart. */ -}}
 {{- define "node-restriction-plus.tolerations" -}}
 - {key: node.kubernetes.io/not-ready, operator: Exists}
 - {key: node.kubernetes.io/unreachable, operator: Exists}
@@ -99,7 +99,7 @@ seccompProfile:
 {{- end }}
 {{- end }}
 
-{{- /* container: the program's container. */ -}}
+{{- /* container: the webhook's container. */ -}}
 {{- define "node-restriction-plus.container" -}}
 {{- $v := .Values -}}
 {{- $controlPlane := include "node-restriction-plus.controlPlane" . -}}
@@ -154,7 +154,7 @@ livenessProbe:
   periodSeconds: 10
   timeoutSeconds: 5
   failureThreshold: 6
-  # What hangs does not end by itself either. It would stay for the whole grace period.
+  # A program that hangs does not terminate on a signal, and would stay for the whole grace period.
   terminationGracePeriodSeconds: 10
 {{- if $v.shutdown.preStopSeconds }}
 lifecycle:
@@ -226,8 +226,8 @@ volumeMounts:
 {{- end }}
 
 {{- /*
-podSpec: what Deployment, DaemonSet and static pod have in common. The pods stay on nodes that are not ready or unreachable: those
-are the times when they are needed, and when a new pod would not start either.
+podSpec: the part of the pod spec that Deployment, DaemonSet and static pod share. The pods stay on nodes that are not ready or
+unreachable, because they are needed then, and a new pod might not start.
 */ -}}
 {{- define "node-restriction-plus.podSpec" -}}
 {{- $v := .Values -}}

@@ -10,7 +10,7 @@ its failurePolicy is Ignore: an evaluation that exceeds the budget refuses nothi
 {{- if and .Values.floor.enabled .Values.floor.pods (ne .Values.profile "observe") }}true{{ end -}}
 {{- end }}
 
-{{- /* podFloor: policy and binding, given a list of the root and what the name ends with. */ -}}
+{{- /* podFloor: policy and binding, given a list of the root context and the suffix of the name. */ -}}
 {{- define "node-restriction-plus.podFloor" -}}
 {{- $root := index . 0 -}}
 {{- $name := printf "%s.pod-quantities%s" $root.Chart.Name (index . 1) -}}

@@ -16,7 +16,7 @@
 {{- end -}}
 {{- range $list -}}
 {{- if and (eq $.Values.profile "observe") (include "node-restriction-plus.denies" .spec) -}}
-{{- fail (printf "policies: the profile observe denies nothing, but %q does: take Audit or another profile" .name) -}}
+{{- fail (printf "policies: the profile observe denies nothing, but %q does; use Audit or another profile" .name) -}}
 {{- end -}}
 {{- end -}}
 {{- toYaml $list -}}
@@ -27,7 +27,7 @@
 {{- if has "Deny" (.validationActions | default (list "Deny")) }}true{{ end -}}
 {{- end }}
 
-{{- /* merge merges the second of two objects into the first: objects by key, null takes a key out, all else is replaced. */ -}}
+{{- /* merge: the first of two objects with the second merged into it: objects by key, null removes a key, anything else is replaced. */ -}}
 {{- define "node-restriction-plus.merge" -}}
 {{- $into := index . 0 -}}
 {{- range $key, $value := index . 1 -}}

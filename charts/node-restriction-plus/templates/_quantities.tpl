@@ -1,11 +1,11 @@
 {{- /*
-Quantities. What an API server spends on a quantity grows with the square of its exponent or of its digits: it needs seconds to print
-one, longer than any webhook is waited for. A write that passes when a webhook does not answer in time must hold no such quantity. So
-the text of each is looked at: a write with one that is not cheap, as policy/quantity.go says, goes to gate.
+Quantities. The time that an API server needs to print a quantity grows with the square of its exponent or its digits, and can be
+longer than the timeout of any webhook. A write that passes when a webhook does not answer in time must have no such quantity. So a write
+with a quantity that is not cheap, as policy/pattern defines it, goes to gate.
 
-A stock kubelet copies into the status of a pod what a tenant wrote into its spec. So of a pod, or of a claim, a text counts only if
-the spec does not hold it. Lists and maps have bounds, up to which a condition costs at most half of what the API server lets it;
-what is longer goes to gate without being gone through. A test knows all quantities there are, and what the bounds cost.
+A stock kubelet copies to the status of a pod what a tenant wrote into its spec. So in a pod or a claim, only a text that the spec does
+not have counts. Lists and maps have bounds, within which a condition costs at most half of its budget; longer ones go to gate without
+iterating over them. A test knows every field with a quantity, and the cost of the bounds.
 */ -}}
 
 {{- /* expensive: the text, given as an expression, is not cheap: it has more than 64 characters, or an exponent of four digits. */ -}}
@@ -13,19 +13,19 @@ what is longer goes to gate without being gone through. A test knows all quantit
 {{ . }}.matches('[eE][+-]?[0-9]{4}|.{65}')
 {{- end }}
 
-{{- /* expensiveOrNull: the same of a field that may be null. */ -}}
+{{- /* expensiveOrNull: the same for a field that may be null. */ -}}
 {{- define "node-restriction-plus.expensiveOrNull" -}}
 {{ . }} != null && {{ include "node-restriction-plus.expensive" . }}
 {{- end }}
 
-{{- /* plain: the text is one that a kubelet prints for its own Node: of at most 20 characters, without an exponent. */ -}}
+{{- /* plain: a kubelet could print the text for its own Node: it has at most 20 characters and no exponent. */ -}}
 {{- define "node-restriction-plus.plain" -}}
 size({{ . }}) <= 20 && !{{ . }}.matches('[eE][+-]?[0-9]')
 {{- end }}
 
 {{- /*
-nodeQuantities: the status of a Node has a quantity that is not cheap, or the write brings one that is not plain. Of a heartbeat only
-what is stored is gone through, since it changes none.
+nodeQuantities: the status of a Node has a quantity that is not cheap, or the write brings one that is not plain. For a heartbeat,
+only the stored quantities are evaluated, because it changes none.
 */ -}}
 {{- define "node-restriction-plus.nodeQuantities" -}}
 {{- range $i, $field := list "capacity" "allocatable" }}
@@ -48,7 +48,7 @@ object.?status.?{{ $field }} != oldObject.?status.?{{ $field }} && (
   size(m) <= 256 && m.all(k, {{ include "node-restriction-plus.plain" "m[k]" }}))
 {{- end }}
 
-{{- /* podStatusQuantities: the status of a pod, as it becomes or as it is, has a quantity that is not cheap and not of the spec. */ -}}
+{{- /* podStatusQuantities: the status of a pod, written or stored, has a quantity that is not cheap and not in the spec. */ -}}
 {{- define "node-restriction-plus.podStatusQuantities" -}}
 {{ include "node-restriction-plus.storedPodQuantities" . }} || (
 {{- range list "containerStatuses" "initContainerStatuses" "ephemeralContainerStatuses" "allocatedResources" "resources" }}
@@ -60,14 +60,14 @@ object.?status.?{{ $field }} != oldObject.?status.?{{ $field }} && (
 )
 {{- end }}
 
-{{- /* storedPodQuantities: what is stored in the status of a pod has one. */ -}}
+{{- /* storedPodQuantities: the stored status of a pod has such a quantity. */ -}}
 {{- define "node-restriction-plus.storedPodQuantities" -}}
 {{ include "node-restriction-plus.podQuantities" (list "oldObject" "status") }}
 {{- end }}
 
 {{- /*
-podUpdateQuantities: the update of a pod, or of a subresource that changes its spec, brings one. Volumes and overhead cannot be
-changed; nor can the divisors of a container, which are of a few values only.
+podUpdateQuantities: the update of a pod, or of a subresource that changes its spec, brings such a quantity. Volumes and overhead
+cannot change, nor can the divisors of a container, which have only a few values.
 */ -}}
 {{- define "node-restriction-plus.podUpdateQuantities" -}}
 object.?spec.?volumes != oldObject.?spec.?volumes || object.?spec.?overhead != oldObject.?spec.?overhead ||
@@ -115,7 +115,7 @@ has({{ index . 0 }}.status) && has({{ index . 0 }}.status.nodeAllocatableResourc
 {{- end }}
 
 {{- /*
-claimQuantities: a write of a PersistentVolumeClaim, or of its status, has a quantity that is not cheap and not of the stored spec.
+claimQuantities: a write of a PersistentVolumeClaim, or of its status, has a quantity that is not cheap and not in the stored spec.
 */ -}}
 {{- define "node-restriction-plus.claimQuantities" -}}
 request.operation != 'DELETE' &&

@@ -1,4 +1,4 @@
-{{- /* subjects: who has the rights of the program. Empty: nobody, and then there are no roles either. */ -}}
+{{- /* subjects: the subjects that get the webhook's permissions. Empty: none, and the chart renders no roles. */ -}}
 {{- define "node-restriction-plus.subjects" -}}
 {{- if include "node-restriction-plus.workload" . }}
 - {kind: ServiceAccount, name: {{ .Chart.Name }}, namespace: {{ .Release.Namespace }}}
@@ -8,27 +8,27 @@
 {{- end }}
 {{- end }}
 
-{{- /* clusterRules: what the program needs everywhere, and what the values add. */ -}}
+{{- /* clusterRules: the permissions that the webhook always needs, and those that the values add. */ -}}
 {{- define "node-restriction-plus.clusterRules" -}}
-# The policies, and what it says of them.
+# The policies and their status.
 - {apiGroups: [noderestriction.plus], resources: [noderestrictionpolicies], verbs: [get, list, watch]}
 - {apiGroups: [noderestriction.plus], resources: [noderestrictionpolicies/status], verbs: [patch]}
-# Whether their definition is still there.
+# Whether the CRD still exists.
 - apiGroups: [apiextensions.k8s.io]
   resources: [customresourcedefinitions]
   resourceNames: [noderestrictionpolicies.noderestriction.plus]
   verbs: [get]
 # Labels and UIDs of Nodes, for a policy's nodeSelector.
 - {apiGroups: [""], resources: [nodes], verbs: [get, list, watch]}
-# The pod of an eviction, which the eviction itself does not carry.
+# The pod of an eviction, which is not in the request.
 - {apiGroups: [""], resources: [pods], verbs: [get]}
 {{- if .Values.baseline }}
-# What the section baseline looks up.
+# Lookups of the section baseline.
 - {apiGroups: [""], resources: [serviceaccounts, persistentvolumeclaims, persistentvolumes], verbs: [get]}
 - {apiGroups: [storage.k8s.io], resources: [csidrivers], verbs: [get]}
 {{- end }}
 {{- if and .Values.metrics.enabled .Values.metrics.secure }}
-# Who reads metrics.
+# Authentication and authorization of metrics clients.
 - {apiGroups: [authentication.k8s.io], resources: [tokenreviews], verbs: [create]}
 {{- end }}
 {{- if or .Values.baseline (and .Values.metrics.enabled .Values.metrics.secure) }}
@@ -38,7 +38,7 @@
 {{ include "node-restriction-plus.probeRules" . }}
 {{- end }}
 {{- if include "node-restriction-plus.selfManaged" . }}
-# The authority of its certificate goes into this configuration and no other.
+# It writes its CA certificate into this configuration only.
 - apiGroups: [admissionregistration.k8s.io]
   resources: [validatingwebhookconfigurations]
   resourceNames: [{{ .Chart.Name }}]
@@ -46,9 +46,9 @@
 {{- end }}
 {{- end }}
 
-{{- /* probeRules: the right to be the kubelet that does not exist, in whose name it is tried whether the API server asks. */ -}}
+{{- /* probeRules: the permission to impersonate the non-existent kubelet of the enforcement probe. */ -}}
 {{- define "node-restriction-plus.probeRules" -}}
-# The kubelet that does not exist, as which it tries whether the API server asks.
+# The non-existent kubelet of the enforcement probe.
 - {apiGroups: [""], resources: [users], resourceNames: ["system:node:node-restriction-plus-probe"], verbs: [impersonate]}
 - {apiGroups: [""], resources: [groups], resourceNames: ["system:nodes"], verbs: [impersonate]}
 {{- end }}

@@ -1,4 +1,4 @@
-{{- /* warnings: what is allowed and unwise, as a list. */ -}}
+{{- /* warnings: values that are allowed but unwise, as a list. */ -}}
 {{- define "node-restriction-plus.warnings" -}}
 {{- $v := .Values -}}
 {{- $workload := include "node-restriction-plus.workload" . -}}
@@ -6,32 +6,32 @@
 {{- $registration := eq (include "node-restriction-plus.registrationFailurePolicy" .) "Fail" -}}
 {{- if and $deployment (lt (int $v.replicas) 2) }}
 - >-
-  replicas is {{ $v.replicas }}: while its node is drained or lost nothing answers{{ if ne $v.profile "observe" }}, and mirror pods, evictions and what no stock
-  kubelet writes are refused{{ end }}. Take 3.
+  replicas is {{ $v.replicas }}: while its node is drained or lost, nothing answers{{ if ne $v.profile "observe" }}, and mirror pods, evictions and writes that no
+  stock kubelet makes are refused{{ end }}. Use 3.
 {{- end }}
 {{- if and $deployment $registration (lt (int $v.replicas) 3) }}
 - >-
-  With fewer than 3 replicas, no Node should depend on them to register, as it does by the profile strict or
-  webhook.registrationFailurePolicy Fail. A kubelet that restarts registers, too.
+  With fewer than 3 replicas, do not make registration depend on them, as the profile strict or
+  webhook.registrationFailurePolicy Fail does. A kubelet that restarts also registers.
 {{- end }}
 {{- if and $deployment $registration }}
 - >-
-  No Node can register, and no kubelet can restart, while no replica answers; and the pods here run on such nodes. The profile
-  controlPlane has no such circle.
+  No Node can register, and no kubelet can restart, while no replica answers; and these pods run on such nodes. The profile
+  controlPlane avoids this circular dependency.
 {{- end }}
 {{- if and $deployment (not $v.nodeSelector) }}
 - >-
-  nodeSelector is empty: the pods run on any node. The kubelet of a pod's node can read its certificate's key and its token, and answer
-  for it. Keep them on nodes that you trust, by a label that no kubelet can set.
+  nodeSelector is empty: the pods run on any node. The kubelet of a pod's node can read the pod's token and the key of its certificate, and
+  answer for it. Keep the pods on nodes that you trust, selected by a label that no kubelet can set.
 {{- end }}
 {{- if and (or $workload (include "node-restriction-plus.static" .)) (not (include "node-restriction-plus.mTLS" .)) }}
 - >-
-  Clients need no certificate: whoever reaches the port can ask, and make records that say clientAuth none. docs/mtls.md says how the API
-  server gets one.
+  Clients need no certificate: anyone who can reach the port can send reviews, which leave records with clientAuth none.
+  docs/mtls.md describes how to give the API server a certificate.
 {{- end }}
 {{- if and (not $v.webhook.caBundle) (or (include "node-restriction-plus.outside" .) (and $workload (eq $v.certificates.mode "provided"))) }}
 - >-
-  webhook.caBundle is empty: the API server trusts whom its host trusts.
+  webhook.caBundle is empty: the API server trusts the CAs that its host trusts.
 {{- end }}
 {{- if and $workload (not $v.image.digest) }}
 - >-
@@ -39,18 +39,18 @@
 {{- end }}
 {{- if and (include "node-restriction-plus.static" .) (not $v.rbac.subjects) }}
 - >-
-  rbac.subjects is empty: the user of {{ $v.controlPlane.static.kubeconfig }} must get its rights elsewhere.
+  rbac.subjects is empty: the user of {{ $v.controlPlane.static.kubeconfig }} must get its permissions elsewhere.
 {{- end }}
 {{- if and (ne $v.profile "observe") (or (eq $v.policies.recommended "Deny") (eq $v.policies.strict "Deny")) (not $v.floor.enabled) }}
 - >-
-  floor.enabled is false: while no replica answers a Node can register with any labels and taints.
+  floor.enabled is false: while no replica answers, a Node can register with any labels and taints.
 {{- end }}
 {{- range $name, $_ := dict "recommended" "" "strict" "" }}
 {{- if and (eq (get $v.policies $name) "Off") ($.Capabilities.APIVersions.Has "noderestriction.plus/v1alpha1") }}
 {{- $left := lookup "noderestriction.plus/v1alpha1" "NodeRestrictionPolicy" "" $name | default dict }}
 {{- if and (eq (dig "metadata" "annotations" "meta.helm.sh/release-name" "" $left) $.Release.Name) (dig "metadata" "annotations" "helm.sh/hook" "" $left) }}
 - >-
-  The policy {{ $name }} of the first install is Off, and still in force, since no upgrade has taken it over. Delete it:
+  The policy {{ $name }} of the first install is Off but still in force, because no upgrade has adopted it. Delete it:
   kubectl delete nrp {{ $name }}
 {{- end }}
 {{- end }}

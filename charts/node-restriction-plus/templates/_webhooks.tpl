@@ -4,7 +4,7 @@
 
 {{- /* webhooks: the webhooks of the configuration. */ -}}
 {{- define "node-restriction-plus.webhooks" -}}
-# What no stock kubelet ever writes: refused also while no replica answers.
+# What no stock kubelet ever writes: also refused while no replica answers.
 - name: gate.noderestriction.plus
   failurePolicy: {{ ternary "Ignore" "Fail" (eq .Values.profile "observe") }}
   timeoutSeconds: 2
@@ -40,7 +40,7 @@
     resources: [pods/status]
     scope: Namespaced
   {{- with include "node-restriction-plus.quantityRules" . | trim }}
-  # Of what others sends, what holds a quantity that no API server prints in time.
+  # Resources that others sends, if they have a quantity that no API server prints in time.
   {{- . | nindent 2 }}
   {{- end }}
   matchConditions:
@@ -74,7 +74,7 @@
   - name: kubelet
     expression: {{ include "node-restriction-plus.kubelet" . }}
 
-# What a stock kubelet writes too, looked at for its values.
+# What a stock kubelet also writes, for rules that read its values.
 - name: status.noderestriction.plus
   failurePolicy: Ignore
   timeoutSeconds: 1
@@ -113,10 +113,10 @@
 {{- $others := include "node-restriction-plus.otherRules" . | trim }}
 {{- if or $others (include "node-restriction-plus.workload" .) }}
 
-# Other resources, if a value asks for them. A stock kubelet writes them all, some of them often.
+# Other resources, if a value turns them on. A stock kubelet writes them all, some of them often.
 {{- if not $others }}
-# None does. A webhook whose caBundle cainjector has set cannot be taken out by server-side apply, and one that is new does not trust
-# the certificates in use: so this one is there all the time, and asks about nothing.
+# No value does. Server-side apply cannot remove a webhook whose caBundle cainjector has set, and a new webhook does not trust the
+# certificates in use. So this one always exists, and matches no resource.
 {{- end }}
 - name: others.noderestriction.plus
   failurePolicy: Ignore
@@ -142,7 +142,7 @@
   {{- end }}
 {{- end }}
 
-# The policies themselves: what the schema cannot say of them. What slips through is reported by the policy's Ready condition.
+# The policies themselves: what the schema cannot check. The Ready condition of a policy reports what is not refused.
 - name: policies.noderestriction.plus
   failurePolicy: Ignore
   timeoutSeconds: 5
