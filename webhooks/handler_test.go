@@ -151,7 +151,7 @@ func newRig(t testing.TB, o options) *rig {
 // serve starts the handler behind TLS and returns what posts to it.
 func (r *rig) serve(t *testing.T) func(body io.Reader) (*http.Response, *admissionv1.AdmissionReview) {
 	t.Helper()
-	server := httptest.NewTLSServer(r.handler)
+	server := httptest.NewTLSServer(limited(r.handler))
 	t.Cleanup(server.Close)
 	return func(body io.Reader) (*http.Response, *admissionv1.AdmissionReview) {
 		t.Helper()

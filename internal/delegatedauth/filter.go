@@ -12,14 +12,14 @@ package delegatedauth
 import (
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/go-logr/logr"
-	"golang.org/x/time/rate"
 	authenticationclient "k8s.io/client-go/kubernetes/typed/authentication/v1"
 	authorizationclient "k8s.io/client-go/kubernetes/typed/authorization/v1"
 	"k8s.io/client-go/rest"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"noderestriction.plus/internal/faultlog"
 )
 
 // maxTokenBytes bounds what is sent to the API server. Tokens of service accounts have about 1 KiB.
@@ -43,9 +43,7 @@ func Filter(config *rest.Config, client *http.Client) (metricsserver.Filter, err
 	known := newAnswers(server.ask)
 	return func(log logr.Logger, next http.Handler) (http.Handler, error) {
 		return &filter{
-			known: known, next: next, log: log,
-			// The first error is told at once, later ones not more than once a minute: anybody who can connect can cause them.
-			rarely: rate.Sometimes{First: 1, Interval: time.Minute},
+			known: known, next: next, log: log, faults: faultlog.New(log),
 		}, nil
 	}, nil
 }
@@ -55,7 +53,7 @@ type filter struct {
 	known  *answers
 	next   http.Handler
 	log    logr.Logger
-	rarely rate.Sometimes
+	faults *faultlog.Log
 }
 
 var _ http.Handler = &filter{}
@@ -90,10 +88,8 @@ func (f *filter) answer(r *http.Request) answer {
 	}
 	a, err := f.known.to(r.Context(), question{token: token, verb: strings.ToLower(r.Method), path: r.URL.Path},
 		addressOf(r.RemoteAddr))
+	f.faults.Report("Cannot authenticate or authorize a client through the API server", err)
 	if err != nil {
-		f.rarely.Do(func() {
-			f.log.Info("The API server did not say who may read, which is told once a minute at most", "reason", err.Error())
-		})
 		return answer{http.StatusServiceUnavailable, err.Error()}
 	}
 	return a

@@ -21,6 +21,7 @@ import (
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/program"
+	"noderestriction.plus/internal/text"
 	"noderestriction.plus/policy"
 )
 
@@ -124,12 +125,12 @@ func (w *eventWriter) event(subject *v1alpha1.NodeRestrictionPolicy, about topic
 		EventTime:           metav1.NewMicroTime(seen.first),
 		ReportingController: reportingController,
 		ReportingInstance:   w.instance,
-		Action:              truncate(string(about.rule), maxAction),
+		Action:              text.Cut(string(about.rule), maxAction),
 		Reason:              eventReason(about.outcome),
 		Regarding: corev1.ObjectReference{
 			APIVersion: v1alpha1.GroupVersion().String(), Kind: v1alpha1.Kind, Name: subject.Name, UID: subject.UID,
 		},
-		Note: truncate(seen.note, maxNote),
+		Note: text.Cut(seen.note, maxNote),
 		Type: corev1.EventTypeWarning,
 	}
 	if about.outcome != policy.Denied {
@@ -154,12 +155,4 @@ func eventReason(outcome policy.Outcome) string {
 		return "Warned"
 	}
 	return "Audited"
-}
-
-// truncate cuts a text at a character, to at most limit bytes.
-func truncate(s string, limit int) string {
-	if len(s) <= limit {
-		return s
-	}
-	return strings.ToValidUTF8(s[:limit], "")
 }

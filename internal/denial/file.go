@@ -7,13 +7,12 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/time/rate"
 	"gopkg.in/natefinch/lumberjack.v2"
 
+	"noderestriction.plus/internal/faultlog"
 	"noderestriction.plus/internal/record"
 )
 
@@ -30,8 +29,7 @@ type FileOptions struct {
 // File is a second copy of the records in a rotated file, always of full lines. It is a [Sink]: it never blocks, and
 // what it cannot write is dropped and counted.
 type File struct {
-	log     logr.Logger
-	rarely  rate.Sometimes
+	faults  *faultlog.Log
 	out     *lumberjack.Logger
 	queue   chan *record.Record
 	closing chan struct{}
@@ -50,9 +48,7 @@ func OpenFile(o FileOptions, reg prometheus.Registerer, log logr.Logger) (*File,
 		return nil, err
 	}
 	f := &File{
-		log: log,
-		// The first error is told at once, later ones not more than once a minute.
-		rarely: rate.Sometimes{First: 1, Interval: time.Minute},
+		faults: faultlog.New(log),
 		out: &lumberjack.Logger{
 			Filename: o.Path, MaxSize: o.MaxSizeMiB, MaxBackups: o.MaxBackups,
 		},
@@ -83,10 +79,11 @@ func (f *File) run() {
 	defer close(f.stopped)
 	core := newCore(f.out)
 	write := func(rec *record.Record) {
-		if err := writeRecord(core, rec, full); err != nil {
+		err := writeRecord(core, rec, full)
+		if err != nil {
 			f.dropped.Inc()
-			f.rarely.Do(func() { f.log.Error(err, "Could not write a record to the file", "file", f.out.Filename) })
 		}
+		f.faults.Report("Cannot write records to the file", err, "file", f.out.Filename)
 	}
 	for {
 		select {

@@ -8,15 +8,12 @@ import (
 
 	admissionv1 "k8s.io/api/admission/v1"
 
+	"noderestriction.plus/internal/program"
 	"noderestriction.plus/policy"
 )
 
-const (
-	// other stands for every label value outside a closed set.
-	other = "other"
-	// maxPolicies bounds the values of the label policy.
-	maxPolicies = 100
-)
+// other is the label value for everything outside a closed set.
+const other = program.OtherLabel
 
 // labelValues are the values that labels may have. Whatever else a request holds becomes other.
 type labelValues struct {
@@ -74,7 +71,7 @@ func (v *labelValues) policy(name string) string {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if !v.policies[name] {
-		if len(v.policies) > maxPolicies {
+		if len(v.policies) > program.MaxPolicyLabels {
 			return other
 		}
 		v.policies[name] = true

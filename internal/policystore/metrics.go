@@ -9,13 +9,13 @@ import (
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"noderestriction.plus/internal/program"
 )
 
 const (
-	// maxNamed bounds the values of the label policy.
-	maxNamed = 100
-	// other is the value of the label policy for all policies beyond that.
-	other = "other"
+	maxNamed = program.MaxPolicyLabels
+	other    = program.OtherLabel
 )
 
 // metrics are the metrics of the policies.

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"noderestriction.plus/internal/text"
 	"noderestriction.plus/policy"
 )
 
@@ -60,7 +61,7 @@ func (r *Record) Brief() Brief {
 func (r *Record) briefWithin(limit int) (b Brief, fits bool) {
 	room := MaxBriefLine - len(briefFrame)
 	value := func(s string, limit int) string {
-		s, size, _ := bound(s, limit)
+		s, size, _ := text.BoundSize(s, limit)
 		room -= size
 		return s
 	}
@@ -84,8 +85,8 @@ func (r *Record) briefRules(room, limit int) (rules []string, omitted int) {
 	rules, omitted = []string{}, r.OmittedViolations
 	last := "" // policy of the last text
 	for _, v := range r.Violations {
-		name := Bound(v.Policy, limit)
-		rule, size, _ := bound(v.Rule, maxRule)
+		name := text.Bound(v.Policy, limit)
+		rule, size, _ := text.BoundSize(v.Rule, maxRule)
 		n := len(rules)
 		switch {
 		case n > 0 && last == v.Policy && namesRule(rules[n-1], rule):
@@ -103,8 +104,8 @@ func (r *Record) briefRules(room, limit int) (rules []string, omitted int) {
 }
 
 // namesRule reports whether a text of Rules names a rule.
-func namesRule(text, rule string) bool {
-	_, rules, _ := strings.Cut(text, ": ")
+func namesRule(entry, rule string) bool {
+	_, rules, _ := strings.Cut(entry, ": ")
 	for named := range strings.SplitSeq(rules, " ") {
 		if named == rule {
 			return true
@@ -116,8 +117,8 @@ func namesRule(text, rule string) bool {
 // ViolationsOf are the violations that texts as in [Brief.Rules] name, with policy, rule and reason and nothing else.
 func ViolationsOf(rules []string) []Violation {
 	violations := []Violation{}
-	for _, text := range rules {
-		name, rest, _ := strings.Cut(text, ": ")
+	for _, entry := range rules {
+		name, rest, _ := strings.Cut(entry, ": ")
 		for rule := range strings.SplitSeq(rest, " ") {
 			violations = append(violations, Violation{Policy: name, Rule: rule, Reason: policy.RuleID(rule).Reason()})
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"noderestriction.plus/internal/record"
+	"noderestriction.plus/internal/text"
 	"noderestriction.plus/policy"
 )
 
@@ -114,7 +115,7 @@ func isForeign(text []byte) bool {
 
 // accept takes over a well-formed line of the denial log.
 func (l *Line) accept(w *wire) error {
-	w.Boot = Printable(w.Boot)
+	w.Boot = text.Printable(w.Boot)
 	switch {
 	case time.Time(w.Time).IsZero():
 		return errors.New("ts: missing")
@@ -127,7 +128,7 @@ func (l *Line) accept(w *wire) error {
 	case "lost":
 		return l.acceptLost(w)
 	}
-	return fmt.Errorf("msg: unknown %q", Printable(string(w.Msg[:min(len(w.Msg), 64)])))
+	return fmt.Errorf("msg: unknown %s", text.Quote(string(w.Msg)))
 }
 
 func (l *Line) acceptRecord(r *record.Record, rules []string) error {
@@ -208,8 +209,8 @@ func explain(err error) error {
 	case errors.As(err, &syntax):
 		return fmt.Errorf("not well-formed JSON at byte %d of it", syntax.ByteOffset)
 	case errors.As(err, &semantic):
-		at := Printable(strings.TrimPrefix(string(semantic.JSONPointer), "/"))
-		return fmt.Errorf("%s: has a wrong value", at[:min(len(at), 64)])
+		at := strings.TrimPrefix(string(semantic.JSONPointer), "/")
+		return fmt.Errorf("%s: has a wrong value", text.Bound(at, 64))
 	}
 	return errors.New("not a JSON object")
 }

@@ -171,18 +171,3 @@ func TestForgedTextIsMadePrintable(t *testing.T) {
 		t.Errorf("got %+v", line.Record)
 	}
 }
-
-func TestPrintable(t *testing.T) {
-	for text, want := range map[string]string{
-		"":               "",
-		"plain <text>":   "plain <text>",
-		"Straße 日本":      "Straße 日本",
-		"a\nb\t\x00\x7f": `a\nb\t\x00\x7f`,
-		"a\xffb":         `a\xffb`,
-		"\u0085\u200b":   `\u0085\u200b`,
-	} {
-		if got := recordlog.Printable(text); got != want {
-			t.Errorf("%q: got %s, want %s", text, got, want)
-		}
-	}
-}

@@ -13,6 +13,7 @@ import (
 	"slices"
 
 	"noderestriction.plus/internal/record"
+	"noderestriction.plus/internal/text"
 )
 
 const (
@@ -195,7 +196,7 @@ func (r *Reader) source(name []byte) string {
 	if len(r.sources) == maxSources {
 		clear(r.sources)
 	}
-	source := Printable(string(name[:min(len(name), 512)]))
+	source := text.Bound(string(name), 512)
 	r.sources[string(name)] = source
 	return source
 }

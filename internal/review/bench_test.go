@@ -148,7 +148,7 @@ func judge(b *testing.B, body []byte, others int) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		v := r.Judge(set, nil)
+		v := r.Evaluate(set, nil)
 		if v.Denied() || v.Err != nil {
 			b.Fatal(v.Message(), v.Err)
 		}

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
 	"strings"
 	"time"
 
@@ -55,7 +54,7 @@ type objectError struct{ cause error }
 func (e *objectError) Error() string { return e.cause.Error() }
 func (e *objectError) Unwrap() error { return e.cause }
 
-// invalidError is an error about an envelope, cut and printable.
+// invalidError is an error about an envelope, bounded and printable.
 type invalidError struct {
 	text  string
 	cause error
@@ -236,10 +235,4 @@ func (e *envelope) raw(at string, into *[]byte, parts *object.Parts) (err error)
 		*into = e.body[end-int64(len(value)) : end : end]
 	}
 	return nil
-}
-
-// printable escapes what does not print, also half a character at the end.
-func printable(s string) string {
-	quoted := strconv.Quote(s)
-	return strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`)
 }

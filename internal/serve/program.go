@@ -27,10 +27,10 @@ import (
 	"noderestriction.plus/webhooks"
 )
 
-// closeTimeout is how long the last records may take to be written.
+// closeTimeout bounds the writing of the last records.
 const closeTimeout = 5 * time.Second
 
-// parts are the parts of the program that run.
+// parts are the running parts of the webhook.
 type parts struct {
 	log     logr.Logger
 	server  *server.Server
@@ -39,12 +39,12 @@ type parts struct {
 	file    *denial.File // nil: none
 }
 
-// inputs are what the flags name.
+// inputs are the files and connections that the flags name.
 type inputs struct {
 	config       *rest.Config
 	informers    *cluster.Informers
 	certificates server.CertificateSource
-	clients      *server.ClientAuthority // nil: none
+	clients      *server.ClientCA // nil: none
 }
 
 // read reads the files that the flags name. Each error names the flag.
@@ -59,14 +59,14 @@ func read(o *options, log logr.Logger) (in inputs, err error) {
 	if o.clientCAFile == "" {
 		return in, nil
 	}
-	in.clients, err = server.NewClientAuthority(o.clientCAFile, o.clientAllowedNames, log.WithName("certificates"))
+	in.clients, err = server.NewClientCA(o.clientCAFile, o.clientAllowedNames, log.WithName("certificates"))
 	if err != nil {
 		return in, fmt.Errorf("--client-ca-file: %w", err)
 	}
 	return in, nil
 }
 
-// assemble makes all parts, puts them together, and binds the addresses. It does not need the API server.
+// assemble creates and connects all parts, and binds the addresses. It does not need the API server.
 func assemble(ctx context.Context, o *options, in inputs, records io.Writer, log logr.Logger) (*parts, error) {
 	mgr, live, err := newManager(&o.manager, in.config, in.informers, in.certificates, log)
 	if err != nil {
@@ -97,9 +97,9 @@ func assemble(ctx context.Context, o *options, in inputs, records io.Writer, log
 		return nil, err
 	}
 	srv, err := server.New(server.Options{
-		Address:         o.address(),
-		Certificates:    in.certificates,
-		ClientAuthority: in.clients,
+		Address:      o.address(),
+		Certificates: in.certificates,
+		ClientCA:     in.clients,
 		Handler: webhooks.Routes(
 			webhooks.NewHandler(store, facts, ledger, counts, program.Version(), log.WithName("admit")),
 			webhooks.NewPolicyHandler(compiler, counts, log.WithName("policies"))),
@@ -124,8 +124,8 @@ func assemble(ctx context.Context, o *options, in inputs, records io.Writer, log
 	})
 }
 
-// run serves until ctx ends. The order of the end is that of what needs what: requests need the manager's caches, and
-// everything needs the ledger, whose last records are written last.
+// run serves until ctx ends. Parts stop in the order of their dependencies: requests need the manager's caches, and everything
+// needs the recorder, whose last records are written last.
 func (p *parts) run(ctx context.Context) error {
 	serving, stopServing := context.WithCancel(ctx)
 	defer stopServing()
@@ -133,7 +133,7 @@ func (p *parts) run(ctx context.Context) error {
 	defer stopManaging()
 	managed := make(chan error, 1)
 	go func() {
-		// Without the manager the policies would grow old unseen.
+		// Without the manager the policies would become stale unnoticed.
 		defer stopServing()
 		err := p.manager.Start(managing)
 		if err != nil {
@@ -154,8 +154,8 @@ func (p *parts) run(ctx context.Context) error {
 	return err
 }
 
-// managerEnd waits for the manager, which has been told to end, unless its caches were never synced: then it has
-// nothing to finish, and controller-runtime v0.25 would wait for the caches for ever.
+// managerEnd waits for the manager, which has been stopped, unless its caches were never synced: then it has nothing to
+// finish, and controller-runtime v0.25 would wait for the caches for ever.
 func (p *parts) managerEnd(managed <-chan error) error {
 	select {
 	case err := <-managed:

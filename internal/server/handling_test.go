@@ -60,7 +60,7 @@ func TestARequestThatDoesNotEndMakesTheServerNotReady(t *testing.T) {
 
 func TestWaitingForRoomEndsWhileThereIsTimeLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		limits := DefaultLimits()
+		limits := DefaultLimits(32 << 20)
 		limits.MaxWait = time.Minute
 		full := semaphore.NewWeighted(1)
 		if !full.TryAcquire(1) {
@@ -77,7 +77,7 @@ func TestWaitingForRoomEndsWhileThereIsTimeLeft(t *testing.T) {
 
 func TestSeveralWaitsDoNotOutlastTheDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		limits := DefaultLimits()
+		limits := DefaultLimits(32 << 20)
 		limits.MaxWait = time.Second
 		inHand := &handling{}
 		registry := prometheus.NewRegistry()

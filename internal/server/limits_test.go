@@ -225,7 +225,7 @@ func TestRequestsInFlightAreCapped(t *testing.T) {
 	}
 }
 
-func TestLargerBodiesAreJudgedApart(t *testing.T) {
+func TestLargerBodiesHaveASeparateBudgetForEvaluation(t *testing.T) {
 	entered, leave := make(chan struct{}, 2), make(chan struct{})
 	r := start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		echo(w, r)
@@ -236,11 +236,11 @@ func TestLargerBodiesAreJudgedApart(t *testing.T) {
 	}), smallLimits)
 	client := r.client(t)
 	var slow sync.WaitGroup
-	for range judgedLarge / smallBody {
+	for range evaluatedLarge / smallBody {
 		slow.Go(func() {
 			response, err := client.Post(r.url()+"/slow", "application/json", bytes.NewReader(make([]byte, 2<<20)))
 			if err != nil {
-				t.Errorf("what is judged is not answered: %v", err)
+				t.Errorf("a request in evaluation is not answered: %v", err)
 				return
 			}
 			response.Body.Close()

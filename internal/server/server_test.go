@@ -48,7 +48,7 @@ func start(t *testing.T, handler http.Handler, change ...func(*rig, *Options)) *
 	}
 	certificates.interval = 20 * time.Millisecond
 	options := Options{
-		Address: "127.0.0.1:0", Certificates: certificates, Handler: handler, Limits: DefaultLimits(),
+		Address: "127.0.0.1:0", Certificates: certificates, Handler: handler, Limits: DefaultLimits(32 << 20),
 		Log: log, Registerer: r.registry,
 	}
 	for _, c := range change {
@@ -282,7 +282,7 @@ func TestLimitsAreValidated(t *testing.T) {
 		"bodies too small":                   func(l *Limits) { l.MaxBodyBytes = 1 },
 		"no room for the largest body twice": func(l *Limits) { l.MaxBodyBytesInFlight = l.MaxBodyBytes },
 	} {
-		limits := DefaultLimits()
+		limits := DefaultLimits(32 << 20)
 		change(&limits)
 		if _, err := New(Options{Limits: limits}); err == nil {
 			t.Errorf("%s: no error", name)

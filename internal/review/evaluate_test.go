@@ -55,7 +55,7 @@ func selecting(p *v1alpha1.NodeRestrictionPolicy) {
 	p.Spec.Match = &v1alpha1.Match{NodeSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"no": "node"}}}
 }
 
-func TestJudge(t *testing.T) {
+func TestEvaluate(t *testing.T) {
 	object := strings.Index(kubeletUpdate, `"object":`)
 	const unverified = `node "worker-1" violates NodeRestrictionPolicy "test": unverified `
 	tests := map[string]struct {
@@ -137,7 +137,7 @@ func TestJudge(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			v := decoded(t, test.body).Judge(compiled(t, test.tweak), panickingFacts{})
+			v := decoded(t, test.body).Evaluate(compiled(t, test.tweak), panickingFacts{})
 			if v.Denied() != (test.message != "") || v.Message() != test.message {
 				t.Errorf("got denied=%v %q, want %q", v.Denied(), v.Message(), test.message)
 			}
@@ -153,7 +153,7 @@ func TestJudgeWarnsAndAuditsWhatItCannotRead(t *testing.T) {
 		set := compiled(t, func(p *v1alpha1.NodeRestrictionPolicy) {
 			p.Spec.ValidationActions = []v1alpha1.ValidationAction{action}
 		})
-		v := decoded(t, replaced(t, `"labels":{`, `"labels":{"a":"x",`)).Judge(set, nil)
+		v := decoded(t, replaced(t, `"labels":{`, `"labels":{"a":"x",`)).Evaluate(set, nil)
 		if v.Denied() || v.Action() != action {
 			t.Errorf("%s: got denied=%v, action %q", action, v.Denied(), v.Action())
 		}
@@ -162,7 +162,7 @@ func TestJudgeWarnsAndAuditsWhatItCannotRead(t *testing.T) {
 
 func TestJudgeKeepsTheStackOfAPanic(t *testing.T) {
 	v := decoded(t, replaced(t, `"name":"worker-1","operation"`, `"name":"worker-2","operation"`)).
-		Judge(compiled(t, selecting), panickingFacts{})
+		Evaluate(compiled(t, selecting), panickingFacts{})
 	fault, ok := errors.AsType[*review.PanicError](v.Err)
 	if !ok || fault.Error() != "panic: a fault" || !strings.Contains(string(fault.Stack), "panickingFacts") {
 		t.Errorf("got %v", v.Err)
@@ -177,7 +177,7 @@ func TestJudgeLeavesObjectsUndecodedThatNobodyLooksAt(t *testing.T) {
 		"somebody else's": decoded(t, replaced(t, "system:node:worker-1", "admin")),
 		"not judged":      decoded(t, replaced(t, `"subResource":"status"`, `"subResource":"proxy"`)),
 	} {
-		r.Judge(compiled(t, nil), nil)
+		r.Evaluate(compiled(t, nil), nil)
 		if r.Request.Node != nil || r.Request.OldNode != nil {
 			t.Errorf("%s: the objects were decoded", name)
 		}

@@ -16,16 +16,16 @@ import (
 	"github.com/go-logr/logr"
 )
 
-// withClientAuthority makes the server ask for certificates of ca with the name api-server.
-func withClientAuthority(t *testing.T, file string) func(*rig, *Options) {
+// withClientCA makes the server ask for certificates of ca with the name api-server.
+func withClientCA(t *testing.T, file string) func(*rig, *Options) {
 	t.Helper()
 	return func(_ *rig, o *Options) {
-		clients, err := NewClientAuthority(file, []string{"other", "api-server"}, logr.Discard())
+		clients, err := NewClientCA(file, []string{"other", "api-server"}, logr.Discard())
 		if err != nil {
 			t.Fatal(err)
 		}
 		clients.interval = 20 * time.Millisecond
-		o.ClientAuthority = clients
+		o.ClientCA = clients
 	}
 }
 
@@ -46,7 +46,7 @@ func TestClientCertificates(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "ca.crt")
 	writeFile(t, file, certPEM(ca.cert))
 	called := 0
-	r := start(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { called++ }), withClientAuthority(t, file))
+	r := start(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { called++ }), withClientCA(t, file))
 
 	kubelet := func(c *x509.Certificate) {
 		c.Subject = pkix.Name{CommonName: "system:node:worker-1", Organization: []string{"system:nodes"}}
@@ -81,12 +81,12 @@ func TestClientCertificates(t *testing.T) {
 	}
 }
 
-func TestClientAuthorityIsReloaded(t *testing.T) {
+func TestClientCAIsReloaded(t *testing.T) {
 	before, after := newAuthority(t, "before"), newAuthority(t, "after")
 	old, fresh := before.leaf(t, "api-server").tls(t), after.leaf(t, "api-server").tls(t)
 	file := filepath.Join(t.TempDir(), "ca.crt")
 	writeFile(t, file, certPEM(before.cert))
-	r := start(t, http.HandlerFunc(echo), withClientAuthority(t, file))
+	r := start(t, http.HandlerFunc(echo), withClientCA(t, file))
 	if !r.connects(t, old) || r.connects(t, fresh) {
 		t.Fatal("only the first authority should count")
 	}
@@ -104,15 +104,15 @@ func TestClientAuthorityIsReloaded(t *testing.T) {
 	eventually(t, "the old authority counts no more", func() bool { return !r.connects(t, old) && r.connects(t, fresh) })
 }
 
-func TestNewClientAuthorityRefusesWhatWouldLetEverybodyIn(t *testing.T) {
+func TestNewClientCARefusesWhatWouldLetEverybodyIn(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "ca.crt")
 	writeFile(t, file, certPEM(newAuthority(t, "cluster").cert))
 	for name, names := range map[string][]string{"no names": nil, "an empty name": {"a", ""}} {
-		if _, err := NewClientAuthority(file, names, logr.Discard()); err == nil {
+		if _, err := NewClientCA(file, names, logr.Discard()); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}
-	if _, err := NewClientAuthority(file+".missing", []string{"a"}, logr.Discard()); err == nil {
+	if _, err := NewClientCA(file+".missing", []string{"a"}, logr.Discard()); err == nil {
 		t.Error("a missing file: no error")
 	}
 }

@@ -51,7 +51,7 @@ func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
 // Each policy that would judge the write has a violation of rule [policy.Unverified] if the objects cannot be read or
 // if judging them panics, so that such a write is never allowed where it would have been judged. The same holds for what
 // has not been evaluated by the time that the review was decoded with. Facts may be nil: every look-up fails then.
-func (r *Review) Judge(set *policy.Set, facts policy.Facts) Verdict {
+func (r *Review) Evaluate(set *policy.Set, facts policy.Facts) Verdict {
 	switch {
 	case !r.Kubelet:
 		return Verdict{}
