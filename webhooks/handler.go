@@ -34,7 +34,7 @@ type Handler struct {
 
 	policies PolicySource
 	facts    policy.Facts
-	ledger   *denial.Ledger
+	recorder *denial.Recorder
 	version  string
 }
 
@@ -42,12 +42,12 @@ var _ http.Handler = (*Handler)(nil)
 
 // NewHandler returns a Handler. Lookups in facts must be bounded in time. Records name the version, which is the program's.
 func NewHandler(
-	policies PolicySource, facts policy.Facts, ledger *denial.Ledger, metrics *denial.Metrics, version string,
+	policies PolicySource, facts policy.Facts, recorder *denial.Recorder, metrics *denial.Metrics, version string,
 	log logr.Logger,
 ) *Handler {
 	return &Handler{
 		receiver: newReceiver(metrics, log),
-		policies: policies, facts: facts, ledger: ledger, version: version,
+		policies: policies, facts: facts, recorder: recorder, version: version,
 	}
 }
 
@@ -110,11 +110,11 @@ func (h *Handler) record(rev *review.Review, auth record.ClientAuth, verdict rev
 	if len(verdict.Violations) == 0 {
 		return review.Receipt{}
 	}
-	seq, written := h.ledger.Record(record.New(record.Origin{
+	seq, written := h.recorder.Record(record.New(record.Origin{
 		UID: string(rev.UID), User: rev.User.Username, ClientAuth: auth, Version: h.version, Probe: rev.Probe(),
 		Late: late,
 	}, &rev.Request, verdict.Decision))
-	return review.Receipt{Boot: h.ledger.Boot(), Seq: seq, Missing: !written}
+	return review.Receipt{Boot: h.recorder.Boot(), Seq: seq, Missing: !written}
 }
 
 // recovered denies a write after a panic outside the policies, and records the denial unless the record is what panics.

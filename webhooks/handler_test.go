@@ -137,14 +137,14 @@ func newRig(t testing.TB, o options) *rig {
 		o.out = r.denials
 	}
 	metrics := denial.NewMetrics(r.registry, rules.All())
-	ledger := denial.New(o.out, metrics)
+	recorder := denial.New(o.out, metrics)
 	t.Cleanup(func() {
-		if err := ledger.Close(context.WithoutCancel(t.Context())); err != nil {
+		if err := recorder.Close(context.WithoutCancel(t.Context())); err != nil {
 			t.Error(err)
 		}
 	})
 	log := funcr.NewJSON(func(line string) { fmt.Fprintln(&r.log, line) }, funcr.Options{})
-	r.handler = webhooks.NewHandler(o.policies, o.facts, ledger, metrics, "v0.1.0", log)
+	r.handler = webhooks.NewHandler(o.policies, o.facts, recorder, metrics, "v0.1.0", log)
 	return r
 }
 

@@ -32,7 +32,7 @@ type gate struct {
 	since time.Time         // since when ca has been in the bundle without interruption; zero: it is not there
 }
 
-// offer gives the gate the newest certificate, nil if there is none, and whether the bundles have its CA. It must be called at
+// offer gives the gate the newest certificate, which may be nil, and whether the bundles have its CA. It must be called at
 // short intervals.
 func (g *gate) offer(newest *leaf, trusted bool, now time.Time) {
 	if newest == nil {

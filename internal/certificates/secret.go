@@ -45,7 +45,7 @@ func newCASecret(o Options, client kubernetes.Interface, changed func()) (*caSec
 	return s, onChange(s.informer, changed)
 }
 
-// stored returns the Secret in the cache, nil if there is none. It must not be changed.
+// stored returns the Secret in the cache, nil if it does not exist. It must not be changed.
 func (s *caSecret) stored() *corev1.Secret {
 	object, _, _ := s.informer.GetStore().GetByKey(s.name.String()) // the store makes no errors
 	secret, _ := object.(*corev1.Secret)
@@ -70,8 +70,8 @@ func (s *caSecret) read(secret *corev1.Secret, now time.Time) error {
 	return nil
 }
 
-// rotationReason returns why a new CA must be written for the Secret that was read last, nil if there is none. It is empty if
-// none must be.
+// rotationReason returns why a new CA must be written. It is empty if the CA stays. The Secret is the one that was read last, nil if
+// it does not exist.
 func (s *caSecret) rotationReason(stored *corev1.Secret, now time.Time) string {
 	switch {
 	case stored == nil:

@@ -91,7 +91,7 @@ type SelfManaged struct {
 // state is what other goroutines may read. It is never changed.
 type state struct {
 	served  *tls.Certificate // nil: none
-	problem error            // why there is none, or why API servers may refuse it; nil: they accept it
+	problem error            // why API servers may refuse served, or why it is nil; nil: they accept it
 }
 
 var _ server.CertificateSource = &SelfManaged{}

@@ -15,9 +15,9 @@ import (
 // other is the label value for everything outside a closed set.
 const other = program.OtherLabel
 
-// labelValues are the values that labels may have. Whatever else a request holds becomes other.
+// labelValues are the values that labels may have. Any other value becomes other.
 type labelValues struct {
-	writes map[write]map[string]bool // with their operations: those that a rule looks at; immutable
+	writes map[write]map[string]bool // the operations by write: those that a rule checks; immutable
 	rules  map[string]bool           // immutable
 
 	mu       sync.Mutex

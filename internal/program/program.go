@@ -19,8 +19,8 @@ const (
 	OtherLabel      = "other"
 )
 
-// Version returns the version of the running program, such as v0.1.0, as go build found it in version control, or "devel" if there
-// is none.
+// Version returns the version of the running program, such as v0.1.0, as go build found it in version control, or "devel" without
+// one.
 func Version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok || info.Main.Version == "" || info.Main.Version == "(devel)" {

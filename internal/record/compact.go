@@ -8,8 +8,8 @@ import (
 	"noderestriction.plus/policy"
 )
 
-// Compact is the short form of a record, for the many that equal one that was written in full not long before:
-// Fingerprint finds that one. It has no violations. Its line takes at most 256 bytes.
+// Compact is the short form of a record that equals one that was recently written in full or brief: Fingerprint finds that one.
+// It has no violations. Its line has at most 256 bytes.
 type Compact struct {
 	Time        Time           `json:"ts"`
 	Level       string         `json:"level"`
@@ -22,7 +22,7 @@ type Compact struct {
 	Fingerprint string         `json:"fingerprint"`
 }
 
-// Compact is the short form of the record.
+// Compact returns the short form of the record.
 func (r *Record) Compact() Compact {
 	return Compact{
 		Time: r.Time, Level: r.Level, Logger: r.Logger, Msg: r.Msg, Boot: r.Boot, Seq: r.Seq,

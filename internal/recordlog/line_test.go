@@ -125,7 +125,7 @@ func TestLines(t *testing.T) {
 			recordlog.Unparsable, "violations: missing",
 		},
 		"an outcome that is not known": {
-			strings.Replace(full(1), "denied", "eaten\u2028", 1), recordlog.Unparsable, `msg: unknown "eaten\\u2028"`,
+			strings.Replace(full(1), "denied", "eaten\u2028", 1), recordlog.Unparsable, `msg: unknown "eaten\u2028"`,
 		},
 		"more records lost than there is room for": {lost(3, 3, 4), recordlog.Unparsable, "count: must be"},
 		"lost records in the wrong order":          {lost(1, 4, 3), recordlog.Unparsable, "firstSeq, lastSeq: must be"},

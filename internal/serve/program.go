@@ -32,11 +32,11 @@ const closeTimeout = 5 * time.Second
 
 // parts are the running parts of the webhook.
 type parts struct {
-	log     logr.Logger
-	server  *server.Server
-	manager manager.Manager
-	ledger  *denial.Ledger
-	file    *denial.File // nil: none
+	log      logr.Logger
+	server   *server.Server
+	manager  manager.Manager
+	recorder *denial.Recorder
+	file     *denial.File // nil: none
 }
 
 // inputs are the files and connections that the flags name.
@@ -89,8 +89,8 @@ func assemble(ctx context.Context, o *options, in inputs, records io.Writer, log
 	if err != nil {
 		return nil, err
 	}
-	ledger := denial.New(records, append(sinks, counts)...)
-	if err := metrics.Registry.Register(ledger); err != nil {
+	recorder := denial.New(records, append(sinks, counts)...)
+	if err := metrics.Registry.Register(recorder); err != nil {
 		return nil, err
 	}
 	if err := o.probe.add(mgr, in.config, log.WithName("probe")); err != nil {
@@ -101,7 +101,7 @@ func assemble(ctx context.Context, o *options, in inputs, records io.Writer, log
 		Certificates: in.certificates,
 		ClientCA:     in.clients,
 		Handler: webhooks.Routes(
-			webhooks.NewHandler(store, facts, ledger, counts, program.Version(), log.WithName("admit")),
+			webhooks.NewHandler(store, facts, recorder, counts, program.Version(), log.WithName("admit")),
 			webhooks.NewPolicyHandler(compiler, counts, log.WithName("policies"))),
 		Limits:        o.limits,
 		ShutdownDelay: o.shutdownDelay,
@@ -114,13 +114,13 @@ func assemble(ctx context.Context, o *options, in inputs, records io.Writer, log
 	if err := srv.Listen(ctx); err != nil {
 		return nil, err
 	}
-	return &parts{log: log, server: srv, manager: mgr, ledger: ledger, file: file}, addChecks(mgr, log, map[string]healthz.Checker{
+	return &parts{log: log, server: srv, manager: mgr, recorder: recorder, file: file}, addChecks(mgr, log, map[string]healthz.Checker{
 		"policies":    store.Check,
 		"nodes":       facts.Check,
 		"certificate": in.certificates.Check,
 		"listener":    srv.Check,
 		"requests":    srv.CheckRequests,
-		"denial-log":  func(*http.Request) error { return ledger.Healthy() },
+		"denial-log":  func(*http.Request) error { return recorder.Healthy() },
 	})
 }
 
@@ -147,7 +147,7 @@ func (p *parts) run(ctx context.Context) error {
 
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
-	err = errors.Join(err, p.ledger.Close(closing))
+	err = errors.Join(err, p.recorder.Close(closing))
 	if p.file != nil {
 		err = errors.Join(err, p.file.Close(closing))
 	}

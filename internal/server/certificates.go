@@ -36,7 +36,7 @@ type Certificates struct {
 	reloadErrors      atomic.Uint64
 }
 
-// NewCertificates reads the pair in a directory. It is an error if there is none or if key and certificate do not match.
+// NewCertificates reads the pair in a directory. It is an error if a file is missing or if key and certificate do not match.
 func NewCertificates(dir string, log logr.Logger) (*Certificates, error) {
 	c := &Certificates{
 		certFile: filepath.Join(dir, "tls.crt"),

@@ -49,7 +49,7 @@ func (h *handling) end(b *body) {
 	b.older, b.newer = nil, nil
 }
 
-// age returns how long the oldest request has been handled, 0 if there is none.
+// age returns how long the oldest request has been handled, 0 without requests.
 func (h *handling) age(now time.Time) time.Duration {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -59,7 +59,7 @@ func (h *handling) age(now time.Time) time.Duration {
 	return now.Sub(h.oldest.due.Arrived())
 }
 
-// overdue returns the longest time that a request has been handled beyond its deadline, 0 if there is none. It checks each
+// overdue returns the longest time that a request has been handled beyond its deadline, 0 without such a request. It checks each
 // request: one with a long timeout may be older than one that is stuck.
 func (h *handling) overdue(now time.Time) time.Duration {
 	h.mu.Lock()

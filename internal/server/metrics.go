@@ -59,7 +59,7 @@ func newMetrics(
 	}
 	expiry := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "node_restriction_plus_certificate_expiry_timestamp_seconds",
-		Help: "When the first certificate of the served chain expires, in seconds since 1970. NaN: there is none yet.",
+		Help: "When the first certificate of the served chain expires, in seconds since 1970. NaN before the first certificate.",
 	}, func() float64 {
 		expiry := certificates.Expiry()
 		if expiry.IsZero() {
@@ -69,7 +69,7 @@ func newMetrics(
 	})
 	oldest := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "node_restriction_plus_oldest_request_age_seconds",
-		Help: "Age of the oldest request that is being handled; 0 if there is none.",
+		Help: "Age of the oldest request that is being handled; 0 without requests.",
 	}, func() float64 { return inFlight.age(time.Now()).Seconds() })
 	registerer.MustRegister(oldest)
 	registerer.MustRegister(m.connections, m.connectionsEvicted, m.connectionErrors, m.shed, m.duration,

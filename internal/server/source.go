@@ -25,7 +25,7 @@ type CertificateSource interface {
 	Start(ctx context.Context) error
 	// Check is a readiness check: it fails if there is no certificate, or if it is not valid now and for five minutes more.
 	Check(*http.Request) error
-	// Expiry returns when the first certificate of the chain expires; zero if there is none.
+	// Expiry returns when the first certificate of the chain expires; zero without a certificate.
 	Expiry() time.Time
 	// RenewalErrors returns how many attempts to renew the certificate have failed.
 	RenewalErrors() uint64
