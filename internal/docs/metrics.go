@@ -84,7 +84,7 @@ func values(l Label) string {
 	case "policy":
 		return "the names of policies, 100 at most, and `other` for those beyond"
 	case "rule":
-		return "[the rules](rules.md), and `unverified` for what could not be judged"
+		return "[the rules](rules.md), and `unverified` for what could not be evaluated"
 	case "action":
 		return "`Deny`, `Warn`, `Audit`"
 	case "version", "goversion":

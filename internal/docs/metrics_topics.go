@@ -50,7 +50,7 @@ func topics() []topic {
 			{
 				"node_restriction_plus_violations_total",
 				"Group by policy and rule to see what is denied, and by action to see what Audit or Warn would deny before you " +
-					"turn Deny on. Rule `unverified` is a write that could not be judged: its record says why.",
+					"turn Deny on. Rule `unverified` is a write that could not be evaluated: its record says why.",
 			},
 			{
 				"node_restriction_plus_late_answers_total",

@@ -22,7 +22,7 @@ type policyState struct {
 	inForce *policy.Policy
 	// errs are the errors of the generation.
 	errs field.ErrorList
-	// good is the last generation that compiled since startup, nil if there is none.
+	// good is the last generation that compiled since startup, or nil.
 	good           *policy.Policy
 	goodGeneration int64
 }

@@ -45,7 +45,7 @@ func decoded(t testing.TB, body string) *review.Review {
 	return r
 }
 
-// panickingFacts stands for a fault of ours while a write is judged.
+// panickingFacts stands for a bug during an evaluation.
 type panickingFacts struct{ policy.Facts }
 
 func (panickingFacts) Node(string) (*object.Metadata, bool, error) { panic("a fault") }
@@ -82,11 +82,11 @@ func TestEvaluate(t *testing.T) {
 				`"group":""`, `"group":"x"`),
 			message: "the user name of the kubelet names no node",
 		},
-		"a resource of another group with a judged name": {
+		"a resource of another group with the name of an evaluated one": {
 			body: replaced(t, coreNodes,
 				`"resource":{"group":"example.com","version":"v1","resource":"nodes"},"sub`),
 		},
-		"an unknown version of a judged resource": {
+		"an unknown version of an evaluated resource": {
 			body: replaced(t, coreNodes,
 				`"resource":{"group":"","version":"v2","resource":"nodes"},"sub`),
 			message: unverified + `(the version of the object is not known)`,
@@ -97,7 +97,7 @@ func TestEvaluate(t *testing.T) {
 			message: unverified + `(the object could not be read)`,
 			fails:   true,
 		},
-		"a malformed object that no policy judges": {
+		"a malformed object that no policy evaluates": {
 			body: strings.Replace(replaced(t, `"labels":{`, `"labels":{"a":"x",`),
 				`"subResource":"status"`, `"subResource":"proxy"`, 1),
 		},
@@ -175,7 +175,7 @@ func TestJudgeKeepsTheStackOfAPanic(t *testing.T) {
 func TestJudgeLeavesObjectsUndecodedThatNobodyLooksAt(t *testing.T) {
 	for name, r := range map[string]*review.Review{
 		"somebody else's": decoded(t, replaced(t, "system:node:worker-1", "admin")),
-		"not judged":      decoded(t, replaced(t, `"subResource":"status"`, `"subResource":"proxy"`)),
+		"not evaluated":   decoded(t, replaced(t, `"subResource":"status"`, `"subResource":"proxy"`)),
 	} {
 		r.Evaluate(compiled(t, nil), nil)
 		if r.Request.Node != nil || r.Request.OldNode != nil {

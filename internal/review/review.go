@@ -53,9 +53,6 @@ type Review struct {
 	User authenticationv1.UserInfo
 	// Kubelet says that User is a kubelet; its node name, possibly empty, is Request.NodeName.
 	Kubelet bool
-	// Group and Version are those of the written resource.
-	Group   string
-	Version string
 	// Request is the write. Its Object, OldObject and Options alias the body and are not decoded. Its Resource is qualified by
 	// the group, as in "leases.coordination.k8s.io", unless that is the core group.
 	Request policy.Request
@@ -163,7 +160,6 @@ func (e *envelope) review(undecodable string, cause error) (*Review, error) {
 	id, kubelet := KubeletOf(e.user)
 	r := &Review{
 		UID: e.uid, User: e.user, Kubelet: kubelet,
-		Group: e.resource.Group, Version: e.resource.Version,
 		unreadable: cause,
 		guard:      guard{last: e.last},
 		Request: policy.Request{
@@ -181,11 +177,11 @@ func (e *envelope) review(undecodable string, cause error) (*Review, error) {
 		r.Request.Unjudgeable, r.unreadable = tooManyGroups, errors.New(tooManyGroups)
 	}
 	switch {
-	case r.Group != "":
-		r.Request.Resource += "." + r.Group
-	case r.Version != "v1" && r.Request.Unjudgeable == "":
+	case e.resource.Group != "":
+		r.Request.Resource += "." + e.resource.Group
+	case e.resource.Version != "v1" && r.Request.Unjudgeable == "":
 		// Rules know only the fields of v1, and a webhook that asks for v1 is sent nothing else.
-		r.unreadable = fmt.Errorf("request.resource.version: %q is not known", r.Version)
+		r.unreadable = fmt.Errorf("request.resource.version: %q is not known", e.resource.Version)
 		r.Request.Unjudgeable = "the version of the object is not known"
 	}
 	return r, nil

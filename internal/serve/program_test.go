@@ -123,7 +123,7 @@ func (s *serving) read(stderr io.Reader) {
 	}
 }
 
-// await returns the first line of the log of which a field contains the text.
+// await returns the first line of the log that has a field with the text.
 func (s *serving) await(t *testing.T, field, text string) map[string]any {
 	t.Helper()
 	var found map[string]any

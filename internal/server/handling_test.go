@@ -53,7 +53,7 @@ func TestARequestThatDoesNotEndMakesTheServerNotReady(t *testing.T) {
 		ready(true, "it has ended")
 		s.handling.end(fresh)
 		if age := s.handling.age(time.Now()); age != 0 || s.handling.oldest != nil || s.handling.newest != nil {
-			t.Errorf("%s old, though there is none", age)
+			t.Errorf("%s old without a request", age)
 		}
 	})
 }

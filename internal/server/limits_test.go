@@ -49,7 +49,7 @@ func (c *received) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// hold sends a body of n bytes but for the last one, and returns when the handler has them.
+// hold sends a body of n bytes except the last one, and returns when the handler has them.
 func (r *rig) hold(t *testing.T, handler *received, n int) *held {
 	t.Helper()
 	want := handler.Load() + int64(n) - 1
@@ -263,8 +263,8 @@ func TestLargerBodiesHaveASeparateBudgetForEvaluation(t *testing.T) {
 	}
 }
 
-// TestOverloadIsShedBeforeTheSlotsAreFree has eight times as many clients as there are slots, none of which becomes free: what
-// there is no slot for is refused all the same, so that no client waits for as long as others take.
+// TestOverloadIsShedBeforeTheSlotsAreFree has eight times as many clients as there are slots, and no slot becomes free: requests
+// without a slot are still refused, so that no client waits for as long as others take.
 func TestOverloadIsShedBeforeTheSlotsAreFree(t *testing.T) {
 	const slots = 4
 	leave := make(chan struct{})

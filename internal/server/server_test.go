@@ -23,10 +23,10 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// rig is a running server with the authority of its certificate.
+// rig is a running server with the CA of its certificate.
 type rig struct {
 	*Server
-	ca       *authority
+	ca       *testCA
 	folder   *secretFolder
 	registry *prometheus.Registry
 	ended    chan error
@@ -36,7 +36,7 @@ type rig struct {
 // start runs a server; change may adapt it before.
 func start(t *testing.T, handler http.Handler, change ...func(*rig, *Options)) *rig {
 	t.Helper()
-	ca := newAuthority(t, "server authority")
+	ca := newTestCA(t, "server CA")
 	r := &rig{
 		ca: ca, folder: newSecretFolder(t, ca.leaf(t, "server")),
 		registry: prometheus.NewRegistry(), ended: make(chan error, 1),
@@ -87,7 +87,7 @@ func (r *rig) wait(t *testing.T) error {
 
 func (r *rig) url() string { return "https://" + r.Address().String() }
 
-// client returns a client that trusts the server's authority.
+// client returns a client that trusts the server's CA.
 func (r *rig) client(t *testing.T, change ...func(*tls.Config)) *http.Client {
 	t.Helper()
 	roots := x509.NewCertPool()
