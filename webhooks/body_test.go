@@ -119,17 +119,29 @@ func TestObjectsThatCannotBeReadAreDenied(t *testing.T) {
 	}
 }
 
-// maxBody is the maximum size of a body that is decoded.
+// maxBody is the maximum size of a review.
 const maxBody = admission.MaxBytes
 
-// limited bounds the bodies of a handler as the server does.
+// limitedBody fails with an [http.MaxBytesError] after maxBody bytes, as the server's bodies do.
+type limitedBody struct {
+	io.ReadCloser
+	left int
+}
+
+func (b *limitedBody) Read(p []byte) (int, error) {
+	if b.left == 0 {
+		return 0, &http.MaxBytesError{Limit: maxBody}
+	}
+	n, err := b.ReadCloser.Read(p[:min(len(p), b.left)])
+	b.left -= n
+	return n, err
+}
+
+// limited bounds the bodies of a handler.
 func limited(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		sent := r.Body
-		r.Body = &failingBody{io.LimitReader(sent, maxBody), &http.MaxBytesError{Limit: maxBody}}
-		if r.ContentLength >= 0 && r.ContentLength <= maxBody {
-			r.Body = sent
-		}
+		r.Body = &limitedBody{sent, maxBody}
 		next.ServeHTTP(w, r)
 		_, _ = io.Copy(io.Discard, sent)
 	})

@@ -236,7 +236,7 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 	if err := s.cmd.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}
-	s.await(t, "msg", "draining")
+	s.await(t, "msg", "Draining")
 	eventually(t, "a second signal ends the process", func() bool {
 		_ = s.cmd.Process.Signal(syscall.SIGINT) // an error means that it has ended
 		select {
