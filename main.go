@@ -3,7 +3,7 @@
 
 // Command node-restriction-plus restricts what kubelets may write to the Kubernetes API, and records every denial.
 //
-// The command serve is the admission webhook, and probe verifies that the API server asks it. The command-line tool is
+// The command serve is the admission webhook, and probe verifies that the API server calls it. The command-line tool is
 // cmd/kubectl-nrp.
 package main
 

@@ -12,17 +12,11 @@ import (
 	"noderestriction.plus/internal/review"
 )
 
-const (
-	// maxBody is the largest review that is decoded, in bytes. An API server sends an object of up to 3 MiB and a
-	// stored one of up to 1.5 MiB, of which JSON may write each byte as six: 27 MiB.
-	maxBody = 32 << 20
+const tooLarge = "the request is too large"
 
-	tooLarge = "the request is too large"
-)
-
-// review reads a review into the buffer, of which the review is a part from then on. One that is too large is
-// unjudgeable, not refused: its sender's user may have made it so. What is not read by the given time is unjudgeable, too.
-func (h *Handler) review(r *http.Request, buffer *bytes.Buffer, last time.Time) (*review.Review, *refusal) {
+// receiveReview reads a review into buffer; the review aliases it. A review that is too large, or is not read by the given time, is
+// undecodable and not refused: the user who wrote the object may have caused that.
+func (h *Handler) receiveReview(r *http.Request, buffer *bytes.Buffer, last time.Time) (*review.Review, *refusal) {
 	large, refused := h.receive(r, buffer)
 	switch {
 	case refused != nil:
@@ -37,9 +31,9 @@ func (h *Handler) review(r *http.Request, buffer *bytes.Buffer, last time.Time) 
 	return rev, nil
 }
 
-// head is the review of a body that is not decoded for a reason, as far as its beginning tells.
+// head returns what the beginning of a body says about a review that is not decoded for a reason.
 func head(body []byte, reason string) (*review.Review, *refusal) {
-	rev, err := review.DecodeHead(body[:min(len(body), maxHead)], reason)
+	rev, err := review.DecodeHead(body, reason)
 	if err != nil {
 		return nil, &refusal{http.StatusRequestEntityTooLarge, denial.RefusedMalformed, err.Error()}
 	}

@@ -18,34 +18,36 @@ import (
 	"noderestriction.plus/policy"
 )
 
-// PolicySource gives the policies in force, or nil as long as they are not known. It must not block.
+// PolicySource returns the policies in force, or nil until they are known. It must not block.
 type PolicySource interface {
 	Set() *policy.Set
 }
 
-// Handler answers POST /admit: it judges what kubelets write. Who is not a kubelet is allowed at once.
+// Handler answers POST /admit: it evaluates what kubelets write. Requests from other users are allowed without evaluation.
 //
 // What an attacker can cause is denied: an object that cannot be read, is too large or takes too long, a panic. What an outage causes,
 // such as policies that are not known yet, is an HTTP error, so that the API server applies the failurePolicy.
+//
+// The server bounds the body: reading one that is too large must fail with a *[http.MaxBytesError].
 type Handler struct {
 	receiver
 
 	policies PolicySource
 	facts    policy.Facts
-	ledger   *denial.Ledger
+	recorder *denial.Recorder
 	version  string
 }
 
 var _ http.Handler = (*Handler)(nil)
 
-// NewHandler returns a Handler. Facts must answer from memory. The version is that of this program, for the records.
+// NewHandler returns a Handler. Lookups in facts must be bounded in time. Records name the version, which is the program's.
 func NewHandler(
-	policies PolicySource, facts policy.Facts, ledger *denial.Ledger, metrics *denial.Metrics, version string,
+	policies PolicySource, facts policy.Facts, recorder *denial.Recorder, metrics *denial.Metrics, version string,
 	log logr.Logger,
 ) *Handler {
 	return &Handler{
-		receiver: newReceiver(maxBody, metrics, log),
-		policies: policies, facts: facts, ledger: ledger, version: version,
+		receiver: newReceiver(metrics, log),
+		policies: policies, facts: facts, recorder: recorder, version: version,
 	}
 }
 
@@ -54,7 +56,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	due := deadline.Of(r, time.Now())
 	buffer := h.buffer()
 	defer h.release(buffer)
-	rev, refused := h.review(r, buffer, due.Last())
+	rev, refused := h.receiveReview(r, buffer, due.Last())
 	var answer []byte
 	if refused == nil {
 		answer, refused = h.handle(rev, clientAuth(r), due)
@@ -84,17 +86,17 @@ func (h *Handler) handle(
 		return nil, &refusal{http.StatusServiceUnavailable, denial.RefusedNotSynced, "the policies are not known yet"}
 	}
 	start := time.Now()
-	verdict := rev.Judge(set, h.facts)
+	verdict := rev.Evaluate(set, h.facts)
 	if !rev.Probe() {
 		h.metrics.Evaluated(&rev.Request, verdict.Decision, time.Since(start))
 	}
 	if verdict.Err != nil {
-		h.unjudged(rev, verdict.Err)
+		h.unevaluated(rev, verdict.Err)
 	}
 	return rev.Answer(verdict, h.record(rev, auth, verdict, h.late(rev, verdict, due))), nil
 }
 
-// late reports whether nobody waits for the verdict any more, and counts it then.
+// late reports whether the sender has stopped waiting for the verdict, and counts that.
 func (h *Handler) late(rev *review.Review, verdict review.Verdict, due deadline.Deadline) bool {
 	late := due.Late()
 	if late && !rev.Probe() {
@@ -108,15 +110,14 @@ func (h *Handler) record(rev *review.Review, auth record.ClientAuth, verdict rev
 	if len(verdict.Violations) == 0 {
 		return review.Receipt{}
 	}
-	seq, written := h.ledger.Record(record.New(record.Origin{
+	seq, written := h.recorder.Record(record.New(record.Origin{
 		UID: string(rev.UID), User: rev.User.Username, ClientAuth: auth, Version: h.version, Probe: rev.Probe(),
 		Late: late,
 	}, &rev.Request, verdict.Decision))
-	return review.Receipt{Boot: h.ledger.Boot(), Seq: seq, Missing: !written}
+	return review.Receipt{Boot: h.recorder.Boot(), Seq: seq, Missing: !written}
 }
 
-// recovered denies a write after a panic outside of the policies, and records the denial if the record is not what
-// panics.
+// recovered denies a write after a panic outside the policies, and records the denial unless the record is what panics.
 func (h *Handler) recovered(
 	rev *review.Review, auth record.ClientAuth, due deadline.Deadline, fault *review.PanicError,
 ) []byte {
@@ -125,23 +126,23 @@ func (h *Handler) recovered(
 	func() {
 		defer func() { _ = recover() }() // the answer matters more
 		receipt = h.record(rev, auth, verdict, h.late(rev, verdict, due))
-		h.unjudged(rev, fault)
+		h.unevaluated(rev, fault)
 	}()
 	return rev.Answer(verdict, receipt)
 }
 
-// unjudged logs and counts why a write could not be judged.
-func (h *Handler) unjudged(rev *review.Review, cause error) {
-	values := []any{"node", rev.Request.NodeName, "requestID", string(rev.UID)}
+// unevaluated logs and counts why a write could not be evaluated.
+func (h *Handler) unevaluated(rev *review.Review, cause error) {
+	log := h.log.WithValues("node", rev.Request.NodeName, "requestID", string(rev.UID))
 	if fault, ok := errors.AsType[*review.PanicError](cause); ok {
 		h.metrics.Panicked()
-		h.log.panicked("Judging a write panicked", cause.Error(), string(fault.Stack), values...)
+		log.Error(cause, "Evaluating a write panicked", "stack", string(fault.Stack))
 		return
 	}
-	h.log.info("A write could not be judged", append(values, "reason", cause.Error())...)
+	log.Info("A write could not be evaluated", "reason", cause.Error())
 }
 
-// clientAuth says how the sender proved who it is.
+// clientAuth returns how the sender authenticated.
 func clientAuth(r *http.Request) record.ClientAuth {
 	if r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
 		return record.ClientAuthMTLS

@@ -54,7 +54,7 @@ type brokenStore struct{}
 
 func (brokenStore) Set() *policy.Set { panic("a broken store") }
 
-// brokenFacts is a fault of ours while a policy judges.
+// brokenFacts stands for a bug during an evaluation.
 type brokenFacts struct{ policy.Facts }
 
 func (brokenFacts) Node(string) (*object.Metadata, bool, error) { panic("broken facts") }
@@ -137,21 +137,21 @@ func newRig(t testing.TB, o options) *rig {
 		o.out = r.denials
 	}
 	metrics := denial.NewMetrics(r.registry, rules.All())
-	ledger := denial.New(o.out, metrics)
+	recorder := denial.New(o.out, metrics)
 	t.Cleanup(func() {
-		if err := ledger.Close(context.WithoutCancel(t.Context())); err != nil {
+		if err := recorder.Close(context.WithoutCancel(t.Context())); err != nil {
 			t.Error(err)
 		}
 	})
 	log := funcr.NewJSON(func(line string) { fmt.Fprintln(&r.log, line) }, funcr.Options{})
-	r.handler = webhooks.NewHandler(o.policies, o.facts, ledger, metrics, "v0.1.0", log)
+	r.handler = webhooks.NewHandler(o.policies, o.facts, recorder, metrics, "v0.1.0", log)
 	return r
 }
 
 // serve starts the handler behind TLS and returns what posts to it.
 func (r *rig) serve(t *testing.T) func(body io.Reader) (*http.Response, *admissionv1.AdmissionReview) {
 	t.Helper()
-	server := httptest.NewTLSServer(r.handler)
+	server := httptest.NewTLSServer(limited(r.handler))
 	t.Cleanup(server.Close)
 	return func(body io.Reader) (*http.Response, *admissionv1.AdmissionReview) {
 		t.Helper()
@@ -299,7 +299,7 @@ func TestAFaultOfOursIsADenialWithARecord(t *testing.T) {
 		message string
 		policy  string
 	}{
-		"while a policy judges": {
+		"while a policy evaluates": {
 			options: options{policies: &store{set: compiled(t, selecting())}, facts: brokenFacts{}},
 			body:    strings.Replace(attack("u-1", "worker-1"), `"name":"worker-1","op`, `"name":"worker-2","op`, 1),
 			message: violates + `unverified (internal error)`,
@@ -393,8 +393,8 @@ func TestTheEnforcementProbeIsRecordedAndNotCounted(t *testing.T) {
 		}
 	})
 	for name, body := range map[string]string{
-		"a registration that is no dry run is judged like any other": registration("node-restriction-plus-probe", "false"),
-		"a dry run of another kubelet is judged like any other":      registration("worker-1", "true"),
+		"a registration that is no dry run is evaluated like any other": registration("node-restriction-plus-probe", "false"),
+		"a dry run of another kubelet is evaluated like any other":      registration("worker-1", "true"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, options{policies: &store{set: policy.NewSet()}})

@@ -14,7 +14,7 @@ import (
 	"noderestriction.plus/policy/object"
 )
 
-// slowFacts takes its time for each look-up.
+// slowFacts takes its time for each lookup.
 type slowFacts struct {
 	policy.Facts
 	takes time.Duration

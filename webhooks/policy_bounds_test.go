@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
-	"github.com/go-logr/logr/funcr"
 	"github.com/prometheus/client_golang/prometheus"
 	admissionv1 "k8s.io/api/admission/v1"
 
@@ -62,7 +61,7 @@ func TestPoliciesHaveTheBoundsOfWrites(t *testing.T) {
 		"a spec of no form": {strings.Replace(good, `{"nodes": {"finalizers": {}}}`, `[]`, 1), nil, http.StatusBadRequest},
 		"no object":         {policyBody(policyReview(admissionv1.Create, "", "")), nil, http.StatusBadRequest},
 		"too many bytes": {
-			spec(`"` + strings.Repeat("a", maxPolicyBody) + `"`), nil, http.StatusRequestEntityTooLarge,
+			good, func(r *http.Request) { r.Body = http.MaxBytesReader(nil, r.Body, 100) }, http.StatusRequestEntityTooLarge,
 		},
 		"too many values": {
 			spec(strings.Repeat(`"a",`, maxPolicyValues+1) + `"a"`), nil, http.StatusRequestEntityTooLarge,
@@ -77,7 +76,7 @@ func TestPoliciesHaveTheBoundsOfWrites(t *testing.T) {
 	}
 }
 
-func TestWhatAPolicyIsToldIsBounded(t *testing.T) {
+func TestTheErrorsOfAPolicyAreBounded(t *testing.T) {
 	long := strings.Repeat("a b", 1000)
 	names := make([]string, 500)
 	for i := range names {
@@ -95,24 +94,6 @@ func TestAPolicyThatIsNotValidatedInTimeIsAnError(t *testing.T) {
 	q := decodeReview(t, body)
 	if _, _, err := validateWrite(rules.NewCompiler(), q, time.Now().Add(-time.Second)); unvalidated(err).status != http.StatusServiceUnavailable {
 		t.Errorf("got %v", err)
-	}
-}
-
-func TestASenderCannotFillTheLogOfPolicies(t *testing.T) {
-	var log strings.Builder
-	handler := NewPolicyHandler(rules.NewCompiler(), denial.NewMetrics(prometheus.NewRegistry(), rules.All()),
-		funcr.NewJSON(func(line string) { fmt.Fprintln(&log, line) }, funcr.Options{}))
-	long := strings.Repeat("x", 60<<10)
-	for i := range 200 {
-		postPolicyTo(t, handler, `{"`+long+`":`, func(r *http.Request) {
-			r.RemoteAddr = long
-			if i%2 == 0 {
-				r.Header.Set("Content-Type", long)
-			}
-		})
-	}
-	if log.Len() == 0 || log.Len() > 8<<10 {
-		t.Errorf("got %d bytes of log for 200 requests", log.Len())
 	}
 }
 

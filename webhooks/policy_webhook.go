@@ -22,8 +22,8 @@ import (
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/deadline"
 	"noderestriction.plus/internal/denial"
-	"noderestriction.plus/internal/record"
 	"noderestriction.plus/internal/review"
+	"noderestriction.plus/internal/text"
 	"noderestriction.plus/policy"
 )
 
@@ -31,15 +31,15 @@ const (
 	// policyResource is the resource of policies.
 	policyResource = "noderestrictionpolicies"
 
-	// maxPolicyBody is the largest review of a policy that is decoded, in bytes: a stored object has at most 1.5 MiB, and
-	// JSON may write each byte of the new and of the old one as six.
-	maxPolicyBody = 2*6*(3<<20)/2 + maxHead
-	// maxPolicyValues is how many commas the new and the old policy may have, those in strings apart.
+	// maxPolicyValues is the maximum number of commas in the new and the old policy together, not counting those in strings.
 	maxPolicyValues = 100_000
 
 	tooManyValues = "the policy has too many values"
 
-	// maxProblems, maxProblem and maxProblemBytes bound what an answer says of what is wrong with a policy.
+	// maxValue is the maximum length of a name or an error from a request, in bytes.
+	maxValue = 256
+
+	// maxProblems, maxProblem and maxProblemBytes bound the number, the size and the total size of the errors in an answer.
 	maxProblems     = 100
 	maxProblem      = 1 << 10
 	maxProblemBytes = 32 << 10
@@ -52,12 +52,12 @@ type policyHandler struct {
 }
 
 // NewPolicyHandler returns the handler for POST /policies, which validates NodeRestrictionPolicies as they are
-// applied. Every error is reported with its field; what is valid but probably not meant is a warning.
+// applied. Every error is reported with its field; what is valid but probably a mistake is a warning.
 //
-// It is there for the convenience of whoever applies a policy. If it is not asked, does not answer in time, or refuses
-// because the request is too large, a policy that does not compile is stored, and its status says so.
+// It is a convenience for users who apply a policy. If it is not called, does not answer in time, or refuses a request that is
+// too large, a policy that does not compile is stored, and its status says so.
 func NewPolicyHandler(compiler *policy.Compiler, metrics *denial.Metrics, log logr.Logger) http.Handler {
-	return &policyHandler{newReceiver(maxPolicyBody, metrics, log), compiler}
+	return &policyHandler{newReceiver(metrics, log), compiler}
 }
 
 // ServeHTTP implements http.Handler.
@@ -100,7 +100,7 @@ func (h *policyHandler) handle(r *http.Request, buffer *bytes.Buffer, due deadli
 	return policyAnswer(rev, warnings, invalid), nil
 }
 
-// values is how many commas of JSON are not in strings.
+// values returns the number of commas in JSON, not counting those in strings.
 func values(body []byte) int {
 	n, inString := 0, false
 	for i := 0; i < len(body); i++ {
@@ -116,19 +116,19 @@ func values(body []byte) int {
 	return n
 }
 
-// errNoTime is why a policy is not validated when the time is over.
+// errNoTime is the error of a policy that is not validated in time.
 var errNoTime = errors.New("the policy could not be validated in time")
 
-// unvalidated is the refusal of a policy that could not be validated.
+// unvalidated returns the refusal of a policy that could not be validated.
 func unvalidated(err error) *refusal {
 	if errors.Is(err, errNoTime) {
 		return &refusal{http.StatusServiceUnavailable, denial.RefusedLate, err.Error()}
 	}
-	return &refusal{http.StatusBadRequest, denial.RefusedMalformed, record.Bound(err.Error(), record.MaxValue)}
+	return &refusal{http.StatusBadRequest, denial.RefusedMalformed, text.Bound(err.Error(), maxValue)}
 }
 
-// validateWrite validates the policy that a review holds. A policy may always be deleted, and one whose spec stays as it
-// is may be written even if it does not compile: its labels can be changed, and its finalizers removed.
+// validateWrite validates the policy in a review. A policy may always be deleted, and one whose spec does not change may be
+// written even if it does not compile: its labels can be changed, and its finalizers removed.
 func validateWrite(
 	compiler *policy.Compiler, q *policy.Request, last time.Time,
 ) (warnings []string, invalid *apierrors.StatusError, err error) {
@@ -169,7 +169,7 @@ func decodePolicy(raw []byte, last time.Time) (*v1alpha1.NodeRestrictionPolicy, 
 	return p, json.Unmarshal(raw, p)
 }
 
-// validatePolicy says of a policy what the schema of its definition cannot say.
+// validatePolicy returns the warnings and errors that the schema of the CRD cannot express.
 func validatePolicy(
 	compiler *policy.Compiler, p *v1alpha1.NodeRestrictionPolicy,
 ) (warnings []string, invalid *apierrors.StatusError) {
@@ -177,7 +177,7 @@ func validatePolicy(
 		if len(warnings) == maxProblems {
 			break
 		}
-		warnings = append(warnings, record.Bound(warning, maxProblem))
+		warnings = append(warnings, text.Bound(warning, maxProblem))
 	}
 	if _, errs := compiler.Compile(p); len(errs) > 0 {
 		return warnings, invalidPolicy(p, errs)
@@ -185,7 +185,7 @@ func validatePolicy(
 	return warnings, nil
 }
 
-// invalidPolicy is the error of a policy, of a size that an answer may have whatever the policy holds.
+// invalidPolicy returns the errors of a policy, bounded to what an answer may have.
 func invalidPolicy(p *v1alpha1.NodeRestrictionPolicy, errs field.ErrorList) *apierrors.StatusError {
 	shown, size := field.ErrorList{}, 0
 	for _, err := range errs {
@@ -195,13 +195,13 @@ func invalidPolicy(p *v1alpha1.NodeRestrictionPolicy, errs field.ErrorList) *api
 		shown = append(shown, err)
 	}
 	kind := v1alpha1.GroupVersion().WithKind(v1alpha1.Kind).GroupKind()
-	invalid := apierrors.NewInvalid(kind, record.Bound(p.Name, record.MaxValue), shown)
+	invalid := apierrors.NewInvalid(kind, text.Bound(p.Name, maxValue), shown)
 	status := &invalid.ErrStatus
 	for i := range status.Details.Causes {
-		status.Details.Causes[i].Message = record.Bound(status.Details.Causes[i].Message, maxProblem)
+		status.Details.Causes[i].Message = text.Bound(status.Details.Causes[i].Message, maxProblem)
 	}
 	if len(status.Message) > maxProblemBytes {
-		status.Message = record.Bound(status.Message, maxProblemBytes)
+		status.Message = text.Bound(status.Message, maxProblemBytes)
 	}
 	if left := len(errs) - len(shown); left > 0 {
 		status.Message += fmt.Sprintf(" and %d more errors", left)
@@ -209,7 +209,7 @@ func invalidPolicy(p *v1alpha1.NodeRestrictionPolicy, errs field.ErrorList) *api
 	return invalid
 }
 
-// policyAnswer is the AdmissionReview that answers a review of a policy.
+// policyAnswer returns the AdmissionReview that answers a review of a policy.
 func policyAnswer(rev *review.Review, warnings []string, invalid *apierrors.StatusError) []byte {
 	response := &admissionv1.AdmissionResponse{UID: rev.UID, Allowed: invalid == nil, Warnings: warnings}
 	if invalid != nil {

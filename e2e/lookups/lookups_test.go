@@ -278,7 +278,7 @@ func (c *testCluster) startWebhook(t *testing.T) *webhook {
 		hook.last = bytes.Clone(decoded.Request.Object)
 		hook.mu.Unlock()
 		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write(decoded.Answer(decoded.Judge(set, withoutNodes{c.objects}), review.Receipt{}))
+		_, _ = w.Write(decoded.Answer(decoded.Evaluate(set, withoutNodes{c.objects}), review.Receipt{}))
 	}))
 	t.Cleanup(server.Close)
 	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})

@@ -64,7 +64,7 @@ func judge(t testing.TB, set *policy.Set, facts policy.Facts, r *request) string
 	if err != nil {
 		t.Fatalf("%v\n%s", err, r)
 	}
-	verdict := decoded.Judge(set, facts)
+	verdict := decoded.Evaluate(set, facts)
 	if verdict.Err != nil && !verdict.Denied() {
 		t.Fatalf("%v\n%s", verdict.Err, r)
 	}

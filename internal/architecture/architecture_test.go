@@ -40,7 +40,7 @@ var arrows = map[string]struct {
 	"internal/text": {nil, "how foreign text is shown does not depend on what it is about"},
 	"policy": {
 		[]string{"api/v1alpha1", "internal/text", "policy/object", "policy/pattern"},
-		"the engine judges what it is given, wherever it runs, by rules that it is handed and does not know",
+		"the engine evaluates what it is given, wherever it runs, by rules that it is handed and does not know",
 	},
 	"policy/object": {
 		[]string{"internal/text", "policy/pattern"}, "an object is read without knowing which rules ask, or of what request it is",
@@ -50,8 +50,9 @@ var arrows = map[string]struct {
 		[]string{"api/v1alpha1", "internal/text", "policy", "policy/object", "policy/pattern"},
 		"a rule is handed to the engine, and knows nothing of those who run it",
 	},
-	"internal/program": {nil, "everything may ask for the program's name and version"},
-	"internal/command": {[]string{"internal/program"}, "what all commands share knows none of them"},
+	"internal/program":  {nil, "every package may need the program's name and version"},
+	"internal/faultlog": {nil, "how a fault is logged does not depend on what failed"},
+	"internal/command":  {[]string{"internal/program", "internal/text"}, "what all commands share knows none of them"},
 	"internal/commandtest": {
 		[]string{"internal/command", "internal/docs", "internal/program"},
 		"scripts and pages are tested alike for all commands, in tests only",
@@ -60,12 +61,12 @@ var arrows = map[string]struct {
 		[]string{"internal/program"}, "how the API server is reached has nothing to do with what it is asked",
 	},
 	"internal/review": {
-		[]string{"api/v1alpha1", "policy", "policy/object", "internal/program"},
+		[]string{"api/v1alpha1", "policy", "policy/object", "internal/program", "internal/text"},
 		"the webhook and the command review must decode and answer alike, with nothing of either",
 	},
-	"internal/record": {[]string{"api/v1alpha1", "policy"}, "the command review prints the records that the webhook writes"},
+	"internal/record": {[]string{"api/v1alpha1", "policy", "internal/text"}, "the command review prints the records that the webhook writes"},
 	"internal/recordlog": {
-		[]string{"api/v1alpha1", "policy", "internal/record"}, "a log is read far from the cluster that wrote it",
+		[]string{"api/v1alpha1", "policy", "internal/record", "internal/text"}, "a log is read far from the cluster that wrote it",
 	},
 	"internal/manifest": {[]string{"api/v1alpha1", "policy", "policy/object"}, "it reads what people write, for commands and for fixtures"},
 	"internal/fixture": {
@@ -91,27 +92,29 @@ var arrows = map[string]struct {
 		"a log is read far from the cluster that wrote it, and without its policies",
 	},
 	"internal/denials/page": {
-		[]string{"internal/recordlog", "internal/program"},
-		"the page is handed finished texts; it needs recordlog only to make them printable",
+		[]string{"internal/text", "internal/program"},
+		"the page is handed finished texts",
 	},
-	"internal/denials/pagetest": {[]string{"internal/recordlog"}, "pages are compared in tests only"},
+	"internal/denials/pagetest": {[]string{"internal/text"}, "pages are compared in tests only"},
 	"internal/newrule":          {nil, "it must also run when the rules do not compile"},
 	"internal/demo":             {[]string{"internal/cli", "internal/command", "internal/fixture"}, "it must build in a fraction of the time of the rest"},
 	"internal/denial": {
-		[]string{"api/v1alpha1", "policy", "internal/record", "internal/program"},
+		[]string{"api/v1alpha1", "policy", "internal/record", "internal/program", "internal/text", "internal/faultlog"},
 		"a sink takes records; it does not know where they come from",
 	},
 	"internal/policystore": {
 		[]string{"api/v1alpha1", "policy", "internal/program"}, "the store holds policies; it does not know who reads them",
 	},
-	"internal/cluster":  {[]string{"api/v1alpha1", "policy", "policy/object"}, "look-ups are the engine's Facts, and nothing more"},
+	"internal/cluster": {
+		[]string{"api/v1alpha1", "policy", "policy/object", "internal/faultlog"}, "lookups are the engine's Facts, and nothing more",
+	},
 	"internal/deadline": {nil, "when an answer is due is said once, for the listener and for the handlers"},
-	"internal/server":   {[]string{"internal/deadline"}, "the listener serves any handler"},
+	"internal/server":   {[]string{"internal/deadline", "internal/faultlog"}, "the listener serves any handler"},
 	"internal/certificates": {
-		[]string{"internal/server", "internal/program"},
+		[]string{"internal/server", "internal/program", "internal/faultlog"},
 		"a certificate is what the listener asks for; what it is served for is not its business",
 	},
-	"internal/delegatedauth": {nil, "who may read the metrics has nothing to do with what they say"},
+	"internal/delegatedauth": {[]string{"internal/faultlog"}, "who may read the metrics has nothing to do with what they say"},
 	"internal/probe": {
 		[]string{"api/v1alpha1", "internal/review", "internal/command", "internal/kubeconfig", "internal/program"},
 		"the probe must be what the review takes for one; the command probe is the same write by hand",
@@ -119,15 +122,15 @@ var arrows = map[string]struct {
 	"webhooks": {
 		[]string{
 			"api/v1alpha1", "policy", "internal/review", "internal/record", "internal/denial", "internal/policystore",
-			"internal/deadline",
+			"internal/deadline", "internal/text",
 		},
-		"a handler decodes, judges, records and answers; rules and listeners are not its business",
+		"a handler decodes, evaluates, records and answers; rules and listeners are not its business",
 	},
 	"internal/serve": {
 		[]string{
 			"api/v1alpha1", "webhooks", "internal/certificates", "internal/cluster", "internal/command", "internal/delegatedauth",
 			"internal/denial", "internal/kubeconfig", "internal/policystore", "internal/probe", "internal/program",
-			"internal/record", "internal/server", "policy/rules",
+			"internal/faultlog", "internal/review", "internal/server", "internal/text", "policy/rules",
 		},
 		"serve puts the parts of the webhook together; the commands that need no cluster are not among them",
 	},
@@ -157,12 +160,15 @@ var bans = []struct {
 			"k8s.io/client-go", "sigs.k8s.io/controller-runtime", "go.uber.org/zap", "github.com/go-logr/zapr",
 			"github.com/prometheus/client_golang", "k8s.io/apiserver",
 		},
-		"judging a write needs no cluster, no log and no metrics: the same code runs in tests, the command-line tool and e2e",
+		"evaluating a write needs no cluster, no log and no metrics: the same code runs in tests, the command-line tool and e2e",
 	},
 	{
 		[]string{""},
-		[]string{"google.golang.org/grpc", "go.opentelemetry.io/otel/sdk", "github.com/google/cel-go"},
-		"each replica has what it imports in memory, and never calls these",
+		[]string{
+			"google.golang.org/grpc", "go.opentelemetry.io/otel/sdk", "github.com/google/cel-go",
+			"github.com/go-ldap/ldap", "github.com/Azure/go-ntlmssp", "github.com/cert-manager/cert-manager",
+		},
+		"each replica has what it imports in memory and in its attack surface, and never calls these",
 	},
 	{
 		[]string{""},
@@ -254,16 +260,16 @@ func TestImports(t *testing.T) {
 	}
 }
 
-// TestFolders finds what some command has left in the tree.
-func TestFolders(t *testing.T) {
-	folders := []string{"api", "bin", "charts", "cmd", "config", "docs", "e2e", "internal", "policy", "tools", "webhooks"}
+// TestDirectories finds what some command has left in the tree.
+func TestDirectories(t *testing.T) {
+	directories := []string{"api", "bin", "charts", "cmd", "config", "docs", "e2e", "internal", "policy", "tools", "webhooks"}
 	entries, err := os.ReadDir(root)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, entry := range entries {
-		if name := entry.Name(); entry.IsDir() && !strings.HasPrefix(name, ".") && !slices.Contains(folders, name) {
-			t.Errorf("%q: a folder of this name is not part of the project", name)
+		if name := entry.Name(); entry.IsDir() && !strings.HasPrefix(name, ".") && !slices.Contains(directories, name) {
+			t.Errorf("%q: a directory of this name is not part of the project", name)
 		}
 	}
 }

@@ -12,14 +12,14 @@ import (
 	"time"
 )
 
-// maxBundle is the largest number of authorities in a bundle. There are two of them from the exchange of an authority
-// until the old one expires, and more only if somebody has it exchanged again and again.
+// maxBundle is the maximum number of CAs in a bundle. There are two from the rotation of a CA until the old one expires, and
+// more only if it is rotated again and again.
 const maxBundle = 4
 
-// bundle is the authorities that the API server trusts when it calls a webhook.
+// bundle is the CAs that the API server trusts when it calls a webhook.
 type bundle []*x509.Certificate
 
-// parseBundle reads a caBundle. What is no certificate is left out, as the API server does.
+// parseBundle reads a caBundle. Like the API server it skips what is not a certificate.
 func parseBundle(data []byte) bundle {
 	var b bundle
 	for {
@@ -44,17 +44,16 @@ func (b bundle) encode() []byte {
 	return data.Bytes()
 }
 
-func (b bundle) has(authority *x509.Certificate) bool {
-	return slices.ContainsFunc(b, authority.Equal)
+func (b bundle) has(ca *x509.Certificate) bool {
+	return slices.ContainsFunc(b, ca.Equal)
 }
 
 func (b bundle) equal(other bundle) bool {
 	return slices.EqualFunc(b, other, func(x, y *x509.Certificate) bool { return x.Equal(y) })
 }
 
-// merge adds the authorities whose certificates are served or are about to be. All others stay until they expire,
-// because another replica may serve a certificate of theirs. Only if there are too many, those go that began to be
-// valid first.
+// merge adds the CAs whose certificates are served or are about to be. All others stay until they expire, because another
+// replica may serve a certificate from them. If there are too many, the oldest are removed.
 func (b bundle) merge(needed bundle, now time.Time) bundle {
 	var merged bundle
 	for _, cert := range slices.Concat(b, needed) {

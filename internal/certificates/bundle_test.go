@@ -17,11 +17,11 @@ var epoch = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
 func TestMerge(t *testing.T) {
 	t.Parallel()
 	hour := func(n int) time.Time { return epoch.Add(time.Duration(n) * time.Hour) }
-	made := map[string]*testAuthority{
-		"old": newTestAuthority(t, hour(-50), hour(10)), "current": newTestAuthority(t, hour(-10), hour(50)),
-		"expired": newTestAuthority(t, hour(-60), hour(0)),
-		"1":       newTestAuthority(t, hour(-9), hour(50)), "2": newTestAuthority(t, hour(-8), hour(50)),
-		"3": newTestAuthority(t, hour(-7), hour(50)), "4": newTestAuthority(t, hour(-6), hour(50)),
+	made := map[string]*testCA{
+		"old": newTestCA(t, hour(-50), hour(10)), "current": newTestCA(t, hour(-10), hour(50)),
+		"expired": newTestCA(t, hour(-60), hour(0)),
+		"1":       newTestCA(t, hour(-9), hour(50)), "2": newTestCA(t, hour(-8), hour(50)),
+		"3": newTestCA(t, hour(-7), hour(50)), "4": newTestCA(t, hour(-6), hour(50)),
 	}
 	named := func(names string) bundle {
 		var b bundle
@@ -36,19 +36,19 @@ func TestMerge(t *testing.T) {
 		{"what is there is not added again", "current old", "current", "current old"},
 		{"what is needed may be two", "", "old current", "old current"},
 		{"what is there twice stays once", "old old", "old", "old"},
-		{"an expired authority goes", "expired old", "current", "old current"},
-		{"an expired authority is not added", "old", "expired", "old"},
-		{"nothing is needed before there is an authority", "old", "", "old"},
+		{"an expired CA is removed", "expired old", "current", "old current"},
+		{"an expired CA is not added", "old", "expired", "old"},
+		{"nothing is needed before there is a CA", "old", "", "old"},
 		{"four stay", "1 2 3", "4", "1 2 3 4"},
-		{"the oldest goes when there are five", "1 2 3 4", "current", "2 3 4 current"},
+		{"the oldest is removed when there are five", "1 2 3 4", "current", "2 3 4 current"},
 		{"the oldest stays if it is needed", "old 1 2 3", "4 old", "old 2 3 4"},
 		{"order in the bundle does not matter for age", "4 3 2 1", "current", "4 3 2 current"},
-		{"as many go as are too many", "old 1 2 3 4", "current", "2 3 4 current"},
+		{"as many are removed as are too many", "old 1 2 3 4", "current", "2 3 4 current"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got, want := named(test.have).merge(named(test.needed), epoch), named(test.want)
 			if !got.equal(want) {
-				t.Errorf("got %d authorities, want %q", len(got), test.want)
+				t.Errorf("got %d CAs, want %q", len(got), test.want)
 			}
 			if again := got.merge(named(test.needed), epoch); !again.equal(got) {
 				t.Error("merging again changes it")
@@ -57,9 +57,9 @@ func TestMerge(t *testing.T) {
 	}
 }
 
-func TestParseBundleLeavesOutWhatIsNoCertificate(t *testing.T) {
+func TestParseBundleSkipsWhatIsNotACertificate(t *testing.T) {
 	t.Parallel()
-	a, b := newTestAuthority(t, epoch, epoch.Add(time.Hour)), newTestAuthority(t, epoch, epoch.Add(time.Hour))
+	a, b := newTestCA(t, epoch, epoch.Add(time.Hour)), newTestCA(t, epoch, epoch.Add(time.Hour))
 	want := bundle{a.cert, b.cert}
 	data := slices.Concat([]byte("# a comment\n"), bundle{a.cert}.encode(),
 		[]byte("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"), a.secret(t).Data["tls.key"],

@@ -7,13 +7,11 @@ import (
 	"context"
 	"crypto/x509"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/types"
@@ -24,36 +22,24 @@ import (
 	"noderestriction.plus/internal/program"
 )
 
-const (
-	// fieldManager owns the bundles.
-	fieldManager = program.Name + "-certificates"
+// fieldManager is the field manager of the Secret and of the bundles.
+const fieldManager = program.Name + "-certificates"
 
-	// The first try to write a version again comes after minRetry, and the time doubles with each failure up to
-	// maxRetry. The least is also the time between two writes, should somebody else undo each of them.
-	minRetry = time.Second
-	maxRetry = 10 * time.Second
-
-	writeTimeout = 10 * time.Second
-)
-
-// configuration is the one ValidatingWebhookConfiguration whose bundles are kept. Nothing else of it is touched, and it
-// is never made. It is used by one goroutine.
+// configuration is the one ValidatingWebhookConfiguration whose bundles are kept. Nothing else of it is changed, and it is
+// never created. It is used by one goroutine.
 //
-// It is written by JSON patches. With server-side apply an entry of its list would in part be ours, so that whoever
-// installs the configuration by server-side apply could not remove a webhook any more: what is left of it, the bundle,
-// is no valid webhook.
+// It is written by JSON patches. With server-side apply an entry of its list would be partly ours, so that a user who
+// installs the configuration by server-side apply could no longer remove a webhook: the bundle would remain, and that is
+// not a valid webhook.
 type configuration struct {
 	name     string
 	client   admissionregistrationclient.ValidatingWebhookConfigurationInterface
 	informer toolscache.SharedIndexInformer
-
-	tried    string        // the resourceVersion that was tried last
-	failures int           // tries of it
-	wait     time.Duration // until the next
-	last     time.Time     // of the last try
+	writes   attempts
 }
 
-// newConfiguration is the configuration of the name. Its informer must be run.
+// newConfiguration returns the configuration that the options name. Its informer must be run. changed is called after the
+// configuration has changed.
 func newConfiguration(o Options, client kubernetes.Interface, changed func()) (*configuration, error) {
 	api := client.AdmissionregistrationV1()
 	byName := fields.OneTermEqualSelector("metadata.name", o.Configuration)
@@ -63,17 +49,12 @@ func newConfiguration(o Options, client kubernetes.Interface, changed func()) (*
 		name: o.Configuration, client: api.ValidatingWebhookConfigurations(),
 		informer: o.NewInformer(source, &admissionregistrationv1.ValidatingWebhookConfiguration{}, 0, toolscache.Indexers{}),
 	}
-	_, err := c.informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
-		AddFunc:    func(any) { changed() },
-		UpdateFunc: func(any, any) { changed() },
-		DeleteFunc: func(any) { changed() },
-	})
-	return c, err
+	return c, onChange(c.informer, changed)
 }
 
-// observed is what is known of the configuration.
+// observed is what is known about the configuration.
 type observed struct {
-	known   bool // it has been looked for
+	known   bool // the informer has synced
 	exists  bool
 	version string   // its resourceVersion
 	bundles []bundle // of its webhooks, in their order
@@ -93,13 +74,13 @@ func (c *configuration) observe() observed {
 	return o
 }
 
-// trusts reports whether every webhook has the authority. That is so if there is no configuration: then nobody is
-// called, and once there is one its bundles get all that is needed at once.
-func (o observed) trusts(authority *x509.Certificate) bool {
+// trusts reports whether every webhook's bundle has the CA. That is also true without a configuration: then no webhook is
+// called, and once there is one its bundles get all that they need in one write.
+func (o observed) trusts(ca *x509.Certificate) bool {
 	if !o.known {
 		return false
 	}
-	return !slices.ContainsFunc(o.bundles, func(b bundle) bool { return !b.has(authority) })
+	return !slices.ContainsFunc(o.bundles, func(b bundle) bool { return !b.has(ca) })
 }
 
 // operation is one of a JSON patch.
@@ -109,7 +90,7 @@ type operation struct {
 	Value any    `json:"value"` // bytes are in base64
 }
 
-// patch are the operations that let every bundle have what is needed, none if all do.
+// patch returns the operations that add what is needed to every bundle, nil if all have it.
 func (o observed) patch(needed bundle, now time.Time) []operation {
 	var operations []operation
 	for i, have := range o.bundles {
@@ -122,16 +103,13 @@ func (o observed) patch(needed bundle, now time.Time) []operation {
 	if operations == nil {
 		return nil
 	}
-	// What was looked at is what is changed: the indices are those of this version.
+	// The indices are valid for this version only.
 	return append([]operation{{"test", "/metadata/resourceVersion", o.version}}, operations...)
 }
 
-// write writes a patch if it is time to try. Somebody else who was faster is no error: a newer version is on its way.
-func (c *configuration) write(ctx context.Context, version string, operations []operation, now time.Time) (bool, error) {
-	if version != c.tried {
-		c.tried, c.failures, c.wait = version, 0, minRetry
-	}
-	if now.Sub(c.last) < c.wait {
+// write writes a patch if it is time for an attempt.
+func (c *configuration) write(ctx context.Context, version string, operations []operation, now time.Time) (wrote bool, err error) {
+	if !c.writes.due(version, now) {
 		return false, nil
 	}
 	data, err := json.Marshal(operations)
@@ -141,11 +119,5 @@ func (c *configuration) write(ctx context.Context, version string, operations []
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
 	_, err = c.client.Patch(ctx, c.name, types.JSONPatchType, data, metav1.PatchOptions{FieldManager: fieldManager})
-	c.last, c.wait = now, min(2*c.wait, maxRetry)
-	c.failures++
-	contested := apierrors.IsConflict(err) || apierrors.IsInvalid(err) || apierrors.IsNotFound(err)
-	if contested && c.failures == 1 || errors.Is(ctx.Err(), context.Canceled) {
-		return false, nil
-	}
-	return err == nil, err
+	return c.writes.made(ctx, err, now)
 }

@@ -11,7 +11,7 @@ import (
 
 func TestPatchAddsOnlyWhatIsMissing(t *testing.T) {
 	t.Parallel()
-	old, current := newTestAuthority(t, epoch.Add(-day), epoch.Add(day)), newTestAuthority(t, epoch.Add(-day), epoch.Add(day))
+	old, current := newTestCA(t, epoch.Add(-day), epoch.Add(day)), newTestCA(t, epoch.Add(-day), epoch.Add(day))
 	both := bundle{old.cert, current.cert}
 	o := observed{known: true, exists: true, version: "7", bundles: []bundle{{old.cert}, both, nil}}
 	got := o.patch(both, epoch)
@@ -24,10 +24,10 @@ func TestPatchAddsOnlyWhatIsMissing(t *testing.T) {
 		t.Errorf("got %s\nwant %s", g, w)
 	}
 	for name, o := range map[string]observed{
-		"all have it":                {known: true, exists: true, bundles: []bundle{both, {current.cert, old.cert}}},
-		"there are no webhooks":      {known: true, exists: true},
-		"there is no configuration":  {known: true},
-		"it has not been looked for": {},
+		"all have it":               {known: true, exists: true, bundles: []bundle{both, {current.cert, old.cert}}},
+		"there are no webhooks":     {known: true, exists: true},
+		"there is no configuration": {known: true},
+		"it has not been read":      {},
 	} {
 		if got := o.patch(both, epoch); got != nil {
 			t.Errorf("%s: got %s", name, toJSON(t, got))
@@ -37,14 +37,14 @@ func TestPatchAddsOnlyWhatIsMissing(t *testing.T) {
 
 func TestTrusts(t *testing.T) {
 	t.Parallel()
-	a, other := newTestAuthority(t, epoch, epoch.Add(time.Hour)).cert, newTestAuthority(t, epoch, epoch.Add(time.Hour)).cert
+	a, other := newTestCA(t, epoch, epoch.Add(time.Hour)).cert, newTestCA(t, epoch, epoch.Add(time.Hour)).cert
 	for _, test := range []struct {
 		name string
 		o    observed
 		want bool
 	}{
-		{"nobody can tell before it was looked for", observed{}, false},
-		{"without a configuration nobody is called", observed{known: true}, true},
+		{"it is unknown before it has been read", observed{}, false},
+		{"without a configuration no webhook is called", observed{known: true}, true},
 		{"every webhook has it", observed{known: true, exists: true, bundles: []bundle{{a}, {other, a}}}, true},
 		{"one webhook lacks it", observed{known: true, exists: true, bundles: []bundle{{a}, {other}}}, false},
 		{"one webhook has no bundle", observed{known: true, exists: true, bundles: []bundle{{a}, nil}}, false},

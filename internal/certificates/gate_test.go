@@ -11,9 +11,9 @@ import (
 
 const day = 24 * time.Hour
 
-func TestGateServesTheFirstCertificateAtOnce(t *testing.T) {
+func TestGateServesTheFirstCertificateImmediately(t *testing.T) {
 	t.Parallel()
-	a := newTestAuthority(t, epoch, epoch.Add(365*day))
+	a := newTestCA(t, epoch, epoch.Add(365*day))
 	first := a.leaf(epoch, epoch.Add(30*day))
 	g := &gate{}
 	g.offer(nil, false, epoch)
@@ -26,9 +26,9 @@ func TestGateServesTheFirstCertificateAtOnce(t *testing.T) {
 	}
 }
 
-func TestGateServesTheSameAuthoritysCertificateAtOnce(t *testing.T) {
+func TestGateServesACertificateFromTheSameCAImmediately(t *testing.T) {
 	t.Parallel()
-	a := newTestAuthority(t, epoch, epoch.Add(365*day))
+	a := newTestCA(t, epoch, epoch.Add(365*day))
 	g := &gate{}
 	g.offer(a.leaf(epoch, epoch.Add(30*day)), true, epoch)
 	renewed := a.leaf(epoch.Add(20*day), epoch.Add(50*day))
@@ -38,9 +38,9 @@ func TestGateServesTheSameAuthoritysCertificateAtOnce(t *testing.T) {
 	}
 }
 
-// TestGateHoldsAnotherAuthoritysCertificate tells the gate at moments after the new certificate came whether its
-// authority is in the bundle, and asks what is served then.
-func TestGateHoldsAnotherAuthoritysCertificate(t *testing.T) {
+// TestGateHoldsACertificateFromAnotherCA offers the new certificate at several times, with its CA in the bundles or not, and
+// checks what is served then.
+func TestGateHoldsACertificateFromAnotherCA(t *testing.T) {
 	t.Parallel()
 	type moment struct {
 		after   time.Duration
@@ -48,7 +48,7 @@ func TestGateHoldsAnotherAuthoritysCertificate(t *testing.T) {
 	}
 	for _, test := range []struct {
 		name    string
-		age     time.Duration // of the new authority
+		age     time.Duration // of the new CA
 		left    time.Duration // until the old certificate expires
 		moments []moment
 		opens   bool
@@ -63,18 +63,18 @@ func TestGateHoldsAnotherAuthoritysCertificate(t *testing.T) {
 			false,
 		},
 		{
-			"not before clocks that are behind take it for valid", 0, 10 * day,
+			"not before it is valid by clocks that are behind", 0, 10 * day,
 			[]moment{{0, true}, {settle, true}, {clockSkew - 1, true}},
 			false,
 		},
 		{"once it is old enough", 0, 10 * day, []moment{{0, true}, {clockSkew, true}}, true},
 		{"earlier if the old one expires within that time", 0, clockSkew / 2, []moment{{0, true}, {settle, true}}, true},
 		{"not earlier if the bundle lacks it", 0, clockSkew / 2, []moment{{0, false}, {settle, false}}, false},
-		{"whatever is in the bundle if the old one is about to expire", 0, lastMoment - 1, []moment{{0, false}}, true},
+		{"regardless of the bundle if the old one is about to expire", 0, lastMoment - 1, []moment{{0, false}}, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			old := newTestAuthority(t, epoch.Add(-300*day), epoch.Add(65*day))
-			fresh := newTestAuthority(t, epoch.Add(-test.age), epoch.Add(365*day))
+			old := newTestCA(t, epoch.Add(-300*day), epoch.Add(65*day))
+			fresh := newTestCA(t, epoch.Add(-test.age), epoch.Add(365*day))
 			before, after := old.leaf(epoch, epoch.Add(test.left)), fresh.leaf(epoch, epoch.Add(30*day))
 			g := &gate{}
 			g.offer(before, true, epoch.Add(-day))
@@ -92,10 +92,10 @@ func TestGateHoldsAnotherAuthoritysCertificate(t *testing.T) {
 	}
 }
 
-func TestGateForgetsAnAuthorityThatWasReplacedBeforeItWasUsed(t *testing.T) {
+func TestGateForgetsACAThatWasReplacedBeforeItWasUsed(t *testing.T) {
 	t.Parallel()
-	old := newTestAuthority(t, epoch.Add(-300*day), epoch.Add(65*day))
-	first, second := newTestAuthority(t, epoch.Add(-day), epoch.Add(day)), newTestAuthority(t, epoch.Add(-day), epoch.Add(day))
+	old := newTestCA(t, epoch.Add(-300*day), epoch.Add(65*day))
+	first, second := newTestCA(t, epoch.Add(-day), epoch.Add(day)), newTestCA(t, epoch.Add(-day), epoch.Add(day))
 	g := &gate{}
 	served := old.leaf(epoch, epoch.Add(30*day))
 	g.offer(served, true, epoch)
@@ -111,7 +111,7 @@ func TestGateForgetsAnAuthorityThatWasReplacedBeforeItWasUsed(t *testing.T) {
 	}
 }
 
-func TestGateSaysWhenAPIServersMayRefuse(t *testing.T) {
+func TestGateReportsWhenAPIServersMayRefuse(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name    string
@@ -120,13 +120,13 @@ func TestGateSaysWhenAPIServersMayRefuse(t *testing.T) {
 		trusted bool
 		want    string
 	}{
-		{name: "a new authority that just came into the bundle", trusted: true, want: "may not know"},
-		{name: "a new authority a while later", now: settle, trusted: true},
-		{name: "an authority that is older than that", age: settle, trusted: true},
-		{name: "an authority that is not in the bundle", age: day, want: "does not have"},
+		{name: "a new CA that has just been added to the bundle", trusted: true, want: "may not know"},
+		{name: "a new CA a while later", now: settle, trusted: true},
+		{name: "a CA that is older than that", age: settle, trusted: true},
+		{name: "a CA that is not in the bundle", age: day, want: "does not have"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			a := newTestAuthority(t, epoch.Add(-test.age), epoch.Add(365*day))
+			a := newTestCA(t, epoch.Add(-test.age), epoch.Add(365*day))
 			g := &gate{}
 			g.offer(a.leaf(epoch, epoch.Add(30*day)), test.trusted, epoch)
 			err := g.check(test.trusted, epoch.Add(test.now))
@@ -136,8 +136,8 @@ func TestGateSaysWhenAPIServersMayRefuse(t *testing.T) {
 		})
 	}
 	t.Run("a held certificate changes nothing about the one that is served", func(t *testing.T) {
-		old := newTestAuthority(t, epoch.Add(-300*day), epoch.Add(65*day))
-		fresh := newTestAuthority(t, epoch, epoch.Add(365*day))
+		old := newTestCA(t, epoch.Add(-300*day), epoch.Add(65*day))
+		fresh := newTestCA(t, epoch, epoch.Add(365*day))
 		g := &gate{}
 		g.offer(old.leaf(epoch, epoch.Add(30*day)), true, epoch)
 		g.offer(fresh.leaf(epoch, epoch.Add(30*day)), false, epoch)

@@ -17,13 +17,13 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// testAuthority is an authority with its key.
-type testAuthority struct {
+// testCA is a CA with its key.
+type testCA struct {
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
 }
 
-func newTestAuthority(t *testing.T, from, until time.Time) *testAuthority {
+func newTestCA(t *testing.T, from, until time.Time) *testCA {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -41,11 +41,14 @@ func newTestAuthority(t *testing.T, from, until time.Time) *testAuthority {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &testAuthority{cert, key}
+	return &testCA{cert, key}
 }
 
-// secret has the authority as the Secret has it.
-func (a *testAuthority) secret(t *testing.T) *corev1.Secret {
+// ca returns the CA as the code has it.
+func (a *testCA) ca() *ca { return &ca{cert: a.cert, key: a.key} }
+
+// secret returns the Secret with the CA.
+func (a *testCA) secret(t *testing.T) *corev1.Secret {
 	t.Helper()
 	raw, err := x509.MarshalECPrivateKey(a.key)
 	if err != nil {
@@ -58,7 +61,7 @@ func (a *testAuthority) secret(t *testing.T) *corev1.Secret {
 	}}
 }
 
-// leaf is a certificate of the authority that is valid for a time.
-func (a *testAuthority) leaf(from, until time.Time) *leaf {
+// leaf returns a certificate from the CA with a validity.
+func (a *testCA) leaf(from, until time.Time) *leaf {
 	return &leaf{&tls.Certificate{Leaf: &x509.Certificate{NotBefore: from, NotAfter: until}}, a.cert}
 }

@@ -1,23 +1,23 @@
 // Copyright The NodeRestriction-plus Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package certificates has the program issue its own serving certificate, of an authority that all replicas share, and
-// keeps the bundles of the webhook configuration such that API servers trust it.
+// Package certificates issues the webhook's serving certificate from a CA that all replicas share, and keeps the bundles of the
+// webhook configuration such that API servers trust it.
 //
-// An authority is exchanged without a failed call, because the order is always this one, in which every replica goes by
-// itself:
+// A CA is rotated without a failed call, because the order is always this one, and each replica follows it independently:
 //
-//  1. One replica puts the new authority into the Secret; the version of the Secret decides which one.
-//  2. Each replica that sees it there sees to it that it is in the bundles, beside the old one. One write is enough;
-//     the others find that there is nothing to add. Each goes on to serve the certificate that it has, of the old
-//     authority.
-//  3. Each replica has a certificate of the new authority, but serves it only once it has seen that authority in every
-//     bundle for some seconds, in which all API servers learn of it, and once the authority counts as valid by clocks
-//     that are behind.
-//  4. The old authority stays in the bundles until it expires, so that a replica that is late is trusted all the while.
+//  1. One replica writes the new CA to the Secret; the resourceVersion of the Secret decides which one.
+//  2. Each replica that reads it there makes sure that it is in the bundles, beside the old one. One write is enough; the
+//     others find nothing to add. Each continues to serve the certificate that it has, from the old CA.
+//  3. Each replica has a certificate from the new CA, but serves it only once that CA has been in every bundle for some
+//     seconds, in which all API servers learn about it, and once the CA is valid by clocks that are behind.
+//  4. The old CA stays in the bundles until it expires, so that a replica that is late is trusted all the while.
 //
-// A replica that starts meanwhile has nothing but a certificate of the new authority. It is not ready before the
-// bundles have that.
+// A replica that starts in between has only a certificate from the new CA. It is not ready before the bundles have that CA.
+//
+// This is crypto/x509 and no library. cert-manager's pkg/server/tls links LDAP and NTLM into the program, and its certificates are
+// not valid for clocks that are behind. open-policy-agent/cert-controller replaces the bundle instead of adding to it, so that
+// calls fail during a rotation.
 package certificates
 
 import (
@@ -29,7 +29,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	servertls "github.com/cert-manager/cert-manager/pkg/server/tls"
 	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -37,72 +36,73 @@ import (
 	"k8s.io/client-go/rest"
 	toolscache "k8s.io/client-go/tools/cache"
 
+	"noderestriction.plus/internal/faultlog"
 	"noderestriction.plus/internal/server"
 )
 
-// interval is how often what depends on the time is looked at. Changes are seen at once.
+// interval is how often time-dependent work is checked. Changes are handled immediately.
 const interval = time.Second
 
-// What may go wrong.
+// The faults.
 const (
-	cannotKeep  = "cannot keep the authority of the serving certificate in its Secret"
-	unusable    = "the Secret has no authority for the serving certificate"
-	cannotIssue = "cannot issue the serving certificate"
-	cannotWrite = "cannot put the authority of the serving certificate into the webhook configuration"
+	cannotKeep  = "Cannot keep the CA of the serving certificate in its Secret"
+	unusable    = "The Secret has no usable CA for the serving certificate"
+	cannotIssue = "Cannot issue the serving certificate"
+	cannotWrite = "Cannot write the CA of the serving certificate to the webhook configuration"
 )
 
-// Options say what is issued and where its authority is kept.
+// Options says what is issued and where its CA is kept.
 type Options struct {
-	// Config is the connection to the API server. It may list, watch, update and create the Secret, and list, watch and
-	// patch the configuration.
+	// Config is the connection to the API server. It needs permission to list, watch, update and create the Secret, and to
+	// list, watch and patch the configuration.
 	Config *rest.Config
-	// Secret is that with the authority. It is made if it is not there.
+	// Secret is the Secret with the CA. It is created if it does not exist.
 	Secret types.NamespacedName
-	// DNSNames are those of the certificate, at least one.
+	// DNSNames are the names in the certificate, at least one.
 	DNSNames []string
-	// Configuration is the name of the ValidatingWebhookConfiguration whose bundles get the authority. It need not be
-	// there.
+	// Configuration is the name of the ValidatingWebhookConfiguration whose bundles get the CA. It need not exist.
 	Configuration string
-	// NewInformer makes an informer of the objects of a source, which retries by itself.
+	// NewInformer makes an informer of the objects of a source, which retries automatically.
 	NewInformer func(
 		source toolscache.ListerWatcher, object runtime.Object, resync time.Duration, indexers toolscache.Indexers,
 	) toolscache.SharedIndexInformer
-	// Log receives changes and troubles.
+	// Log receives changes and faults.
 	Log logr.Logger
 }
 
-// SelfManaged is a serving certificate that this program issues itself. While the API server is away, or forbids what
-// is needed, the last certificate is served and renewed, for as long as its authority is valid.
+// SelfManaged is a serving certificate that the webhook issues itself. While the API server is unavailable, or forbids
+// what is needed, the last certificate is served and renewed until its CA expires.
 type SelfManaged struct {
 	log           logr.Logger
-	trouble       *trouble
-	authority     *sharedAuthority
-	source        *servertls.DynamicSource
+	faults        *faultlog.Log
+	failures      atomic.Uint64
+	dnsNames      []string
+	secret        *caSecret
 	configuration *configuration
-	changed       chan struct{}
+	changed       chan struct{} // has an element if there is something new to read
 
-	// These are for the goroutine of Start.
+	// These belong to the goroutine of Start.
 	gate   gate
 	newest *leaf
 
 	state atomic.Pointer[state]
 }
 
-// state is what others may know. It is never changed.
+// state is what other goroutines may read. It is never changed.
 type state struct {
 	served  *tls.Certificate // nil: none
-	problem error            // why there is none, or why API servers may refuse it; nil: they accept it
+	problem error            // why API servers may refuse served, or why it is nil; nil: they accept it
 }
 
 var _ server.CertificateSource = &SelfManaged{}
 
-// New prepares a certificate. It does not ask the API server for anything.
+// New prepares a certificate. It does not contact the API server.
 func New(o Options) (*SelfManaged, error) {
 	client, err := kubernetes.NewForConfig(o.Config)
 	if err != nil {
 		return nil, err
 	}
-	s := &SelfManaged{log: o.Log, trouble: &trouble{log: o.Log}, changed: make(chan struct{}, 1)}
+	s := &SelfManaged{log: o.Log, faults: faultlog.New(o.Log), dnsNames: o.DNSNames, changed: make(chan struct{}, 1)}
 	s.state.Store(&state{problem: errors.New("there is no serving certificate yet")})
 	wake := func() {
 		select {
@@ -110,31 +110,29 @@ func New(o Options) (*SelfManaged, error) {
 		default: // it is awake already
 		}
 	}
-	if s.authority, err = newSharedAuthority(o, client, wake, s.usable); err != nil {
+	if s.secret, err = newCASecret(o, client, wake); err != nil {
 		return nil, err
 	}
 	if s.configuration, err = newConfiguration(o, client, wake); err != nil {
 		return nil, err
 	}
-	s.source = &servertls.DynamicSource{DNSNames: o.DNSNames, Authority: s.authority, RetryInterval: interval}
 	return s, nil
 }
 
-// usable is told why the Secret is of no use, nil if it is.
-func (s *SelfManaged) usable(err error) {
-	s.trouble.report(unusable, err)
-	if err == nil {
-		s.trouble.report(cannotKeep, nil)
+// report counts an error, and logs it unless it persists; nil is a success.
+func (s *SelfManaged) report(fault string, err error) {
+	if err != nil {
+		s.failures.Add(1)
 	}
+	s.faults.Report(fault, err)
 }
 
 // Start implements [server.CertificateSource]. It returns nil.
 func (s *SelfManaged) Start(ctx context.Context) error {
-	var parts sync.WaitGroup
-	defer parts.Wait()
-	parts.Go(func() { s.authority.secret.RunWithContext(ctx) })
-	parts.Go(func() { s.configuration.informer.RunWithContext(ctx) })
-	parts.Go(func() { s.issue(ctx) })
+	var informers sync.WaitGroup
+	defer informers.Wait()
+	informers.Go(func() { s.secret.informer.RunWithContext(ctx) })
+	informers.Go(func() { s.configuration.informer.RunWithContext(ctx) })
 
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
@@ -149,87 +147,97 @@ func (s *SelfManaged) Start(ctx context.Context) error {
 	}
 }
 
-// issue runs what signs and renews certificates. Should it ever end, it is started again: what is served stays.
-func (s *SelfManaged) issue(ctx context.Context) {
-	ctx = logr.NewContext(ctx, s.trouble.libraryLog(cannotKeep))
-	for {
-		err := s.source.Start(ctx)
-		if err == nil {
-			err = errors.New("it ended")
-		}
-		if ctx.Err() != nil {
-			return
-		}
-		s.trouble.report(cannotIssue, err)
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(maxRetry):
-		}
-	}
-}
-
-// step does what is to be done at a moment: serve a newer certificate, and add to the bundles.
+// step does what is due at a time: it serves a newer certificate, and writes the Secret and the bundles. Writes are last, because
+// they may wait for the API server.
 func (s *SelfManaged) step(ctx context.Context, now time.Time) {
+	s.readSecret(now)
+	s.issue(now)
 	seen := s.configuration.observe()
-	s.findNewest()
 	before := s.gate.served
-	s.gate.offer(s.newest, s.newest != nil && seen.trusts(s.newest.authority), now)
-	served := s.gate.served
-	if served != before {
-		s.log.Info("Serving another certificate", "serial", served.Leaf.SerialNumber.Text(16), "expires", served.Leaf.NotAfter.UTC(),
-			"authority", served.authority.SerialNumber.Text(16))
+	s.gate.offer(s.newest, s.newest != nil && seen.trusts(s.newest.ca), now)
+	if served := s.gate.served; served != before {
+		s.log.Info("Serving a new certificate", "serial", served.Leaf.SerialNumber.Text(16), "expires", served.Leaf.NotAfter.UTC(),
+			"caSerial", served.ca.SerialNumber.Text(16))
 	}
 	s.publish(seen, now)
-	s.write(ctx, seen, now)
+	s.writeBundles(ctx, seen, now)
+	s.writeSecret(ctx, now)
 }
 
-// write adds to the bundles what they need.
-func (s *SelfManaged) write(ctx context.Context, seen observed, now time.Time) {
+// readSecret takes the CA from the Secret if that has changed.
+func (s *SelfManaged) readSecret(now time.Time) {
+	if stored := s.secret.stored(); stored != nil && stored.ResourceVersion != s.secret.version {
+		s.report(unusable, s.secret.read(stored, now))
+	}
+}
+
+// issue issues a certificate if one is due. It does not need the API server.
+func (s *SelfManaged) issue(now time.Time) {
+	if s.secret.current == nil || !s.secret.current.replaces(s.newest, now) {
+		return
+	}
+	issued, err := s.secret.current.issue(s.dnsNames, now)
+	s.report(cannotIssue, err)
+	if err == nil {
+		s.newest = issued
+	}
+}
+
+// writeSecret creates the Secret, or rotates the CA in it, if that is due.
+func (s *SelfManaged) writeSecret(ctx context.Context, now time.Time) {
+	stored := s.secret.stored()
+	if !s.secret.informer.HasSynced() || stored != nil && stored.ResourceVersion != s.secret.version {
+		return // not known yet, or newer than what was read
+	}
+	reason := s.secret.rotationReason(stored, now)
+	if reason == "" {
+		s.report(cannotKeep, nil)
+		return
+	}
+	wrote, err := s.secret.write(ctx, stored, now)
+	if wrote {
+		s.log.Info("Wrote a new CA for the serving certificate to its Secret", "secret", s.secret.name.String(), "reason", reason)
+	}
+	if err != nil {
+		s.report(cannotKeep, err)
+	}
+}
+
+// writeBundles adds what they need to the bundles.
+func (s *SelfManaged) writeBundles(ctx context.Context, seen observed, now time.Time) {
 	operations := seen.patch(s.needed(), now)
 	if operations == nil {
-		s.trouble.report(cannotWrite, nil)
+		s.report(cannotWrite, nil)
 		return
 	}
 	wrote, err := s.configuration.write(ctx, seen.version, operations, now)
 	if wrote {
-		s.log.Info("Put the authority of the serving certificate into the webhook configuration", "name", s.configuration.name)
+		s.log.Info("Wrote the CA of the serving certificate to the webhook configuration", "name", s.configuration.name)
 	}
 	if err != nil {
-		s.trouble.report(cannotWrite, err)
+		s.report(cannotWrite, err)
 	}
 }
 
-// findNewest takes over what was signed last.
-func (s *SelfManaged) findNewest() {
-	cert, err := s.source.GetCertificate(nil)
-	if err != nil || s.newest != nil && s.newest.Certificate == cert {
-		return
-	}
-	if signer := s.authority.signer(cert.Leaf); signer != nil {
-		s.newest = &leaf{cert, signer}
-	}
-}
-
-// needed are the authorities that must be in the bundles: that of the Secret, and that of what is served.
+// needed returns the CAs that must be in the bundles: the one in the Secret, and that of the served certificate.
 func (s *SelfManaged) needed() bundle {
 	var needed bundle
 	if s.gate.served != nil {
-		needed = append(needed, s.gate.served.authority)
+		needed = append(needed, s.gate.served.ca)
 	}
-	if current := s.authority.cert(); current != nil && !needed.has(current) {
-		needed = append(needed, current)
+	if s.secret.current != nil && !needed.has(s.secret.current.cert) {
+		needed = append(needed, s.secret.current.cert)
 	}
 	return needed
 }
 
-// publish tells others where things stand.
+// publish makes the state available to other goroutines.
 func (s *SelfManaged) publish(seen observed, now time.Time) {
 	served := s.gate.served
 	if served == nil {
 		return
 	}
-	problem := s.gate.check(seen.trusts(served.authority), now)
+	problem := s.gate.check(seen.trusts(served.ca), now)
 	if !seen.known {
 		problem = errors.New("the webhook configuration has not been read yet")
 	}
@@ -244,9 +252,8 @@ func (s *SelfManaged) GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, er
 	return nil, errors.New("there is no serving certificate yet")
 }
 
-// Check implements [server.CertificateSource]. It fails as well if API servers may not trust the certificate, which is
-// so until the webhook configuration has been seen to have its authority. A configuration that is not there is none to
-// wait for.
+// Check implements [server.CertificateSource]. It also fails if API servers may not trust the certificate, that is until the
+// webhook configuration has its CA. A configuration that does not exist is not waited for.
 func (s *SelfManaged) Check(*http.Request) error {
 	current := s.state.Load()
 	if current.problem != nil {
@@ -263,5 +270,5 @@ func (s *SelfManaged) Expiry() time.Time {
 	return time.Time{}
 }
 
-// RenewalErrors implements [server.CertificateSource]. It counts what fails of issuing, and of writing the authority.
-func (s *SelfManaged) RenewalErrors() uint64 { return s.trouble.count.Load() }
+// RenewalErrors implements [server.CertificateSource]. It counts failures to issue a certificate, and to read or write its CA.
+func (s *SelfManaged) RenewalErrors() uint64 { return s.failures.Load() }

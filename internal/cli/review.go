@@ -140,7 +140,7 @@ func (j *judge) file(in *command.Inputs, file string) error {
 		if err != nil {
 			return fmt.Errorf("%s: %s: not an AdmissionReview: %w", command.Title(file), doc, err)
 		}
-		verdict := r.Judge(j.set, j.facts)
+		verdict := r.Evaluate(j.set, j.facts)
 		if verdict.Err != nil {
 			command.PrintError(j.stderr, program.Plugin,
 				fmt.Sprintf("%s: %s: the write could not be judged: %v", command.Title(file), doc, verdict.Err))

@@ -22,14 +22,14 @@ const addressIndex = "address"
 
 var errNotRead = errors.New("the addresses of the nodes have not been read yet")
 
-// addresses knows which Nodes report an address, from a watch that begins once a policy needs it. It keeps of each Node its name
-// and its addresses.
+// addresses finds the Nodes that report an address, from a watch that begins once a policy needs it. It keeps only the name and the
+// addresses of each Node.
 type addresses struct {
 	nodes  cache.Cache
 	synced atomic.Pointer[func() bool] // nil: not watched
 }
 
-// watch begins to watch. Once that has succeeded it does nothing.
+// watch begins to watch. After it has succeeded it does nothing.
 func (a *addresses) watch() error {
 	if a.synced.Load() != nil {
 		return nil
@@ -49,7 +49,7 @@ func (a *addresses) watch() error {
 	return nil
 }
 
-// ready reports whether it is not needed or knows all Nodes.
+// ready reports whether all Nodes are known, or not needed.
 func (a *addresses) ready() bool {
 	synced := a.synced.Load()
 	return synced == nil || (*synced)()
@@ -62,7 +62,7 @@ func (a *addresses) NodesAt(address string) ([]string, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), liveTimeout)
 	defer cancel()
-	// When a policy begins to look, the watch begins too: a moment's patience is better than a denial.
+	// The watch begins when a policy begins to need it: waiting a moment is better than a denial.
 	if !toolscache.WaitForCacheSync(ctx.Done(), a.ready) {
 		return nil, errNotRead
 	}
@@ -78,14 +78,14 @@ func (a *addresses) NodesAt(address string) ([]string, error) {
 	return names, nil
 }
 
-// wholeNode is a Node that is read without its Go type: with it each quantity would be parsed, which may take for ever.
+// wholeNode returns an untyped Node: reading it into its Go type would parse each quantity, which may never end.
 func wholeNode() *unstructured.Unstructured {
 	node := &unstructured.Unstructured{}
 	node.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Node"))
 	return node
 }
 
-// reduceToAddresses keeps of a Node its name and addresses, and what the cache needs itself.
+// reduceToAddresses keeps only name and addresses of a Node, and what the cache itself needs.
 func reduceToAddresses(node *unstructured.Unstructured) *unstructured.Unstructured {
 	kept := wholeNode()
 	kept.SetName(node.GetName())
@@ -98,7 +98,7 @@ func reduceToAddresses(node *unstructured.Unstructured) *unstructured.Unstructur
 	return kept
 }
 
-// addressesOf is a Node with nothing but its addresses.
+// addressesOf returns a Node that has only its addresses.
 func addressesOf(node *unstructured.Unstructured) *corev1.Node {
 	typed := &corev1.Node{}
 	list, _, _ := unstructured.NestedFieldNoCopy(node.Object, "status", "addresses")

@@ -12,10 +12,10 @@ import (
 	"strings"
 )
 
-var errNoToken = errors.New("the program has no service account token")
+var errNoToken = errors.New("the webhook has no service account token")
 
-// APIAudiences implements [policy.Facts]: they are the audiences of the program's own service account token, for which its
-// kubelet asked without an audience, like for most. The file is read each time, since the kubelet renews it.
+// APIAudiences implements [policy.Facts]. It returns the audiences of the webhook's own service account token, which its kubelet
+// requested without an audience, as usual. The file is read each time, because the kubelet renews it.
 func (o *Objects) APIAudiences() ([]string, error) {
 	if o.tokenFile == "" {
 		return nil, errNoToken
@@ -27,8 +27,8 @@ func (o *Objects) APIAudiences() ([]string, error) {
 	return audiencesOf(string(token))
 }
 
-// audiencesOf returns the audiences in a token. The token is the program's own, so that its signature does not matter. Errors do
-// not quote it.
+// audiencesOf returns the audiences in a token. The token is the webhook's own, so its signature does not matter. Errors do not
+// quote it.
 func audiencesOf(token string) ([]string, error) {
 	parts := strings.Split(strings.TrimSpace(token), ".")
 	if len(parts) != 3 {

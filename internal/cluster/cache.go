@@ -11,8 +11,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// CacheOptions has a cache keep of each Node its name, UID and labels, which is about 2.5 KiB for a Node with 15
-// labels, and hand them out without copying: they must not be changed. Where addresses are looked up it keeps those, too.
+// CacheOptions returns options for a cache that keeps only name, UID and labels of each Node, about 2.5 KiB for a Node with 15
+// labels, and returns them without copying: they must not be changed. If addresses are looked up it keeps those, too.
 func CacheOptions() map[client.Object]cache.ByObject {
 	return map[client.Object]cache.ByObject{
 		nodeMetadata(): {Transform: reduce, UnsafeDisableDeepCopy: new(true)},
@@ -25,9 +25,9 @@ func nodeMetadata() *metav1.PartialObjectMetadata {
 	}
 }
 
-// reduce keeps of a Node what policies look at, and what the cache needs itself.
+// reduce keeps only what policies need of a Node, and what the cache itself needs.
 func reduce(object any) (any, error) {
-	// The options of a cache are those of a kind, whichever Go type it is read into.
+	// The cache has one set of options per kind, whichever Go type it is read into.
 	if node, ok := object.(*unstructured.Unstructured); ok {
 		return reduceToAddresses(node), nil
 	}

@@ -1,7 +1,7 @@
 // Copyright The NodeRestriction-plus Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package cluster answers the look-ups of policies from the API server.
+// Package cluster answers the lookups of policies from the API server.
 package cluster
 
 import (
@@ -22,14 +22,14 @@ import (
 	"noderestriction.plus/policy/object"
 )
 
-// liveTimeout bounds one read from the API server. A kubelet waits for the answer, and the API server for the webhook.
+// liveTimeout bounds one read from the API server, because a kubelet waits for the answer.
 const liveTimeout = 300 * time.Millisecond
 
-// Facts answers look-ups of Nodes from a cache that the API server keeps current, and others as [Objects] does. A Node that is
-// not in the cache is read live once, within 300 ms, because it may be newer than the cache; before the cache is synced every
-// Node is. What cannot be read is an error. It is safe for concurrent use.
+// Facts answers lookups of Nodes from a cache, and others like [Objects]. A Node that is not in the cache is read live once, within
+// 300 ms, because it may be newer than the cache; before the cache is synced all Nodes are read live. A failed read is an error. It
+// is safe for concurrent use.
 //
-// Nodes are only watched once a policy needs them: their heartbeats are most of what changes in a cluster.
+// Nodes are watched only once a policy needs them: their heartbeats are most of the changes in a cluster.
 type Facts struct {
 	*Objects
 	*addresses
@@ -42,8 +42,8 @@ type Facts struct {
 
 var _ policy.Facts = &Facts{}
 
-// New returns Facts that read Nodes from a cache that was made with [CacheOptions], and from live, which must not be a cache.
-// It may be called before the cache is started.
+// New returns Facts that read Nodes from a cache with [CacheOptions], and from live, which must not be a cache. It may be called
+// before the cache is started.
 func New(nodes cache.Cache, live client.Reader, others *Objects, log logr.Logger) *Facts {
 	return &Facts{
 		Objects: others, addresses: &addresses{nodes: nodes}, cached: nodeFrom(nodes), live: nodeFrom(live), log: log,
@@ -57,12 +57,12 @@ func New(nodes cache.Cache, live client.Reader, others *Objects, log logr.Logger
 	}
 }
 
-// Expect prepares for the look-ups of a set: from the first that looks up Nodes they are watched. It does not block, and must
-// not be called by two goroutines at once.
+// Expect prepares for the lookups of a set: Nodes are watched once a set looks them up. It does not block, and must not be called
+// concurrently.
 func (f *Facts) Expect(set *policy.Set) {
 	if set.LooksUpAddresses() {
 		if err := f.addresses.watch(); err != nil {
-			f.log.Error(err, "Could not watch the addresses of nodes, will try again; until then they cannot be looked up")
+			f.log.Error(err, "Could not watch the addresses of nodes, retrying; until then they cannot be looked up")
 		}
 	}
 	if f.synced.Load() != nil || !set.LooksUpNodes() {
@@ -70,13 +70,13 @@ func (f *Facts) Expect(set *policy.Set) {
 	}
 	synced, err := f.watchNodes()
 	if err != nil {
-		f.log.Error(err, "Could not watch the metadata of nodes, will try again; until then each is read when it is needed")
+		f.log.Error(err, "Could not watch the metadata of nodes, retrying; until then each is read when it is needed")
 		return
 	}
 	f.synced.Store(&synced)
 }
 
-// cacheSynced reports whether the cache knows all Nodes.
+// cacheSynced reports whether the cache has all Nodes.
 func (f *Facts) cacheSynced() bool {
 	synced := f.synced.Load()
 	return synced != nil && (*synced)()
@@ -89,7 +89,7 @@ func nodeFrom(reader client.Reader) func(context.Context, string) (*metav1.Parti
 	}
 }
 
-// Check is a readiness check: it fails until the cache knows all Nodes, if a policy needs it.
+// Check is a readiness check: it fails until the cache has all Nodes, if a policy needs them.
 func (f *Facts) Check(*http.Request) error {
 	if f.synced.Load() != nil && !f.cacheSynced() || !f.addresses.ready() {
 		return errors.New("the nodes have not been read yet")

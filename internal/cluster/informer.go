@@ -16,20 +16,22 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
 	toolscache "k8s.io/client-go/tools/cache"
+
+	"noderestriction.plus/internal/faultlog"
 )
 
-// retryInterval is how long is waited after a list or watch that failed; up to twice that, so that replicas spread.
+// retryInterval is the pause after a list or watch that failed; up to twice that, so that replicas spread.
 const retryInterval = 2 * time.Second
 
-// Informers makes informers that follow the API server closely: after an outage, or after the right to read was
-// missing, they are current within seconds. Those of client-go wait for up to a minute by then.
+// Informers makes informers that follow the API server closely: after an outage, or after permissions were missing, they are
+// current within seconds. Those of client-go wait for up to a minute.
 type Informers struct {
 	log      logr.Logger
 	failures *prometheus.CounterVec
 	interval time.Duration
 }
 
-// NewInformers returns a maker of informers. What fails is logged when it begins and ends, and counted.
+// NewInformers returns Informers. Failures are counted, and logged when they begin and end.
 func NewInformers(log logr.Logger, registerer prometheus.Registerer) *Informers {
 	i := &Informers{log: log, interval: retryInterval, failures: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "node_restriction_plus_watch_errors_total",
@@ -40,7 +42,7 @@ func NewInformers(log logr.Logger, registerer prometheus.Registerer) *Informers 
 	return i
 }
 
-// New makes an informer; it has the signature that the options of a controller-runtime cache want.
+// New makes an informer. Its signature is that of NewInformer in the options of a controller-runtime cache.
 func (i *Informers) New(
 	source toolscache.ListerWatcher, object runtime.Object, resync time.Duration, indexers toolscache.Indexers,
 ) toolscache.SharedIndexInformer {
@@ -55,7 +57,7 @@ func (i *Informers) New(
 	return toolscache.NewSharedIndexInformer(steady, object, resync, indexers)
 }
 
-// steadySource lists and watches, and tries again by itself what fails.
+// steadySource lists and watches, and retries automatically.
 type steadySource struct {
 	source   toolscache.ListerWatcherWithContext
 	interval time.Duration
@@ -88,23 +90,19 @@ func (s *steadySource) Watch(options metav1.ListOptions) (watch.Interface, error
 	return s.WatchWithContext(context.Background(), options)
 }
 
-// retried tries until it succeeds, until ctx ends, or until the error is one on which the informer must ask for
-// something else.
+// retried calls try until it succeeds, until ctx ends, or until the informer must change the request.
 func retried[T any](ctx context.Context, s *steadySource, verb string, try func() (T, error)) (T, error) {
-	last := ""
+	faults := faultlog.New(s.log.WithValues("verb", verb))
 	for {
 		result, err := try()
-		if err == nil && last != "" {
-			s.log.Info("Reading from the API server works again", "verb", verb)
+		ended := err != nil && (ctx.Err() != nil || needsOtherOptions(err))
+		if !ended {
+			faults.Report("Cannot read from the API server, retrying", err)
 		}
-		if err == nil || ctx.Err() != nil || needsOtherOptions(err) {
+		if err == nil || ended {
 			return result, err
 		}
 		s.failures.Inc()
-		if text := err.Error(); text != last {
-			s.log.Error(err, "Cannot read from the API server, trying again", "verb", verb)
-			last = text
-		}
 		select {
 		case <-ctx.Done():
 			return result, ctx.Err()
@@ -113,7 +111,7 @@ func retried[T any](ctx context.Context, s *steadySource, verb string, try func(
 	}
 }
 
-// needsOtherOptions reports whether the same request would fail for ever: its resource version is too old, or from the
+// needsOtherOptions reports whether the same request would always fail: its resource version is too old, or in the
 // future, or the server does not understand it.
 func needsOtherOptions(err error) bool {
 	return apierrors.IsResourceExpired(err) || apierrors.IsGone(err) ||

@@ -21,22 +21,22 @@ import (
 	"noderestriction.plus/policy/object"
 )
 
-// Objects answers look-ups of other objects than Nodes, each with one read from the API server within 300 ms, and asks the API
-// server's authorizers. Nothing is kept: only the baseline asks, about what changes often. It is safe for concurrent use.
+// Objects answers lookups of other objects, each with one read from the API server within 300 ms, and asks the API server's
+// authorizers. It caches nothing: only the baseline needs it, for objects that change often. It is safe for concurrent use.
 //
-// It needs the rights to get nodes, pods, serviceaccounts, persistentvolumeclaims, persistentvolumes and csidrivers.storage.k8s.io,
+// It needs permission to get nodes, pods, serviceaccounts, persistentvolumeclaims, persistentvolumes and csidrivers.storage.k8s.io,
 // and to create subjectaccessreviews.authorization.k8s.io.
 type Objects struct {
 	core          coreclient.CoreV1Interface
 	storage       storageclient.StorageV1Interface
 	authorization authorizationclient.AuthorizationV1Interface
-	tokenFile     string // of the program's own service account; empty: it has none
+	tokenFile     string // of the webhook's service account; empty: it has none
 }
 
 // NewObjects returns Objects that read with the credential of a config.
 func NewObjects(config *rest.Config, client *http.Client) (*Objects, error) {
 	config = rest.CopyConfig(config)
-	// A read that waits for its turn here would miss its deadline. The API server has limits of its own.
+	// A read that waited for a client-side rate limit would miss its deadline. The API server limits its clients itself.
 	config.QPS = -1
 	config.ContentType = "application/vnd.kubernetes.protobuf"
 	config.AcceptContentTypes = config.ContentType + ",application/json"
@@ -69,8 +69,8 @@ func look[T any](read func(ctx context.Context) (*T, error)) (*T, bool, error) {
 	return object, true, nil
 }
 
-// lookRaw is look for an object that may hold quantities: parsing one may take for ever, so the object is read as JSON and those that
-// are not cheap become others.
+// lookRaw is look for an object that may have quantities: parsing a crafted one may never end, so the object is read as JSON and
+// expensive quantities are replaced.
 func lookRaw[T any](client rest.Interface, namespace, resource, name string) (*T, bool, error) {
 	return look(func(ctx context.Context) (*T, error) {
 		raw, err := client.Get().NamespaceIfScoped(namespace, namespace != "").Resource(resource).Name(name).

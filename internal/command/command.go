@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"noderestriction.plus/internal/program"
+	"noderestriction.plus/internal/text"
 )
 
 // Exit codes other than 0.
@@ -37,7 +38,7 @@ func (e *ExitError) Error() string { return e.Err.Error() }
 // Unwrap returns Err.
 func (e *ExitError) Unwrap() error { return e.Err }
 
-// UsageError is an error in how a command was called: [Run] says how to get help.
+// UsageError is an error in how a command was called. [Run] adds how to get help.
 type UsageError struct{ Err error }
 
 func (e UsageError) Error() string { return e.Err.Error() }
@@ -48,7 +49,7 @@ func (e UsageError) Unwrap() error { return e.Err }
 // Usagef returns a [UsageError]. The arguments are those of [fmt.Errorf].
 func Usagef(format string, args ...any) error { return UsageError{fmt.Errorf(format, args...)} }
 
-// No returns the error of a command that has found the answer to be no. The arguments are those of [fmt.Errorf].
+// No returns the error of a command whose answer is no. The arguments are those of [fmt.Errorf].
 func No(format string, args ...any) error {
 	return &ExitError{Code: CodeNo, Err: fmt.Errorf(format, args...)}
 }
@@ -101,7 +102,7 @@ func Run(root *cobra.Command) int {
 	return ExitCode(err)
 }
 
-// ExitCode is the exit code for an error that a command returned: 0 for nil, the code of an [ExitError], otherwise 2.
+// ExitCode returns the exit code for an error of a command: 0 for nil, the code of an [ExitError], otherwise 2.
 func ExitCode(err error) int {
 	if exit := (*ExitError)(nil); errors.As(err, &exit) {
 		return exit.Code
@@ -112,19 +113,18 @@ func ExitCode(err error) int {
 	return 0
 }
 
-// PrintError prints a message with the name of the program before each line. A message may quote a file that an
-// attacker wrote, so control characters are left out.
+// PrintError prints a message with the name of the program before each line. A message may quote a file that an attacker wrote, so
+// what does not print is escaped, except tabs.
 func PrintError(w io.Writer, name, message string) {
-	clean := strings.Map(func(r rune) rune {
-		if r < ' ' && r != '\n' && r != '\t' || r >= 0x7f && r < 0xa0 {
-			return -1
+	for line := range strings.Lines(message) {
+		if line = strings.TrimRight(line, "\r\n"); line == "" {
+			continue
 		}
-		return r
-	}, message)
-	for line := range strings.Lines(clean) {
-		if line = strings.TrimRight(line, "\n"); line != "" {
-			fmt.Fprintf(w, "%s: %s\n", name, line)
+		parts := strings.Split(line, "\t")
+		for i := range parts {
+			parts[i] = text.Printable(parts[i])
 		}
+		fmt.Fprintf(w, "%s: %s\n", name, strings.Join(parts, "\t"))
 	}
 }
 

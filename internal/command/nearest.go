@@ -5,11 +5,11 @@ package command
 
 import "strings"
 
-// maxNearest is how many names are suggested for a wrong one.
+// maxNearest is the maximum number of suggestions for a wrong name.
 const maxNearest = 3
 
-// nearest returns the names that may have been meant, best first: those of which the name is a part, or else those
-// within a distance of a third of its length.
+// nearest returns suggestions for a wrong name, best first: names that contain it, or else names within a distance of a third of
+// its length.
 func nearest(name string, names []string) []string {
 	var near []string
 	for _, candidate := range names {
@@ -27,7 +27,8 @@ func nearest(name string, names []string) []string {
 	return near[:min(len(near), maxNearest)]
 }
 
-// DidYouMean returns the end of a message about a wrong name: the names that may have been meant, or nothing.
+// DidYouMean returns the end of a message about a wrong name: a question with suggestions, or nothing. cobra suggests only commands;
+// this is also for rules and fields.
 func DidYouMean(name string, names []string) string {
 	near := nearest(name, names)
 	if len(near) == 0 {
@@ -36,7 +37,7 @@ func DidYouMean(name string, names []string) string {
 	return ": did you mean " + strings.Join(near, " or ") + "?"
 }
 
-// editDistance is the number of bytes to insert, delete or replace to make one string of the other (Levenshtein).
+// editDistance returns the number of bytes to insert, delete or replace to turn one string into the other (Levenshtein).
 func editDistance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

@@ -24,8 +24,8 @@ func PluginCall(argument string) string {
 	return program.Plugin
 }
 
-// Plugin returns the root command of the command-line tool with the given commands. Their texts say call in place of
-// [ByKubectl]. It is to be run with [Run].
+// Plugin returns the root command of the command-line tool with the given commands. Their texts have call instead of
+// [ByKubectl]. Run it with [Run].
 func Plugin(call string, commands ...*cobra.Command) *cobra.Command {
 	root := newRoot(&cobra.Command{
 		Use:         program.Plugin,
@@ -44,7 +44,7 @@ func Plugin(call string, commands ...*cobra.Command) *cobra.Command {
 	return root
 }
 
-// say has the texts of a command and of those below it say how the program is called.
+// say replaces how the program is called in the texts of a command and its subcommands.
 func say(cmd *cobra.Command, call string) {
 	cmd.Long = strings.ReplaceAll(cmd.Long, ByKubectl, call)
 	cmd.Example = strings.ReplaceAll(cmd.Example, ByKubectl, call)

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Table is a text table with aligned columns. A cell may have several lines.
+// Table is a text table with aligned columns. A cell may have several lines, which text/tabwriter does not support.
 type Table struct {
 	Header []string
 	rows   [][]string

@@ -15,7 +15,7 @@ import (
 	lru "k8s.io/apimachinery/pkg/util/cache"
 )
 
-// How long an answer holds: within this time it is noticed that a right or a token is taken away, or that there is one now.
+// How long an answer is cached: a change of permissions or tokens takes effect within this time.
 const (
 	passedTTL    = time.Minute
 	forbiddenTTL = 30 * time.Second
@@ -23,30 +23,30 @@ const (
 )
 
 const (
-	// askTimeout bounds a question: it is less than any scrape is given.
+	// askTimeout bounds a question. It is shorter than the timeout of a scrape.
 	askTimeout = 5 * time.Second
-	// maxKept is how many answers are kept of either kind: of scrapers there are a few.
+	// maxKept is the maximum number of cached answers of either kind. There are only a few scrapers.
 	maxKept = 1024
 )
 
-// question is whether who has this token may.
+// question asks whether the token's user may use verb on path.
 type question struct{ token, verb, path string }
 
-// key has a size that does not depend on the question, and the token is not in it. Neither verbs nor tokens have spaces.
+// key returns a hash, so that the cache has no tokens and bounded keys. Verbs and tokens have no spaces.
 func (q question) key() [sha256.Size]byte {
 	return sha256.Sum256([]byte(q.verb + " " + q.token + " " + q.path))
 }
 
-// answer is the status of HTTP that a request gets, and if it is not 200, why.
+// answer is the HTTP status that a request gets, and the reason if it is not 200.
 type answer struct {
 	status int
 	reason string
 }
 
-// answers are those to the questions that were asked lately.
+// answers caches the answers to recent questions.
 type answers struct {
 	ask func(context.Context, question) (answer, error)
-	// Tokens that are made up do not drive out the answers to others.
+	// Two caches, so that made-up tokens do not evict the answers to valid ones.
 	passed, refused *lru.LRUExpireCache
 	flights         singleflight.Group
 	lanes           *lanes
@@ -59,8 +59,8 @@ func newAnswers(ask func(context.Context, question) (answer, error)) *answers {
 	}
 }
 
-// to is the answer to a question from an address. What is asked by several at a time is asked once. The error says that there is
-// no answer, and is not kept.
+// to returns the answer to a question from an address. Concurrent equal questions are asked once. An error means that there is no
+// answer, and is not cached.
 func (a *answers) to(ctx context.Context, q question, from netip.Prefix) (answer, error) {
 	key := q.key()
 	for {
@@ -74,7 +74,7 @@ func (a *answers) to(ctx context.Context, q question, from netip.Prefix) (answer
 		})
 		if busy := errBusy(""); errors.As(err, &busy) {
 			if !first {
-				continue // another address is refused, which says nothing about this one
+				continue // another address was refused, which does not apply to this one
 			}
 			return answer{http.StatusTooManyRequests, busy.Error()}, nil
 		}
@@ -94,7 +94,7 @@ func (a *answers) kept(key [sha256.Size]byte, from netip.Prefix) (answer, bool) 
 }
 
 func (a *answers) askOnce(ctx context.Context, q question, key [sha256.Size]byte, from netip.Prefix) (answer, error) {
-	// Others wait for it, too: it does not end when the first of them has gone.
+	// Others may wait for it too, so it does not end when the first client disconnects.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askTimeout)
 	defer cancel()
 	leave, err := a.lanes.choose(key, from).enter(ctx, from)

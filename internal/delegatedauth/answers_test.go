@@ -43,7 +43,7 @@ func TestAnswersHoldForATime(t *testing.T) {
 		{"a right that is taken away is noticed within a minute", http.StatusOK, nil, time.Minute},
 		{"a right that is given is noticed within half a minute", http.StatusForbidden, nil, 30 * time.Second},
 		{"a token that becomes known is noticed within 10 s", http.StatusUnauthorized, nil, 10 * time.Second},
-		{"no answer is none", 0, errors.New("away"), 0},
+		{"a failure is not cached", 0, errors.New("away"), 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -141,7 +141,7 @@ func TestAnswersAreAskedOnceForAll(t *testing.T) {
 			})
 		}
 		time.Sleep(500 * time.Millisecond)
-		leave() // of whom the question is
+		leave() // of the first question
 		group.Wait()
 		if n := asked.Load(); n != 1 {
 			t.Errorf("asked %d times", n)

@@ -15,16 +15,16 @@ import (
 	authorizationclient "k8s.io/client-go/kubernetes/typed/authorization/v1"
 )
 
-// anonymous is who has shown nothing that tells who it is.
+// anonymous is the user of unauthenticated requests.
 const anonymous = "system:anonymous"
 
-// apiServer is who knows tokens, and what their users may.
+// apiServer authenticates tokens and authorizes their users.
 type apiServer struct {
 	tokens authenticationclient.TokenReviewInterface
 	access authorizationclient.SubjectAccessReviewInterface
 }
 
-// ask asks both. The error says that there was no answer.
+// ask does both. An error means that there was no answer.
 func (s *apiServer) ask(ctx context.Context, q question) (answer, error) {
 	token, err := s.tokens.Create(ctx, &authenticationv1.TokenReview{
 		Spec: authenticationv1.TokenReviewSpec{Token: q.token},

@@ -1,35 +1,35 @@
 // Copyright The NodeRestriction-plus Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package delegatedauth has the API server say who may read the metrics: a TokenReview who asks, a SubjectAccessReview whether
-// that user may.
+// Package delegatedauth authenticates and authorizes clients of the metrics through the API server, by a TokenReview and a
+// SubjectAccessReview.
 //
-// It does what controller-runtime's filters do, without the packages of k8s.io/apiserver that they need: gRPC, OpenTelemetry and
-// CEL are two hundred packages and more of a replica's memory than all policies. And it differs where anybody who can connect could
-// fill its memory or keep the API server busy.
+// It replaces controller-runtime's filters, for two reasons. Those link k8s.io/apiserver with gRPC, OpenTelemetry and CEL: two
+// hundred packages, which take more of a replica's memory than all policies. And anyone who can connect could fill their memory or
+// flood the API server with unknown tokens; here both are bounded.
 package delegatedauth
 
 import (
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/go-logr/logr"
-	"golang.org/x/time/rate"
 	authenticationclient "k8s.io/client-go/kubernetes/typed/authentication/v1"
 	authorizationclient "k8s.io/client-go/kubernetes/typed/authorization/v1"
 	"k8s.io/client-go/rest"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"noderestriction.plus/internal/faultlog"
 )
 
-// maxTokenBytes bounds what is sent to the API server. Tokens of service accounts have about 1 KiB.
+// maxTokenBytes is the maximum length of a token. Tokens of service accounts have about 1 KiB.
 const maxTokenBytes = 16 << 10
 
-// Filter lets a request pass whose bearer token the API server knows and whose user may use the method, in small letters, on the
-// path: get on the nonResourceURL /metrics. Others get 401 or 403, methods but GET and HEAD 405, and while the API server does not
-// answer all get 503 of whom it has said nothing within the last minute. An address that sends more unknown tokens at a time than
-// any scraper gets 429. It needs to be allowed to create tokenreviews and subjectaccessreviews. The error is one of the
-// configuration.
+// Filter returns a filter that passes requests whose bearer token the API server authenticates and whose user may use the method, in
+// lower case, on the path: get on the nonResourceURL /metrics. Others get 401 or 403, and methods other than GET and HEAD 405. If
+// the API server does not answer, requests without a cached answer get 503; a success is cached for one minute. An address that sends more
+// unknown tokens at a time than any scraper gets 429. The client needs permission to create tokenreviews and subjectaccessreviews.
+// The error is about the configuration.
 func Filter(config *rest.Config, client *http.Client) (metricsserver.Filter, error) {
 	authentication, err := authenticationclient.NewForConfigAndClient(config, client)
 	if err != nil {
@@ -43,29 +43,27 @@ func Filter(config *rest.Config, client *http.Client) (metricsserver.Filter, err
 	known := newAnswers(server.ask)
 	return func(log logr.Logger, next http.Handler) (http.Handler, error) {
 		return &filter{
-			known: known, next: next, log: log,
-			// The first error is told at once, later ones not more than once a minute: anybody who can connect can cause them.
-			rarely: rate.Sometimes{First: 1, Interval: time.Minute},
+			known: known, next: next, log: log, faults: faultlog.New(log),
 		}, nil
 	}, nil
 }
 
-// filter is a handler in front of another one.
+// filter is a handler in front of another.
 type filter struct {
 	known  *answers
 	next   http.Handler
 	log    logr.Logger
-	rarely rate.Sometimes
+	faults *faultlog.Log
 }
 
 var _ http.Handler = &filter{}
 
-// ServeHTTP implements http.Handler. The reason is for the log alone.
+// ServeHTTP implements http.Handler. The reason is only logged.
 func (f *filter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a := f.answer(r)
 	switch a.status {
 	case http.StatusOK:
-		r.Header.Del("Authorization") // nobody needs it any more
+		r.Header.Del("Authorization") // next does not need it
 		f.next.ServeHTTP(w, r)
 		return
 	case http.StatusUnauthorized:
@@ -79,10 +77,10 @@ func (f *filter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	http.Error(w, http.StatusText(a.status), a.status)
 }
 
-// answer is what a request gets.
+// answer returns the answer to a request.
 func (f *filter) answer(r *http.Request) answer {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		return answer{http.StatusMethodNotAllowed, "reading is all that can be done"}
+		return answer{http.StatusMethodNotAllowed, "the method must be GET or HEAD"}
 	}
 	token, ok := bearerToken(r.Header)
 	if !ok {
@@ -90,17 +88,15 @@ func (f *filter) answer(r *http.Request) answer {
 	}
 	a, err := f.known.to(r.Context(), question{token: token, verb: strings.ToLower(r.Method), path: r.URL.Path},
 		addressOf(r.RemoteAddr))
+	f.faults.Report("Cannot authenticate or authorize a client through the API server", err)
 	if err != nil {
-		f.rarely.Do(func() {
-			f.log.Info("The API server did not say who may read, which is told once a minute at most", "reason", err.Error())
-		})
 		return answer{http.StatusServiceUnavailable, err.Error()}
 	}
 	return a
 }
 
-// bearerToken is the token of the only Authorization header. Of what has spaces or control characters in it the API server could
-// see another part than we do: a token of a tab is none to it, which makes its sender system:anonymous.
+// bearerToken returns the token of the only Authorization header. Tokens with spaces or control characters are refused, because the API
+// server could parse them differently: for a token that is a tab it authenticates the sender as system:anonymous.
 func bearerToken(h http.Header) (string, bool) {
 	values := h.Values("Authorization")
 	if len(values) != 1 {

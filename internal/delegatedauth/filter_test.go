@@ -16,12 +16,12 @@ func TestBearerToken(t *testing.T) {
 		values []string
 		want   string // empty: none
 	}{
-		{"without a header there is none", nil, ""},
+		{"without a header there is no token", nil, ""},
 		{"an empty header has none", []string{""}, ""},
 		{"it is behind the scheme", []string{"Bearer a.b-c_d~e+f/g=="}, "a.b-c_d~e+f/g=="},
 		{"the scheme may be written in any letters", []string{"bEARER a"}, "a"},
 		{"a scheme alone has none", []string{"Bearer"}, ""},
-		{"an empty one is none", []string{"Bearer "}, ""},
+		{"an empty token does not count", []string{"Bearer "}, ""},
 		{"another scheme has none", []string{"Basic a"}, ""},
 		{"a longer scheme has none", []string{"Bearers a"}, ""},
 		{"a tab ends no scheme", []string{"Bearer\ta"}, ""},

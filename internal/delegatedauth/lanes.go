@@ -15,23 +15,24 @@ import (
 )
 
 const (
-	// maxAsked is how many questions of one lane are asked at a time.
+	// maxAsked is the maximum number of questions of one lane that are asked at a time.
 	maxAsked = 8
-	// maxWaiting is how many questions of one lane are asked or wait. Others are refused.
+	// maxWaiting is the maximum number of questions of one lane that are asked or wait. Others are refused.
 	maxWaiting = 64
-	// maxFromAddress is how many questions about unknown tokens from one address are asked or wait. Others are refused.
+	// maxFromAddress is the maximum number of questions about unknown tokens from one address that are asked or wait. Others are
+	// refused.
 	maxFromAddress = 4
-	// remembered is how long a token or an address is known after it passed.
+	// remembered is how long a token or an address is remembered after it passed.
 	remembered = time.Hour
 )
 
-// lanes keep the questions of those who passed before apart from the questions of strangers, because anybody who can connect
-// can make up tokens.
+// lanes separates the questions of clients that have passed before from those of strangers, because anyone who can connect can
+// make up tokens.
 type lanes struct {
-	// tokens and addresses are those that passed lately.
+	// tokens and addresses are those that have passed recently.
 	tokens, addresses *lru.LRUExpireCache
-	// returning is for tokens that passed before, familiar for new tokens from addresses from which one passed before, as of a
-	// scraper whose token was rotated. Strangers is for all others.
+	// returning is for tokens that have passed before, familiar for new tokens from an address from which one has passed before,
+	// such as that of a scraper whose token was rotated. strangers is for all others.
 	returning, familiar, strangers *lane
 }
 
@@ -42,7 +43,7 @@ func newLanes() *lanes {
 	}
 }
 
-// passed remembers a question that got 200, and the address from which it came.
+// passed remembers a question that got 200, and its address.
 func (l *lanes) passed(key any, from netip.Prefix) {
 	l.tokens.Add(key, nil, remembered)
 	l.addresses.Add(from, nil, remembered)
@@ -81,7 +82,7 @@ type errBusy string
 
 func (e errBusy) Error() string { return string(e) }
 
-// enter waits for its turn and returns the function that ends it. An errBusy is returned at once.
+// enter waits for its turn and returns the function that ends it. It returns an errBusy immediately.
 func (l *lane) enter(ctx context.Context, from netip.Prefix) (leave func(), err error) {
 	if err := l.queue(from); err != nil {
 		return nil, err
@@ -121,8 +122,8 @@ func (l *lane) unqueue(from netip.Prefix) {
 	}
 }
 
-// addressOf returns the network of a remote address: an IPv4 address, or the /64 of an IPv6 address, in which a host can have as
-// many addresses as it likes. What is no address counts as one address.
+// addressOf returns the network of a remote address: an IPv4 address, or the /64 of an IPv6 address, because a host can use any
+// number of addresses in its /64. Invalid addresses count as one address.
 func addressOf(remote string) netip.Prefix {
 	host, _, err := net.SplitHostPort(remote)
 	if err != nil {

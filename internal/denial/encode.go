@@ -14,9 +14,9 @@ import (
 	"noderestriction.plus/internal/record"
 )
 
-// newCore is a core that writes each entry whole, without sampling, and returns the error if it cannot. A zap encoder
-// would put the level before the time; it is given no keys of its own and each line brings all of them in the order of
-// record.Record.
+// newCore returns a core that writes each entry whole, without sampling, and returns the error if it cannot. A zap encoder
+// would write the level before the time; so it has no keys of its own, and each line provides all of them in the order
+// of record.Record.
 func newCore(out io.Writer) zapcore.Core {
 	encoder := zapcore.NewJSONEncoder(zapcore.EncoderConfig{
 		LineEnding: "\n",
@@ -151,7 +151,7 @@ func addSet(e zapcore.ObjectEncoder, key, value string) {
 	}
 }
 
-// lostLine says which records are missing. It has no seq, since it is no record.
+// lostLine says which records are missing. It has no seq, because it is not a record.
 type lostLine struct {
 	boot string
 	gap
@@ -173,7 +173,7 @@ func addHead(e zapcore.ObjectEncoder, at time.Time, level, msg, boot string) {
 	e.AddString("boot", boot)
 }
 
-// lineWriter keeps lines apart: after a write that failed in the middle of a line, the next one begins on a new line.
+// lineWriter separates lines: after a write that failed in the middle of a line, the next one begins on a new line.
 type lineWriter struct {
 	out  io.Writer
 	torn bool

@@ -21,24 +21,25 @@ import (
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/program"
+	"noderestriction.plus/internal/text"
 	"noderestriction.plus/policy"
 )
 
 const (
-	// eventNamespace is where Events on cluster-scoped objects are looked for.
+	// eventNamespace is the namespace of Events on cluster-scoped objects.
 	eventNamespace = metav1.NamespaceDefault
-	// eventMemory is how long after its last write an Event's count is raised. An API server keeps Events for an hour.
+	// eventMemory is how long after the last write of an Event its count may be raised. An API server keeps Events for an hour.
 	eventMemory = 30 * time.Minute
-	// maxEventsKnown bounds the Events that are remembered.
+	// maxEventsKnown is the maximum number of Events that are remembered.
 	maxEventsKnown = 4096
 	// reportingController is the source of the Events.
 	reportingController = program.Name
 
-	// maxNote, maxAction and maxInstance are the API server's bounds on what an Event says, in bytes.
+	// maxNote, maxAction and maxInstance are the API server's bounds on the fields of an Event, in bytes.
 	maxNote     = 1024
 	maxAction   = 128
 	maxInstance = 128
-	// maxNamePrefix leaves room for the random end of an Event's name.
+	// maxNamePrefix leaves room for the random suffix of an Event's name.
 	maxNamePrefix = 200
 )
 
@@ -69,7 +70,7 @@ func newEventWriter(policies client.Reader, events eventsv1client.EventsGetter) 
 	}
 }
 
-// write creates the topic's Event, or raises its count. A policy that is gone needs no Event.
+// write creates the topic's Event, or raises its count. A deleted policy needs no Event.
 func (w *eventWriter) write(ctx context.Context, about topic, seen occurrences) error {
 	subject := &v1alpha1.NodeRestrictionPolicy{}
 	if err := w.policies.Get(ctx, client.ObjectKey{Name: about.policy}, subject); err != nil {
@@ -95,7 +96,7 @@ func (w *eventWriter) write(ctx context.Context, about topic, seen occurrences) 
 	return nil
 }
 
-// forget forgets Events whose count is not to be raised any more, and all if there are too many.
+// forget forgets Events whose count may no longer be raised, and all if there are too many.
 func (w *eventWriter) forget(now time.Time) {
 	for about, known := range w.known {
 		if now.Sub(known.last) > eventMemory || len(w.known) >= maxEventsKnown {
@@ -104,7 +105,7 @@ func (w *eventWriter) forget(now time.Time) {
 	}
 }
 
-// raise writes the count, which with the time is all that an API server lets change in an Event.
+// raise writes count and time, the only fields of an Event that an API server allows to change.
 func (w *eventWriter) raise(ctx context.Context, known knownEvent) error {
 	patch, err := json.Marshal(map[string]any{"series": seriesOf(known.count, known.last)})
 	if err != nil {
@@ -124,12 +125,12 @@ func (w *eventWriter) event(subject *v1alpha1.NodeRestrictionPolicy, about topic
 		EventTime:           metav1.NewMicroTime(seen.first),
 		ReportingController: reportingController,
 		ReportingInstance:   w.instance,
-		Action:              truncate(string(about.rule), maxAction),
+		Action:              text.Cut(string(about.rule), maxAction),
 		Reason:              eventReason(about.outcome),
 		Regarding: corev1.ObjectReference{
 			APIVersion: v1alpha1.GroupVersion().String(), Kind: v1alpha1.Kind, Name: subject.Name, UID: subject.UID,
 		},
-		Note: truncate(seen.note, maxNote),
+		Note: text.Cut(seen.note, maxNote),
 		Type: corev1.EventTypeWarning,
 	}
 	if about.outcome != policy.Denied {
@@ -145,7 +146,7 @@ func seriesOf(count int32, last time.Time) *eventsv1.EventSeries {
 	return &eventsv1.EventSeries{Count: count, LastObservedTime: metav1.NewMicroTime(last)}
 }
 
-// eventReason is an outcome as Events call it.
+// eventReason returns the reason of an Event for an outcome.
 func eventReason(outcome policy.Outcome) string {
 	switch outcome {
 	case policy.Denied:
@@ -154,12 +155,4 @@ func eventReason(outcome policy.Outcome) string {
 		return "Warned"
 	}
 	return "Audited"
-}
-
-// truncate cuts a text at a character, to at most limit bytes.
-func truncate(s string, limit int) string {
-	if len(s) <= limit {
-		return s
-	}
-	return strings.ToValidUTF8(s[:limit], "")
 }

@@ -22,18 +22,21 @@ import (
 	"noderestriction.plus/policy"
 )
 
+// These Events are not written by client-go's recorder, which the rest of the webhook uses. A sender of forged reviews chooses the
+// node, and so the number of different Events: the recorder would make a request for each and keep each in memory, and it raises the
+// count of an Event only every 30 minutes.
 const (
-	// eventInterval is how often a replica writes the Event of one policy, rule and node, at most.
+	// eventInterval is the minimum time between two writes of the Event of one policy, rule and node by a replica.
 	eventInterval = 30 * time.Second
-	// eventDelay is how long the first violation after a quiet time waits for others, to be written together.
+	// eventDelay is how long the first violation after a quiet period waits for others, to be written together.
 	eventDelay = time.Second
-	// eventTimeout bounds the writing of all Events that wait.
+	// eventTimeout bounds the writing of all waiting Events.
 	eventTimeout = 10 * time.Second
-	// maxEvents bounds the Events that wait to be written, and with them what a replica writes: 256 in 30 s.
+	// maxEvents is the maximum number of Events that wait to be written. So a replica writes at most 256 in 30 s.
 	maxEvents = 256
 )
 
-// topic is what the violations of one Event have in common.
+// topic identifies the violations that share an Event.
 type topic struct {
 	policy  string
 	rule    policy.RuleID
@@ -54,8 +57,8 @@ type occurrences struct {
 }
 
 // Events writes an Event on a policy for each rule and node, with a count. It is a [Sink] that counts in memory and
-// writes at most every 30 seconds. It is for people who look at a policy: what is too much or cannot be written is
-// dropped and counted. Dry runs and late answers make no Events.
+// writes at most every 30 seconds. It is a convenience for users: violations that are too many or cannot be written are
+// dropped and counted. Dry runs and late answers cause no Events.
 type Events struct {
 	log     logr.Logger
 	write   func(ctx context.Context, about topic, seen occurrences) error
@@ -67,8 +70,8 @@ type Events struct {
 	waiting map[topic]occurrences
 }
 
-// NewEvents returns Events that look up policies in reader, which may be a cache, and write with the client. Its
-// metrics are registered with reg. It panics if one of that name is registered already.
+// NewEvents returns Events that reads policies from reader, which may be a cache, and writes with the client. Its metrics are
+// registered with reg. It panics if one of them is already registered.
 func NewEvents(
 	reader client.Reader, events eventsv1client.EventsGetter, reg prometheus.Registerer, log logr.Logger,
 ) *Events {
@@ -86,7 +89,7 @@ func newEvents(
 		}),
 		dropped: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "node_restriction_plus_events_dropped_total",
-			Help: "Violations that no Event tells of, because there were too many or the Event could not be written.",
+			Help: "Violations without an Event, because there were too many or the Event could not be written.",
 		}),
 	}
 	reg.MustRegister(e.written, e.dropped)
@@ -125,7 +128,7 @@ func outcomeOf(action v1alpha1.ValidationAction) policy.Outcome {
 	return policy.Audited
 }
 
-// count adds one to what waits. The caller holds mu.
+// count adds a violation to the waiting ones. The caller holds mu.
 func (e *Events) count(about topic, at time.Time, note string) {
 	known, ok := e.waiting[about]
 	switch {
@@ -144,10 +147,10 @@ func (e *Events) count(about topic, at time.Time, note string) {
 	}
 }
 
-// NeedLeaderElection says that every replica writes what it has seen.
+// NeedLeaderElection implements the manager's LeaderElectionRunnable: every replica writes.
 func (*Events) NeedLeaderElection() bool { return false }
 
-// Start writes Events until ctx ends, and then what is left. It never fails.
+// Start writes Events until ctx ends, and then the remaining ones. It returns nil.
 func (e *Events) Start(ctx context.Context) error {
 	var last time.Time
 	delay := func() time.Duration { return max(eventDelay, time.Until(last.Add(eventInterval))) }
@@ -159,7 +162,7 @@ func (e *Events) Start(ctx context.Context) error {
 	return nil
 }
 
-// flush writes what waits.
+// flush writes the waiting Events.
 func (e *Events) flush(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, eventTimeout)
 	defer cancel()

@@ -7,31 +7,29 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/time/rate"
 	"gopkg.in/natefinch/lumberjack.v2"
 
+	"noderestriction.plus/internal/faultlog"
 	"noderestriction.plus/internal/record"
 )
 
-// maxFileQueue bounds the records that wait to be written to the file.
+// maxFileQueue is the maximum number of records that wait to be written to the file.
 const maxFileQueue = 4096
 
 // FileOptions says where a [File] writes and how much it keeps.
 type FileOptions struct {
 	Path       string
-	MaxSizeMiB int // a file is rotated before it grows beyond that; at least 1
-	MaxBackups int // rotated files kept beside the current one; at least 1
+	MaxSizeMiB int // a file is rotated before it exceeds this size; at least 1
+	MaxBackups int // rotated files to keep besides the current one; at least 1
 }
 
-// File is a second copy of the records in a rotated file, always of full lines. It is a [Sink]: it never blocks, and
-// what it cannot write is dropped and counted.
+// File is a second copy of the records in a rotated file, always in full. It is a [Sink]: it never blocks, and records that it
+// cannot write are dropped and counted.
 type File struct {
-	log     logr.Logger
-	rarely  rate.Sometimes
+	faults  *faultlog.Log
 	out     *lumberjack.Logger
 	queue   chan *record.Record
 	closing chan struct{}
@@ -39,7 +37,7 @@ type File struct {
 	dropped prometheus.Counter
 }
 
-// OpenFile opens the file for appending, creates it if need be, and starts a goroutine that [File.Close] ends. It
+// OpenFile opens the file for appending, creates it if necessary, and starts a goroutine that [File.Close] ends. It
 // returns an error if the file cannot be opened. Its metrics are registered with reg.
 func OpenFile(o FileOptions, reg prometheus.Registerer, log logr.Logger) (*File, error) {
 	probe, err := os.OpenFile(o.Path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
@@ -50,9 +48,7 @@ func OpenFile(o FileOptions, reg prometheus.Registerer, log logr.Logger) (*File,
 		return nil, err
 	}
 	f := &File{
-		log: log,
-		// The first error is told at once, later ones not more than once a minute.
-		rarely: rate.Sometimes{First: 1, Interval: time.Minute},
+		faults: faultlog.New(log),
 		out: &lumberjack.Logger{
 			Filename: o.Path, MaxSize: o.MaxSizeMiB, MaxBackups: o.MaxBackups,
 		},
@@ -61,7 +57,7 @@ func OpenFile(o FileOptions, reg prometheus.Registerer, log logr.Logger) (*File,
 		stopped: make(chan struct{}),
 		dropped: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "node_restriction_plus_file_records_dropped_total",
-			Help: "Records that are not in the file of --denial-log-file. They are in the denial log nevertheless, " +
+			Help: "Records that are not in the file of --denial-log-file. They are still in the denial log, " +
 				"unless that lost them too.",
 		}),
 	}
@@ -83,10 +79,11 @@ func (f *File) run() {
 	defer close(f.stopped)
 	core := newCore(f.out)
 	write := func(rec *record.Record) {
-		if err := writeRecord(core, rec, full); err != nil {
+		err := writeRecord(core, rec, full)
+		if err != nil {
 			f.dropped.Inc()
-			f.rarely.Do(func() { f.log.Error(err, "Could not write a record to the file", "file", f.out.Filename) })
 		}
+		f.faults.Report("Cannot write records to the file", err, "file", f.out.Filename)
 	}
 	for {
 		select {
@@ -105,8 +102,8 @@ func (f *File) run() {
 	}
 }
 
-// Close writes what is queued and closes the file. Records that come later are dropped. It must be called once. If ctx
-// ends first, it returns an error.
+// Close writes what is queued and closes the file. Later records are dropped. It must be called once. If ctx ends first, it
+// returns an error.
 func (f *File) Close(ctx context.Context) error {
 	close(f.closing)
 	select {

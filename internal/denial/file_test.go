@@ -122,7 +122,7 @@ func TestFileCountsWhatItCannotWrite(t *testing.T) {
 	if err := os.RemoveAll(dir); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(dir, nil, 0o600); err != nil { // a file where the folder was
+	if err := os.WriteFile(dir, nil, 0o600); err != nil { // a file instead of the directory
 		t.Fatal(err)
 	}
 	rec := denied("worker-1")
@@ -137,6 +137,6 @@ func TestOpenFileSaysWhyItCannot(t *testing.T) {
 	_, err := OpenFile(FileOptions{Path: t.TempDir(), MaxSizeMiB: 1, MaxBackups: 1},
 		prometheus.NewRegistry(), logr.Discard())
 	if err == nil {
-		t.Error("a folder was opened as a file")
+		t.Error("a directory was opened as a file")
 	}
 }

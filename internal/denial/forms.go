@@ -11,18 +11,18 @@ import (
 	"noderestriction.plus/internal/record"
 )
 
-// A flood of denials must not rotate the records of before away. Whatever varies in it, it gets few lines in full: records
-// beyond the budgets are brief, and those that equal enough others are compact. Each has a line of its own all the same.
+// A flood of denials must not rotate earlier records away. Whatever varies in it, few of its records are written in full: records
+// beyond the budgets are brief, and those that equal enough others are compact. Each record still has its own line.
 const (
-	// fullRecords is how many equal records are written in full or brief within a window; the others are compact.
+	// fullRecords is how many equal records within a window are written in full or brief; the others are compact.
 	fullRecords = 10
-	// fullOfNode is how many records of one node are written in full within a window.
+	// fullOfNode is how many records of one node within a window are written in full.
 	fullOfNode = 10
 	window     = time.Minute
-	// fullBurst is how many records of all nodes are written in full at once, and one in fullInterval after that.
+	// fullBurst is how many records of all nodes are written in full at once; after that, one per fullInterval.
 	fullBurst    = 30
 	fullInterval = 2 * time.Second
-	// maxGeneration bounds the memory of what is counted: two generations of some 100 bytes an entry.
+	// maxGeneration bounds the memory for counts: two generations of about 100 bytes per entry.
 	maxGeneration = 5000
 )
 
@@ -35,8 +35,8 @@ const (
 	compact
 )
 
-// forms chooses the form of each record. It counts what was written, not what was tried: a compact line is understood
-// only by means of one before it.
+// forms chooses the form of each record. It counts records that were written, not attempts: a compact line can only be
+// understood with an earlier full or brief one.
 type forms struct {
 	equal, nodes counts
 	all          *rate.Limiter
@@ -48,7 +48,7 @@ func newForms() forms {
 	}
 }
 
-// of is the form of the next record.
+// of returns the form of the next record.
 func (f *forms) of(rec *record.Record, now time.Time) form {
 	switch {
 	case f.equal.get(rec.Fingerprint, now) >= fullRecords:
@@ -68,7 +68,7 @@ func (f *forms) wrote(rec *record.Record, as form, now time.Time) {
 	}
 }
 
-// counts counts by a key, anew in each window. It remembers the latest 5,000 to 10,000 keys.
+// counts counts by key within each window. It remembers the latest 5,000 to 10,000 keys.
 type counts struct {
 	current, previous map[string]*counter
 }
@@ -80,7 +80,7 @@ type counter struct {
 
 func newCounts() counts { return counts{current: map[string]*counter{}} }
 
-// get is how often the key was counted in the current window.
+// get returns how often the key was counted in the current window.
 func (c *counts) get(key string, now time.Time) int {
 	seen, ok := c.current[key]
 	if !ok {
@@ -92,7 +92,7 @@ func (c *counts) get(key string, now time.Time) int {
 	return seen.n
 }
 
-// add counts the key once more.
+// add counts the key.
 func (c *counts) add(key string, now time.Time) {
 	seen, ok := c.current[key]
 	if !ok {

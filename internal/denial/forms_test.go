@@ -57,7 +57,7 @@ func TestCountsForgetOnlyWhatIsOld(t *testing.T) {
 		t.Errorf("remembers %d keys, want at most %d", n, 2*maxGeneration)
 	}
 	if got := c.get("busy", now); got != 51 {
-		t.Errorf("a key that goes on: got %d, want 51", got)
+		t.Errorf("a key that persists: got %d, want 51", got)
 	}
 	if got := c.get("old", now); got != 0 {
 		t.Errorf("a key that ended: got %d, want 0", got)

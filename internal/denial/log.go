@@ -20,16 +20,16 @@ import (
 const (
 	// ackTimeout is how long an answer waits for its record.
 	ackTimeout = 50 * time.Millisecond
-	// patience is how long a record may wait for its turn, whether or not its answer still waits. It is longer than
-	// ackTimeout because a machine that is short of CPU can hold the writer up for that long, and a record that comes a
-	// little late is better than none. Nobody would look for an older one.
+	// patience is how long a record may wait to be written, whether or not its answer still waits. It is longer than
+	// ackTimeout because on a machine without free CPU the writer may be delayed that long, and a slightly late record
+	// is better than no record.
 	patience = time.Second
-	// maxWaiting bounds the records that wait for their turn, some 5 MB at worst.
+	// maxWaiting is the maximum number of records that wait to be written, about 5 MB.
 	maxWaiting = 1024
-	// retryInterval is how often a log that lost records tries to say so, which is also how it finds out that it works
-	// again.
+	// retryInterval is how often a log that has lost records tries to report that, which is also how it detects that it can be
+	// written again.
 	retryInterval = time.Second
-	// bootLength is the length of a boot id: 65 random bits.
+	// bootLength is the length of a boot ID: 65 random bits.
 	bootLength = 13
 )
 
@@ -39,14 +39,13 @@ var (
 	errClosed = errors.New("the log is closed")
 )
 
-// denialLog numbers records and writes them in the order of their numbers, one goroutine for all. Nobody waits longer
-// than ackTimeout for it, whatever the reader of the log does. Each record is in the end either written or lost, never
-// both.
+// denialLog numbers records, and one goroutine writes them in that order. No caller waits for it longer than ackTimeout,
+// whatever the reader of the log does. Each record is eventually either written or lost, never both.
 type denialLog struct {
 	core    zapcore.Core
 	boot    string
-	wake    chan struct{} // tells the writer that there is something to do
-	stopped chan struct{} // closed when the writer has ended
+	wake    chan struct{} // has an element if the writer has something to do
+	stopped chan struct{} // closed once the writer has ended
 
 	mu         sync.Mutex
 	seq        uint64
@@ -56,7 +55,7 @@ type denialLog struct {
 	unreported gap
 	failure    error // why the latest record was not written in time; nil after one was
 	closed     bool
-	forms      forms // only touched by the writer
+	forms      forms // used by the writer only
 }
 
 // entry is a record on its way to the writer.
@@ -64,7 +63,7 @@ type entry struct {
 	rec   *record.Record
 	at    time.Time
 	state state         // guarded by denialLog.mu
-	done  chan struct{} // closed when it is no longer pending
+	done  chan struct{} // closed once it is no longer pending
 }
 
 type state int
@@ -113,7 +112,7 @@ func (l *denialLog) record(rec *record.Record) bool {
 	return e.state == written
 }
 
-// enqueue numbers the record. It returns nil if the record is lost already.
+// enqueue numbers the record. It returns nil if the record is already lost.
 func (l *denialLog) enqueue(rec *record.Record) *entry {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -140,11 +139,11 @@ func (l *denialLog) enqueue(rec *record.Record) *entry {
 func (l *denialLog) wakeWriter() {
 	select {
 	case l.wake <- struct{}{}:
-	default: // it has been told
+	default: // it is awake already
 	}
 }
 
-// expire gives up what has waited too long. The caller holds mu.
+// expire drops records that have waited too long. The caller holds mu.
 func (l *denialLog) expire(now time.Time) {
 	for len(l.waiting) > 0 && now.Sub(l.waiting[0].at) >= patience {
 		e := l.pop()
@@ -153,7 +152,7 @@ func (l *denialLog) expire(now time.Time) {
 	}
 }
 
-// pop takes the record that has waited longest. The caller holds mu.
+// pop removes the record that has waited longest. The caller holds mu.
 func (l *denialLog) pop() *entry {
 	e := l.waiting[0]
 	l.waiting[0] = nil // for the garbage collector
@@ -187,7 +186,7 @@ func (l *denialLog) run() {
 	}
 }
 
-// next takes the record whose turn it is. It returns nil if none waits, and false if none will.
+// next removes the next record to write. It returns nil if no record waits, and false if none will.
 func (l *denialLog) next() (e *entry, more bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -198,7 +197,7 @@ func (l *denialLog) next() (e *entry, more bool) {
 	return l.pop(), true
 }
 
-// rest waits for something to do, and reports lost records now and then.
+// rest waits for something to do, and reports lost records at intervals.
 func (l *denialLog) rest() {
 	l.mu.Lock()
 	var retry <-chan time.Time
@@ -213,7 +212,7 @@ func (l *denialLog) rest() {
 	}
 }
 
-// write writes one record and reports whether it could.
+// write writes one record and reports whether that succeeded.
 func (l *denialLog) write(e *entry) bool {
 	as := l.forms.of(e.rec, e.at)
 	err := writeRecord(l.core, e.rec, as)
@@ -251,8 +250,8 @@ func (l *denialLog) reportLost() {
 	}
 }
 
-// standing is how many records were written and lost, and why the latest was not written in time.
-func (l *denialLog) standing() (written, lost uint64, failure error) {
+// state returns how many records were written and lost, and why the latest was not written in time.
+func (l *denialLog) state() (written, lost uint64, failure error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.expire(time.Now())
@@ -269,11 +268,11 @@ func (l *denialLog) close(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("the denial log was not flushed: %w", ctx.Err())
 	}
-	_, _, failure := l.standing()
+	_, _, failure := l.state()
 	return failure
 }
 
-// gap is a number of lost records and where they begin and end; others in between may have been written.
+// gap is a number of lost records, and the first and last of them; others in between may have been written.
 type gap struct{ count, first, last uint64 }
 
 func (g *gap) add(other gap) {

@@ -63,7 +63,7 @@ func parse(t testing.TB, log string) []parsed {
 	return lines
 }
 
-func closeLedger(t testing.TB, l *Ledger) {
+func closeLedger(t testing.TB, l *Recorder) {
 	t.Helper()
 	if err := l.Close(t.Context()); err != nil {
 		t.Error(err)
@@ -267,7 +267,7 @@ func TestARecordThatIsALittleLateIsWrittenAllTheSame(t *testing.T) {
 				t.Errorf("line %d: got %+v", i, line)
 			}
 		}
-		if written, lost, _ := l.log.standing(); written != 5 || lost != 0 {
+		if written, lost, _ := l.log.state(); written != 5 || lost != 0 {
 			t.Errorf("got %d written, %d lost", written, lost)
 		}
 	})

@@ -14,7 +14,7 @@ import (
 	"noderestriction.plus/policy"
 )
 
-// Refusal is why a request was answered with an HTTP error instead of a verdict.
+// Refusal is why a request is answered with an HTTP error instead of a verdict.
 type Refusal string
 
 // The refusals.
@@ -28,9 +28,9 @@ const (
 	RefusedLate      Refusal = "late"       // a policy could not be validated in time
 )
 
-// Metrics counts what was judged and what came of it. Labels have values from closed sets: no names of nodes, users or
-// objects. What can be counted is there from the start, at 0, because a counter that begins with its first event does not
-// show that event as an increase. It is a [Sink] of a [Ledger].
+// Metrics counts evaluations and their results. Label values are from closed sets: no names of nodes, users or objects. All
+// series exist from the start with the value 0, because a counter that begins with its first event does not show that event
+// as an increase. It is a [Sink] of a [Recorder].
 type Metrics struct {
 	evaluations *prometheus.CounterVec
 	duration    prometheus.Histogram
@@ -43,17 +43,17 @@ type Metrics struct {
 	values *labelValues
 }
 
-// NewMetrics registers the metrics. It panics if one of that name is registered already.
+// NewMetrics registers the metrics. It panics if one of them is already registered.
 func NewMetrics(reg prometheus.Registerer, rules []policy.Rule) *Metrics {
 	m := &Metrics{
 		evaluations: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "node_restriction_plus_evaluations_total",
-			Help: "Writes by kubelets that were judged, by what came of it: allowed, audited, warned or denied. " +
-				"Resources that no rule looks at are counted as other.",
+			Help: "Writes by kubelets that were evaluated, by result: allowed, audited, warned or denied. " +
+				"Resources that no rule checks are counted as other.",
 		}, []string{"decision", "resource", "subresource", "operation"}),
 		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "node_restriction_plus_evaluation_duration_seconds",
-			Help: "Time to judge one write by a kubelet, without reading and answering the request.",
+			Help: "Time to evaluate one write by a kubelet, without reading and answering the request.",
 			Buckets: []float64{
 				50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 100e-3,
 			},
@@ -61,7 +61,7 @@ func NewMetrics(reg prometheus.Registerer, rules []policy.Rule) *Metrics {
 		violations: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "node_restriction_plus_violations_total",
 			Help: "Violations, by policy, rule and the strongest action of the policy. One write may have several. " +
-				"Beyond 100 policies the rest are counted as other; policy is empty where no policy decided. Those of late " +
+				"Beyond 100 policies the rest are counted as other; policy is empty if no policy decided. Those of late " +
 				"answers are not counted.",
 		}, []string{"policy", "rule", "action"}),
 		denials: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -80,8 +80,8 @@ func NewMetrics(reg prometheus.Registerer, rules []policy.Rule) *Metrics {
 		}, []string{"decision"}),
 		panics: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "node_restriction_plus_panics_total",
-			Help: "Panics while a write was judged or answered. Each is a fault of this program; the write is " +
-				"not allowed where a policy judges it.",
+			Help: "Panics while a write was evaluated or answered. Each is a bug in the webhook; the write is " +
+				"not allowed if a policy evaluates it.",
 		}),
 		values: newLabelValues(rules),
 	}
@@ -114,7 +114,7 @@ func (m *Metrics) begin() {
 	m.violations.WithLabelValues("", string(policy.Unverified), string(v1alpha1.Deny))
 }
 
-// Expect starts at 0 the series of what the policies of a set can be violated in: one for each of their rules.
+// Expect creates the series of a set with the value 0: one for each rule of its policies.
 func (m *Metrics) Expect(set *policy.Set) {
 	for _, p := range set.Policies() {
 		name := m.values.policy(p.Name())
@@ -124,7 +124,7 @@ func (m *Metrics) Expect(set *policy.Set) {
 	}
 }
 
-// Evaluated counts a write by a kubelet that was judged.
+// Evaluated counts the evaluation of a write by a kubelet.
 func (m *Metrics) Evaluated(r *policy.Request, d policy.Decision, took time.Duration) {
 	w := m.values.write(r.Resource, r.Subresource)
 	m.evaluations.WithLabelValues(
@@ -135,13 +135,13 @@ func (m *Metrics) Evaluated(r *policy.Request, d policy.Decision, took time.Dura
 // Refused counts a request that was answered with an HTTP error.
 func (m *Metrics) Refused(reason Refusal) { m.refused.WithLabelValues(string(reason)).Inc() }
 
-// Late counts an answer for which nobody waited any more.
+// Late counts an answer that its sender no longer waited for.
 func (m *Metrics) Late(decision policy.Outcome) { m.late.WithLabelValues(string(decision)).Inc() }
 
 // Panicked counts a panic.
 func (m *Metrics) Panicked() { m.panics.Inc() }
 
-// Observe counts a record, unless it is the enforcement probe's or its answer came too late to be one.
+// Observe counts a record, unless it is the enforcement probe's or its answer was late.
 func (m *Metrics) Observe(rec *record.Record) {
 	if rec.Msg == record.Probed || rec.Late {
 		return
@@ -157,12 +157,12 @@ func (m *Metrics) Observe(rec *record.Record) {
 	}
 }
 
-// Describe makes a Ledger a [prometheus.Collector] of what its log wrote and lost.
-func (l *Ledger) Describe(descs chan<- *prometheus.Desc) { prometheus.DescribeByCollect(l, descs) }
+// Describe implements [prometheus.Collector].
+func (r *Recorder) Describe(descs chan<- *prometheus.Desc) { prometheus.DescribeByCollect(r, descs) }
 
-// Collect makes a Ledger a [prometheus.Collector] of what its log wrote and lost.
-func (l *Ledger) Collect(metrics chan<- prometheus.Metric) {
-	written, lost, _ := l.log.standing()
+// Collect implements [prometheus.Collector]. It exports how many records the log wrote and lost.
+func (r *Recorder) Collect(metrics chan<- prometheus.Metric) {
+	written, lost, _ := r.log.state()
 	metrics <- prometheus.MustNewConstMetric(prometheus.NewDesc("node_restriction_plus_records_written_total",
 		"Records written to the denial log.", nil, nil), prometheus.CounterValue, float64(written))
 	metrics <- prometheus.MustNewConstMetric(prometheus.NewDesc("node_restriction_plus_records_lost_total",

@@ -8,19 +8,16 @@ import (
 
 	admissionv1 "k8s.io/api/admission/v1"
 
+	"noderestriction.plus/internal/program"
 	"noderestriction.plus/policy"
 )
 
-const (
-	// other stands for every label value outside a closed set.
-	other = "other"
-	// maxPolicies bounds the values of the label policy.
-	maxPolicies = 100
-)
+// other is the label value for everything outside a closed set.
+const other = program.OtherLabel
 
-// labelValues are the values that labels may have. Whatever else a request holds becomes other.
+// labelValues are the values that labels may have. Any other value becomes other.
 type labelValues struct {
-	writes map[write]map[string]bool // with their operations: those that a rule looks at; immutable
+	writes map[write]map[string]bool // the operations by write: those that a rule checks; immutable
 	rules  map[string]bool           // immutable
 
 	mu       sync.Mutex
@@ -74,7 +71,7 @@ func (v *labelValues) policy(name string) string {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if !v.policies[name] {
-		if len(v.policies) > maxPolicies {
+		if len(v.policies) > program.MaxPolicyLabels {
 			return other
 		}
 		v.policies[name] = true

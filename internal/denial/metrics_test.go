@@ -14,6 +14,7 @@ import (
 	admissionv1 "k8s.io/api/admission/v1"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/internal/program"
 	"noderestriction.plus/internal/record"
 	"noderestriction.plus/policy"
 	"noderestriction.plus/policy/rules"
@@ -146,18 +147,18 @@ func TestMetricsHaveABoundedNumberOfSeries(t *testing.T) {
 		m.Observe(&rec)
 	}
 	// Of evaluations, denials and violations one each is other; policies have their names up to the bound.
-	if n := count(t, reg) - before; n != 1+1+1+maxPolicies {
+	if n := count(t, reg) - before; n != 1+1+1+program.MaxPolicyLabels {
 		t.Errorf("%d senders with labels of their own add %d series", senders, n)
 	}
-	if got := testutil.ToFloat64(m.violations.WithLabelValues(other, other, "Deny")); got != senders-maxPolicies {
-		t.Errorf("got %v violations of other policies, want %d", got, senders-maxPolicies)
+	if got := testutil.ToFloat64(m.violations.WithLabelValues(other, other, "Deny")); got != senders-program.MaxPolicyLabels {
+		t.Errorf("got %v violations of other policies, want %d", got, senders-program.MaxPolicyLabels)
 	}
 }
 
 func TestMetricsNameThePoliciesThatAreExpectedFirst(t *testing.T) {
 	m := NewMetrics(prometheus.NewPedanticRegistry(), rules.All())
 	var policies []*policy.Policy
-	for i := range maxPolicies + 1 {
+	for i := range program.MaxPolicyLabels + 1 {
 		policies = append(policies, compiled(t, fmt.Sprintf("p%03d", i)))
 	}
 	m.Expect(policy.NewSet(policies...))

@@ -12,6 +12,7 @@ import (
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/record"
+	"noderestriction.plus/internal/text"
 	"noderestriction.plus/policy"
 )
 
@@ -46,16 +47,16 @@ func tallyOf(rec *record.Record, rule policy.RuleID) tally {
 	}
 	return tally{total: 1, last: at, recent: []v1alpha1.RecentDenial{{
 		Time: at, Node: shown(rec.Node, maxNode), Rule: shown(string(rule), maxRule),
-		Resource: shown(resource, maxResource), Object: record.Bound(object, maxObject), Count: 1,
+		Resource: shown(resource, maxResource), Object: text.Bound(object, maxObject), Count: 1,
 	}}}
 }
 
-// shown is a text that the schema wants to be set and bounds.
-func shown(text string, limit int) string {
-	if text == "" {
+// shown returns a value that the schema requires and bounds.
+func shown(value string, limit int) string {
+	if value == "" {
 		return "?"
 	}
-	return record.Bound(text, limit)
+	return text.Bound(value, limit)
 }
 
 func (t tally) plus(other tally) tally {

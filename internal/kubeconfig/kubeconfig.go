@@ -1,7 +1,7 @@
 // Copyright The NodeRestriction-plus Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package kubeconfig returns how the commands that need a cluster reach its API server.
+// Package kubeconfig loads the connection to the API server for commands that need one.
 package kubeconfig
 
 import (
@@ -20,7 +20,7 @@ func Load(path string) (*rest.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The API server limits its clients itself. What this program writes is bounded by how often it writes.
+	// The API server limits its clients itself, and all writes of this program are bounded in rate.
 	config.QPS = -1
 	config.UserAgent = program.Name + "/" + program.Version()
 	return config, nil

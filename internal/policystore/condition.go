@@ -36,7 +36,7 @@ const (
 )
 
 // condition is what the status says of a policy.
-func (h *holding) condition() metav1.Condition {
+func (h *policyState) condition() metav1.Condition {
 	c := metav1.Condition{
 		Type: conditionReady, Status: metav1.ConditionTrue, Reason: reasonCompiled, ObservedGeneration: h.generation,
 		Message: "the policy is enforced as written",

@@ -18,7 +18,7 @@ import (
 
 // conditionAfter is what is said of the last of several generations of a policy.
 func conditionAfter(valid ...bool) metav1.Condition {
-	h := holdings{}
+	h := policyStates{}
 	for i, v := range valid {
 		h.hold(rules.NewCompiler(), []v1alpha1.NodeRestrictionPolicy{object("a", "1", int64(i+1), v)})
 	}
@@ -54,7 +54,7 @@ func TestCondition(t *testing.T) {
 }
 
 func TestConditionMessageIsBounded(t *testing.T) {
-	h := &holding{generation: 1}
+	h := &policyState{generation: 1}
 	for range 100 {
 		h.errs = append(h.errs, field.Invalid(field.NewPath("spec"), strings.Repeat("ä", 1000), "is wrong"))
 	}

@@ -36,24 +36,24 @@ const (
 	// reportingController is the source of the Events.
 	reportingController = program.Name
 
-	// compareInterval is how often the policies held are compared with those of the API server, past the cache.
+	// compareInterval is how often the policies held are compared with those in the API server, bypassing the cache.
 	compareInterval = time.Minute
-	// recompareInterval is how soon they are compared again when they differ, as while a change is on its way.
+	// recompareInterval is the interval while they differ, such as while a change is being propagated.
 	recompareInterval = 10 * time.Second
 	// compareTimeout bounds one such comparison.
 	compareTimeout = 10 * time.Second
 
-	// minRetry and maxRetry are how long is waited after an error.
+	// minRetry and maxRetry bound the pause after an error.
 	minRetry = 100 * time.Millisecond
 	maxRetry = 30 * time.Second
 
-	// maxNote is the longest note of an Event, in bytes.
+	// maxNote is the maximum length of an Event's note, in bytes.
 	maxNote = 1024
 )
 
 // Setup adds the controller that fills the store to the manager. Every replica runs it, there is no leader. The live
-// reader must not be a cache. The compiler compiles the policies. Metrics are registered with registerer. Each set is shown to
-// expect before it is in force.
+// reader must not be a cache. The compiler compiles the policies. Metrics are registered with registerer. Each function in expect
+// is called with every set before that is in force.
 func Setup(
 	ctx context.Context, mgr ctrl.Manager, store *Store, compiler *policy.Compiler, live client.Reader,
 	registerer prometheus.Registerer, expect ...func(*policy.Set),
@@ -67,7 +67,7 @@ func Setup(
 	r := &reconciler{
 		store:    store,
 		compiler: compiler,
-		held:     holdings{},
+		held:     policyStates{},
 		policies: mgr.GetCache(),
 		live:     live,
 		expect:   expect,
@@ -80,7 +80,7 @@ func Setup(
 		Watches(policies, handler.EnqueueRequestsFromMapFunc(func(context.Context, client.Object) []reconcile.Request {
 			return []reconcile.Request{{}}
 		})).
-		// Without any policy nothing would be the first sync.
+		// Without a policy nothing would trigger the first sync.
 		WatchesRawSource(source.Func(
 			func(_ context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
 				queue.Add(reconcile.Request{})
@@ -89,7 +89,7 @@ func Setup(
 		WithOptions(controller.Options{
 			NeedLeaderElection:      new(false),
 			MaxConcurrentReconciles: 1,
-			// The request has nothing to say.
+			// The request has no content to log.
 			LogConstructor: func(*reconcile.Request) logr.Logger { return mgr.GetLogger().WithName("policies") },
 			RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](
 				minRetry, maxRetry),
@@ -97,12 +97,12 @@ func Setup(
 		Complete(r)
 }
 
-// reconciler brings the store up to date with all policies at once. One request stands for all of them: what is in
-// force is one set, and it must not be seen half done.
+// reconciler updates the store with all policies at once. One request stands for all of them: the policies in force are one
+// set, which handlers must not see half updated.
 type reconciler struct {
 	store    *Store
 	compiler *policy.Compiler
-	held     holdings
+	held     policyStates
 	policies client.Reader // a cache of all policies
 	live     client.Reader
 	expect   []func(*policy.Set)
@@ -113,7 +113,7 @@ type reconciler struct {
 	nextCompare time.Time // when to compare the policies held with those of the API server again
 }
 
-// Reconcile implements reconcile.Reconciler. The set is swapped before anything is asked of or told to the API server.
+// Reconcile implements reconcile.Reconciler. It swaps the set before it reads from or writes to the API server.
 func (r *reconciler) Reconcile(ctx context.Context, _ reconcile.Request) (reconcile.Result, error) {
 	var list v1alpha1.NodeRestrictionPolicyList
 	if err := r.policies.List(ctx, &list); err != nil {
@@ -140,7 +140,7 @@ func (r *reconciler) publish() {
 	r.metrics.publish(r.held)
 }
 
-// compare compares what is held with what the API server has, and lets go of missing policies that it says were deleted.
+// compare compares the policies held with those in the API server, and drops missing policies that were deleted there.
 func (r *reconciler) compare(ctx context.Context, missing []string) error {
 	ctx, cancel := context.WithTimeout(ctx, compareTimeout)
 	defer cancel()
@@ -151,7 +151,7 @@ func (r *reconciler) compare(ctx context.Context, missing []string) error {
 	r.nextCompare = time.Now().Add(compareInterval)
 	if served.lost {
 		r.metrics.lost.Set(1)
-		log.FromContext(ctx).Info("The definition of policies is gone, the last ones stay in force", "policies", len(r.held))
+		log.FromContext(ctx).Info("The CRD is missing, the last policies stay in force", "policies", len(r.held))
 		return nil
 	}
 	r.metrics.lost.Set(0)
@@ -169,7 +169,7 @@ func (r *reconciler) compare(ctx context.Context, missing []string) error {
 	return nil
 }
 
-// writeStatuses writes what each status does not say yet. It returns when to ask again.
+// writeStatuses writes the conditions that are not in a status yet. It returns the time until the next check.
 func (r *reconciler) writeStatuses(
 	ctx context.Context, objects []v1alpha1.NodeRestrictionPolicy,
 ) (time.Duration, error) {
@@ -185,7 +185,7 @@ func (r *reconciler) writeStatuses(
 		if !write {
 			continue
 		}
-		// After a conflict the newer object is on its way here and will be looked at again.
+		// After a conflict the newer object will arrive and be reconciled.
 		err := r.writeStatus(ctx, object, held, now)
 		if err != nil && !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) {
 			errs = append(errs, fmt.Errorf("write the status of policy %q: %w", object.Name, err))
@@ -194,10 +194,10 @@ func (r *reconciler) writeStatuses(
 	return again, errors.Join(errs...)
 }
 
-// writeStatus writes the condition, and an Event if it says that the policy is not enforced as written. The replica
-// that writes is the one that tells, so there is one Event, not one a replica.
+// writeStatus writes the condition, and an Event if the policy is not enforced as written. Only the replica that writes the
+// condition emits the Event, so there is one Event and not one per replica.
 func (r *reconciler) writeStatus(
-	ctx context.Context, object *v1alpha1.NodeRestrictionPolicy, held *holding, now time.Time,
+	ctx context.Context, object *v1alpha1.NodeRestrictionPolicy, held *policyState, now time.Time,
 ) error {
 	condition := transitioned(held.condition(), object.Status, now)
 	apply := client.ApplyConfigurationFromUnstructured(statusOf(object, condition))

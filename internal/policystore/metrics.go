@@ -9,13 +9,13 @@ import (
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"noderestriction.plus/internal/program"
 )
 
 const (
-	// maxNamed bounds the values of the label policy.
-	maxNamed = 100
-	// other is the value of the label policy for all policies beyond that.
-	other = "other"
+	maxNamed = program.MaxPolicyLabels
+	other    = program.OtherLabel
 )
 
 // metrics are the metrics of the policies.
@@ -35,29 +35,29 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 		ready: newReadiness(),
 		lost: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "node_restriction_plus_policy_source_lost",
-			Help: "1 while the API server does not serve policies because their definition is gone; " +
+			Help: "1 while the API server does not serve policies because the CRD is missing; " +
 				"the last ones stay in force.",
 		}),
 		lastSync: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "node_restriction_plus_policies_last_sync_timestamp_seconds",
-			Help: "When the policies of this replica were last found to be those of the API server, in seconds since 1970. " +
-				"They are compared once a minute, past any cache; 0 before the first time.",
+			Help: "When this replica's policies last matched those of the API server, in seconds since 1970. " +
+				"They are compared once a minute, bypassing caches; 0 before the first match.",
 		}),
 	}
-	m.publish(holdings{})
+	m.publish(policyStates{})
 	registerer.MustRegister(m.policies, m.ready, m.lost, m.lastSync)
 	return m
 }
 
 // publish shows what is held.
-func (m *metrics) publish(held holdings) {
+func (m *metrics) publish(held policyStates) {
 	ready, notReady := held.count()
 	m.policies.WithLabelValues("ready").Set(float64(ready))
 	m.policies.WithLabelValues("not_ready").Set(float64(notReady))
 	m.ready.publish(held)
 }
 
-// readiness is a collector of a series a policy. They change all at once: no scrape sees half of them.
+// readiness is a collector with one series per policy. All series change together: no scrape sees half of them.
 type readiness struct {
 	desc   *prometheus.Desc
 	series atomic.Pointer[[]prometheus.Metric]
@@ -67,12 +67,12 @@ var _ prometheus.Collector = &readiness{}
 
 func newReadiness() *readiness {
 	return &readiness{desc: prometheus.NewDesc("node_restriction_plus_policy_ready",
-		"1 if a policy is in force as it is written, 0 if it does not compile. Beyond 100 policies the rest, in the order "+
+		"1 if a policy is in force as written, 0 if it does not compile. Beyond 100 policies the rest, in the order "+
 			"of their names, are one series, other, which is 0 if any of them is not in force as written.",
 		[]string{"policy"}, nil)}
 }
 
-func (r *readiness) publish(held holdings) {
+func (r *readiness) publish(held policyStates) {
 	series := make([]prometheus.Metric, 0, maxNamed+1)
 	add := func(name string, ready bool) {
 		value := 0.0

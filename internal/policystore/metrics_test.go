@@ -45,7 +45,7 @@ func TestMetricsShowWhichPolicyIsNotReady(t *testing.T) {
 	if ready, notReady := readySeries(t, registry); !slices.Equal(ready, []string{other}) || notReady != nil {
 		t.Errorf("without policies: ready %q, not ready %q", ready, notReady)
 	}
-	held := holdings{}
+	held := policyStates{}
 	held.hold(rules.NewCompiler(), []v1alpha1.NodeRestrictionPolicy{object("b", "2", 1, true), object("a", "1", 1, false)})
 	m.publish(held)
 	ready, notReady := readySeries(t, registry)
@@ -65,7 +65,7 @@ func TestMetricsShowWhichPolicyIsNotReady(t *testing.T) {
 func TestMetricsFoldPoliciesBeyondOneHundred(t *testing.T) {
 	registry := prometheus.NewPedanticRegistry()
 	m := newMetrics(registry)
-	held := holdings{}
+	held := policyStates{}
 	held.hold(rules.NewCompiler(), []v1alpha1.NodeRestrictionPolicy{object(other, "o", 1, true)}) // a policy may have this name
 	for i := range 150 {
 		name := fmt.Sprintf("p%03d", i)

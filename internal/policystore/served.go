@@ -15,13 +15,13 @@ import (
 	"noderestriction.plus/api/v1alpha1"
 )
 
-// definition is the name of the CustomResourceDefinition of policies.
-const definition = "noderestrictionpolicies." + v1alpha1.GroupName
+// crdName is the name of the CRD.
+const crdName = "noderestrictionpolicies." + v1alpha1.GroupName
 
-// served is what the API server itself has of policies, past any cache.
+// served is the policies in the API server itself, bypassing caches.
 type served struct {
-	// lost says that their definition is deleted, being deleted or not served. When a definition is deleted, the API
-	// server first deletes the objects, one by one, as if somebody had deleted each of them.
+	// lost says that the CRD is deleted, being deleted or not served. When a CRD is deleted, the API server first deletes the
+	// objects, one by one, as if a user had deleted each of them.
 	lost     bool
 	versions map[string]version
 }
@@ -32,18 +32,18 @@ type version struct {
 	generation int64
 }
 
-// readServed asks the API server. Without the right to read the definition, its deletion can only be told from that
-// of the policies once it is complete.
+// readServed reads from the API server. Without permission to read the CRD, its deletion cannot be distinguished from that of
+// the policies until it is complete.
 func readServed(ctx context.Context, live client.Reader) (served, error) {
 	crd := &metav1.PartialObjectMetadata{TypeMeta: metav1.TypeMeta{
 		APIVersion: "apiextensions.k8s.io/v1", Kind: "CustomResourceDefinition",
 	}}
-	err := live.Get(ctx, client.ObjectKey{Name: definition}, crd)
+	err := live.Get(ctx, client.ObjectKey{Name: crdName}, crd)
 	switch {
 	case apierrors.IsNotFound(err), err == nil && crd.DeletionTimestamp != nil:
 		return served{lost: true}, nil
 	case err != nil && !apierrors.IsForbidden(err):
-		return served{}, fmt.Errorf("read the definition of policies: %w", err)
+		return served{}, fmt.Errorf("read the CRD: %w", err)
 	}
 	list := &metav1.PartialObjectMetadataList{TypeMeta: metav1.TypeMeta{
 		APIVersion: v1alpha1.GroupVersion().String(), Kind: v1alpha1.Kind + "List",
@@ -69,7 +69,7 @@ func (s served) has(name string) bool {
 }
 
 // equal reports whether exactly these versions are held.
-func (s served) equal(h holdings) bool {
+func (s served) equal(h policyStates) bool {
 	if len(s.versions) != len(h) {
 		return false
 	}

@@ -2,12 +2,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package policystore holds the policies that are in force: a [Store] that handlers read without a lock, and the
-// controller that fills it from the NodeRestrictionPolicies of the cluster and tells in their status what came of
-// them.
+// controller that fills it from the NodeRestrictionPolicies of the cluster and reports in their status whether they are
+// enforced.
 //
-// What is in force is what this process last learned from the API server, for as long as it runs. If the API server
-// is away, if the right to read policies is taken from it, or if the definition of the resource is deleted or no
-// longer served, the policies stay as they were.
+// The policies in force are those that this process last read from the API server, for as long as it runs. They stay
+// as they were if the API server is unavailable, if the permission to read policies is removed, or if the CRD is deleted
+// or no longer served.
 package policystore
 
 import (
@@ -23,8 +23,8 @@ type Store struct {
 	set atomic.Pointer[policy.Set]
 }
 
-// Set is the set in force: nil until all policies that existed when the program was started have been compiled. A
-// caller that finds nil does not know what is allowed.
+// Set returns the set in force: nil until all policies that existed at startup have been compiled. With nil it is unknown what
+// is allowed.
 func (s *Store) Set() *policy.Set { return s.set.Load() }
 
 // Check is a readiness check: it fails until the first sync.

@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	// retryInterval is the time between two tries of the command.
+	// retryInterval is the time between two attempts of the command.
 	retryInterval = time.Second
 	// maxTimeout bounds --timeout.
 	maxTimeout = time.Hour
@@ -29,7 +29,7 @@ func Command() *cobra.Command {
 	var timeout time.Duration
 	cmd := &cobra.Command{
 		Use:   "probe",
-		Short: "Verify that the API server asks the webhook about kubelets' writes",
+		Short: "Verify that the API server calls the webhook for kubelets' writes",
 		Long: "probe asks the API server, as a dry run, to create a Node in the name of a kubelet that does not exist. The webhook\n" +
 			"denies this write whatever the policies say. Nothing is changed.\n\n" +
 			"It requires permission to impersonate that kubelet. It retries until the write is denied or the time is over.\n\n" +
@@ -47,7 +47,7 @@ func Command() *cobra.Command {
 	return cmd
 }
 
-// run tries until the write is denied or the time is over.
+// run retries until the write is denied or the time is over.
 func run(ctx context.Context, out io.Writer, path string, timeout time.Duration) error {
 	config, err := kubeconfig.Load(path)
 	if err != nil {

@@ -41,10 +41,10 @@ func TestProbe(t *testing.T) {
 	}{
 		"it is denied":                             {[]metav1.Status{denied}, 0, 0, "the write is denied"},
 		"it passes":                                {[]metav1.Status{created}, 0, 1, "check the ValidatingWebhookConfiguration"},
-		"somebody else denies it":                  {[]metav1.Status{forbidden("no")}, 0, 2, "could not be told"},
+		"somebody else denies it":                  {[]metav1.Status{forbidden("no")}, 0, 2, "it is unknown"},
 		"it may not impersonate":                   {[]metav1.Status{forbidden("cannot impersonate")}, 0, 2, "cannot impersonate"},
 		"it is denied when the API server asks":    {[]metav1.Status{created, denied}, time.Minute, 0, "the write is denied"},
-		"the time is over, and it is still let in": {[]metav1.Status{created}, time.Millisecond, 1, "let a kubelet's write pass"},
+		"the time is over, and it is still let in": {[]metav1.Status{created}, time.Millisecond, 1, "allowed a kubelet's write"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

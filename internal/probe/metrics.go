@@ -5,7 +5,7 @@ package probe
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// metrics are the metrics of the enforcement probe. They are there only where it is on.
+// metrics are the metrics of the enforcement probe. They exist only if it is enabled.
 type metrics struct {
 	success     prometheus.Gauge
 	lastSuccess prometheus.Gauge
@@ -16,7 +16,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	m := &metrics{
 		success: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "node_restriction_plus_enforcement_probe_success",
-			Help: "1 if the latest enforcement probe was denied, as it should be; 0 if it was not, or there was none yet.",
+			Help: "1 if the latest enforcement probe was denied, as it should be; 0 if it was not, or if there has been none.",
 		}),
 		lastSuccess: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "node_restriction_plus_enforcement_probe_last_success_timestamp_seconds",
@@ -25,7 +25,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		probes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "node_restriction_plus_enforcement_probes_total",
 			Help: "Enforcement probes, by result: denied is as it should be, allowed means that kubelets are not " +
-				"restricted, failed that it could not be told.",
+				"restricted, failed that this is unknown.",
 		}, []string{"result"}),
 	}
 	for _, r := range []Result{Denied, Allowed, Failed} {

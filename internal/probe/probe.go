@@ -1,9 +1,9 @@
 // Copyright The NodeRestriction-plus Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package probe proves again and again that the API server asks this program about what kubelets write, and that such
-// a write is denied. A webhook configuration that was removed, narrowed or given a wrong authority makes no error
-// anywhere: kubelets are simply not restricted any more.
+// Package probe periodically verifies that the API server calls the webhook for kubelets' writes, and that such a write is
+// denied. A webhook configuration that was removed, narrowed or given a wrong CA causes no error anywhere: kubelets are
+// simply no longer restricted.
 package probe
 
 import (
@@ -26,17 +26,17 @@ import (
 // timeout bounds one probe.
 const timeout = 10 * time.Second
 
-// Result is what became of the probe's write.
+// Result is the result of the probe's write.
 type Result string
 
 // The results.
 const (
 	Denied  Result = "denied"  // as it should be
 	Allowed Result = "allowed" // kubelets are not restricted
-	Failed  Result = "failed"  // it could not be told
+	Failed  Result = "failed"  // it is unknown
 )
 
-// Reporter learns the result of every probe. The detail says in a sentence what a result other than [Denied] means.
+// Reporter receives the result of every probe. The detail explains in a sentence what the result means.
 type Reporter interface {
 	Report(ctx context.Context, result Result, detail string) error
 }
@@ -46,11 +46,11 @@ type Asker struct {
 	nodes corev1client.NodeInterface
 }
 
-// NewAsker returns an Asker that impersonates a kubelet with the given configuration, whose user needs the right to.
+// NewAsker returns an Asker that impersonates a kubelet with the given configuration, whose user needs permission to do so.
 func NewAsker(config *rest.Config) (*Asker, error) {
 	kubelet := review.UserOf(review.ProbeNode)
 	as := rest.CopyConfig(config)
-	// Only system:nodes is asked for; the API server itself adds system:authenticated.
+	// Only system:nodes is requested; the API server adds system:authenticated.
 	as.Impersonate = rest.ImpersonationConfig{UserName: kubelet.Username, Groups: kubelet.Groups[:1]}
 	client, err := corev1client.NewForConfig(as)
 	if err != nil {
@@ -59,8 +59,8 @@ func NewAsker(config *rest.Config) (*Asker, error) {
 	return &Asker{nodes: client.Nodes()}, nil
 }
 
-// Ask asks the API server, as a dry run, to register a Node that must be denied. It returns what became of that, and says
-// in a sentence what it means. It takes 10 s at most.
+// Ask asks the API server, as a dry run, to register a Node that must be denied. It returns the result, and a sentence that
+// explains it. It takes at most 10 s.
 func (a *Asker) Ask(ctx context.Context) (Result, string) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -71,8 +71,7 @@ func (a *Asker) Ask(ctx context.Context) (Result, string) {
 	return result, detail
 }
 
-// Probe asks the API server, at an interval, to register a Node that must be denied. It is a runnable of a manager, on
-// every replica.
+// Probe asks the API server at an interval to register a Node that must be denied. It is a Runnable for a manager.
 type Probe struct {
 	asker    *Asker
 	interval time.Duration
@@ -81,8 +80,8 @@ type Probe struct {
 	log      logr.Logger
 }
 
-// New returns a Probe that impersonates a kubelet with the given configuration, whose user needs the right to. Metrics
-// are registered with reg.
+// New returns a Probe that impersonates a kubelet with the given configuration, whose user needs permission to do so.
+// Metrics are registered with reg.
 func New(
 	config *rest.Config, interval time.Duration, reporter Reporter, reg prometheus.Registerer, log logr.Logger,
 ) (*Probe, error) {
@@ -93,10 +92,10 @@ func New(
 	return &Probe{asker: asker, interval: interval, reporter: reporter, metrics: newMetrics(reg), log: log}, nil
 }
 
-// NeedLeaderElection says that every replica probes.
+// NeedLeaderElection implements the manager's LeaderElectionRunnable: every replica probes.
 func (*Probe) NeedLeaderElection() bool { return false }
 
-// Start probes until ctx ends. It never fails.
+// Start probes until ctx ends. It returns nil.
 func (p *Probe) Start(ctx context.Context) error {
 	ticks := time.NewTicker(p.interval)
 	defer ticks.Stop()
@@ -123,16 +122,16 @@ func (p *Probe) once(ctx context.Context) {
 	}
 }
 
-// ask makes the write and says what became of it.
+// ask makes the write and returns its result.
 func (a *Asker) ask(ctx context.Context) (Result, string) {
 	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: review.ProbeNode}}
 	_, err := a.nodes.Create(ctx, node, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 	switch {
 	case err == nil:
-		return Allowed, "the API server let a kubelet's write pass that this program denies; " +
-			"it does not ask, or could not reach it: check the ValidatingWebhookConfiguration"
+		return Allowed, "the API server allowed a kubelet's write that the webhook denies; " +
+			"it did not call the webhook, or could not reach it: check the ValidatingWebhookConfiguration"
 	case apierrors.IsForbidden(err) && strings.Contains(err.Error(), review.ProbeDenied):
-		return Denied, "the API server asks, and the write is denied"
+		return Denied, "the API server calls the webhook, and the write is denied"
 	}
-	return Failed, fmt.Sprintf("it could not be told whether kubelets are restricted: %v", err)
+	return Failed, fmt.Sprintf("it is unknown whether kubelets are restricted: %v", err)
 }

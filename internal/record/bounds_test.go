@@ -19,48 +19,6 @@ import (
 	"noderestriction.plus/policy"
 )
 
-func TestBound(t *testing.T) {
-	long := strings.Repeat("a", 300)
-	tests := map[string]struct{ in, want string }{
-		"short text stays":                 {"worker-1", "worker-1"},
-		"nothing stays nothing":            {"", ""},
-		"other alphabets stay":             {"узел-1 节点", "узел-1 节点"},
-		"text of the limit stays":          {long[:256], long[:256]},
-		"one byte more is cut":             {long[:257], long[:253] + "..."},
-		"quotes count double":              {strings.Repeat(`"`, 129), strings.Repeat(`"`, 126) + "..."},
-		"angle brackets count six times":   {strings.Repeat("<", 43), strings.Repeat("<", 42) + "..."},
-		"a character is not cut in half":   {strings.Repeat("节", 86), strings.Repeat("节", 84) + "..."},
-		"a new line is escaped":            {"a\nb", `a\nb`},
-		"an escape sequence is escaped":    {"\x1b[2J", `\x1b[2J`},
-		"a C1 control is escaped":          {"\u009b2J", `\u009b2J`},
-		"a line separator is escaped":      {"a\u2028b", `a\u2028b`},
-		"a change of direction is escaped": {"a\u202eb", `a\u202eb`},
-		"a zero byte is escaped":           {"a\x00b", `a\x00b`},
-		"invalid UTF-8 is escaped":         {"a\xffb", `a\xffb`},
-		"half a character is escaped":      {"节"[:2], `\xe8\x8a`},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			got, size, cut := bound(test.in, MaxValue)
-			if got != test.want || cut != strings.HasSuffix(test.want, mark) {
-				t.Errorf("got %q, cut %v, want %q", got, cut, test.want)
-			}
-			if encoded := encodedWith(t, stdjson.Marshal, got); size != encoded {
-				t.Errorf("got size %d, want %d", size, encoded)
-			}
-		})
-	}
-}
-
-func encodedWith(t testing.TB, marshal func(any) ([]byte, error), s string) int {
-	t.Helper()
-	encoded, err := marshal(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return len(encoded) - len(`""`)
-}
-
 // hostile generates text that somebody would choose who wants to break a log.
 func hostile() *rapid.Generator[string] {
 	return rapid.OneOf(

@@ -7,14 +7,15 @@ import (
 	"strconv"
 	"strings"
 
+	"noderestriction.plus/internal/text"
 	"noderestriction.plus/policy"
 )
 
-// MaxBriefLine is the longest line of a [Brief] record, in bytes, with its newline.
+// MaxBriefLine is the maximum length of the line of a [Brief] record, in bytes, with its newline.
 const MaxBriefLine = 512
 
-// Brief is the middle form of a record, for those beyond the budget of full ones: it says who did what and which rules of
-// which policies that violates, and leaves out the user, fields and details. Its line takes at most 512 bytes.
+// Brief is the medium form of a record, for records beyond the budget of full ones: it has the write and the violated policies
+// and rules, without the user, fields and details. Its line has at most 512 bytes.
 type Brief struct {
 	Time        Time           `json:"ts"`
 	Level       string         `json:"level"`
@@ -32,19 +33,19 @@ type Brief struct {
 	DryRun      bool           `json:"dryRun,omitzero"`
 	Late        bool           `json:"late,omitzero"`
 	ClientAuth  ClientAuth     `json:"clientAuth"`
-	// Rules are the violated rules, a text for each policy: its name, a colon, and the rules with spaces between.
+	// Rules are the violated rules, one string per policy: its name, a colon, and the rules separated by spaces.
 	Rules []string `json:"rules"`
-	// OmittedViolations is how many violations are of none of the rules that are named.
+	// OmittedViolations is how many violations are of rules that are not named.
 	OmittedViolations int    `json:"omittedViolations,omitzero"`
 	Fingerprint       string `json:"fingerprint"`
 }
 
-// briefFrame is more than what a brief line has beside its values.
+// briefFrame is longer than what a brief line has besides its values.
 const briefFrame = `{"ts":"2006-01-02T15:04:05.000Z","level":"","logger":"","msg":"","boot":"","seq":,"uid":"","node":"",` +
 	`"operation":"","resource":"","subresource":"","namespace":"","name":"","dryRun":true,"late":true,"clientAuth":"","rules":[],` +
 	`"omittedViolations":123,"fingerprint":""}` + "\n"
 
-// Brief is the middle form of the record. The more there is to say, the shorter its names are cut.
+// Brief returns the medium form of the record. The more there is to say, the shorter names are cut.
 func (r *Record) Brief() Brief {
 	var b Brief
 	for _, limit := range []int{64, 48, 32, 24, 16, 8} {
@@ -56,11 +57,11 @@ func (r *Record) Brief() Brief {
 	return b
 }
 
-// briefWithin cuts each name to limit bytes. It reports whether there is room for the name of a rule.
+// briefWithin cuts each name to limit bytes. It reports whether there is room for at least one rule.
 func (r *Record) briefWithin(limit int) (b Brief, fits bool) {
 	room := MaxBriefLine - len(briefFrame)
 	value := func(s string, limit int) string {
-		s, size, _ := bound(s, limit)
+		s, size, _ := text.BoundSize(s, limit)
 		room -= size
 		return s
 	}
@@ -78,14 +79,14 @@ func (r *Record) briefWithin(limit int) (b Brief, fits bool) {
 	return b, len(b.Rules) > 0 || len(r.Violations) == 0
 }
 
-// briefRules names the violated rules, as many as fit, and returns how many violations are of others.
+// briefRules returns the violated rules, as many as fit, and how many violations are of others.
 func (r *Record) briefRules(room, limit int) (rules []string, omitted int) {
 	const maxRule, frame = 48, len(`"",`)
 	rules, omitted = []string{}, r.OmittedViolations
 	last := "" // policy of the last text
 	for _, v := range r.Violations {
-		name := Bound(v.Policy, limit)
-		rule, size, _ := bound(v.Rule, maxRule)
+		name := text.Bound(v.Policy, limit)
+		rule, size, _ := text.BoundSize(v.Rule, maxRule)
 		n := len(rules)
 		switch {
 		case n > 0 && last == v.Policy && namesRule(rules[n-1], rule):
@@ -102,9 +103,9 @@ func (r *Record) briefRules(room, limit int) (rules []string, omitted int) {
 	return rules, omitted
 }
 
-// namesRule reports whether a text of Rules names a rule.
-func namesRule(text, rule string) bool {
-	_, rules, _ := strings.Cut(text, ": ")
+// namesRule reports whether an element of Rules names a rule.
+func namesRule(entry, rule string) bool {
+	_, rules, _ := strings.Cut(entry, ": ")
 	for named := range strings.SplitSeq(rules, " ") {
 		if named == rule {
 			return true
@@ -113,11 +114,11 @@ func namesRule(text, rule string) bool {
 	return false
 }
 
-// ViolationsOf are the violations that texts as in [Brief.Rules] name, with policy, rule and reason and nothing else.
+// ViolationsOf returns the violations that [Brief.Rules] names, with policy, rule and reason only.
 func ViolationsOf(rules []string) []Violation {
 	violations := []Violation{}
-	for _, text := range rules {
-		name, rest, _ := strings.Cut(text, ": ")
+	for _, entry := range rules {
+		name, rest, _ := strings.Cut(entry, ": ")
 		for rule := range strings.SplitSeq(rest, " ") {
 			violations = append(violations, Violation{Policy: name, Rule: rule, Reason: policy.RuleID(rule).Reason()})
 		}

@@ -3,10 +3,13 @@
 
 package record
 
-import "noderestriction.plus/policy"
+import (
+	"noderestriction.plus/internal/text"
+	"noderestriction.plus/policy"
+)
 
-// Compact is the short form of a record, for the many that equal one that was written in full not long before:
-// Fingerprint finds that one. It has no violations. Its line takes at most 256 bytes.
+// Compact is the short form of a record that equals one that was recently written in full or brief: Fingerprint finds that one.
+// It has no violations. Its line has at most 256 bytes.
 type Compact struct {
 	Time        Time           `json:"ts"`
 	Level       string         `json:"level"`
@@ -19,12 +22,10 @@ type Compact struct {
 	Fingerprint string         `json:"fingerprint"`
 }
 
-// Compact is the short form of the record.
+// Compact returns the short form of the record.
 func (r *Record) Compact() Compact {
-	uid, _, _ := bound(r.UID, 36)
-	node, _, _ := bound(r.Node, 32)
 	return Compact{
 		Time: r.Time, Level: r.Level, Logger: r.Logger, Msg: r.Msg, Boot: r.Boot, Seq: r.Seq,
-		UID: uid, Node: node, Fingerprint: r.Fingerprint,
+		UID: text.Bound(r.UID, 36), Node: text.Bound(r.Node, 32), Fingerprint: r.Fingerprint,
 	}
 }

@@ -1,7 +1,7 @@
 // Copyright The NodeRestriction-plus Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package record is the record of a write that violated a policy: one JSON line, whatever the write held. Every value
+// Package record defines the record of a write that violates a policy: one JSON line, whatever the write contains. Every value
 // is bounded and printable, and so is the line, by construction.
 package record
 
@@ -15,9 +15,9 @@ import (
 )
 
 const (
-	// MaxLine is the longest line, in bytes, with its newline. A pipe takes as much in one piece.
+	// MaxLine is the maximum length of a line, in bytes, with its newline. A write of that size to a pipe is atomic.
 	MaxLine = 4096
-	// MaxCompactLine is the longest line of a [Compact] record, in bytes, with its newline.
+	// MaxCompactLine is the maximum length of the line of a [Compact] record, in bytes, with its newline.
 	MaxCompactLine = 256
 
 	// Level is the value of the key level of every line.
@@ -26,17 +26,17 @@ const (
 	Logger = "denial"
 )
 
-// Probed is the outcome of the enforcement probe's write, in the place of [policy.Denied]. It counts for Seq, but it is no
-// denial: no kubelet wrote.
+// Probed is the outcome of the enforcement probe's write, instead of [policy.Denied]. It has a Seq, but it is not a denial: no
+// kubelet wrote.
 const Probed policy.Outcome = "probed"
 
-// ClientAuth says how the sender of a review proved who it is.
+// ClientAuth is how the sender of a review authenticated.
 type ClientAuth string
 
 const (
-	// ClientAuthNone means that anybody who can reach the port may have sent the review.
+	// ClientAuthNone means that anyone who can reach the port may have sent the review.
 	ClientAuthNone ClientAuth = "none"
-	// ClientAuthMTLS means that the sender had a client certificate that was verified.
+	// ClientAuthMTLS means that the sender's client certificate was verified.
 	ClientAuthMTLS ClientAuth = "mtls"
 )
 
@@ -47,8 +47,8 @@ type Record struct {
 	Logger string         `json:"logger"`
 	Msg    policy.Outcome `json:"msg"`
 
-	// Boot is the random id of the replica's process, at most 16 characters, and Seq the number of the record there:
-	// from 1 without gaps, so that a lost record is provable.
+	// Boot is the random ID of the replica's process, at most 16 characters. Seq is the number of the record in that process,
+	// from 1 without gaps, so that a lost record can be detected.
 	Boot string `json:"boot"`
 	Seq  uint64 `json:"seq"`
 
@@ -66,14 +66,14 @@ type Record struct {
 	Violations  []Violation `json:"violations"`
 	Version     string      `json:"version"` // of the program
 
-	// Fingerprint is equal for records of the same outcome, node, operation, resource, dry run, lateness, policies and rules. A
-	// [Compact] record has it in the place of all those.
+	// Fingerprint is equal for records with the same outcome, node, operation, resource, dry run, lateness, policies and rules. A
+	// [Compact] record has it instead of these.
 	Fingerprint string `json:"fingerprint"`
 	// Truncated says that a value was cut or violations were omitted, OmittedViolations how many.
 	Truncated         bool `json:"truncated,omitzero"`
 	OmittedViolations int  `json:"omittedViolations,omitzero"`
 
-	// Decision is the whole decision, for those who count. It is no part of the line.
+	// Decision is the whole decision, for metrics. It is not part of the line.
 	Decision policy.Decision `json:"-"`
 }
 
@@ -88,17 +88,17 @@ type Violation struct {
 	Action     string `json:"action"`
 }
 
-// Origin is what a record says beside the write and the decision.
+// Origin is what a record has besides the write and the decision.
 type Origin struct {
 	UID        string // of the AdmissionReview
-	User       string // whole user name
+	User       string // full user name
 	ClientAuth ClientAuth
 	Version    string // of the program
 	Probe      bool   // it is the enforcement probe's
-	Late       bool   // the answer comes after its deadline
+	Late       bool   // the answer is after its deadline
 }
 
-// New makes the record of a decision. Time, Boot and Seq are for the log to set.
+// New returns the record of a decision. The log sets Time, Boot and Seq.
 func New(from Origin, r *policy.Request, d policy.Decision) Record {
 	var b bounds
 	rec := Record{
@@ -134,7 +134,7 @@ func New(from Origin, r *policy.Request, d policy.Decision) Record {
 	return rec
 }
 
-// fingerprint is a hash of what makes records equal.
+// fingerprint returns a hash of what equal records have in common.
 func fingerprint(r *policy.Request, d policy.Decision, late bool) string {
 	h := sha256.New()
 	write := func(values ...string) {
@@ -162,12 +162,12 @@ type Time time.Time
 // TimeLayout is the form of a Time.
 const TimeLayout = "2006-01-02T15:04:05.000Z"
 
-// MarshalText never fails.
+// MarshalText implements [encoding.TextMarshaler]. It returns no error.
 func (t Time) MarshalText() ([]byte, error) {
 	return time.Time(t).UTC().AppendFormat(nil, TimeLayout), nil
 }
 
-// UnmarshalText reads what MarshalText wrote.
+// UnmarshalText implements [encoding.TextUnmarshaler].
 func (t *Time) UnmarshalText(text []byte) error {
 	parsed, err := time.Parse(TimeLayout, string(text))
 	*t = Time(parsed)

@@ -9,7 +9,7 @@ import (
 )
 
 // digest is a hash of a record: 16 bits of what all forms of its line have in common, and 16 of the whole line, which are
-// 0 for a brief and a compact one. The seed is random, so that nobody can make two records that have the same.
+// 0 for a brief and a compact one. The seed is random, so that records cannot be crafted to collide.
 type digest uint32
 
 const wholeBits = 0xffff
@@ -31,7 +31,7 @@ func newDigest(seed maphash.Seed, line *Line) digest {
 	return d
 }
 
-// same reports whether two lines are of the same record. Two copies of a log may have it in different forms.
+// same reports whether two lines are of the same record. Two copies of a log may have different forms of it.
 func (d digest) same(other digest) bool {
 	return d == other || d&^wholeBits == other&^wholeBits && (d&wholeBits == 0 || other&wholeBits == 0)
 }

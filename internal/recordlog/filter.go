@@ -12,7 +12,7 @@ import (
 	"noderestriction.plus/policy"
 )
 
-// Filter says which records are wanted. What is nil or zero asks for nothing.
+// Filter selects records. A field that is nil or zero matches all.
 type Filter struct {
 	// Policy and Rule must match in one violation.
 	Policy, Rule func(string) bool
@@ -24,19 +24,19 @@ type Filter struct {
 	Until        time.Time         // exclusive
 }
 
-// Match says whether a record is wanted.
+// Match is whether a record is selected.
 type Match int
 
 const (
 	// No is certain.
 	No Match = iota
-	// Maybe is for a brief or compact record whose log does not have what the filter asks for.
+	// Maybe is for a brief or compact record without the values that the filter needs.
 	Maybe
 	// Yes is certain.
 	Yes
 )
 
-// Match says whether a record is wanted, and which of its violations are.
+// Match returns whether a record is selected, and which of its violations are.
 func (f *Filter) Match(e *Entry) (Match, []record.Violation) {
 	if !f.matchTime(time.Time(e.Time)) || !f.matchOutcome(e.Msg) {
 		return No, nil
@@ -77,7 +77,7 @@ func matchValue(match func(string) bool, value string, unknown bool) Match {
 	return No
 }
 
-// matchViolations returns the violations that are wanted.
+// matchViolations returns the violations that are selected.
 func (f *Filter) matchViolations(e *Entry) (Match, []record.Violation) {
 	if e.Compact && e.Like == 0 {
 		return Maybe, nil

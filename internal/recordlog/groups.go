@@ -12,7 +12,7 @@ import (
 	"noderestriction.plus/internal/record"
 )
 
-// Dimension is something by which records are counted.
+// Dimension is a value by which records are counted.
 type Dimension string
 
 // The dimensions.
@@ -40,13 +40,13 @@ func Dimensions() []Dimension {
 	}
 }
 
-// ofViolation reports whether each violation of a record has a value of its own.
+// ofViolation reports whether each violation of a record has its own value.
 func (d Dimension) ofViolation() bool { return d == ByRule || d == ByPolicy || d == ByField }
 
-// ofTime reports whether the values are times, in which order they are shown.
+// ofTime reports whether the values are times, which are shown in their order.
 func (d Dimension) ofTime() bool { return d == ByHour || d == ByMinute }
 
-// maxGroups bounds the memory for groups: some 200 bytes each.
+// maxGroups bounds the memory for groups: about 200 bytes each.
 const maxGroups = 1 << 20
 
 // Groups counts records by the values that they have in some dimensions. A record with several violations is in several
@@ -56,7 +56,7 @@ type Groups struct {
 	groups map[string]*Group
 	order  []*Group
 	n      uint64 // records that were added
-	other  uint64 // of these, those in no group because there were too many
+	other  uint64 // times that a record was not counted because there were too many groups
 	key    []byte
 }
 
@@ -72,7 +72,7 @@ type Group struct {
 // NewGroups returns Groups by some dimensions.
 func NewGroups(by ...Dimension) *Groups { return &Groups{by: by, groups: map[string]*Group{}} }
 
-// Add counts a record with the violations that matter of it.
+// Add counts a record with its selected violations.
 func (g *Groups) Add(e *Entry, violations []record.Violation) {
 	g.n++
 	if len(violations) == 0 || !slices.ContainsFunc(g.by, Dimension.ofViolation) {
@@ -149,11 +149,10 @@ func (d Dimension) appendValue(b []byte, e *Entry, v *record.Violation) []byte {
 	return b
 }
 
-// Records is how many records were added, Other how many violations of them could not be counted because there were
-// more than a million groups.
+// Records returns how many records were added.
 func (g *Groups) Records() uint64 { return g.n }
 
-// Other is how often a record is in none of the groups because there were more than a million.
+// Other returns how many times a record was not counted because there were more than a million groups.
 func (g *Groups) Other() uint64 { return g.other }
 
 // Len is the number of groups.

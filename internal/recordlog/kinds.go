@@ -9,10 +9,10 @@ import (
 	"noderestriction.plus/internal/record"
 )
 
-// maxKinds bounds the memory for kinds: two generations of some 500 bytes an entry.
+// maxKinds bounds the memory for kinds: two generations of about 500 bytes per entry.
 const maxKinds = 50_000
 
-// kinds remembers the latest records in full, by what short lines refer to.
+// kinds remembers the latest full and brief records, by the values with which short lines refer to them.
 type kinds struct {
 	limit             int // of current
 	current, previous map[kindKey]*kind
@@ -68,7 +68,7 @@ func (k *kinds) put(key kindKey, known *kind) {
 	k.current[key] = known
 }
 
-// complete says of a brief record what is not known.
+// complete marks what is not known about a brief record.
 func (e *Entry) complete() {
 	if e.User == "" {
 		e.User = Unknown
@@ -104,7 +104,7 @@ func (k *kind) fill(e *Entry) {
 	}
 }
 
-// fillBrief adds to a brief record what a full one of the same kind has in common with it. Its object is its own.
+// fillBrief adds to a brief record what it has in common with a full one of the same kind, which is all except its object.
 func (k *kind) fillBrief(e *Entry) {
 	e.Like = k.seq
 	e.Node, e.User, e.Resource, e.Subresource = k.node, k.user, k.resource, k.subresource

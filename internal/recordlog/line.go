@@ -15,14 +15,15 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"noderestriction.plus/internal/record"
+	"noderestriction.plus/internal/text"
 	"noderestriction.plus/policy"
 )
 
-// Kind says what a line is.
+// Kind is the kind of a line.
 type Kind int
 
 const (
-	// Foreign is a line that has nothing to do with records: another line of the program's log, or any text.
+	// Foreign is a line that is not related to records: another line of the webhook's log, or any text.
 	Foreign Kind = iota
 	// Full is a record in full.
 	Full
@@ -32,14 +33,14 @@ const (
 	Compact
 	// Lost is the line by which the log says that it lost records.
 	Lost
-	// Unparsable is a line that was meant as one of the others and cannot be read.
+	// Unparsable is a line that should be one of the others and cannot be parsed.
 	Unparsable
 )
 
 // maxSeq bounds the numbers of records so that sums of them do not overflow.
 const maxSeq = 1 << 62
 
-// Line is one line of a log, without what a container runtime or kubectl put before it.
+// Line is one line of a log, without the prefixes of a container runtime or kubectl.
 type Line struct {
 	Number int64  // in its input, from 1
 	Source string // such as pod/web-0/main, from kubectl logs --prefix, or empty
@@ -52,7 +53,7 @@ type Line struct {
 	text []byte // valid until the next line is read
 }
 
-// LostRecords is what the log says about records that it lost.
+// LostRecords is what the log says about records that it has lost.
 type LostRecords struct {
 	Time  record.Time
 	Boot  string
@@ -70,7 +71,7 @@ type wire struct {
 	LastSeq  uint64   `json:"lastSeq"`
 }
 
-// parse finds out what the text of a line is.
+// parse determines the kind of a line from its text.
 func (l *Line) parse(text []byte, whole bool) {
 	l.text = text
 	l.Kind = Foreign
@@ -103,7 +104,7 @@ func (l *Line) decode(text []byte) {
 	}
 }
 
-// isForeign reports whether a text is a JSON object, if a sloppy one, of another logger.
+// isForeign reports whether a text is a JSON object of another logger, even one that is not well-formed in detail.
 func isForeign(text []byte) bool {
 	var w struct {
 		Logger jsontext.Value `json:"logger"`
@@ -112,9 +113,9 @@ func isForeign(text []byte) bool {
 	return err == nil && string(w.Logger) != `"`+record.Logger+`"`
 }
 
-// accept takes over a well-formed line of the denial log.
+// accept accepts a well-formed line of the denial log.
 func (l *Line) accept(w *wire) error {
-	w.Boot = Printable(w.Boot)
+	w.Boot = text.Printable(w.Boot)
 	switch {
 	case time.Time(w.Time).IsZero():
 		return errors.New("ts: missing")
@@ -127,7 +128,7 @@ func (l *Line) accept(w *wire) error {
 	case "lost":
 		return l.acceptLost(w)
 	}
-	return fmt.Errorf("msg: unknown %q", Printable(string(w.Msg[:min(len(w.Msg), 64)])))
+	return fmt.Errorf("msg: unknown %s", text.Quote(string(w.Msg)))
 }
 
 func (l *Line) acceptRecord(r *record.Record, rules []string) error {
@@ -162,7 +163,7 @@ func (l *Line) acceptLost(w *wire) error {
 	return nil
 }
 
-// How much a line looks like one of the denial log.
+// likeness is how much a line resembles one of the denial log.
 type likeness int
 
 const (
@@ -171,11 +172,11 @@ const (
 	fragment          // the end of one
 )
 
-// opening is how each line of the denial log begins. The program's other log begins with the level.
+// opening is how each line of the denial log begins. Lines of the webhook's other log begin with the level.
 const opening = `{"ts":"`
 
-// resembles reports whether a text looks like a line of the denial log. Within a JSON string the markers would have
-// escaped quotes, so that nobody who is quoted in another line can make it look like one.
+// resembles returns how much a text resembles a line of the denial log. Within a JSON string the markers would have escaped
+// quotes, so text that is quoted in another line cannot make that line resemble one.
 func resembles(text []byte) likeness {
 	object := len(text) > 0 && text[0] == '{'
 	switch {
@@ -192,12 +193,12 @@ func resembles(text []byte) likeness {
 	return unlike
 }
 
-// beginsLike reports whether a text is too short to be told from the beginning of a record.
+// beginsLike reports whether a text may be the beginning of a record and is too short to decide.
 func beginsLike(text []byte) bool {
 	return len(text) > 0 && bytes.HasPrefix([]byte(opening), text)
 }
 
-// explain says in words of our own what is wrong with a text: the JSON library chooses some of its words by lot.
+// explain returns a stable message about a syntax error: the JSON library varies its error text on purpose.
 func explain(err error) error {
 	syntax, semantic := (*jsontext.SyntacticError)(nil), (*json.SemanticError)(nil)
 	switch {
@@ -208,8 +209,8 @@ func explain(err error) error {
 	case errors.As(err, &syntax):
 		return fmt.Errorf("not well-formed JSON at byte %d of it", syntax.ByteOffset)
 	case errors.As(err, &semantic):
-		at := Printable(strings.TrimPrefix(string(semantic.JSONPointer), "/"))
-		return fmt.Errorf("%s: has a wrong value", at[:min(len(at), 64)])
+		at := strings.TrimPrefix(string(semantic.JSONPointer), "/")
+		return fmt.Errorf("%s: has a wrong value", text.Bound(at, 64))
 	}
 	return errors.New("not a JSON object")
 }

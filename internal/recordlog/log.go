@@ -1,10 +1,10 @@
 // Copyright The NodeRestriction-plus Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package recordlog reads the denial log: its lines from files and from what kubectl prints, what they say, and whether
-// any are missing. A [Reader] reads one input, a [Log] takes the lines of all, and a [Filter], [Groups], [Newest] and
-// [Timeline] answer what was in it. It asks for no order of the inputs but one: short lines are only understood after
-// the full line that they refer to.
+// Package recordlog reads the denial log from files and from the output of kubectl, and detects missing records. A [Reader] reads
+// one input, a [Log] collects the lines of all inputs, and [Filter], [Groups], [Newest] and [Timeline] answer questions about
+// the records. Inputs may be in any order, except that a short line is understood only after the full line that it refers
+// to.
 package recordlog
 
 import (
@@ -16,25 +16,25 @@ import (
 const (
 	// Unknown stands for a value that is not in the log. A short line leaves most values out.
 	Unknown = "?"
-	// maxFlaws is how many lines that cannot be read are named. All are counted.
+	// maxFlaws is the maximum number of unparsable lines that are named. All are counted.
 	maxFlaws = 20
 )
 
-// Entry is a record as far as the log tells.
+// Entry is a record as far as the log has it.
 type Entry struct {
 	record.Record
 	Source string // such as pod/web-0/main, if kubectl said so
-	// Brief says that the line was a brief one: names may be cut, and of its violations policy and rule are known.
+	// Brief says that the line was a brief one: names may be cut, and only policy and rule of its violations are known.
 	Brief bool
-	// Compact says that the line was a short one. Of the record's object only the resource is known, and of its
-	// violations policy and rule.
+	// Compact says that the line was a compact one: only the resource of its object, and policy and rule of its violations are
+	// known.
 	Compact bool
-	// Like is the number of the full or brief line from which more is known than the line says. 0: there was none, and
-	// of a compact record nothing but the node is known.
+	// Like is the number of the full or brief line that completes this one. 0: there was none, and only the node of a compact
+	// record is known.
 	Like uint64
 }
 
-// Target is the resource with its subresource, such as nodes/status.
+// Target returns the resource with its subresource, such as nodes/status.
 func (e *Entry) Target() string {
 	if e.Subresource == "" {
 		return e.Resource
@@ -42,11 +42,11 @@ func (e *Entry) Target() string {
 	return e.Resource + "/" + e.Subresource
 }
 
-// Log is what was read of a log, in all its inputs.
+// Log is what was read from all inputs of a log.
 type Log struct {
 	seed  maphash.Seed
-	boots map[string]*account
-	order []*account // as they were met
+	boots map[string]*sequence
+	order []*sequence // in the order of their first lines
 	kinds kinds
 
 	lines      uint64
@@ -57,7 +57,7 @@ type Log struct {
 	entry Entry // the latest, so that none is allocated for each line
 }
 
-// Flaw is a line that cannot be read.
+// Flaw is a line that cannot be parsed.
 type Flaw struct {
 	Input string `json:"input"`
 	Line  int64  `json:"line"`
@@ -65,13 +65,12 @@ type Flaw struct {
 	Cut   bool   `json:"cut,omitempty"` // it is the last of its input, which ends within it
 }
 
-// NewLog returns a Log of nothing.
+// NewLog returns an empty Log.
 func NewLog() *Log {
-	return &Log{seed: maphash.MakeSeed(), boots: map[string]*account{}, kinds: kinds{limit: maxKinds}}
+	return &Log{seed: maphash.MakeSeed(), boots: map[string]*sequence{}, kinds: kinds{limit: maxKinds}}
 }
 
-// Add takes the next line of an input. If that is a record that was not there before, it returns it; the result is
-// valid until the next call.
+// Add adds the next line of an input. If that is a new record, it returns it; the result is valid until the next call.
 func (l *Log) Add(input string, line *Line) *Entry {
 	l.lines++
 	switch line.Kind {
@@ -83,10 +82,10 @@ func (l *Log) Add(input string, line *Line) *Entry {
 			l.flaws = append(l.flaws, Flaw{Input: input, Line: line.Number, Error: line.Err.Error(), Cut: line.Cut})
 		}
 	case Lost:
-		l.account(line.Lost.Boot).lose(line.Lost)
+		l.sequence(line.Lost.Boot).lose(line.Lost)
 	default:
 		r := &line.Record
-		if l.account(r.Boot).record(line, newDigest(l.seed, line)) {
+		if l.sequence(r.Boot).record(line, newDigest(l.seed, line)) {
 			l.entry = Entry{
 				Record: *r, Source: line.Source, Brief: line.Kind == Brief, Compact: line.Kind == Compact,
 			}
@@ -97,10 +96,10 @@ func (l *Log) Add(input string, line *Line) *Entry {
 	return nil
 }
 
-func (l *Log) account(boot string) *account {
+func (l *Log) sequence(boot string) *sequence {
 	a, ok := l.boots[boot]
 	if !ok {
-		a = newAccount(boot)
+		a = newSequence(boot)
 		l.boots[boot] = a
 		l.order = append(l.order, a)
 	}

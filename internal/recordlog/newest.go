@@ -12,7 +12,7 @@ import (
 	"noderestriction.plus/internal/record"
 )
 
-// Row is a record together with the violations that matter of it.
+// Row is a record with its selected violations.
 type Row struct {
 	Entry
 	Violations []record.Violation
@@ -20,7 +20,7 @@ type Row struct {
 	n int // in the order of the log
 }
 
-// Newest keeps the newest of the rows that are added, in memory for as many as it keeps.
+// Newest keeps the newest rows.
 type Newest struct {
 	limit int
 	rows  rows
@@ -30,7 +30,7 @@ type Newest struct {
 // NewNewest returns a Newest that keeps limit rows, or all if that is 0.
 func NewNewest(limit int) *Newest { return &Newest{limit: limit} }
 
-// Add adds a row, of which it keeps a copy.
+// Add adds a copy of a row.
 func (n *Newest) Add(e *Entry, violations []record.Violation) {
 	row := &Row{Entry: *e, Violations: violations, n: n.n}
 	n.n++
@@ -45,13 +45,13 @@ func (n *Newest) Add(e *Entry, violations []record.Violation) {
 	}
 }
 
-// Added is how many rows were added.
+// Added returns how many rows were added.
 func (n *Newest) Added() int { return n.n }
 
 // Sorted returns the rows that were kept, the oldest first.
 func (n *Newest) Sorted() []*Row { return slices.SortedFunc(slices.Values(n.rows), (*Row).compare) }
 
-// compare orders rows by time, and rows of the same time as they were in the log.
+// compare orders rows by time, and rows of the same time as in the log.
 func (r *Row) compare(other *Row) int {
 	return cmp.Or(time.Time(r.Time).Compare(time.Time(other.Time)), cmp.Compare(r.n, other.n))
 }

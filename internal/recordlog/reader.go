@@ -13,21 +13,22 @@ import (
 	"slices"
 
 	"noderestriction.plus/internal/record"
+	"noderestriction.plus/internal/text"
 )
 
 const (
-	// maxText is the longest text of a line that can be a record, in bytes: twice what the program writes.
+	// maxText is the maximum length of a line that can be a record, in bytes: twice what the webhook writes.
 	maxText = 2 * record.MaxLine
-	// maxRaw is how much of a line is looked at. The rest of a longer one is passed over.
+	// maxRaw is how much of a line is read, in bytes. The rest of a longer line is skipped.
 	maxRaw = 64 << 10
-	// maxPending bounds the streams of which the beginning of a line is kept, maxSources the names that are remembered.
+	// maxPending is the maximum number of streams with an incomplete line, maxSources that of names that are remembered.
 	maxPending = 256
 	maxSources = 4096
 )
 
 // Reader reads a log line by line, in bounded memory whatever the log holds. The log may be compressed by gzip.
 type Reader struct {
-	raw     *bufio.Reader // what was given
+	raw     *bufio.Reader // the input
 	lines   *bufio.Reader // its lines: raw, or what it decompresses to
 	number  int64
 	pending map[string]*partial // by stream
@@ -37,7 +38,7 @@ type Reader struct {
 	left    []*partial // at the end: what was never completed
 }
 
-// partial is the beginning of a line that a runtime wrote in several pieces.
+// partial is the beginning of a line that a container runtime wrote in several pieces.
 type partial struct {
 	number int64
 	source string
@@ -67,15 +68,15 @@ func NewReader(r io.Reader) (*Reader, error) {
 	return reader, nil
 }
 
-// failing is a reader of nothing but an error.
+// failing is a reader that only returns an error.
 type failing struct{ error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.error }
 
-// Idle reports whether the next line has yet to be read from the input, which may be waiting for somebody to write.
+// Idle reports whether reading the next line may block because nothing is buffered.
 func (r *Reader) Idle() bool { return r.lines.Buffered() == 0 && r.raw.Buffered() == 0 }
 
-// Next reads the next line; empty ones are passed over. At the end it returns io.EOF.
+// Next reads the next line that is not empty. At the end it returns io.EOF.
 func (r *Reader) Next() (Line, error) {
 	for !r.ended {
 		line, ok, err := r.next()
@@ -95,7 +96,7 @@ func (r *Reader) Next() (Line, error) {
 func (r *Reader) next() (Line, bool, error) {
 	raw, whole, err := r.readLine()
 	if err != nil {
-		defer r.end() // after what is left has been looked at
+		defer r.end() // after the rest has been parsed
 	}
 	switch {
 	case errors.Is(err, io.ErrUnexpectedEOF): // the compressed input is cut, and with it this line
@@ -114,7 +115,7 @@ func (r *Reader) next() (Line, bool, error) {
 	return line, complete, nil
 }
 
-// markCut makes of a line that has no end, if it cannot be read or is too short to tell, one that is cut.
+// markCut marks a line without an end as cut if it cannot be parsed or is too short to decide.
 func (l *Line) markCut() {
 	if l.Kind == Foreign && beginsLike(l.text) {
 		l.reject(errors.New("the beginning of a record"))
@@ -163,7 +164,7 @@ func within(text []byte, whole bool) ([]byte, bool) {
 	return text, whole
 }
 
-// cut is the line that was begun and never completed.
+// cut returns the line that was begun and never completed.
 func (p *partial) cut() Line {
 	line := Line{Number: p.number, Source: p.source}
 	line.parse(p.text, p.whole)
@@ -195,7 +196,7 @@ func (r *Reader) source(name []byte) string {
 	if len(r.sources) == maxSources {
 		clear(r.sources)
 	}
-	source := Printable(string(name[:min(len(name), 512)]))
+	source := text.Bound(string(name), 512)
 	r.sources[string(name)] = source
 	return source
 }
@@ -218,7 +219,7 @@ func (r *Reader) readLine() (line []byte, whole bool, err error) {
 	return line, false, err
 }
 
-// skipZeros passes over the hole that is left in a file which was truncated while its writer went on where it was.
+// skipZeros skips the hole in a file that was truncated while its writer continued at its old offset.
 func (r *Reader) skipZeros() error {
 	for {
 		if _, err := r.lines.Peek(1); err != nil {

@@ -13,6 +13,7 @@ import (
 	"testing/iotest"
 
 	"noderestriction.plus/internal/recordlog"
+	"noderestriction.plus/internal/text"
 )
 
 func zipped(t testing.TB, text string) []byte {
@@ -201,9 +202,9 @@ func checkEntry(t *testing.T, e *recordlog.Entry) {
 	if e.Boot == "" || e.Seq == 0 {
 		t.Errorf("got %+v", e)
 	}
-	for _, text := range []string{e.Boot, e.Node, e.User, e.Target(), e.Namespace, e.Name, e.UID, e.Source} {
-		if text != recordlog.Printable(text) || len(text) > 20_000 {
-			t.Errorf("not printable or not bounded: %q", text)
+	for _, value := range []string{e.Boot, e.Node, e.User, e.Target(), e.Namespace, e.Name, e.UID, e.Source} {
+		if value != text.Printable(value) || len(value) > 20_000 {
+			t.Errorf("not printable or not bounded: %q", value)
 		}
 	}
 }

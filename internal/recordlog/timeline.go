@@ -9,22 +9,22 @@ import (
 	"noderestriction.plus/policy"
 )
 
-// Timeline counts records in intervals of time, of which the length grows with what it has to cover.
+// Timeline counts records in time intervals, whose length grows with the time that they cover.
 type Timeline struct {
 	step      int // of steps
 	intervals map[int64]*Interval
 }
 
-// Interval is how many records of each outcome there were from Start on, to the next one's.
+// Interval counts the records of each outcome from Start until the Start of the next interval.
 type Interval struct {
 	Start                           time.Time
 	Denied, Warned, Audited, Probed uint64
 }
 
-// Total is the number of all records in the interval.
+// Total returns the number of records in the interval.
 func (i *Interval) Total() uint64 { return i.Denied + i.Warned + i.Audited + i.Probed }
 
-// maxKept is how many intervals with records are kept while records are counted.
+// maxKept is the maximum number of intervals with records that are kept while records are counted.
 const maxKept = 4096
 
 // steps are the lengths of intervals. Each is a multiple of the one before.
@@ -57,7 +57,7 @@ func (t *Timeline) Add(e *Entry) {
 	}
 }
 
-// index is the number of the interval with a time, counted from the beginning of 1970.
+// index returns the number of the interval that contains a time, counted from the beginning of 1970.
 func (t *Timeline) index(at time.Time) int64 { return floorDiv(at.Unix(), int64(t.Step()/time.Second)) }
 
 func floorDiv(a, b int64) int64 {
@@ -90,11 +90,11 @@ func (t *Timeline) coarsen() {
 	}
 }
 
-// Step is how long an interval is.
+// Step returns the length of an interval.
 func (t *Timeline) Step() time.Duration { return steps()[t.step] }
 
-// Intervals returns the intervals from the first record to the last, also those without records between, and makes them
-// longer until there are at most limit.
+// Intervals returns the intervals from the first record to the last, including those without records, and merges them until
+// there are at most limit.
 func (t *Timeline) Intervals(limit int) []Interval {
 	if len(t.intervals) == 0 {
 		return nil
@@ -116,7 +116,7 @@ func (t *Timeline) Intervals(limit int) []Interval {
 	}
 }
 
-// span is the numbers of the first and the last interval.
+// span returns the numbers of the first and the last interval.
 func (t *Timeline) span() (first, last int64) {
 	begun := false
 	for n := range t.intervals {

@@ -5,25 +5,25 @@ package recordlog
 
 import "noderestriction.plus/internal/record"
 
-// maxRanges is how many ranges of missing records are named for each boot. All are counted.
+// maxRanges is the maximum number of ranges of missing records that are named per boot. All are counted.
 const maxRanges = 1000
 
-// Completeness is whether anything is missing in a log.
+// Completeness is the result of verifying a log.
 type Completeness struct {
 	Allowed    Allowances `json:"-"`
 	Complete   bool       `json:"complete"`
 	Records    uint64     `json:"records"`    // distinct lines with a record
 	Missing    uint64     `json:"missing"`    // numbers for which there is no record
-	SaidLost   uint64     `json:"saidLost"`   // records that the log itself says it lost
+	SaidLost   uint64     `json:"saidLost"`   // records that the log itself reports as lost
 	Duplicates uint64     `json:"duplicates"` // lines that were read again, and not counted again
-	Conflicts  uint64     `json:"conflicts"`  // records with the number of another, and different from it
-	Unparsable uint64     `json:"unparsable"` // lines that were meant as records and cannot be read
+	Conflicts  uint64     `json:"conflicts"`  // different records with the number of another
+	Unparsable uint64     `json:"unparsable"` // lines that should be records and cannot be parsed
 	Foreign    uint64     `json:"foreign"`    // other lines, which do not matter
 	Boots      []Boot     `json:"boots"`
-	Flaws      []Flaw     `json:"flaws,omitempty"` // the first 20 lines that cannot be read
+	Flaws      []Flaw     `json:"flaws,omitempty"` // the first 20 unparsable lines
 }
 
-// Boot is the part of a log that one process of the program wrote.
+// Boot is the part of a log that one process wrote.
 type Boot struct {
 	Boot       string      `json:"boot"`
 	Source     string      `json:"source,omitempty"` // such as pod/web-0/main, if kubectl said so
@@ -39,19 +39,18 @@ type Boot struct {
 	// MissingRanges are the first 1,000 ranges of missing numbers. The first begins with 1 if the log begins late.
 	MissingRanges []Range `json:"missingRanges,omitempty"`
 	MoreRanges    int     `json:"moreRanges,omitempty"`
-	// Conflicting are the first 20 numbers that several different records have.
+	// Conflicting are the first 20 numbers of conflicting records.
 	Conflicting []uint64 `json:"conflicting,omitempty"`
 }
 
-// Allowances are what is no flaw in a log.
+// Allowances are what does not make a log incomplete.
 type Allowances struct {
-	Partial bool // records from before the first line of a process are not there
-	// Copies: the inputs are copies of one another, so that records are read twice, and one copy has what another lost.
+	Partial bool // records before the first line of a process are missing
+	// Copies says that the inputs are copies of one log, so that records are read twice, and one copy may have what another lost.
 	Copies bool
 }
 
-// Verify says whether anything is missing, as far as the log can tell: it cannot tell what followed the last line of a
-// process.
+// Verify reports whether anything is missing. It cannot detect missing records after the last line of a process.
 func (l *Log) Verify(allow Allowances) Completeness {
 	c := Completeness{
 		Allowed: allow, Unparsable: l.unparsable, Foreign: l.foreign, Flaws: l.flaws, Complete: l.unparsable == 0, Boots: []Boot{},
@@ -69,20 +68,20 @@ func (l *Log) Verify(allow Allowances) Completeness {
 	return c
 }
 
-func (a *account) verify(partial bool) Boot {
+func (s *sequence) verify(partial bool) Boot {
 	b := Boot{
-		Boot: a.boot, Source: a.source, Records: a.records, First: a.first, Last: a.last,
-		From: record.Time(a.from), To: record.Time(a.to),
-		Duplicates: a.duplicates, Conflicts: a.conflicts, Conflicting: a.conflicting,
+		Boot: s.boot, Source: s.source, Records: s.records, First: s.first, Last: s.last,
+		From: record.Time(s.from), To: record.Time(s.to),
+		Duplicates: s.duplicates, Conflicts: s.conflicts, Conflicting: s.conflicting,
 	}
-	for l := range a.lost {
+	for l := range s.lost {
 		b.SaidLost += l.Count
 	}
 	from := uint64(1)
 	if partial {
-		from = a.begin()
+		from = s.begin()
 	}
-	b.MissingRanges = a.missing(from)
+	b.MissingRanges = s.missing(from)
 	for _, r := range b.MissingRanges {
 		b.Missing += r.Count()
 	}

@@ -17,22 +17,22 @@ import (
 	"noderestriction.plus/policy"
 )
 
-// maxAnnotation bounds the value of an audit annotation, in bytes; a message is no longer than that.
+// maxAnnotation is the maximum length of an audit annotation, in bytes; a message is not longer.
 const maxAnnotation = 1024
 
-// Receipt names the record of a verdict. The zero Receipt stands for no record.
+// Receipt identifies the record of a verdict. The zero Receipt means that there is no record.
 type Receipt struct {
 	Boot string // the replica that wrote it
 	Seq  uint64 // its number there, from 1
-	// Missing says that the record was not in the log by the time of the answer. It may come late, or be lost.
+	// Missing says that the record was not in the log in time for the answer. It may be late, or lost.
 	Missing bool
 }
 
-// Answer is the AdmissionReview that answers the review, as JSON. A denial is 403 with reason Forbidden, the only one
-// after which a kubelet that registers carries on. A write that violates a policy, denied or not, has the audit
-// annotations decision (denied, warned or audited), policy and rule (comma-separated), message where a policy audits,
-// boot and seq of its record, and record with the value "missing" if the log did not take that in time. The API server
-// keeps them for denials too, so that they are the second copy of the record.
+// Answer returns the AdmissionReview that answers the review, as JSON. A denial is 403 with reason Forbidden, the only status
+// after which a kubelet continues to register. A write that violates a policy, denied or not, has the audit
+// annotations decision (denied, warned or audited), policy and rule (comma-separated), message if a policy audits, boot and
+// seq of its record, and record with the value "missing" if it was not written in time. The API server keeps them for
+// denials too, so that they are the second copy of the record.
 func (r *Review) Answer(v Verdict, receipt Receipt) []byte {
 	if len(v.Violations) == 0 {
 		return r.allowance()
@@ -61,7 +61,7 @@ func (r *Review) Answer(v Verdict, receipt Receipt) []byte {
 	return body
 }
 
-// allowance is the answer to nearly every write, which is not worth an encoder.
+// allowance returns the answer to nearly every write, without an encoder.
 func (r *Review) allowance() []byte {
 	const (
 		before = `{"kind":"` + reviewKind + `","apiVersion":"` + reviewVersion + `","response":{"uid":`
@@ -93,7 +93,7 @@ func annotations(v Verdict, receipt Receipt) map[string]string {
 	return a
 }
 
-// list joins the distinct values in their order, as many as fit.
+// list joins the distinct values in order, as many as fit.
 func list(violations []policy.PolicyViolation, value func(policy.PolicyViolation) string) string {
 	const more = ",..."
 	var values []string

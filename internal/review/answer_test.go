@@ -64,7 +64,7 @@ func TestAnswer(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := decoded(t, test.body)
 			set := compiled(t, func(p *v1alpha1.NodeRestrictionPolicy) { p.Spec.ValidationActions = test.actions })
-			v := r.Judge(set, nil)
+			v := r.Evaluate(set, nil)
 			if got := string(r.Answer(v, test.receipt)); got != test.want {
 				t.Errorf("got  %s\nwant %s", got, test.want)
 			}

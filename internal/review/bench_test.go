@@ -17,7 +17,7 @@ import (
 	"noderestriction.plus/policy/rules"
 )
 
-// realNode is a Node of some 12 KB as a kubelet keeps it: 50 images, labels, conditions, capacities. The heartbeat is a time of its
+// realNode is a Node of about 12 KB as a kubelet keeps it: 50 images, labels, conditions, capacities. The heartbeat is a time of its
 // conditions.
 func realNode(heartbeat string) string {
 	images := make([]string, 50)
@@ -53,7 +53,7 @@ func realNode(heartbeat string) string {
 		`"images":[` + strings.Join(images, ",") + `]}}`
 }
 
-// realPod is a pod of some 7 KB as it runs: four containers with variables and their statuses. The time is of its conditions.
+// realPod is a pod of about 7 KB as it runs: four containers with variables and their statuses. The time is of its conditions.
 func realPod(probed string) string {
 	var containers, statuses, conditions []string
 	for i := range 4 {
@@ -84,12 +84,12 @@ func realPod(probed string) string {
 		`"podIPs":[{"ip":"10.244.1.7"}],"containerStatuses":[` + strings.Join(statuses, ",") + `],"qosClass":"BestEffort"}}`
 }
 
-// heartbeatReview is a review of some 24 KB: a kubelet's heartbeat.
+// heartbeatReview is a review of about 24 KB: a kubelet's heartbeat.
 func heartbeatReview() []byte {
 	return fill(reviewTemplate, realNode("2026-11-24T08:00:00Z"), realNode("2026-11-24T08:05:00Z"))
 }
 
-// podReview is a review of some 14 KB: of a pod's status, a time.
+// podReview is a review of about 14 KB: of a pod's status, a time.
 func podReview() []byte {
 	template := strings.NewReplacer(`"kind":"Node"`, `"kind":"Pod"`, `"nodes"`, `"pods"`,
 		`"name":"worker-1"`, `"name":"payments","namespace":"default"`).Replace(reviewTemplate)
@@ -119,25 +119,25 @@ func BenchmarkDecode(b *testing.B) {
 	}
 }
 
-// BenchmarkDecodeJudgeAnswer judges a heartbeat with every rule of strict.yaml, as one policy and as many that do not match the node.
-func BenchmarkDecodeJudgeAnswer(b *testing.B) {
+// BenchmarkDecodeEvaluateAnswer evaluates a heartbeat with every rule of strict.yaml, as one policy and as many that do not match the node.
+func BenchmarkDecodeEvaluateAnswer(b *testing.B) {
 	for _, others := range []int{0, 10, 100} {
-		b.Run(fmt.Sprintf("others=%d", others), func(b *testing.B) { judge(b, heartbeatReview(), others) })
+		b.Run(fmt.Sprintf("others=%d", others), func(b *testing.B) { evaluate(b, heartbeatReview(), others) })
 	}
 }
 
-// BenchmarkAppliedNode judges a heartbeat of a Node to which an administrator has applied labels.
+// BenchmarkAppliedNode evaluates a heartbeat of a Node to which an administrator has applied labels.
 func BenchmarkAppliedNode(b *testing.B) {
 	const applied = `"managedFields":[{"manager":"admin","operation":"Apply","apiVersion":"v1","time":"2026-11-01T00:00:00Z",` +
 		`"fieldsType":"FieldsV1","fieldsV1":{"f:metadata":{"f:labels":{"f:example.com/pool":{},"f:example.com/rack":{}}}}},`
-	judge(b, bytes.ReplaceAll(heartbeatReview(), []byte(`"managedFields":[`), []byte(applied)), 0)
+	evaluate(b, bytes.ReplaceAll(heartbeatReview(), []byte(`"managedFields":[`), []byte(applied)), 0)
 }
 
-// BenchmarkPodStatus judges the status of a pod with every rule of strict.yaml.
-func BenchmarkPodStatus(b *testing.B) { judge(b, podReview(), 0) }
+// BenchmarkPodStatus evaluates the status of a pod with every rule of strict.yaml.
+func BenchmarkPodStatus(b *testing.B) { evaluate(b, podReview(), 0) }
 
-// judge has a review decoded, judged and answered. It must be allowed.
-func judge(b *testing.B, body []byte, others int) {
+// evaluate decodes, evaluates and answers a review, which must be allowed.
+func evaluate(b *testing.B, body []byte, others int) {
 	b.Helper()
 	set := strictSet(b, others)
 	b.SetBytes(int64(len(body)))
@@ -148,7 +148,7 @@ func judge(b *testing.B, body []byte, others int) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		v := r.Judge(set, nil)
+		v := r.Evaluate(set, nil)
 		if v.Denied() || v.Err != nil {
 			b.Fatal(v.Message(), v.Err)
 		}

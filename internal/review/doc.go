@@ -4,10 +4,10 @@
 // Package review turns an AdmissionReview into a [policy.Request] and a verdict back into an AdmissionReview. It is
 // pure, so that the webhook and the command review answer alike.
 //
-// [Decode] reads the envelope strictly and leaves the objects as they are: who is not a kubelet is answered from the
-// envelope alone. [Review.Judge] decodes the objects if a policy would look at them, and [Review.Answer] says what came
-// of it.
+// [Decode] reads the envelope strictly and leaves the objects as they are: requests from other users than kubelets are answered
+// from the envelope alone. [Review.Evaluate] decodes the objects if a policy evaluates them, and [Review.Answer] encodes the
+// verdict.
 //
-// What an attacker can cause is denied: an object that cannot be read, one that is too large, a panic on it. What only
-// a broken or false API server can send, a malformed envelope, is an error.
+// What an attacker can cause is denied: an object that cannot be read, one that is too large, a panic. What only a broken or
+// impersonated API server can send, a malformed envelope, is an error.
 package review

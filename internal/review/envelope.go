@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
 	"strings"
 	"time"
 
@@ -28,7 +27,7 @@ type envelope struct {
 	last     time.Time // when reading must end; zero: never
 	steps    uint      // members and elements that were read
 	extras   int       // names and values of the user's extra
-	excess   bool      // the user has more groups or extra values than are kept
+	excess   bool      // the user has more groups or extra values than maxGroups
 
 	reviewKind, reviewVersion string
 	hasRequest                bool
@@ -55,7 +54,7 @@ type objectError struct{ cause error }
 func (e *objectError) Error() string { return e.cause.Error() }
 func (e *objectError) Unwrap() error { return e.cause }
 
-// invalidError is an error about an envelope, cut and printable.
+// invalidError is an error about an envelope, bounded and printable.
 type invalidError struct {
 	text  string
 	cause error
@@ -77,7 +76,7 @@ func (e *envelope) read() error {
 	return nil
 }
 
-// step counts a member or an element, and ends the reading once its time is over.
+// step counts a member or an element, and ends reading once its time is over.
 func (e *envelope) step() error {
 	const often = 256
 	if e.steps++; e.steps%often == 0 && !e.last.IsZero() && time.Now().After(e.last) {
@@ -89,7 +88,7 @@ func (e *envelope) step() error {
 // jsonObject is a JSON object of the envelope, by its path.
 type jsonObject string
 
-// The objects of an envelope of which members are read.
+// The objects of an envelope whose members are read.
 const (
 	theBody         jsonObject = "the body"
 	theRequest      jsonObject = "request"
@@ -160,7 +159,7 @@ func (e *envelope) requestMember(name string) error {
 }
 
 func (e *envelope) kindMember(name string) error {
-	var unread string // the resource says all that rules ask for
+	var unread string // rules need only the resource
 	switch name {
 	case "group":
 		return e.text("request.kind.group", &unread)
@@ -216,7 +215,7 @@ func (e *envelope) extraMember(name string) error {
 	return nil
 }
 
-// raw keeps an object as the part of the body that it is, and its own parts if they are asked for. null stands for none.
+// raw keeps the bytes of an object, which alias the body, and its parts if parts is not nil. null means that there is no object.
 func (e *envelope) raw(at string, into *[]byte, parts *object.Parts) (err error) {
 	if e.headOnly {
 		return errHeadRead
@@ -236,10 +235,4 @@ func (e *envelope) raw(at string, into *[]byte, parts *object.Parts) (err error)
 		*into = e.body[end-int64(len(value)) : end : end]
 	}
 	return nil
-}
-
-// printable escapes what does not print, also half a character at the end.
-func printable(s string) string {
-	quoted := strconv.Quote(s)
-	return strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`)
 }

@@ -24,7 +24,7 @@ func FuzzDecode(f *testing.F) {
 	set := compiled(f, nil)
 	f.Fuzz(func(t *testing.T, body []byte) {
 		if head, err := review.DecodeHead(body, "too large"); err == nil {
-			if v := head.Judge(set, nil); set.Evaluates(&head.Request) && head.Kubelet && !v.Denied() {
+			if v := head.Evaluate(set, nil); set.Evaluates(&head.Request) && head.Kubelet && !v.Denied() {
 				t.Fatal("a head was allowed")
 			}
 		}
@@ -38,7 +38,7 @@ func FuzzDecode(f *testing.F) {
 		if len(r.Request.Object) > 0 && !bytes.Contains(body, r.Request.Object) {
 			t.Fatal("the object is not a part of the body")
 		}
-		v := r.Judge(set, nil)
+		v := r.Evaluate(set, nil)
 		answer := admissionv1.AdmissionReview{}
 		if err := json.Unmarshal(r.Answer(v, review.Receipt{Boot: "b", Seq: 1}), &answer); err != nil {
 			t.Fatal(err)

@@ -16,21 +16,21 @@ import (
 )
 
 const (
-	// lookUpTime is for how long a write may look things up, all look-ups together.
-	lookUpTime = 500 * time.Millisecond
-	// lookUpMargin is for how long before the last moment no look-up begins. One takes at most 300 ms, so it ends before
-	// a sender that waits for a second or longer gives up.
-	lookUpMargin = 100 * time.Millisecond
+	// lookupTime bounds the time of all lookups of a write together.
+	lookupTime = 500 * time.Millisecond
+	// lookupMargin is how long before the end of the evaluation no lookup begins any more. A lookup takes at most 300 ms, so it
+	// ends before a sender that waits for a second or longer gives up.
+	lookupMargin = 100 * time.Millisecond
 )
 
 var errOutOfTime = errors.New("the lookups have taken too long")
 
-// guard bounds the time that a write takes. It is the [policy.Clock] of the write, and its [policy.Facts]: look-ups fail
-// once their time is over.
+// guard bounds the time of a write. It is the [policy.Clock] of the write, and its [policy.Facts]: lookups fail once their
+// time is over.
 type guard struct {
 	facts policy.Facts
 	last  time.Time     // when evaluation must end; zero: never
-	spent time.Duration // on look-ups
+	spent time.Duration // on lookups
 }
 
 var (
@@ -41,15 +41,15 @@ var (
 // Over implements policy.Clock.
 func (g *guard) Over() bool { return !g.last.IsZero() && time.Now().After(g.last) }
 
-// allowed returns an error if there is no time for one more look-up that begins now.
+// allowed returns an error if there is no time for another lookup that begins now.
 func (g *guard) allowed(now time.Time) error {
-	if g.spent >= lookUpTime || !g.last.IsZero() && now.Add(lookUpMargin).After(g.last) {
+	if g.spent >= lookupTime || !g.last.IsZero() && now.Add(lookupMargin).After(g.last) {
 		return errOutOfTime
 	}
 	return nil
 }
 
-// ask looks something up.
+// ask does a lookup.
 func ask[T any](g *guard, look func() (T, error)) (T, error) {
 	began := time.Now()
 	if err := g.allowed(began); err != nil {

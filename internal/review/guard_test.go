@@ -14,7 +14,7 @@ import (
 	"noderestriction.plus/policy/object"
 )
 
-// slowFacts takes its time for each look-up.
+// slowFacts takes its time for each lookup.
 type slowFacts struct {
 	policy.Facts
 	takes time.Duration
@@ -50,7 +50,7 @@ func TestAWriteIsEvaluatedUntilItsTimeIsOver(t *testing.T) {
 					t.Fatal(err)
 				}
 				time.Sleep(test.began)
-				v := rev.Judge(compiled(t, selecting), slowFacts{takes: test.takes, asked: new(int)})
+				v := rev.Evaluate(compiled(t, selecting), slowFacts{takes: test.takes, asked: new(int)})
 				if !v.Denied() || !strings.Contains(v.Message(), test.message) {
 					t.Errorf("got %q, want %q", v.Message(), test.message)
 				}
@@ -66,7 +66,7 @@ func TestTheLookUpsOfAWriteHaveHalfASecondTogether(t *testing.T) {
 		set = policy.NewSet(append(append(set.Policies(), set.Policies()...), append(set.Policies(), set.Policies()...)...)...)
 		rev := decoded(t, replaced(t, `"name":"worker-1","operation"`, `"name":"worker-2","operation"`))
 		began := time.Now()
-		v := rev.Judge(set, slowFacts{takes: 200 * time.Millisecond, asked: &asked})
+		v := rev.Evaluate(set, slowFacts{takes: 200 * time.Millisecond, asked: &asked})
 		if asked != 3 || time.Since(began) != 600*time.Millisecond || !strings.Contains(v.Message(), "unverified") {
 			t.Errorf("asked %d times in %s: %s", asked, time.Since(began), v.Message())
 		}
@@ -82,7 +82,7 @@ func TestAReviewThatIsNotReadInTime(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if v := rev.Judge(compiled(t, nil), nil); !v.Denied() || !strings.Contains(v.Message(), policy.OutOfTime) {
+		if v := rev.Evaluate(compiled(t, nil), nil); !v.Denied() || !strings.Contains(v.Message(), policy.OutOfTime) {
 			t.Errorf("got %q", v.Message())
 		}
 	})
@@ -105,11 +105,11 @@ func TestAUserOfManyGroups(t *testing.T) {
 			if n := len(rev.User.Groups); n > 1000 {
 				t.Errorf("%d groups are kept", n)
 			}
-			if v := rev.Judge(compiled(t, nil), nil); !v.Denied() || !strings.Contains(v.Message(), "too many groups") {
+			if v := rev.Evaluate(compiled(t, nil), nil); !v.Denied() || !strings.Contains(v.Message(), "too many groups") {
 				t.Errorf("a kubelet: got %q", v.Message())
 			}
 			body := strings.Replace(replaced(t, change[0], change[1]), "system:node:worker-1", "admin", 1)
-			if v := decoded(t, body).Judge(compiled(t, nil), nil); v.Denied() {
+			if v := decoded(t, body).Evaluate(compiled(t, nil), nil); v.Denied() {
 				t.Errorf("somebody else: got %q", v.Message())
 			}
 		})

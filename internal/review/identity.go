@@ -16,18 +16,18 @@ const userPrefix = "system:node:"
 // nodesGroup is the group of every kubelet that the Node authorizer knows.
 const nodesGroup = "system:nodes"
 
-// Identity is who wrote, as far as policies care.
+// Identity is the part of a kubelet's credential that policies use.
 type Identity struct {
-	// Node is the name of the node in the credential, as it stands there. Empty if the credential names none.
+	// Node is the name of the node in the credential, unchanged. Empty if the credential names none.
 	Node string
-	// InNodesGroup says that the user is in the group system:nodes, without which the API server's own plugins see no
-	// kubelet.
+	// InNodesGroup says that the user is in the group system:nodes, without which the API server's own plugins do not
+	// recognize a kubelet.
 	InNodesGroup bool
 }
 
-// KubeletOf returns the identity of the kubelet that a user is, and false for everybody else. It is the one place that
-// knows how a credential names its node. Groups do not matter: without system:nodes a user is still a kubelet to our
-// rules. The prefix must match exactly, as for the Node authorizer.
+// KubeletOf returns the identity of a kubelet, and false for other users. It is the only place that knows how a credential names
+// its node. Groups do not matter: without system:nodes a user is still a kubelet for our rules. The prefix must match exactly,
+// as for the Node authorizer.
 func KubeletOf(user authenticationv1.UserInfo) (Identity, bool) {
 	node, ok := strings.CutPrefix(user.Username, userPrefix)
 	if !ok {

@@ -9,17 +9,17 @@ import (
 	"noderestriction.plus/internal/program"
 )
 
-// The enforcement probe is a dry run of a registration as a kubelet that does not exist. It proves that the API server
-// still asks this program about kubelets, and that it is denied.
+// The enforcement probe is a dry-run registration by a kubelet that does not exist. It verifies that the API server still calls
+// the webhook for kubelets' writes, and that they are denied.
 const (
-	// ProbeNode is the node in the probe's credential. No node may have that name.
+	// ProbeNode is the node in the probe's credential. No real node may have this name.
 	ProbeNode = program.Name + "-probe"
-	// ProbeDenied is what the probe is told when all is well.
+	// ProbeDenied is the message of a successful probe.
 	ProbeDenied = "the enforcement probe is denied, as it should be"
 )
 
-// Probe says that the write is the enforcement probe's. It is denied whatever the policies say, and changes nothing: no
-// kubelet gains anything by looking like it.
+// Probe reports whether the write is the enforcement probe's. It is denied whatever the policies say, and changes nothing: a
+// kubelet gains nothing by imitating it.
 func (r *Review) Probe() bool {
 	q := &r.Request
 	return r.Kubelet && q.NodeName == ProbeNode && q.DryRun &&

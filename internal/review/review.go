@@ -15,6 +15,7 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"noderestriction.plus/internal/text"
 	"noderestriction.plus/policy"
 )
 
@@ -22,17 +23,20 @@ const (
 	reviewKind    = "AdmissionReview"
 	reviewVersion = "admission.k8s.io/v1"
 
-	// maxUID is the longest uid that is answered, in bytes; those of an API server have 36.
+	// MaxBytes is the maximum size of a review, in bytes. An API server sends an object of up to 3 MiB and a stored one of up to
+	// 1.5 MiB, and JSON may write each byte of them as six: 27 MiB.
+	MaxBytes = 32 << 20
+
+	// maxUID is the maximum length of a uid that is answered, in bytes; those of an API server have 36.
 	maxUID = 256
-	// maxMembers is how many members one object of a review may have. The names of an object are held while it is read, to find
-	// those that occur twice. An object that the API server stores has fewer: it has at most 1.5 MiB, and a member at least seven
-	// bytes.
+	// maxMembers is the maximum number of members of one object in a review. The names of an object are held while it is read, to
+	// find duplicates. An object that the API server stores has fewer: it has at most 1.5 MiB, and a member at least seven bytes.
 	maxMembers = 256 << 10
-	// maxHead is as much as is read of a review with more: what precedes the object is far shorter.
+	// maxHead is how much of a review with more members or bytes is read: what precedes the object is far shorter.
 	maxHead = 128 << 10
 
 	tooManyMembers = "the request has too many values"
-	// maxGroups is how many groups, and how many values of extra, are kept of a user. A kubelet has two groups.
+	// maxGroups is the maximum number of a user's groups, and of the values of extra. A kubelet has two groups.
 	maxGroups     = 1000
 	tooManyGroups = "the user has too many groups or extra values"
 
@@ -42,47 +46,42 @@ const (
 
 // Review is one decoded AdmissionReview.
 type Review struct {
-	// UID pairs the review with its answer. It is never empty.
+	// UID pairs the review with its answer. It is not empty.
 	UID types.UID
-	// User is who wrote.
+	// User is the user who wrote.
 	User authenticationv1.UserInfo
 	// Kubelet says that User is a kubelet; its node name, possibly empty, is Request.NodeName.
 	Kubelet bool
-	// Group and Version are those of the written resource.
-	Group   string
-	Version string
-	// Request is the write. Its Object, OldObject and Options are parts of the body that was decoded, so they live as long as it
-	// does; they are not decoded. Its Resource is qualified by the group, as in "leases.coordination.k8s.io", unless
-	// that is the core group.
+	// Request is the write. Its Object, OldObject and Options alias the body and are not decoded. Its Resource is qualified by
+	// the group, as in "leases.coordination.k8s.io", unless that is the core group.
 	Request policy.Request
 
-	// unreadable is why Request is Undecodable, for the log.
+	// unreadable is why Request is undecodable, for the log.
 	unreadable error
 	guard      guard
 }
 
 // Decode decodes one AdmissionReview of version admission.k8s.io/v1 in JSON and nothing after it. Duplicate names,
 // invalid UTF-8, an unknown operation and a missing uid, user, resource or request are errors; unknown fields are
-// passed over, as a newer API server may send them. Errors name the field and quote at most 256 bytes of what was sent.
+// ignored, because a newer API server may send them. Errors name the field and have at most 256 bytes.
 //
-// If only an object is malformed there is no error: the review is Undecodable. What follows that object in the body,
-// such as dryRun, is then not known.
+// If only an object is malformed there is no error: the review is undecodable. What follows that object in the body,
+// such as dryRun, is then unknown.
 func Decode(body []byte) (*Review, error) { return new(Decoder).Decode(body) }
 
-// Decoder decodes AdmissionReviews one after the other with less to set up for each. Its zero value is ready for use. It is
-// safe for concurrent use.
+// Decoder decodes AdmissionReviews and reuses its buffers. Its zero value is ready for use. It is safe for concurrent use.
 type Decoder struct {
 	pool sync.Pool // of *jsontext.Decoder
 }
 
-// Decode is the function [Decode]. The review refers to the body, not to the Decoder.
+// Decode is the function [Decode]. The review aliases the body, not the Decoder.
 func (d *Decoder) Decode(body []byte) (*Review, error) { return d.DecodeUntil(body, time.Time{}) }
 
-// DecodeUntil is Decode for a review that must be evaluated by a time: what has not been read by then makes it
-// Undecodable, and [Review.Judge] ends then. The zero time stands for no such bound.
+// DecodeUntil is Decode for a review that must be evaluated by a time: a review that has not been read by then is
+// undecodable, and [Review.Evaluate] ends then. The zero time means no bound.
 func (d *Decoder) DecodeUntil(body []byte, last time.Time) (*Review, error) {
 	if bytes.Count(body, []byte(",")) > maxMembers && widest(body) > maxMembers {
-		return DecodeHead(body[:min(len(body), maxHead)], tooManyMembers)
+		return DecodeHead(body, tooManyMembers)
 	}
 	tokens, ok := d.pool.Get().(*jsontext.Decoder)
 	if !ok {
@@ -108,7 +107,7 @@ func (d *Decoder) DecodeUntil(body []byte, last time.Time) (*Review, error) {
 	return e.review("", nil)
 }
 
-// widest is how many members the object with the most has, if the body is JSON.
+// widest returns how many members the object with the most members has, if the body is JSON.
 func widest(body []byte) int {
 	var outer []int // members of the objects around the innermost
 	most, members := 0, 0
@@ -122,7 +121,7 @@ func widest(body []byte) int {
 			}
 		case '{', '[':
 			if len(outer) > maxDepth {
-				return most // it will not be read any further
+				return most // the decoder stops here
 			}
 			outer, members = append(outer, members), 0
 		case '}', ']':
@@ -137,13 +136,14 @@ func widest(body []byte) int {
 	return most
 }
 
-// maxDepth is how deep values may be nested for the decoder.
+// maxDepth is the decoder's maximum depth of nested values.
 const maxDepth = 10_000
 
-// DecodeHead decodes an AdmissionReview of which only the beginning is at hand, up to its object: an API server sends
-// whatever tells the write apart before that. The review is Undecodable for the given reason, which a client will read.
-// What follows the object, such as dryRun, is not known.
-func DecodeHead(prefix []byte, reason string) (*Review, error) {
+// DecodeHead decodes the beginning of an AdmissionReview, up to its object: an API server sends everything that identifies
+// the write before the object. The review is undecodable for the given reason, which the client reads. What follows the
+// object, such as dryRun, is unknown.
+func DecodeHead(body []byte, reason string) (*Review, error) {
+	prefix := body[:min(len(body), maxHead)]
 	e := &envelope{body: prefix, decoder: jsontext.NewDecoder(bytes.NewBuffer(prefix)), headOnly: true}
 	if err := e.read(); err != nil && !errors.Is(err, errHeadRead) {
 		return nil, bounded(err)
@@ -151,7 +151,7 @@ func DecodeHead(prefix []byte, reason string) (*Review, error) {
 	return e.review(reason, errors.New(reason))
 }
 
-// review checks the envelope and makes the review of it. It is undecodable if a reason is given.
+// review checks the envelope and returns the review. It is undecodable if a reason is given.
 func (e *envelope) review(undecodable string, cause error) (*Review, error) {
 	if err := e.check(); err != nil {
 		return nil, bounded(err)
@@ -159,7 +159,6 @@ func (e *envelope) review(undecodable string, cause error) (*Review, error) {
 	id, kubelet := KubeletOf(e.user)
 	r := &Review{
 		UID: e.uid, User: e.user, Kubelet: kubelet,
-		Group: e.resource.Group, Version: e.resource.Version,
 		unreadable: cause,
 		guard:      guard{last: e.last},
 		Request: policy.Request{
@@ -179,18 +178,18 @@ func (e *envelope) review(undecodable string, cause error) (*Review, error) {
 		r.Request.Undecodable, r.unreadable = tooManyGroups, errors.New(tooManyGroups)
 	}
 	switch {
-	case r.Group != "":
-		r.Request.Resource += "." + r.Group
-	case r.Version != "v1" && r.Request.Undecodable == "":
+	case e.resource.Group != "":
+		r.Request.Resource += "." + e.resource.Group
+	case e.resource.Version != "v1" && r.Request.Undecodable == "":
 		// Rules know the fields of v1 only, and a webhook that asks for v1 is sent nothing else.
-		r.unreadable = fmt.Errorf("request.resource.version: %q is not known", r.Version)
+		r.unreadable = fmt.Errorf("request.resource.version: %q is not known", e.resource.Version)
 		r.Request.Undecodable = "the version of the object is not known"
 	}
 	return r, nil
 }
 
-// issuesToken reports whether the write asks for a token of a service account. The API server issues one that works
-// even if it was told that the request is a dry run, so it is none.
+// issuesToken reports whether the write requests a service account token. Such a write is never a dry run: the API server
+// issues a valid token even for a dry-run request.
 func (e *envelope) issuesToken() bool {
 	return e.resource.Group == "" && e.resource.Resource == "serviceaccounts" && e.subresource == "token"
 }
@@ -221,11 +220,7 @@ func (e *envelope) check() error {
 	return fmt.Errorf("request.operation: must be CREATE, UPDATE, DELETE or CONNECT, not %q", e.operation)
 }
 
-// bounded cuts the text of an error, which may quote the sender, and makes it printable.
+// bounded bounds the text of an error, which may quote the sender, and makes it printable.
 func bounded(err error) error {
-	text := err.Error()
-	if len(text) > maxText {
-		text = text[:maxText] + "..."
-	}
-	return &invalidError{text: printable(text), cause: err}
+	return &invalidError{text: text.Bound(err.Error(), maxText), cause: err}
 }

@@ -47,12 +47,12 @@ func TestDecodeKeepsTheWholeEnvelope(t *testing.T) {
 		t.Fatal(err)
 	}
 	q := r.Request
-	got := fmt.Sprintln(r.UID, r.User.Username, r.User.Groups, r.User.Extra, r.Kubelet, r.Group, r.Version,
+	got := fmt.Sprintln(r.UID, r.User.Username, r.User.Groups, r.User.Extra, r.Kubelet, q.Version,
 		q.NodeName, q.Operation, q.Resource, q.Subresource, q.Namespace, q.Name, q.DryRun, q.Undecodable,
 		string(q.Options))
 	want := fmt.Sprintln(uid, "system:node:worker-1",
 		"[system:nodes system:authenticated]", "map[authentication.kubernetes.io/credential-id:[X509SHA256=0]]",
-		"true", "", "v1", "worker-1", "UPDATE", "nodes", "status", "", "worker-1", "true", "",
+		"true", "v1", "worker-1", "UPDATE", "nodes", "status", "", "worker-1", "true", "",
 		`{"kind":"PatchOptions","apiVersion":"meta.k8s.io/v1"}`)
 	if got != want {
 		t.Errorf("got  %swant %s", got, want)

@@ -11,8 +11,8 @@ import (
 	"noderestriction.plus/policy/object"
 )
 
-// What an envelope is made of is read token by token, without reflection: it is read for each write of the cluster's kubelets.
-// null stands for what is omitted, as it does for the API server.
+// An envelope is read token by token, without reflection: this runs for each write by a kubelet. As in the API server, null means
+// that a field is omitted.
 
 // members reads an object.
 func (e *envelope) members(of jsonObject) error {
@@ -55,7 +55,7 @@ func (e *envelope) text(at string, into *string) error {
 	return nil
 }
 
-// texts reads a list of strings, and keeps as many as a user may have.
+// texts reads a list of strings, and keeps at most maxGroups.
 func (e *envelope) texts(at string, into *[]string) error {
 	start, err := e.token(at)
 	if err != nil || start.Kind() == jsontext.KindNull {

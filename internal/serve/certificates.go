@@ -27,10 +27,10 @@ const (
 	certificateSelfManaged = "self-managed"
 )
 
-// maxDNSNames bounds the names of the certificate.
+// maxDNSNames is the maximum number of names in the certificate.
 const maxDNSNames = 64
 
-// certificateOptions are the flags that say which certificate the program serves with.
+// certificateOptions are the flags about the serving certificate.
 type certificateOptions struct {
 	source        string
 	dir           string
@@ -97,7 +97,7 @@ func (o *certificateOptions) validateSelfManaged() error {
 	return nil
 }
 
-// open returns the source of the certificate. It reads files if they are the source, and does not need the API server.
+// open returns the source of the certificate. It reads the files, if they are the source, and does not need the API server.
 func (o *certificateOptions) open(
 	config *rest.Config, informers *cluster.Informers, log logr.Logger,
 ) (server.CertificateSource, error) {

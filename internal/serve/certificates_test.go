@@ -31,13 +31,13 @@ func TestCertificateOptions(t *testing.T) {
 	}{
 		{name: "files are the default", args: []string{"--certificate-source=files"}},
 		{name: "all flags of a self-managed certificate", args: selfManaged()},
-		{name: "a folder has no effect then, but every pod may have it", args: selfManaged("--cert-dir=")},
+		{name: "a directory has no effect then, but every pod may have it", args: selfManaged("--cert-dir=")},
 		{name: "names may be several, and wildcards", args: selfManaged("--self-managed-dns-names=localhost,*.b.c")},
 		{
 			name: "another source is unknown", args: []string{"--certificate-source=cert-manager"},
 			want: "--certificate-source: ",
 		},
-		{name: "files need a folder", args: []string{"--cert-dir="}, want: "--cert-dir: "},
+		{name: "files need a directory", args: []string{"--cert-dir="}, want: "--cert-dir: "},
 		{
 			name: "a Secret without self-managed has no effect", args: []string{"--self-managed-ca-secret=a/b"},
 			want: "--self-managed-ca-secret: ",
@@ -76,7 +76,7 @@ func TestCertificateOptions(t *testing.T) {
 			want: "--self-managed-dns-names: must be from 1 to 64",
 		},
 		{
-			name: "an empty name is none", args: selfManaged("--self-managed-dns-names=a,"),
+			name: "an empty name is refused", args: selfManaged("--self-managed-dns-names=a,"),
 			want: `--self-managed-dns-names: "" is not`,
 		},
 		{

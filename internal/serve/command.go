@@ -3,8 +3,7 @@
 
 // Package serve is the admission webhook's server: the command, its flags, and the program that they configure.
 //
-// A flag goes one way: the command reads options, each part of the program has its own among them, and the program
-// hands every part what is its.
+// Flags flow in one direction: the command parses options, and the program passes each part its own.
 package serve
 
 import (
@@ -48,7 +47,7 @@ func Command() *cobra.Command {
 	return cmd
 }
 
-// run runs the program until a signal ends it. Errors in what the flags name end it with code 2, all others with 1.
+// run serves until a signal. An error in a file that a flag names ends it with code 2, any other error with 1.
 func run(ctx context.Context, o *options, records, logs io.Writer) error {
 	log, err := newLogger(logs, o.logLevel)
 	if err != nil {
@@ -57,7 +56,7 @@ func run(ctx context.Context, o *options, records, logs io.Writer) error {
 	ctrl.SetLogger(log)
 	klog.SetLogger(log.WithName("client-go"))
 
-	// If nobody reads the records any more, writes are still denied, and the lost records are counted.
+	// If standard output is closed, writes are still denied, and the lost records are counted.
 	signal.Ignore(syscall.SIGPIPE)
 	ctx, restoreSignals := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 	defer restoreSignals()
@@ -71,7 +70,7 @@ func run(ctx context.Context, o *options, records, logs io.Writer) error {
 	if err != nil {
 		return &command.ExitError{Code: 1, Err: err}
 	}
-	log.Info("Starting", "version", program.Version(), "address", p.server.Address().String(), "boot", p.ledger.Boot())
+	log.Info("Starting", "version", program.Version(), "address", p.server.Address().String(), "boot", p.recorder.Boot())
 	if err := p.run(ctx); err != nil {
 		return &command.ExitError{Code: 1, Err: err}
 	}

@@ -15,8 +15,8 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// newLogger returns the program's log: JSON, a line each, bounded in size and rate. Go's standard logger, which libraries
-// write to, becomes a part of it. It is not for records of denials.
+// newLogger returns the webhook's log: JSON lines, bounded in size and rate. Go's standard logger, which libraries use, writes to
+// it too. Records of denials are not part of it.
 func newLogger(to io.Writer, levelName string) (logr.Logger, error) {
 	level, err := logLevel(levelName)
 	if err != nil {

@@ -12,21 +12,22 @@ import (
 	"go.uber.org/zap/zapcore"
 	"golang.org/x/time/rate"
 
-	"noderestriction.plus/internal/record"
+	"noderestriction.plus/internal/text"
 )
 
-// The container's log holds the records as well, so whatever fills it rotates them away. Lines of the program's log, its
-// libraries' included, are bounded in size and rate here, where no caller can forget it.
+// The container's log also has the records, so a flood of other lines would rotate them away. All lines of the webhook's log,
+// including those of libraries, are bounded in size and rate here, where no caller can forget it: other packages log foreign text
+// as it is, and as often as it comes.
 const (
 	maxLogText  = 256     // of a value, in bytes
 	maxLogError = 1 << 10 // of an error
 	maxLogStack = 8 << 10 // of a stack
 	maxLogKeys  = 32      // values of a line
 
-	// Lines of one logger with one message are a stream: so many at once, and one in so long afterwards.
+	// Lines of one logger with one message are a stream. A stream has a burst, and one line per interval after that.
 	streamBurst    = 30
 	streamInterval = 5 * time.Second
-	// maxStreams bounds the streams that are told apart. All others are one.
+	// maxStreams is the maximum number of streams; all others share one.
 	maxStreams = 1000
 )
 
@@ -59,8 +60,8 @@ func (c *boundedCore) Write(entry zapcore.Entry, fields []zapcore.Field) error {
 	if !allowed {
 		return nil
 	}
-	entry.Message = record.Bound(entry.Message, maxLogError)
-	entry.LoggerName = record.Bound(entry.LoggerName, maxLogText)
+	entry.Message = text.Bound(entry.Message, maxLogError)
+	entry.LoggerName = text.Bound(entry.LoggerName, maxLogText)
 	if len(entry.Stack) > maxLogStack {
 		entry.Stack = entry.Stack[:maxLogStack]
 	}
@@ -71,17 +72,16 @@ func (c *boundedCore) Write(entry zapcore.Entry, fields []zapcore.Field) error {
 	return c.Core.Write(entry, fields)
 }
 
-// boundFields returns the fields with every text bounded and printable. What is neither a text nor a number becomes a
-// text.
+// boundFields returns the fields with every text bounded and printable. Values other than numbers become text.
 func boundFields(fields []zapcore.Field) []zapcore.Field {
 	bounded := make([]zapcore.Field, 0, min(len(fields), maxLogKeys)+1)
 	for _, f := range fields[:min(len(fields), maxLogKeys)] {
-		f.Key = record.Bound(f.Key, maxLogText)
+		f.Key = text.Bound(f.Key, maxLogText)
 		switch f.Type {
 		case zapcore.StringType:
 			f.String = boundText(f.Key, f.String)
 		case zapcore.ErrorType:
-			f = zap.String(f.Key, record.Bound(fmt.Sprint(f.Interface), maxLogError))
+			f = zap.String(f.Key, text.Bound(fmt.Sprint(f.Interface), maxLogError))
 		case zapcore.ByteStringType, zapcore.BinaryType:
 			f = zap.String(f.Key, boundText(f.Key, string(f.Interface.([]byte))))
 		case zapcore.StringerType, zapcore.ReflectType, zapcore.ArrayMarshalerType, zapcore.ObjectMarshalerType,
@@ -93,20 +93,20 @@ func boundFields(fields []zapcore.Field) []zapcore.Field {
 	return bounded
 }
 
-func boundText(key, text string) string {
+func boundText(key, value string) string {
 	if key == "stack" || key == "stacktrace" {
-		return text[:min(len(text), maxLogStack)] // its lines are to be read as such
+		return value[:min(len(value), maxLogStack)] // keeps its line breaks; the encoder escapes what does not print
 	}
-	return record.Bound(text, maxLogText)
+	return text.Bound(value, maxLogText)
 }
 
-// stream is what lines have in common that are bounded together.
+// stream identifies the lines that are bounded together.
 type stream struct {
 	level           zapcore.Level
 	logger, message string
 }
 
-// flow is how much of a stream is let through.
+// flow limits the lines of one stream.
 type flow struct {
 	limit   *rate.Limiter
 	omitted uint64
@@ -118,7 +118,7 @@ type streams struct {
 	known map[stream]*flow
 }
 
-// allow reports whether a line may be written, and how many of its stream were left out before.
+// allow reports whether a line may be written, and how many lines of its stream have been omitted before.
 func (s *streams) allow(of stream, now time.Time) (allowed bool, omitted uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -139,13 +139,12 @@ func (s *streams) allow(of stream, now time.Time) (allowed bool, omitted uint64)
 	return true, omitted
 }
 
-// standardLog takes the lines of Go's standard logger, which the servers for health and metrics write to when a client
-// breaks off, a line each.
+// standardLog receives the lines of Go's standard logger, to which the servers for health and metrics write when a client
+// disconnects.
 type standardLog struct{ log *zap.Logger }
 
 // Write implements io.Writer.
 func (l standardLog) Write(line []byte) (int, error) {
-	text := line[:min(len(line), maxLogError)]
-	l.log.Info("Another line", zap.ByteString("line", text))
+	l.log.Info("Standard log", zap.ByteString("line", line[:min(len(line), maxLogError)]))
 	return len(line), nil
 }

@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -31,13 +30,14 @@ import (
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/cluster"
 	"noderestriction.plus/internal/delegatedauth"
+	"noderestriction.plus/internal/faultlog"
 	"noderestriction.plus/internal/server"
 )
 
-// off is the address with which a listener is switched off.
+// off is the address that disables a listener.
 const off = "0"
 
-// managerOptions are the addresses at which the manager serves what is not an admission request.
+// managerOptions are the addresses of the manager's servers: everything except admission requests.
 type managerOptions struct {
 	metricsBindAddress     string
 	metricsSecure          bool
@@ -103,8 +103,8 @@ func validateAddress(address string) error {
 	return nil
 }
 
-// newManager makes the manager, which has the caches, the controller, the metrics and the health checks, and a client
-// that reads past the caches. There is no leader: every replica evaluates, so every replica needs all of it.
+// newManager returns the manager, which has the caches, the controller, the metrics and the health checks, and a client
+// that bypasses the caches. There is no leader: every replica evaluates, so every replica needs all of it.
 func newManager(
 	o *managerOptions, config *rest.Config, informers *cluster.Informers, certificates server.CertificateSource, log logr.Logger,
 ) (manager.Manager, client.Reader, error) {
@@ -140,8 +140,7 @@ func newManager(
 	return mgr, live, err
 }
 
-// newMapper knows the few kinds that this program reads. Asking the API server for them would make it needed at the
-// start.
+// newMapper returns a mapper for the few kinds that the webhook reads. Discovery would need the API server at startup.
 func newMapper() meta.RESTMapper {
 	mapper := meta.NewDefaultRESTMapper(nil)
 	for _, kind := range []schema.GroupVersionKind{
@@ -154,7 +153,7 @@ func newMapper() meta.RESTMapper {
 	return mapper
 }
 
-// metricsServer serves metrics with the certificate of the admission requests.
+// metricsServer returns the options to serve metrics with the certificate of the admission listener.
 func (o *managerOptions) metricsServer(certificates server.CertificateSource) metricsserver.Options {
 	options := metricsserver.Options{BindAddress: o.metricsBindAddress}
 	if !o.metricsSecure {
@@ -170,8 +169,8 @@ func (o *managerOptions) metricsServer(certificates server.CertificateSource) me
 	return options
 }
 
-// addChecks adds the readiness checks, to the metrics as well, and a liveness check that depends on nothing: neither the
-// API server's absence nor a blocked log would end by a restart.
+// addChecks adds the readiness checks, also to the metrics, and a liveness check that depends on nothing: a restart would help
+// neither if the API server is unavailable nor if the log is blocked.
 func addChecks(mgr manager.Manager, log logr.Logger, checks map[string]healthz.Checker) error {
 	for name, check := range checks {
 		if err := mgr.AddReadyzCheck(name, logged(name, check, log.WithName("readiness"))); err != nil {
@@ -184,24 +183,18 @@ func addChecks(mgr manager.Manager, log logr.Logger, checks map[string]healthz.C
 	return mgr.AddHealthzCheck("ping", healthz.Ping)
 }
 
-// logged logs why a check fails, which the answer to a probe does not tell, and that it passes again.
+// logged logs why a check fails, which the answer to a probe does not say, and that it passes again.
 func logged(name string, check healthz.Checker, log logr.Logger) healthz.Checker {
-	var mu sync.Mutex
-	last := "not asked yet"
+	faults := faultlog.New(log)
 	return func(r *http.Request) error {
 		err := check(r)
-		now := ""
-		if err != nil {
-			now = err.Error()
-		}
-		mu.Lock()
-		defer mu.Unlock()
-		if now != last && err != nil {
-			log.Info("Not ready", "check", name, "reason", now)
-		} else if now != last {
+		switch {
+		case !faults.Changed(name, err):
+		case err != nil:
+			log.Info("Not ready", "check", name, "reason", err.Error())
+		default:
 			log.Info("Ready", "check", name)
 		}
-		last = now
 		return err
 	}
 }

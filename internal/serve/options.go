@@ -14,10 +14,11 @@ import (
 	"github.com/spf13/pflag"
 
 	"noderestriction.plus/internal/kubeconfig"
+	"noderestriction.plus/internal/review"
 	"noderestriction.plus/internal/server"
 )
 
-// maxShutdownDelay bounds --shutdown-delay: nobody waits longer for a Pod to end.
+// maxShutdownDelay bounds --shutdown-delay: no pod should take longer to end.
 const maxShutdownDelay = 10 * time.Minute
 
 // options are the flags of serve: its own, and those of the parts of the program.
@@ -37,7 +38,7 @@ type options struct {
 }
 
 func (o *options) addFlags(flags *pflag.FlagSet) {
-	o.limits = server.DefaultLimits()
+	o.limits = server.DefaultLimits(review.MaxBytes)
 	flags.StringVar(&o.kubeconfig, "kubeconfig", "", kubeconfig.Usage)
 	flags.StringVar(&o.bindAddress, "bind-address", "", "`IP` address for admission requests; if empty, all addresses")
 	flags.IntVar(&o.port, "port", 9443, "`port` for admission requests; 0 picks a free one")
@@ -60,7 +61,7 @@ func (o *options) addFlags(flags *pflag.FlagSet) {
 	o.probe.addFlags(flags)
 }
 
-// validate checks what the flags alone can tell. Each error names the flag.
+// validate checks the flags without reading any file. Each error names the flag.
 func (o *options) validate() error {
 	if o.bindAddress != "" && net.ParseIP(o.bindAddress) == nil {
 		return fmt.Errorf("--bind-address: %q is not an IP address", o.bindAddress)
@@ -111,5 +112,5 @@ func (o *options) validateLimits() error {
 	return nil
 }
 
-// address is the address for admission requests.
+// address returns the address for admission requests.
 func (o *options) address() string { return net.JoinHostPort(o.bindAddress, strconv.Itoa(o.port)) }

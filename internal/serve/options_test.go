@@ -21,17 +21,17 @@ func TestServeOptions(t *testing.T) {
 		{name: "a host name is no address", args: []string{"--bind-address=localhost"}, want: "--bind-address: "},
 		{name: "a port is at most 65535", args: []string{"--port=65536"}, want: "--port: "},
 		{name: "a port is at least 0", args: []string{"--port=-1"}, want: "--port: "},
-		{name: "the certificate needs a folder", args: []string{"--cert-dir="}, want: "--cert-dir: "},
+		{name: "the certificate needs a directory", args: []string{"--cert-dir="}, want: "--cert-dir: "},
 		{
-			name: "client authority and names go together",
+			name: "a client CA and names go together",
 			args: []string{"--client-ca-file=ca.crt", "--client-allowed-names=a,b"},
 		},
 		{
-			name: "a client authority without names would let kubelets in",
+			name: "a client CA without names would let kubelets in",
 			args: []string{"--client-ca-file=ca.crt"}, want: "--client-allowed-names: ",
 		},
 		{
-			name: "names without a client authority have no effect",
+			name: "names without a client CA have no effect",
 			args: []string{"--client-allowed-names=a"}, want: "--client-ca-file: ",
 		},
 		{

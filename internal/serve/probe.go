@@ -17,13 +17,13 @@ import (
 	"noderestriction.plus/internal/program"
 )
 
-// The bounds of --enforcement-probe-interval. Each probe is one request to the API server and one to this program.
+// The bounds of --enforcement-probe-interval. Each probe is one request to the API server and one to the webhook.
 const (
 	minProbeInterval = time.Second
 	maxProbeInterval = time.Hour
 )
 
-// probeOptions are the flags that say whether and how often enforcement is verified.
+// probeOptions are the flags about the enforcement probe.
 type probeOptions struct {
 	enabled  bool
 	interval time.Duration

@@ -27,24 +27,24 @@ import (
 	"noderestriction.plus/webhooks"
 )
 
-// closeTimeout is how long the last records may take to be written.
+// closeTimeout bounds the writing of the last records.
 const closeTimeout = 5 * time.Second
 
-// parts are the parts of the program that run.
+// parts are the running parts of the webhook.
 type parts struct {
-	log     logr.Logger
-	server  *server.Server
-	manager manager.Manager
-	ledger  *denial.Ledger
-	file    *denial.File // nil: none
+	log      logr.Logger
+	server   *server.Server
+	manager  manager.Manager
+	recorder *denial.Recorder
+	file     *denial.File // nil: none
 }
 
-// inputs are what the flags name.
+// inputs are the files and connections that the flags name.
 type inputs struct {
 	config       *rest.Config
 	informers    *cluster.Informers
 	certificates server.CertificateSource
-	clients      *server.ClientAuthority // nil: none
+	clients      *server.ClientCA // nil: none
 }
 
 // read reads the files that the flags name. Each error names the flag.
@@ -59,14 +59,14 @@ func read(o *options, log logr.Logger) (in inputs, err error) {
 	if o.clientCAFile == "" {
 		return in, nil
 	}
-	in.clients, err = server.NewClientAuthority(o.clientCAFile, o.clientAllowedNames, log.WithName("certificates"))
+	in.clients, err = server.NewClientCA(o.clientCAFile, o.clientAllowedNames, log.WithName("certificates"))
 	if err != nil {
 		return in, fmt.Errorf("--client-ca-file: %w", err)
 	}
 	return in, nil
 }
 
-// assemble makes all parts, puts them together, and binds the addresses. It does not need the API server.
+// assemble creates and connects all parts, and binds the addresses. It does not need the API server.
 func assemble(ctx context.Context, o *options, in inputs, records io.Writer, log logr.Logger) (*parts, error) {
 	mgr, live, err := newManager(&o.manager, in.config, in.informers, in.certificates, log)
 	if err != nil {
@@ -89,19 +89,19 @@ func assemble(ctx context.Context, o *options, in inputs, records io.Writer, log
 	if err != nil {
 		return nil, err
 	}
-	ledger := denial.New(records, append(sinks, counts)...)
-	if err := metrics.Registry.Register(ledger); err != nil {
+	recorder := denial.New(records, append(sinks, counts)...)
+	if err := metrics.Registry.Register(recorder); err != nil {
 		return nil, err
 	}
 	if err := o.probe.add(mgr, in.config, log.WithName("probe")); err != nil {
 		return nil, err
 	}
 	srv, err := server.New(server.Options{
-		Address:         o.address(),
-		Certificates:    in.certificates,
-		ClientAuthority: in.clients,
+		Address:      o.address(),
+		Certificates: in.certificates,
+		ClientCA:     in.clients,
 		Handler: webhooks.Routes(
-			webhooks.NewHandler(store, facts, ledger, counts, program.Version(), log.WithName("admit")),
+			webhooks.NewHandler(store, facts, recorder, counts, program.Version(), log.WithName("admit")),
 			webhooks.NewPolicyHandler(compiler, counts, log.WithName("policies"))),
 		Limits:        o.limits,
 		ShutdownDelay: o.shutdownDelay,
@@ -114,18 +114,18 @@ func assemble(ctx context.Context, o *options, in inputs, records io.Writer, log
 	if err := srv.Listen(ctx); err != nil {
 		return nil, err
 	}
-	return &parts{log: log, server: srv, manager: mgr, ledger: ledger, file: file}, addChecks(mgr, log, map[string]healthz.Checker{
+	return &parts{log: log, server: srv, manager: mgr, recorder: recorder, file: file}, addChecks(mgr, log, map[string]healthz.Checker{
 		"policies":    store.Check,
 		"nodes":       facts.Check,
 		"certificate": in.certificates.Check,
 		"listener":    srv.Check,
 		"requests":    srv.CheckRequests,
-		"denial-log":  func(*http.Request) error { return ledger.Healthy() },
+		"denial-log":  func(*http.Request) error { return recorder.Healthy() },
 	})
 }
 
-// run serves until ctx ends. The order of the end is that of what needs what: requests need the manager's caches, and
-// everything needs the ledger, whose last records are written last.
+// run serves until ctx ends. Parts stop in the order of their dependencies: requests need the manager's caches, and everything
+// needs the recorder, whose last records are written last.
 func (p *parts) run(ctx context.Context) error {
 	serving, stopServing := context.WithCancel(ctx)
 	defer stopServing()
@@ -133,7 +133,7 @@ func (p *parts) run(ctx context.Context) error {
 	defer stopManaging()
 	managed := make(chan error, 1)
 	go func() {
-		// Without the manager the policies would grow old unseen.
+		// Without the manager the policies would become stale unnoticed.
 		defer stopServing()
 		err := p.manager.Start(managing)
 		if err != nil {
@@ -147,15 +147,15 @@ func (p *parts) run(ctx context.Context) error {
 
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
-	err = errors.Join(err, p.ledger.Close(closing))
+	err = errors.Join(err, p.recorder.Close(closing))
 	if p.file != nil {
 		err = errors.Join(err, p.file.Close(closing))
 	}
 	return err
 }
 
-// managerEnd waits for the manager, which has been told to end, unless its caches were never synced: then it has
-// nothing to finish, and controller-runtime v0.25 would wait for the caches for ever.
+// managerEnd waits for the manager, which has been stopped, unless its caches were never synced: then it has nothing to
+// finish, and controller-runtime v0.25 would wait for the caches for ever.
 func (p *parts) managerEnd(managed <-chan error) error {
 	select {
 	case err := <-managed:

@@ -123,7 +123,7 @@ func (s *serving) read(stderr io.Reader) {
 	}
 }
 
-// await returns the first line of the log of which a field contains the text.
+// await returns the first line of the log that has a field with the text.
 func (s *serving) await(t *testing.T, field, text string) map[string]any {
 	t.Helper()
 	var found map[string]any
@@ -236,7 +236,7 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 	if err := s.cmd.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}
-	s.await(t, "msg", "draining")
+	s.await(t, "msg", "Draining")
 	eventually(t, "a second signal ends the process", func() bool {
 		_ = s.cmd.Process.Signal(syscall.SIGINT) // an error means that it has ended
 		select {

@@ -21,7 +21,7 @@ import (
 // mebibyte is the unit of --denial-log-file-max-size.
 const mebibyte = 1 << 20
 
-// recordOptions are the flags that say where records go, in addition to the denial log.
+// recordOptions are the flags about where records are written, in addition to the denial log.
 type recordOptions struct {
 	file        string
 	fileSize    resource.QuantityValue
@@ -50,7 +50,7 @@ func (o *recordOptions) validate() error {
 	return nil
 }
 
-// sinks returns the sinks that the flags ask for, and adds those that write to the API server to the manager. The file, one
+// sinks returns the sinks that the flags enable, and adds those that write to the API server to the manager. The file, which is one
 // of the sinks, must be closed; it is nil without --denial-log-file.
 func (o *recordOptions) sinks(
 	mgr manager.Manager, live client.Reader, config *rest.Config, log logr.Logger,

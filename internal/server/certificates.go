@@ -17,15 +17,17 @@ import (
 
 	"github.com/go-logr/logr"
 	"sigs.k8s.io/controller-runtime/pkg/certwatcher"
+
+	"noderestriction.plus/internal/faultlog"
 )
 
-// reloadInterval is how often files are read again. Changes are usually noticed at once; this is for what file
+// reloadInterval is how often files are reread. Changes are usually noticed immediately; this is for what file
 // notification misses.
 const reloadInterval = 2 * time.Second
 
-// Certificates is the server's certificate and key, tls.crt and tls.key in one folder, as a Secret is mounted. A
-// change of the files is picked up without a restart. While they do not fit together, as between the arrival of a key
-// and of its certificate, or cannot be read, the last good pair stays in use.
+// Certificates is the server's certificate and key, tls.crt and tls.key in one directory, as a Secret is mounted. Changes
+// of the files take effect without a restart. While the files cannot be read or do not match, such as when only the key
+// has arrived yet, the last good pair stays in use.
 type Certificates struct {
 	certFile, keyFile string
 	interval          time.Duration
@@ -34,11 +36,11 @@ type Certificates struct {
 	reloadErrors      atomic.Uint64
 }
 
-// NewCertificates reads the pair in the folder. It is an error if there is none or if key and certificate do not fit.
-func NewCertificates(folder string, log logr.Logger) (*Certificates, error) {
+// NewCertificates reads the pair in a directory. It is an error if a file is missing or if key and certificate do not match.
+func NewCertificates(dir string, log logr.Logger) (*Certificates, error) {
 	c := &Certificates{
-		certFile: filepath.Join(folder, "tls.crt"),
-		keyFile:  filepath.Join(folder, "tls.key"),
+		certFile: filepath.Join(dir, "tls.crt"),
+		keyFile:  filepath.Join(dir, "tls.key"),
 		interval: reloadInterval,
 		log:      log,
 	}
@@ -50,12 +52,12 @@ func NewCertificates(folder string, log logr.Logger) (*Certificates, error) {
 	return c, nil
 }
 
-// GetCertificate returns the pair in use; it has the signature that [tls.Config] wants.
+// GetCertificate implements [CertificateSource]. It returns the pair in use.
 func (c *Certificates) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return c.watcher.Load().GetCertificate(hello)
 }
 
-// Start watches the files until ctx ends. It must be called once.
+// Start implements [CertificateSource]. It watches the files until ctx ends, and returns nil.
 func (c *Certificates) Start(ctx context.Context) error {
 	var watchers sync.WaitGroup
 	defer watchers.Wait()
@@ -67,7 +69,7 @@ func (c *Certificates) Start(ctx context.Context) error {
 	stop := watch()
 	defer func() { stop() }()
 
-	failure := errorState{log: c.log, what: "cannot reload the serving certificate, the last good one stays in use"}
+	faults := faultlog.New(c.log)
 	tick := time.NewTicker(c.interval)
 	defer tick.Stop()
 	for {
@@ -80,7 +82,7 @@ func (c *Certificates) Start(ctx context.Context) error {
 		if err != nil {
 			c.reloadErrors.Add(1)
 		}
-		failure.report(err)
+		faults.Report("Cannot reload the serving certificate, the last good one stays in use", err)
 		if fresh != nil {
 			stop()
 			c.watcher.Store(fresh)
@@ -93,13 +95,12 @@ func (c *Certificates) Start(ctx context.Context) error {
 func (c *Certificates) watch(ctx context.Context) {
 	watcher := c.watcher.Load().WithWatchInterval(time.Minute)
 	if err := watcher.Start(ctx); err != nil && ctx.Err() == nil {
-		c.log.Error(err, "no notifications of changes of the serving certificate, it is only read at intervals")
+		c.log.Error(err, "No notifications about the files of the serving certificate, they are only reread at intervals")
 	}
 }
 
-// reload lets the watcher read the files. It returns a new watcher if that is needed to serve what they hold: a
-// certwatcher takes a certificate for unchanged whose leaf and key are, and so would go on serving an intermediate
-// certificate that was replaced.
+// reload has the watcher reread the files. It returns a new watcher if one is needed to serve their content: a certwatcher
+// compares only leaf and key, so it would keep serving an intermediate certificate that was replaced.
 func (c *Certificates) reload() (*certwatcher.CertWatcher, error) {
 	watcher := c.watcher.Load()
 	if err := watcher.ReadCertificate(); err != nil {
@@ -119,7 +120,7 @@ func (c *Certificates) reload() (*certwatcher.CertWatcher, error) {
 	return certwatcher.New(c.certFile, c.keyFile)
 }
 
-// Expiry is when the first certificate of the served chain expires.
+// Expiry implements [CertificateSource].
 func (c *Certificates) Expiry() time.Time {
 	served, err := c.GetCertificate(nil)
 	if err != nil {
@@ -128,7 +129,7 @@ func (c *Certificates) Expiry() time.Time {
 	return ChainExpiry(served)
 }
 
-// Check is a readiness check: it fails if the certificate is not valid yet, or not for at least five minutes more.
+// Check implements [CertificateSource].
 func (c *Certificates) Check(*http.Request) error {
 	served, err := c.GetCertificate(nil)
 	if err != nil {
@@ -137,5 +138,5 @@ func (c *Certificates) Check(*http.Request) error {
 	return CheckChain(served, time.Now())
 }
 
-// RenewalErrors is how often the files could not be read again.
+// RenewalErrors implements [CertificateSource]. It counts failures to reread the files.
 func (c *Certificates) RenewalErrors() uint64 { return c.reloadErrors.Load() }

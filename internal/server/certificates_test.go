@@ -90,13 +90,13 @@ func TestMissingFilesKeepTheOldPair(t *testing.T) {
 
 func TestChangeOfTheIntermediateAloneIsServed(t *testing.T) {
 	r := start(t, http.HandlerFunc(echo))
-	first := r.ca.authority(t, "intermediate")
+	first := r.ca.ca(t, "intermediate")
 	leaf := first.leaf(t, "server")
 	withFirst := pair{cert: append(slices.Clone(leaf.cert), certPEM(first.cert)...), key: leaf.key}
 	r.folder.mount(t, withFirst)
 	eventually(t, "the chain is served", r.serves(t, withFirst))
 
-	// The same intermediate authority, certified anew.
+	// The same intermediate CA, certified again.
 	renewed := *first.cert
 	renewed.NotAfter = renewed.NotAfter.Add(time.Hour)
 	raw, err := x509.CreateCertificate(rand.Reader, &renewed, r.ca.cert, &first.key.PublicKey, r.ca.key)
@@ -156,7 +156,7 @@ func TestReadinessFollowsTheCertificate(t *testing.T) {
 
 func TestExpiryIsThatOfTheWholeChain(t *testing.T) {
 	r := start(t, http.HandlerFunc(echo))
-	soon := r.ca.authority(t, "intermediate")
+	soon := r.ca.ca(t, "intermediate")
 	leaf := soon.leaf(t, "server", func(c *x509.Certificate) { c.NotAfter = soon.cert.NotAfter.Add(time.Hour) })
 	chain := pair{cert: append(slices.Clone(leaf.cert), certPEM(soon.cert)...), key: leaf.key}
 	r.folder.mount(t, chain)
@@ -167,7 +167,7 @@ func TestExpiryIsThatOfTheWholeChain(t *testing.T) {
 }
 
 func TestNewCertificatesNeedsAPair(t *testing.T) {
-	ca := newAuthority(t, "authority")
+	ca := newTestCA(t, "CA")
 	folder := t.TempDir()
 	for name, content := range map[string]pair{
 		"no PEM":      {cert: []byte("x"), key: []byte("y")},
@@ -180,6 +180,6 @@ func TestNewCertificatesNeedsAPair(t *testing.T) {
 		}
 	}
 	if _, err := NewCertificates(t.TempDir(), logr.Discard()); err == nil || !strings.Contains(err.Error(), "tls.crt") {
-		t.Errorf("an empty folder: %v", err)
+		t.Errorf("an empty directory: %v", err)
 	}
 }

@@ -11,22 +11,22 @@ import (
 	"sync"
 )
 
-// connections bounds how many connections are open. At the bound a new one takes the place of the one that has been
-// of no use for longest, first of those that have never sent a request, then of those that are idle. A listener that
-// just stops accepting would let whoever opens enough idle connections shut out the API servers.
+// connections bounds how many connections are open. At the bound a new one evicts the connection that has been useless for
+// longest: first among those that have never sent a request, then among those that are idle. If the listener just stopped
+// accepting, anyone who opens enough idle connections could shut out the API servers.
 type connections struct {
 	limit   int
 	metrics *metrics
 
 	mu   sync.Mutex
 	open map[net.Conn]*connection
-	// silent have sent no request yet, idle have no request in flight; both in the order in which they became so.
+	// silent are the connections that have sent no request yet, idle those without a request in flight; both oldest first.
 	silent, idle *list.List
-	// arrived is how many connections and requests there were.
+	// arrived counts connections and requests.
 	arrived uint64
 }
 
-// connection is where an open connection stands, nowhere while it has a request in flight.
+// connection is the place of an open connection in a list; it is in none while it has a request in flight.
 type connection struct {
 	in *list.List
 	at *list.Element
@@ -46,7 +46,7 @@ func (c *connections) changed(conn net.Conn, state http.ConnState) {
 	}
 }
 
-// move notes the new state of a connection, and returns the connection that has to make room for it, if any.
+// move records the new state of a connection, and returns the connection to evict for it, if any.
 func (c *connections) move(conn net.Conn, state http.ConnState) net.Conn {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -75,14 +75,14 @@ func (c *connections) move(conn net.Conn, state http.ConnState) net.Conn {
 	return nil
 }
 
-// arrivals is how many connections were opened and requests begun so far.
+// arrivals returns how many connections and requests have arrived so far.
 func (c *connections) arrivals() uint64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.arrived
 }
 
-// victim is the connection to close before one more is opened: the newcomer itself if all others have requests in
+// victim returns the connection to close before another is opened: the new one itself if all others have requests in
 // flight.
 func (c *connections) victim(newcomer net.Conn) net.Conn {
 	if len(c.open) < c.limit {
@@ -98,18 +98,18 @@ func (c *connections) victim(newcomer net.Conn) net.Conn {
 	return newcomer
 }
 
-// forget takes a connection out of the count at once; its closing is reported only later.
+// forget removes a connection from the count immediately; its closing is reported later.
 func (c *connections) forget(conn net.Conn) {
 	held := c.open[conn]
 	held.in.Remove(held.at)
 	delete(c.open, conn)
 }
 
-// abort closes a connection without the farewell of TLS, for which a peer that does not read could keep us waiting.
+// abort closes a connection without a TLS close notification, which would block if the peer does not read.
 func abort(conn net.Conn) {
 	if wrapped, ok := conn.(*tls.Conn); ok {
 		conn = wrapped.NetConn()
 	}
-	// What a failed close would leave open ends by its read deadline.
+	// If closing fails, the read deadline ends the connection.
 	_ = conn.Close()
 }

@@ -11,41 +11,56 @@ import (
 	"time"
 )
 
-// An API server pools its connections by Service, whichever replica they lead to, and never sends a POST again of which
-// something was written. So each of its connections may bring a request until it is closed, and one that is closed while
-// the request is on its way makes a kubelet's write fail. While the server drains it answers every request with
-// "Connection: close", so that the client gives up the connection by itself; those left are idle since before. When
-// nothing has arrived for a while, on none of them and on no new one, nobody sends to this replica any more, and they
-// can be closed. To close them all when a fixed time is over would meet a request whenever that time is too short: with
-// endpoints that are removed late, or an API server that is starved.
+// An API server pools its connections by Service, whichever replica they lead to, and never retries a POST once part of it was
+// written. So each of its connections may bring a request until it is closed, and if it is closed while the request is in
+// transit, a kubelet's write fails. While the server drains it answers every request with "Connection: close", so that the
+// client closes the connection; those that remain have been idle since before. Once nothing arrives for a while, on them or on
+// new ones, no client sends to this replica any more, and they can be closed. Closing them after a fixed time would drop requests
+// that arrive late, because endpoints are removed late or an API server gets too little CPU.
 const (
-	// maxQuiet is for how long nothing arrives before the listener closes; half the shutdown delay if that is shorter.
+	// maxQuiet is how long nothing must arrive before the listener closes; half the shutdown delay if that is shorter.
 	maxQuiet = 5 * time.Second
-	// maxLinger is how long after the shutdown delay the listener closes though requests arrive; twice the delay if that
-	// is shorter. A Pod's grace period has room for it, for drainTimeout and for the last records.
+	// maxLinger is how long after the shutdown delay the listener closes even if requests arrive; twice the delay if that is
+	// shorter. A pod's grace period has room for it, for drainTimeout and for the last records.
 	maxLinger = 20 * time.Second
 	// drainTimeout is for the requests in flight when the listener closes.
 	drainTimeout = 15 * time.Second
-	// drainInterval is how often it is looked whether something has arrived.
+	// drainInterval is how often arrivals are checked.
 	drainInterval = 100 * time.Millisecond
 )
 
-// drain lets the readiness check fail, and returns when the listener should close or the server has failed: after the
-// delay, once it is quiet.
+// quiet measures how long nothing has arrived. It counts checks and not time: a process that gets too little CPU makes few
+// checks, so it does not mistake requests that wait for it for silence.
+type quiet struct {
+	arrived uint64 // connections and requests at the latest check
+	checks  int    // since then without an arrival
+}
+
+// check takes the number of arrivals so far. It must be called every drainInterval.
+func (q *quiet) check(arrived uint64) {
+	q.checks++
+	if arrived != q.arrived {
+		q.arrived, q.checks = arrived, 0
+	}
+}
+
+// duration returns how long nothing has arrived.
+func (q *quiet) duration() time.Duration { return time.Duration(q.checks) * drainInterval }
+
+// drain makes the readiness check fail. It returns when the listener should close, which is after the delay once it is quiet, or
+// when the server has failed.
 func (s *Server) drain(failed context.Context) {
 	s.draining.Store(true)
 	began, delay := time.Now(), s.options.ShutdownDelay
-	s.options.Log.Info("draining", "delay", delay.String())
-	quiet, linger := min(maxQuiet, delay/2), min(maxLinger, 2*delay)
+	s.options.Log.Info("Draining", "delay", delay.String())
+	silence, linger := min(maxQuiet, delay/2), min(maxLinger, 2*delay)
 	tick := time.NewTicker(drainInterval)
 	defer tick.Stop()
-	// What is quiet is counted in looks, of which a process that gets no time takes few: requests that wait for it are
-	// not mistaken for silence.
-	arrived, looks := s.connections.arrivals(), time.Duration(0)
+	lull := quiet{arrived: s.connections.arrivals()}
 	for {
-		elapsed, calm := time.Since(began), looks*drainInterval >= quiet
+		elapsed, calm := time.Since(began), lull.duration() >= silence
 		if elapsed >= delay && calm || elapsed >= delay+linger {
-			s.options.Log.Info("closing", "after", elapsed.Round(time.Millisecond).String(), "quiet", calm)
+			s.options.Log.Info("Closing the listener", "after", elapsed.Round(time.Millisecond).String(), "quiet", calm)
 			return
 		}
 		select {
@@ -53,15 +68,12 @@ func (s *Server) drain(failed context.Context) {
 		case <-failed.Done():
 			return
 		}
-		looks++
-		if now := s.connections.arrivals(); now != arrived {
-			arrived, looks = now, 0
-		}
+		lull.check(s.connections.arrivals())
 	}
 }
 
-// shutdown stops listening, closes the connections that are idle, and waits for the requests in flight. Their contexts
-// are not cancelled: a kubelet's write that was begun to be judged gets its answer and its record.
+// shutdown stops listening, closes idle connections, and waits for the requests in flight. Their contexts are not cancelled:
+// a kubelet's write whose evaluation has begun gets its answer and its record.
 func (s *Server) shutdown() error {
 	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
 	defer cancel()
@@ -71,8 +83,7 @@ func (s *Server) shutdown() error {
 	return nil
 }
 
-// closing tells clients, once the server drains, to open a new connection for their next request, which may lead to
-// another replica.
+// closing makes clients open a new connection for their next request once the server drains; it may lead to another replica.
 func (s *Server) closing(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.draining.Load() {

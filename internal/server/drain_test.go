@@ -30,7 +30,7 @@ func TestDrainEndsWhenNothingArrives(t *testing.T) {
 		want  time.Duration
 	}{
 		{name: "without requests it is the delay", delay: delay, want: delay},
-		{name: "without a delay it is at once"},
+		{name: "without a delay it is immediate"},
 		{
 			name: "requests early in the delay prolong nothing", delay: delay,
 			every: time.Second, until: 4 * time.Second, state: http.StateActive, want: delay,
@@ -40,19 +40,19 @@ func TestDrainEndsWhenNothingArrives(t *testing.T) {
 			every: time.Second, until: 9 * time.Second, state: http.StateActive, want: 14 * time.Second,
 		},
 		{
-			name: "while requests arrive it goes on", delay: delay,
+			name: "it continues while requests arrive", delay: delay,
 			every: 4 * time.Second, until: 20 * time.Second, state: http.StateActive, want: 25 * time.Second,
 		},
 		{
-			name: "while connections are opened it goes on", delay: delay,
+			name: "it continues while connections are opened", delay: delay,
 			every: 4 * time.Second, until: 20 * time.Second, state: http.StateNew, want: 25 * time.Second,
 		},
 		{
-			name: "it does not go on for ever", delay: delay,
+			name: "it does not continue for ever", delay: delay,
 			every: time.Second, until: time.Hour, state: http.StateActive, want: 30 * time.Second,
 		},
 		{
-			name: "it goes on for twice a short delay at most", delay: time.Second,
+			name: "it continues for at most twice a short delay", delay: time.Second,
 			every: 10 * time.Millisecond, until: time.Hour, state: http.StateActive, want: 3 * time.Second,
 		},
 		{
@@ -63,7 +63,7 @@ func TestDrainEndsWhenNothingArrives(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s, err := New(Options{
-					Certificates: &Certificates{}, Limits: DefaultLimits(), ShutdownDelay: test.delay,
+					Certificates: &Certificates{}, Limits: DefaultLimits(32 << 20), ShutdownDelay: test.delay,
 					Log: testr.New(t), Registerer: prometheus.NewRegistry(),
 				})
 				if err != nil {
@@ -98,10 +98,32 @@ func arrive(ctx context.Context, every, until time.Duration, call func()) {
 	}
 }
 
+func TestQuiet(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name     string
+		arrivals []uint64 // at each check
+		want     time.Duration
+	}{
+		{"without a check it is not quiet", nil, 0},
+		{"each check without an arrival counts", []uint64{5, 5, 5}, 3 * drainInterval},
+		{"an arrival ends it", []uint64{5, 5, 6}, 0},
+		{"it begins after the latest arrival", []uint64{6, 7, 7, 7}, 2 * drainInterval},
+	} {
+		q := quiet{arrived: 5}
+		for _, n := range test.arrivals {
+			q.check(n)
+		}
+		if got := q.duration(); got != test.want {
+			t.Errorf("%s: got %s, want %s", test.name, got, test.want)
+		}
+	}
+}
+
 func TestDrainEndsWhenTheServerFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, err := New(Options{
-			Certificates: &Certificates{}, Limits: DefaultLimits(), ShutdownDelay: time.Minute,
+			Certificates: &Certificates{}, Limits: DefaultLimits(32 << 20), ShutdownDelay: time.Minute,
 			Log: testr.New(t), Registerer: prometheus.NewRegistry(),
 		})
 		if err != nil {

@@ -10,11 +10,11 @@ import (
 	"time"
 )
 
-// stuckAfter is how long after its deadline a request that is still handled makes the replica not ready: nothing that a
-// request can hold takes so long, so the handler hangs, and its place is lost to others.
+// stuckAfter is how long after its deadline a request that is still being handled makes the replica not ready: no request
+// takes that long to evaluate, so the handler hangs and its slot is lost.
 const stuckAfter = 10 * time.Second
 
-// handling knows the requests that are being handled, the one that arrived first at its front.
+// handling is the list of the requests that are being handled, in the order in which they arrived.
 type handling struct {
 	mu             sync.Mutex
 	oldest, newest *body
@@ -49,7 +49,7 @@ func (h *handling) end(b *body) {
 	b.older, b.newer = nil, nil
 }
 
-// age is for how long the oldest request has been handled, 0 if there is none.
+// age returns how long the oldest request has been handled, 0 without requests.
 func (h *handling) age(now time.Time) time.Duration {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -59,8 +59,8 @@ func (h *handling) age(now time.Time) time.Duration {
 	return now.Sub(h.oldest.due.Arrived())
 }
 
-// overdue is for how long a request has been handled beyond its deadline at most. Where none is, it is 0 or less. It
-// looks at each request: one with a long timeout may be older than one that is stuck.
+// overdue returns the longest time that a request has been handled beyond its deadline, 0 without such a request. It checks each
+// request: one with a long timeout may be older than one that is stuck.
 func (h *handling) overdue(now time.Time) time.Duration {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -53,14 +53,14 @@ func TestARequestThatDoesNotEndMakesTheServerNotReady(t *testing.T) {
 		ready(true, "it has ended")
 		s.handling.end(fresh)
 		if age := s.handling.age(time.Now()); age != 0 || s.handling.oldest != nil || s.handling.newest != nil {
-			t.Errorf("%s old, though there is none", age)
+			t.Errorf("%s old without a request", age)
 		}
 	})
 }
 
 func TestWaitingForRoomEndsWhileThereIsTimeLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		limits := DefaultLimits()
+		limits := DefaultLimits(32 << 20)
 		limits.MaxWait = time.Minute
 		full := semaphore.NewWeighted(1)
 		if !full.TryAcquire(1) {
@@ -77,7 +77,7 @@ func TestWaitingForRoomEndsWhileThereIsTimeLeft(t *testing.T) {
 
 func TestSeveralWaitsDoNotOutlastTheDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		limits := DefaultLimits()
+		limits := DefaultLimits(32 << 20)
 		limits.MaxWait = time.Second
 		inHand := &handling{}
 		registry := prometheus.NewRegistry()

@@ -16,50 +16,48 @@ import (
 	"noderestriction.plus/internal/deadline"
 )
 
-// smallBody is up to where a body counts as one that a stock kubelet's write can cause, in bytes. Larger ones have a
-// budget of their own, so that they cannot crowd out the others.
+// smallBody is the maximum size of a body that a stock kubelet's write causes, in bytes. Larger bodies have a separate budget, so
+// that they cannot crowd out small ones.
 const smallBody = 1 << 20
 
-// firstCharge is what a body costs as soon as its first byte is there. From there the charge doubles like a buffer that
-// grows, up to smallBody, and then rises in steps of that.
+// firstCharge is what a body is charged for its first byte, in bytes. The charge then doubles like a growing buffer up to
+// smallBody, and rises in steps of smallBody after that.
 const firstCharge = 4 << 10
 
-// Judging takes up to a hundred times the memory of what is judged, if that is made for it. So the bytes that are judged at
-// the same time are bounded as well: those of usual reviews, and apart from them, so that they cannot crowd them out, those
-// of larger ones, of which each counts for 1 MiB at most since the number of values that are decoded of one is bounded.
+// Evaluation takes up to a hundred times the memory of a crafted review. So the bytes that are evaluated at the same time are
+// bounded as well: those of usual reviews, and separately those of larger ones, so that they cannot crowd out usual ones. A
+// review counts for at most 1 MiB, because the number of values that are decoded is bounded.
 const (
-	usualBody   = 64 << 10
-	judgedUsual = 2 << 20
-	judgedLarge = 2 << 20
+	usualBody      = 64 << 10
+	evaluatedUsual = 2 << 20
+	evaluatedLarge = 2 << 20
 )
 
-// maxDrain is how many times the largest body is read and dropped of one that is too large.
+// maxDrain is how much of a body that is too large is read and dropped, in multiples of the largest body.
 const maxDrain = 8
 
 // Limits bound what clients can make the server hold.
 type Limits struct {
-	// MaxConnections is how many connections are open at most.
+	// MaxConnections is the maximum number of open connections.
 	MaxConnections int
-	// MaxInFlight is how many requests are handled at the same time, counted from when their body is there.
+	// MaxInFlight is the maximum number of requests that are handled at a time, counted from when their body has arrived.
 	MaxInFlight int
-	// MaxBodyBytes is the size of the largest body.
+	// MaxBodyBytes is the maximum size of a body, in bytes. It is the only place where handlers' bodies are bounded.
 	MaxBodyBytes int64
-	// MaxBodyBytesInFlight is how many bytes of bodies are held at the same time over all requests. Half of it is for
-	// bodies of up to 1 MiB, half for larger ones.
+	// MaxBodyBytesInFlight is the maximum number of bytes of bodies that are held at a time over all requests. Half of it is
+	// for bodies of up to 1 MiB, half for larger ones.
 	MaxBodyBytesInFlight int64
-	// MaxWait is how long a request waits where there is no room, as long as it can still be evaluated in time.
+	// MaxWait is how long a request waits if there is no room, as long as it can still be evaluated in time.
 	MaxWait time.Duration
 }
 
-// DefaultLimits are limits for a process with 512 MiB of memory.
-func DefaultLimits() Limits {
+// DefaultLimits returns limits for a process with 512 MiB of memory whose handlers take bodies of up to maxBodyBytes.
+func DefaultLimits(maxBodyBytes int64) Limits {
 	return Limits{
-		MaxConnections: 1024,
-		MaxInFlight:    256,
-		// An API server sends an object of up to 3 MiB and a stored one of up to 1.5 MiB, of which JSON may write each byte
-		// as six: 27 MiB.
-		MaxBodyBytes:         32 << 20,
-		MaxBodyBytesInFlight: 128 << 20,
+		MaxConnections:       1024,
+		MaxInFlight:          256,
+		MaxBodyBytes:         maxBodyBytes,
+		MaxBodyBytesInFlight: 4 * maxBodyBytes,
 		MaxWait:              500 * time.Millisecond,
 	}
 }
@@ -78,10 +76,10 @@ func (l Limits) validate() error {
 	return nil
 }
 
-// BusyError is what reading a body fails with when there is no room for it among the others. It is an outage for the
-// operator to see, so it must become an HTTP error, never a verdict.
+// BusyError is the error of reading a body for which there is no room. It is an outage that the operator must notice, so it
+// must become an HTTP error, never a verdict.
 type BusyError struct {
-	What string // what there is too much of
+	What string // what has run out, such as "requests in flight"
 }
 
 func (e *BusyError) Error() string { return "too many " + e.What }
@@ -96,17 +94,17 @@ type room struct {
 	small    *semaphore.Weighted
 	large    *semaphore.Weighted
 	inFlight *semaphore.Weighted
-	// judgedUsual and judgedLarge are for the bytes of the requests in flight.
-	judgedUsual, judgedLarge *semaphore.Weighted
+	// evaluatedUsual and evaluatedLarge are the budgets for the bytes of the requests in flight.
+	evaluatedUsual, evaluatedLarge *semaphore.Weighted
 }
 
-// limited gives a handler bodies that take their room as they arrive and leave it when the handler returns. Bytes
-// that were announced and not sent cost nothing.
+// limited gives a handler bodies that are charged as they arrive and released when the handler returns. Bytes that were
+// announced and not sent cost nothing.
 //
-// Reading such a body fails with a [BusyError] if it is of ordinary size and there is no room, and with an
-// [http.MaxBytesError] if it is too large, be it for the limit or for the room left for large ones: a large body is
-// what an attacker can send, so it must not be an outage but a denial.
-func limited(next http.Handler, limits Limits, m *metrics, inHand *handling) http.Handler {
+// Reading such a body fails with a [BusyError] if it has ordinary size and there is no room, and with an
+// [http.MaxBytesError] if it is too large, for the limit or for the room left for large ones: an attacker can send a large
+// body, so it must be a denial and not an outage. The handler has read at least the first 1 MiB by then.
+func limited(next http.Handler, limits Limits, m *metrics, inFlight *handling) http.Handler {
 	rm := &room{
 		limits:   limits,
 		metrics:  m,
@@ -114,43 +112,47 @@ func limited(next http.Handler, limits Limits, m *metrics, inHand *handling) htt
 		large:    semaphore.NewWeighted(limits.MaxBodyBytesInFlight / 2),
 		inFlight: semaphore.NewWeighted(int64(limits.MaxInFlight)),
 
-		judgedUsual: semaphore.NewWeighted(judgedUsual),
-		judgedLarge: semaphore.NewWeighted(judgedLarge),
+		evaluatedUsual: semaphore.NewWeighted(evaluatedUsual),
+		evaluatedLarge: semaphore.NewWeighted(evaluatedLarge),
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		due := deadline.Of(r, time.Now())
-		// A connection that these fail for is closed already.
+		// If these fail, the connection is closed already.
 		controller := http.NewResponseController(w)
 		_ = controller.SetReadDeadline(earlier(due.Due(), due.Arrived().Add(bodyTimeout)))
 		_ = controller.SetWriteDeadline(due.Due().Add(writeTimeout))
 		sent := r.Body
-		body := &body{ReadCloser: sent, ctx: r.Context(), room: rm, budget: rm.small, due: due}
-		inHand.begin(body)
-		defer inHand.end(body)
+		body := &body{ReadCloser: sent, ctx: r.Context(), room: rm, budget: rm.small, limit: limits.MaxBodyBytes, due: due}
+		if r.ContentLength > limits.MaxBodyBytes {
+			body.limit = smallBody // the rest would be dropped
+		}
+		inFlight.begin(body)
+		defer inFlight.end(body)
 		defer body.release()
 		r.Body = body
 		next.ServeHTTP(w, r)
 		if tooLarge := (*http.MaxBytesError)(nil); errors.As(body.err, &tooLarge) {
-			// A sender that is cut off while it writes may never read its answer, and take the denial for an outage.
+			// A sender that is cut off while it writes may never read its answer, and would treat the denial as an outage.
 			_, _ = io.CopyN(io.Discard, sent, maxDrain*limits.MaxBodyBytes)
 		}
 	})
 }
 
-// body is a request body that is charged for what it holds. The handler must not read it after it has returned.
+// body is a request body whose bytes are charged. The handler must not read it after it has returned.
 type body struct {
 	io.ReadCloser
 	ctx     context.Context
 	room    *room
 	budget  *semaphore.Weighted
+	limit   int64 // maximum size, in bytes
 	read    int64
 	charged int64
 	counted bool  // among the requests in flight
-	judged  int64 // bytes that are judged
-	err     error // what all further reads fail with
+	weight  int64 // bytes in the budget for evaluation
+	err     error // of all further reads
 
 	due          deadline.Deadline
-	older, newer *body // by when they arrived; guarded by the mu of handling
+	older, newer *body // in the order of arrival; guarded by handling.mu
 }
 
 func (b *body) Read(p []byte) (int, error) {
@@ -170,10 +172,10 @@ func (b *body) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// charge takes room for what was read.
+// charge takes room for the bytes that were read.
 func (b *body) charge() error {
-	if b.read > b.room.limits.MaxBodyBytes {
-		return &http.MaxBytesError{Limit: b.room.limits.MaxBodyBytes}
+	if b.read > b.limit {
+		return &http.MaxBytesError{Limit: b.limit}
 	}
 	for b.read > b.charged {
 		if err := b.chargeStep(); err != nil {
@@ -212,20 +214,20 @@ func (b *body) tooLarge() error {
 	return &http.MaxBytesError{Limit: b.charged}
 }
 
-// count takes a place among what is judged and among the requests in flight, once the body is there: a client that sends
-// slowly takes none. What waits to be judged takes no place that another could use.
+// count takes room for evaluation and a slot among the requests in flight, once the body has arrived: a client that sends
+// slowly takes none. A request that waits for evaluation takes no slot that another could use.
 func (b *body) count() error {
 	if b.counted {
 		return nil
 	}
 	weight := min(b.read, smallBody)
-	if !b.acquire(b.judging(), weight) {
+	if !b.acquire(b.evaluation(), weight) {
 		if b.read > smallBody {
 			return b.tooLarge()
 		}
 		return b.room.busy()
 	}
-	b.judged = weight
+	b.weight = weight
 	if !b.acquire(b.room.inFlight, 1) {
 		return b.room.busy()
 	}
@@ -233,16 +235,16 @@ func (b *body) count() error {
 	return nil
 }
 
-// judging is the budget for judging the body, once it is there.
-func (b *body) judging() *semaphore.Weighted {
+// evaluation returns the budget for the evaluation of the body, once it has arrived.
+func (b *body) evaluation() *semaphore.Weighted {
 	if b.read > usualBody {
-		return b.room.judgedLarge
+		return b.room.evaluatedLarge
 	}
-	return b.room.judgedUsual
+	return b.room.evaluatedUsual
 }
 
 func (b *body) release() {
-	b.judging().Release(b.judged)
+	b.evaluation().Release(b.weight)
 	b.budget.Release(b.charged)
 	if b.counted {
 		b.room.inFlight.Release(1)
@@ -254,7 +256,7 @@ func (rm *room) busy() error {
 	return &BusyError{"requests in flight"}
 }
 
-// acquire waits for room for as long as the limits allow, and not so long that there would be no time left for the rest.
+// acquire waits for room as long as the limits allow, and only while there is still time to evaluate.
 func (b *body) acquire(s *semaphore.Weighted, n int64) bool {
 	if s.TryAcquire(n) {
 		return true

@@ -49,7 +49,7 @@ func (c *received) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// hold sends a body of n bytes but for the last one, and returns when the handler has them.
+// hold sends a body of n bytes except the last one, and returns when the handler has them.
 func (r *rig) hold(t *testing.T, handler *received, n int) *held {
 	t.Helper()
 	want := handler.Load() + int64(n) - 1
@@ -225,7 +225,7 @@ func TestRequestsInFlightAreCapped(t *testing.T) {
 	}
 }
 
-func TestLargerBodiesAreJudgedApart(t *testing.T) {
+func TestLargerBodiesHaveASeparateBudgetForEvaluation(t *testing.T) {
 	entered, leave := make(chan struct{}, 2), make(chan struct{})
 	r := start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		echo(w, r)
@@ -236,11 +236,11 @@ func TestLargerBodiesAreJudgedApart(t *testing.T) {
 	}), smallLimits)
 	client := r.client(t)
 	var slow sync.WaitGroup
-	for range judgedLarge / smallBody {
+	for range evaluatedLarge / smallBody {
 		slow.Go(func() {
 			response, err := client.Post(r.url()+"/slow", "application/json", bytes.NewReader(make([]byte, 2<<20)))
 			if err != nil {
-				t.Errorf("what is judged is not answered: %v", err)
+				t.Errorf("a request in evaluation is not answered: %v", err)
 				return
 			}
 			response.Body.Close()
@@ -263,8 +263,8 @@ func TestLargerBodiesAreJudgedApart(t *testing.T) {
 	}
 }
 
-// TestOverloadIsShedBeforeTheSlotsAreFree has eight times as many clients as there are slots, none of which becomes free: what
-// there is no slot for is refused all the same, so that no client waits for as long as others take.
+// TestOverloadIsShedBeforeTheSlotsAreFree has eight times as many clients as there are slots, and no slot becomes free: requests
+// without a slot are still refused, so that no client waits for as long as others take.
 func TestOverloadIsShedBeforeTheSlotsAreFree(t *testing.T) {
 	const slots = 4
 	leave := make(chan struct{})

@@ -22,7 +22,7 @@ type metrics struct {
 }
 
 func newMetrics(
-	registerer prometheus.Registerer, certificates CertificateSource, clients *ClientAuthority, inHand *handling,
+	registerer prometheus.Registerer, certificates CertificateSource, clients *ClientCA, inFlight *handling,
 ) *metrics {
 	m := &metrics{
 		connections: prometheus.NewGauge(prometheus.GaugeOpts{
@@ -43,7 +43,7 @@ func newMetrics(
 		}, []string{"reason"}),
 		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "node_restriction_plus_request_duration_seconds",
-			Help: "Time from the headers of a request to the end of its answer: to receive the review, to judge it, and to " +
+			Help: "Time from the headers of a request to the end of its answer: to receive the review, to evaluate it, and to " +
 				"write the record of a denial.",
 			Buckets: []float64{
 				50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 100e-3, 250e-3, 1, 2.5,
@@ -51,7 +51,7 @@ func newMetrics(
 		}),
 		panics: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "node_restriction_plus_listener_panics_total",
-			Help: "Panics that no handler recovered from by itself.",
+			Help: "Panics that no handler recovered from.",
 		}),
 	}
 	for _, reason := range []string{"bytes", "large-bytes", "requests"} {
@@ -59,7 +59,7 @@ func newMetrics(
 	}
 	expiry := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "node_restriction_plus_certificate_expiry_timestamp_seconds",
-		Help: "When the first certificate of the served chain expires, in seconds since 1970. NaN: there is none yet.",
+		Help: "When the first certificate of the served chain expires, in seconds since 1970. NaN before the first certificate.",
 	}, func() float64 {
 		expiry := certificates.Expiry()
 		if expiry.IsZero() {
@@ -69,8 +69,8 @@ func newMetrics(
 	})
 	oldest := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "node_restriction_plus_oldest_request_age_seconds",
-		Help: "For how long the oldest of the requests that are being handled has been; 0 if there is none.",
-	}, func() float64 { return inHand.age(time.Now()).Seconds() })
+		Help: "Age of the oldest request that is being handled; 0 without requests.",
+	}, func() float64 { return inFlight.age(time.Now()).Seconds() })
 	registerer.MustRegister(oldest)
 	registerer.MustRegister(m.connections, m.connectionsEvicted, m.connectionErrors, m.shed, m.duration,
 		m.panics, expiry,
@@ -94,7 +94,7 @@ func (m *metrics) timed(next http.Handler) http.Handler {
 func reloadErrors(file string, count func() float64) prometheus.CounterFunc {
 	return prometheus.NewCounterFunc(prometheus.CounterOpts{
 		Name:        "node_restriction_plus_certificate_reload_errors_total",
-		Help:        "Times that a certificate could not be read again or renewed: serving-certificate or client-authority.",
+		Help:        "Failures to reload or renew a certificate: serving-certificate or client-authority.",
 		ConstLabels: prometheus.Labels{"file": file},
 	}, count)
 }

@@ -20,8 +20,8 @@ import (
 	"time"
 )
 
-// authority is a certificate authority for tests.
-type authority struct {
+// testCA is a CA for tests.
+type testCA struct {
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
 }
@@ -31,24 +31,24 @@ type pair struct {
 	cert, key []byte
 }
 
-func newAuthority(t *testing.T, name string) *authority {
+func newTestCA(t *testing.T, name string) *testCA {
 	t.Helper()
-	return (*authority)(nil).authority(t, name)
+	return (*testCA)(nil).ca(t, name)
 }
 
-// authority issues an authority; a nil receiver issues a root.
-func (a *authority) authority(t *testing.T, name string) *authority {
+// ca issues a CA; a nil receiver issues a root.
+func (a *testCA) ca(t *testing.T, name string) *testCA {
 	t.Helper()
 	template := &x509.Certificate{
 		Subject: pkix.Name{CommonName: name}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 	}
 	cert, key := a.issue(t, template)
-	return &authority{cert, key}
+	return &testCA{cert, key}
 }
 
 // leaf issues a certificate for 127.0.0.1 that is good for clients too.
-func (a *authority) leaf(t *testing.T, name string, change ...func(*x509.Certificate)) pair {
+func (a *testCA) leaf(t *testing.T, name string, change ...func(*x509.Certificate)) pair {
 	t.Helper()
 	template := &x509.Certificate{
 		Subject:     pkix.Name{CommonName: name},
@@ -67,7 +67,7 @@ func (a *authority) leaf(t *testing.T, name string, change ...func(*x509.Certifi
 	return pair{cert: certPEM(cert), key: pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: raw})}
 }
 
-func (a *authority) issue(t *testing.T, template *x509.Certificate) (*x509.Certificate, *ecdsa.PrivateKey) {
+func (a *testCA) issue(t *testing.T, template *x509.Certificate) (*x509.Certificate, *ecdsa.PrivateKey) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -4,7 +4,6 @@
 package server
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"runtime/debug"
@@ -12,11 +11,8 @@ import (
 	"github.com/go-logr/logr"
 )
 
-// maxStack is how much of a stack is logged, in bytes.
-const maxStack = 8 << 10
-
-// recovered answers 500 where the handler panics, so that the API server applies the failure policy. Handlers that
-// can say more recover by themselves.
+// recovered answers 500 if the handler panics, so that the API server applies the failurePolicy. Handlers that have a better
+// answer recover themselves.
 func recovered(next http.Handler, log logr.Logger, m *metrics) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
@@ -28,9 +24,7 @@ func recovered(next http.Handler, log logr.Logger, m *metrics) http.Handler {
 				panic(cause)
 			}
 			m.panics.Inc()
-			text, stack := fmt.Sprint("panic: ", cause), debug.Stack()
-			log.Error(errors.New(text[:min(len(text), maxConnectionLog)]), "a request handler panicked",
-				"stack", string(stack[:min(len(stack), maxStack)]))
+			log.Error(fmt.Errorf("panic: %v", cause), "A request handler panicked", "stack", string(debug.Stack()))
 			http.Error(w, "internal error", http.StatusInternalServerError)
 		}()
 		next.ServeHTTP(w, r)

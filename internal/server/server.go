@@ -2,11 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package server is the listener in front of the admission handlers: HTTP/1.1 over TLS 1.3 with a certificate that is
-// reloaded, client certificates that are pinned by name, bounds on everything that a client decides, and a shutdown
+// reloaded, client certificates that are pinned by name, bounds on everything that a client chooses, and a shutdown
 // that loses no request.
 //
-// It is not controller-runtime's webhook server, because that one stops listening the moment it is told to stop,
-// cancels the requests that it is working on, and bounds neither the time of a request nor the memory of all of them.
+// It is not controller-runtime's webhook server, because that server stops listening as soon as its context ends, cancels
+// the requests in flight, and bounds neither the time of a request nor the memory of all requests.
 package server
 
 import (
@@ -25,47 +25,48 @@ import (
 )
 
 const (
-	// An API server waits for a webhook for 30 s at most and for 1 or 2 s as configured here. A body that takes longer
-	// than bodyTimeout, or arrives after the request's deadline, is of no use to anybody.
+	// bodyTimeout bounds the time to receive a body. An API server waits for a webhook for at most 30 s, and for 1 or 2 s as
+	// configured by the chart, so a slower body is of no use.
 	bodyTimeout = 5 * time.Second
-	// writeTimeout is how long after a request's deadline its answer may still be on its way.
+	// writeTimeout is how long after a request's deadline its answer may still be written.
 	writeTimeout = 5 * time.Second
-	// answerTimeout is the same for what is answered before a handler runs: the longest deadline, and writeTimeout.
+	// answerTimeout bounds what is answered before a handler runs: the longest deadline plus writeTimeout.
 	answerTimeout = 35 * time.Second
 
-	// API servers close an idle connection after 90 s. The server must not be the first to close it: the request that
-	// is on its way at that moment would fail, and it is not sent again. That holds for a connection without a request so
-	// far, too: an API server opens one, has its request carried by another that is free sooner, and keeps the new one.
-	// There is no shorter time for the headers, since to wait for them begins with the connection. Whoever sends them
-	// slowly, or none, is among the first to make room for others.
+	// idleTimeout is longer than that of API servers, which close an idle connection after 90 s. The server must not be the
+	// first to close it: a request that is in transit at that moment would fail, and it is not retried. This also applies to a
+	// connection without any request: an API server opens one, sends its request over another that is free sooner, and keeps
+	// the new one. There is no shorter timeout for the headers, because the wait for them begins with the connection. Clients
+	// that send them slowly, or not at all, are the first to be evicted.
 	idleTimeout = 5 * time.Minute
 
 	maxHeaderBytes = 64 << 10
 )
 
-// Options say what a Server serves, and where.
+// Options says what a Server serves, and where.
 type Options struct {
-	// Address is the host and port to listen on. An empty host is all addresses, port 0 a free one.
+	// Address is the host and port to listen on. An empty host means all addresses, port 0 a free port.
 	Address string
 	// Certificates has the server's certificate.
 	Certificates CertificateSource
-	// ClientAuthority decides on client certificates. Nil: none is asked for.
-	ClientAuthority *ClientAuthority
+	// ClientCA verifies client certificates. Nil: clients need none.
+	ClientCA *ClientCA
 	// Handler answers the requests.
 	Handler http.Handler
 	// Limits bound what clients can make the server hold.
 	Limits Limits
-	// ShutdownDelay is how long the server goes on accepting requests after it was told to stop and its readiness
-	// check has begun to fail, so that whoever routes requests has time to learn of it. If requests still arrive then,
-	// it goes on for up to twice that time, and 20 s, longer.
+	// ShutdownDelay is how long the server accepts requests after its readiness check has begun to fail, so that the endpoint
+	// is removed meanwhile. While requests still arrive after that, it accepts them for longer, by up to twice this delay
+	// and by up to 20 s.
 	ShutdownDelay time.Duration
-	// Log receives what went wrong with connections, at most a few lines a second.
+	// Log receives connection errors and panics. It must bound the rate and the size of lines: anyone who can connect causes
+	// them.
 	Log logr.Logger
 	// Registerer receives the server's metrics.
 	Registerer prometheus.Registerer
 }
 
-// Server is a listener with its certificates and its life cycle.
+// Server is a listener with its certificates and its lifecycle.
 type Server struct {
 	options     Options
 	http        *http.Server
@@ -82,9 +83,9 @@ func New(options Options) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{options: options}
-	metrics := newMetrics(options.Registerer, options.Certificates, options.ClientAuthority, &s.handling)
+	metrics := newMetrics(options.Registerer, options.Certificates, options.ClientCA, &s.handling)
 	s.connections = newConnections(options.Limits.MaxConnections, metrics)
-	// Only HTTP/1.1: that is what API servers speak to a Service, and what cannot be made to hold streams.
+	// Only HTTP/1.1: API servers use it to call a Service, and it has no streams that a client could hold open.
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
 	s.http = &http.Server{
@@ -101,8 +102,8 @@ func New(options Options) (*Server, error) {
 	return s, nil
 }
 
-// Listen binds the address, so that an address in use is known before anything else is started. Clients that connect
-// wait until Run.
+// Listen binds the address, so that an address in use is detected before anything else is started. Clients that connect wait
+// until Run.
 func (s *Server) Listen(ctx context.Context) error {
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", s.options.Address)
 	if err != nil {
@@ -112,7 +113,7 @@ func (s *Server) Listen(ctx context.Context) error {
 	return nil
 }
 
-// Address is what the server listens on, with the port that it got. It is nil before Listen.
+// Address is the address that the server listens on, with its actual port. It is nil before Listen.
 func (s *Server) Address() net.Addr {
 	if s.listener == nil {
 		return nil
@@ -120,16 +121,16 @@ func (s *Server) Address() net.Addr {
 	return s.listener.Addr()
 }
 
-// Run serves until ctx ends and then drains: the readiness check fails at once, requests are accepted for the
-// shutdown delay and until none arrive any more, and Run returns when the last of them was answered. The error is nil
-// after an orderly end.
+// Run serves until ctx ends and then drains: the readiness check fails immediately, requests are accepted for the
+// shutdown delay and until none arrive, and Run returns when the last one has been answered. The error is nil after an
+// orderly shutdown.
 func (s *Server) Run(ctx context.Context) error {
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	group, failed := errgroup.WithContext(background)
 	group.Go(func() error { return s.options.Certificates.Start(background) })
-	if s.options.ClientAuthority != nil {
-		group.Go(func() error { return s.options.ClientAuthority.Start(background) })
+	if s.options.ClientCA != nil {
+		group.Go(func() error { return s.options.ClientCA.Start(background) })
 	}
 	group.Go(func() error {
 		if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
@@ -149,7 +150,7 @@ func (s *Server) Run(ctx context.Context) error {
 	return errors.Join(err, group.Wait())
 }
 
-// Check is a readiness check: it fails before the server serves and from the moment that it was told to stop.
+// Check is a readiness check: it fails before the server serves and while it drains.
 func (s *Server) Check(*http.Request) error {
 	if s.draining.Load() {
 		return errors.New("shutting down")
@@ -165,11 +166,11 @@ func (s *Server) tlsConfig() *tls.Config {
 		MinVersion:     tls.VersionTLS13,
 		NextProtos:     []string{"http/1.1"},
 		GetCertificate: s.options.Certificates.GetCertificate,
-		// A resumed session would outlive a change of the client authority.
+		// A resumed session would outlive a change of the client CA.
 		SessionTicketsDisabled: true,
 	}
-	if s.options.ClientAuthority != nil {
-		s.options.ClientAuthority.apply(config)
+	if s.options.ClientCA != nil {
+		s.options.ClientCA.apply(config)
 	}
 	return config
 }

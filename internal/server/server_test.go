@@ -23,10 +23,10 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// rig is a running server with the authority of its certificate.
+// rig is a running server with the CA of its certificate.
 type rig struct {
 	*Server
-	ca       *authority
+	ca       *testCA
 	folder   *secretFolder
 	registry *prometheus.Registry
 	ended    chan error
@@ -36,7 +36,7 @@ type rig struct {
 // start runs a server; change may adapt it before.
 func start(t *testing.T, handler http.Handler, change ...func(*rig, *Options)) *rig {
 	t.Helper()
-	ca := newAuthority(t, "server authority")
+	ca := newTestCA(t, "server CA")
 	r := &rig{
 		ca: ca, folder: newSecretFolder(t, ca.leaf(t, "server")),
 		registry: prometheus.NewRegistry(), ended: make(chan error, 1),
@@ -48,7 +48,7 @@ func start(t *testing.T, handler http.Handler, change ...func(*rig, *Options)) *
 	}
 	certificates.interval = 20 * time.Millisecond
 	options := Options{
-		Address: "127.0.0.1:0", Certificates: certificates, Handler: handler, Limits: DefaultLimits(),
+		Address: "127.0.0.1:0", Certificates: certificates, Handler: handler, Limits: DefaultLimits(32 << 20),
 		Log: log, Registerer: r.registry,
 	}
 	for _, c := range change {
@@ -87,7 +87,7 @@ func (r *rig) wait(t *testing.T) error {
 
 func (r *rig) url() string { return "https://" + r.Address().String() }
 
-// client returns a client that trusts the server's authority.
+// client returns a client that trusts the server's CA.
 func (r *rig) client(t *testing.T, change ...func(*tls.Config)) *http.Client {
 	t.Helper()
 	roots := x509.NewCertPool()
@@ -282,7 +282,7 @@ func TestLimitsAreValidated(t *testing.T) {
 		"bodies too small":                   func(l *Limits) { l.MaxBodyBytes = 1 },
 		"no room for the largest body twice": func(l *Limits) { l.MaxBodyBytesInFlight = l.MaxBodyBytes },
 	} {
-		limits := DefaultLimits()
+		limits := DefaultLimits(32 << 20)
 		change(&limits)
 		if _, err := New(Options{Limits: limits}); err == nil {
 			t.Errorf("%s: no error", name)

@@ -16,24 +16,24 @@ import (
 // minRemaining is how long a certificate must still be valid for the server to be ready.
 const minRemaining = 5 * time.Minute
 
-// CertificateSource has the server's certificate and keeps it valid. All its methods may be called at any time.
+// CertificateSource provides the server's certificate and keeps it valid. Its methods are safe for concurrent use.
 type CertificateSource interface {
 	// GetCertificate returns the certificate to serve, its leaf parsed. It has the signature that [tls.Config] wants.
 	GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error)
-	// Start keeps the certificate valid until ctx ends. It is called once. An error ends the server, so what may pass
-	// is none: the last good certificate stays in use.
+	// Start keeps the certificate valid until ctx ends. It is called once. A transient failure must not be returned: any error
+	// stops the server. The last good certificate stays in use instead.
 	Start(ctx context.Context) error
-	// Check is a readiness check: it fails if there is no certificate, or none that is good for five minutes more.
+	// Check is a readiness check: it fails if there is no certificate, or if it is not valid now and for five minutes more.
 	Check(*http.Request) error
-	// Expiry is when the certificate expires; zero if there is none.
+	// Expiry returns when the first certificate of the chain expires; zero without a certificate.
 	Expiry() time.Time
-	// RenewalErrors is how often the certificate could not be renewed.
+	// RenewalErrors returns how many attempts to renew the certificate have failed.
 	RenewalErrors() uint64
 }
 
 var _ CertificateSource = &Certificates{}
 
-// ChainExpiry is when the first certificate of a chain expires. It is zero if the chain cannot be read or is empty.
+// ChainExpiry returns when the first certificate of a chain expires. It is zero if the chain cannot be parsed or is empty.
 func ChainExpiry(chain *tls.Certificate) time.Time {
 	var expiry time.Time
 	for _, raw := range chain.Certificate {
@@ -48,7 +48,7 @@ func ChainExpiry(chain *tls.Certificate) time.Time {
 	return expiry
 }
 
-// CheckChain says why the chain should not be served at a moment: it is not valid yet, or not for five minutes more.
+// CheckChain returns an error if the chain should not be served at a time: it is not valid yet, or not for five minutes more.
 func CheckChain(chain *tls.Certificate, now time.Time) error {
 	if chain.Leaf == nil {
 		return errors.New("the serving certificate cannot be read")

@@ -19,7 +19,7 @@ import (
 	"io"
 
 	"noderestriction.plus/internal/program"
-	"noderestriction.plus/internal/recordlog"
+	"noderestriction.plus/internal/text"
 )
 
 //go:embed page.html.tmpl
@@ -37,7 +37,7 @@ var script string
 type Text string
 
 // String returns the printable form.
-func (t Text) String() string { return recordlog.Printable(string(t)) }
+func (t Text) String() string { return text.Printable(string(t)) }
 
 // Page is what the page shows.
 type Page struct {

@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/net/html"
 
-	"noderestriction.plus/internal/recordlog"
+	"noderestriction.plus/internal/text"
 )
 
 // Harmless is a text that stands where a hostile one could.
@@ -71,7 +71,7 @@ func CheckOutlines(t *testing.T, harmlessPage, hostilePage []byte, hostile strin
 	if strings.Count(plain, Harmless) < 8 {
 		t.Fatalf("the text is in no page: %s", plain)
 	}
-	want := strings.ReplaceAll(plain, Harmless, recordlog.Printable(hostile))
+	want := strings.ReplaceAll(plain, Harmless, text.Printable(hostile))
 	if got := outline(t, hostilePage); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}

@@ -16,16 +16,16 @@ import (
 	"github.com/go-logr/logr"
 )
 
-// withClientAuthority makes the server ask for certificates of ca with the name api-server.
-func withClientAuthority(t *testing.T, file string) func(*rig, *Options) {
+// withClientCA makes the server ask for certificates of ca with the name api-server.
+func withClientCA(t *testing.T, file string) func(*rig, *Options) {
 	t.Helper()
 	return func(_ *rig, o *Options) {
-		clients, err := NewClientAuthority(file, []string{"other", "api-server"}, logr.Discard())
+		clients, err := NewClientCA(file, []string{"other", "api-server"}, logr.Discard())
 		if err != nil {
 			t.Fatal(err)
 		}
 		clients.interval = 20 * time.Millisecond
-		o.ClientAuthority = clients
+		o.ClientCA = clients
 	}
 }
 
@@ -42,11 +42,11 @@ func (r *rig) connects(t *testing.T, certs ...tls.Certificate) bool {
 }
 
 func TestClientCertificates(t *testing.T) {
-	ca, foreign := newAuthority(t, "cluster"), newAuthority(t, "foreign")
+	ca, foreign := newTestCA(t, "cluster"), newTestCA(t, "foreign")
 	file := filepath.Join(t.TempDir(), "ca.crt")
 	writeFile(t, file, certPEM(ca.cert))
 	called := 0
-	r := start(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { called++ }), withClientAuthority(t, file))
+	r := start(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { called++ }), withClientCA(t, file))
 
 	kubelet := func(c *x509.Certificate) {
 		c.Subject = pkix.Name{CommonName: "system:node:worker-1", Organization: []string{"system:nodes"}}
@@ -60,7 +60,7 @@ func TestClientCertificates(t *testing.T) {
 	}{
 		{"a client without a certificate is refused", nil, false},
 		{"a kubelet's own certificate is refused", []tls.Certificate{ca.leaf(t, "", kubelet).tls(t)}, false},
-		{"a name of another authority is refused", []tls.Certificate{foreign.leaf(t, "api-server").tls(t)}, false},
+		{"a name from another CA is refused", []tls.Certificate{foreign.leaf(t, "api-server").tls(t)}, false},
 		{"a name in another case is refused", []tls.Certificate{ca.leaf(t, "API-server").tls(t)}, false},
 		{"an expired certificate is refused", []tls.Certificate{ca.leaf(t, "api-server", expired).tls(t)}, false},
 		{"a server's certificate is refused", []tls.Certificate{ca.leaf(t, "api-server", serverOnly).tls(t)}, false},
@@ -81,38 +81,38 @@ func TestClientCertificates(t *testing.T) {
 	}
 }
 
-func TestClientAuthorityIsReloaded(t *testing.T) {
-	before, after := newAuthority(t, "before"), newAuthority(t, "after")
+func TestClientCAIsReloaded(t *testing.T) {
+	before, after := newTestCA(t, "before"), newTestCA(t, "after")
 	old, fresh := before.leaf(t, "api-server").tls(t), after.leaf(t, "api-server").tls(t)
 	file := filepath.Join(t.TempDir(), "ca.crt")
 	writeFile(t, file, certPEM(before.cert))
-	r := start(t, http.HandlerFunc(echo), withClientAuthority(t, file))
+	r := start(t, http.HandlerFunc(echo), withClientCA(t, file))
 	if !r.connects(t, old) || r.connects(t, fresh) {
-		t.Fatal("only the first authority should count")
+		t.Fatal("only the first CA should be trusted")
 	}
 	writeFile(t, file, certPEM(before.cert, after.cert))
-	eventually(t, "both authorities count", func() bool { return r.connects(t, old) && r.connects(t, fresh) })
+	eventually(t, "both CAs are trusted", func() bool { return r.connects(t, old) && r.connects(t, fresh) })
 
 	writeFile(t, file, []byte("no certificate"))
 	eventually(t, "a reload error is counted", func() bool {
 		return r.metric(t, "node_restriction_plus_certificate_reload_errors_total") > 0
 	})
 	if !r.connects(t, old) || !r.connects(t, fresh) {
-		t.Error("the last good authorities do not count any more")
+		t.Error("the last good CAs are no longer trusted")
 	}
 	writeFile(t, file, certPEM(after.cert))
-	eventually(t, "the old authority counts no more", func() bool { return !r.connects(t, old) && r.connects(t, fresh) })
+	eventually(t, "the old CA is no longer trusted", func() bool { return !r.connects(t, old) && r.connects(t, fresh) })
 }
 
-func TestNewClientAuthorityRefusesWhatWouldLetEverybodyIn(t *testing.T) {
+func TestNewClientCARefusesWhatWouldLetEverybodyIn(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "ca.crt")
-	writeFile(t, file, certPEM(newAuthority(t, "cluster").cert))
+	writeFile(t, file, certPEM(newTestCA(t, "cluster").cert))
 	for name, names := range map[string][]string{"no names": nil, "an empty name": {"a", ""}} {
-		if _, err := NewClientAuthority(file, names, logr.Discard()); err == nil {
+		if _, err := NewClientCA(file, names, logr.Discard()); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}
-	if _, err := NewClientAuthority(file+".missing", []string{"a"}, logr.Discard()); err == nil {
+	if _, err := NewClientCA(file+".missing", []string{"a"}, logr.Discard()); err == nil {
 		t.Error("a missing file: no error")
 	}
 }

@@ -13,43 +13,43 @@ import (
 	"noderestriction.plus/policy"
 )
 
-// holding is one NodeRestrictionPolicy as this process holds it.
-type holding struct {
+// policyState is one NodeRestrictionPolicy as this process holds it.
+type policyState struct {
 	uid        types.UID
 	generation int64
-	// inForce is what writes are judged by. If the generation does not compile it is the last one that did, or else what
-	// compiles of it.
+	// inForce is the compiled policy that evaluates writes. If the generation does not compile it is the last one that did, or
+	// else the sections that compile.
 	inForce *policy.Policy
 	// errs are the errors of the generation.
 	errs field.ErrorList
-	// good is the last generation that compiled, nil if there was none since the program was started.
+	// good is the last generation that compiled since startup, or nil.
 	good           *policy.Policy
 	goodGeneration int64
 }
 
-// hold compiles an object, unless before is made of the same generation already.
-func hold(compiler *policy.Compiler, before *holding, object *v1alpha1.NodeRestrictionPolicy) *holding {
+// hold compiles an object, unless before already is of the same generation.
+func hold(compiler *policy.Compiler, before *policyState, object *v1alpha1.NodeRestrictionPolicy) *policyState {
 	if before != nil && before.uid == object.UID && before.generation == object.Generation {
 		return before
 	}
-	h := &holding{uid: object.UID, generation: object.Generation}
+	h := &policyState{uid: object.UID, generation: object.Generation}
 	h.inForce, h.errs = compiler.Compile(object)
 	switch {
 	case len(h.errs) == 0:
 		h.good, h.goodGeneration = h.inForce, h.generation
 	case before != nil && before.uid == object.UID && before.good != nil:
-		// Of another object of this name nothing stays in force.
+		// A previous object of this name does not stay in force.
 		h.good, h.goodGeneration = before.good, before.goodGeneration
 		h.inForce = h.good
 	}
 	return h
 }
 
-// holdings are all policies that this process holds, by name.
-type holdings map[string]*holding
+// policyStates are all policies that this process holds, by name.
+type policyStates map[string]*policyState
 
-// hold takes over the objects. It returns the names of those that are held and not among the objects, sorted.
-func (h holdings) hold(compiler *policy.Compiler, objects []v1alpha1.NodeRestrictionPolicy) []string {
+// hold replaces policies by the objects. It returns the sorted names of policies that are held and not among the objects.
+func (h policyStates) hold(compiler *policy.Compiler, objects []v1alpha1.NodeRestrictionPolicy) []string {
 	listed := map[string]bool{}
 	for i := range objects {
 		object := &objects[i]
@@ -66,7 +66,7 @@ func (h holdings) hold(compiler *policy.Compiler, objects []v1alpha1.NodeRestric
 	return missing
 }
 
-func (h holdings) set() *policy.Set {
+func (h policyStates) set() *policy.Set {
 	policies := make([]*policy.Policy, 0, len(h))
 	for _, held := range h {
 		policies = append(policies, held.inForce)
@@ -74,8 +74,8 @@ func (h holdings) set() *policy.Set {
 	return policy.NewSet(policies...)
 }
 
-// count is how many policies are in force as written, and how many are not.
-func (h holdings) count() (ready, notReady int) {
+// count returns how many policies are in force as written, and how many are not.
+func (h policyStates) count() (ready, notReady int) {
 	for _, held := range h {
 		if len(held.errs) == 0 {
 			ready++

@@ -12,23 +12,23 @@ import (
 	"noderestriction.plus/policy"
 )
 
-// What a client is told of a write that could not be judged.
+// The messages about a write that could not be evaluated.
 const (
 	internalError = "internal error"
 )
 
-// Verdict is what came of judging a review.
+// Verdict is the result of evaluating a review.
 type Verdict struct {
 	policy.Decision
-	// Err is why the write could not be judged as it should, a *[PanicError] if that is a fault of ours. It is for the
-	// log, not for the client. Nil if the write was judged.
+	// Err is why the write could not be evaluated as it should, a *[PanicError] if that is a bug. It is for the log, not for
+	// the client. Nil if the write was evaluated.
 	Err error
 
 	// refusal is the message of a denial that no policy decided.
 	refusal string
 }
 
-// Message says why the write is denied, in one sentence of at most 1 KiB; empty if it is not.
+// Message returns why the write is denied, in one sentence of at most 1 KiB; empty if it is allowed.
 func (v Verdict) Message() string {
 	if v.refusal != "" {
 		return v.refusal
@@ -36,7 +36,7 @@ func (v Verdict) Message() string {
 	return v.Decision.Message()
 }
 
-// PanicError is a panic while a write was judged.
+// PanicError is a panic during an evaluation.
 type PanicError struct {
 	Value any
 	Stack []byte
@@ -44,13 +44,13 @@ type PanicError struct {
 
 func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
 
-// Judge judges the write. Who is not a kubelet is not restricted; a kubelet whose credential names no node is always
-// denied, and so is the enforcement probe. The objects are decoded only if a policy of the set would look at them.
+// Evaluate evaluates the write. Users other than kubelets are not restricted; a kubelet whose credential names no node is always
+// denied, and so is the enforcement probe. The objects are decoded only if a policy of the set evaluates them.
 //
-// Each policy that would judge the write has a violation of rule [policy.Unverified] if the objects cannot be read or
-// if judging them panics, so that such a write is never allowed where it would have been judged. The same holds for what
-// has not been evaluated by the time that the review was decoded with. Facts may be nil: every look-up fails then.
-func (r *Review) Judge(set *policy.Set, facts policy.Facts) Verdict {
+// If the objects cannot be read or their evaluation panics, each policy that evaluates the write has a violation of rule
+// [policy.Unverified], so that such a write is not allowed. The same applies to what has not been evaluated by the time that
+// was given to [Decoder.DecodeUntil]. Facts may be nil: then every lookup fails.
+func (r *Review) Evaluate(set *policy.Set, facts policy.Facts) Verdict {
 	switch {
 	case !r.Kubelet:
 		return Verdict{}
@@ -78,7 +78,7 @@ func (r *Review) Judge(set *policy.Set, facts policy.Facts) Verdict {
 	return refused
 }
 
-// Refuse is a denial that no policy decides. The record gives it the rule [policy.Unverified] and no policy.
+// Refuse returns a denial that no policy decides. Its record has the rule [policy.Unverified] and no policy.
 func (r *Review) Refuse(reason string) Verdict {
 	return Verdict{
 		refusal: reason,

@@ -19,7 +19,7 @@ import (
 	"noderestriction.plus/policy"
 )
 
-// fullDisk is a log of which the disk is full for some writes.
+// fullDisk is a log whose disk is full for some writes.
 type fullDisk struct {
 	bytes.Buffer
 	full bool
@@ -33,7 +33,7 @@ func (d *fullDisk) Write(p []byte) (int, error) {
 	return n, errors.Join(err, errors.New("no space left on device"))
 }
 
-// denied is the record of a denial, without what the ledger adds.
+// denied is the record of a denial, without what the recorder adds.
 func denied(uid int, node string) record.Record {
 	return record.New(
 		record.Origin{UID: fmt.Sprint(uid), User: "system:node:" + node, ClientAuth: record.ClientAuthMTLS, Version: "v0.1.0"},
@@ -46,16 +46,16 @@ func denied(uid int, node string) record.Record {
 		}}})
 }
 
-// TestWhatTheLedgerWritesIsRead is the contract between who writes the log and who reads it.
-func TestWhatTheLedgerWritesIsRead(t *testing.T) {
+// TestWhatTheRecorderWritesIsRead is the contract between who writes the log and who reads it.
+func TestWhatTheRecorderWritesIsRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out fullDisk
-		ledger := denial.New(&out)
+		recorder := denial.New(&out)
 		uid := 0
 		deny := func(times int, node string) {
 			for range times {
 				uid++
-				ledger.Record(denied(uid, node))
+				recorder.Record(denied(uid, node))
 				synctest.Wait()
 			}
 		}
@@ -64,7 +64,7 @@ func TestWhatTheLedgerWritesIsRead(t *testing.T) {
 		deny(1, "worker-2")
 		out.full = false
 		deny(2, "worker-2")
-		if err := ledger.Close(t.Context()); err != nil {
+		if err := recorder.Close(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 

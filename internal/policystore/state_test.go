@@ -34,7 +34,7 @@ func object(name string, uid types.UID, generation int64, valid bool) v1alpha1.N
 }
 
 // inForce lists the generations in force, each with its rules, by policy.
-func inForce(h holdings) string {
+func inForce(h policyStates) string {
 	var all []string
 	for _, p := range h.set().Policies() {
 		request := &policy.Request{
@@ -105,7 +105,7 @@ func TestHoldings(t *testing.T) {
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			h := holdings{}
+			h := policyStates{}
 			for _, objects := range test.steps {
 				h.hold(rules.NewCompiler(), objects)
 			}
@@ -120,7 +120,7 @@ func TestHoldings(t *testing.T) {
 }
 
 func TestMissingPoliciesStayInForceUntilTheyAreLetGo(t *testing.T) {
-	h := holdings{}
+	h := policyStates{}
 	h.hold(rules.NewCompiler(), []v1alpha1.NodeRestrictionPolicy{
 		object("b", "2", 1, true), object("a", "1", 1, true), object("c", "3", 1, true),
 	})
@@ -134,7 +134,7 @@ func TestMissingPoliciesStayInForceUntilTheyAreLetGo(t *testing.T) {
 }
 
 func TestAGenerationIsCompiledOnce(t *testing.T) {
-	h := holdings{}
+	h := policyStates{}
 	h.hold(rules.NewCompiler(), []v1alpha1.NodeRestrictionPolicy{object("a", "1", 1, true)})
 	first := h["a"]
 	h.hold(rules.NewCompiler(), []v1alpha1.NodeRestrictionPolicy{object("a", "1", 1, true)})
@@ -148,14 +148,14 @@ func TestStoreIsNotReadyBeforeTheFirstSync(t *testing.T) {
 	if s.Set() != nil || s.Check(nil) == nil {
 		t.Error("a new store claims to be synced")
 	}
-	s.set.Store(holdings{}.set())
+	s.set.Store(policyStates{}.set())
 	if s.Set() == nil || s.Check(nil) != nil {
 		t.Error("a store without policies is synced as well")
 	}
 }
 
 func TestServedComparesExactVersions(t *testing.T) {
-	h := holdings{}
+	h := policyStates{}
 	h.hold(rules.NewCompiler(), []v1alpha1.NodeRestrictionPolicy{object("a", "1", 1, true)})
 	for name, test := range map[string]struct {
 		versions map[string]version

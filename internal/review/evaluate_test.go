@@ -45,7 +45,7 @@ func decoded(t testing.TB, body string) *review.Review {
 	return r
 }
 
-// panickingFacts stands for a fault of ours while a write is judged.
+// panickingFacts stands for a bug during an evaluation.
 type panickingFacts struct{ policy.Facts }
 
 func (panickingFacts) Node(string) (*object.Metadata, bool, error) { panic("a fault") }
@@ -55,7 +55,7 @@ func selecting(p *v1alpha1.NodeRestrictionPolicy) {
 	p.Spec.Match = &v1alpha1.Match{NodeSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"no": "node"}}}
 }
 
-func TestJudge(t *testing.T) {
+func TestEvaluate(t *testing.T) {
 	object := strings.Index(kubeletUpdate, `"object":`)
 	const unverified = `node "worker-1" violates NodeRestrictionPolicy "test": unverified `
 	tests := map[string]struct {
@@ -82,11 +82,11 @@ func TestJudge(t *testing.T) {
 				`"group":""`, `"group":"x"`),
 			message: "the user name of the kubelet names no node",
 		},
-		"a resource of another group with a judged name": {
+		"a resource of another group with the name of an evaluated one": {
 			body: replaced(t, coreNodes,
 				`"resource":{"group":"example.com","version":"v1","resource":"nodes"},"sub`),
 		},
-		"an unknown version of a judged resource": {
+		"an unknown version of an evaluated resource": {
 			body: replaced(t, coreNodes,
 				`"resource":{"group":"","version":"v2","resource":"nodes"},"sub`),
 			message: unverified + `(the version of the object is not known)`,
@@ -97,7 +97,7 @@ func TestJudge(t *testing.T) {
 			message: unverified + `(the object could not be read)`,
 			fails:   true,
 		},
-		"a malformed object that no policy judges": {
+		"a malformed object that no policy evaluates": {
 			body: strings.Replace(replaced(t, `"labels":{`, `"labels":{"a":"x",`),
 				`"subResource":"status"`, `"subResource":"proxy"`, 1),
 		},
@@ -137,7 +137,7 @@ func TestJudge(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			v := decoded(t, test.body).Judge(compiled(t, test.tweak), panickingFacts{})
+			v := decoded(t, test.body).Evaluate(compiled(t, test.tweak), panickingFacts{})
 			if v.Denied() != (test.message != "") || v.Message() != test.message {
 				t.Errorf("got denied=%v %q, want %q", v.Denied(), v.Message(), test.message)
 			}
@@ -153,7 +153,7 @@ func TestJudgeWarnsAndAuditsWhatItCannotRead(t *testing.T) {
 		set := compiled(t, func(p *v1alpha1.NodeRestrictionPolicy) {
 			p.Spec.ValidationActions = []v1alpha1.ValidationAction{action}
 		})
-		v := decoded(t, replaced(t, `"labels":{`, `"labels":{"a":"x",`)).Judge(set, nil)
+		v := decoded(t, replaced(t, `"labels":{`, `"labels":{"a":"x",`)).Evaluate(set, nil)
 		if v.Denied() || v.Action() != action {
 			t.Errorf("%s: got denied=%v, action %q", action, v.Denied(), v.Action())
 		}
@@ -162,7 +162,7 @@ func TestJudgeWarnsAndAuditsWhatItCannotRead(t *testing.T) {
 
 func TestJudgeKeepsTheStackOfAPanic(t *testing.T) {
 	v := decoded(t, replaced(t, `"name":"worker-1","operation"`, `"name":"worker-2","operation"`)).
-		Judge(compiled(t, selecting), panickingFacts{})
+		Evaluate(compiled(t, selecting), panickingFacts{})
 	fault, ok := errors.AsType[*review.PanicError](v.Err)
 	if !ok || fault.Error() != "panic: a fault" || !strings.Contains(string(fault.Stack), "panickingFacts") {
 		t.Errorf("got %v", v.Err)
@@ -178,7 +178,7 @@ func TestJudgeLeavesObjectsUndecodedThatNobodyLooksAt(t *testing.T) {
 		"of another user": strings.Replace(malformed, "system:node:worker-1", "admin", 1),
 		"not evaluated":   strings.Replace(malformed, `"subResource":"status"`, `"subResource":"proxy"`, 1),
 	} {
-		if v := decoded(t, body).Judge(compiled(t, nil), nil); v.Err != nil || v.Denied() {
+		if v := decoded(t, body).Evaluate(compiled(t, nil), nil); v.Err != nil || v.Denied() {
 			t.Errorf("%s: got the error %v and %q", name, v.Err, v.Message())
 		}
 	}
