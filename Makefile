@@ -38,7 +38,7 @@ step = @echo "==> $(1)"; start=$$(date +%s); { $(2); } && echo "==> $(1): done i
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help build demo test test-unit test-chart test-monitoring test-alerts test-e2e down chaos lint lint-go lint-module \
+.PHONY: help build demo test test-unit test-chart test-monitoring test-alerts test-e2e outage chaos lint lint-go lint-module \
 	lint-chart lint-workflows vulnerabilities vulnerabilities-tools format generate verify headers notices fuzz bench \
 	bench-packages bench-compare numbers profile scale soak tools helm-path clean
 
@@ -73,21 +73,21 @@ test-alerts: $(promtool) ## Test the alerts with promtool itself (builds it once
 	$(call step,promtool check rules,$(promtool) check rules config/alerts/*.rules.yaml)
 	$(call step,promtool test rules,$(promtool) test rules config/alerts/tests/*.yaml)
 
-# What is down is not part of it: restarts without a failed write need a machine that has time, see the target down. Packages run one
+# Outages are not part of it: restarts without a failed write need an idle machine, see the target outage. Packages run one
 # after the other, each has a control plane of its own.
 test-e2e: $(helm) ## Test against a real control plane and real kubelets (builds them once).
-	$(call step,test end to end,cd e2e && go test -p 1 $(race) -count=1 -timeout 30m $(testflags) $$(go list ./... | grep -v '/e2e/down$$'))
-	$(call step,the page of what is down is current,go -C e2e test -count=1 -run '^TestPageIsCurrent$$' $(testflags) ./down)
+	$(call step,test end to end,cd e2e && go test -p 1 $(race) -count=1 -timeout 30m $(testflags) $$(go list ./... | grep -v '/e2e/outage$$'))
+	$(call step,the page of outages is current,go -C e2e test -count=1 -run '^TestPageIsCurrent$$' $(testflags) ./outage)
 	$(call step,compare the baseline with the plugin itself,go -C e2e/oracle test -timeout 10m $(testflags) ./...)
 
-down: $(helm) ## Go through every way of being down, on what the chart installs (half an hour).
-	$(call step,every way of being down,DOWN=all go -C e2e test -count=1 -timeout 90m -v $(testflags) ./down)
+outage: $(helm) ## Test every outage on what the chart installs (half an hour).
+	$(call step,every outage,OUTAGE=all go -C e2e test -count=1 -timeout 90m -v $(testflags) ./outage)
 
-chaos: $(helm) ## Have something go wrong every 20 s for an hour; CHAOS=5m for less, SEED=1 for the same again.
-	$(call step,chaos for $(CHAOS),CHAOS=$(CHAOS) SEED=$(SEED) go -C e2e test -count=1 -timeout 24h -v $(testflags) -run '^TestChaos$$' ./down)
+chaos: $(helm) ## Inject a fault every 20 s for an hour; CHAOS=5m for less, SEED=1 for the same again.
+	$(call step,chaos for $(CHAOS),CHAOS=$(CHAOS) SEED=$(SEED) go -C e2e test -count=1 -timeout 24h -v $(testflags) -run '^TestChaos$$' ./outage)
 
 numbers: $(helm) ## Try every slow number in every field and encoding on a real API server (hours).
-	$(call step,every slow number,NRP_EVERY_NUMBER=1 go -C e2e test -count=1 -timeout 24h -v $(testflags) -run '^TestHostile$$' ./door)
+	$(call step,every slow number,NRP_EVERY_NUMBER=1 go -C e2e test -count=1 -timeout 24h -v $(testflags) -run '^TestHostile$$' ./hostile)
 
 lint: lint-go lint-chart lint-workflows ## Run every linter.
 

@@ -23,7 +23,7 @@ type attack struct {
 
 // testAttacksOf shows that what no kubelet writes is denied to whoever holds a kubelet's credential, also in a dry run,
 // and that each denial is recorded: that the kubelets passed is not for want of a judge.
-func (s *suite) testAttacksOf(t *testing.T, l *lane) {
+func (s *suite) testAttacksOf(t *testing.T, l *worker) {
 	l.runPod(t, l.pod("victim", stays))
 	finished := l.pod("finished", exits)
 	finished.Spec.RestartPolicy = corev1.RestartPolicyNever
@@ -43,7 +43,7 @@ func (s *suite) testAttacksOf(t *testing.T, l *lane) {
 }
 
 // prepareNode gives the Node what an administrator and controllers may give it.
-func (s *suite) prepareNode(t *testing.T, l *lane) {
+func (s *suite) prepareNode(t *testing.T, l *worker) {
 	t.Helper()
 	for subresource, patch := range map[string]string{
 		"": `{"metadata":{"labels":{"example.com/pool":"a"},"annotations":{"example.com/note":"a"}},` +

@@ -68,7 +68,7 @@ func (s *suite) testDenials(t *testing.T) {
 	})
 	records, err := s.product.Records.Since(first)
 	check(t, err)
-	checkLedger(t, records, total)
+	checkGapless(t, records, total)
 	s.checkAuditLog(t, records)
 	after := s.counts(t)
 	for name, count := range after {
@@ -185,8 +185,8 @@ func patchStatus(node, patch string) call {
 	}
 }
 
-// checkLedger checks that there are so many records, of as many requests, and that their numbers have no gap.
-func checkLedger(t *testing.T, records []product.Line, want int) {
+// checkGapless checks that there are so many records, of as many requests, and that their numbers have no gap.
+func checkGapless(t *testing.T, records []product.Line, want int) {
 	t.Helper()
 	if len(records) == 0 {
 		t.Fatalf("there is no record, want %d", want)

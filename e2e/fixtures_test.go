@@ -27,7 +27,7 @@ import (
 
 // testFixtures replays each fixture's write, with the credential of the kubelet it names, in each encoding. Those of
 // the baseline are sent to an API server without NodeRestriction; all others to that one and to a stock one.
-func (s *duo) testFixtures(t *testing.T) {
+func (s *pair) testFixtures(t *testing.T) {
 	paths, err := filepath.Glob("../policy/rules/testdata/*/*/*.txtar")
 	check(t, err)
 	if len(paths) == 0 {
@@ -71,9 +71,9 @@ func (s *duo) testFixtures(t *testing.T) {
 	}
 }
 
-func (s *duo) testFixture(t *testing.T, f *fixture.Fixture, others exception, enforced map[string]bool) {
+func (s *pair) testFixture(t *testing.T, f *fixture.Fixture, others exception, enforced map[string]bool) {
 	s.enforce(t, f.Policies, enforced)
-	defer s.newStage(t, f, s.open, nil).clear(t)
+	defer s.newSetup(t, f, s.open, nil).clear(t)
 	for _, api := range []struct {
 		name   string
 		server *controlplane.APIServer
@@ -84,14 +84,14 @@ func (s *duo) testFixture(t *testing.T, f *fixture.Fixture, others exception, en
 	} {
 		t.Run(api.name, func(t *testing.T) {
 			config, err := api.server.Kubelet(f.Request.NodeName)
-			r := &replay{stage: s.newStage(t, f, api.server, nil), kubelet: newCaller(t, config, err), refuse: api.refuse}
+			r := &replay{setup: s.newSetup(t, f, api.server, nil), kubelet: newCaller(t, config, err), refuse: api.refuse}
 			r.run(t)
 		})
 	}
 }
 
 // enforce has the product enforce these policies, and no longer those of earlier fixtures.
-func (s *duo) enforce(t *testing.T, policies []*v1alpha1.NodeRestrictionPolicy, enforced map[string]bool) {
+func (s *pair) enforce(t *testing.T, policies []*v1alpha1.NodeRestrictionPolicy, enforced map[string]bool) {
 	t.Helper()
 	keep := map[string]bool{}
 	for _, p := range policies {
@@ -111,7 +111,7 @@ func (s *duo) enforce(t *testing.T, policies []*v1alpha1.NodeRestrictionPolicy, 
 
 // replay is a fixture's write against one API server.
 type replay struct {
-	*stage
+	*setup
 	kubelet caller
 	// refuse is what the API server says where it refuses the write before it asks us; empty if it asks us.
 	refuse string
@@ -148,7 +148,7 @@ func (r *replay) send(t *testing.T, e encoding, w *write) {
 	check(t, err)
 	a := r.request(t, e, w, r.fixture.Request.DryRun)
 	refuse := r.refuse
-	if r.world == nil && r.fixture.Request.Resource == "pods" && w.before == nil && e.name == "server-side apply" {
+	if r.objects == nil && r.fixture.Request.Resource == "pods" && w.before == nil && e.name == "server-side apply" {
 		refuse = `cannot patch resource "pods"` // says the authorizer
 	}
 	webhook, message := a.deniedBy()
@@ -281,7 +281,7 @@ func metadataField(t *testing.T, object []byte, field string) string {
 func (r *replay) awaitLookups(t *testing.T, w *write) {
 	t.Helper()
 	createsPod := r.fixture.Request.Resource == "pods" && w.before == nil
-	if r.refuse != "" || r.world == nil && !createsPod && len(r.nodeFacts()) == 0 {
+	if r.refuse != "" || r.objects == nil && !createsPod && len(r.nodeFacts()) == 0 {
 		return
 	}
 	eventually(t, 10*time.Second, func() error {

@@ -56,7 +56,7 @@ func isBaseline(r *policy.Request, policies []*v1alpha1.NodeRestrictionPolicy) b
 }
 
 // testFreed replays a fixture by a freed kubelet.
-func (s *duo) testFreed(t *testing.T, f *fixture.Fixture, facts [][]byte, others exception, enforced map[string]bool) {
+func (s *pair) testFreed(t *testing.T, f *fixture.Fixture, facts [][]byte, others exception, enforced map[string]bool) {
 	for _, p := range f.Policies {
 		if p.Spec.Baseline != nil && len(p.Spec.Baseline.APIAudiences) == 0 {
 			// The program runs outside of the cluster.
@@ -70,11 +70,11 @@ func (s *duo) testFreed(t *testing.T, f *fixture.Fixture, facts [][]byte, others
 	s.enforce(t, f.Policies, enforced)
 	user := f.Request.User
 	config, err := s.open.User(user.Username, append(user.Groups, freed)...)
-	stage := s.newStage(t, f, s.open, facts)
-	r := &replay{stage: stage, kubelet: newCaller(t, config, err), refuse: others.open}
+	setup := s.newSetup(t, f, s.open, facts)
+	r := &replay{setup: setup, kubelet: newCaller(t, config, err), refuse: others.open}
 	defer func() {
-		stage.world.clear(t)
-		stage.clear(t)
+		setup.objects.clear(t)
+		setup.clear(t)
 	}()
 	r.run(t)
 }

@@ -24,11 +24,11 @@ import (
 )
 
 const (
-	lanes       = 3
-	laneTimeout = 90 * time.Second // for any one thing that a kubelet or a controller does
-	// laneTaint is on every node of a lane from its registration.
-	laneTaint = "example.com/lane"
-	rackLabel = "example.com/rack"
+	workers     = 3
+	stepTimeout = 90 * time.Second // for any one thing that a kubelet or a controller does
+	// workerTaint is on every node of a worker from its registration.
+	workerTaint = "example.com/worker"
+	rackLabel   = "example.com/rack"
 	// leases are what our metrics call them.
 	leases = "leases.coordination.k8s.io"
 )
@@ -50,7 +50,7 @@ func TestKubelets(t *testing.T) {
 	check(t, err)
 
 	until := time.Now().Add(soak(t))
-	all := s.startLanes(t)
+	all := s.startWorkers(t)
 	t.Run("life", func(t *testing.T) {
 		for i, l := range all {
 			t.Run(l.Node, func(t *testing.T) {
@@ -142,18 +142,18 @@ func sentResources() []string {
 	}
 }
 
-// startLanes starts the kubelets, and a DaemonSet on all of them.
-func (s *suite) startLanes(t *testing.T) []*lane {
+// startWorkers starts the kubelets, and a DaemonSet on all of them.
+func (s *suite) startWorkers(t *testing.T) []*worker {
 	t.Helper()
 	began := time.Now()
-	var all []*lane
-	for i := range lanes {
-		all = append(all, s.startLane(t, fmt.Sprintf("hollow-%d", i+1)))
+	var all []*worker
+	for i := range workers {
+		all = append(all, s.startWorker(t, fmt.Sprintf("hollow-%d", i+1)))
 	}
 	_, err := s.admin.AppsV1().DaemonSets(metav1.NamespaceSystem).Create(t.Context(), daemonSet(), metav1.CreateOptions{})
 	check(t, err)
 	for _, l := range all {
-		check(t, l.AwaitReady(within(t, laneTimeout), s.admin, began))
+		check(t, l.AwaitReady(within(t, stepTimeout), s.admin, began))
 		l.checkRegistration(t)
 		s.awaitPod(t, "kube-system", "proxy-"+l.Node, running)
 		s.awaitPod(t, "default", "agent-"+l.Node, running)
@@ -161,15 +161,15 @@ func (s *suite) startLanes(t *testing.T) []*lane {
 	return all
 }
 
-func (s *suite) startLane(t *testing.T, node string) *lane {
+func (s *suite) startWorker(t *testing.T, node string) *worker {
 	t.Helper()
 	config, err := s.stock.Kubelet(node)
 	check(t, err)
-	l := &lane{suite: s, attacker: newCaller(t, config, err), manifests: newManifests()}
+	l := &worker{suite: s, attacker: newCaller(t, config, err), manifests: newManifests()}
 	url := l.manifests.serve(t)
 	l.Kubelet, err = kubelet.Start(t.Context(), kubelet.Options{
 		Dir: filepath.Join(s.dir, node), Node: node, Config: config, Log: t.Output(), StaticPodURL: url,
-		Labels: []string{rackLabel + "=r-1"}, Taints: []string{laneTaint + "=" + node + ":NoSchedule"},
+		Labels: []string{rackLabel + "=r-1"}, Taints: []string{workerTaint + "=" + node + ":NoSchedule"},
 	})
 	check(t, err)
 	t.Cleanup(l.Stop)
@@ -179,19 +179,19 @@ func (s *suite) startLane(t *testing.T, node string) *lane {
 }
 
 // checkRegistration checks that the Node has what the kubelet registers with.
-func (l *lane) checkRegistration(t *testing.T) {
+func (l *worker) checkRegistration(t *testing.T) {
 	t.Helper()
 	node := l.getNode(t, l.Node)
 	if node.Labels[rackLabel] != "r-1" {
 		t.Errorf("the Node has no label %s: %v", rackLabel, node.Labels)
 	}
-	if !slices.ContainsFunc(node.Spec.Taints, func(taint corev1.Taint) bool { return taint.Key == laneTaint }) {
-		t.Errorf("the Node has no taint %s: %v", laneTaint, node.Spec.Taints)
+	if !slices.ContainsFunc(node.Spec.Taints, func(taint corev1.Taint) bool { return taint.Key == workerTaint }) {
+		t.Errorf("the Node has no taint %s: %v", workerTaint, node.Spec.Taints)
 	}
 }
 
 // checkNoViolation checks that after the first records there is none of these kubelets, of whatever action.
-func (s *suite) checkNoViolation(t *testing.T, first int, all []*lane) {
+func (s *suite) checkNoViolation(t *testing.T, first int, all []*worker) {
 	t.Helper()
 	records, err := s.product.Records.Since(first)
 	check(t, err)

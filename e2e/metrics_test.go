@@ -39,7 +39,7 @@ type gate struct {
 }
 
 // testMetrics shows who may read the metrics, with the API server and without it.
-func (s *duo) testMetrics(t *testing.T) {
+func (s *pair) testMetrics(t *testing.T) {
 	g := s.startGate(t)
 	s.letRead(t, "reader", "another-reader", "late-reader", "former-reader")
 	reader, stranger := s.token(t, "reader"), s.token(t, "stranger")
@@ -90,7 +90,7 @@ func (s *duo) testMetrics(t *testing.T) {
 }
 
 // testMetricsAway takes the API server away from the replica.
-func (s *duo) testMetricsAway(t *testing.T, g *gate) {
+func (s *pair) testMetricsAway(t *testing.T, g *gate) {
 	const get, path = http.MethodGet, "/metrics"
 	known, late := []string{"Bearer " + s.token(t, "another-reader")}, []string{"Bearer " + s.token(t, "late-reader")}
 	g.check(t, get, path, known, http.StatusOK)
@@ -114,7 +114,7 @@ func (s *duo) testMetricsAway(t *testing.T, g *gate) {
 }
 
 // startGate starts a replica with the rights of the chart. Its API server is the open one.
-func (s *duo) startGate(t *testing.T) *gate {
+func (s *pair) startGate(t *testing.T) *gate {
 	t.Helper()
 	s.grantRights(t)
 	config, err := s.open.User("system:serviceaccount:" + releaseNamespace + ":node-restriction-plus")
@@ -181,7 +181,7 @@ func (g *gate) checkLog(t *testing.T) {
 }
 
 // letRead gives accounts the right to get the metrics.
-func (s *duo) letRead(t *testing.T, accounts ...string) {
+func (s *pair) letRead(t *testing.T, accounts ...string) {
 	t.Helper()
 	meta := metav1.ObjectMeta{Name: "metrics-reader"}
 	_, err := s.admin.RbacV1().ClusterRoles().Create(t.Context(), &rbacv1.ClusterRole{
@@ -206,7 +206,7 @@ func (s *duo) letRead(t *testing.T, accounts ...string) {
 }
 
 // token is a new token of an account. Without an audience it is for the API server.
-func (s *duo) token(t *testing.T, account string, audiences ...string) string {
+func (s *pair) token(t *testing.T, account string, audiences ...string) string {
 	t.Helper()
 	token, err := s.admin.CoreV1().ServiceAccounts(releaseNamespace).CreateToken(t.Context(), account,
 		&authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{Audiences: audiences}}, metav1.CreateOptions{})
@@ -215,7 +215,7 @@ func (s *duo) token(t *testing.T, account string, audiences ...string) string {
 }
 
 // forget deletes an account and waits until the API server does not know its token any more.
-func (s *duo) forget(t *testing.T, account, token string) {
+func (s *pair) forget(t *testing.T, account, token string) {
 	t.Helper()
 	check(t, s.admin.CoreV1().ServiceAccounts(releaseNamespace).Delete(t.Context(), account, metav1.DeleteOptions{}))
 	eventually(t, 30*time.Second, func() error {
@@ -230,7 +230,7 @@ func (s *duo) forget(t *testing.T, account, token string) {
 }
 
 // serviceAccountKey is the key with which the API servers sign tokens.
-func (s *duo) serviceAccountKey(t *testing.T) *ecdsa.PrivateKey {
+func (s *pair) serviceAccountKey(t *testing.T) *ecdsa.PrivateKey {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join(s.dir, "service-account.key"))
 	check(t, err)

@@ -27,7 +27,7 @@ const (
 
 // testOwnership shows that a kubelet cannot become an owner of what it does not change, by server-side apply or by an edit of
 // managedFields, so that an administrator who no longer applies something removes it.
-func (s *duo) testOwnership(t *testing.T) {
+func (s *pair) testOwnership(t *testing.T) {
 	s.denyOwnership(t)
 	s.createNode(t, owned)
 	config, err := s.stock.Kubelet(owned)

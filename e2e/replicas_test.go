@@ -24,7 +24,7 @@ import (
 // testReplicas shows that three replicas keep one account: records, counters and audit log add up to what was answered, and
 // the status of the policy is the sum of what each of them adds.
 func (s *suite) testReplicas(t *testing.T) {
-	const node, writes = "ledger-replicas", 800
+	const node, writes = "records-replicas", 800
 	kubelet := s.offender(t, node)
 	replicas := []*product.Product{s.product}
 	config, err := s.stock.Admin()

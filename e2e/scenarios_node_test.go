@@ -18,7 +18,7 @@ import (
 )
 
 // restart gives the kubelet a static pod and an ordinary one, restarts it, and takes them away.
-func (l *lane) restart(t *testing.T, name string) {
+func (l *worker) restart(t *testing.T, name string) {
 	mirror := name + "-" + l.Node
 	check(t, l.AddStaticPod(name, staticPod(metav1.NamespaceSystem, name)))
 	l.runPod(t, l.pod(name, stays))
@@ -29,15 +29,15 @@ func (l *lane) restart(t *testing.T, name string) {
 	l.awaitPod(t, metav1.NamespaceSystem, mirror, gone)
 }
 
-func (l *lane) restartKubelet(t *testing.T) {
+func (l *worker) restartKubelet(t *testing.T) {
 	t.Helper()
 	restarted := time.Now()
 	check(t, l.Restart())
-	check(t, l.AwaitReady(within(t, laneTimeout), l.admin, restarted))
+	check(t, l.AwaitReady(within(t, stepTimeout), l.admin, restarted))
 }
 
 // url gives the kubelet a static pod by way of its URL, changes it, and takes it away.
-func (l *lane) url(t *testing.T, name string) {
+func (l *worker) url(t *testing.T, name string) {
 	mirror := name + "-" + l.Node
 	l.manifests.set(t, staticPod(metav1.NamespaceSystem, name))
 	l.awaitPod(t, metav1.NamespaceSystem, mirror, running)
@@ -52,7 +52,7 @@ func (l *lane) url(t *testing.T, name string) {
 }
 
 // drain drains the node and lets the pods come back.
-func (l *lane) drain(t *testing.T, name string) {
+func (l *worker) drain(t *testing.T, name string) {
 	selector := &metav1.LabelSelector{MatchLabels: map[string]string{"app": name}}
 	deployments := l.admin.AppsV1().Deployments(metav1.NamespaceDefault)
 	_, err := deployments.Create(t.Context(), &appsv1.Deployment{
@@ -69,7 +69,7 @@ func (l *lane) drain(t *testing.T, name string) {
 	}, metav1.CreateOptions{})
 	check(t, err)
 	l.awaitAvailable(t, name, 2)
-	_, err = l.kubectl.Run(within(t, laneTimeout), nil, "drain", l.Node, "--ignore-daemonsets", "--force",
+	_, err = l.kubectl.Run(within(t, stepTimeout), nil, "drain", l.Node, "--ignore-daemonsets", "--force",
 		"--delete-emptydir-data", "--pod-selector=app="+name)
 	check(t, err)
 	l.awaitAvailable(t, name, 0)
@@ -81,7 +81,7 @@ func (l *lane) drain(t *testing.T, name string) {
 	l.awaitNoPods(t, name)
 }
 
-func (l *lane) awaitAvailable(t *testing.T, deployment string, want int32) {
+func (l *worker) awaitAvailable(t *testing.T, deployment string, want int32) {
 	t.Helper()
 	await(t, func() error {
 		d, err := l.admin.AppsV1().Deployments(metav1.NamespaceDefault).Get(t.Context(), deployment, metav1.GetOptions{})
@@ -93,7 +93,7 @@ func (l *lane) awaitAvailable(t *testing.T, deployment string, want int32) {
 }
 
 // taint drives a pod away by a taint.
-func (l *lane) taint(t *testing.T, name string) {
+func (l *worker) taint(t *testing.T, name string) {
 	l.runPod(t, l.pod(name, stays))
 	_, err := l.kubectl.Run(t.Context(), nil, "taint", "node", l.Node, "example.com/broken=:NoExecute")
 	check(t, err)
@@ -103,7 +103,7 @@ func (l *lane) taint(t *testing.T, name string) {
 }
 
 // deletion deletes the Node and lets it return.
-func (l *lane) deletion(t *testing.T, name string) {
+func (l *worker) deletion(t *testing.T, name string) {
 	l.runPod(t, l.pod(name, stays))
 	before := l.getNode(t, l.Node)
 	check(t, l.admin.CoreV1().Nodes().Delete(t.Context(), l.Node, metav1.DeleteOptions{}))
@@ -117,7 +117,7 @@ func (l *lane) deletion(t *testing.T, name string) {
 }
 
 // lost takes the kubelet away until its Node is taken for dead and its pods are to go, and lets it come back.
-func (l *lane) lost(t *testing.T, name string) {
+func (l *worker) lost(t *testing.T, name string) {
 	pod := l.pod(name, stays)
 	pod.Spec.Tolerations = append(pod.Spec.Tolerations, corev1.Toleration{
 		Key: corev1.TaintNodeUnreachable, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoExecute,
@@ -131,12 +131,12 @@ func (l *lane) lost(t *testing.T, name string) {
 	})
 	back := time.Now()
 	check(t, l.Run())
-	check(t, l.AwaitReady(within(t, laneTimeout), l.admin, back))
+	check(t, l.AwaitReady(within(t, stepTimeout), l.admin, back))
 	l.awaitPod(t, metav1.NamespaceDefault, name, gone)
 }
 
 // pressure exhausts the machine's memory until the kubelet has evicted a pod.
-func (l *lane) pressure(t *testing.T, name string) {
+func (l *worker) pressure(t *testing.T, name string) {
 	l.runPod(t, l.pod(name, stays))
 	check(t, l.Starve())
 	l.awaitCondition(t, corev1.NodeMemoryPressure, corev1.ConditionTrue)
@@ -147,7 +147,7 @@ func (l *lane) pressure(t *testing.T, name string) {
 }
 
 // shutdown shuts the machine down in good order and starts it again.
-func (l *lane) shutdown(t *testing.T, name string) {
+func (l *worker) shutdown(t *testing.T, name string) {
 	l.runPod(t, l.pod(name, stays))
 	check(t, l.ShutDown())
 	l.awaitPod(t, metav1.NamespaceDefault, name, ended)
@@ -159,7 +159,7 @@ func (l *lane) shutdown(t *testing.T, name string) {
 }
 
 // awaitCondition waits until a condition of the Node has a status.
-func (l *lane) awaitCondition(t *testing.T, condition corev1.NodeConditionType, want corev1.ConditionStatus) {
+func (l *worker) awaitCondition(t *testing.T, condition corev1.NodeConditionType, want corev1.ConditionStatus) {
 	t.Helper()
 	await(t, func() error {
 		node, err := l.admin.CoreV1().Nodes().Get(t.Context(), l.Node, metav1.GetOptions{})

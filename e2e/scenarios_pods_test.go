@@ -19,7 +19,7 @@ import (
 )
 
 // job runs two Jobs to their end: one whose pods succeed, one whose pod fails.
-func (l *lane) job(t *testing.T, name string) {
+func (l *worker) job(t *testing.T, name string) {
 	l.runJob(t, name+"-good", batchv1.JobComplete, batchv1.JobSpec{
 		Completions: new(int32(3)), Parallelism: new(int32(2)), Template: l.template(name+"-good", exits),
 	})
@@ -29,7 +29,7 @@ func (l *lane) job(t *testing.T, name string) {
 }
 
 // sidecar runs a Job whose pod has a container beside it that runs as long as the pod does.
-func (l *lane) sidecar(t *testing.T, name string) {
+func (l *worker) sidecar(t *testing.T, name string) {
 	template := l.template(name, exits)
 	template.Spec.InitContainers = []corev1.Container{
 		{Name: "first", Image: exits},
@@ -39,7 +39,7 @@ func (l *lane) sidecar(t *testing.T, name string) {
 }
 
 // runJob runs a Job until it has ended in the way that is wanted, and deletes it with its pods.
-func (l *lane) runJob(t *testing.T, name string, want batchv1.JobConditionType, spec batchv1.JobSpec) {
+func (l *worker) runJob(t *testing.T, name string, want batchv1.JobConditionType, spec batchv1.JobSpec) {
 	t.Helper()
 	spec.Template.Spec.RestartPolicy = corev1.RestartPolicyNever
 	jobs := l.admin.BatchV1().Jobs(metav1.NamespaceDefault)
@@ -64,7 +64,7 @@ func (l *lane) runJob(t *testing.T, name string, want batchv1.JobConditionType, 
 }
 
 // crash lets a container end with an error and the kubelet start it again.
-func (l *lane) crash(t *testing.T, name string) {
+func (l *worker) crash(t *testing.T, name string) {
 	l.runPod(t, l.pod(name, fails))
 	l.awaitPod(t, metav1.NamespaceDefault, name, func(pod *corev1.Pod) bool {
 		return pod != nil && len(pod.Status.ContainerStatuses) > 0 && pod.Status.ContainerStatuses[0].RestartCount > 0
@@ -73,7 +73,7 @@ func (l *lane) crash(t *testing.T, name string) {
 }
 
 // readiness lets somebody else than the kubelet decide whether a pod is ready.
-func (l *lane) readiness(t *testing.T, name string) {
+func (l *worker) readiness(t *testing.T, name string) {
 	const gate = "example.com/balanced"
 	pod := l.pod(name, stays)
 	pod.Spec.ReadinessGates = []corev1.PodReadinessGate{{ConditionType: gate}}
@@ -90,7 +90,7 @@ func (l *lane) readiness(t *testing.T, name string) {
 }
 
 // ephemeral adds a container to a running pod.
-func (l *lane) ephemeral(t *testing.T, name string) {
+func (l *worker) ephemeral(t *testing.T, name string) {
 	l.runPod(t, l.pod(name, stays))
 	_, err := l.admin.CoreV1().Pods(metav1.NamespaceDefault).Patch(t.Context(), name, types.StrategicMergePatchType,
 		fmt.Appendf(nil, `{"spec":{"ephemeralContainers":[{"name":"debugger","image":%q}]}}`, exits),
@@ -104,7 +104,7 @@ func (l *lane) ephemeral(t *testing.T, name string) {
 }
 
 // resize gives a running container more to work with.
-func (l *lane) resize(t *testing.T, name string) {
+func (l *worker) resize(t *testing.T, name string) {
 	pod := l.pod(name, stays)
 	pod.Spec.Containers[0].Resources.Requests = corev1.ResourceList{corev1.ResourceCPU: quantity.MustParse("10m")}
 	l.runPod(t, pod)
@@ -122,7 +122,7 @@ func (l *lane) resize(t *testing.T, name string) {
 }
 
 // eviction evicts a pod by way of the API, as soon as its budget allows that.
-func (l *lane) eviction(t *testing.T, name string) {
+func (l *worker) eviction(t *testing.T, name string) {
 	l.runPod(t, l.pod(name, stays))
 	budgets := l.admin.PolicyV1().PodDisruptionBudgets(metav1.NamespaceDefault)
 	_, err := budgets.Create(t.Context(), &policyv1.PodDisruptionBudget{

@@ -17,11 +17,11 @@ import (
 
 // store creates the old object in two steps, so that server-side apply can take away what the fixture's kubelet takes
 // away: the part that its write can reach belongs to a field manager that the write then uses.
-func (s *stage) store(t *testing.T, w *write) []byte {
+func (s *setup) store(t *testing.T, w *write) []byte {
 	t.Helper()
 	r := &s.fixture.Request
 	base := s.minimal(t)
-	if r.Subresource != "" || s.world != nil && r.Resource != "nodes" {
+	if r.Subresource != "" || s.objects != nil && r.Resource != "nodes" {
 		// The other part of the object cannot be reached through status.
 		var old struct {
 			Spec     json.RawMessage `json:"spec,omitempty"`
@@ -50,9 +50,9 @@ func (s *stage) store(t *testing.T, w *write) []byte {
 }
 
 // post stores an object, unless it is one that look-ups find and stored already, and returns it.
-func (s *stage) post(t *testing.T, w *write, object []byte) []byte {
+func (s *setup) post(t *testing.T, w *write, object []byte) []byte {
 	t.Helper()
-	if path := w.collection + "/" + w.name; s.world != nil && s.world.has(path) {
+	if path := w.collection + "/" + w.name; s.objects != nil && s.objects.has(path) {
 		return s.admin.must(t, call{method: http.MethodGet, path: path})
 	}
 	return s.admin.must(t, call{method: http.MethodPost, path: w.collection, contentType: mediaJSON, body: object})
@@ -66,7 +66,7 @@ func withoutUID(t *testing.T, object []byte) []byte {
 
 // storeDoomed stores an object that is to be deleted: one that is being deleted already is deleted first, because the
 // API server ends the deletion of a finished pod at once.
-func (s *stage) storeDoomed(t *testing.T, w *write) []byte {
+func (s *setup) storeDoomed(t *testing.T, w *write) []byte {
 	t.Helper()
 	if w.name == "" {
 		return nil // of a collection
@@ -97,9 +97,9 @@ func (s *stage) storeDoomed(t *testing.T, w *write) []byte {
 
 // storeVictim stores the object that the write adds to: the pod that is to be evicted, which is the one that look-ups
 // find, or one on the kubelet's node.
-func (s *stage) storeVictim(t *testing.T, w *write) []byte {
+func (s *setup) storeVictim(t *testing.T, w *write) []byte {
 	t.Helper()
-	if s.world != nil {
+	if s.objects != nil {
 		return s.post(t, w, s.minimal(t))
 	}
 	r := &s.fixture.Request
@@ -122,7 +122,7 @@ func (s *stage) storeVictim(t *testing.T, w *write) []byte {
 
 // awaitCache waits until the API server's cache has the object as stored. An API server judges a patch of what is in
 // its cache first and, if that is refused, once more of what is stored: with the old state, we would be asked twice.
-func (s *stage) awaitCache(t *testing.T, w *write) {
+func (s *setup) awaitCache(t *testing.T, w *write) {
 	t.Helper()
 	s.admin.must(t, call{
 		method: http.MethodGet, path: w.collection + "/" + w.name,
@@ -131,7 +131,7 @@ func (s *stage) awaitCache(t *testing.T, w *write) {
 }
 
 // removeAddedTaints takes away the taint that the API server gives a new Node.
-func (s *stage) removeAddedTaints(t *testing.T, w *write, base []byte) {
+func (s *setup) removeAddedTaints(t *testing.T, w *write, base []byte) {
 	t.Helper()
 	var node corev1.Node
 	check(t, json.Unmarshal(base, &node))

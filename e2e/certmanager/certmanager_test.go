@@ -22,14 +22,14 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"noderestriction.plus/e2e/rig"
+	"noderestriction.plus/e2e/cluster"
 )
 
 // TestCertManager installs the chart with certificates that the program issues itself, goes over to cert-manager, and
 // lets everything happen to the certificates.
 func TestCertManager(t *testing.T) {
 	t.Parallel()
-	s := newStage(t)
+	s := newSetup(t)
 	s.install(t)
 	s.awaitDenied(t)
 	for _, test := range []struct {
@@ -55,7 +55,7 @@ func TestCertManager(t *testing.T) {
 }
 
 // testMode changes who issues the certificates.
-func (s *stage) testMode(t *testing.T) {
+func (s *setup) testMode(t *testing.T) {
 	own := s.trusted(t)
 	flood := s.startFlood(t)
 	s.values = append(s.values, "certificates.mode=certManager")
@@ -72,7 +72,7 @@ func (s *stage) testMode(t *testing.T) {
 
 // testIssued shows that the API server asks and believes the product, and that nothing but its configuration is
 // injected.
-func (s *stage) testIssued(t *testing.T) {
+func (s *setup) testIssued(t *testing.T) {
 	authority := s.mustCertificate(t, authoritySecret)
 	if !authority.IsCA {
 		t.Error("the authority is none")
@@ -84,14 +84,14 @@ func (s *stage) testIssued(t *testing.T) {
 	}))
 	eventually(t, func() error { return s.injected(t, authority) })
 	s.awaitDenied(t)
-	if a := s.kubelet.Do(t.Context(), ownAnnotation()); a.Outcome != rig.Allowed {
+	if a := s.kubelet.Do(t.Context(), ownAnnotation()); a.Outcome != cluster.Allowed {
 		t.Errorf("a write of a stock kubelet is %s", a)
 	}
 	all, err := s.Admin.AdmissionregistrationV1().ValidatingWebhookConfigurations().List(t.Context(), metav1.ListOptions{})
 	check(t, err)
 	for i := range all.Items {
 		for _, w := range all.Items[i].Webhooks {
-			if all.Items[i].Name != rig.Name && bytes.Contains(w.ClientConfig.CABundle, toPEM(authority)) {
+			if all.Items[i].Name != cluster.Name && bytes.Contains(w.ClientConfig.CABundle, toPEM(authority)) {
 				t.Errorf("%s of %s trusts the authority, too", w.Name, all.Items[i].Name)
 			}
 		}
@@ -99,7 +99,7 @@ func (s *stage) testIssued(t *testing.T) {
 }
 
 // testRenewed renews the program's certificate.
-func (s *stage) testRenewed(t *testing.T) {
+func (s *setup) testRenewed(t *testing.T) {
 	flood := s.startPatientFlood(t)
 	before := s.mustCertificate(t, leafSecret)
 	s.renew(t, leafName)
@@ -113,7 +113,7 @@ func (s *stage) testRenewed(t *testing.T) {
 }
 
 // testAuthorityRenewed renews the authority, which keeps its key, and then the program's certificate.
-func (s *stage) testAuthorityRenewed(t *testing.T) {
+func (s *setup) testAuthorityRenewed(t *testing.T) {
 	flood := s.startPatientFlood(t)
 	old := s.mustCertificate(t, authoritySecret)
 	s.renew(t, authorityName)
@@ -134,11 +134,11 @@ func (s *stage) testAuthorityRenewed(t *testing.T) {
 
 // testAuthorityExchanged takes the authority's key away: cert-manager makes another one. It is trusted before the
 // program's certificate is renewed, and the old ones stay.
-func (s *stage) testAuthorityExchanged(t *testing.T) {
+func (s *setup) testAuthorityExchanged(t *testing.T) {
 	flood := s.startPatientFlood(t)
 	trusted := s.trusted(t)
 	old := s.mustCertificate(t, authoritySecret)
-	check(t, s.Admin.CoreV1().Secrets(rig.Namespace).Delete(t.Context(), authoritySecret, metav1.DeleteOptions{}))
+	check(t, s.Admin.CoreV1().Secrets(cluster.Namespace).Delete(t.Context(), authoritySecret, metav1.DeleteOptions{}))
 	var next *x509.Certificate
 	eventually(t, func() (err error) {
 		next, err = s.certificate(t, authoritySecret, corev1.TLSCertKey)
@@ -162,10 +162,10 @@ func (s *stage) testAuthorityExchanged(t *testing.T) {
 }
 
 // testDeleted deletes the program's certificate.
-func (s *stage) testDeleted(t *testing.T) {
+func (s *setup) testDeleted(t *testing.T) {
 	flood := s.startPatientFlood(t)
 	before := s.mustCertificate(t, leafSecret)
-	check(t, s.Admin.CoreV1().Secrets(rig.Namespace).Delete(t.Context(), leafSecret, metav1.DeleteOptions{}))
+	check(t, s.Admin.CoreV1().Secrets(cluster.Namespace).Delete(t.Context(), leafSecret, metav1.DeleteOptions{}))
 	eventually(t, func() error {
 		after, err := s.certificate(t, leafSecret, corev1.TLSCertKey)
 		if err == nil && after.Equal(before) {
@@ -179,7 +179,7 @@ func (s *stage) testDeleted(t *testing.T) {
 
 // testUpgrade upgrades the release so that it asks about more, and back: cainjector has set a field of each webhook, so
 // that none could be taken out.
-func (s *stage) testUpgrade(t *testing.T) {
+func (s *setup) testUpgrade(t *testing.T) {
 	trusted := s.trusted(t)
 	rules := func() (n int) {
 		for _, w := range s.configuration(t).Webhooks {
@@ -202,13 +202,13 @@ func (s *stage) testUpgrade(t *testing.T) {
 }
 
 // testDown ends cert-manager. The product does not notice, nor does a replica that starts.
-func (s *stage) testDown(t *testing.T) {
+func (s *setup) testDown(t *testing.T) {
 	s.kill()
 	flood := s.startPatientFlood(t)
 	flood.awaitConnects(t, 4)
 	s.endFlood(t, flood)
 	pod := s.Replicas()[0].Pod
-	check(t, s.Admin.CoreV1().Pods(rig.Namespace).Delete(t.Context(), pod, metav1.DeleteOptions{
+	check(t, s.Admin.CoreV1().Pods(cluster.Namespace).Delete(t.Context(), pod, metav1.DeleteOptions{
 		GracePeriodSeconds: new(int64(0)),
 	}))
 	eventually(t, func() error {
@@ -227,12 +227,12 @@ func (s *stage) testDown(t *testing.T) {
 
 // testExpires gives the program a certificate that is about to expire, as if cert-manager had been down for months. Its
 // metric says so, and it is not ready; when cert-manager is back, everything is in order.
-func (s *stage) testExpires(t *testing.T) {
+func (s *setup) testExpires(t *testing.T) {
 	s.kill()
 	secret, err := s.secret(t, leafSecret)
 	check(t, err)
 	s.expiresSoon(t, secret)
-	_, err = s.Admin.CoreV1().Secrets(rig.Namespace).Update(t.Context(), secret, metav1.UpdateOptions{})
+	_, err = s.Admin.CoreV1().Secrets(cluster.Namespace).Update(t.Context(), secret, metav1.UpdateOptions{})
 	check(t, err)
 	s.awaitServed(t)
 	eventually(t, func() error {
@@ -258,7 +258,7 @@ func (s *stage) testExpires(t *testing.T) {
 
 // expiresSoon puts a certificate into a Secret that the authority has signed and that expires within the time in which
 // the program is not ready any more.
-func (s *stage) expiresSoon(t *testing.T, secret *corev1.Secret) {
+func (s *setup) expiresSoon(t *testing.T, secret *corev1.Secret) {
 	t.Helper()
 	stored, err := s.secret(t, authoritySecret)
 	check(t, err)

@@ -17,12 +17,12 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/util/retry"
 
-	"noderestriction.plus/e2e/rig"
+	"noderestriction.plus/e2e/cluster"
 )
 
 // ownAnnotation is a write to the Node itself that a kubelet may make, and that the API server asks about with Fail.
-func ownAnnotation() rig.Write {
-	return rig.Write{
+func ownAnnotation() cluster.Write {
+	return cluster.Write{
 		Method: http.MethodPatch, Path: "/api/v1/nodes/" + node, Type: "application/merge-patch+json",
 		Body: `{"metadata":{"annotations":{"volumes.kubernetes.io/controller-managed-attach-detach":"true"}}}`,
 	}
@@ -43,7 +43,7 @@ type flood struct {
 
 // startPatientFlood gives the product more time to answer until the flood ends: what fails then fails because of
 // certificates, and not because the machine has more to do than it can.
-func (s *stage) startPatientFlood(t *testing.T) *flood {
+func (s *setup) startPatientFlood(t *testing.T) *flood {
 	t.Helper()
 	timeouts := map[string]int32{}
 	check(t, s.changeConfiguration(t.Context(), func(w *admissionregistrationv1.ValidatingWebhook) {
@@ -55,12 +55,12 @@ func (s *stage) startPatientFlood(t *testing.T) *flood {
 
 // startFlood leaves the timeouts as they are, so that Helm finds them as it has set them. What is answered too late does
 // not count.
-func (s *stage) startFlood(t *testing.T) *flood {
+func (s *setup) startFlood(t *testing.T) *flood {
 	t.Helper()
 	return s.flood(t, nil)
 }
 
-func (s *stage) flood(t *testing.T, timeouts map[string]int32) *flood {
+func (s *setup) flood(t *testing.T, timeouts map[string]int32) *flood {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	f := &flood{timeouts: timeouts, failed: map[string]int{}}
@@ -71,9 +71,9 @@ func (s *stage) flood(t *testing.T, timeouts map[string]int32) *flood {
 	}
 	t.Cleanup(f.stop)
 	for client := range 4 {
-		write, want := rig.AddsFinalizer(node), rig.Denied
+		write, want := cluster.AddsFinalizer(node), cluster.Denied
 		if client%2 == 1 {
-			write, want = ownAnnotation(), rig.Allowed
+			write, want = ownAnnotation(), cluster.Allowed
 		}
 		group.Go(func() {
 			for pace := time.NewTicker(40 * time.Millisecond); ctx.Err() == nil; <-pace.C {
@@ -94,7 +94,7 @@ func (s *stage) flood(t *testing.T, timeouts map[string]int32) *flood {
 	return f
 }
 
-func (f *flood) add(a rig.Answer, want rig.Outcome) {
+func (f *flood) add(a cluster.Answer, want cluster.Outcome) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.writes++
@@ -125,7 +125,7 @@ func (f *flood) awaitConnects(t *testing.T, n int) {
 }
 
 // end ends it and fails the test if a write was not answered as the product answers it.
-func (s *stage) endFlood(t *testing.T, f *flood) {
+func (s *setup) endFlood(t *testing.T, f *flood) {
 	t.Helper()
 	f.awaitConnects(t, 4)
 	f.stop()
@@ -146,19 +146,19 @@ func (s *stage) endFlood(t *testing.T, f *flood) {
 
 // reconnect has the API server open new connections: it keeps them for as long as a webhook's bundle stays the same to
 // the byte. cainjector takes the empty line out again, which has it connect once more.
-func (s *stage) reconnect(ctx context.Context) error {
+func (s *setup) reconnect(ctx context.Context) error {
 	return s.changeConfiguration(ctx, func(w *admissionregistrationv1.ValidatingWebhook) {
 		w.ClientConfig.CABundle = append(slices.Clone(w.ClientConfig.CABundle), '\n')
 	})
 }
 
 // changeConfiguration changes every webhook. Others may change them at the same time.
-func (s *stage) changeConfiguration(
+func (s *setup) changeConfiguration(
 	ctx context.Context, change func(*admissionregistrationv1.ValidatingWebhook),
 ) error {
 	configurations := s.Admin.AdmissionregistrationV1().ValidatingWebhookConfigurations()
 	return retry.RetryOnConflict(retry.DefaultBackoff, func() error {
-		c, err := configurations.Get(ctx, rig.Name, metav1.GetOptions{})
+		c, err := configurations.Get(ctx, cluster.Name, metav1.GetOptions{})
 		if err != nil {
 			return err
 		}

@@ -16,10 +16,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"noderestriction.plus/e2e/binaries"
+	"noderestriction.plus/e2e/cluster"
 	"noderestriction.plus/e2e/controlplane"
 	"noderestriction.plus/e2e/process"
 	"noderestriction.plus/e2e/project"
-	"noderestriction.plus/e2e/rig"
 )
 
 const certManagerNamespace = "cert-manager"
@@ -31,7 +31,7 @@ type certManager struct {
 }
 
 // installCertManager installs cert-manager and waits until its webhook is asked.
-func (s *stage) installCertManager(t *testing.T, dir string) *certManager {
+func (s *setup) installCertManager(t *testing.T, dir string) *certManager {
 	t.Helper()
 	program, err := binaries.Path(t.Context(), t.Output(), binaries.CertManager())
 	check(t, err)
@@ -87,7 +87,7 @@ func renderCertManager(t *testing.T, port int) []byte {
 }
 
 // awaitCertManager waits until an issuer could be made: its webhook is asked, with Fail, and trusted.
-func (s *stage) awaitCertManager(t *testing.T) {
+func (s *setup) awaitCertManager(t *testing.T) {
 	t.Helper()
 	const issuer = `{apiVersion: cert-manager.io/v1, kind: Issuer,
   metadata: {name: any, namespace: default}, spec: {selfSigned: {}}}`
@@ -119,7 +119,7 @@ func (c *certManager) runAgain(t *testing.T) {
 }
 
 // install installs the chart with these values besides, and waits until every replica is available.
-func (s *stage) install(t *testing.T, values ...string) {
+func (s *setup) install(t *testing.T, values ...string) {
 	t.Helper()
 	began := time.Now()
 	check(t, s.Install(t.Context(), tag, slices.Concat(s.values, values)...))
@@ -128,12 +128,12 @@ func (s *stage) install(t *testing.T, values ...string) {
 }
 
 // awaitDenied waits until every replica denies: they are asked in turn.
-func (s *stage) awaitDenied(t *testing.T) {
+func (s *setup) awaitDenied(t *testing.T) {
 	t.Helper()
 	row := 0
 	eventually(t, func() error {
-		a := s.kubelet.Do(t.Context(), rig.AddsFinalizer(node))
-		if row++; a.Outcome != rig.Denied {
+		a := s.kubelet.Do(t.Context(), cluster.AddsFinalizer(node))
+		if row++; a.Outcome != cluster.Denied {
 			row = 0
 		}
 		if row < 9 {

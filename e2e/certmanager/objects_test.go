@@ -19,20 +19,20 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
 
-	"noderestriction.plus/e2e/rig"
+	"noderestriction.plus/e2e/cluster"
 )
 
 // The Certificates of the chart, and their Secrets.
 const (
-	leafName, leafSecret           = rig.Name, rig.Name + "-tls"
-	authorityName, authoritySecret = rig.Name + "-ca", rig.Name + "-cert-manager-ca"
-	service                        = rig.Name + "." + rig.Namespace + ".svc"
+	leafName, leafSecret           = cluster.Name, cluster.Name + "-tls"
+	authorityName, authoritySecret = cluster.Name + "-ca", cluster.Name + "-cert-manager-ca"
+	service                        = cluster.Name + "." + cluster.Namespace + ".svc"
 )
 
-func (s *stage) certificates() dynamic.ResourceInterface {
+func (s *setup) certificates() dynamic.ResourceInterface {
 	return s.objects.Resource(schema.GroupVersionResource{
 		Group: "cert-manager.io", Version: "v1", Resource: "certificates",
-	}).Namespace(rig.Namespace)
+	}).Namespace(cluster.Namespace)
 }
 
 // condition is the status of a Certificate's condition, or empty.
@@ -48,7 +48,7 @@ func condition(object *unstructured.Unstructured, kind string) string {
 }
 
 // revision is how often a Certificate was issued, and an error while it is not, or is being issued again.
-func (s *stage) revision(t *testing.T, name string) (int64, error) {
+func (s *setup) revision(t *testing.T, name string) (int64, error) {
 	object, err := s.certificates().Get(t.Context(), name, metav1.GetOptions{})
 	if err != nil {
 		return 0, err
@@ -61,7 +61,7 @@ func (s *stage) revision(t *testing.T, name string) (int64, error) {
 }
 
 // renew has a Certificate issued again, as cmctl renew does, and waits until it is.
-func (s *stage) renew(t *testing.T, name string) {
+func (s *setup) renew(t *testing.T, name string) {
 	t.Helper()
 	before, err := s.revision(t, name)
 	check(t, err)
@@ -94,12 +94,12 @@ func (s *stage) renew(t *testing.T, name string) {
 	t.Logf("%s was issued again within %s", name, took.Round(10*time.Millisecond))
 }
 
-func (s *stage) secret(t *testing.T, name string) (*corev1.Secret, error) {
-	return s.Admin.CoreV1().Secrets(rig.Namespace).Get(t.Context(), name, metav1.GetOptions{})
+func (s *setup) secret(t *testing.T, name string) (*corev1.Secret, error) {
+	return s.Admin.CoreV1().Secrets(cluster.Namespace).Get(t.Context(), name, metav1.GetOptions{})
 }
 
 // certificate is the first certificate of a key of a Secret, when it has one.
-func (s *stage) certificate(t *testing.T, secret, key string) (*x509.Certificate, error) {
+func (s *setup) certificate(t *testing.T, secret, key string) (*x509.Certificate, error) {
 	stored, err := s.secret(t, secret)
 	if err != nil {
 		return nil, err
@@ -114,23 +114,23 @@ func (s *stage) certificate(t *testing.T, secret, key string) (*x509.Certificate
 	return certs[0], nil
 }
 
-func (s *stage) mustCertificate(t *testing.T, secret string) *x509.Certificate {
+func (s *setup) mustCertificate(t *testing.T, secret string) *x509.Certificate {
 	t.Helper()
 	cert, err := s.certificate(t, secret, corev1.TLSCertKey)
 	check(t, err)
 	return cert
 }
 
-func (s *stage) configuration(t *testing.T) *admissionregistrationv1.ValidatingWebhookConfiguration {
+func (s *setup) configuration(t *testing.T) *admissionregistrationv1.ValidatingWebhookConfiguration {
 	t.Helper()
 	configurations := s.Admin.AdmissionregistrationV1().ValidatingWebhookConfigurations()
-	c, err := configurations.Get(t.Context(), rig.Name, metav1.GetOptions{})
+	c, err := configurations.Get(t.Context(), cluster.Name, metav1.GetOptions{})
 	check(t, err)
 	return c
 }
 
 // trusted are the authorities in the bundle of the first webhook.
-func (s *stage) trusted(t *testing.T) []*x509.Certificate {
+func (s *setup) trusted(t *testing.T) []*x509.Certificate {
 	t.Helper()
 	authorities, err := fromPEM(s.configuration(t).Webhooks[0].ClientConfig.CABundle)
 	check(t, err)
@@ -138,7 +138,7 @@ func (s *stage) trusted(t *testing.T) []*x509.Certificate {
 }
 
 // injected returns an error if a bundle does not have exactly these authorities.
-func (s *stage) injected(t *testing.T, want ...*x509.Certificate) error {
+func (s *setup) injected(t *testing.T, want ...*x509.Certificate) error {
 	for _, w := range s.configuration(t).Webhooks {
 		got, err := fromPEM(w.ClientConfig.CABundle)
 		if err != nil {
@@ -156,7 +156,7 @@ func (s *stage) injected(t *testing.T, want ...*x509.Certificate) error {
 	return nil
 }
 
-func (s *stage) checkInjected(t *testing.T, want ...*x509.Certificate) {
+func (s *setup) checkInjected(t *testing.T, want ...*x509.Certificate) {
 	t.Helper()
 	if err := s.injected(t, want...); err != nil {
 		t.Error(err)
@@ -164,7 +164,7 @@ func (s *stage) checkInjected(t *testing.T, want ...*x509.Certificate) {
 }
 
 // checkSigned checks that an authority has signed what is in the leaf's Secret, for the Service.
-func (s *stage) checkSigned(t *testing.T, by *x509.Certificate) {
+func (s *setup) checkSigned(t *testing.T, by *x509.Certificate) {
 	t.Helper()
 	roots := x509.NewCertPool()
 	roots.AddCert(by)
@@ -174,7 +174,7 @@ func (s *stage) checkSigned(t *testing.T, by *x509.Certificate) {
 }
 
 // awaitServed waits until every replica serves what is in the leaf's Secret, as its metric says.
-func (s *stage) awaitServed(t *testing.T) {
+func (s *setup) awaitServed(t *testing.T) {
 	t.Helper()
 	took := eventually(t, func() error {
 		leaf, err := s.certificate(t, leafSecret, corev1.TLSCertKey)

@@ -17,19 +17,19 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/yaml"
 
+	"noderestriction.plus/e2e/cluster"
 	"noderestriction.plus/e2e/controlplane"
 	"noderestriction.plus/e2e/process"
 	"noderestriction.plus/e2e/product"
-	"noderestriction.plus/e2e/rig"
 	"noderestriction.plus/policy"
 )
 
 // staticName is the name that the configuration has in the files, and that nothing may have in the API.
-const staticName = rig.Name + ".static.k8s.io"
+const staticName = cluster.Name + ".static.k8s.io"
 
 // testFiles starts an API server with the files that the chart renders: it asks the program of the static pod, though there
 // is no configuration in the API, and nobody can delete it there.
-func (s *stage) testFiles(t *testing.T) {
+func (s *setup) testFiles(t *testing.T) {
 	dir := filepath.Join(s.dir, "files")
 	files := s.installFiles(t, dir)
 	pod := s.startStaticPod(t, files["static-pod.yaml"], dir)
@@ -41,10 +41,10 @@ func (s *stage) testFiles(t *testing.T) {
 	n.awaitDenied(t)
 	n.awaitFloor(t)
 	s.addPods(t, n)
-	attacks := n.attacks("filed", rig.Denied)
+	attacks := n.attacks("filed", cluster.Denied)
 	n.do(t, attacks...)
-	n.do(t, n.registersDenied(rig.Floor))
-	n.do(t, n.stock("filed", rig.Exists, rig.Allowed)...)
+	n.do(t, n.registersDenied(cluster.Floor))
+	n.do(t, n.stock("filed", cluster.Exists, cluster.Allowed)...)
 	lines, err := records.Since(0)
 	check(t, err)
 	denied := 0
@@ -60,20 +60,20 @@ func (s *stage) testFiles(t *testing.T) {
 	}
 
 	s.checkCannotBeDeleted(t, server)
-	n.do(t, n.attacks("filed", rig.Denied)...)
+	n.do(t, n.attacks("filed", cluster.Denied)...)
 	_ = pod.process.Kill() // it says that it was killed
-	n.do(t, n.attacks("filed-down", rig.Unanswered)...)
-	n.do(t, n.registersDenied(rig.Floor))
-	n.do(t, n.stock("filed-down", rig.Exists, rig.Unanswered)...)
+	n.do(t, n.attacks("filed-down", cluster.Unanswered)...)
+	n.do(t, n.registersDenied(cluster.Floor))
+	n.do(t, n.stock("filed-down", cluster.Exists, cluster.Unanswered)...)
 }
 
 // awaitDenied waits until an attack is denied by the program. It changes nothing.
 func (n *node) awaitDenied(t *testing.T) {
 	t.Helper()
-	probe := rig.AddsFinalizer(n.name)
+	probe := cluster.AddsFinalizer(n.name)
 	probe.DryRun = true
 	eventually(t, "the program denies", func() error {
-		if a := n.writer.Do(t.Context(), probe); a.Outcome != rig.Denied {
+		if a := n.writer.Do(t.Context(), probe); a.Outcome != cluster.Denied {
 			return errors.New(a.String())
 		}
 		return nil
@@ -81,7 +81,7 @@ func (n *node) awaitDenied(t *testing.T) {
 }
 
 // installFiles installs the chart with files, and what they name, and returns them.
-func (s *stage) installFiles(t *testing.T, dir string) map[string]string {
+func (s *setup) installFiles(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	const user = "nrp"
 	bundle, err := s.Provide(t.Context(), "unused")
@@ -99,7 +99,7 @@ func (s *stage) installFiles(t *testing.T, dir string) map[string]string {
 	config, err := s.ControlPlane.User(user)
 	check(t, err)
 	check(t, controlplane.WriteKubeconfig(filepath.Join(dir, "kubeconfig"), config))
-	stored, err := s.Admin.CoreV1().ConfigMaps(rig.Namespace).Get(t.Context(), rig.Name+"-files", metav1.GetOptions{})
+	stored, err := s.Admin.CoreV1().ConfigMaps(cluster.Namespace).Get(t.Context(), cluster.Name+"-files", metav1.GetOptions{})
 	check(t, err)
 	return stored.Data
 }
@@ -111,7 +111,7 @@ type staticPod struct {
 }
 
 // startStaticPod runs the container of a static pod, which sees this machine's files in place of its mounts.
-func (s *stage) startStaticPod(t *testing.T, manifest, dir string) staticPod {
+func (s *setup) startStaticPod(t *testing.T, manifest, dir string) staticPod {
 	t.Helper()
 	pod := &corev1.Pod{}
 	check(t, yaml.UnmarshalStrict([]byte(manifest), pod))
@@ -139,7 +139,7 @@ func (s *stage) startStaticPod(t *testing.T, manifest, dir string) staticPod {
 }
 
 // startConfigured puts the files where they belong and starts an API server that reads them.
-func (s *stage) startConfigured(t *testing.T, files map[string]string, dir string) *controlplane.APIServer {
+func (s *setup) startConfigured(t *testing.T, files map[string]string, dir string) *controlplane.APIServer {
 	t.Helper()
 	configuration := filepath.Join(dir, "admission-configuration.yaml")
 	for path, name := range map[string]string{
@@ -159,7 +159,7 @@ func (s *stage) startConfigured(t *testing.T, files map[string]string, dir strin
 }
 
 // checkNotInAPI checks that the API has neither a configuration nor a floor.
-func (s *stage) checkNotInAPI(t *testing.T) {
+func (s *setup) checkNotInAPI(t *testing.T) {
 	t.Helper()
 	registered := s.Admin.AdmissionregistrationV1()
 	webhooks, err := registered.ValidatingWebhookConfigurations().List(t.Context(), metav1.ListOptions{})
@@ -172,7 +172,7 @@ func (s *stage) checkNotInAPI(t *testing.T) {
 }
 
 // checkCannotBeDeleted tries, as an administrator of the API server with the files, to delete and to replace what is in them.
-func (s *stage) checkCannotBeDeleted(t *testing.T, server *controlplane.APIServer) {
+func (s *setup) checkCannotBeDeleted(t *testing.T, server *controlplane.APIServer) {
 	t.Helper()
 	config, err := server.Admin()
 	check(t, err)

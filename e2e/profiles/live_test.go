@@ -19,11 +19,11 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"noderestriction.plus/e2e/binaries"
+	"noderestriction.plus/e2e/cluster"
 	"noderestriction.plus/e2e/controlplane"
 	"noderestriction.plus/e2e/kubelet"
 	"noderestriction.plus/e2e/process"
 	"noderestriction.plus/e2e/product"
-	"noderestriction.plus/e2e/rig"
 )
 
 const (
@@ -33,9 +33,9 @@ const (
 	kubeletNode = "worker-1"
 )
 
-// stage is a cluster in which the chart is installed in one profile after the other, with a real kubelet.
-type stage struct {
-	*rig.Cluster
+// setup is a cluster in which the chart is installed in one profile after the other, with a real kubelet.
+type setup struct {
+	*cluster.Cluster
 	dir     string
 	binary  string
 	kubelet *kubelet.Kubelet
@@ -45,7 +45,7 @@ type stage struct {
 // stock kubelet, while replicas answer and while none does.
 func TestProfiles(t *testing.T) {
 	t.Parallel()
-	s := newStage(t)
+	s := newSetup(t)
 	t.Run("observe", s.testObserve)
 	t.Run("strict", s.testStrict)
 	t.Run("controlPlane", s.testControlPlane)
@@ -53,13 +53,13 @@ func TestProfiles(t *testing.T) {
 	s.checkNoKubeletIsRecorded(t)
 }
 
-func newStage(t *testing.T) *stage {
+func newSetup(t *testing.T) *setup {
 	t.Helper()
 	dir := tempDir(t)
 	binary, err := binaries.Product(t.Context(), t.Output(), binaries.Plain())
 	check(t, err)
-	s := &stage{dir: dir, binary: binary}
-	s.Cluster, err = rig.Start(t.Context(), rig.Options{
+	s := &setup{dir: dir, binary: binary}
+	s.Cluster, err = cluster.Start(t.Context(), cluster.Options{
 		Dir: dir, Log: t.Output(), Nodes: 1, Images: map[string]string{current: binary},
 	})
 	check(t, err)
@@ -86,7 +86,7 @@ spec:
 }
 
 // install installs the chart, or upgrades it, so that its pods end fast: nothing here looks at how they end.
-func (s *stage) install(t *testing.T, values ...string) {
+func (s *setup) install(t *testing.T, values ...string) {
 	t.Helper()
 	check(t, s.Install(t.Context(), current, append([]string{
 		"replicas=1", "shutdown.preStopSeconds=0", "shutdown.delaySeconds=0", deniesLabel,
@@ -104,10 +104,10 @@ func freePorts(t *testing.T) []string {
 }
 
 // scale has the Deployment have so many replicas, and waits until it has.
-func (s *stage) scale(t *testing.T, replicas int32) {
+func (s *setup) scale(t *testing.T, replicas int32) {
 	t.Helper()
-	_, err := s.Admin.AppsV1().Deployments(rig.Namespace).UpdateScale(t.Context(), rig.Name, &autoscalingv1.Scale{
-		ObjectMeta: metav1.ObjectMeta{Name: rig.Name, Namespace: rig.Namespace},
+	_, err := s.Admin.AppsV1().Deployments(cluster.Namespace).UpdateScale(t.Context(), cluster.Name, &autoscalingv1.Scale{
+		ObjectMeta: metav1.ObjectMeta{Name: cluster.Name, Namespace: cluster.Namespace},
 		Spec:       autoscalingv1.ScaleSpec{Replicas: replicas},
 	}, metav1.UpdateOptions{})
 	check(t, err)
@@ -116,10 +116,10 @@ func (s *stage) scale(t *testing.T, replicas int32) {
 
 // awaitEnforced waits until an API server asks, and the answers are those of the current policies: a write that violates
 // recommended comes to this end. It changes nothing.
-func (s *stage) awaitEnforced(t *testing.T, n *node, want rig.Outcome) {
+func (s *setup) awaitEnforced(t *testing.T, n *node, want cluster.Outcome) {
 	t.Helper()
 	check(t, product.AwaitReady(t.Context(), s.Policies, "recommended"))
-	probe := rig.AddsFinalizer(n.name)
+	probe := cluster.AddsFinalizer(n.name)
 	probe.DryRun = true
 	eventually(t, "the profile is in force", func() error {
 		before, err := s.Records()
@@ -137,10 +137,10 @@ func (s *stage) awaitEnforced(t *testing.T, n *node, want rig.Outcome) {
 // awaitFloor waits until the API server has the floor, which it learns of by itself.
 func (n *node) awaitFloor(t *testing.T) {
 	t.Helper()
-	probe := n.registersDenied(rig.Floor).write
+	probe := n.registersDenied(cluster.Floor).write
 	probe.DryRun = true
 	eventually(t, "the floor is in force", func() error {
-		if a := n.writer.Do(t.Context(), probe); a.Outcome != rig.Floor {
+		if a := n.writer.Do(t.Context(), probe); a.Outcome != cluster.Floor {
 			return errors.New(a.String())
 		}
 		return nil
@@ -148,16 +148,16 @@ func (n *node) awaitFloor(t *testing.T) {
 }
 
 // helmTest has Helm run the chart's test, from within the cluster, and checks that nothing is left of it.
-func (s *stage) helmTest(t *testing.T) {
+func (s *setup) helmTest(t *testing.T) {
 	t.Helper()
-	out, err := s.Helm(t.Context(), "test", rig.Release)
+	out, err := s.Helm(t.Context(), "test", cluster.Release)
 	check(t, err)
 	if !strings.Contains(out, "Phase:          Succeeded") {
 		t.Errorf("helm test says\n%s", out)
 	}
-	const verify = rig.Name + "-verify"
+	const verify = cluster.Name + "-verify"
 	eventually(t, "nothing is left of helm test", func() error {
-		_, pod := s.Admin.CoreV1().Pods(rig.Namespace).Get(t.Context(), verify, metav1.GetOptions{})
+		_, pod := s.Admin.CoreV1().Pods(cluster.Namespace).Get(t.Context(), verify, metav1.GetOptions{})
 		_, role := s.Admin.RbacV1().ClusterRoles().Get(t.Context(), verify, metav1.GetOptions{})
 		_, binding := s.Admin.RbacV1().ClusterRoleBindings().Get(t.Context(), verify, metav1.GetOptions{})
 		if apierrors.IsNotFound(pod) && apierrors.IsNotFound(role) && apierrors.IsNotFound(binding) {
@@ -168,7 +168,7 @@ func (s *stage) helmTest(t *testing.T) {
 }
 
 // checkKubelet restarts the real kubelet, which must be Ready again, and have its static pod in the API.
-func (s *stage) checkKubelet(t *testing.T) {
+func (s *setup) checkKubelet(t *testing.T) {
 	t.Helper()
 	restarted := time.Now()
 	check(t, s.kubelet.Restart())
@@ -183,7 +183,7 @@ func (s *stage) checkKubelet(t *testing.T) {
 }
 
 // checkNoKubeletIsRecorded checks that nothing that a stock kubelet wrote was taken for a violation.
-func (s *stage) checkNoKubeletIsRecorded(t *testing.T) {
+func (s *setup) checkNoKubeletIsRecorded(t *testing.T) {
 	t.Helper()
 	records, err := s.Records()
 	check(t, err)
@@ -199,18 +199,18 @@ func (s *stage) checkNoKubeletIsRecorded(t *testing.T) {
 type node struct {
 	name   string
 	uid    string
-	writer *rig.Writer
+	writer *cluster.Writer
 }
 
 // newNode registers a Node, which has pods.
-func (s *stage) newNode(t *testing.T, server *controlplane.APIServer, name string) *node {
+func (s *setup) newNode(t *testing.T, server *controlplane.APIServer, name string) *node {
 	t.Helper()
 	n := &node{name: name}
 	var err error
-	n.writer, err = rig.NewWriter(server, name)
+	n.writer, err = cluster.NewWriter(server, name)
 	check(t, err)
-	n.do(t, attempt{"the first registration", rig.Registers(name, map[string]string{"kubernetes.io/os": "linux"}), rig.Allowed})
-	n.do(t, attempt{"the first lease", rig.CreatesLease(name), rig.Allowed})
+	n.do(t, attempt{"the first registration", cluster.Registers(name, map[string]string{"kubernetes.io/os": "linux"}), cluster.Allowed})
+	n.do(t, attempt{"the first lease", cluster.CreatesLease(name), cluster.Allowed})
 	stored, err := s.Admin.CoreV1().Nodes().Get(t.Context(), name, metav1.GetOptions{})
 	check(t, err)
 	n.uid = string(stored.UID)
@@ -218,7 +218,7 @@ func (s *stage) newNode(t *testing.T, server *controlplane.APIServer, name strin
 }
 
 // addPods gives the Node the pods of which the attacks are about, where they are not there.
-func (s *stage) addPods(t *testing.T, n *node) {
+func (s *setup) addPods(t *testing.T, n *node) {
 	t.Helper()
 	pods := s.Admin.CoreV1().Pods(metav1.NamespaceDefault)
 	for _, name := range []string{"stays", "deleted", "evicted"} {
@@ -238,9 +238,9 @@ func (s *stage) addPods(t *testing.T, n *node) {
 }
 
 // do sends writes, each of which must come to the end that it wants, and returns the answers.
-func (n *node) do(t *testing.T, attempts ...attempt) []rig.Answer {
+func (n *node) do(t *testing.T, attempts ...attempt) []cluster.Answer {
 	t.Helper()
-	var answers []rig.Answer
+	var answers []cluster.Answer
 	for _, a := range attempts {
 		answer := n.writer.Do(t.Context(), a.write)
 		if answer.Outcome != a.want {

@@ -6,13 +6,13 @@ package profiles_test
 import (
 	"testing"
 
+	"noderestriction.plus/e2e/cluster"
 	"noderestriction.plus/e2e/product"
-	"noderestriction.plus/e2e/rig"
 	"noderestriction.plus/policy"
 )
 
 // recordsOf are the records of a Node's writes that are no dry runs.
-func (s *stage) recordsOf(t *testing.T, n *node) []product.Line {
+func (s *setup) recordsOf(t *testing.T, n *node) []product.Line {
 	t.Helper()
 	all, err := s.Records()
 	check(t, err)
@@ -27,7 +27,7 @@ func (s *stage) recordsOf(t *testing.T, n *node) []product.Line {
 
 // checkRecords checks that there is a record of each attack, which says so, against the policy recommended, and of nothing
 // else. An API server that finds that somebody else has changed an object asks once more.
-func (s *stage) checkRecords(t *testing.T, n *node, want policy.Outcome, attacks int) {
+func (s *setup) checkRecords(t *testing.T, n *node, want policy.Outcome, attacks int) {
 	t.Helper()
 	type write struct{ operation, resource, subresource, rule string }
 	writes := map[write]bool{}
@@ -44,26 +44,26 @@ func (s *stage) checkRecords(t *testing.T, n *node, want policy.Outcome, attacks
 }
 
 // testObserve: nothing is refused, whether a replica answers or not, and what recommended would deny is recorded.
-func (s *stage) testObserve(t *testing.T) {
+func (s *setup) testObserve(t *testing.T) {
 	s.install(t, "profile=observe")
 	check(t, s.AwaitRollout(t.Context()))
 	n := s.newNode(t, s.ControlPlane.APIServer, "observed")
-	s.awaitEnforced(t, n, rig.Allowed)
+	s.awaitEnforced(t, n, cluster.Allowed)
 	s.helmTest(t)
 	s.checkKubelet(t)
 
 	s.addPods(t, n)
-	attacks := n.attacks("observed", rig.Allowed)
+	attacks := n.attacks("observed", cluster.Allowed)
 	n.do(t, attacks...)
-	n.do(t, n.registersDenied(rig.Exists))
-	n.do(t, n.stock("observed", rig.Exists, rig.Allowed)...)
+	n.do(t, n.registersDenied(cluster.Exists))
+	n.do(t, n.stock("observed", cluster.Exists, cluster.Allowed)...)
 	s.checkRecords(t, n, policy.Audited, len(attacks)+1)
 
 	s.scale(t, 0)
 	s.addPods(t, n)
-	n.do(t, n.attacks("observed-down", rig.Allowed)...)
-	n.do(t, n.registersDenied(rig.Exists))
-	n.do(t, n.stock("observed-down", rig.Exists, rig.Allowed)...)
+	n.do(t, n.attacks("observed-down", cluster.Allowed)...)
+	n.do(t, n.registersDenied(cluster.Exists))
+	n.do(t, n.stock("observed-down", cluster.Exists, cluster.Allowed)...)
 	s.newNode(t, s.ControlPlane.APIServer, "observed-newcomer")
 	s.checkKubelet(t)
 	s.checkRecords(t, n, policy.Audited, len(attacks)+1)

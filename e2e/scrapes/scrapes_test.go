@@ -39,8 +39,8 @@ var update = flag.Bool("update", false, "record the scrapes anew")
 // recorded is where the scrapes are.
 const recorded = "../../config/observability/testdata"
 
-// rig is a control plane with the product in front of it.
-type rig struct {
+// setup is a control plane with the product in front of it.
+type setup struct {
 	server   *controlplane.ControlPlane
 	admin    kubernetes.Interface
 	product  *product.Product
@@ -101,7 +101,7 @@ func shapes(scrape string) map[string]bool {
 	return all
 }
 
-func start(t *testing.T) *rig {
+func start(t *testing.T) *setup {
 	t.Helper()
 	dir := t.TempDir()
 	path, err := binaries.Path(t.Context(), t.Output(), binaries.Kubectl())
@@ -110,7 +110,7 @@ func start(t *testing.T) *rig {
 	check(t, err)
 	binary, err := binaries.Product(t.Context(), t.Output(), binaries.Plain())
 	check(t, err)
-	r := &rig{kubelets: map[string]kubernetes.Interface{}}
+	r := &setup{kubelets: map[string]kubernetes.Interface{}}
 	r.server, err = controlplane.Start(t.Context(), controlplane.Options{Dir: dir, Log: t.Output()})
 	check(t, err)
 	t.Cleanup(r.server.Stop)
@@ -147,7 +147,7 @@ func flags(t *testing.T) []string {
 	}
 }
 
-func (r *rig) addNode(t *testing.T, name string) {
+func (r *setup) addNode(t *testing.T, name string) {
 	t.Helper()
 	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}}
 	_, err := r.admin.CoreV1().Nodes().Create(t.Context(), node, metav1.CreateOptions{})
@@ -159,7 +159,7 @@ func (r *rig) addNode(t *testing.T, name string) {
 }
 
 // patch patches the status of a kubelet's own Node.
-func (r *rig) patch(t *testing.T, node, patch string, options metav1.PatchOptions) error {
+func (r *setup) patch(t *testing.T, node, patch string, options metav1.PatchOptions) error {
 	t.Helper()
 	_, err := r.kubelets[node].CoreV1().Nodes().Patch(
 		t.Context(), node, types.MergePatchType, []byte(patch), options, "status")
@@ -176,7 +176,7 @@ func capacity() string {
 }
 
 // writeJudged makes a write of each outcome.
-func (r *rig) writeJudged(t *testing.T) {
+func (r *setup) writeJudged(t *testing.T) {
 	t.Helper()
 	if r.patch(t, "deny", finalizer(), metav1.PatchOptions{}) == nil ||
 		r.patch(t, "deny", finalizer(), metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}}) == nil {
@@ -188,7 +188,7 @@ func (r *rig) writeJudged(t *testing.T) {
 }
 
 // writeUnjudged stops the product and makes a write that is refused without it, and one that passes.
-func (r *rig) writeUnjudged(t *testing.T) {
+func (r *setup) writeUnjudged(t *testing.T) {
 	t.Helper()
 	check(t, r.product.Stop())
 	if err := r.patch(t, "deny", finalizer(), metav1.PatchOptions{}); err == nil {
@@ -199,7 +199,7 @@ func (r *rig) writeUnjudged(t *testing.T) {
 
 // failMatchCondition makes a write at which the match condition of a webhook cannot be evaluated, which is never so for those
 // of the product.
-func (r *rig) failMatchCondition(t *testing.T) {
+func (r *setup) failMatchCondition(t *testing.T) {
 	t.Helper()
 	const name = "broken.noderestriction.plus"
 	configurations := r.admin.AdmissionregistrationV1().ValidatingWebhookConfigurations()
@@ -246,7 +246,7 @@ func (r *rig) failMatchCondition(t *testing.T) {
 }
 
 // awaitSynced waits until the product has found its policies to be those of the API server, and a probe has been denied.
-func (r *rig) awaitSynced(t *testing.T) {
+func (r *setup) awaitSynced(t *testing.T) {
 	t.Helper()
 	r.await(t, "policies are compared and enforcement is proved", func() error {
 		m, err := r.product.Metrics(t.Context())
@@ -262,7 +262,7 @@ func (r *rig) awaitSynced(t *testing.T) {
 	})
 }
 
-func (r *rig) await(t *testing.T, what string, holds func() error) {
+func (r *setup) await(t *testing.T, what string, holds func() error) {
 	t.Helper()
 	var last error
 	err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, 2*time.Minute, true,
@@ -276,7 +276,7 @@ func (r *rig) await(t *testing.T, what string, holds func() error) {
 }
 
 // scrapeProgram is what Prometheus gets of the product, without the metrics of its libraries.
-func (r *rig) scrapeProgram(t *testing.T) string {
+func (r *setup) scrapeProgram(t *testing.T) string {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.product.MetricsURL, http.NoBody)
 	check(t, err)
@@ -289,7 +289,7 @@ func (r *rig) scrapeProgram(t *testing.T) string {
 }
 
 // scrapeAPIServer is what Prometheus gets of the API server about the product's webhooks.
-func (r *rig) scrapeAPIServer(t *testing.T) string {
+func (r *setup) scrapeAPIServer(t *testing.T) string {
 	t.Helper()
 	body, err := r.admin.Discovery().RESTClient().Get().AbsPath("/metrics").Do(t.Context()).Raw()
 	check(t, err)

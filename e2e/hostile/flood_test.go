@@ -1,0 +1,193 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package hostile_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"noderestriction.plus/e2e/cluster"
+	"noderestriction.plus/e2e/controlplane"
+)
+
+// costlyBodies are what a pod sends that costs most for what it is. Each is a request.
+type costlyBody struct {
+	name, path, mediaType string
+	body                  []byte
+}
+
+func costlyBodies() []costlyBody {
+	const media = "application/json"
+	metadata := func(members string) string { return `{"metadata":{"name":"` + node + `"` + members + `}}` }
+	members := func(prefix string) string {
+		var b strings.Builder
+		for i := range 40_000 {
+			fmt.Fprintf(&b, `,"%s%d":1`, prefix, i)
+		}
+		return b.String()
+	}
+	capacity := func(number string) string {
+		return `{"metadata":{"name":"` + node + `"},"status":{"capacity":{"cpu":"` + number + `"}}}`
+	}
+	var names strings.Builder
+	for i := range 40_000 {
+		fmt.Fprintf(&names, `"node-%d",`, i)
+	}
+	registers := strings.NewReplacer(`"UPDATE"`, `"CREATE"`, `"subResource":"status",`, "").Replace(
+		review("flood", node, capacity("1e-999999999")))
+	return []costlyBody{
+		{"a registration with a small number", "/admit", media, []byte(registers)},
+		{"a small number", "/admit", media, []byte(review("flood", node, capacity("1e-999999999")))},
+		{"a large number", "/admit", media, []byte(review("flood", node, capacity("1e999999999")))},
+		{"members of metadata", "/admit", media, []byte(strings.Replace(review("flood", node, metadata(members("a"))),
+			`"oldObject":{"metadata":{"name":"`+node+`"}}`, `"oldObject":`+metadata(members("b")), 1))},
+		{"statuses of containers", "/admit", media, []byte(strings.NewReplacer(
+			`"kind":"Node"`, `"kind":"Pod"`, `"resource":"nodes"`, `"resource":"pods"`).Replace(review("flood", node,
+			`{"metadata":{"name":"`+node+`","namespace":"default"},"status":{"containerStatuses":[`+
+				strings.Repeat(`{"x":1},`, 90_000)+`{}]}}`)))},
+		{"the same name again and again", "/policies", media, []byte(policyReview(strings.Repeat(`"a",`, 200_000)))},
+		{"many names", "/policies", media, []byte(policyReview(names.String()))},
+		{"a long media type", "/policies", strings.Repeat("a", 60<<10), []byte("{}")},
+		{"a long media type", "/admit", strings.Repeat("a", 60<<10), []byte("{}")},
+	}
+}
+
+// policyReview is a review of a policy for nodes of these names.
+func policyReview(names string) string {
+	return `{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{"uid":"flood","operation":"CREATE",` +
+		`"kind":{"group":"noderestriction.plus","version":"v1alpha1","kind":"NodeRestrictionPolicy"},` +
+		`"resource":{"group":"noderestriction.plus","version":"v1alpha1","resource":"noderestrictionpolicies"},` +
+		`"userInfo":{"username":"a"},"object":{"apiVersion":"noderestriction.plus/v1alpha1","kind":"NodeRestrictionPolicy",` +
+		`"metadata":{"name":"a"},"spec":{"match":{"nodeNames":[` + names + `"b"]},"nodes":{"finalizers":{}}}}}}`
+}
+
+// testFlood has a pod without a certificate send what costs most, on so many connections, a number of times. Meanwhile every
+// attack of a kubelet is denied or refused, whether the API server refuses it without an answer or not, and what is genuine passes.
+func (h *hostile) testFlood(t *testing.T) {
+	const connections, each, maxLogged = 12, 90, 512 << 10
+	logged := h.logged(t)
+	w := h.watch(t)
+	ctx, stop := context.WithCancel(t.Context())
+	var others sync.WaitGroup
+	others.Go(func() { h.attackDuring(ctx, t) })
+	others.Go(func() { h.workDuring(ctx, t) })
+	h.flood(t, connections, each)
+	stop()
+	others.Wait()
+	w.end(t)
+	if n := h.logged(t) - logged; n > maxLogged {
+		t.Errorf("%d KiB were logged", n>>10)
+	} else {
+		t.Logf("%d KiB were logged", n>>10)
+	}
+	check(t, h.product.Process().Await(within(t, time.Minute), h.product.Ready))
+	h.checkDenies(t)
+}
+
+// flood sends all bodies in turn.
+func (h *hostile) flood(t *testing.T, connections, each int) {
+	t.Helper()
+	bodies := costlyBodies()
+	s := h.sender(t, controlplane.Certificate{})
+	var sent atomic.Int64
+	var mu sync.Mutex
+	outcomes := map[string]int{}
+	ctx := within(t, 90*time.Second)
+	var group sync.WaitGroup
+	for first := range connections {
+		group.Go(func() {
+			for i := 0; i < each && ctx.Err() == nil; i++ {
+				b := bodies[(first+i)%len(bodies)]
+				sent.Add(1)
+				r, err := s.send(ctx, http.MethodPost, b.path, http.Header{"Content-Type": {b.mediaType}}, b.body)
+				outcome := "no answer"
+				if err == nil {
+					outcome = fmt.Sprint(r.status)
+					if r.allowed() && b.path == "/admit" {
+						outcome = "allowed"
+					}
+				}
+				mu.Lock()
+				outcomes[b.name+": "+outcome]++
+				mu.Unlock()
+			}
+		})
+	}
+	group.Wait()
+	t.Logf("%d requests: %v", sent.Load(), outcomes)
+	if want := int64(connections * each); sent.Load() != want {
+		t.Errorf("%d of %d requests could be sent in time", sent.Load(), want)
+	}
+}
+
+// attackDuring gives the Node an address on loopback, again and again.
+func (h *hostile) attackDuring(ctx context.Context, t *testing.T) {
+	outcomes, marks := map[cluster.Outcome]int{}, []string(nil)
+	for every(ctx, 200*time.Millisecond) {
+		mark := fmt.Sprintf("127.200.%d.%d", len(marks)/250, len(marks)%250)
+		marks = append(marks, mark)
+		a := h.kubelet.Do(context.WithoutCancel(ctx), cluster.PatchStatus(node, toJSON(t, nodeChange(mark, "", "", ""))))
+		outcomes[a.Outcome]++
+		if a.Outcome == cluster.Allowed {
+			t.Errorf("an attack passed: %s", mark)
+		}
+	}
+	t.Logf("attacks meanwhile: %v", outcomes)
+	if outcomes[cluster.Denied] == 0 {
+		t.Errorf("no attack was judged")
+	}
+}
+
+// workDuring does what stock kubelets do: one registers, another reports.
+func (h *hostile) workDuring(ctx context.Context, t *testing.T) {
+	done := 0
+	must := func(what string, kubelet *cluster.Writer, write cluster.Write) {
+		if a := kubelet.Do(context.WithoutCancel(ctx), write); a.Outcome != cluster.Allowed {
+			t.Errorf("%s was %s", what, a)
+		}
+		done++
+	}
+	for i := 0; every(ctx, 500*time.Millisecond); i++ {
+		name := fmt.Sprintf("newcomer-%d", i)
+		kubelet, err := cluster.NewWriter(h.plane.APIServer, name)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		must("a registration", kubelet, cluster.Registers(name, map[string]string{"kubernetes.io/os": "linux"}))
+		must("a heartbeat", kubelet, cluster.Beats(name, time.Now()))
+		must("a new capacity", kubelet, cluster.PatchStatus(name, fmt.Sprintf(`{"status":{"capacity":{"pods":"%d"}}}`, 100+i)))
+	}
+	t.Logf("%d genuine writes meanwhile", done)
+}
+
+// every waits so long, and says whether the context has not ended.
+func every(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}
+
+// logged is how many bytes the product has written to its log and its standard output.
+func (h *hostile) logged(t *testing.T) int64 {
+	t.Helper()
+	var total int64
+	for _, path := range []string{h.product.Process().LogFile(), filepath.Join(h.dir, "product", "records.jsonl")} {
+		info, err := os.Stat(path)
+		check(t, err)
+		total += info.Size()
+	}
+	return total
+}

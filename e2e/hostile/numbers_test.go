@@ -1,0 +1,402 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package hostile_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer/protobuf"
+	"k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/yaml"
+
+	mergepatch "gopkg.in/evanphx/json-patch.v4"
+
+	"noderestriction.plus/e2e/cluster"
+)
+
+// placeholder stands for the number in an object until it is encoded.
+const placeholder = "NUMBER"
+
+// numbers are quantities that no kubelet prints, and that cost an API server more than others to read or to print. There is no
+// 1e-999999999: an API server does not finish reading it, whoever sends it, and has a thread less from then on.
+func numbers() map[string]string {
+	return map[string]string{
+		"an exponent of five digits":            "1234567890123456789e60000",
+		"a power of ten":                        "1e60000",
+		"a smaller exponent":                    "1234567890123456789e30000",
+		"a capital exponent":                    "1234567890123456789E30000",
+		"an exponent with zeros before it":      "1234567890123456789e0000030000",
+		"a number with a plus":                  "+1234567890123456789e30000",
+		"a number below zero":                   "-1234567890123456789e30000",
+		"an exponent of seven digits":           "1e9999999",
+		"a negative exponent of seven digits":   "1e-9999999",
+		"a fraction behind 64 KiB of zeros":     "0." + strings.Repeat("0", 64<<10) + "1",
+		"64 KiB of digits":                      strings.Repeat("12345678", 8<<10),
+		"900,000 digits":                        strings.Repeat("123456789", 100_000),
+		"a thousand nines of a binary multiple": strings.Repeat("9", 1000) + "Ki",
+		"an exponent that is small":             "1234567890123456789e600",
+	}
+}
+
+// target is an object of which a kubelet writes the status.
+type target struct {
+	kind, path string
+	typed      func() runtime.Object
+	fields     []string
+	// change is what the kubelet changes: something that a policy denies, which has the mark, and a field with the number.
+	change func(field, mark string) map[string]any
+}
+
+func targets() map[string]target {
+	return map[string]target{
+		"Node": {
+			kind: "Node", path: nodesPath + "/" + node, typed: func() runtime.Object { return &corev1.Node{} },
+			fields: []string{
+				"capacity cpu", "capacity example.com/gpu", "capacity hugepages-2Mi", "allocatable memory", "allocatable example.com/gpu",
+			},
+			change: func(field, mark string) map[string]any {
+				list, resource, _ := strings.Cut(field, " ")
+				return nodeChange(mark, list, resource, placeholder)
+			},
+		},
+		"Pod": {
+			kind: "Pod", path: podsPath + "/victim", typed: func() runtime.Object { return &corev1.Pod{} },
+			fields: []string{
+				"containerStatuses allocatedResources", "containerStatuses requests", "containerStatuses limits",
+				"initContainerStatuses allocatedResources", "initContainerStatuses limits",
+				"ephemeralContainerStatuses allocatedResources", "ephemeralContainerStatuses requests",
+				"pod allocatedResources", "pod requests",
+			},
+			change: podChange,
+		},
+	}
+}
+
+// nodeChange gives a Node an address, and a quantity if a list is named.
+func nodeChange(address, list, resource, number string) map[string]any {
+	status := map[string]any{"addresses": []any{map[string]any{"type": "InternalIP", "address": address}}}
+	if list != "" {
+		status[list] = map[string]any{resource: number}
+	}
+	return map[string]any{"status": status}
+}
+
+// podChange gives a pod an address, and a quantity.
+func podChange(field, address string) map[string]any {
+	// The victim has no address yet, so that no encoding adds to a list.
+	status := map[string]any{"podIP": address, "podIPs": []any{map[string]any{"ip": address}}}
+	list, kind, _ := strings.Cut(field, " ")
+	holder := map[string]any{}
+	quantities := map[string]any{"cpu": placeholder}
+	if kind == "allocatedResources" {
+		holder[kind] = quantities
+	} else {
+		holder["resources"] = map[string]any{kind: quantities}
+	}
+	if list == "pod" {
+		for key, value := range holder {
+			status[key] = value
+		}
+	} else {
+		// The first letter is the name of the container.
+		for key, value := range map[string]any{
+			"name": list[:1], "image": "registry.example.com/" + list[:1], "imageID": "", "ready": false, "restartCount": 0,
+		} {
+			holder[key] = value
+		}
+		status[list] = []any{holder}
+	}
+	return map[string]any{"status": status}
+}
+
+// encoding is a way to send a change of a status. The number takes the place of the placeholder.
+type encoding func(t *testing.T, before []byte, o target, change map[string]any, number string) cluster.Write
+
+// insert puts the number where the placeholder is.
+func insert(text, number string) string { return strings.ReplaceAll(text, placeholder, number) }
+
+func encodings() map[string]encoding {
+	patch := func(mediaType string) encoding {
+		return func(t *testing.T, _ []byte, o target, change map[string]any, number string) cluster.Write {
+			return cluster.Write{
+				Method: http.MethodPatch, Path: o.path + "/status", Type: mediaType, Body: insert(toJSON(t, change), number),
+			}
+		}
+	}
+	put := func(mediaType string, encode func(t *testing.T, after []byte, o target, number string) string) encoding {
+		return func(t *testing.T, before []byte, o target, change map[string]any, number string) cluster.Write {
+			after, err := mergepatch.MergePatch(before, []byte(toJSON(t, change)))
+			check(t, err)
+			return cluster.Write{
+				Method: http.MethodPut, Path: o.path + "/status", Type: mediaType, Body: encode(t, after, o, number),
+			}
+		}
+	}
+	return map[string]encoding{
+		"merge patch":           patch("application/merge-patch+json"),
+		"strategic merge patch": patch("application/strategic-merge-patch+json"),
+		"server-side apply": func(t *testing.T, _ []byte, o target, change map[string]any, number string) cluster.Write {
+			change["apiVersion"], change["kind"] = "v1", o.kind
+			change["metadata"] = map[string]any{"name": o.path[strings.LastIndex(o.path, "/")+1:]}
+			return cluster.Write{
+				Method: http.MethodPatch, Path: o.path + "/status?fieldManager=numbers&force=true",
+				Type: "application/apply-patch+yaml", Body: insert(toJSON(t, change), number),
+			}
+		},
+		"JSON patch": func(t *testing.T, _ []byte, o target, change map[string]any, number string) cluster.Write {
+			var operations []any
+			for field, value := range change["status"].(map[string]any) {
+				operations = append(operations, map[string]any{"op": "add", "path": "/status/" + field, "value": value})
+			}
+			return cluster.Write{
+				Method: http.MethodPatch, Path: o.path + "/status", Type: "application/json-patch+json",
+				Body: insert(toJSON(t, operations), number),
+			}
+		},
+		"PUT JSON": put("application/json", func(_ *testing.T, after []byte, _ target, number string) string {
+			return insert(string(after), number)
+		}),
+		"PUT a JSON number": put("application/json", func(_ *testing.T, after []byte, _ target, number string) string {
+			return strings.ReplaceAll(string(after), `"`+placeholder+`"`, number)
+		}),
+		"PUT YAML": put("application/yaml", func(t *testing.T, after []byte, _ target, number string) string {
+			data, err := yaml.JSONToYAML(after)
+			check(t, err)
+			return insert(string(data), `"`+number+`"`)
+		}),
+		"PUT protobuf": put("application/vnd.kubernetes.protobuf", asProtobuf),
+	}
+}
+
+// asProtobuf encodes the object with another number of as many digits, which is then replaced.
+func asProtobuf(t *testing.T, after []byte, o target, number string) string {
+	t.Helper()
+	other := strings.Repeat("1", len(number))
+	object := o.typed()
+	check(t, json.Unmarshal([]byte(insert(string(after), other)), object))
+	var out bytes.Buffer
+	check(t, protobuf.NewSerializer(scheme.Scheme, scheme.Scheme).Encode(object, &out))
+	if !strings.Contains(out.String(), other) {
+		t.Fatal("the number is written in another way")
+	}
+	return strings.ReplaceAll(out.String(), other, number)
+}
+
+// slowWrite is one attack.
+type slowWrite struct{ target, field, number, encoding string }
+
+func (w slowWrite) name() string {
+	return strings.Join([]string{w.number, "in", w.target, w.field, "by", w.encoding}, " ")
+}
+
+// everyNumber is the environment variable with which all are tried, which takes hours.
+const everyNumber = "NRP_EVERY_NUMBER"
+
+// slowWrites are some of each kind, or all numbers in all fields and encodings.
+func slowWrites() []slowWrite {
+	if os.Getenv(everyNumber) != "" {
+		var all []slowWrite
+		for name, o := range targets() {
+			for _, field := range o.fields {
+				for number := range numbers() {
+					for encoding := range encodings() {
+						all = append(all, slowWrite{name, field, number, encoding})
+					}
+				}
+			}
+		}
+		return all
+	}
+	return []slowWrite{
+		{"Node", "capacity cpu", "an exponent of five digits", "merge patch"},
+		{"Node", "allocatable memory", "a smaller exponent", "strategic merge patch"},
+		{"Node", "capacity example.com/gpu", "a power of ten", "server-side apply"},
+		{"Node", "capacity hugepages-2Mi", "a capital exponent", "JSON patch"},
+		{"Node", "capacity cpu", "an exponent with zeros before it", "PUT JSON"},
+		{"Node", "allocatable example.com/gpu", "a number with a plus", "PUT YAML"},
+		{"Node", "capacity cpu", "a smaller exponent", "PUT a JSON number"},
+		{"Node", "capacity cpu", "a smaller exponent", "PUT protobuf"},
+		{"Node", "allocatable memory", "an exponent of seven digits", "merge patch"},
+		{"Node", "capacity cpu", "a negative exponent of seven digits", "merge patch"},
+		{"Node", "capacity cpu", "a number below zero", "merge patch"},
+		{"Node", "capacity cpu", "a fraction behind 64 KiB of zeros", "merge patch"},
+		{"Node", "capacity cpu", "64 KiB of digits", "merge patch"},
+		{"Node", "allocatable memory", "a thousand nines of a binary multiple", "merge patch"},
+		{"Node", "capacity cpu", "an exponent that is small", "merge patch"},
+		{"Pod", "containerStatuses allocatedResources", "an exponent of five digits", "strategic merge patch"},
+		{"Pod", "containerStatuses requests", "a capital exponent", "merge patch"},
+		{"Pod", "containerStatuses limits", "a smaller exponent", "PUT protobuf"},
+		{"Pod", "initContainerStatuses allocatedResources", "a smaller exponent", "JSON patch"},
+		{"Pod", "initContainerStatuses limits", "64 KiB of digits", "server-side apply"},
+		{"Pod", "ephemeralContainerStatuses allocatedResources", "a power of ten", "merge patch"},
+		{"Pod", "ephemeralContainerStatuses requests", "a smaller exponent", "PUT JSON"},
+		{"Pod", "pod allocatedResources", "a smaller exponent", "merge patch"},
+		{"Pod", "pod requests", "a smaller exponent", "PUT YAML"},
+	}
+}
+
+// testSlowNumbers makes writes that a policy denies and whose review takes an API server so long to encode that no time is left
+// to ask. Whatever becomes of them, they are not stored.
+func (h *hostile) testSlowNumbers(t *testing.T) {
+	h.createVictim(t)
+	for _, w := range slowWrites() {
+		t.Run(w.name(), func(t *testing.T) {
+			o := targets()[w.target]
+			code, before, err := h.admin.Get(within(t, time.Minute), o.path)
+			check(t, err)
+			if code != http.StatusOK {
+				t.Fatalf("%d %.300q", code, before)
+			}
+			mark := h.nextAddress()
+			write := encodings()[w.encoding](t, before, o, o.change(w.field, mark), numbers()[w.number])
+			h.attack(t, h.kubelet, write)
+			if h.checkNotStored(t, o.path, mark) {
+				h.restore(t, w.target)
+			}
+		})
+	}
+	t.Run("created", h.testSlowCreations)
+	h.checkDenies(t)
+}
+
+// attack makes a write that must not pass.
+func (h *hostile) attack(t *testing.T, kubelet *cluster.Writer, write cluster.Write) {
+	t.Helper()
+	a := kubelet.Do(within(t, 3*time.Minute), write)
+	t.Logf("%s, %.300s", a.Outcome, a)
+	if a.Outcome == cluster.Allowed || a.Outcome == cluster.Exists {
+		t.Errorf("it was %s", a.Outcome)
+	}
+}
+
+func (h *hostile) createVictim(t *testing.T) {
+	t.Helper()
+	h.createPod(t, "victim", `{}`)
+}
+
+// restore takes away what an attack has left, for the next one.
+func (h *hostile) restore(t *testing.T, kind string) {
+	t.Helper()
+	ctx := within(t, 2*time.Minute)
+	deletes := cluster.Write{Method: http.MethodDelete, Type: "application/json", Body: `{"gracePeriodSeconds":0}`}
+	if kind == "Pod" {
+		deletes.Path = podsPath + "/victim"
+		if a := h.admin.Do(ctx, deletes); a.Outcome != cluster.Allowed {
+			t.Fatal(a)
+		}
+		h.createVictim(t)
+		return
+	}
+	deletes.Path = nodesPath + "/" + node
+	if a := h.admin.Do(ctx, deletes); a.Outcome != cluster.Allowed {
+		t.Fatal(a)
+	}
+	if a := h.kubelet.Do(ctx, cluster.Registers(node, nil)); a.Outcome != cluster.Allowed {
+		t.Fatal(a)
+	}
+}
+
+// testSlowCreations has objects created with a slow number and what a policy denies.
+func (h *hostile) testSlowCreations(t *testing.T) {
+	number := numbers()["a smaller exponent"]
+	late, err := cluster.NewWriter(h.plane.APIServer, "late")
+	check(t, err)
+	_, body, err := h.admin.Get(within(t, time.Minute), nodesPath+"/"+node)
+	check(t, err)
+	registers := func(list string) cluster.Write {
+		change := nodeChange("127.0.0.1", list, "cpu", number)
+		change["apiVersion"], change["kind"], change["metadata"] = "v1", "Node", map[string]any{"name": "late"}
+		return cluster.Write{Method: http.MethodPost, Path: nodesPath, Type: "application/json", Body: toJSON(t, change)}
+	}
+	for _, test := range []struct {
+		name, path string
+		kubelet    *cluster.Writer
+		write      cluster.Write
+	}{
+		{"a Node with an address and a capacity", nodesPath + "/late", late, registers("capacity")},
+		{"a Node with an address and what can be allocated", nodesPath + "/late", late, registers("allocatable")},
+		{"a mirror pod with a denied label", podsPath + "/mirror-" + node, h.kubelet, createsMirror(t, body, number)},
+		{"a ResourceSlice", slicesPath + "/slice", h.kubelet, createsSlice("slice", number)},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			h.attack(t, test.kubelet, test.write)
+			code, _, err := h.admin.Get(within(t, 2*time.Minute), test.path)
+			check(t, err)
+			if code != http.StatusNotFound {
+				t.Errorf("reading it says %d", code)
+				h.admin.Do(t.Context(), cluster.Write{
+					Method: http.MethodDelete, Path: test.path, Type: "application/json", Body: `{"gracePeriodSeconds":0}`,
+				})
+			}
+		})
+	}
+}
+
+const slicesPath = "/apis/resource.k8s.io/v1/resourceslices"
+
+// createsSlice offers a device with a capacity.
+func createsSlice(name, number string) cluster.Write {
+	return cluster.Write{
+		Method: http.MethodPost, Path: slicesPath, Type: "application/json",
+		Body: fmt.Sprintf(`{"apiVersion":"resource.k8s.io/v1","kind":"ResourceSlice","metadata":{"name":%q},"spec":{"driver":"a.example.com",`+
+			`"nodeName":%q,"pool":{"name":"a","generation":1,"resourceSliceCount":1},"devices":[{"name":"a","capacity":{"a":{"value":%q}}}]}}`,
+			name, node, number),
+	}
+}
+
+// createsMirror creates a mirror pod of the node, whose JSON is given, with a label by which Services select.
+func createsMirror(t *testing.T, ofNode []byte, number string) cluster.Write {
+	t.Helper()
+	return cluster.Write{
+		Method: http.MethodPost, Path: podsPath, Type: "application/json",
+		Body: fmt.Sprintf(`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"mirror-%[1]s","labels":{"app":"payments"},`+
+			`"annotations":{"kubernetes.io/config.mirror":"a","kubernetes.io/config.hash":"a","kubernetes.io/config.source":"file"},`+
+			`"ownerReferences":[{"apiVersion":"v1","kind":"Node","name":%[1]q,"uid":%[2]q,"controller":true}]},`+
+			`"spec":{"nodeName":%[1]q,"containers":[{"name":"c","image":"c","resources":{"limits":{"cpu":%[3]q}}}]}}`,
+			node, uidOf(t, ofNode), number),
+	}
+}
+
+// testStrictSlowNumbers has a rule compare a slow number with a limit.
+func (h *hostile) testStrictSlowNumbers(t *testing.T) {
+	for _, number := range []string{"an exponent of seven digits", "an exponent that is small"} {
+		t.Run(number, func(t *testing.T) {
+			body := insert(`{"status":{"capacity":{"cpu":"`+placeholder+`"}}}`, numbers()[number])
+			h.attack(t, h.strict, cluster.PatchStatus(strictNode, body))
+			_, after, err := h.admin.Get(within(t, 2*time.Minute), nodesPath+"/"+strictNode)
+			check(t, err)
+			if !strings.Contains(string(after), `"cpu":"8"`) {
+				t.Error("it was stored")
+			}
+		})
+	}
+}
+
+// testStoredSlowNumber has an administrator store a slow number, and the kubelet make an attack that does not touch it.
+func (h *hostile) testStoredSlowNumber(t *testing.T) {
+	const store = `{"status":{"capacity":{"example.com/slow":` + placeholder + `}}}`
+	set := func(number string) {
+		t.Helper()
+		if a := h.admin.Do(within(t, 2*time.Minute), cluster.PatchStatus(node, insert(store, number))); a.Outcome != cluster.Allowed {
+			t.Fatal(a)
+		}
+	}
+	set(`"` + numbers()["an exponent of five digits"] + `"`)
+	mark := h.nextAddress()
+	h.attack(t, h.kubelet, cluster.PatchStatus(node, toJSON(t, nodeChange(mark, "", "", ""))))
+	h.checkNotStored(t, nodesPath+"/"+node, mark)
+	// What is ordinary is not promised to pass: nobody can tell in time.
+	t.Logf("a heartbeat meanwhile: %s", h.kubelet.Do(within(t, 2*time.Minute), cluster.Beats(node, time.Now())))
+	set("null")
+	h.checkDenies(t)
+}
