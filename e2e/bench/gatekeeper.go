@@ -6,11 +6,8 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
-	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -21,7 +18,6 @@ import (
 	"noderestriction.plus/e2e/binaries"
 	"noderestriction.plus/e2e/metrics"
 	"noderestriction.plus/e2e/process"
-	"noderestriction.plus/e2e/project"
 )
 
 const (
@@ -91,7 +87,7 @@ func (b *bench) startGatekeeper(ctx context.Context, dir, ca string) (*variant, 
 	b.started = append(b.started, p)
 	ctx, cancel := context.WithTimeout(ctx, gatekeeperTimeout)
 	defer cancel()
-	ready := func(ctx context.Context) error { return answersOK(ctx, "http://"+health+"/readyz") }
+	ready := func(ctx context.Context) error { return process.CheckURL(ctx, "http://"+health+"/readyz") }
 	if err := p.Await(ctx, ready); err != nil {
 		return nil, err
 	}
@@ -135,21 +131,11 @@ func (b *bench) installGatekeeper(ctx context.Context) error {
 
 // gatekeeperDefinitions are the CustomResourceDefinitions of the chart in Gatekeeper's module.
 func gatekeeperDefinitions(ctx context.Context) ([]byte, error) {
-	root, err := project.Root()
+	module, err := binaries.ModuleDir(ctx, "e2e/tools/gatekeeper", "github.com/open-policy-agent/gatekeeper/v3")
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, "go", "mod", "download", "-json", "github.com/open-policy-agent/gatekeeper/v3")
-	cmd.Dir = filepath.Join(root, "e2e", "tools", "gatekeeper")
-	out, err := cmd.Output()
-	if err != nil {
-		return nil, fmt.Errorf("module of Gatekeeper: %w\n%s", err, out)
-	}
-	var module struct{ Dir string }
-	if err := json.Unmarshal(out, &module); err != nil {
-		return nil, fmt.Errorf("module of Gatekeeper: %w", err)
-	}
-	files, err := filepath.Glob(filepath.Join(module.Dir, "charts", "gatekeeper", "crds", "*.yaml"))
+	files, err := filepath.Glob(filepath.Join(module, "charts", "gatekeeper", "crds", "*.yaml"))
 	if err != nil {
 		return nil, err
 	}
@@ -201,21 +187,4 @@ func gatekeeperCalls(url string) func(context.Context) (float64, error) {
 		m, err := metrics.FromURL(ctx, url)
 		return m.Sum("gatekeeper_validation_request_count_total"), err
 	}
-}
-
-// answersOK returns nil if a URL is answered with 200.
-func answersOK(ctx context.Context, url string) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
-	if err != nil {
-		return err
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: %s", url, response.Status)
-	}
-	return nil
 }

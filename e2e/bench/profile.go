@@ -5,11 +5,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"slices"
+
+	"noderestriction.plus/e2e/process"
 )
 
 // profileSeconds is how long a profile takes.
@@ -51,24 +52,9 @@ func (b *bench) takeProfile(ctx context.Context) error {
 
 func (b *bench) saveProfile(ctx context.Context) error {
 	url := fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", b.pprof, profileSeconds)
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
-	if err != nil {
-		return err
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: %s", url, response.Status)
-	}
 	file, err := os.Create(b.settings.profile)
 	if err != nil {
 		return err
 	}
-	if _, err := io.Copy(file, response.Body); err != nil {
-		return err
-	}
-	return file.Close()
+	return errors.Join(process.CopyURL(ctx, file, url), file.Close())
 }

@@ -16,8 +16,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-
-	"golang.org/x/mod/modfile"
 )
 
 // Program is a program that is built from a Go module.
@@ -130,21 +128,7 @@ func (p Program) fileName(root, version string) (string, error) {
 	return fmt.Sprintf("%s-%.4x", name, sum.Sum(nil)), nil
 }
 
-// version is the version of the program's module in its go.mod.
+// version returns the version of the program's module in its go.mod.
 func (p Program) version(root string) (string, error) {
-	path := filepath.Join(root, p.goMod, "go.mod")
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return "", err
-	}
-	file, err := modfile.ParseLax(path, data, nil)
-	if err != nil {
-		return "", err
-	}
-	for _, require := range file.Require {
-		if require.Mod.Path == p.module {
-			return require.Mod.Version, nil
-		}
-	}
-	return "", fmt.Errorf("%s does not require %s", path, p.module)
+	return ModuleVersion(filepath.Join(root, p.goMod, "go.mod"), p.module)
 }

@@ -79,16 +79,16 @@ func (s *setup) testIssued(t *testing.T) {
 	}
 	s.checkSigned(t, authority)
 	// From now on what is trusted is what cert-manager has issued.
-	check(t, s.changeConfiguration(t.Context(), func(w *admissionregistrationv1.ValidatingWebhook) {
+	suite.Check(t, s.changeConfiguration(t.Context(), func(w *admissionregistrationv1.ValidatingWebhook) {
 		w.ClientConfig.CABundle = nil
 	}))
 	eventually(t, func() error { return s.injected(t, authority) })
 	s.awaitDenied(t)
-	if a := s.kubelet.Do(t.Context(), ownAnnotation()); a.Outcome != cluster.Allowed {
+	if a := s.kubelet.Do(t.Context(), ownAnnotation()); a.Outcome != suite.Allowed {
 		t.Errorf("a write of a stock kubelet is %s", a)
 	}
 	all, err := s.Admin.AdmissionregistrationV1().ValidatingWebhookConfigurations().List(t.Context(), metav1.ListOptions{})
-	check(t, err)
+	suite.Check(t, err)
 	for i := range all.Items {
 		for _, w := range all.Items[i].Webhooks {
 			if all.Items[i].Name != cluster.Name && bytes.Contains(w.ClientConfig.CABundle, toPEM(authority)) {
@@ -138,7 +138,7 @@ func (s *setup) testAuthorityExchanged(t *testing.T) {
 	flood := s.startPatientFlood(t)
 	trusted := s.trusted(t)
 	old := s.mustCertificate(t, authoritySecret)
-	check(t, s.Admin.CoreV1().Secrets(cluster.Namespace).Delete(t.Context(), authoritySecret, metav1.DeleteOptions{}))
+	suite.Check(t, s.Admin.CoreV1().Secrets(cluster.Namespace).Delete(t.Context(), authoritySecret, metav1.DeleteOptions{}))
 	var next *x509.Certificate
 	eventually(t, func() (err error) {
 		next, err = s.certificate(t, authoritySecret, corev1.TLSCertKey)
@@ -165,7 +165,7 @@ func (s *setup) testAuthorityExchanged(t *testing.T) {
 func (s *setup) testDeleted(t *testing.T) {
 	flood := s.startPatientFlood(t)
 	before := s.mustCertificate(t, leafSecret)
-	check(t, s.Admin.CoreV1().Secrets(cluster.Namespace).Delete(t.Context(), leafSecret, metav1.DeleteOptions{}))
+	suite.Check(t, s.Admin.CoreV1().Secrets(cluster.Namespace).Delete(t.Context(), leafSecret, metav1.DeleteOptions{}))
 	eventually(t, func() error {
 		after, err := s.certificate(t, leafSecret, corev1.TLSCertKey)
 		if err == nil && after.Equal(before) {
@@ -208,7 +208,7 @@ func (s *setup) testDown(t *testing.T) {
 	flood.awaitConnects(t, 4)
 	s.endFlood(t, flood)
 	pod := s.Replicas()[0].Pod
-	check(t, s.Admin.CoreV1().Pods(cluster.Namespace).Delete(t.Context(), pod, metav1.DeleteOptions{
+	suite.Check(t, s.Admin.CoreV1().Pods(cluster.Namespace).Delete(t.Context(), pod, metav1.DeleteOptions{
 		GracePeriodSeconds: new(int64(0)),
 	}))
 	eventually(t, func() error {
@@ -219,7 +219,7 @@ func (s *setup) testDown(t *testing.T) {
 		}
 		return nil
 	})
-	check(t, s.AwaitRollout(t.Context()))
+	suite.Check(t, s.AwaitRollout(t.Context()))
 	s.awaitDenied(t)
 	s.runAgain(t)
 	s.awaitCertManager(t)
@@ -230,10 +230,10 @@ func (s *setup) testDown(t *testing.T) {
 func (s *setup) testExpires(t *testing.T) {
 	s.kill()
 	secret, err := s.secret(t, leafSecret)
-	check(t, err)
+	suite.Check(t, err)
 	s.expiresSoon(t, secret)
 	_, err = s.Admin.CoreV1().Secrets(cluster.Namespace).Update(t.Context(), secret, metav1.UpdateOptions{})
-	check(t, err)
+	suite.Check(t, err)
 	s.awaitServed(t)
 	eventually(t, func() error {
 		for _, r := range s.Replicas() {
@@ -252,7 +252,7 @@ func (s *setup) testExpires(t *testing.T) {
 		return err
 	})
 	s.awaitServed(t)
-	check(t, s.AwaitRollout(t.Context()))
+	suite.Check(t, s.AwaitRollout(t.Context()))
 	s.awaitDenied(t)
 }
 
@@ -261,18 +261,18 @@ func (s *setup) testExpires(t *testing.T) {
 func (s *setup) expiresSoon(t *testing.T, secret *corev1.Secret) {
 	t.Helper()
 	stored, err := s.secret(t, authoritySecret)
-	check(t, err)
+	suite.Check(t, err)
 	authority, err := tls.X509KeyPair(stored.Data[corev1.TLSCertKey], stored.Data[corev1.TLSPrivateKeyKey])
-	check(t, err)
+	suite.Check(t, err)
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	check(t, err)
+	suite.Check(t, err)
 	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
 		SerialNumber: big.NewInt(time.Now().UnixNano()), DNSNames: []string{service},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(4 * time.Minute),
 	}, authority.Leaf, &key.PublicKey, authority.PrivateKey)
-	check(t, err)
+	suite.Check(t, err)
 	keyDER, err := x509.MarshalECPrivateKey(key)
-	check(t, err)
+	suite.Check(t, err)
 	secret.Data[corev1.TLSCertKey] = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 	secret.Data[corev1.TLSPrivateKeyKey] = pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: keyDER})
 }

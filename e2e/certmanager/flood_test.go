@@ -21,8 +21,8 @@ import (
 )
 
 // ownAnnotation is a write to the Node itself that a kubelet may make, and that the API server asks about with Fail.
-func ownAnnotation() cluster.Write {
-	return cluster.Write{
+func ownAnnotation() suite.Request {
+	return suite.Request{
 		Method: http.MethodPatch, Path: "/api/v1/nodes/" + node, Type: "application/merge-patch+json",
 		Body: `{"metadata":{"annotations":{"volumes.kubernetes.io/controller-managed-attach-detach":"true"}}}`,
 	}
@@ -46,7 +46,7 @@ type flood struct {
 func (s *setup) startPatientFlood(t *testing.T) *flood {
 	t.Helper()
 	timeouts := map[string]int32{}
-	check(t, s.changeConfiguration(t.Context(), func(w *admissionregistrationv1.ValidatingWebhook) {
+	suite.Check(t, s.changeConfiguration(t.Context(), func(w *admissionregistrationv1.ValidatingWebhook) {
 		timeouts[w.Name] = *w.TimeoutSeconds
 		w.TimeoutSeconds = new(int32(10))
 	}))
@@ -71,9 +71,9 @@ func (s *setup) flood(t *testing.T, timeouts map[string]int32) *flood {
 	}
 	t.Cleanup(f.stop)
 	for client := range 4 {
-		write, want := cluster.AddsFinalizer(node), cluster.Denied
+		write, want := suite.AddFinalizer(node), suite.Denied
 		if client%2 == 1 {
-			write, want = ownAnnotation(), cluster.Allowed
+			write, want = ownAnnotation(), suite.Allowed
 		}
 		group.Go(func() {
 			for pace := time.NewTicker(40 * time.Millisecond); ctx.Err() == nil; <-pace.C {
@@ -94,7 +94,7 @@ func (s *setup) flood(t *testing.T, timeouts map[string]int32) *flood {
 	return f
 }
 
-func (f *flood) add(a cluster.Answer, want cluster.Outcome) {
+func (f *flood) add(a suite.Answer, want suite.Outcome) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.writes++
@@ -137,7 +137,7 @@ func (s *setup) endFlood(t *testing.T, f *flood) {
 	if f.timeouts == nil {
 		return
 	}
-	check(t, s.changeConfiguration(t.Context(), func(w *admissionregistrationv1.ValidatingWebhook) {
+	suite.Check(t, s.changeConfiguration(t.Context(), func(w *admissionregistrationv1.ValidatingWebhook) {
 		if seconds, found := f.timeouts[w.Name]; found {
 			w.TimeoutSeconds = &seconds
 		}

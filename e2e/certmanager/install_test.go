@@ -34,25 +34,25 @@ type certManager struct {
 func (s *setup) installCertManager(t *testing.T, dir string) *certManager {
 	t.Helper()
 	program, err := binaries.Path(t.Context(), t.Output(), binaries.CertManager())
-	check(t, err)
+	suite.Check(t, err)
 	ports, err := process.FreePorts(1)
-	check(t, err)
+	suite.Check(t, err)
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: certManagerNamespace}}
 	_, err = s.Admin.CoreV1().Namespaces().Create(t.Context(), namespace, metav1.CreateOptions{})
-	check(t, err)
-	check(t, s.Kubectl.Apply(t.Context(), renderCertManager(t, ports[0])))
+	suite.Check(t, err)
+	suite.Check(t, s.Kubectl.Apply(t.Context(), renderCertManager(t, ports[0])))
 
 	start := func(component, account string, args ...string) *process.Process {
 		config, err := s.ControlPlane.User("system:serviceaccount:"+certManagerNamespace+":"+account,
 			"system:serviceaccounts", "system:serviceaccounts:"+certManagerNamespace)
-		check(t, err)
+		suite.Check(t, err)
 		kubeconfig := filepath.Join(dir, account+".kubeconfig")
-		check(t, controlplane.WriteKubeconfig(kubeconfig, config))
+		suite.Check(t, controlplane.WriteKubeconfig(kubeconfig, config))
 		p, err := process.Start(process.Spec{
 			Name: component, Path: program, Args: append([]string{component, "--kubeconfig=" + kubeconfig}, args...),
 			LogFile: filepath.Join(dir, component+".log"),
 		})
-		check(t, err)
+		suite.Check(t, err)
 		return p
 	}
 	c := &certManager{
@@ -69,20 +69,20 @@ func (s *setup) installCertManager(t *testing.T, dir string) *certManager {
 func renderCertManager(t *testing.T, port int) []byte {
 	t.Helper()
 	root, err := project.Root()
-	check(t, err)
+	suite.Check(t, err)
 	cmd := exec.CommandContext(t.Context(), "go", "mod", "download", "-json", "github.com/cert-manager/cert-manager")
 	cmd.Dir = filepath.Join(root, "e2e", "tools", "cert-manager")
 	out, err := cmd.Output()
-	check(t, err)
+	suite.Check(t, err)
 	var module struct{ Dir string }
-	check(t, json.Unmarshal(out, &module))
+	suite.Check(t, json.Unmarshal(out, &module))
 	helm, err := binaries.Helm(t.Context(), t.Output())
-	check(t, err)
+	suite.Check(t, err)
 	manifests, err := exec.CommandContext(t.Context(), helm, "template", "cert-manager",
 		filepath.Join(module.Dir, "deploy", "charts", "cert-manager"), "--namespace="+certManagerNamespace,
 		"--set=crds.enabled=true,replicaCount=0,webhook.replicaCount=0,cainjector.replicaCount=0",
 		"--set=startupapicheck.enabled=false", fmt.Sprintf("--set=webhook.url.host=localhost:%d", port)).Output()
-	check(t, err)
+	suite.Check(t, err)
 	return manifests
 }
 
@@ -113,7 +113,7 @@ func (c *certManager) runAgain(t *testing.T) {
 	t.Helper()
 	for _, p := range []**process.Process{&c.controller, &c.cainjector, &c.webhook} {
 		again, err := (*p).Again()
-		check(t, err)
+		suite.Check(t, err)
 		*p = again
 	}
 }
@@ -122,8 +122,8 @@ func (c *certManager) runAgain(t *testing.T) {
 func (s *setup) install(t *testing.T, values ...string) {
 	t.Helper()
 	began := time.Now()
-	check(t, s.Install(t.Context(), tag, slices.Concat(s.values, values)...))
-	check(t, s.AwaitRollout(t.Context()))
+	suite.Check(t, s.Install(t.Context(), tag, slices.Concat(s.values, values)...))
+	suite.Check(t, s.AwaitRollout(t.Context()))
 	t.Logf("installed after %s", time.Since(began).Round(100*time.Millisecond))
 }
 
@@ -132,8 +132,8 @@ func (s *setup) awaitDenied(t *testing.T) {
 	t.Helper()
 	row := 0
 	eventually(t, func() error {
-		a := s.kubelet.Do(t.Context(), cluster.AddsFinalizer(node))
-		if row++; a.Outcome != cluster.Denied {
+		a := s.kubelet.Do(t.Context(), suite.AddFinalizer(node))
+		if row++; a.Outcome != suite.Denied {
 			row = 0
 		}
 		if row < 9 {

@@ -64,7 +64,7 @@ func (s *setup) revision(t *testing.T, name string) (int64, error) {
 func (s *setup) renew(t *testing.T, name string) {
 	t.Helper()
 	before, err := s.revision(t, name)
-	check(t, err)
+	suite.Check(t, err)
 	eventually(t, func() error { // others write the status, too
 		object, err := s.certificates().Get(t.Context(), name, metav1.GetOptions{})
 		if err != nil {
@@ -117,7 +117,7 @@ func (s *setup) certificate(t *testing.T, secret, key string) (*x509.Certificate
 func (s *setup) mustCertificate(t *testing.T, secret string) *x509.Certificate {
 	t.Helper()
 	cert, err := s.certificate(t, secret, corev1.TLSCertKey)
-	check(t, err)
+	suite.Check(t, err)
 	return cert
 }
 
@@ -125,7 +125,7 @@ func (s *setup) configuration(t *testing.T) *admissionregistrationv1.ValidatingW
 	t.Helper()
 	configurations := s.Admin.AdmissionregistrationV1().ValidatingWebhookConfigurations()
 	c, err := configurations.Get(t.Context(), cluster.Name, metav1.GetOptions{})
-	check(t, err)
+	suite.Check(t, err)
 	return c
 }
 
@@ -133,7 +133,7 @@ func (s *setup) configuration(t *testing.T) *admissionregistrationv1.ValidatingW
 func (s *setup) trusted(t *testing.T) []*x509.Certificate {
 	t.Helper()
 	authorities, err := fromPEM(s.configuration(t).Webhooks[0].ClientConfig.CABundle)
-	check(t, err)
+	suite.Check(t, err)
 	return authorities
 }
 

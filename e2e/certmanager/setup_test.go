@@ -39,14 +39,14 @@ type setup struct {
 	*cluster.Cluster
 	*certManager
 	objects dynamic.Interface
-	kubelet *cluster.Writer
+	kubelet *suite.Client
 	values  []string // with which the chart is installed
 }
 
 func newSetup(t *testing.T) *setup {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "nrp-certmanager-")
-	check(t, err)
+	suite.Check(t, err)
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("data and logs are kept in %s", dir)
@@ -55,20 +55,20 @@ func newSetup(t *testing.T) *setup {
 		}
 	})
 	binary, err := binaries.Product(t.Context(), t.Output(), binaries.Plain())
-	check(t, err)
+	suite.Check(t, err)
 	s := &setup{values: []string{"policies.recommended=Deny"}}
 	s.Cluster, err = cluster.Start(t.Context(), cluster.Options{
 		Dir: dir, Log: t.Output(), Nodes: 3, Images: map[string]string{tag: binary},
 	})
-	check(t, err)
+	suite.Check(t, err)
 	t.Cleanup(s.Stop)
 	config, err := s.ControlPlane.Admin()
-	check(t, err)
+	suite.Check(t, err)
 	s.objects, err = dynamic.NewForConfig(config)
-	check(t, err)
-	s.kubelet, err = cluster.NewWriter(s.ControlPlane.APIServer, node)
-	check(t, err)
-	if a := s.kubelet.Do(t.Context(), cluster.Registers(node, nil)); a.Outcome != cluster.Allowed {
+	suite.Check(t, err)
+	s.kubelet, err = suite.NewKubelet(s.ControlPlane.APIServer, node)
+	suite.Check(t, err)
+	if a := s.kubelet.Do(t.Context(), suite.RegisterNode(node, nil)); a.Outcome != suite.Allowed {
 		t.Fatalf("the Node does not register: %s", a)
 	}
 	s.certManager = s.installCertManager(t, dir)

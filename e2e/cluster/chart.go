@@ -17,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"noderestriction.plus/e2e/project"
+	"noderestriction.plus/e2e/suite"
 )
 
 // readyTimeout bounds what the controllers and the nodes do, such as a rollout.
@@ -93,7 +94,7 @@ func (c *Cluster) Renew(ctx context.Context, name string) error {
 
 // AwaitRollout waits until every replica is of the current version and ready, and no other is left.
 func (c *Cluster) AwaitRollout(ctx context.Context) error {
-	return await(ctx, readyTimeout, func() error {
+	return suite.Await(ctx, readyTimeout, func() error {
 		d, err := c.Admin.AppsV1().Deployments(Namespace).Get(ctx, Name, metav1.GetOptions{})
 		if err != nil {
 			return err
@@ -115,7 +116,7 @@ func (c *Cluster) AwaitRollout(ctx context.Context) error {
 // AwaitDaemonSet waits until every pod of the DaemonSet, which the profile controlPlane has, is of the current version and
 // ready, and no other pod is left.
 func (c *Cluster) AwaitDaemonSet(ctx context.Context) error {
-	return await(ctx, readyTimeout, func() error {
+	return suite.Await(ctx, readyTimeout, func() error {
 		d, err := c.Admin.AppsV1().DaemonSets(Namespace).Get(ctx, Name, metav1.GetOptions{})
 		if err != nil {
 			return err

@@ -1,67 +1,57 @@
 // Copyright The NodeRestriction-plus Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package cluster runs the chart for real: Helm installs it into a real control plane, whose controllers and scheduler make
-// pods of its Deployment, and nodes of the rig run these pods' containers, with their own arguments, environment,
-// volumes, probes and account, as processes of this machine.
+// Package cluster runs the chart in a real control plane without a container runtime. Helm installs the chart, the controllers and
+// the scheduler create its pods, and the nodes of this package run the containers as processes of this machine, with their own
+// arguments, environment, volumes, probes and service account.
 //
-// What differs from a cluster: a container sees this machine's file system, so that paths of its mounts are replaced in
-// its arguments, and it is given a kubeconfig with the account's token, since the path where it would look for the
-// token itself is absolute; and it has no network of its own, so that it is told to listen on loopback, while the API
-// server finds it, by way of a proxy, at the address that its pod has. It needs no privilege.
+// It differs from a real cluster in two ways. Containers see the file system of this machine: paths of mounts are replaced in their
+// arguments, and a kubeconfig names the token, whose usual path is absolute. And containers have no network of their own: they
+// listen on loopback, and API servers reach them at the addresses of their pods through a proxy. No privilege is needed.
 package cluster
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"path/filepath"
+	"testing"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/kubernetes"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"noderestriction.plus/e2e/binaries"
 	"noderestriction.plus/e2e/controlplane"
-	"noderestriction.plus/e2e/kubectl"
 	"noderestriction.plus/e2e/product"
+	"noderestriction.plus/e2e/suite"
 )
 
 const (
 	// Namespace is where the chart is installed.
-	Namespace = "node-restriction-plus"
+	Namespace = product.Name
 	// Release is the name of the chart's release.
 	Release = "nrp"
 	// Name is the name of the chart's objects.
-	Name = "node-restriction-plus"
+	Name = product.Name
 	// poolLabel is on the nodes that may run the product. No kubelet can give it to its Node.
 	poolLabel = "node-restriction.kubernetes.io/pool"
 	poolValue = "trusted"
 )
 
-// Options say what to start.
+// Options configure a cluster.
 type Options struct {
-	Dir   string    // for all data and logs; must exist
-	Log   io.Writer // progress, where a program has to be built
-	Nodes int       // nodes that may run the product
+	suite.Options
+	Nodes int // nodes that may run the product
 	// Images are the programs of the product by the tags of their images.
 	Images map[string]string
 	// Controllers are further flags of the controllers.
 	Controllers []string
-	// APIServer says how the API server differs from that of every cluster.
-	APIServer controlplane.APIServerOptions
 }
 
 // Cluster is a control plane with nodes that run the product.
 type Cluster struct {
-	ControlPlane *controlplane.ControlPlane
-	Admin        kubernetes.Interface
-	Policies     client.Client
-	Kubectl      kubectl.Kubectl
-	Nodes        []*Node
+	*suite.Suite
+	Nodes []*Node
 
 	options Options
 	helm    string
@@ -71,7 +61,7 @@ type Cluster struct {
 	scraper
 }
 
-// Start starts the control plane and the nodes, and waits until these are Ready. The chart is not installed yet.
+// Start starts the control plane and the nodes, and waits until the nodes have registered. The chart is not installed yet.
 func Start(ctx context.Context, o Options) (*Cluster, error) {
 	c := &Cluster{options: o}
 	err := c.start(ctx)
@@ -86,34 +76,14 @@ func (c *Cluster) start(ctx context.Context) (err error) {
 	if c.helm, err = binaries.Helm(ctx, c.options.Log); err != nil {
 		return err
 	}
-	c.Kubectl = kubectl.Kubectl{Kubeconfig: filepath.Join(c.options.Dir, "admin.kubeconfig")}
-	if c.Kubectl.Path, err = binaries.Path(ctx, c.options.Log, binaries.Kubectl()); err != nil {
-		return err
-	}
 	if c.network, err = startNetwork(c.options.Dir); err != nil {
 		return err
 	}
-	server, err := c.APIServerOptions()
-	if err != nil {
+	o := c.options.Options
+	if o.APIServer, err = c.APIServerOptions(); err != nil {
 		return err
 	}
-	c.ControlPlane, err = controlplane.Start(ctx, controlplane.Options{
-		Dir: c.options.Dir, Log: c.options.Log, APIServer: server,
-	})
-	if err != nil {
-		return err
-	}
-	config, err := c.ControlPlane.Admin()
-	if err != nil {
-		return err
-	}
-	if err := controlplane.WriteKubeconfig(c.Kubectl.Kubeconfig, config); err != nil {
-		return err
-	}
-	if c.Admin, err = kubernetes.NewForConfig(config); err != nil {
-		return err
-	}
-	if c.Policies, err = product.Policies(config); err != nil {
+	if c.Suite, err = suite.Start(ctx, o); err != nil {
 		return err
 	}
 	if err := c.ControlPlane.StartControllers(ctx, c.options.Log, c.options.Controllers...); err != nil {
@@ -122,7 +92,7 @@ func (c *Cluster) start(ctx context.Context) (err error) {
 	return c.startNodes(ctx)
 }
 
-// APIServerOptions are those of an API server of this cluster: it reaches pods.
+// APIServerOptions returns the options of an API server that reaches the pods of this cluster.
 func (c *Cluster) APIServerOptions() (controlplane.APIServerOptions, error) {
 	o := c.options.APIServer
 	egress, err := c.network.writeEgress(c.options.Dir)
@@ -131,20 +101,20 @@ func (c *Cluster) APIServerOptions() (controlplane.APIServerOptions, error) {
 	return o, err
 }
 
-// Stop ends everything.
+// Stop stops everything.
 func (c *Cluster) Stop() {
 	for _, n := range c.Nodes {
 		n.PowerOff()
 	}
-	if c.ControlPlane != nil {
-		c.ControlPlane.Stop()
+	if c.Suite != nil {
+		c.Suite.Stop()
 	}
 	if c.network != nil {
 		c.network.stop()
 	}
 }
 
-// startNodes starts the nodes and has them be of the pool.
+// startNodes starts the nodes and labels them as members of the pool.
 func (c *Cluster) startNodes(ctx context.Context) error {
 	for i := range c.options.Nodes {
 		n, err := newNode(c, fmt.Sprintf("trusted-%d", i+1))
@@ -155,7 +125,7 @@ func (c *Cluster) startNodes(ctx context.Context) error {
 		n.PowerOn()
 	}
 	label := fmt.Appendf(nil, `{"metadata":{"labels":{%q:%q}}}`, poolLabel, poolValue)
-	return await(ctx, time.Minute, func() error {
+	return suite.Await(ctx, time.Minute, func() error {
 		var errs []error
 		for _, n := range c.Nodes {
 			_, err := c.Admin.CoreV1().Nodes().Patch(ctx, n.Name, types.MergePatchType, label, metav1.PatchOptions{})
@@ -165,24 +135,15 @@ func (c *Cluster) startNodes(ctx context.Context) error {
 	})
 }
 
-// CutNetwork has nothing that API servers send to pods arrive, until it is called with false.
+// CutNetwork drops everything that API servers send to pods, until it is called with false.
 func (c *Cluster) CutNetwork(cut bool) { c.network.setCut(cut) }
 
-// await polls until the condition holds; the error is the condition's last one.
-func await(ctx context.Context, timeout time.Duration, condition func() error) error {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := condition()
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("%w: %w", ctx.Err(), err)
-		case <-tick.C:
-		}
-	}
+// New starts a cluster for the duration of the test, in a directory as of [suite.TempDir].
+func New(t testing.TB, name string, o Options) *Cluster {
+	t.Helper()
+	o.Dir, o.Log = suite.TempDir(t, name), t.Output()
+	c, err := Start(t.Context(), o)
+	suite.Check(t, err)
+	t.Cleanup(c.Stop)
+	return c
 }

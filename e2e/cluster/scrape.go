@@ -9,17 +9,14 @@ import (
 	"net/http"
 	"sync"
 
-	authenticationv1 "k8s.io/api/authentication/v1"
-	corev1 "k8s.io/api/core/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 
 	"noderestriction.plus/e2e/metrics"
+	"noderestriction.plus/e2e/suite"
 )
 
-// scraper is who reads the metrics of replicas: an account that may do nothing else.
+// scraper reads the metrics of replicas with a service account that may do nothing else.
 type scraper struct {
 	scraperMu sync.Mutex
 	client    *http.Client
@@ -27,7 +24,7 @@ type scraper struct {
 
 const scraperName = "scraper"
 
-// Metrics are the metrics of a replica, as Prometheus reads them.
+// Metrics reads the metrics of a replica as Prometheus does.
 func (r *Replica) Metrics(ctx context.Context) (metrics.Metrics, error) {
 	client, err := r.node.cluster.scrapeClient(ctx)
 	if err != nil {
@@ -48,37 +45,17 @@ func (c *Cluster) scrapeClient(ctx context.Context) (*http.Client, error) {
 	if c.scraper.client != nil {
 		return c.scraper.client, nil
 	}
-	if err := c.createScraper(ctx); err != nil {
+	if err := suite.AllowMetrics(ctx, c.Admin, metav1.NamespaceDefault, scraperName); err != nil {
 		return nil, err
 	}
-	token, err := c.Admin.CoreV1().ServiceAccounts(metav1.NamespaceDefault).
-		CreateToken(ctx, scraperName, &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
+	token, err := suite.Token(ctx, c.Admin, metav1.NamespaceDefault, scraperName)
 	if err != nil {
 		return nil, err
 	}
 	c.scraper.client, err = rest.HTTPClientFor(&rest.Config{
-		BearerToken: token.Status.Token,
-		// As a ServiceMonitor has it: the address is that of a pod, the certificate for the Service.
+		BearerToken: token,
+		// As in a ServiceMonitor: the address is that of a pod, and the certificate is for the Service.
 		TLSClientConfig: rest.TLSClientConfig{Insecure: true},
 	})
 	return c.scraper.client, err
-}
-
-func (c *Cluster) createScraper(ctx context.Context) error {
-	meta := metav1.ObjectMeta{Name: scraperName}
-	_, err := c.Admin.CoreV1().ServiceAccounts(metav1.NamespaceDefault).
-		Create(ctx, &corev1.ServiceAccount{ObjectMeta: meta}, metav1.CreateOptions{})
-	_, roleErr := c.Admin.RbacV1().ClusterRoles().Create(ctx, &rbacv1.ClusterRole{
-		ObjectMeta: meta, Rules: []rbacv1.PolicyRule{{NonResourceURLs: []string{"/metrics"}, Verbs: []string{"get"}}},
-	}, metav1.CreateOptions{})
-	_, bindErr := c.Admin.RbacV1().ClusterRoleBindings().Create(ctx, &rbacv1.ClusterRoleBinding{
-		ObjectMeta: meta, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: scraperName},
-		Subjects: []rbacv1.Subject{{Kind: "ServiceAccount", Name: scraperName, Namespace: metav1.NamespaceDefault}},
-	}, metav1.CreateOptions{})
-	for _, err := range []error{err, roleErr, bindErr} {
-		if err != nil && !apierrors.IsAlreadyExists(err) {
-			return err
-		}
-	}
-	return nil
 }

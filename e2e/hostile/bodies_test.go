@@ -92,14 +92,14 @@ func (d *listener) testBodies(t *testing.T) {
 				test.change(&method, header)
 			}
 			first, err := d.product.Records.Len()
-			check(t, err)
-			got, err := s.send(within(t, time.Minute), method, "/admit", header, []byte(test.body))
-			check(t, err)
+			suite.Check(t, err)
+			got, err := s.send(suite.Within(t, time.Minute), method, "/admit", header, []byte(test.body))
+			suite.Check(t, err)
 			if test.status == denied && !got.deniedAs(uid) || test.status != denied && got.status != test.status {
 				t.Errorf("got %s", got)
 			}
 			records, err := d.product.Records.Since(first)
-			check(t, err)
+			suite.Check(t, err)
 			if want := 1; test.status != denied && len(records) != 0 || test.status == denied && len(records) != want {
 				t.Errorf("it left %d records", len(records))
 			}
@@ -113,8 +113,8 @@ func zipped(t *testing.T, text string) string {
 	var b bytes.Buffer
 	w := gzip.NewWriter(&b)
 	_, err := w.Write([]byte(text))
-	check(t, err)
-	check(t, w.Close())
+	suite.Check(t, err)
+	suite.Check(t, w.Close())
 	return b.String()
 }
 
@@ -143,8 +143,8 @@ func (d *listener) testPolicies(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := d.sender(t, controlplane.Certificate{})
-			got, err := s.post(within(t, time.Minute), "/policies", []byte(test.body))
-			check(t, err)
+			got, err := s.post(suite.Within(t, time.Minute), "/policies", []byte(test.body))
+			suite.Check(t, err)
 			if got.allowed() || test.readable && !got.deniedAs(uid) {
 				t.Errorf("got %s", got)
 			}

@@ -15,9 +15,9 @@ import (
 func (d *listener) testCertificates(t *testing.T) {
 	d.checkEnforced(t, record.ClientAuthMTLS)
 	foreign, err := controlplane.NewAuthority("foreign")
-	check(t, err)
+	suite.Check(t, err)
 	before, err := d.product.Records.Len()
-	check(t, err)
+	suite.Check(t, err)
 	for _, test := range []struct {
 		name      string
 		authority *controlplane.Authority // nil: no certificate
@@ -36,11 +36,11 @@ func (d *listener) testCertificates(t *testing.T) {
 			if test.authority != nil {
 				var err error
 				certificate, err = test.authority.Client(test.user, test.group)
-				check(t, err)
+				suite.Check(t, err)
 			}
 			s := d.sender(t, certificate)
 			for _, path := range []string{"/admit", "/policies", "/", "/metrics"} {
-				answer, err := s.post(within(t, time.Minute), path, []byte(forgery("u", node, "")))
+				answer, err := s.post(suite.Within(t, time.Minute), path, []byte(forgery("u", node, "")))
 				if err == nil {
 					t.Errorf("%s was answered: %s", path, answer)
 				}
@@ -48,7 +48,7 @@ func (d *listener) testCertificates(t *testing.T) {
 		})
 	}
 	after, err := d.product.Records.Len()
-	check(t, err)
+	suite.Check(t, err)
 	if after != before {
 		t.Errorf("who may not ask left %d records", after-before)
 	}

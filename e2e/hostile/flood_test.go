@@ -89,7 +89,7 @@ func (h *hostile) testFlood(t *testing.T) {
 	} else {
 		t.Logf("%d KiB were logged", n>>10)
 	}
-	check(t, h.product.Process().Await(within(t, time.Minute), h.product.Ready))
+	suite.Check(t, h.product.Process().Await(suite.Within(t, time.Minute), h.product.Ready))
 	h.checkDenies(t)
 }
 
@@ -101,7 +101,7 @@ func (h *hostile) flood(t *testing.T, connections, each int) {
 	var sent atomic.Int64
 	var mu sync.Mutex
 	outcomes := map[string]int{}
-	ctx := within(t, 90*time.Second)
+	ctx := suite.Within(t, 90*time.Second)
 	var group sync.WaitGroup
 	for first := range connections {
 		group.Go(func() {
@@ -131,18 +131,18 @@ func (h *hostile) flood(t *testing.T, connections, each int) {
 
 // attackDuring gives the Node an address on loopback, again and again.
 func (h *hostile) attackDuring(ctx context.Context, t *testing.T) {
-	outcomes, marks := map[cluster.Outcome]int{}, []string(nil)
+	outcomes, marks := map[suite.Outcome]int{}, []string(nil)
 	for every(ctx, 200*time.Millisecond) {
 		mark := fmt.Sprintf("127.200.%d.%d", len(marks)/250, len(marks)%250)
 		marks = append(marks, mark)
-		a := h.kubelet.Do(context.WithoutCancel(ctx), cluster.PatchStatus(node, toJSON(t, nodeChange(mark, "", "", ""))))
+		a := h.kubelet.Do(context.WithoutCancel(ctx), suite.PatchNodeStatus(node, toJSON(t, nodeChange(mark, "", "", ""))))
 		outcomes[a.Outcome]++
-		if a.Outcome == cluster.Allowed {
+		if a.Outcome == suite.Allowed {
 			t.Errorf("an attack passed: %s", mark)
 		}
 	}
 	t.Logf("attacks meanwhile: %v", outcomes)
-	if outcomes[cluster.Denied] == 0 {
+	if outcomes[suite.Denied] == 0 {
 		t.Errorf("no attack was judged")
 	}
 }
@@ -150,22 +150,22 @@ func (h *hostile) attackDuring(ctx context.Context, t *testing.T) {
 // workDuring does what stock kubelets do: one registers, another reports.
 func (h *hostile) workDuring(ctx context.Context, t *testing.T) {
 	done := 0
-	must := func(what string, kubelet *cluster.Writer, write cluster.Write) {
-		if a := kubelet.Do(context.WithoutCancel(ctx), write); a.Outcome != cluster.Allowed {
+	must := func(what string, kubelet *suite.Client, write suite.Request) {
+		if a := kubelet.Do(context.WithoutCancel(ctx), write); a.Outcome != suite.Allowed {
 			t.Errorf("%s was %s", what, a)
 		}
 		done++
 	}
 	for i := 0; every(ctx, 500*time.Millisecond); i++ {
 		name := fmt.Sprintf("newcomer-%d", i)
-		kubelet, err := cluster.NewWriter(h.plane.APIServer, name)
+		kubelet, err := suite.NewKubelet(h.plane.APIServer, name)
 		if err != nil {
 			t.Error(err)
 			return
 		}
-		must("a registration", kubelet, cluster.Registers(name, map[string]string{"kubernetes.io/os": "linux"}))
-		must("a heartbeat", kubelet, cluster.Beats(name, time.Now()))
-		must("a new capacity", kubelet, cluster.PatchStatus(name, fmt.Sprintf(`{"status":{"capacity":{"pods":"%d"}}}`, 100+i)))
+		must("a registration", kubelet, suite.RegisterNode(name, map[string]string{"kubernetes.io/os": "linux"}))
+		must("a heartbeat", kubelet, suite.Heartbeat(name, time.Now()))
+		must("a new capacity", kubelet, suite.PatchNodeStatus(name, fmt.Sprintf(`{"status":{"capacity":{"pods":"%d"}}}`, 100+i)))
 	}
 	t.Logf("%d genuine writes meanwhile", done)
 }
@@ -186,7 +186,7 @@ func (h *hostile) logged(t *testing.T) int64 {
 	var total int64
 	for _, path := range []string{h.product.Process().LogFile(), filepath.Join(h.dir, "product", "records.jsonl")} {
 		info, err := os.Stat(path)
-		check(t, err)
+		suite.Check(t, err)
 		total += info.Size()
 	}
 	return total

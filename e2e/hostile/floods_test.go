@@ -79,7 +79,7 @@ func (d *listener) testLargeBodies(t *testing.T) {
 			outcomes := &tally{}
 			var group sync.WaitGroup
 			for range senders {
-				group.Go(func() { outcomes.count(s.post(within(t, 2*time.Minute), "/admit", []byte(test.body))) })
+				group.Go(func() { outcomes.count(s.post(suite.Within(t, 2*time.Minute), "/admit", []byte(test.body))) })
 			}
 			group.Wait()
 			w.end(t)
@@ -151,11 +151,11 @@ func (d *listener) testSlowBodies(t *testing.T) {
 	w := d.watch(t)
 	var group sync.WaitGroup
 	for i := range senders {
-		conn, err := s.dial(within(t, time.Minute))
-		check(t, err)
+		conn, err := s.dial(suite.Within(t, time.Minute))
+		suite.Check(t, err)
 		_, err = fmt.Fprintf(conn, "POST /admit HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n",
 			len(forgery("slow", node, "")))
-		check(t, err)
+		suite.Check(t, err)
 		group.Go(func() {
 			defer conn.Close()
 			if err := dribble(conn, forgery("slow", node, "")); err != nil {
@@ -210,11 +210,11 @@ func dribble(conn *tls.Conn, body string) error {
 func (d *listener) testIdleConnections(t *testing.T) {
 	const wanted, dialers, spare = 5000, 16, 500
 	var limit syscall.Rlimit
-	check(t, syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit))
+	suite.Check(t, syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit))
 	count := min(wanted, max(0, int(min(limit.Cur, 1<<20))-spare))
 	s := d.sender(t, controlplane.Certificate{})
 	w := d.watch(t)
-	ctx := within(t, 3*time.Minute)
+	ctx := suite.Within(t, 3*time.Minute)
 	next := make(chan struct{}, count)
 	for range count {
 		next <- struct{}{}
@@ -238,7 +238,7 @@ func (d *listener) testIdleConnections(t *testing.T) {
 	}
 	group.Wait()
 	m, err := d.product.Metrics(t.Context())
-	check(t, err)
+	suite.Check(t, err)
 	held, evicted := m.Sum("node_restriction_plus_connections"), m.Sum("node_restriction_plus_connections_evicted_total")
 	t.Logf("%d connections were opened: %v are held, %v had to make room", len(open), held, evicted)
 	if held > maxConnections {
@@ -261,8 +261,8 @@ const maxConnections = 1024
 // awaitFewConnections waits until the product has no connections but those of the API server.
 func (d *listener) awaitFewConnections(t *testing.T) {
 	t.Helper()
-	ctx := within(t, 2*time.Minute)
-	check(t, d.product.Process().Await(ctx, func(ctx context.Context) error {
+	ctx := suite.Within(t, 2*time.Minute)
+	suite.Check(t, d.product.Process().Await(ctx, func(ctx context.Context) error {
 		m, err := d.product.Metrics(ctx)
 		if err != nil {
 			return err
@@ -278,9 +278,9 @@ func (d *listener) awaitFewConnections(t *testing.T) {
 // with an HTTP error, to which the failure policy applies; it is not let pass.
 func (d *listener) testOverload(t *testing.T) {
 	const slots, clients, each = 4, 8 * 4, 20
-	check(t, d.product.Stop())
-	check(t, d.product.Run(t.Context(), fmt.Sprintf("--max-requests-in-flight=%d", slots)))
-	check(t, d.product.AwaitCalled(t.Context(), d.plane.APIServer))
+	suite.Check(t, d.product.Stop())
+	suite.Check(t, d.product.Run(t.Context(), fmt.Sprintf("--max-requests-in-flight=%d", slots)))
+	suite.Check(t, d.product.AwaitCalled(t.Context(), d.plane.APIServer))
 	s := d.sender(t, controlplane.Certificate{})
 	body := []byte(forgery("many", node, `,"x":"`+strings.Repeat("<", 900<<10)+`"`))
 	w := d.watch(t)
@@ -289,7 +289,7 @@ func (d *listener) testOverload(t *testing.T) {
 	for range clients {
 		group.Go(func() {
 			for range each {
-				outcomes.count(s.post(within(t, 2*time.Minute), "/admit", body))
+				outcomes.count(s.post(suite.Within(t, 2*time.Minute), "/admit", body))
 			}
 		})
 	}

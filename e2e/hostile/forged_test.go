@@ -21,31 +21,31 @@ import (
 func (d *listener) testForged(t *testing.T) {
 	pod := d.sender(t, controlplane.Certificate{})
 	config, err := d.plane.Admin()
-	check(t, err)
+	suite.Check(t, err)
 	admin, err := kubernetes.NewForConfig(config)
-	check(t, err)
+	suite.Check(t, err)
 	stored := func() *corev1.Node {
 		n, err := admin.CoreV1().Nodes().Get(t.Context(), node, metav1.GetOptions{})
-		check(t, err)
+		suite.Check(t, err)
 		return n
 	}
 	before := stored()
 	first, err := d.product.Records.Len()
-	check(t, err)
-	answer, err := pod.post(within(t, time.Minute), "/admit", []byte(forgery("forged", node, "")))
-	check(t, err)
+	suite.Check(t, err)
+	answer, err := pod.post(suite.Within(t, time.Minute), "/admit", []byte(forgery("forged", node, "")))
+	suite.Check(t, err)
 	if !answer.deniedAs("forged") {
 		t.Errorf("want it denied, got %s", answer)
 	}
 	// What is allowed is allowed to nobody: the answer is no write.
-	answer, err = pod.post(within(t, time.Minute), "/admit",
+	answer, err = pod.post(suite.Within(t, time.Minute), "/admit",
 		[]byte(review("harmless", node, `{"metadata":{"name":"`+node+`"}}`)))
-	check(t, err)
+	suite.Check(t, err)
 	if !answer.allowed() {
 		t.Errorf("want it allowed, got %s", answer)
 	}
 	records, err := d.product.Records.Since(first)
-	check(t, err)
+	suite.Check(t, err)
 	if len(records) != 1 || records[0].UID != "forged" || records[0].ClientAuth != record.ClientAuthNone {
 		t.Errorf("want one record without a client's certificate, got %v", records)
 	}

@@ -39,8 +39,8 @@ type hostile struct {
 	*listener
 	helm    string
 	kubectl kubectl.Kubectl
-	admin   *cluster.Writer
-	strict  *cluster.Writer // the kubelet of strictNode
+	admin   *suite.Client
+	strict  *suite.Client // the kubelet of strictNode
 	count   int             // of attacks
 }
 
@@ -65,7 +65,7 @@ func TestHostile(t *testing.T) {
 func newHostile(t *testing.T) *hostile {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "nrp-hostile-")
-	check(t, err)
+	suite.Check(t, err)
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("data and logs are kept in %s", dir)
@@ -75,7 +75,7 @@ func newHostile(t *testing.T) *hostile {
 	})
 	h := &hostile{listener: &listener{dir: dir}}
 	h.plane, err = controlplane.Start(t.Context(), controlplane.Options{Dir: dir, Log: t.Output()})
-	check(t, err)
+	suite.Check(t, err)
 	t.Cleanup(h.plane.Stop)
 	h.install(t)
 	h.enforce(t)
@@ -87,50 +87,50 @@ func newHostile(t *testing.T) *hostile {
 func (h *hostile) install(t *testing.T) {
 	t.Helper()
 	config, err := h.plane.Admin()
-	check(t, err)
+	suite.Check(t, err)
 	h.kubectl = kubectl.Kubectl{Kubeconfig: filepath.Join(h.dir, "admin.kubeconfig")}
 	h.kubectl.Path, err = binaries.Path(t.Context(), t.Output(), binaries.Kubectl())
-	check(t, err)
-	check(t, controlplane.WriteKubeconfig(h.kubectl.Kubeconfig, config))
+	suite.Check(t, err)
+	suite.Check(t, controlplane.WriteKubeconfig(h.kubectl.Kubeconfig, config))
 	h.helm, err = binaries.Helm(t.Context(), t.Output())
-	check(t, err)
+	suite.Check(t, err)
 	binary, err := binaries.Product(t.Context(), t.Output(), binaries.Plain())
-	check(t, err)
+	suite.Check(t, err)
 	h.product, err = product.Install(t.Context(), product.Options{
 		Binary: binary, Dir: filepath.Join(h.dir, "product"), Config: config, CA: h.plane.CA,
 		Env: []string{"GOMEMLIMIT=460MiB", "GOMAXPROCS=4"},
 	}, h.kubectl, h.helm, h.plane.APIServer)
-	check(t, err)
+	suite.Check(t, err)
 	t.Cleanup(func() {
 		if err := h.product.Stop(); err != nil {
 			t.Errorf("the product did not end well: %v", err)
 		}
 	})
 	// The floor of the policy comes with it.
-	check(t, h.product.Configure(t.Context(), h.kubectl, h.helm,
+	suite.Check(t, h.product.Configure(t.Context(), h.kubectl, h.helm,
 		"policies.recommended=Deny", "rules.serviceAccountTokens=true", "rules.resourceSlices=true"))
-	h.admin, err = cluster.NewAdmin(h.plane.APIServer)
-	check(t, err)
-	h.kubelet, err = cluster.NewWriter(h.plane.APIServer, node)
-	check(t, err)
-	h.strict, err = cluster.NewWriter(h.plane.APIServer, strictNode)
-	check(t, err)
+	h.admin, err = suite.NewAdmin(h.plane.APIServer)
+	suite.Check(t, err)
+	h.kubelet, err = suite.NewKubelet(h.plane.APIServer, node)
+	suite.Check(t, err)
+	h.strict, err = suite.NewKubelet(h.plane.APIServer, strictNode)
+	suite.Check(t, err)
 }
 
 // enforce waits for recommended, which the chart has, and adds strict for one node and rules about other resources.
 func (h *hostile) enforce(t *testing.T) {
 	t.Helper()
 	config, err := h.plane.Admin()
-	check(t, err)
+	suite.Check(t, err)
 	client, err := product.Policies(config)
-	check(t, err)
-	check(t, product.AwaitReady(t.Context(), client, "recommended"))
+	suite.Check(t, err)
+	suite.Check(t, product.AwaitReady(t.Context(), client, "recommended"))
 	root, err := project.Root()
-	check(t, err)
+	suite.Check(t, err)
 	data, err := os.ReadFile(filepath.Join(root, "config", "policies", "strict.yaml"))
-	check(t, err)
+	suite.Check(t, err)
 	policies, err := manifest.Policies(data)
-	check(t, err)
+	suite.Check(t, err)
 	others := &v1alpha1.NodeRestrictionPolicy{}
 	others.Name = "others"
 	others.Spec.ValidationActions = []v1alpha1.ValidationAction{v1alpha1.Deny}
@@ -138,30 +138,30 @@ func (h *hostile) enforce(t *testing.T) {
 	others.Spec.ResourceSlices = &v1alpha1.ResourceSlices{}
 	for _, p := range policies {
 		p.Spec.Match = &v1alpha1.Match{NodeNames: []v1alpha1.Pattern{strictNode}}
-		check(t, product.Enforce(t.Context(), client, p))
+		suite.Check(t, product.Enforce(t.Context(), client, p))
 	}
-	check(t, product.Enforce(t.Context(), client, others))
+	suite.Check(t, product.Enforce(t.Context(), client, others))
 }
 
 // register has both kubelets register, and waits until the whole configuration is in force.
 func (h *hostile) register(t *testing.T) {
 	t.Helper()
-	for name, kubelet := range map[string]*cluster.Writer{node: h.kubelet, strictNode: h.strict} {
-		if a := kubelet.Do(t.Context(), cluster.Registers(name, nil)); a.Outcome != cluster.Allowed {
+	for name, kubelet := range map[string]*suite.Client{node: h.kubelet, strictNode: h.strict} {
+		if a := kubelet.Do(t.Context(), suite.RegisterNode(name, nil)); a.Outcome != suite.Allowed {
 			t.Fatal(a)
 		}
 		// It has an address and quantities, as any.
 		const status = `{"status":{"addresses":[{"type":"InternalIP","address":"10.0.0.1"}],` +
 			`"capacity":{"cpu":"8","memory":"16Gi","pods":"110"},"allocatable":{"cpu":"8","memory":"16Gi","pods":"110"}}}`
-		if a := kubelet.Do(t.Context(), cluster.PatchStatus(name, status)); a.Outcome != cluster.Allowed {
+		if a := kubelet.Do(t.Context(), suite.PatchNodeStatus(name, status)); a.Outcome != suite.Allowed {
 			t.Fatal(a)
 		}
 	}
-	check(t, h.product.Process().Await(within(t, time.Minute), func(ctx context.Context) error {
+	suite.Check(t, h.product.Process().Await(suite.Within(t, time.Minute), func(ctx context.Context) error {
 		// ResourceSlices are sent last of all.
 		write := createsSlice("probe", "1")
 		write.DryRun = true
-		if a := h.kubelet.Do(ctx, write); a.Outcome != cluster.Denied {
+		if a := h.kubelet.Do(ctx, write); a.Outcome != suite.Denied {
 			return fmt.Errorf("a ResourceSlice is %s", a)
 		}
 		return nil
@@ -172,16 +172,16 @@ func (h *hostile) register(t *testing.T) {
 func (h *hostile) checkDenies(t *testing.T) {
 	t.Helper()
 	address := h.nextAddress()
-	a := h.kubelet.Do(t.Context(), cluster.PatchStatus(node, toJSON(t, nodeChange(address, "", "", ""))))
-	if a.Outcome != cluster.Denied || !strings.Contains(a.Text, "recommended") {
+	a := h.kubelet.Do(t.Context(), suite.PatchNodeStatus(node, toJSON(t, nodeChange(address, "", "", ""))))
+	if a.Outcome != suite.Denied || !strings.Contains(a.Text, "recommended") {
 		t.Errorf("an ordinary attack was %s", a)
 	}
 	h.checkNotStored(t, nodesPath+"/"+node, address)
-	if a := h.kubelet.Do(t.Context(), cluster.Beats(node, time.Now())); a.Outcome != cluster.Allowed {
+	if a := h.kubelet.Do(t.Context(), suite.Heartbeat(node, time.Now())); a.Outcome != suite.Allowed {
 		t.Errorf("a heartbeat was %s", a)
 	}
 	capacity := fmt.Sprintf(`{"status":{"capacity":{"ephemeral-storage":"%dMi"}}}`, 1000+h.count)
-	if a := h.kubelet.Do(t.Context(), cluster.PatchStatus(node, capacity)); a.Outcome != cluster.Allowed {
+	if a := h.kubelet.Do(t.Context(), suite.PatchNodeStatus(node, capacity)); a.Outcome != suite.Allowed {
 		t.Errorf("an ordinary write was %s", a)
 	}
 }
@@ -195,8 +195,8 @@ func (h *hostile) nextAddress() string {
 // checkNotStored reads an object as an administrator. If it has the mark, an attack was stored.
 func (h *hostile) checkNotStored(t *testing.T, path, mark string) (stored bool) {
 	t.Helper()
-	code, body, err := h.admin.Get(within(t, 2*time.Minute), path)
-	check(t, err)
+	code, body, err := h.admin.Get(suite.Within(t, 2*time.Minute), path)
+	suite.Check(t, err)
 	if code != http.StatusOK && code != http.StatusNotFound {
 		t.Fatalf("%s: %d %.300q", path, code, body)
 	}
@@ -211,7 +211,7 @@ func (h *hostile) checkNotStored(t *testing.T, path, mark string) (stored bool) 
 func (h *hostile) checkRecords(t *testing.T) {
 	t.Helper()
 	tool, err := binaries.CommandLine(t.Context(), t.Output())
-	check(t, err)
+	suite.Check(t, err)
 	cmd := exec.CommandContext(t.Context(), tool, "denials", "--verify",
 		filepath.Join(h.dir, "product", "records.jsonl"))
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -222,6 +222,6 @@ func (h *hostile) checkRecords(t *testing.T) {
 func toJSON(t *testing.T, v any) string {
 	t.Helper()
 	data, err := json.Marshal(v)
-	check(t, err)
+	suite.Check(t, err)
 	return string(data)
 }

@@ -120,24 +120,24 @@ func podChange(field, address string) map[string]any {
 }
 
 // encoding is a way to send a change of a status. The number takes the place of the placeholder.
-type encoding func(t *testing.T, before []byte, o target, change map[string]any, number string) cluster.Write
+type encoding func(t *testing.T, before []byte, o target, change map[string]any, number string) suite.Request
 
 // insert puts the number where the placeholder is.
 func insert(text, number string) string { return strings.ReplaceAll(text, placeholder, number) }
 
 func encodings() map[string]encoding {
 	patch := func(mediaType string) encoding {
-		return func(t *testing.T, _ []byte, o target, change map[string]any, number string) cluster.Write {
-			return cluster.Write{
+		return func(t *testing.T, _ []byte, o target, change map[string]any, number string) suite.Request {
+			return suite.Request{
 				Method: http.MethodPatch, Path: o.path + "/status", Type: mediaType, Body: insert(toJSON(t, change), number),
 			}
 		}
 	}
 	put := func(mediaType string, encode func(t *testing.T, after []byte, o target, number string) string) encoding {
-		return func(t *testing.T, before []byte, o target, change map[string]any, number string) cluster.Write {
+		return func(t *testing.T, before []byte, o target, change map[string]any, number string) suite.Request {
 			after, err := mergepatch.MergePatch(before, []byte(toJSON(t, change)))
-			check(t, err)
-			return cluster.Write{
+			suite.Check(t, err)
+			return suite.Request{
 				Method: http.MethodPut, Path: o.path + "/status", Type: mediaType, Body: encode(t, after, o, number),
 			}
 		}
@@ -145,20 +145,20 @@ func encodings() map[string]encoding {
 	return map[string]encoding{
 		"merge patch":           patch("application/merge-patch+json"),
 		"strategic merge patch": patch("application/strategic-merge-patch+json"),
-		"server-side apply": func(t *testing.T, _ []byte, o target, change map[string]any, number string) cluster.Write {
+		"server-side apply": func(t *testing.T, _ []byte, o target, change map[string]any, number string) suite.Request {
 			change["apiVersion"], change["kind"] = "v1", o.kind
 			change["metadata"] = map[string]any{"name": o.path[strings.LastIndex(o.path, "/")+1:]}
-			return cluster.Write{
+			return suite.Request{
 				Method: http.MethodPatch, Path: o.path + "/status?fieldManager=numbers&force=true",
 				Type: "application/apply-patch+yaml", Body: insert(toJSON(t, change), number),
 			}
 		},
-		"JSON patch": func(t *testing.T, _ []byte, o target, change map[string]any, number string) cluster.Write {
+		"JSON patch": func(t *testing.T, _ []byte, o target, change map[string]any, number string) suite.Request {
 			var operations []any
 			for field, value := range change["status"].(map[string]any) {
 				operations = append(operations, map[string]any{"op": "add", "path": "/status/" + field, "value": value})
 			}
-			return cluster.Write{
+			return suite.Request{
 				Method: http.MethodPatch, Path: o.path + "/status", Type: "application/json-patch+json",
 				Body: insert(toJSON(t, operations), number),
 			}
@@ -171,7 +171,7 @@ func encodings() map[string]encoding {
 		}),
 		"PUT YAML": put("application/yaml", func(t *testing.T, after []byte, _ target, number string) string {
 			data, err := yaml.JSONToYAML(after)
-			check(t, err)
+			suite.Check(t, err)
 			return insert(string(data), `"`+number+`"`)
 		}),
 		"PUT protobuf": put("application/vnd.kubernetes.protobuf", asProtobuf),
@@ -183,9 +183,9 @@ func asProtobuf(t *testing.T, after []byte, o target, number string) string {
 	t.Helper()
 	other := strings.Repeat("1", len(number))
 	object := o.typed()
-	check(t, json.Unmarshal([]byte(insert(string(after), other)), object))
+	suite.Check(t, json.Unmarshal([]byte(insert(string(after), other)), object))
 	var out bytes.Buffer
-	check(t, protobuf.NewSerializer(scheme.Scheme, scheme.Scheme).Encode(object, &out))
+	suite.Check(t, protobuf.NewSerializer(scheme.Scheme, scheme.Scheme).Encode(object, &out))
 	if !strings.Contains(out.String(), other) {
 		t.Fatal("the number is written in another way")
 	}
@@ -252,8 +252,8 @@ func (h *hostile) testSlowNumbers(t *testing.T) {
 	for _, w := range slowWrites() {
 		t.Run(w.name(), func(t *testing.T) {
 			o := targets()[w.target]
-			code, before, err := h.admin.Get(within(t, time.Minute), o.path)
-			check(t, err)
+			code, before, err := h.admin.Get(suite.Within(t, time.Minute), o.path)
+			suite.Check(t, err)
 			if code != http.StatusOK {
 				t.Fatalf("%d %.300q", code, before)
 			}
@@ -270,11 +270,11 @@ func (h *hostile) testSlowNumbers(t *testing.T) {
 }
 
 // attack makes a write that must not pass.
-func (h *hostile) attack(t *testing.T, kubelet *cluster.Writer, write cluster.Write) {
+func (h *hostile) attack(t *testing.T, kubelet *suite.Client, write suite.Request) {
 	t.Helper()
-	a := kubelet.Do(within(t, 3*time.Minute), write)
+	a := kubelet.Do(suite.Within(t, 3*time.Minute), write)
 	t.Logf("%s, %.300s", a.Outcome, a)
-	if a.Outcome == cluster.Allowed || a.Outcome == cluster.Exists {
+	if a.Outcome == suite.Allowed || a.Outcome == suite.Exists {
 		t.Errorf("it was %s", a.Outcome)
 	}
 }
@@ -287,21 +287,21 @@ func (h *hostile) createVictim(t *testing.T) {
 // restore takes away what an attack has left, for the next one.
 func (h *hostile) restore(t *testing.T, kind string) {
 	t.Helper()
-	ctx := within(t, 2*time.Minute)
-	deletes := cluster.Write{Method: http.MethodDelete, Type: "application/json", Body: `{"gracePeriodSeconds":0}`}
+	ctx := suite.Within(t, 2*time.Minute)
+	deletes := suite.Request{Method: http.MethodDelete, Type: "application/json", Body: `{"gracePeriodSeconds":0}`}
 	if kind == "Pod" {
 		deletes.Path = podsPath + "/victim"
-		if a := h.admin.Do(ctx, deletes); a.Outcome != cluster.Allowed {
+		if a := h.admin.Do(ctx, deletes); a.Outcome != suite.Allowed {
 			t.Fatal(a)
 		}
 		h.createVictim(t)
 		return
 	}
 	deletes.Path = nodesPath + "/" + node
-	if a := h.admin.Do(ctx, deletes); a.Outcome != cluster.Allowed {
+	if a := h.admin.Do(ctx, deletes); a.Outcome != suite.Allowed {
 		t.Fatal(a)
 	}
-	if a := h.kubelet.Do(ctx, cluster.Registers(node, nil)); a.Outcome != cluster.Allowed {
+	if a := h.kubelet.Do(ctx, suite.RegisterNode(node, nil)); a.Outcome != suite.Allowed {
 		t.Fatal(a)
 	}
 }
@@ -309,19 +309,19 @@ func (h *hostile) restore(t *testing.T, kind string) {
 // testSlowCreations has objects created with a slow number and what a policy denies.
 func (h *hostile) testSlowCreations(t *testing.T) {
 	number := numbers()["a smaller exponent"]
-	late, err := cluster.NewWriter(h.plane.APIServer, "late")
-	check(t, err)
-	_, body, err := h.admin.Get(within(t, time.Minute), nodesPath+"/"+node)
-	check(t, err)
-	registers := func(list string) cluster.Write {
+	late, err := suite.NewKubelet(h.plane.APIServer, "late")
+	suite.Check(t, err)
+	_, body, err := h.admin.Get(suite.Within(t, time.Minute), nodesPath+"/"+node)
+	suite.Check(t, err)
+	registers := func(list string) suite.Request {
 		change := nodeChange("127.0.0.1", list, "cpu", number)
 		change["apiVersion"], change["kind"], change["metadata"] = "v1", "Node", map[string]any{"name": "late"}
-		return cluster.Write{Method: http.MethodPost, Path: nodesPath, Type: "application/json", Body: toJSON(t, change)}
+		return suite.Request{Method: http.MethodPost, Path: nodesPath, Type: "application/json", Body: toJSON(t, change)}
 	}
 	for _, test := range []struct {
 		name, path string
-		kubelet    *cluster.Writer
-		write      cluster.Write
+		kubelet    *suite.Client
+		write      suite.Request
 	}{
 		{"a Node with an address and a capacity", nodesPath + "/late", late, registers("capacity")},
 		{"a Node with an address and what can be allocated", nodesPath + "/late", late, registers("allocatable")},
@@ -330,11 +330,11 @@ func (h *hostile) testSlowCreations(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			h.attack(t, test.kubelet, test.write)
-			code, _, err := h.admin.Get(within(t, 2*time.Minute), test.path)
-			check(t, err)
+			code, _, err := h.admin.Get(suite.Within(t, 2*time.Minute), test.path)
+			suite.Check(t, err)
 			if code != http.StatusNotFound {
 				t.Errorf("reading it says %d", code)
-				h.admin.Do(t.Context(), cluster.Write{
+				h.admin.Do(t.Context(), suite.Request{
 					Method: http.MethodDelete, Path: test.path, Type: "application/json", Body: `{"gracePeriodSeconds":0}`,
 				})
 			}
@@ -345,8 +345,8 @@ func (h *hostile) testSlowCreations(t *testing.T) {
 const slicesPath = "/apis/resource.k8s.io/v1/resourceslices"
 
 // createsSlice offers a device with a capacity.
-func createsSlice(name, number string) cluster.Write {
-	return cluster.Write{
+func createsSlice(name, number string) suite.Request {
+	return suite.Request{
 		Method: http.MethodPost, Path: slicesPath, Type: "application/json",
 		Body: fmt.Sprintf(`{"apiVersion":"resource.k8s.io/v1","kind":"ResourceSlice","metadata":{"name":%q},"spec":{"driver":"a.example.com",`+
 			`"nodeName":%q,"pool":{"name":"a","generation":1,"resourceSliceCount":1},"devices":[{"name":"a","capacity":{"a":{"value":%q}}}]}}`,
@@ -355,9 +355,9 @@ func createsSlice(name, number string) cluster.Write {
 }
 
 // createsMirror creates a mirror pod of the node, whose JSON is given, with a label by which Services select.
-func createsMirror(t *testing.T, ofNode []byte, number string) cluster.Write {
+func createsMirror(t *testing.T, ofNode []byte, number string) suite.Request {
 	t.Helper()
-	return cluster.Write{
+	return suite.Request{
 		Method: http.MethodPost, Path: podsPath, Type: "application/json",
 		Body: fmt.Sprintf(`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"mirror-%[1]s","labels":{"app":"payments"},`+
 			`"annotations":{"kubernetes.io/config.mirror":"a","kubernetes.io/config.hash":"a","kubernetes.io/config.source":"file"},`+
@@ -372,9 +372,9 @@ func (h *hostile) testStrictSlowNumbers(t *testing.T) {
 	for _, number := range []string{"an exponent of seven digits", "an exponent that is small"} {
 		t.Run(number, func(t *testing.T) {
 			body := insert(`{"status":{"capacity":{"cpu":"`+placeholder+`"}}}`, numbers()[number])
-			h.attack(t, h.strict, cluster.PatchStatus(strictNode, body))
-			_, after, err := h.admin.Get(within(t, 2*time.Minute), nodesPath+"/"+strictNode)
-			check(t, err)
+			h.attack(t, h.strict, suite.PatchNodeStatus(strictNode, body))
+			_, after, err := h.admin.Get(suite.Within(t, 2*time.Minute), nodesPath+"/"+strictNode)
+			suite.Check(t, err)
 			if !strings.Contains(string(after), `"cpu":"8"`) {
 				t.Error("it was stored")
 			}
@@ -387,16 +387,16 @@ func (h *hostile) testStoredSlowNumber(t *testing.T) {
 	const store = `{"status":{"capacity":{"example.com/slow":` + placeholder + `}}}`
 	set := func(number string) {
 		t.Helper()
-		if a := h.admin.Do(within(t, 2*time.Minute), cluster.PatchStatus(node, insert(store, number))); a.Outcome != cluster.Allowed {
+		if a := h.admin.Do(suite.Within(t, 2*time.Minute), suite.PatchNodeStatus(node, insert(store, number))); a.Outcome != suite.Allowed {
 			t.Fatal(a)
 		}
 	}
 	set(`"` + numbers()["an exponent of five digits"] + `"`)
 	mark := h.nextAddress()
-	h.attack(t, h.kubelet, cluster.PatchStatus(node, toJSON(t, nodeChange(mark, "", "", ""))))
+	h.attack(t, h.kubelet, suite.PatchNodeStatus(node, toJSON(t, nodeChange(mark, "", "", ""))))
 	h.checkNotStored(t, nodesPath+"/"+node, mark)
 	// What is ordinary is not promised to pass: nobody can tell in time.
-	t.Logf("a heartbeat meanwhile: %s", h.kubelet.Do(within(t, 2*time.Minute), cluster.Beats(node, time.Now())))
+	t.Logf("a heartbeat meanwhile: %s", h.kubelet.Do(suite.Within(t, 2*time.Minute), suite.Heartbeat(node, time.Now())))
 	set("null")
 	h.checkDenies(t)
 }

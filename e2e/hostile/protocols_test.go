@@ -19,7 +19,7 @@ import (
 // testProtocols sends what is not HTTP/1.1 over TLS 1.3, before and after the handshake, with the API server's certificate.
 func (d *listener) testProtocols(t *testing.T) {
 	certificate, err := d.clients.Client(apiServerName)
-	check(t, err)
+	suite.Check(t, err)
 	s := d.sender(t, certificate)
 	plain := func(ctx context.Context) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "tcp", s.host())
@@ -57,10 +57,10 @@ func (d *listener) testProtocols(t *testing.T) {
 		{"an upgrade", secure, strings.Replace(post, "Host: a", "Host: a\r\nConnection: Upgrade\r\nUpgrade: h2c", 1), "HTTP/1.1 400 "},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			conn, err := test.dial(within(t, time.Minute))
-			check(t, err)
+			conn, err := test.dial(suite.Within(t, time.Minute))
+			suite.Check(t, err)
 			defer conn.Close()
-			check(t, conn.SetDeadline(time.Now().Add(time.Minute)))
+			suite.Check(t, conn.SetDeadline(time.Now().Add(time.Minute)))
 			// The product may end the connection before all is sent.
 			_, _ = io.WriteString(conn, test.sent)
 			answer := make([]byte, 4096)
@@ -76,7 +76,7 @@ func (d *listener) testProtocols(t *testing.T) {
 	t.Run("TLS 1.2", func(t *testing.T) {
 		config := s.tls.Clone()
 		config.MaxVersion = tls.VersionTLS12
-		conn, err := (&tls.Dialer{Config: config}).DialContext(within(t, time.Minute), "tcp", s.host())
+		conn, err := (&tls.Dialer{Config: config}).DialContext(suite.Within(t, time.Minute), "tcp", s.host())
 		if err == nil {
 			_ = conn.Close()
 			t.Error("it is spoken")

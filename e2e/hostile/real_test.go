@@ -15,15 +15,15 @@ import (
 
 // realWrites are those of the kubelet, all of which a policy denies.
 type realWrites struct {
-	answers []cluster.Answer
+	answers []suite.Answer
 }
 
 // write writes ten times a second at most, until the context ends, and at least once.
-func (r *realWrites) write(ctx context.Context, kubelet *cluster.Writer) {
+func (r *realWrites) write(ctx context.Context, kubelet *suite.Client) {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		r.answers = append(r.answers, kubelet.Do(context.WithoutCancel(ctx), cluster.AddsFinalizer(node)))
+		r.answers = append(r.answers, kubelet.Do(context.WithoutCancel(ctx), suite.AddFinalizer(node)))
 		select {
 		case <-ctx.Done():
 			return
@@ -38,9 +38,9 @@ func (r *realWrites) check(t *testing.T) {
 	denied := 0
 	for _, a := range r.answers {
 		switch a.Outcome {
-		case cluster.Denied:
+		case suite.Denied:
 			denied++
-		case cluster.Unanswered:
+		case suite.Unanswered:
 		default:
 			t.Errorf("a real write was %s", a)
 		}
@@ -51,7 +51,7 @@ func (r *realWrites) check(t *testing.T) {
 }
 
 func (r *realWrites) summary() string {
-	outcomes, took := map[cluster.Outcome]int{}, []time.Duration(nil)
+	outcomes, took := map[suite.Outcome]int{}, []time.Duration(nil)
 	for _, a := range r.answers {
 		outcomes[a.Outcome]++
 		took = append(took, a.Took)

@@ -32,7 +32,7 @@ func (d *listener) sender(t *testing.T, certificate controlplane.Certificate) *s
 	config := &tls.Config{RootCAs: d.plane.CA.Pool()}
 	if certificate.Cert != nil {
 		pair, err := tls.X509KeyPair(certificate.Cert, certificate.Key)
-		check(t, err)
+		suite.Check(t, err)
 		config.Certificates = []tls.Certificate{pair}
 	}
 	transport := &http.Transport{TLSClientConfig: config, MaxIdleConnsPerHost: 64, DisableCompression: true}

@@ -53,7 +53,7 @@ type listener struct {
 	// clients signs certificates of clients. The product knows it and, as where there is no such authority, the
 	// cluster's own.
 	clients *controlplane.Authority
-	kubelet *cluster.Writer
+	kubelet *suite.Client
 }
 
 func TestListener(t *testing.T) {
@@ -61,9 +61,9 @@ func TestListener(t *testing.T) {
 	t.Run("only API servers may ask", d.testCertificates)
 	t.Run("other protocols", d.testProtocols)
 	// From here on as where API servers cannot be given a certificate: any pod may ask.
-	check(t, d.product.Stop())
-	check(t, d.product.Run(t.Context()))
-	check(t, d.product.AwaitCalled(t.Context(), d.plane.APIServer))
+	suite.Check(t, d.product.Stop())
+	suite.Check(t, d.product.Run(t.Context()))
+	suite.Check(t, d.product.AwaitCalled(t.Context(), d.plane.APIServer))
 	t.Run("forged reviews", d.testForged)
 	t.Run("bodies", d.testBodies)
 	t.Run("policies", d.testPolicies)
@@ -78,7 +78,7 @@ func TestListener(t *testing.T) {
 func newListener(t *testing.T) *listener {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "nrp-listener-")
-	check(t, err)
+	suite.Check(t, err)
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("data and logs are kept in %s", dir)
@@ -88,13 +88,13 @@ func newListener(t *testing.T) *listener {
 	})
 	d := &listener{dir: dir}
 	d.clients, err = controlplane.NewAuthority("clients")
-	check(t, err)
+	suite.Check(t, err)
 	d.plane, err = controlplane.Start(t.Context(), controlplane.Options{
 		Dir: dir, Log: t.Output(), APIServer: controlplane.APIServerOptions{
 			Args: []string{"--admission-control-config-file=" + d.writeAdmissionConfiguration(t)},
 		},
 	})
-	check(t, err)
+	suite.Check(t, err)
 	t.Cleanup(d.plane.Stop)
 	d.install(t)
 	return d
@@ -104,18 +104,18 @@ func newListener(t *testing.T) *listener {
 func (d *listener) writeAdmissionConfiguration(t *testing.T) string {
 	t.Helper()
 	client, err := d.clients.Client(apiServerName)
-	check(t, err)
+	suite.Check(t, err)
 	dir := filepath.Join(d.dir, "admission")
-	check(t, client.Write(dir))
+	suite.Check(t, client.Write(dir))
 	kubeconfig, configuration := filepath.Join(dir, "clients.kubeconfig"), filepath.Join(dir, "admission.yaml")
 	// The product's port is not known yet, so that this is for every webhook.
-	check(t, os.WriteFile(kubeconfig, fmt.Appendf(nil, `apiVersion: v1
+	suite.Check(t, os.WriteFile(kubeconfig, fmt.Appendf(nil, `apiVersion: v1
 kind: Config
 users:
 - name: "*"
   user: {client-certificate: %q, client-key: %q}
 `, filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")), 0o600))
-	check(t, os.WriteFile(configuration, fmt.Appendf(nil, `apiVersion: apiserver.config.k8s.io/v1
+	suite.Check(t, os.WriteFile(configuration, fmt.Appendf(nil, `apiVersion: apiserver.config.k8s.io/v1
 kind: AdmissionConfiguration
 plugins:
 - name: ValidatingAdmissionWebhook
@@ -130,40 +130,40 @@ plugins:
 func (d *listener) install(t *testing.T) {
 	t.Helper()
 	config, err := d.plane.Admin()
-	check(t, err)
+	suite.Check(t, err)
 	admin := kubectl.Kubectl{Kubeconfig: filepath.Join(d.dir, "admin.kubeconfig")}
 	admin.Path, err = binaries.Path(t.Context(), t.Output(), binaries.Kubectl())
-	check(t, err)
-	check(t, controlplane.WriteKubeconfig(admin.Kubeconfig, config))
+	suite.Check(t, err)
+	suite.Check(t, controlplane.WriteKubeconfig(admin.Kubeconfig, config))
 	helm, err := binaries.Helm(t.Context(), t.Output())
-	check(t, err)
+	suite.Check(t, err)
 	binary, err := binaries.Product(t.Context(), t.Output(), binaries.Plain())
-	check(t, err)
+	suite.Check(t, err)
 	authorities := filepath.Join(d.dir, "client-ca.crt")
-	check(t, os.WriteFile(authorities, append(d.clients.PEM(), d.plane.CA.PEM()...), 0o644))
+	suite.Check(t, os.WriteFile(authorities, append(d.clients.PEM(), d.plane.CA.PEM()...), 0o644))
 	d.product, err = product.Install(t.Context(), product.Options{
 		Binary: binary, Dir: filepath.Join(d.dir, "product"), Config: config, CA: d.plane.CA,
 		Args: []string{"--client-ca-file=" + authorities, "--client-allowed-names=" + apiServerName},
 		Env:  []string{"GOMEMLIMIT=460MiB", "GOMAXPROCS=4"},
 	}, admin, helm, d.plane.APIServer)
-	check(t, err)
+	suite.Check(t, err)
 	t.Cleanup(func() {
 		if err := d.product.Stop(); err != nil {
 			t.Errorf("the product did not end well: %v", err)
 		}
 	})
 	client, err := kubernetes.NewForConfig(config)
-	check(t, err)
+	suite.Check(t, err)
 	bePatient(t, client)
 	policies, err := product.Policies(config)
-	check(t, err)
+	suite.Check(t, err)
 	p := &v1alpha1.NodeRestrictionPolicy{}
 	p.Name = "finalizers"
 	p.Spec.Nodes.Finalizers = &v1alpha1.NodeFinalizers{}
-	check(t, product.Enforce(t.Context(), policies, p))
-	d.kubelet, err = cluster.NewWriter(d.plane.APIServer, node)
-	check(t, err)
-	if a := d.kubelet.Do(t.Context(), cluster.Registers(node, nil)); a.Outcome != cluster.Allowed {
+	suite.Check(t, product.Enforce(t.Context(), policies, p))
+	d.kubelet, err = suite.NewKubelet(d.plane.APIServer, node)
+	suite.Check(t, err)
+	if a := d.kubelet.Do(t.Context(), suite.RegisterNode(node, nil)); a.Outcome != suite.Allowed {
 		t.Fatal(a)
 	}
 }
@@ -173,12 +173,12 @@ func bePatient(t *testing.T, admin kubernetes.Interface) {
 	t.Helper()
 	configurations := admin.AdmissionregistrationV1().ValidatingWebhookConfigurations()
 	c, err := configurations.Get(t.Context(), cluster.Name, metav1.GetOptions{})
-	check(t, err)
+	suite.Check(t, err)
 	for i := range c.Webhooks {
 		c.Webhooks[i].TimeoutSeconds = new(int32(30))
 	}
 	_, err = configurations.Update(t.Context(), c, metav1.UpdateOptions{})
-	check(t, err)
+	suite.Check(t, err)
 }
 
 // checkEnforced checks that a real kubelet is denied what the policy denies, and that there is one record of it: the whole
@@ -186,12 +186,12 @@ func bePatient(t *testing.T, admin kubernetes.Interface) {
 func (d *listener) checkEnforced(t *testing.T, auth record.ClientAuth) {
 	t.Helper()
 	first, err := d.product.Records.Len()
-	check(t, err)
-	if a := d.kubelet.Do(t.Context(), cluster.AddsFinalizer(node)); a.Outcome != cluster.Denied {
+	suite.Check(t, err)
+	if a := d.kubelet.Do(t.Context(), suite.AddFinalizer(node)); a.Outcome != suite.Denied {
 		t.Errorf("a real write is not denied: %s", a)
 	}
 	records, err := d.product.Records.Since(first)
-	check(t, err)
+	suite.Check(t, err)
 	if len(records) != 1 || records[0].Node != node || records[0].ClientAuth != auth && records[0].Operation != "" {
 		t.Errorf("want one record of %s, clientAuth %s, got %d: %v", node, auth, len(records), records)
 	}
@@ -201,7 +201,7 @@ func (d *listener) checkEnforced(t *testing.T, auth record.ClientAuth) {
 func (d *listener) checkHarmless(t *testing.T) {
 	t.Helper()
 	m, err := d.product.Metrics(t.Context())
-	check(t, err)
+	suite.Check(t, err)
 	for _, name := range []string{"node_restriction_plus_listener_panics_total", "node_restriction_plus_panics_total"} {
 		if _, found := m[name]; !found {
 			t.Errorf("there is no metric %s", name)
@@ -210,7 +210,7 @@ func (d *listener) checkHarmless(t *testing.T) {
 		}
 	}
 	strays, err := d.product.Records.Strays()
-	check(t, err)
+	suite.Check(t, err)
 	if len(strays) > 0 {
 		t.Errorf("standard output has what is no record: %.300q", strays[0])
 	}

@@ -21,14 +21,14 @@ import (
 )
 
 // tryPod has a tenant create a pod on the node, which is merged with more.
-func (h *hostile) tryPod(t *testing.T, name, more string) cluster.Answer {
+func (h *hostile) tryPod(t *testing.T, name, more string) suite.Answer {
 	t.Helper()
 	const pod = `{"apiVersion":"v1","kind":"Pod","metadata":{"name":%q},"spec":{"nodeName":%q,"containers":[%s],` +
 		`"initContainers":[{"name":"i","image":"registry.example.com/i"}]}}`
 	const container = `{"name":"c","image":"registry.example.com/c"}`
 	body, err := mergepatch.MergePatch(fmt.Appendf(nil, pod, name, node, container), []byte(more))
-	check(t, err)
-	return h.admin.Do(within(t, time.Minute), cluster.Write{
+	suite.Check(t, err)
+	return h.admin.Do(suite.Within(t, time.Minute), suite.Request{
 		Method: http.MethodPost, Path: podsPath, Type: "application/json", Body: string(body),
 	})
 }
@@ -36,7 +36,7 @@ func (h *hostile) tryPod(t *testing.T, name, more string) cluster.Answer {
 // createPod creates a pod on the node, as a tenant whose pod the scheduler has placed there. More is merged into it.
 func (h *hostile) createPod(t *testing.T, name, more string) {
 	t.Helper()
-	if a := h.tryPod(t, name, more); a.Outcome != cluster.Allowed {
+	if a := h.tryPod(t, name, more); a.Outcome != suite.Allowed {
 		t.Fatalf("%.1000s", a)
 	}
 }
@@ -45,7 +45,7 @@ func (h *hostile) createPod(t *testing.T, name, more string) {
 func uidOf(t *testing.T, object []byte) string {
 	t.Helper()
 	var o metav1.PartialObjectMetadata
-	check(t, json.Unmarshal(object, &o))
+	suite.Check(t, json.Unmarshal(object, &o))
 	if o.UID == "" {
 		t.Fatalf("no UID: %.300q", object)
 	}
@@ -90,11 +90,11 @@ func (h *hostile) liveThrough(t *testing.T, name, pod, resources string) {
 	t.Helper()
 	path := podsPath + "/" + name
 	h.createPod(t, name, pod)
-	_, stored, err := h.admin.Get(within(t, time.Minute), path)
-	check(t, err)
-	status := func(ready corev1.ConditionStatus, ip, phase, state string) cluster.Write {
+	_, stored, err := h.admin.Get(suite.Within(t, time.Minute), path)
+	suite.Check(t, err)
+	status := func(ready corev1.ConditionStatus, ip, phase, state string) suite.Request {
 		var r corev1.ResourceRequirements
-		check(t, json.Unmarshal([]byte(resources), &r))
+		suite.Check(t, json.Unmarshal([]byte(resources), &r))
 		body := map[string]any{"status": map[string]any{
 			"phase": phase, "podIP": ip, "podIPs": []any{map[string]any{"$patch": "replace"}, map[string]any{"ip": ip}},
 			"conditions": []any{map[string]any{"type": "Ready", "status": ready}},
@@ -104,13 +104,13 @@ func (h *hostile) liveThrough(t *testing.T, name, pod, resources string) {
 				"allocatedResources": r.Requests, "resources": json.RawMessage(resources),
 			}},
 		}}
-		return cluster.Write{
+		return suite.Request{
 			Method: http.MethodPatch, Path: path + "/status", Type: "application/strategic-merge-patch+json", Body: toJSON(t, body),
 		}
 	}
-	must := func(what string, w *cluster.Writer, write cluster.Write) {
+	must := func(what string, w *suite.Client, write suite.Request) {
 		t.Helper()
-		if a := w.Do(within(t, time.Minute), write); a.Outcome != cluster.Allowed {
+		if a := w.Do(suite.Within(t, time.Minute), write); a.Outcome != suite.Allowed {
 			t.Errorf("%s was %.1000s", what, a)
 		}
 	}
@@ -119,15 +119,15 @@ func (h *hostile) liveThrough(t *testing.T, name, pod, resources string) {
 	must("a later status", h.kubelet, status(corev1.ConditionTrue, "10.244.1.7", "Running", running))
 	must("another address", h.kubelet, status(corev1.ConditionTrue, "10.244.1.8", "Running", running))
 	mark := h.nextAddress()
-	if a := h.kubelet.Do(within(t, time.Minute), status(corev1.ConditionTrue, mark, "Running", running)); a.Outcome != cluster.Denied {
+	if a := h.kubelet.Do(suite.Within(t, time.Minute), status(corev1.ConditionTrue, mark, "Running", running)); a.Outcome != suite.Denied {
 		t.Errorf("an attack was %.1000s", a)
 	}
 	h.checkNotStored(t, path, mark)
-	must("the tenant's deletion", h.admin, cluster.Write{
+	must("the tenant's deletion", h.admin, suite.Request{
 		Method: http.MethodDelete, Path: path, Type: "application/json", Body: `{"gracePeriodSeconds":30}`,
 	})
 	must("the last status", h.kubelet, status(corev1.ConditionFalse, "10.244.1.8", "Succeeded", ended))
-	must("the kubelet's deletion", h.kubelet, cluster.Write{
+	must("the kubelet's deletion", h.kubelet, suite.Request{
 		Method: http.MethodDelete, Path: path, Type: "application/json",
 		Body: fmt.Sprintf(`{"gracePeriodSeconds":0,"preconditions":{"uid":%q}}`, uidOf(t, stored)),
 	})
@@ -154,8 +154,8 @@ func (h *hostile) testAdministratorsExponent(t *testing.T) {
 	const store = `{"status":{"capacity":{"example.com/admin":%[1]s},"allocatable":{"example.com/admin":%[1]s}}}`
 	set := func(value string) {
 		t.Helper()
-		a := h.admin.Do(within(t, time.Minute), cluster.PatchStatus(node, fmt.Sprintf(store, value)))
-		if a.Outcome != cluster.Allowed {
+		a := h.admin.Do(suite.Within(t, time.Minute), suite.PatchNodeStatus(node, fmt.Sprintf(store, value)))
+		if a.Outcome != suite.Allowed {
 			t.Fatal(a)
 		}
 	}
@@ -163,7 +163,7 @@ func (h *hostile) testAdministratorsExponent(t *testing.T) {
 	defer set("null")
 	beat := func() {
 		t.Helper()
-		if a := h.kubelet.Do(t.Context(), cluster.Beats(node, time.Now())); a.Outcome != cluster.Allowed {
+		if a := h.kubelet.Do(t.Context(), suite.Heartbeat(node, time.Now())); a.Outcome != suite.Allowed {
 			t.Errorf("a heartbeat was %s", a)
 		}
 	}
@@ -182,45 +182,45 @@ func (h *hostile) testAdministratorsExponent(t *testing.T) {
 func (h *hostile) evaluations(t *testing.T) float64 {
 	t.Helper()
 	m, err := h.product.Metrics(t.Context())
-	check(t, err)
+	suite.Check(t, err)
 	return m.Sum("node_restriction_plus_evaluations_total")
 }
 
 // testTokenDryRun asks for a token of years in a dry run, in which an API server issues it.
 func (h *hostile) testTokenDryRun(t *testing.T) {
 	const account = "/api/v1/namespaces/default/serviceaccounts"
-	a := h.admin.Do(t.Context(), cluster.Write{
+	a := h.admin.Do(t.Context(), suite.Request{
 		Method: http.MethodPost, Path: account, Type: "application/json",
 		Body: `{"apiVersion":"v1","kind":"ServiceAccount","metadata":{"name":"robot"}}`,
 	})
-	if a.Outcome != cluster.Allowed {
+	if a.Outcome != suite.Allowed {
 		t.Fatal(a)
 	}
 	h.createPod(t, "bound", `{"spec":{"serviceAccountName":"robot","volumes":[{"name":"t","projected":{"sources":`+
 		`[{"serviceAccountToken":{"path":"token"}}]}}]}}`)
 	_, pod, err := h.admin.Get(t.Context(), podsPath+"/bound")
-	check(t, err)
-	ask := func(seconds int) cluster.Answer {
-		return h.kubelet.Do(within(t, time.Minute), cluster.Write{
+	suite.Check(t, err)
+	ask := func(seconds int) suite.Answer {
+		return h.kubelet.Do(suite.Within(t, time.Minute), suite.Request{
 			Method: http.MethodPost, Path: account + "/robot/token", Type: "application/json", DryRun: true,
 			Body: fmt.Sprintf(`{"apiVersion":"authentication.k8s.io/v1","kind":"TokenRequest","spec":{"expirationSeconds":%d,`+
 				`"boundObjectRef":{"kind":"Pod","apiVersion":"v1","name":"bound","uid":%q}}}`, seconds, uidOf(t, pod)),
 		})
 	}
 	// The Node authorizer learns of the pod a moment later.
-	check(t, h.product.Process().Await(within(t, time.Minute), func(context.Context) error {
-		if a := ask(3600); a.Outcome != cluster.Allowed {
+	suite.Check(t, h.product.Process().Await(suite.Within(t, time.Minute), func(context.Context) error {
+		if a := ask(3600); a.Outcome != suite.Allowed {
 			return fmt.Errorf("an ordinary token was %s", a)
 		}
 		return nil
 	}))
 	first, err := h.product.Records.Len()
-	check(t, err)
-	if a := ask(10 * 365 * 86400); a.Outcome != cluster.Denied {
+	suite.Check(t, err)
+	if a := ask(10 * 365 * 86400); a.Outcome != suite.Denied {
 		t.Errorf("a token of ten years was %s", a)
 	}
 	records, err := h.product.Records.Since(first)
-	check(t, err)
+	suite.Check(t, err)
 	if len(records) != 1 || records[0].Subresource != "token" || records[0].DryRun {
 		t.Errorf("want one record that is of no dry run, got %v", records)
 	}

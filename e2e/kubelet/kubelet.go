@@ -25,6 +25,13 @@ import (
 	"noderestriction.plus/e2e/process"
 )
 
+// Images of imaginary containers. They run until they are stopped, or exit on their own with code 0 or 1.
+const (
+	Stays = "registry.example.com/c:stays"
+	Exits = "registry.example.com/c:exits"
+	Fails = "registry.example.com/c:fails"
+)
+
 // Options say how to start a kubelet.
 type Options struct {
 	Dir    string       // for its data and log; made if it is missing
@@ -148,6 +155,17 @@ func isReady(node *corev1.Node) bool {
 	return slices.ContainsFunc(node.Status.Conditions, func(c corev1.NodeCondition) bool {
 		return c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
 	})
+}
+
+// StaticPod returns the manifest of a static pod in the namespace kube-system.
+func StaticPod(name string) []byte {
+	return fmt.Appendf(nil, `apiVersion: v1
+kind: Pod
+metadata: {name: %s, namespace: kube-system}
+spec:
+  terminationGracePeriodSeconds: 1
+  containers: [{name: c, image: %q}]
+`, name, Stays)
 }
 
 // AddStaticPod gives the kubelet the manifest of a static pod, under a name for the file.

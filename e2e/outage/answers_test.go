@@ -4,7 +4,6 @@
 package outage_test
 
 import (
-	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -12,50 +11,51 @@ import (
 
 	"noderestriction.plus/e2e/cluster"
 	"noderestriction.plus/e2e/product"
+	"noderestriction.plus/e2e/suite"
 	"noderestriction.plus/policy"
 )
 
-// account is what the attacker was answered so far.
-type account struct {
+// answerCounts counts the answers to the attacker so far.
+type answerCounts struct {
 	mu      sync.Mutex
-	denied  int              // by the product
-	unknown int              // neither denied by the product nor let pass by it, as far as the answer tells
-	slow    int              // denied by the product, after so long that it may have been asked twice
-	wrong   []cluster.Answer // allowed, though a policy denies it
+	denied  int            // by the product
+	unknown int            // the answer does not show whether the product has denied the write
+	slow    int            // denied by the product so late that it may have been called twice
+	wrong   []suite.Answer // allowed, though a policy denies the write
 }
 
-// write sends a write of the attacker and accounts for the answer.
-func (s *setup) write(t *testing.T, w cluster.Write) cluster.Answer {
+// write sends a write of the attacker and counts the answer.
+func (s *setup) write(t *testing.T, r suite.Request) suite.Answer {
 	t.Helper()
-	a := s.attacker.Do(t.Context(), w)
-	s.account.add(a)
+	a := s.attacker.Do(t.Context(), r)
+	s.answers.add(a)
 	return a
 }
 
-func (a *account) add(answer cluster.Answer) {
+func (a *answerCounts) add(answer suite.Answer) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	switch answer.Outcome {
-	case cluster.Denied:
+	case suite.Denied:
 		a.denied++
 		if answer.Took > 2*time.Second {
 			a.slow++
 		}
-	case cluster.Allowed:
-		if answer.Write == cluster.AddsFinalizer(stolenNode) {
+	case suite.Allowed:
+		if answer.Request == suite.AddFinalizer(stolenNode) {
 			a.wrong = append(a.wrong, answer)
 		}
-	case cluster.Unanswered, cluster.NoAnswer, cluster.Refused:
+	case suite.Unanswered, suite.NoAnswer, suite.Refused:
 		a.unknown++
 	}
 }
 
-// checkAccount checks that there is a record of every denial that the attacker was answered, and none of another, but for
-// those whose answer was lost; that the numbers of each run have no gap; and that no kubelet was denied anything.
-func (s *setup) checkAccount(t *testing.T) {
+// checkRecords checks that there is one record of every denial that the attacker got, except those whose answer was lost; that the
+// sequence numbers of each run have no gap; and that no write of a stock kubelet violated a policy.
+func (s *setup) checkRecords(t *testing.T) {
 	t.Helper()
 	records, err := s.Records()
-	check(t, err)
+	suite.Check(t, err)
 	uids, boots := map[string]bool{}, map[string][]uint64{}
 	for _, r := range records {
 		boots[r.Boot] = append(boots[r.Boot], r.Seq)
@@ -63,45 +63,45 @@ func (s *setup) checkAccount(t *testing.T) {
 		case r.Node == stolenNode && r.Msg == policy.Denied:
 			uids[r.UID] = true
 		case r.Node == kubeletNode || slices.ContainsFunc(s.Nodes, func(n *cluster.Node) bool { return n.Name == r.Node }):
-			t.Errorf("a write of a stock kubelet was judged a violation: %s", r.Text)
+			t.Errorf("a write of a stock kubelet violates a policy: %s", r.Text)
 		}
 	}
-	s.account.mu.Lock()
-	denied, unknown, slow, wrong := s.account.denied, s.account.unknown, s.account.slow, s.account.wrong
-	s.account.mu.Unlock()
+	s.answers.mu.Lock()
+	denied, unknown, slow, wrong := s.answers.denied, s.answers.unknown, s.answers.slow, s.answers.wrong
+	s.answers.mu.Unlock()
 	if len(wrong) > 0 {
 		t.Errorf("%d writes were allowed that a policy denies: %s", len(wrong), wrong[0])
 	}
-	// An API server that has judged a write by an object of its cache, and finds that somebody else has changed it
-	// since, asks once more: then one denial has two records. Few do.
+	// An API server evaluates a write with the object of its cache first. If another client has changed the object since, it calls
+	// the webhook again: then one denial has two records, which is rare.
 	twice := 1 + denied/100 + slow
 	if len(uids) < denied || len(uids) > denied+unknown+twice {
-		t.Errorf("%d records of %d denials, and of %d writes of which the answer does not tell", len(uids), denied, unknown)
+		t.Errorf("%d records of %d denials and of %d writes that may have been denied", len(uids), denied, unknown)
 	}
 	for boot, seqs := range boots {
 		slices.Sort(seqs)
 		if first, last := seqs[0], seqs[len(seqs)-1]; first != 1 || int(last) != len(seqs) {
-			t.Errorf("run %s has %d records, from number %d to %d", boot, len(seqs), first, last)
+			t.Errorf("run %s has %d records, numbered %d to %d", boot, len(seqs), first, last)
 		}
 	}
 }
 
-// recordsAfter are the records of the attacker's denials after a moment.
+// recordsAfter returns the records of the attacker's denials after a moment.
 func (s *setup) recordsAfter(t *testing.T, moment time.Time) []product.Line {
 	t.Helper()
 	records, err := s.Records()
-	check(t, err)
+	suite.Check(t, err)
 	return slices.DeleteFunc(records, func(r product.Line) bool {
 		return r.Node != stolenNode || time.Time(r.Time).Before(moment)
 	})
 }
 
-// load writes at a steady rate until it is stopped, and returns the answers. Every second write is one that the product
-// denies, the others it lets pass.
-func (s *setup) load(t *testing.T, perSecond int) (stop func() []cluster.Answer) {
+// load writes at a steady rate until it is stopped, and returns the answers. The product denies every second write and allows the
+// others.
+func (s *setup) load(t *testing.T, perSecond int) (stop func() []suite.Answer) {
 	t.Helper()
 	var mu sync.Mutex
-	var answers []cluster.Answer
+	var answers []suite.Answer
 	var group sync.WaitGroup
 	ended, done := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -114,20 +114,20 @@ func (s *setup) load(t *testing.T, perSecond int) (stop func() []cluster.Answer)
 				return
 			case <-tick.C:
 			}
-			write := cluster.AddsFinalizer(stolenNode)
+			request := suite.AddFinalizer(stolenNode)
 			if i%2 == 0 {
-				write = ownAnnotation(stolenNode)
+				request = suite.AnnotateOwnNode(stolenNode)
 			}
 			group.Go(func() {
-				a := s.attacker.Do(t.Context(), write)
-				s.account.add(a)
+				a := s.attacker.Do(t.Context(), request)
+				s.answers.add(a)
 				mu.Lock()
 				defer mu.Unlock()
 				answers = append(answers, a)
 			})
 		}
 	}()
-	return func() []cluster.Answer {
+	return func() []suite.Answer {
 		close(ended)
 		<-done
 		group.Wait()
@@ -135,33 +135,9 @@ func (s *setup) load(t *testing.T, perSecond int) (stop func() []cluster.Answer)
 	}
 }
 
-// ownAnnotation is a write to the Node itself that a kubelet may make, and that the API server asks about with Fail.
-func ownAnnotation(node string) cluster.Write {
-	const key = "volumes.kubernetes.io/controller-managed-attach-detach"
-	w := cluster.PatchStatus(node, `{"metadata":{"annotations":{"`+key+`":"true"}}}`)
-	w.Path = "/api/v1/nodes/" + node
-	return w
-}
-
-// failed are the answers that no product gave.
-func failed(answers []cluster.Answer) []cluster.Answer {
-	return slices.DeleteFunc(slices.Clone(answers), func(a cluster.Answer) bool {
-		return a.Outcome == cluster.Denied || a.Outcome == cluster.Allowed
+// failed returns the answers that the product did not give.
+func failed(answers []suite.Answer) []suite.Answer {
+	return slices.DeleteFunc(slices.Clone(answers), func(a suite.Answer) bool {
+		return a.Outcome == suite.Denied || a.Outcome == suite.Allowed
 	})
-}
-
-// summary says what became of writes, and how long they took.
-func summary(answers []cluster.Answer) string {
-	outcomes := map[cluster.Outcome]int{}
-	var took []time.Duration
-	for _, a := range answers {
-		outcomes[a.Outcome]++
-		took = append(took, a.Took)
-	}
-	slices.Sort(took)
-	if len(took) == 0 {
-		return "no writes"
-	}
-	at := func(percent int) time.Duration { return took[(len(took)-1)*percent/100].Round(time.Millisecond) }
-	return fmt.Sprintf("%d writes %v, p50 %s, p99 %s, slowest %s", len(answers), outcomes, at(50), at(99), at(100))
 }

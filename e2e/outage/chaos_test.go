@@ -18,13 +18,14 @@ import (
 
 	"noderestriction.plus/e2e/cluster"
 	"noderestriction.plus/e2e/product"
+	"noderestriction.plus/e2e/suite"
 	"noderestriction.plus/policy"
 )
 
-// chaosInterval is the time between two things that go wrong.
+// chaosInterval is the time between two faults.
 const chaosInterval = 20 * time.Second
 
-// fault is something that goes wrong. It returns what has to be awaited before the next.
+// fault is something that goes wrong.
 type fault struct {
 	name string
 	run  func(s *setup, t *testing.T, random *rand.Rand)
@@ -35,67 +36,57 @@ func faults() []fault {
 		{"a replica is killed", func(s *setup, _ *testing.T, random *rand.Rand) {
 			s.signalOne(random, syscall.SIGKILL)
 		}},
-		{"a replica is ended", func(s *setup, _ *testing.T, random *rand.Rand) {
+		{"a replica is terminated", func(s *setup, _ *testing.T, random *rand.Rand) {
 			s.signalOne(random, syscall.SIGTERM)
 		}},
 		{"a replica hangs for a while", func(s *setup, t *testing.T, random *rand.Rand) {
 			r := s.signalOne(random, syscall.SIGSTOP)
 			if r != nil {
-				wait(t, time.Duration(5+random.IntN(10))*time.Second)
-				_ = r.Signal(syscall.SIGCONT) // it may have been killed for it
+				suite.Sleep(t.Context(), time.Duration(5+random.IntN(10))*time.Second)
+				_ = r.Signal(syscall.SIGCONT) // it may have been killed
 			}
 		}},
 		{"the certificate changes", func(s *setup, t *testing.T, _ *rand.Rand) {
-			check(t, s.Renew(t.Context(), "serving"))
+			suite.Check(t, s.Renew(t.Context(), "serving"))
 		}},
 		{"a policy changes", func(s *setup, t *testing.T, random *rand.Rand) {
-			check(t, product.Enforce(t.Context(), s.Policies, denyTouches("flip", random.IntN(2) == 0)))
+			suite.Check(t, product.Enforce(t.Context(), s.Policies, denyDirectUpdates("flip", random.IntN(2) == 0)))
 		}},
 		{"the API server restarts", func(s *setup, t *testing.T, _ *rand.Rand) {
 			s.ControlPlane.APIServer.Stop()
-			check(t, s.ControlPlane.APIServer.Run(t.Context()))
+			suite.Check(t, s.ControlPlane.APIServer.Run(t.Context()))
 		}},
 	}
 }
 
-// signalOne sends a signal to one of the replicas, if there is any.
+// signalOne sends a signal to one of the replicas, if there are any.
 func (s *setup) signalOne(random *rand.Rand, signal syscall.Signal) *cluster.Replica {
 	replicas := s.Replicas()
 	if len(replicas) == 0 {
 		return nil
 	}
 	r := replicas[random.IntN(len(replicas))]
-	_ = r.Signal(signal) // it may just have ended
+	_ = r.Signal(signal) // it may just have exited
 	return r
 }
 
-// wait waits, unless the test ends.
-func wait(t *testing.T, d time.Duration) {
-	t.Helper()
-	select {
-	case <-t.Context().Done():
-		t.Fatal(t.Context().Err())
-	case <-time.After(d):
-	}
-}
-
-// TestChaos has something go wrong every 20 s for as long as the environment variable CHAOS says, drawn by the number
-// in SEED. Three things hold all the time: no write is allowed that a policy denies; answers, records and counters
-// agree; the Node of the kubelet is Ready for 99 % of the time.
+// TestChaos injects a random fault every 20 s for the duration in the environment variable CHAOS; SEED repeats a run. It checks three
+// invariants: no write is allowed that a policy denies; answers, records and counters agree; the Node of the kubelet is Ready 99 % of
+// the time.
 func TestChaos(t *testing.T) {
 	text := os.Getenv("CHAOS")
 	if text == "" {
 		return
 	}
 	lasts, err := time.ParseDuration(text)
-	check(t, err)
+	suite.Check(t, err)
 	seed, err := strconv.ParseUint(os.Getenv("SEED"), 10, 64)
 	if err != nil {
 		seed = rand.Uint64()
 	}
 	t.Logf("SEED=%d", seed)
 	random := rand.New(rand.NewPCG(seed, seed))
-	// That is what Kubernetes has by default. The other tests are in a hurry.
+	// The default of Kubernetes. The other tests use a shorter period.
 	s := newSetup(t, options{controllers: []string{"--node-monitor-grace-period=50s"}})
 	began := time.Now()
 	ready := s.watchReadiness(t)
@@ -105,21 +96,21 @@ func TestChaos(t *testing.T) {
 		fault := all[random.IntN(len(all))]
 		t.Logf("%s %s", time.Since(began).Round(time.Second), fault.name)
 		fault.run(s, t, random)
-		wait(t, time.Until(next))
+		suite.Sleep(t.Context(), time.Until(next))
 	}
 	answers := stop()
 	times, of := ready()
-	t.Logf("%s; the Node was Ready %d times of %d", summary(answers), times, of)
+	t.Logf("%s; the Node was Ready %d times of %d", suite.Summary(answers), times, of)
 	if times*100 < of*99 {
 		t.Error("the Node was Ready too rarely")
 	}
-	s.awaitWhole(t)
-	s.checkAccount(t)
+	s.awaitRecovered(t)
+	s.checkRecords(t)
 	s.checkCounters(t)
 }
 
-// watchReadiness looks every second whether the Node of the kubelet is Ready. What it returns ends that and tells how
-// often it was, of how many times that the API server answered.
+// watchReadiness reads every second whether the Node of the kubelet is Ready. The function that it returns stops it and returns how
+// often the Node was Ready, and how often the API server answered.
 func (s *setup) watchReadiness(t *testing.T) (stop func() (times, of int)) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -151,11 +142,11 @@ func (s *setup) watchReadiness(t *testing.T) (stop func() (times, of int)) {
 	}
 }
 
-// checkCounters checks that each replica has counted as many denials as it has recorded in this run.
+// checkCounters checks that each replica has counted as many denials as it has recorded since it started.
 func (s *setup) checkCounters(t *testing.T) {
 	t.Helper()
 	for _, r := range s.Replicas() {
-		eventually(t, recovery, func() error {
+		suite.Eventually(t, recovery, func() error {
 			lines, err := r.Records().Since(0)
 			if err != nil || len(lines) == 0 {
 				return err

@@ -18,51 +18,36 @@ import (
 
 	"noderestriction.plus/e2e/cluster"
 	"noderestriction.plus/e2e/project"
+	"noderestriction.plus/e2e/suite"
 )
 
-// restart restarts all replicas one after the other, as Kubernetes does, while kubelets write.
+// restart restarts all replicas one after the other, as a rollout does, while kubelets write.
 func (s *setup) restart(t *testing.T) { s.restartUnder(t, 50) }
 
 func (s *setup) restartUnder(t *testing.T, perSecond int) {
-	s.bePatient(t)
+	s.raiseTimeouts(t)
 	stop := s.load(t, perSecond)
 	began := time.Now()
 	_, err := s.Kubectl.Run(t.Context(), nil, "rollout", "restart", "deployment/"+cluster.Name, "--namespace="+cluster.Namespace)
-	check(t, err)
+	suite.Check(t, err)
 	s.awaitGeneration(t)
-	check(t, s.AwaitRollout(t.Context()))
+	suite.Check(t, s.AwaitRollout(t.Context()))
 	s.checkNoneFailed(t, began, stop())
 }
 
-// bePatient gives the product more time to answer, until the end of the test: what fails then fails because nobody
-// answers, and not because the machine has more to do than it can.
-func (s *setup) bePatient(t *testing.T) {
+// raiseTimeouts gives the product more time to answer until the end of the test: writes fail because nothing answers, not because
+// the machine is too busy.
+func (s *setup) raiseTimeouts(t *testing.T) {
 	t.Helper()
-	configurations := s.Admin.AdmissionregistrationV1().ValidatingWebhookConfigurations()
-	set := func(ctx context.Context, timeouts map[string]int32) map[string]int32 {
-		before := map[string]int32{}
-		c, err := configurations.Get(ctx, cluster.Name, metav1.GetOptions{})
-		check(t, err)
-		for i := range c.Webhooks {
-			w := &c.Webhooks[i]
-			before[w.Name] = *w.TimeoutSeconds
-			w.TimeoutSeconds = new(int32(10))
-			if seconds, found := timeouts[w.Name]; found {
-				w.TimeoutSeconds = &seconds
-			}
-		}
-		_, err = configurations.Update(ctx, c, metav1.UpdateOptions{})
-		check(t, err)
-		return before
-	}
-	before := set(t.Context(), nil)
-	t.Cleanup(func() { set(context.WithoutCancel(t.Context()), before) })
+	restore, err := s.RaiseTimeouts(t.Context(), 10)
+	suite.Check(t, err)
+	t.Cleanup(func() { suite.Check(t, restore(context.WithoutCancel(t.Context()))) })
 }
 
-// awaitGeneration waits until the Deployment is about to become what was asked for.
+// awaitGeneration waits until the controller has observed the current generation of the Deployment.
 func (s *setup) awaitGeneration(t *testing.T) {
 	t.Helper()
-	eventually(t, recovery, func() error {
+	suite.Eventually(t, recovery, func() error {
 		d, err := s.Admin.AppsV1().Deployments(cluster.Namespace).Get(t.Context(), cluster.Name, metav1.GetOptions{})
 		if err == nil && d.Status.ObservedGeneration != d.Generation {
 			err = errors.New("the Deployment is not observed")
@@ -71,20 +56,20 @@ func (s *setup) awaitGeneration(t *testing.T) {
 	})
 }
 
-func (s *setup) checkNoneFailed(t *testing.T, began time.Time, answers []cluster.Answer) {
+func (s *setup) checkNoneFailed(t *testing.T, began time.Time, answers []suite.Answer) {
 	t.Helper()
-	t.Logf("in %s, %s", time.Since(began).Round(time.Second), summary(answers))
+	t.Logf("in %s, %s", time.Since(began).Round(time.Second), suite.Summary(answers))
 	for _, a := range failed(answers) {
-		t.Errorf("a write failed %s after the begin: %s", a.Sent.Sub(began).Round(time.Millisecond), a)
+		t.Errorf("a write failed %s after the start: %s", a.Sent.Sub(began).Round(time.Millisecond), a)
 	}
 }
 
-// upgrade goes to another version and back, under load.
+// upgrade upgrades to another version and rolls back, under load.
 func (s *setup) upgrade(t *testing.T) {
 	s.AddImage(next, s.buildOther(t))
 	versions := func() map[string]bool {
 		records, err := s.Records()
-		check(t, err)
+		suite.Check(t, err)
 		seen := map[string]bool{}
 		for _, r := range records {
 			if r.Version != "" {
@@ -96,21 +81,21 @@ func (s *setup) upgrade(t *testing.T) {
 	before := versions()
 	stop := s.load(t, 50)
 	began := time.Now()
-	check(t, s.Install(t.Context(), next, s.values...))
+	suite.Check(t, s.Install(t.Context(), next, s.values...))
 	s.awaitGeneration(t)
-	check(t, s.AwaitRollout(t.Context()))
+	suite.Check(t, s.AwaitRollout(t.Context()))
 	for _, r := range s.Replicas() {
 		if r.Version != next {
 			t.Errorf("%s has version %s", r.Pod, r.Version)
 		}
 	}
 	if after := versions(); len(after) != len(before)+1 {
-		t.Errorf("records have the versions %v, and before the upgrade %v", after, before)
+		t.Errorf("the records have the versions %v, before the upgrade %v", after, before)
 	}
 	_, err := s.Helm(t.Context(), "rollback", cluster.Release)
-	check(t, err)
+	suite.Check(t, err)
 	s.awaitGeneration(t)
-	check(t, s.AwaitRollout(t.Context()))
+	suite.Check(t, s.AwaitRollout(t.Context()))
 	for _, r := range s.Replicas() {
 		if r.Version != current {
 			t.Errorf("%s has version %s", r.Pod, r.Version)
@@ -119,39 +104,39 @@ func (s *setup) upgrade(t *testing.T) {
 	s.checkNoneFailed(t, began, stop())
 }
 
-// uninstall uninstalls the chart while nothing of it answers, and installs it again.
+// uninstall uninstalls the chart while no replica answers, and installs it again.
 func (s *setup) uninstall(t *testing.T) {
 	s.powerOff()
 	_, err := s.Helm(t.Context(), "uninstall", cluster.Release)
-	check(t, err)
-	took := eventually(t, recovery, func() error {
-		a := s.attacker.Do(t.Context(), ownAnnotation(stolenNode))
-		if a.Outcome != cluster.Allowed {
+	suite.Check(t, err)
+	took := suite.Eventually(t, recovery, func() error {
+		a := s.attacker.Do(t.Context(), suite.AnnotateOwnNode(stolenNode))
+		if a.Outcome != suite.Allowed {
 			return errors.New(a.String())
 		}
 		return nil
 	})
-	t.Logf("everything passes %s after helm has ended", took.Round(time.Millisecond))
-	eventually(t, recovery, func() error {
-		a := s.attacker.Do(t.Context(), cluster.Registers(stolenNode, map[string]string{deniedLabel: ""}))
-		if a.Outcome != cluster.Exists {
-			return fmt.Errorf("the floor is left: %s", a)
+	t.Logf("everything passes %s after helm has exited", took.Round(time.Millisecond))
+	suite.Eventually(t, recovery, func() error {
+		a := s.attacker.Do(t.Context(), suite.RegisterNode(stolenNode, map[string]string{deniedLabel: ""}))
+		if a.Outcome != suite.Exists {
+			return fmt.Errorf("the floor still exists: %s", a)
 		}
 		return nil
 	})
-	if _, err := s.Kubectl.Run(t.Context(), nil, "get", "crd", definition); err != nil {
-		t.Errorf("the definition of policies is not kept: %v", err)
+	if _, err := s.Kubectl.Run(t.Context(), nil, "get", "crd", crdName); err != nil {
+		t.Errorf("the CRD is not kept: %v", err)
 	}
 	s.awaitNoReplicas(t)
 	s.powerOn()
 	s.reinstall(t, current)
 }
 
-// awaitNoReplicas waits until the pods are gone. Their nodes are off, so an administrator helps, as one has to.
+// awaitNoReplicas waits until the pods are gone. Their nodes are off, so an administrator has to delete them.
 func (s *setup) awaitNoReplicas(t *testing.T) {
 	t.Helper()
 	pods := s.Admin.CoreV1().Pods(cluster.Namespace)
-	eventually(t, recovery, func() error {
+	suite.Eventually(t, recovery, func() error {
 		list, err := pods.List(t.Context(), metav1.ListOptions{})
 		if err != nil {
 			return err
@@ -169,12 +154,12 @@ func (s *setup) awaitNoReplicas(t *testing.T) {
 	})
 }
 
-// wrongOrder deletes the Deployment, and leaves the webhooks.
+// wrongOrder deletes the Deployment but not the webhooks.
 func (s *setup) wrongOrder(t *testing.T) {
-	check(t, s.Admin.AppsV1().Deployments(cluster.Namespace).Delete(t.Context(), cluster.Name, metav1.DeleteOptions{
+	suite.Check(t, s.Admin.AppsV1().Deployments(cluster.Namespace).Delete(t.Context(), cluster.Name, metav1.DeleteOptions{
 		PropagationPolicy: new(metav1.DeletePropagationForeground),
 	}))
-	eventually(t, recovery, func() error {
+	suite.Eventually(t, recovery, func() error {
 		pods, err := s.Admin.CoreV1().Pods(cluster.Namespace).List(t.Context(), metav1.ListOptions{})
 		if err == nil && len(pods.Items) > 0 {
 			err = fmt.Errorf("%d pods are left", len(pods.Items))
@@ -182,13 +167,13 @@ func (s *setup) wrongOrder(t *testing.T) {
 		return err
 	})
 	s.testWritesDuringOutage(t)
-	check(t, s.kubelet.Restart())
-	check(t, s.kubelet.AwaitReady(within(t, recovery), s.Admin, time.Now()))
+	suite.Check(t, s.kubelet.Restart())
+	suite.Check(t, s.kubelet.AwaitReady(suite.Within(t, recovery), s.Admin, time.Now()))
 	_, err := s.Kubectl.Run(t.Context(), nil, "delete", "validatingwebhookconfiguration", cluster.Name)
-	check(t, err)
-	took := eventually(t, recovery, func() error {
-		a := s.attacker.Do(t.Context(), ownAnnotation(stolenNode))
-		if a.Outcome != cluster.Allowed {
+	suite.Check(t, err)
+	took := suite.Eventually(t, recovery, func() error {
+		a := s.attacker.Do(t.Context(), suite.AnnotateOwnNode(stolenNode))
+		if a.Outcome != suite.Allowed {
 			return errors.New(a.String())
 		}
 		return nil
@@ -201,32 +186,32 @@ func (s *setup) wrongOrder(t *testing.T) {
 func (s *setup) nodeDeleted(t *testing.T) {
 	nodes := s.Admin.CoreV1().Nodes()
 	before, err := nodes.Get(t.Context(), kubeletNode, metav1.GetOptions{})
-	check(t, err)
-	check(t, nodes.Delete(t.Context(), kubeletNode, metav1.DeleteOptions{}))
+	suite.Check(t, err)
+	suite.Check(t, nodes.Delete(t.Context(), kubeletNode, metav1.DeleteOptions{}))
 	_, err = nodes.Get(t.Context(), kubeletNode, metav1.GetOptions{})
 	if !apierrors.IsNotFound(err) {
-		t.Errorf("the Node is still there: %v", err)
+		t.Errorf("the Node still exists: %v", err)
 	}
-	check(t, s.kubelet.Restart())
-	check(t, s.kubelet.AwaitReady(within(t, recovery), s.Admin, time.Now()))
+	suite.Check(t, s.kubelet.Restart())
+	suite.Check(t, s.kubelet.AwaitReady(suite.Within(t, recovery), s.Admin, time.Now()))
 	after, err := nodes.Get(t.Context(), kubeletNode, metav1.GetOptions{})
-	check(t, err)
+	suite.Check(t, err)
 	if after.UID == before.UID {
-		t.Error("the Node is still the old one")
+		t.Error("the Node was not replaced")
 	}
 }
 
-// buildOther builds the product so that it has another version: with or without what version control says of it.
+// buildOther builds the product with another version: with or without version control information.
 func (s *setup) buildOther(t *testing.T) string {
 	t.Helper()
 	root, err := project.Root()
-	check(t, err)
+	suite.Check(t, err)
 	version := func(binary string) string {
 		out, err := exec.CommandContext(t.Context(), binary, "version").Output()
-		check(t, err)
+		suite.Check(t, err)
 		return string(out)
 	}
-	path := filepath.Join(s.dir, next)
+	path := filepath.Join(s.Dir, next)
 	for _, vcs := range []string{"auto", "false"} {
 		build := exec.CommandContext(t.Context(), "go", "build", "-buildvcs="+vcs, "-ldflags", "-s -w", "-o", path, ".")
 		build.Dir = root
@@ -237,6 +222,6 @@ func (s *setup) buildOther(t *testing.T) string {
 			return path
 		}
 	}
-	t.Fatal("there is no version control, so that there are no two versions")
+	t.Fatal("without version control there are no two versions")
 	return ""
 }

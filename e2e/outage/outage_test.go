@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// all says that every scenario is to run, and not only those of every change.
+// all reports whether to run every scenario, and not only those that run on every change.
 func all() bool { return os.Getenv("OUTAGE") == "all" }
 
-// TestOutages goes through the scenarios, one after the other, in one cluster.
+// TestOutages runs the scenarios one after the other in one cluster.
 func TestOutages(t *testing.T) {
 	t.Parallel()
 	s := newSetup(t, options{})
@@ -23,22 +23,22 @@ func TestOutages(t *testing.T) {
 		began := time.Now()
 		ok := t.Run(sc.name, func(t *testing.T) {
 			sc.run(s, t)
-			t.Logf("everything is as before after another %s", s.awaitWhole(t).Round(100*time.Millisecond))
-			s.checkAccount(t)
+			t.Logf("recovered after another %s", s.awaitRecovered(t).Round(100*time.Millisecond))
+			s.checkRecords(t)
 		})
 		if !ok {
-			return // what a failed one leaves behind would have others fail
+			return // a failed scenario would make later ones fail
 		}
 		t.Logf("%s: %s", sc.name, time.Since(began).Round(time.Second))
 	}
 }
 
-// TestLateEndpoints restarts all replicas under load while those that are about to end stay endpoints for 8 s more. Their
-// certificates are those that they issue themselves.
+// TestLateEndpoints restarts all replicas under load while terminating ones remain endpoints for another 8 s. Their certificates are
+// self-managed.
 func TestLateEndpoints(t *testing.T) {
 	t.Parallel()
 	s := newSetup(t, options{controllers: []string{"--endpointslice-updates-batch-period=8s"}, selfManaged: true})
 	s.restartUnder(t, 100)
-	s.awaitWhole(t)
-	s.checkAccount(t)
+	s.awaitRecovered(t)
+	s.checkRecords(t)
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"noderestriction.plus/e2e/project"
+	"noderestriction.plus/e2e/suite"
 )
 
 var update = flag.Bool("update", false, "rewrite docs/when-it-is-down.md")
@@ -20,36 +21,36 @@ const pageHead = `<!-- Generated from the tests in e2e/outage, which show each r
 
 # What happens when it is down
 
-Every row is a test: what the chart installs, with its defaults (profile "balanced", three replicas) and policies that deny,
-under a real control plane with its controllers and scheduler, and real kubelets. "make outage" goes through all of them.
+Every row is a test. It runs what the chart installs with its defaults (profile "balanced", three replicas) and policies that deny,
+in a real control plane with its controllers and scheduler, and with real kubelets. "make outage" runs them all.
 
 ## While no replica answers
 
-What becomes of a write with a kubelet's credential:
+The result of a write with a kubelet's credential:
 
 | write | |
 |---|---|
 `
 
 const pageMiddle = `
-A refused write ends at once where the Service has no endpoint left, and after 2 s where the API server still takes a lost
-replica for one, which it does until the controllers take its node for lost: 50 s on most clusters. If somebody else has
-changed the object in that time, it waits once more. Everybody who is not a kubelet is not concerned: never sent to it.
+A write is refused immediately if the Service has no endpoint, and after 2 s while a lost replica is still an endpoint, which lasts
+until its node is marked NotReady: 50 s in most clusters. If another client changes the object in that time, the write waits once
+more. Other clients than kubelets are not affected: their requests are never sent to the webhook.
 
-To end the refusals at once: kubectl delete validatingwebhookconfiguration node-restriction-plus
+To end the refusals immediately: kubectl delete validatingwebhookconfiguration node-restriction-plus
 
-## Ways of being down
+## Outages
 
-| | kubelets | enforced | recorded | recovers |
+| | kubelets | enforced | recorded | recovery |
 |---|---|---|---|---|
 `
 
-// page is the page of docs.
+// page returns the page.
 func page() []byte {
 	var b bytes.Buffer
 	b.WriteString(pageHead)
 	for _, w := range outageWrites() {
-		fmt.Fprintf(&b, "| %s | %s |\n", w.name, becomes(w.want))
+		fmt.Fprintf(&b, "| %s | %s |\n", w.name, resultOf(w.want))
 	}
 	b.WriteString(pageMiddle)
 	for _, s := range scenarios() {
@@ -58,18 +59,18 @@ func page() []byte {
 	return b.Bytes()
 }
 
-// TestPageIsCurrent checks that the page of docs says what the tests here show.
+// TestPageIsCurrent checks that the page says what these tests show.
 func TestPageIsCurrent(t *testing.T) {
 	root, err := project.Root()
-	check(t, err)
+	suite.Check(t, err)
 	path := filepath.Join(root, "docs", "when-it-is-down.md")
 	if *update {
-		check(t, os.WriteFile(path, page(), 0o644))
+		suite.Check(t, os.WriteFile(path, page(), 0o644))
 		return
 	}
 	data, err := os.ReadFile(path)
-	check(t, err)
+	suite.Check(t, err)
 	if !bytes.Equal(data, page()) {
-		t.Errorf("%s is not current: go -C e2e test ./outage -run TestPageIsCurrent -update", path)
+		t.Errorf("%s is not current: run go -C e2e test ./outage -run TestPageIsCurrent -update", path)
 	}
 }

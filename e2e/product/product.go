@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"path/filepath"
 	"strings"
 	"time"
@@ -119,19 +118,7 @@ func (p *Product) RunInto(ctx context.Context, stdout string, args ...string) (e
 
 // Ready returns nil if the product says that it is ready.
 func (p *Product) Ready(ctx context.Context) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, p.healthURL, http.NoBody)
-	if err != nil {
-		return err
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: %s", p.healthURL, response.Status)
-	}
-	return nil
+	return process.CheckURL(ctx, p.healthURL)
 }
 
 // Binary is the path of the program.

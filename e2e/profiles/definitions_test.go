@@ -35,15 +35,15 @@ func foreign() map[string][]string {
 func definitions(t *testing.T) []byte {
 	t.Helper()
 	root, err := project.Root()
-	check(t, err)
+	suite.Check(t, err)
 	own, err := os.ReadFile(filepath.Join(root, "config", "crd", "noderestriction.plus_noderestrictionpolicies.yaml"))
-	check(t, err)
+	suite.Check(t, err)
 	all := [][]byte{own}
 	for module, files := range foreign() {
 		dir := moduleDir(t, module)
 		for _, file := range files {
 			data, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(file)))
-			check(t, err)
+			suite.Check(t, err)
 			all = append(all, data)
 		}
 	}
@@ -67,9 +67,9 @@ func moduleDir(t *testing.T, module string) string {
 func moduleVersion(t *testing.T, path, module string) string {
 	t.Helper()
 	data, err := os.ReadFile(path)
-	check(t, err)
+	suite.Check(t, err)
 	file, err := modfile.ParseLax(path, data, nil)
-	check(t, err)
+	suite.Check(t, err)
 	for _, require := range file.Require {
 		if require.Mod.Path == module {
 			return require.Mod.Version

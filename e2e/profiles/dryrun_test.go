@@ -84,14 +84,14 @@ func templates(t *testing.T) []string {
 		all = append(all, filepath.ToSlash(name))
 		return err
 	})
-	check(t, err)
+	suite.Check(t, err)
 	return all
 }
 
 func chartDir(t *testing.T) string {
 	t.Helper()
 	root, err := project.Root()
-	check(t, err)
+	suite.Check(t, err)
 	return filepath.Join(root, "charts", "node-restriction-plus")
 }
 
@@ -121,34 +121,34 @@ func newServer(t *testing.T) *server {
 	t.Helper()
 	dir := tempDir(t)
 	cp, err := controlplane.Start(t.Context(), controlplane.Options{Dir: dir, Log: t.Output()})
-	check(t, err)
+	suite.Check(t, err)
 	t.Cleanup(cp.Stop)
 	config, err := cp.Admin()
-	check(t, err)
+	suite.Check(t, err)
 	s := &server{ca: cp.CA, warnings: &warnings{}}
 	config.WarningHandlerWithContext = s.warnings
 	s.helm, err = binaries.Helm(t.Context(), t.Output())
-	check(t, err)
+	suite.Check(t, err)
 
 	admin := kubectl.Kubectl{Kubeconfig: filepath.Join(dir, "admin.kubeconfig")}
-	check(t, controlplane.WriteKubeconfig(admin.Kubeconfig, config))
+	suite.Check(t, controlplane.WriteKubeconfig(admin.Kubeconfig, config))
 	admin.Path, err = binaries.Path(t.Context(), t.Output(), binaries.Kubectl())
-	check(t, err)
-	check(t, admin.Apply(t.Context(), definitions(t)))
+	suite.Check(t, err)
+	suite.Check(t, admin.Apply(t.Context(), definitions(t)))
 	_, err = admin.Run(t.Context(), nil, "wait", "--for=condition=Established", "--all", "--timeout=2m", "crd")
-	check(t, err)
+	suite.Check(t, err)
 
 	clientset, err := kubernetes.NewForConfig(config)
-	check(t, err)
+	suite.Check(t, err)
 	for _, level := range []string{restricted, privileged} {
 		namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
 			Name: level, Labels: map[string]string{"pod-security.kubernetes.io/warn": level},
 		}}
 		_, err := clientset.CoreV1().Namespaces().Create(t.Context(), namespace, metav1.CreateOptions{})
-		check(t, err)
+		suite.Check(t, err)
 	}
 	s.client, err = dynamic.NewForConfig(config)
-	check(t, err)
+	suite.Check(t, err)
 	s.mapper = restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(clientset.Discovery()))
 	return s
 }
@@ -188,14 +188,14 @@ func (s *server) objects(t *testing.T, manifest string) []*unstructured.Unstruct
 		if errors.Is(err, io.EOF) {
 			return all
 		}
-		check(t, err)
+		suite.Check(t, err)
 		if len(object.Object) == 0 {
 			continue
 		}
 		all = append(all, object)
 		files, _, err := unstructured.NestedStringMap(object.Object, "data")
 		if object.GetKind() == "ConfigMap" && strings.HasSuffix(object.GetName(), "-files") {
-			check(t, err)
+			suite.Check(t, err)
 			for name, text := range files {
 				if name != "admission-configuration.yaml" { // which is for the API server's start
 					all = append(all, s.objects(t, text)...)
@@ -212,7 +212,7 @@ func (s *server) tryOut(t *testing.T, object *unstructured.Unstructured) {
 	// That name is for files alone.
 	object.SetName(strings.TrimSuffix(object.GetName(), ".static.k8s.io"))
 	if policy, found, _ := unstructured.NestedString(object.Object, "spec", "policyName"); found {
-		check(t, unstructured.SetNestedField(object.Object, strings.TrimSuffix(policy, ".static.k8s.io"), "spec", "policyName"))
+		suite.Check(t, unstructured.SetNestedField(object.Object, strings.TrimSuffix(policy, ".static.k8s.io"), "spec", "policyName"))
 	}
 	mapping, err := s.mapper.RESTMapping(object.GroupVersionKind().GroupKind(), object.GroupVersionKind().Version)
 	if err != nil {
@@ -228,7 +228,7 @@ func (s *server) tryOut(t *testing.T, object *unstructured.Unstructured) {
 	}
 	ctx := context.WithValue(t.Context(), sending{}, what)
 	data, err := object.MarshalJSON()
-	check(t, err)
+	suite.Check(t, err)
 	_, err = client.Patch(ctx, object.GetName(), "application/apply-patch+yaml", data, metav1.PatchOptions{
 		DryRun: []string{metav1.DryRunAll}, FieldManager: "helm", FieldValidation: metav1.FieldValidationStrict,
 	})

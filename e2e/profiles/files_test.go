@@ -41,12 +41,12 @@ func (s *setup) testFiles(t *testing.T) {
 	n.awaitDenied(t)
 	n.awaitFloor(t)
 	s.addPods(t, n)
-	attacks := n.attacks("filed", cluster.Denied)
+	attacks := n.attacks("filed", suite.Denied)
 	n.do(t, attacks...)
-	n.do(t, n.registersDenied(cluster.Floor))
-	n.do(t, n.stock("filed", cluster.Exists, cluster.Allowed)...)
+	n.do(t, n.registersDenied(suite.Floor))
+	n.do(t, n.stock("filed", suite.Exists, suite.Allowed)...)
 	lines, err := records.Since(0)
-	check(t, err)
+	suite.Check(t, err)
 	denied := 0
 	for _, line := range lines {
 		if line.Msg != policy.Denied || line.Node != n.name {
@@ -60,20 +60,20 @@ func (s *setup) testFiles(t *testing.T) {
 	}
 
 	s.checkCannotBeDeleted(t, server)
-	n.do(t, n.attacks("filed", cluster.Denied)...)
+	n.do(t, n.attacks("filed", suite.Denied)...)
 	_ = pod.process.Kill() // it says that it was killed
-	n.do(t, n.attacks("filed-down", cluster.Unanswered)...)
-	n.do(t, n.registersDenied(cluster.Floor))
-	n.do(t, n.stock("filed-down", cluster.Exists, cluster.Unanswered)...)
+	n.do(t, n.attacks("filed-down", suite.Unanswered)...)
+	n.do(t, n.registersDenied(suite.Floor))
+	n.do(t, n.stock("filed-down", suite.Exists, suite.Unanswered)...)
 }
 
 // awaitDenied waits until an attack is denied by the program. It changes nothing.
 func (n *node) awaitDenied(t *testing.T) {
 	t.Helper()
-	probe := cluster.AddsFinalizer(n.name)
+	probe := suite.AddFinalizer(n.name)
 	probe.DryRun = true
 	eventually(t, "the program denies", func() error {
-		if a := n.writer.Do(t.Context(), probe); a.Outcome != cluster.Denied {
+		if a := n.writer.Do(t.Context(), probe); a.Outcome != suite.Denied {
 			return errors.New(a.String())
 		}
 		return nil
@@ -85,7 +85,7 @@ func (s *setup) installFiles(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	const user = "nrp"
 	bundle, err := s.Provide(t.Context(), "unused")
-	check(t, err)
+	suite.Check(t, err)
 	s.install(t, append(append(freePorts(t), bundle...),
 		"profile=controlPlane", "policies.recommended=Deny", "controlPlane.static.enabled=true",
 		"controlPlane.static.kubeconfig="+filepath.Join(dir, "kubeconfig"),
@@ -94,13 +94,13 @@ func (s *setup) installFiles(t *testing.T, dir string) map[string]string {
 		"rbac.subjects[0].kind=User,rbac.subjects[0].apiGroup=rbac.authorization.k8s.io,rbac.subjects[0].name="+user,
 	)...)
 	serving, err := s.ControlPlane.CA.Server()
-	check(t, err)
-	check(t, serving.Write(filepath.Join(dir, "tls")))
+	suite.Check(t, err)
+	suite.Check(t, serving.Write(filepath.Join(dir, "tls")))
 	config, err := s.ControlPlane.User(user)
-	check(t, err)
-	check(t, controlplane.WriteKubeconfig(filepath.Join(dir, "kubeconfig"), config))
+	suite.Check(t, err)
+	suite.Check(t, controlplane.WriteKubeconfig(filepath.Join(dir, "kubeconfig"), config))
 	stored, err := s.Admin.CoreV1().ConfigMaps(cluster.Namespace).Get(t.Context(), cluster.Name+"-files", metav1.GetOptions{})
-	check(t, err)
+	suite.Check(t, err)
 	return stored.Data
 }
 
@@ -114,7 +114,7 @@ type staticPod struct {
 func (s *setup) startStaticPod(t *testing.T, manifest, dir string) staticPod {
 	t.Helper()
 	pod := &corev1.Pod{}
-	check(t, yaml.UnmarshalStrict([]byte(manifest), pod))
+	suite.Check(t, yaml.UnmarshalStrict([]byte(manifest), pod))
 	c := pod.Spec.Containers[0]
 	host := map[string]string{}
 	for _, volume := range pod.Spec.Volumes {
@@ -133,7 +133,7 @@ func (s *setup) startStaticPod(t *testing.T, manifest, dir string) staticPod {
 		Name: "the static pod", Path: s.binary, Dir: dir, Args: args,
 		LogFile: filepath.Join(dir, "log"), StdoutFile: p.stdout,
 	})
-	check(t, err)
+	suite.Check(t, err)
 	t.Cleanup(func() { _ = p.process.Kill() }) // the test may have done so
 	return p
 }
@@ -147,14 +147,14 @@ func (s *setup) startConfigured(t *testing.T, files map[string]string, dir strin
 		filepath.Join(dir, "admission", "policies", "node-restriction-plus.yaml"): "policies.yaml",
 		configuration: "admission-configuration.yaml",
 	} {
-		check(t, os.MkdirAll(filepath.Dir(path), 0o755))
-		check(t, os.WriteFile(path, []byte(files[name]), 0o600))
+		suite.Check(t, os.MkdirAll(filepath.Dir(path), 0o755))
+		suite.Check(t, os.WriteFile(path, []byte(files[name]), 0o600))
 	}
 	o, err := s.APIServerOptions()
-	check(t, err)
+	suite.Check(t, err)
 	o.Args = append(o.Args, "--admission-control-config-file="+configuration)
 	server, err := s.ControlPlane.AddAPIServer(t.Context(), o)
-	check(t, err)
+	suite.Check(t, err)
 	return server
 }
 
@@ -163,9 +163,9 @@ func (s *setup) checkNotInAPI(t *testing.T) {
 	t.Helper()
 	registered := s.Admin.AdmissionregistrationV1()
 	webhooks, err := registered.ValidatingWebhookConfigurations().List(t.Context(), metav1.ListOptions{})
-	check(t, err)
+	suite.Check(t, err)
 	floors, err := registered.ValidatingAdmissionPolicies().List(t.Context(), metav1.ListOptions{})
-	check(t, err)
+	suite.Check(t, err)
 	if len(webhooks.Items)+len(floors.Items) > 0 {
 		t.Errorf("there are %d configurations and %d admission policies in the API", len(webhooks.Items), len(floors.Items))
 	}
@@ -175,9 +175,9 @@ func (s *setup) checkNotInAPI(t *testing.T) {
 func (s *setup) checkCannotBeDeleted(t *testing.T, server *controlplane.APIServer) {
 	t.Helper()
 	config, err := server.Admin()
-	check(t, err)
+	suite.Check(t, err)
 	admin, err := kubernetes.NewForConfig(config)
-	check(t, err)
+	suite.Check(t, err)
 	webhooks := admin.AdmissionregistrationV1().ValidatingWebhookConfigurations()
 	if err := webhooks.Delete(t.Context(), staticName, metav1.DeleteOptions{}); !apierrors.IsNotFound(err) {
 		t.Errorf("its deletion ends with %v", err)

@@ -57,25 +57,25 @@ func newSetup(t *testing.T) *setup {
 	t.Helper()
 	dir := tempDir(t)
 	binary, err := binaries.Product(t.Context(), t.Output(), binaries.Plain())
-	check(t, err)
+	suite.Check(t, err)
 	s := &setup{dir: dir, binary: binary}
 	s.Cluster, err = cluster.Start(t.Context(), cluster.Options{
 		Dir: dir, Log: t.Output(), Nodes: 1, Images: map[string]string{current: binary},
 	})
-	check(t, err)
+	suite.Check(t, err)
 	t.Cleanup(s.Stop)
 	// An administrator gives that label; the NodeRestriction plugin lets no kubelet.
 	label := []byte(`{"metadata":{"labels":{"node-role.kubernetes.io/control-plane":""}}}`)
 	_, err = s.Admin.CoreV1().Nodes().Patch(t.Context(), s.Nodes[0].Name, types.MergePatchType, label, metav1.PatchOptions{})
-	check(t, err)
+	suite.Check(t, err)
 	config, err := s.ControlPlane.Kubelet(kubeletNode)
-	check(t, err)
+	suite.Check(t, err)
 	s.kubelet, err = kubelet.Start(t.Context(), kubelet.Options{
 		Dir: filepath.Join(dir, kubeletNode), Node: kubeletNode, Config: config, Log: t.Output(),
 	})
-	check(t, err)
+	suite.Check(t, err)
 	t.Cleanup(s.kubelet.Stop)
-	check(t, s.kubelet.AddStaticPod("proxy", []byte(`apiVersion: v1
+	suite.Check(t, s.kubelet.AddStaticPod("proxy", []byte(`apiVersion: v1
 kind: Pod
 metadata: {name: proxy, namespace: kube-system}
 spec:
@@ -88,7 +88,7 @@ spec:
 // install installs the chart, or upgrades it, so that its pods end fast: nothing here looks at how they end.
 func (s *setup) install(t *testing.T, values ...string) {
 	t.Helper()
-	check(t, s.Install(t.Context(), current, append([]string{
+	suite.Check(t, s.Install(t.Context(), current, append([]string{
 		"replicas=1", "shutdown.preStopSeconds=0", "shutdown.delaySeconds=0", deniesLabel,
 	}, values...)...))
 }
@@ -97,7 +97,7 @@ func (s *setup) install(t *testing.T, values ...string) {
 func freePorts(t *testing.T) []string {
 	t.Helper()
 	ports, err := process.FreePorts(2)
-	check(t, err)
+	suite.Check(t, err)
 	return []string{
 		fmt.Sprintf("ports.webhook=%d,ports.health=%d", ports[0], ports[1]), "metrics.enabled=false",
 	}
@@ -110,23 +110,23 @@ func (s *setup) scale(t *testing.T, replicas int32) {
 		ObjectMeta: metav1.ObjectMeta{Name: cluster.Name, Namespace: cluster.Namespace},
 		Spec:       autoscalingv1.ScaleSpec{Replicas: replicas},
 	}, metav1.UpdateOptions{})
-	check(t, err)
-	check(t, s.AwaitRollout(t.Context()))
+	suite.Check(t, err)
+	suite.Check(t, s.AwaitRollout(t.Context()))
 }
 
 // awaitEnforced waits until an API server asks, and the answers are those of the current policies: a write that violates
 // recommended comes to this end. It changes nothing.
-func (s *setup) awaitEnforced(t *testing.T, n *node, want cluster.Outcome) {
+func (s *setup) awaitEnforced(t *testing.T, n *node, want suite.Outcome) {
 	t.Helper()
-	check(t, product.AwaitReady(t.Context(), s.Policies, "recommended"))
-	probe := cluster.AddsFinalizer(n.name)
+	suite.Check(t, product.AwaitReady(t.Context(), s.Policies, "recommended"))
+	probe := suite.AddFinalizer(n.name)
 	probe.DryRun = true
 	eventually(t, "the profile is in force", func() error {
 		before, err := s.Records()
-		check(t, err)
+		suite.Check(t, err)
 		a := n.writer.Do(t.Context(), probe)
 		after, err := s.Records()
-		check(t, err)
+		suite.Check(t, err)
 		if a.Outcome != want || len(after) == len(before) {
 			return errors.New(a.String())
 		}
@@ -137,10 +137,10 @@ func (s *setup) awaitEnforced(t *testing.T, n *node, want cluster.Outcome) {
 // awaitFloor waits until the API server has the floor, which it learns of by itself.
 func (n *node) awaitFloor(t *testing.T) {
 	t.Helper()
-	probe := n.registersDenied(cluster.Floor).write
+	probe := n.registersDenied(suite.Floor).write
 	probe.DryRun = true
 	eventually(t, "the floor is in force", func() error {
-		if a := n.writer.Do(t.Context(), probe); a.Outcome != cluster.Floor {
+		if a := n.writer.Do(t.Context(), probe); a.Outcome != suite.Floor {
 			return errors.New(a.String())
 		}
 		return nil
@@ -151,7 +151,7 @@ func (n *node) awaitFloor(t *testing.T) {
 func (s *setup) helmTest(t *testing.T) {
 	t.Helper()
 	out, err := s.Helm(t.Context(), "test", cluster.Release)
-	check(t, err)
+	suite.Check(t, err)
 	if !strings.Contains(out, "Phase:          Succeeded") {
 		t.Errorf("helm test says\n%s", out)
 	}
@@ -171,8 +171,8 @@ func (s *setup) helmTest(t *testing.T) {
 func (s *setup) checkKubelet(t *testing.T) {
 	t.Helper()
 	restarted := time.Now()
-	check(t, s.kubelet.Restart())
-	check(t, s.kubelet.AwaitReady(t.Context(), s.Admin, restarted))
+	suite.Check(t, s.kubelet.Restart())
+	suite.Check(t, s.kubelet.AwaitReady(t.Context(), s.Admin, restarted))
 	eventually(t, "the static pod is in the API", func() error {
 		pod, err := s.Admin.CoreV1().Pods(metav1.NamespaceSystem).Get(t.Context(), "proxy-"+kubeletNode, metav1.GetOptions{})
 		if err == nil && pod.Status.Phase != corev1.PodRunning {
@@ -186,7 +186,7 @@ func (s *setup) checkKubelet(t *testing.T) {
 func (s *setup) checkNoKubeletIsRecorded(t *testing.T) {
 	t.Helper()
 	records, err := s.Records()
-	check(t, err)
+	suite.Check(t, err)
 	stock := []string{kubeletNode, s.Nodes[0].Name}
 	for _, r := range records {
 		if slices.Contains(stock, r.Node) {
@@ -199,7 +199,7 @@ func (s *setup) checkNoKubeletIsRecorded(t *testing.T) {
 type node struct {
 	name   string
 	uid    string
-	writer *cluster.Writer
+	writer *suite.Client
 }
 
 // newNode registers a Node, which has pods.
@@ -207,12 +207,12 @@ func (s *setup) newNode(t *testing.T, server *controlplane.APIServer, name strin
 	t.Helper()
 	n := &node{name: name}
 	var err error
-	n.writer, err = cluster.NewWriter(server, name)
-	check(t, err)
-	n.do(t, attempt{"the first registration", cluster.Registers(name, map[string]string{"kubernetes.io/os": "linux"}), cluster.Allowed})
-	n.do(t, attempt{"the first lease", cluster.CreatesLease(name), cluster.Allowed})
+	n.writer, err = suite.NewKubelet(server, name)
+	suite.Check(t, err)
+	n.do(t, attempt{"the first registration", suite.RegisterNode(name, map[string]string{"kubernetes.io/os": "linux"}), suite.Allowed})
+	n.do(t, attempt{"the first lease", suite.CreateLease(name), suite.Allowed})
 	stored, err := s.Admin.CoreV1().Nodes().Get(t.Context(), name, metav1.GetOptions{})
-	check(t, err)
+	suite.Check(t, err)
 	n.uid = string(stored.UID)
 	return n
 }
@@ -233,14 +233,14 @@ func (s *setup) addPods(t *testing.T, n *node) {
 				Containers:  []corev1.Container{{Name: "c", Image: "c"}},
 			},
 		}, metav1.CreateOptions{})
-		check(t, err)
+		suite.Check(t, err)
 	}
 }
 
 // do sends writes, each of which must come to the end that it wants, and returns the answers.
-func (n *node) do(t *testing.T, attempts ...attempt) []cluster.Answer {
+func (n *node) do(t *testing.T, attempts ...attempt) []suite.Answer {
 	t.Helper()
-	var answers []cluster.Answer
+	var answers []suite.Answer
 	for _, a := range attempts {
 		answer := n.writer.Do(t.Context(), a.write)
 		if answer.Outcome != a.want {

@@ -33,7 +33,7 @@ func check(t *testing.T, err error) {
 func tempDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "nrp-profiles-")
-	check(t, err)
+	suite.Check(t, err)
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("data and logs are kept in %s", dir)

@@ -15,7 +15,7 @@ import (
 func (s *setup) recordsOf(t *testing.T, n *node) []product.Line {
 	t.Helper()
 	all, err := s.Records()
-	check(t, err)
+	suite.Check(t, err)
 	var own []product.Line
 	for _, r := range all {
 		if r.Node == n.name && !r.DryRun {
@@ -46,24 +46,24 @@ func (s *setup) checkRecords(t *testing.T, n *node, want policy.Outcome, attacks
 // testObserve: nothing is refused, whether a replica answers or not, and what recommended would deny is recorded.
 func (s *setup) testObserve(t *testing.T) {
 	s.install(t, "profile=observe")
-	check(t, s.AwaitRollout(t.Context()))
+	suite.Check(t, s.AwaitRollout(t.Context()))
 	n := s.newNode(t, s.ControlPlane.APIServer, "observed")
-	s.awaitEnforced(t, n, cluster.Allowed)
+	s.awaitEnforced(t, n, suite.Allowed)
 	s.helmTest(t)
 	s.checkKubelet(t)
 
 	s.addPods(t, n)
-	attacks := n.attacks("observed", cluster.Allowed)
+	attacks := n.attacks("observed", suite.Allowed)
 	n.do(t, attacks...)
-	n.do(t, n.registersDenied(cluster.Exists))
-	n.do(t, n.stock("observed", cluster.Exists, cluster.Allowed)...)
+	n.do(t, n.registersDenied(suite.Exists))
+	n.do(t, n.stock("observed", suite.Exists, suite.Allowed)...)
 	s.checkRecords(t, n, policy.Audited, len(attacks)+1)
 
 	s.scale(t, 0)
 	s.addPods(t, n)
-	n.do(t, n.attacks("observed-down", cluster.Allowed)...)
-	n.do(t, n.registersDenied(cluster.Exists))
-	n.do(t, n.stock("observed-down", cluster.Exists, cluster.Allowed)...)
+	n.do(t, n.attacks("observed-down", suite.Allowed)...)
+	n.do(t, n.registersDenied(suite.Exists))
+	n.do(t, n.stock("observed-down", suite.Exists, suite.Allowed)...)
 	s.newNode(t, s.ControlPlane.APIServer, "observed-newcomer")
 	s.checkKubelet(t)
 	s.checkRecords(t, n, policy.Audited, len(attacks)+1)

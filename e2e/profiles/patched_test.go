@@ -18,7 +18,7 @@ import (
 func (s *setup) testPatched(t *testing.T) {
 	_, err := s.Kubectl.Run(t.Context(), nil, "patch", "validatingwebhookconfiguration", cluster.Name, "--type=json",
 		`-p=[{"op":"replace","path":"/webhooks/0/failurePolicy","value":"Ignore"}]`)
-	check(t, err)
+	suite.Check(t, err)
 	upgrade := []string{"upgrade", cluster.Release, chartDir(t), "--reset-then-reuse-values"}
 	out, err := s.Helm(t.Context(), upgrade...)
 	if err == nil || !strings.Contains(out, "conflict") || !strings.Contains(out, "kubectl-patch") {
@@ -26,11 +26,11 @@ func (s *setup) testPatched(t *testing.T) {
 	}
 	s.checkGate(t, admissionregistrationv1.Ignore)
 	_, err = s.Helm(t.Context(), append(upgrade, "--force-conflicts")...)
-	check(t, err)
+	suite.Check(t, err)
 	s.checkGate(t, admissionregistrationv1.Fail)
 	// From now on it is Helm's again.
 	_, err = s.Helm(t.Context(), upgrade...)
-	check(t, err)
+	suite.Check(t, err)
 	s.checkGate(t, admissionregistrationv1.Fail)
 }
 
@@ -39,7 +39,7 @@ func (s *setup) checkGate(t *testing.T, want admissionregistrationv1.FailurePoli
 	t.Helper()
 	stored, err := s.Admin.AdmissionregistrationV1().ValidatingWebhookConfigurations().
 		Get(t.Context(), cluster.Name, metav1.GetOptions{})
-	check(t, err)
+	suite.Check(t, err)
 	if w := stored.Webhooks[0]; w.Name != "gate.noderestriction.plus" || *w.FailurePolicy != want {
 		t.Errorf("%s is %s, not %s", w.Name, *w.FailurePolicy, want)
 	}

@@ -18,16 +18,16 @@ const deniedLabel = "example.com/pci"
 // attempt is a write with the credential of a kubelet, and what is to become of it.
 type attempt struct {
 	name  string
-	write cluster.Write
-	want  cluster.Outcome
+	write suite.Request
+	want  suite.Outcome
 }
 
 // attacks are writes that no stock kubelet makes, each of which the policy recommended denies. The phase makes them differ
 // from those of another phase.
-func (n *node) attacks(phase string, want cluster.Outcome) []attempt {
+func (n *node) attacks(phase string, want suite.Outcome) []attempt {
 	key := "example.com/" + phase
-	status := func(body string, args ...any) cluster.Write {
-		return cluster.PatchStatus(n.name, fmt.Sprintf(body, args...))
+	status := func(body string, args ...any) suite.Request {
+		return suite.PatchNodeStatus(n.name, fmt.Sprintf(body, args...))
 	}
 	return []attempt{
 		{"a finalizer on the Node", status(`{"metadata":{"finalizers":[%q]}}`, key), want},
@@ -35,8 +35,8 @@ func (n *node) attacks(phase string, want cluster.Outcome) []attempt {
 		{"an annotation on the Node", status(`{"metadata":{"annotations":{%q:"x"}}}`, key), want},
 		{"a mirror pod labelled as the pods of a Service", n.mirrorPod("evil-"+phase, map[string]string{"app": "shop"}), want},
 		{"an annotation of a pod", n.patchPodStatus("stays", fmt.Sprintf(`{"metadata":{"annotations":{%q:"x"}}}`, key)), want},
-		{"the deletion of a running pod", cluster.Write{Method: http.MethodDelete, Path: n.pod("deleted"), Type: "application/json"}, want},
-		{"the eviction of a pod", cluster.Write{
+		{"the deletion of a running pod", suite.Request{Method: http.MethodDelete, Path: n.pod("deleted"), Type: "application/json"}, want},
+		{"the eviction of a pod", suite.Request{
 			Method: http.MethodPost, Path: n.pod("evicted") + "/eviction", Type: "application/json",
 			Body: fmt.Sprintf(`{"apiVersion":"policy/v1","kind":"Eviction","metadata":{"name":%q}}`, n.podName("evicted")),
 		}, want},
@@ -44,24 +44,24 @@ func (n *node) attacks(phase string, want cluster.Outcome) []attempt {
 }
 
 // stock are writes that a stock kubelet makes. Those that are new in this phase are the registration and the mirror pod.
-func (n *node) stock(phase string, registers, mirrorPod cluster.Outcome) []attempt {
+func (n *node) stock(phase string, registers, mirrorPod suite.Outcome) []attempt {
 	now := time.Now()
-	status := func(body string) cluster.Write { return cluster.PatchStatus(n.name, body) }
+	status := func(body string) suite.Request { return suite.PatchNodeStatus(n.name, body) }
 	return []attempt{
-		{"a registration", cluster.Registers(n.name, map[string]string{"kubernetes.io/os": "linux"}), registers},
-		{"a heartbeat", cluster.Beats(n.name, now), cluster.Allowed},
-		{"a lease", cluster.RenewsLease(n.name, now), cluster.Allowed},
-		{"a label of a kubelet's own", status(fmt.Sprintf(`{"metadata":{"labels":{"topology.kubernetes.io/zone":%q}}}`, phase)), cluster.Allowed},
-		{"capacity", status(fmt.Sprintf(`{"status":{"capacity":{"cpu":"%d"}}}`, 1+len(phase))), cluster.Allowed},
-		{"the status of a pod", n.patchPodStatus("stays", fmt.Sprintf(`{"status":{"message":%q}}`, phase)), cluster.Allowed},
+		{"a registration", suite.RegisterNode(n.name, map[string]string{"kubernetes.io/os": "linux"}), registers},
+		{"a heartbeat", suite.Heartbeat(n.name, now), suite.Allowed},
+		{"a lease", suite.RenewLease(n.name, now), suite.Allowed},
+		{"a label of a kubelet's own", status(fmt.Sprintf(`{"metadata":{"labels":{"topology.kubernetes.io/zone":%q}}}`, phase)), suite.Allowed},
+		{"capacity", status(fmt.Sprintf(`{"status":{"capacity":{"cpu":"%d"}}}`, 1+len(phase))), suite.Allowed},
+		{"the status of a pod", n.patchPodStatus("stays", fmt.Sprintf(`{"status":{"message":%q}}`, phase)), suite.Allowed},
 		{"a mirror pod", n.mirrorPod(phase, nil), mirrorPod},
 	}
 }
 
 // registersDenied is a registration with a label that a policy denies.
-func (n *node) registersDenied(want cluster.Outcome) attempt {
+func (n *node) registersDenied(want suite.Outcome) attempt {
 	return attempt{
-		"a registration with a label that is denied", cluster.Registers(n.name, map[string]string{deniedLabel: ""}), want,
+		"a registration with a label that is denied", suite.RegisterNode(n.name, map[string]string{deniedLabel: ""}), want,
 	}
 }
 
@@ -70,18 +70,18 @@ func (n *node) podName(pod string) string { return pod + "-on-" + n.name }
 // pod is the path of one of the pods on the node.
 func (n *node) pod(pod string) string { return "/api/v1/namespaces/default/pods/" + n.podName(pod) }
 
-func (n *node) patchPodStatus(pod, body string) cluster.Write {
-	w := cluster.PatchStatus(n.name, body)
+func (n *node) patchPodStatus(pod, body string) suite.Request {
+	w := suite.PatchNodeStatus(n.name, body)
 	w.Path = n.pod(pod) + "/status"
 	return w
 }
 
 // mirrorPod is the creation of a mirror pod as a kubelet makes it.
-func (n *node) mirrorPod(name string, labels map[string]string) cluster.Write {
+func (n *node) mirrorPod(name string, labels map[string]string) suite.Request {
 	return n.mirrorPodIn("kube-system", name, labels)
 }
 
-func (n *node) mirrorPodIn(namespace, name string, labels map[string]string) cluster.Write {
+func (n *node) mirrorPodIn(namespace, name string, labels map[string]string) suite.Request {
 	body, err := json.Marshal(map[string]any{
 		"apiVersion": "v1", "kind": "Pod",
 		"metadata": map[string]any{
@@ -101,7 +101,7 @@ func (n *node) mirrorPodIn(namespace, name string, labels map[string]string) clu
 	if err != nil {
 		panic(err) // strings can be encoded
 	}
-	return cluster.Write{
+	return suite.Request{
 		Method: http.MethodPost, Path: "/api/v1/namespaces/" + namespace + "/pods", Type: "application/json", Body: string(body),
 	}
 }
