@@ -76,7 +76,7 @@ func (s *suite) testCertificateFiles(t *testing.T) {
 		s.awaitServed(t, s.product, next)
 	})
 	t.Run("another authority", func(t *testing.T) {
-		authority, err := controlplane.NewAuthority("another")
+		authority, err := controlplane.NewCA("another")
 		check(t, err)
 		next := s.serving(t, authority)
 		s.setBundles(t, append(authority.PEM(), s.stock.CA.PEM()...))
@@ -128,11 +128,11 @@ func (s *suite) testClientCertificates(t *testing.T) {
 			t.Errorf("got %s", a)
 		}
 	})
-	foreign, err := controlplane.NewAuthority("foreign")
+	foreign, err := controlplane.NewCA("foreign")
 	check(t, err)
 	for _, test := range []struct {
 		name, user, group string
-		authority         *controlplane.Authority
+		authority         *controlplane.CA
 		answered          bool
 	}{
 		{"a kubelet", "system:node:" + node, "system:nodes", s.stock.CA, false},
@@ -206,7 +206,7 @@ func (s *suite) ask(t *testing.T, client controlplane.Certificate) error {
 }
 
 // serving is a certificate for the product.
-func (s *suite) serving(t *testing.T, authority *controlplane.Authority) controlplane.Certificate {
+func (s *suite) serving(t *testing.T, authority *controlplane.CA) controlplane.Certificate {
 	t.Helper()
 	cert, err := authority.Server()
 	check(t, err)

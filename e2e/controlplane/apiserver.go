@@ -33,7 +33,7 @@ type APIServer struct {
 	// AuditLog is the path of its audit log: every write by a kubelet, at level Metadata.
 	AuditLog string
 
-	ca      *Authority
+	ca      *CA
 	dir     string
 	process *process.Process
 }

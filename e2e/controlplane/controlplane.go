@@ -36,7 +36,7 @@ type ControlPlane struct {
 	*APIServer // the first one
 
 	// CA signs the API servers' serving certificates and the client certificates that they accept.
-	CA *Authority
+	CA *CA
 
 	dir, binary string
 	etcd        *process.Process
@@ -56,7 +56,7 @@ func Start(ctx context.Context, o Options) (*ControlPlane, error) {
 	if c.binary, err = binaries.Path(ctx, o.Log, binaries.KubeAPIServer()); err != nil {
 		return nil, err
 	}
-	if c.CA, err = NewAuthority("e2e"); err != nil {
+	if c.CA, err = NewCA("e2e"); err != nil {
 		return nil, err
 	}
 	err = c.writeKeys()

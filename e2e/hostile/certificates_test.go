@@ -14,13 +14,13 @@ import (
 // testCertificates shows that where client certificates are demanded, nobody but the API server leaves a trace.
 func (d *listener) testCertificates(t *testing.T) {
 	d.checkEnforced(t, record.ClientAuthMTLS)
-	foreign, err := controlplane.NewAuthority("foreign")
+	foreign, err := controlplane.NewCA("foreign")
 	suite.Check(t, err)
 	before, err := d.product.Records.Len()
 	suite.Check(t, err)
 	for _, test := range []struct {
 		name      string
-		authority *controlplane.Authority // nil: no certificate
+		authority *controlplane.CA // nil: no certificate
 		user      string
 		group     string
 	}{

@@ -52,7 +52,7 @@ type listener struct {
 	product *product.Product
 	// clients signs certificates of clients. The product knows it and, as where there is no such authority, the
 	// cluster's own.
-	clients *controlplane.Authority
+	clients *controlplane.CA
 	kubelet *suite.Client
 }
 
@@ -87,7 +87,7 @@ func newListener(t *testing.T) *listener {
 		}
 	})
 	d := &listener{dir: dir}
-	d.clients, err = controlplane.NewAuthority("clients")
+	d.clients, err = controlplane.NewCA("clients")
 	suite.Check(t, err)
 	d.plane, err = controlplane.Start(t.Context(), controlplane.Options{
 		Dir: dir, Log: t.Output(), APIServer: controlplane.APIServerOptions{

@@ -6,15 +6,15 @@ package profiles_test
 import (
 	"testing"
 
-	"noderestriction.plus/e2e/cluster"
+	"noderestriction.plus/e2e/suite"
 	"noderestriction.plus/policy"
 )
 
-// testControlPlane: each API server asks the pod on its own node, by loopback.
+// testControlPlane shows that each API server calls the pod on its own node through loopback.
 func (s *setup) testControlPlane(t *testing.T) {
 	s.install(t, append(freePorts(t), "profile=controlPlane", "policies.recommended=Deny")...)
 	suite.Check(t, s.AwaitDaemonSet(t.Context()))
-	n := s.newNode(t, s.ControlPlane.APIServer, "asked-beside")
+	n := s.newNode(t, s.ControlPlane.APIServer, "beside")
 	s.awaitEnforced(t, n, suite.Denied)
 	n.awaitFloor(t)
 	s.helmTest(t)

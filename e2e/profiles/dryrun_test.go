@@ -30,19 +30,19 @@ import (
 
 	"noderestriction.plus/e2e/binaries"
 	"noderestriction.plus/e2e/controlplane"
-	"noderestriction.plus/e2e/kubectl"
 	"noderestriction.plus/e2e/project"
+	"noderestriction.plus/e2e/suite"
 )
 
-// Namespaces that warn of pods which the Pod Security Standards do not allow there.
+// Namespaces that warn about pods that their Pod Security Standard does not allow.
 const (
 	restricted = "restricted"
 	privileged = "privileged" // needed for the network of the nodes
 )
 
-// TestAPIServerTakesWhatIsRendered sends everything that the chart renders to an API server as a dry run in which unknown
-// fields are errors: there must be neither an error nor a warning.
-func TestAPIServerTakesWhatIsRendered(t *testing.T) {
+// TestAPIServerAcceptsWhatIsRendered sends everything that the chart renders to an API server, as a dry run in which unknown fields are
+// errors. There must be neither an error nor a warning.
+func TestAPIServerAcceptsWhatIsRendered(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	var mu sync.Mutex
@@ -66,12 +66,12 @@ func TestAPIServerTakesWhatIsRendered(t *testing.T) {
 	})
 	for _, template := range templates(t) {
 		if !seen[template] {
-			t.Errorf("nothing was rendered of %s", template)
+			t.Errorf("no case renders %s", template)
 		}
 	}
 }
 
-// templates are the files of the chart that render objects.
+// templates returns the files of the chart that render objects.
 func templates(t *testing.T) []string {
 	t.Helper()
 	dir := filepath.Join(chartDir(t), "templates")
@@ -111,7 +111,7 @@ func helmTemplate(t *testing.T, helm string, values ...string) string {
 // server is an API server that knows all kinds of the chart.
 type server struct {
 	helm     string
-	ca       *controlplane.Authority
+	ca       *controlplane.CA
 	client   dynamic.Interface
 	mapper   meta.RESTMapper
 	warnings *warnings
@@ -119,23 +119,16 @@ type server struct {
 
 func newServer(t *testing.T) *server {
 	t.Helper()
-	dir := tempDir(t)
-	cp, err := controlplane.Start(t.Context(), controlplane.Options{Dir: dir, Log: t.Output()})
+	plane := suite.New(t, "profiles", controlplane.APIServerOptions{})
+	config, err := plane.ControlPlane.Admin()
 	suite.Check(t, err)
-	t.Cleanup(cp.Stop)
-	config, err := cp.Admin()
-	suite.Check(t, err)
-	s := &server{ca: cp.CA, warnings: &warnings{}}
+	s := &server{ca: plane.ControlPlane.CA, warnings: &warnings{}}
 	config.WarningHandlerWithContext = s.warnings
 	s.helm, err = binaries.Helm(t.Context(), t.Output())
 	suite.Check(t, err)
 
-	admin := kubectl.Kubectl{Kubeconfig: filepath.Join(dir, "admin.kubeconfig")}
-	suite.Check(t, controlplane.WriteKubeconfig(admin.Kubeconfig, config))
-	admin.Path, err = binaries.Path(t.Context(), t.Output(), binaries.Kubectl())
-	suite.Check(t, err)
-	suite.Check(t, admin.Apply(t.Context(), definitions(t)))
-	_, err = admin.Run(t.Context(), nil, "wait", "--for=condition=Established", "--all", "--timeout=2m", "crd")
+	suite.Check(t, plane.Kubectl.Apply(t.Context(), definitions(t)))
+	_, err = plane.Kubectl.Run(t.Context(), nil, "wait", "--for=condition=Established", "--all", "--timeout=2m", "crd")
 	suite.Check(t, err)
 
 	clientset, err := kubernetes.NewForConfig(config)
@@ -153,7 +146,7 @@ func newServer(t *testing.T) *server {
 	return s
 }
 
-// warnings keeps what an API server warns of, by what the context says is being sent.
+// warnings collects the warnings of an API server by the object in the context.
 type warnings struct {
 	mu  sync.Mutex
 	all map[string][]string
@@ -178,7 +171,7 @@ func (w *warnings) of(what string) []string {
 	return w.all[what]
 }
 
-// objects are those of a manifest, those that are in the files for control-plane nodes among them.
+// objects returns the objects of a manifest, including those in the files for control-plane nodes.
 func (s *server) objects(t *testing.T, manifest string) []*unstructured.Unstructured {
 	t.Helper()
 	var all []*unstructured.Unstructured
@@ -197,7 +190,7 @@ func (s *server) objects(t *testing.T, manifest string) []*unstructured.Unstruct
 		if object.GetKind() == "ConfigMap" && strings.HasSuffix(object.GetName(), "-files") {
 			suite.Check(t, err)
 			for name, text := range files {
-				if name != "admission-configuration.yaml" { // which is for the API server's start
+				if name != "admission-configuration.yaml" { // which the API server reads at its start
 					all = append(all, s.objects(t, text)...)
 				}
 			}
@@ -205,11 +198,11 @@ func (s *server) objects(t *testing.T, manifest string) []*unstructured.Unstruct
 	}
 }
 
-// tryOut sends an object, which must be taken without a warning.
+// tryOut sends an object, which must be accepted without a warning.
 func (s *server) tryOut(t *testing.T, object *unstructured.Unstructured) {
 	t.Helper()
 	what := t.Name() + ": " + object.GetKind() + " " + object.GetName()
-	// That name is for files alone.
+	// The suffix is for files only.
 	object.SetName(strings.TrimSuffix(object.GetName(), ".static.k8s.io"))
 	if policy, found, _ := unstructured.NestedString(object.Object, "spec", "policyName"); found {
 		suite.Check(t, unstructured.SetNestedField(object.Object, strings.TrimSuffix(policy, ".static.k8s.io"), "spec", "policyName"))
@@ -236,11 +229,11 @@ func (s *server) tryOut(t *testing.T, object *unstructured.Unstructured) {
 		t.Errorf("%s: %v", what, err)
 	}
 	for _, warning := range s.warnings.of(what) {
-		t.Errorf("%s: it warns: %s", what, warning)
+		t.Errorf("%s: warning: %s", what, warning)
 	}
 }
 
-// usesNode says whether pods use the network or files of their node.
+// usesNode reports whether pods use the network or files of their node.
 func usesNode(object *unstructured.Unstructured) bool {
 	paths := [][]string{{"spec"}, {"spec", "template", "spec"}}
 	return slices.ContainsFunc(paths, func(path []string) bool {

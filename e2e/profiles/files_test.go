@@ -21,16 +21,17 @@ import (
 	"noderestriction.plus/e2e/controlplane"
 	"noderestriction.plus/e2e/process"
 	"noderestriction.plus/e2e/product"
+	"noderestriction.plus/e2e/suite"
 	"noderestriction.plus/policy"
 )
 
-// staticName is the name that the configuration has in the files, and that nothing may have in the API.
+// staticName is the name of the configuration in the files, which no object of the API may have.
 const staticName = cluster.Name + ".static.k8s.io"
 
-// testFiles starts an API server with the files that the chart renders: it asks the program of the static pod, though there
-// is no configuration in the API, and nobody can delete it there.
+// testFiles starts an API server with the files that the chart renders: it calls the program of the static pod although the API has no
+// configuration, which therefore cannot be deleted there.
 func (s *setup) testFiles(t *testing.T) {
-	dir := filepath.Join(s.dir, "files")
+	dir := filepath.Join(s.Dir, "files")
 	files := s.installFiles(t, dir)
 	pod := s.startStaticPod(t, files["static-pod.yaml"], dir)
 	server := s.startConfigured(t, files, dir)
@@ -50,7 +51,7 @@ func (s *setup) testFiles(t *testing.T) {
 	denied := 0
 	for _, line := range lines {
 		if line.Msg != policy.Denied || line.Node != n.name {
-			t.Errorf("an unexpected record: %s", line.Text)
+			t.Errorf("unexpected record: %s", line.Text)
 		} else if !line.DryRun {
 			denied++
 		}
@@ -61,26 +62,26 @@ func (s *setup) testFiles(t *testing.T) {
 
 	s.checkCannotBeDeleted(t, server)
 	n.do(t, n.attacks("filed", suite.Denied)...)
-	_ = pod.process.Kill() // it says that it was killed
+	_ = pod.process.Kill() // the error is that it was killed
 	n.do(t, n.attacks("filed-down", suite.Unanswered)...)
 	n.do(t, n.registersDenied(suite.Floor))
 	n.do(t, n.stock("filed-down", suite.Exists, suite.Unanswered)...)
 }
 
-// awaitDenied waits until an attack is denied by the program. It changes nothing.
+// awaitDenied waits until the program denies an attack, which is a dry run.
 func (n *node) awaitDenied(t *testing.T) {
 	t.Helper()
 	probe := suite.AddFinalizer(n.name)
 	probe.DryRun = true
-	eventually(t, "the program denies", func() error {
-		if a := n.writer.Do(t.Context(), probe); a.Outcome != suite.Denied {
+	suite.Eventually(t, recovery, func() error {
+		if a := n.client.Do(t.Context(), probe); a.Outcome != suite.Denied {
 			return errors.New(a.String())
 		}
 		return nil
 	})
 }
 
-// installFiles installs the chart with files, and what they name, and returns them.
+// installFiles installs the chart with files, creates what they refer to, and returns them.
 func (s *setup) installFiles(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	const user = "nrp"
@@ -110,7 +111,7 @@ type staticPod struct {
 	stdout  string
 }
 
-// startStaticPod runs the container of a static pod, which sees this machine's files in place of its mounts.
+// startStaticPod runs the container of a static pod, in whose arguments this machine's paths replace the mounts.
 func (s *setup) startStaticPod(t *testing.T, manifest, dir string) staticPod {
 	t.Helper()
 	pod := &corev1.Pod{}
@@ -134,11 +135,11 @@ func (s *setup) startStaticPod(t *testing.T, manifest, dir string) staticPod {
 		LogFile: filepath.Join(dir, "log"), StdoutFile: p.stdout,
 	})
 	suite.Check(t, err)
-	t.Cleanup(func() { _ = p.process.Kill() }) // the test may have done so
+	t.Cleanup(func() { _ = p.process.Kill() }) // the test may have killed it
 	return p
 }
 
-// startConfigured puts the files where they belong and starts an API server that reads them.
+// startConfigured writes the files and starts an API server that reads them.
 func (s *setup) startConfigured(t *testing.T, files map[string]string, dir string) *controlplane.APIServer {
 	t.Helper()
 	configuration := filepath.Join(dir, "admission-configuration.yaml")
@@ -158,7 +159,7 @@ func (s *setup) startConfigured(t *testing.T, files map[string]string, dir strin
 	return server
 }
 
-// checkNotInAPI checks that the API has neither a configuration nor a floor.
+// checkNotInAPI checks that the API has neither a webhook configuration nor a floor.
 func (s *setup) checkNotInAPI(t *testing.T) {
 	t.Helper()
 	registered := s.Admin.AdmissionregistrationV1()
@@ -167,11 +168,11 @@ func (s *setup) checkNotInAPI(t *testing.T) {
 	floors, err := registered.ValidatingAdmissionPolicies().List(t.Context(), metav1.ListOptions{})
 	suite.Check(t, err)
 	if len(webhooks.Items)+len(floors.Items) > 0 {
-		t.Errorf("there are %d configurations and %d admission policies in the API", len(webhooks.Items), len(floors.Items))
+		t.Errorf("the API has %d webhook configurations and %d admission policies", len(webhooks.Items), len(floors.Items))
 	}
 }
 
-// checkCannotBeDeleted tries, as an administrator of the API server with the files, to delete and to replace what is in them.
+// checkCannotBeDeleted checks that an administrator can neither delete nor replace the configuration of the files through the API.
 func (s *setup) checkCannotBeDeleted(t *testing.T, server *controlplane.APIServer) {
 	t.Helper()
 	config, err := server.Admin()
@@ -180,10 +181,10 @@ func (s *setup) checkCannotBeDeleted(t *testing.T, server *controlplane.APIServe
 	suite.Check(t, err)
 	webhooks := admin.AdmissionregistrationV1().ValidatingWebhookConfigurations()
 	if err := webhooks.Delete(t.Context(), staticName, metav1.DeleteOptions{}); !apierrors.IsNotFound(err) {
-		t.Errorf("its deletion ends with %v", err)
+		t.Errorf("delete: got %v, want not found", err)
 	}
 	empty := &admissionregistrationv1.ValidatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: staticName}}
 	if _, err := webhooks.Create(t.Context(), empty, metav1.CreateOptions{}); !apierrors.IsInvalid(err) {
-		t.Errorf("its replacement ends with %v", err)
+		t.Errorf("create: got %v, want invalid", err)
 	}
 }

@@ -6,7 +6,6 @@ package profiles_test
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -24,25 +23,25 @@ import (
 	"noderestriction.plus/e2e/kubelet"
 	"noderestriction.plus/e2e/process"
 	"noderestriction.plus/e2e/product"
+	"noderestriction.plus/e2e/suite"
 )
 
 const (
 	current = "current" // tag of the product's image
-	// deniesLabel is a value with which policies deny a label at registration.
+	// deniesLabel is a value that makes policies deny a label at registration.
 	deniesLabel = "policies.adapt.recommended.nodes.labels.registration.denied={" + deniedLabel + "}"
 	kubeletNode = "worker-1"
 )
 
-// setup is a cluster in which the chart is installed in one profile after the other, with a real kubelet.
+// setup is a cluster with a real kubelet, in which the chart is installed in one profile after the other.
 type setup struct {
 	*cluster.Cluster
-	dir     string
 	binary  string
 	kubelet *kubelet.Kubelet
 }
 
-// TestProfiles installs the chart and has it change its profile, and shows what each profile does to attacks and to a
-// stock kubelet, while replicas answer and while none does.
+// TestProfiles installs the chart, changes its profile, and shows what each profile does with attacks and with a stock kubelet, while
+// replicas answer and while none answers.
 func TestProfiles(t *testing.T) {
 	t.Parallel()
 	s := newSetup(t)
@@ -55,37 +54,20 @@ func TestProfiles(t *testing.T) {
 
 func newSetup(t *testing.T) *setup {
 	t.Helper()
-	dir := tempDir(t)
 	binary, err := binaries.Product(t.Context(), t.Output(), binaries.Plain())
 	suite.Check(t, err)
-	s := &setup{dir: dir, binary: binary}
-	s.Cluster, err = cluster.Start(t.Context(), cluster.Options{
-		Dir: dir, Log: t.Output(), Nodes: 1, Images: map[string]string{current: binary},
-	})
-	suite.Check(t, err)
-	t.Cleanup(s.Stop)
-	// An administrator gives that label; the NodeRestriction plugin lets no kubelet.
+	s := &setup{binary: binary}
+	s.Cluster = cluster.New(t, "profiles", cluster.Options{Nodes: 1, Images: map[string]string{current: binary}})
+	// Only an administrator can set this label: the NodeRestriction plugin denies it to kubelets.
 	label := []byte(`{"metadata":{"labels":{"node-role.kubernetes.io/control-plane":""}}}`)
 	_, err = s.Admin.CoreV1().Nodes().Patch(t.Context(), s.Nodes[0].Name, types.MergePatchType, label, metav1.PatchOptions{})
 	suite.Check(t, err)
-	config, err := s.ControlPlane.Kubelet(kubeletNode)
-	suite.Check(t, err)
-	s.kubelet, err = kubelet.Start(t.Context(), kubelet.Options{
-		Dir: filepath.Join(dir, kubeletNode), Node: kubeletNode, Config: config, Log: t.Output(),
-	})
-	suite.Check(t, err)
-	t.Cleanup(s.kubelet.Stop)
-	suite.Check(t, s.kubelet.AddStaticPod("proxy", []byte(`apiVersion: v1
-kind: Pod
-metadata: {name: proxy, namespace: kube-system}
-spec:
-  terminationGracePeriodSeconds: 1
-  containers: [{name: c, image: "registry.example.com/c:stays"}]
-`)))
+	s.kubelet = s.MustStartKubelet(t, kubelet.Options{Node: kubeletNode})
+	suite.Check(t, s.kubelet.AddStaticPod("proxy", kubelet.StaticPod("proxy")))
 	return s
 }
 
-// install installs the chart, or upgrades it, so that its pods end fast: nothing here looks at how they end.
+// install installs or upgrades the chart with pods that terminate fast, which no test here looks at.
 func (s *setup) install(t *testing.T, values ...string) {
 	t.Helper()
 	suite.Check(t, s.Install(t.Context(), current, append([]string{
@@ -93,7 +75,7 @@ func (s *setup) install(t *testing.T, values ...string) {
 	}, values...)...))
 }
 
-// freePorts are values with which pods in the network of their node listen where nobody does.
+// freePorts returns values that make pods in the network of their node listen on free ports.
 func freePorts(t *testing.T) []string {
 	t.Helper()
 	ports, err := process.FreePorts(2)
@@ -103,7 +85,7 @@ func freePorts(t *testing.T) []string {
 	}
 }
 
-// scale has the Deployment have so many replicas, and waits until it has.
+// scale scales the Deployment and waits for its replicas.
 func (s *setup) scale(t *testing.T, replicas int32) {
 	t.Helper()
 	_, err := s.Admin.AppsV1().Deployments(cluster.Namespace).UpdateScale(t.Context(), cluster.Name, &autoscalingv1.Scale{
@@ -114,17 +96,17 @@ func (s *setup) scale(t *testing.T, replicas int32) {
 	suite.Check(t, s.AwaitRollout(t.Context()))
 }
 
-// awaitEnforced waits until an API server asks, and the answers are those of the current policies: a write that violates
-// recommended comes to this end. It changes nothing.
+// awaitEnforced waits until an API server calls the webhook and the policies are in force: until a dry run that violates recommended
+// has this outcome.
 func (s *setup) awaitEnforced(t *testing.T, n *node, want suite.Outcome) {
 	t.Helper()
 	suite.Check(t, product.AwaitReady(t.Context(), s.Policies, "recommended"))
 	probe := suite.AddFinalizer(n.name)
 	probe.DryRun = true
-	eventually(t, "the profile is in force", func() error {
+	suite.Eventually(t, recovery, func() error {
 		before, err := s.Records()
 		suite.Check(t, err)
-		a := n.writer.Do(t.Context(), probe)
+		a := n.client.Do(t.Context(), probe)
 		after, err := s.Records()
 		suite.Check(t, err)
 		if a.Outcome != want || len(after) == len(before) {
@@ -134,20 +116,20 @@ func (s *setup) awaitEnforced(t *testing.T, n *node, want suite.Outcome) {
 	})
 }
 
-// awaitFloor waits until the API server has the floor, which it learns of by itself.
+// awaitFloor waits until the API server enforces the floor.
 func (n *node) awaitFloor(t *testing.T) {
 	t.Helper()
 	probe := n.registersDenied(suite.Floor).write
 	probe.DryRun = true
-	eventually(t, "the floor is in force", func() error {
-		if a := n.writer.Do(t.Context(), probe); a.Outcome != suite.Floor {
+	suite.Eventually(t, recovery, func() error {
+		if a := n.client.Do(t.Context(), probe); a.Outcome != suite.Floor {
 			return errors.New(a.String())
 		}
 		return nil
 	})
 }
 
-// helmTest has Helm run the chart's test, from within the cluster, and checks that nothing is left of it.
+// helmTest runs the chart's test in the cluster with Helm, and checks that it leaves no objects.
 func (s *setup) helmTest(t *testing.T) {
 	t.Helper()
 	out, err := s.Helm(t.Context(), "test", cluster.Release)
@@ -156,7 +138,7 @@ func (s *setup) helmTest(t *testing.T) {
 		t.Errorf("helm test says\n%s", out)
 	}
 	const verify = cluster.Name + "-verify"
-	eventually(t, "nothing is left of helm test", func() error {
+	suite.Eventually(t, recovery, func() error {
 		_, pod := s.Admin.CoreV1().Pods(cluster.Namespace).Get(t.Context(), verify, metav1.GetOptions{})
 		_, role := s.Admin.RbacV1().ClusterRoles().Get(t.Context(), verify, metav1.GetOptions{})
 		_, binding := s.Admin.RbacV1().ClusterRoleBindings().Get(t.Context(), verify, metav1.GetOptions{})
@@ -167,22 +149,16 @@ func (s *setup) helmTest(t *testing.T) {
 	})
 }
 
-// checkKubelet restarts the real kubelet, which must be Ready again, and have its static pod in the API.
+// checkKubelet restarts the real kubelet, which must become Ready and create the mirror pod of its static pod.
 func (s *setup) checkKubelet(t *testing.T) {
 	t.Helper()
 	restarted := time.Now()
 	suite.Check(t, s.kubelet.Restart())
 	suite.Check(t, s.kubelet.AwaitReady(t.Context(), s.Admin, restarted))
-	eventually(t, "the static pod is in the API", func() error {
-		pod, err := s.Admin.CoreV1().Pods(metav1.NamespaceSystem).Get(t.Context(), "proxy-"+kubeletNode, metav1.GetOptions{})
-		if err == nil && pod.Status.Phase != corev1.PodRunning {
-			err = fmt.Errorf("it is %s", pod.Status.Phase)
-		}
-		return err
-	})
+	s.AwaitPod(t, recovery, metav1.NamespaceSystem, "proxy-"+kubeletNode, suite.Running)
 }
 
-// checkNoKubeletIsRecorded checks that nothing that a stock kubelet wrote was taken for a violation.
+// checkNoKubeletIsRecorded checks that no write of a stock kubelet violated a policy.
 func (s *setup) checkNoKubeletIsRecorded(t *testing.T) {
 	t.Helper()
 	records, err := s.Records()
@@ -190,25 +166,23 @@ func (s *setup) checkNoKubeletIsRecorded(t *testing.T) {
 	stock := []string{kubeletNode, s.Nodes[0].Name}
 	for _, r := range records {
 		if slices.Contains(stock, r.Node) {
-			t.Errorf("a write of a stock kubelet was judged a violation: %s", r.Text)
+			t.Errorf("a write of a stock kubelet violates a policy: %s", r.Text)
 		}
 	}
 }
 
-// node is a machine whose credential was stolen.
+// node is a node whose credential was stolen.
 type node struct {
 	name   string
 	uid    string
-	writer *suite.Client
+	client *suite.Client
 }
 
-// newNode registers a Node, which has pods.
+// newNode registers a Node.
 func (s *setup) newNode(t *testing.T, server *controlplane.APIServer, name string) *node {
 	t.Helper()
 	n := &node{name: name}
-	var err error
-	n.writer, err = suite.NewKubelet(server, name)
-	suite.Check(t, err)
+	n.client = suite.Kubelet(t, server, name)
 	n.do(t, attempt{"the first registration", suite.RegisterNode(name, map[string]string{"kubernetes.io/os": "linux"}), suite.Allowed})
 	n.do(t, attempt{"the first lease", suite.CreateLease(name), suite.Allowed})
 	stored, err := s.Admin.CoreV1().Nodes().Get(t.Context(), name, metav1.GetOptions{})
@@ -217,7 +191,7 @@ func (s *setup) newNode(t *testing.T, server *controlplane.APIServer, name strin
 	return n
 }
 
-// addPods gives the Node the pods of which the attacks are about, where they are not there.
+// addPods creates the missing ones of the pods that the attacks target.
 func (s *setup) addPods(t *testing.T, n *node) {
 	t.Helper()
 	pods := s.Admin.CoreV1().Pods(metav1.NamespaceDefault)
@@ -237,14 +211,14 @@ func (s *setup) addPods(t *testing.T, n *node) {
 	}
 }
 
-// do sends writes, each of which must come to the end that it wants, and returns the answers.
+// do sends writes, checks that each has the wanted outcome, and returns the answers.
 func (n *node) do(t *testing.T, attempts ...attempt) []suite.Answer {
 	t.Helper()
 	var answers []suite.Answer
 	for _, a := range attempts {
-		answer := n.writer.Do(t.Context(), a.write)
+		answer := n.client.Do(t.Context(), a.write)
 		if answer.Outcome != a.want {
-			t.Errorf("%s: want %s, it was %s", a.name, a.want, answer)
+			t.Errorf("%s: want %s, got %s", a.name, a.want, answer)
 		}
 		answers = append(answers, answer)
 	}

@@ -6,12 +6,12 @@ package profiles_test
 import (
 	"testing"
 
-	"noderestriction.plus/e2e/cluster"
 	"noderestriction.plus/e2e/product"
+	"noderestriction.plus/e2e/suite"
 	"noderestriction.plus/policy"
 )
 
-// recordsOf are the records of a Node's writes that are no dry runs.
+// recordsOf returns the records of a Node's writes, except dry runs.
 func (s *setup) recordsOf(t *testing.T, n *node) []product.Line {
 	t.Helper()
 	all, err := s.Records()
@@ -25,8 +25,8 @@ func (s *setup) recordsOf(t *testing.T, n *node) []product.Line {
 	return own
 }
 
-// checkRecords checks that there is a record of each attack, which says so, against the policy recommended, and of nothing
-// else. An API server that finds that somebody else has changed an object asks once more.
+// checkRecords checks that there is a record of each attack with a violation of recommended, and no other record. An API server calls
+// the webhook again if another client has changed the object.
 func (s *setup) checkRecords(t *testing.T, n *node, want policy.Outcome, attacks int) {
 	t.Helper()
 	type write struct{ operation, resource, subresource, rule string }
@@ -39,11 +39,11 @@ func (s *setup) checkRecords(t *testing.T, n *node, want policy.Outcome, attacks
 		writes[write{r.Operation, r.Resource, r.Subresource, r.Violations[0].Rule}] = true
 	}
 	if len(writes) != attacks {
-		t.Errorf("there are records of %d writes of %d: %v", len(writes), attacks, writes)
+		t.Errorf("there are records of %d of %d writes: %v", len(writes), attacks, writes)
 	}
 }
 
-// testObserve: nothing is refused, whether a replica answers or not, and what recommended would deny is recorded.
+// testObserve shows that nothing is refused, whether a replica answers or not, and that violations of recommended are recorded.
 func (s *setup) testObserve(t *testing.T) {
 	s.install(t, "profile=observe")
 	suite.Check(t, s.AwaitRollout(t.Context()))

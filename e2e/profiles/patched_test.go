@@ -11,10 +11,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"noderestriction.plus/e2e/cluster"
+	"noderestriction.plus/e2e/suite"
 )
 
-// testPatched breaks the glass as the documents say, by a patch of the failurePolicy, and has Helm put it back: it stops at a
-// field that somebody else has changed, unless it is told not to.
+// testPatched patches the failurePolicy as the documentation says for emergencies, and restores it with Helm, which refuses to overwrite
+// the field without --force-conflicts.
 func (s *setup) testPatched(t *testing.T) {
 	_, err := s.Kubectl.Run(t.Context(), nil, "patch", "validatingwebhookconfiguration", cluster.Name, "--type=json",
 		`-p=[{"op":"replace","path":"/webhooks/0/failurePolicy","value":"Ignore"}]`)
@@ -22,19 +23,19 @@ func (s *setup) testPatched(t *testing.T) {
 	upgrade := []string{"upgrade", cluster.Release, chartDir(t), "--reset-then-reuse-values"}
 	out, err := s.Helm(t.Context(), upgrade...)
 	if err == nil || !strings.Contains(out, "conflict") || !strings.Contains(out, "kubectl-patch") {
-		t.Errorf("helm passes over a patch: %v, %s", err, out)
+		t.Errorf("helm ignores a patch: %v, %s", err, out)
 	}
 	s.checkGate(t, admissionregistrationv1.Ignore)
 	_, err = s.Helm(t.Context(), append(upgrade, "--force-conflicts")...)
 	suite.Check(t, err)
 	s.checkGate(t, admissionregistrationv1.Fail)
-	// From now on it is Helm's again.
+	// From now on Helm owns it again.
 	_, err = s.Helm(t.Context(), upgrade...)
 	suite.Check(t, err)
 	s.checkGate(t, admissionregistrationv1.Fail)
 }
 
-// checkGate checks what happens while nothing answers to what no stock kubelet writes.
+// checkGate checks the failurePolicy of the gate.
 func (s *setup) checkGate(t *testing.T, want admissionregistrationv1.FailurePolicyType) {
 	t.Helper()
 	stored, err := s.Admin.AdmissionregistrationV1().ValidatingWebhookConfigurations().

@@ -10,10 +10,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"noderestriction.plus/e2e/cluster"
+	"noderestriction.plus/e2e/suite"
 	"noderestriction.plus/policy"
 )
 
-// testStrict: attacks are denied and recorded, and while no replica answers no Node registers.
+// testStrict shows that attacks are denied and recorded, and that no Node registers while no replica answers.
 func (s *setup) testStrict(t *testing.T) {
 	s.install(t, "profile=strict", "policies.recommended=Deny")
 	suite.Check(t, s.AwaitRollout(t.Context()))
@@ -35,10 +36,9 @@ func (s *setup) testStrict(t *testing.T) {
 	n.do(t, n.attacks("strict-down", suite.Unanswered)...)
 	n.do(t, n.registersDenied(suite.Floor))
 	n.do(t, n.stock("strict-down", suite.Unanswered, suite.Unanswered)...)
-	newcomer, err := suite.NewKubelet(s.ControlPlane.APIServer, "strict-newcomer")
-	suite.Check(t, err)
+	newcomer := suite.Kubelet(t, s.ControlPlane.APIServer, "strict-newcomer")
 	if a := newcomer.Do(t.Context(), suite.RegisterNode("strict-newcomer", nil)); a.Outcome != suite.Unanswered {
-		t.Errorf("a new Node registers while nothing answers: %s", a)
+		t.Errorf("a new Node registers while no replica answers: %s", a)
 	}
 	s.checkRecords(t, n, policy.Denied, len(attacks))
 	s.scale(t, 1)
@@ -48,17 +48,17 @@ func (s *setup) testStrict(t *testing.T) {
 	s.testPatched(t)
 }
 
-// checkFloorCompiles waits until the controllers have checked the types in the floor's expressions, which must be right.
+// checkFloorCompiles waits until the controllers have type-checked the floor's expressions, which must have no warnings.
 func (s *setup) checkFloorCompiles(t *testing.T) {
 	t.Helper()
-	eventually(t, "the floor's types are checked", func() error {
+	suite.Eventually(t, recovery, func() error {
 		floor, err := s.Admin.AdmissionregistrationV1().ValidatingAdmissionPolicies().
 			Get(t.Context(), cluster.Name+"-recommended", metav1.GetOptions{})
 		if err != nil {
 			return err
 		}
 		if floor.Status.ObservedGeneration != floor.Generation || floor.Status.TypeChecking == nil {
-			return errors.New("not yet")
+			return errors.New("the floor is not type-checked yet")
 		}
 		for _, w := range floor.Status.TypeChecking.ExpressionWarnings {
 			t.Errorf("%s: %s", w.FieldRef, w.Warning)
