@@ -12,14 +12,15 @@ import (
 	"time"
 
 	"noderestriction.plus/e2e/controlplane"
+	"noderestriction.plus/e2e/suite"
 	"noderestriction.plus/internal/record"
 )
 
-// uid is that of the reviews of which there is one each.
+// uid is the UID of single reviews.
 const uid = "0b4fd1cc-1d29-4d0c-8f0e-6d4e3a0d1f11"
 
-// testBodies sends single requests that no API server sends. Each becomes an HTTP error, for which an API server applies
-// the failure policy, or a denial with the uid of the review.
+// testBodies sends single requests that no API server sends. Each is answered with an HTTP error, for which an API server applies the
+// failurePolicy, or with a denial that has the UID of the review.
 func (d *listener) testBodies(t *testing.T) {
 	good := forgery(uid, node, "")
 	with := func(old, replacement string) string {
@@ -33,10 +34,10 @@ func (d *listener) testBodies(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		body   string
-		status int // of the error; 0: it is denied
+		status int // of the error; 0: denied
 		change func(method *string, header http.Header)
 	}{
-		{name: "what it denies", body: good, status: denied},
+		{name: "a review that is denied", body: good, status: denied},
 		{name: "an empty body", status: 400},
 		{name: "a null", body: "null", status: 400},
 		{name: "a number", body: "1e999", status: 400},
@@ -56,7 +57,7 @@ func (d *listener) testBodies(t *testing.T) {
 		},
 		{
 			name: "another media type", body: good, status: 415,
-			change: func(_ *string, h http.Header) { h.Set("Content-Type", "application/yaml") },
+			change: func(_ *string, h http.Header) { h.Set("Content-Type", suite.YAMLType) },
 		},
 		{
 			name: "no media type", body: good, status: 415,
@@ -64,30 +65,30 @@ func (d *listener) testBodies(t *testing.T) {
 		},
 		{name: "GET", body: good, status: 405, change: func(m *string, _ http.Header) { *m = http.MethodGet }},
 		{name: "PUT", body: good, status: 405, change: func(m *string, _ http.Header) { *m = http.MethodPut }},
-		{name: "a method that nobody knows", body: good, status: 405, change: func(m *string, _ http.Header) { *m = "ADMIT" }},
+		{name: "an unknown method", body: good, status: 405, change: func(m *string, _ http.Header) { *m = "ADMIT" }},
 		{name: "two uids", body: with(`"uid":`, `"uid":"other","uid":`), status: 400},
 		{name: "two users", body: with(`"userInfo":`, `"userInfo":{"username":"admin"},"userInfo":`), status: 400},
 		{name: "two objects", body: with(`"object":`, `"object":{"metadata":{}},"object":`), status: 400},
 		{name: "two requests", body: with(`"request":`, `"request":{},"request":`), status: 400},
-		{name: "equal names in the object", body: forgery(uid, node, `,"metadata":{}`), status: denied},
+		{name: "duplicate names in the object", body: forgery(uid, node, `,"metadata":{}`), status: denied},
 		{name: "an object of depth 10,000", body: forgery(uid, node, `,"x":`+deep(10_000)), status: denied},
 		{name: "an object of depth 100,000", body: forgery(uid, node, `,"x":`+deep(100_000)), status: denied},
 		{name: "depth 10,000 beside the object", body: with(`"dryRun"`, `"x":`+deep(10_000)+`,"dryRun"`), status: 400},
-		{name: "depth 10,000 of nothing else", body: deep(10_000), status: 400},
-		{name: "an object without end", body: forgery(uid, node, `,"x":`+strings.Repeat(`{"a":`, 100_000)), status: denied},
+		{name: "nothing but depth 10,000", body: deep(10_000), status: 400},
+		{name: "an object that does not end", body: forgery(uid, node, `,"x":`+strings.Repeat(`{"a":`, 100_000)), status: denied},
 		{name: "invalid UTF-8 in the object", body: forgery(uid, node, ",\"x\":\"\xff\""), status: denied},
 		{name: "invalid UTF-8 in the name", body: with(`"name":"`+node, "\"name\":\"\xff"), status: 400},
 		{name: "an object that is a list", body: review(uid, node, `[]`), status: denied},
 		{name: "no object", body: review(uid, node, `null`), status: denied},
 		{name: "no operation", body: with(`"operation":"UPDATE",`, ""), status: 400},
-		{name: "an operation that nobody knows", body: with(`UPDATE`, "PATCH"), status: 400},
+		{name: "an unknown operation", body: with(`UPDATE`, "PATCH"), status: 400},
 		{name: "no user", body: with(`"username":"system:node:`+node+`",`, ""), status: 400},
 		{name: "a uid of a megabyte", body: with(uid, strings.Repeat("u", 1<<20)), status: 400},
 		{name: "an object of 33 MiB", body: forgery(uid, node, `,"x":"`+strings.Repeat("x", 33<<20)+`"`), status: denied},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := d.sender(t, controlplane.Certificate{})
-			method, header := http.MethodPost, http.Header{"Content-Type": {"application/json"}}
+			method, header := http.MethodPost, http.Header{"Content-Type": {suite.JSONType}}
 			if test.change != nil {
 				test.change(&method, header)
 			}
@@ -101,7 +102,7 @@ func (d *listener) testBodies(t *testing.T) {
 			records, err := d.product.Records.Since(first)
 			suite.Check(t, err)
 			if want := 1; test.status != denied && len(records) != 0 || test.status == denied && len(records) != want {
-				t.Errorf("it left %d records", len(records))
+				t.Errorf("there are %d records", len(records))
 			}
 		})
 	}
@@ -118,7 +119,7 @@ func zipped(t *testing.T, text string) string {
 	return b.String()
 }
 
-// testPolicies sends the other webhook what no API server sends.
+// testPolicies sends the webhook for policies requests that no API server sends.
 func (d *listener) testPolicies(t *testing.T) {
 	good := `{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{"uid":"` + uid + `","operation":"CREATE",` +
 		`"kind":{"group":"noderestriction.plus","version":"v1alpha1","kind":"NodeRestrictionPolicy"},` +
@@ -128,9 +129,9 @@ func (d *listener) testPolicies(t *testing.T) {
 	deep := strings.Repeat("[", 10_000) + strings.Repeat("]", 10_000)
 	for _, test := range []struct {
 		name, body string
-		readable   bool // there is a uid to answer with
+		readable   bool // has a UID for the answer
 	}{
-		{"what it denies", good, true},
+		{"a review that is denied", good, true},
 		{"a Node", forgery(uid, node, ""), true},
 		{"an object that is a list", strings.Replace(good, `"object":{`, `"object":[],"x":{`, 1), false},
 		{"no object", strings.Replace(good, `"object":{`, `"x":{`, 1), false},

@@ -8,10 +8,11 @@ import (
 	"time"
 
 	"noderestriction.plus/e2e/controlplane"
+	"noderestriction.plus/e2e/suite"
 	"noderestriction.plus/internal/record"
 )
 
-// testCertificates shows that where client certificates are demanded, nobody but the API server leaves a trace.
+// testCertificates shows that if client certificates are required, only the API server can create records.
 func (d *listener) testCertificates(t *testing.T) {
 	d.checkEnforced(t, record.ClientAuthMTLS)
 	foreign, err := controlplane.NewCA("foreign")
@@ -19,23 +20,23 @@ func (d *listener) testCertificates(t *testing.T) {
 	before, err := d.product.Records.Len()
 	suite.Check(t, err)
 	for _, test := range []struct {
-		name      string
-		authority *controlplane.CA // nil: no certificate
-		user      string
-		group     string
+		name  string
+		ca    *controlplane.CA // nil: no certificate
+		user  string
+		group string
 	}{
 		{name: "no certificate"},
-		{name: "a certificate of a foreign authority", authority: foreign, user: apiServerName},
-		{name: "a kubelet's own", authority: d.plane.CA, user: "system:node:" + node, group: "system:nodes"},
-		{name: "an administrator's", authority: d.plane.CA, user: "admin", group: "system:masters"},
-		{name: "the name as group", authority: d.clients, user: "somebody", group: apiServerName},
-		{name: "a name that begins like it", authority: d.clients, user: apiServerName + "-2"},
+		{name: "a certificate of a foreign CA", ca: foreign, user: apiServerName},
+		{name: "a kubelet's certificate", ca: d.ControlPlane.CA, user: "system:node:" + node, group: "system:nodes"},
+		{name: "an administrator's certificate", ca: d.ControlPlane.CA, user: "admin", group: "system:masters"},
+		{name: "the name as a group", ca: d.clientCA, user: "somebody", group: apiServerName},
+		{name: "a name with the name as its prefix", ca: d.clientCA, user: apiServerName + "-2"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var certificate controlplane.Certificate
-			if test.authority != nil {
+			if test.ca != nil {
 				var err error
-				certificate, err = test.authority.Client(test.user, test.group)
+				certificate, err = test.ca.Client(test.user, test.group)
 				suite.Check(t, err)
 			}
 			s := d.sender(t, certificate)
@@ -50,7 +51,7 @@ func (d *listener) testCertificates(t *testing.T) {
 	after, err := d.product.Records.Len()
 	suite.Check(t, err)
 	if after != before {
-		t.Errorf("who may not ask left %d records", after-before)
+		t.Errorf("unauthorized clients created %d records", after-before)
 	}
 	d.checkEnforced(t, record.ClientAuthMTLS)
 }

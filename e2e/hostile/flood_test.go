@@ -15,18 +15,18 @@ import (
 	"testing"
 	"time"
 
-	"noderestriction.plus/e2e/cluster"
 	"noderestriction.plus/e2e/controlplane"
+	"noderestriction.plus/e2e/suite"
 )
 
-// costlyBodies are what a pod sends that costs most for what it is. Each is a request.
+// costlyBody is a request that is expensive for its size.
 type costlyBody struct {
 	name, path, mediaType string
 	body                  []byte
 }
 
 func costlyBodies() []costlyBody {
-	const media = "application/json"
+	const media = suite.JSONType
 	metadata := func(members string) string { return `{"metadata":{"name":"` + node + `"` + members + `}}` }
 	members := func(prefix string) string {
 		var b strings.Builder
@@ -61,7 +61,7 @@ func costlyBodies() []costlyBody {
 	}
 }
 
-// policyReview is a review of a policy for nodes of these names.
+// policyReview returns a review of a policy that matches these names.
 func policyReview(names string) string {
 	return `{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{"uid":"flood","operation":"CREATE",` +
 		`"kind":{"group":"noderestriction.plus","version":"v1alpha1","kind":"NodeRestrictionPolicy"},` +
@@ -70,8 +70,8 @@ func policyReview(names string) string {
 		`"metadata":{"name":"a"},"spec":{"match":{"nodeNames":[` + names + `"b"]},"nodes":{"finalizers":{}}}}}}`
 }
 
-// testFlood has a pod without a certificate send what costs most, on so many connections, a number of times. Meanwhile every
-// attack of a kubelet is denied or refused, whether the API server refuses it without an answer or not, and what is genuine passes.
+// testFlood floods the product with expensive requests from a pod without a certificate. Meanwhile every attack of a kubelet must be
+// denied or refused, and the writes of stock kubelets must pass.
 func (h *hostile) testFlood(t *testing.T) {
 	const connections, each, maxLogged = 12, 90, 512 << 10
 	logged := h.logged(t)
@@ -93,7 +93,7 @@ func (h *hostile) testFlood(t *testing.T) {
 	h.checkDenies(t)
 }
 
-// flood sends all bodies in turn.
+// flood sends the bodies in turn from a number of connections.
 func (h *hostile) flood(t *testing.T, connections, each int) {
 	t.Helper()
 	bodies := costlyBodies()
@@ -125,40 +125,40 @@ func (h *hostile) flood(t *testing.T, connections, each int) {
 	group.Wait()
 	t.Logf("%d requests: %v", sent.Load(), outcomes)
 	if want := int64(connections * each); sent.Load() != want {
-		t.Errorf("%d of %d requests could be sent in time", sent.Load(), want)
+		t.Errorf("%d of %d requests were sent in time", sent.Load(), want)
 	}
 }
 
-// attackDuring gives the Node an address on loopback, again and again.
+// attackDuring repeatedly sets a loopback address of the Node.
 func (h *hostile) attackDuring(ctx context.Context, t *testing.T) {
 	outcomes, marks := map[suite.Outcome]int{}, []string(nil)
-	for every(ctx, 200*time.Millisecond) {
+	for suite.Sleep(ctx, 200*time.Millisecond) {
 		mark := fmt.Sprintf("127.200.%d.%d", len(marks)/250, len(marks)%250)
 		marks = append(marks, mark)
-		a := h.kubelet.Do(context.WithoutCancel(ctx), suite.PatchNodeStatus(node, toJSON(t, nodeChange(mark, "", "", ""))))
+		a := h.kubelet.Do(context.WithoutCancel(ctx), suite.PatchNodeStatus(node, suite.JSON(t, nodeChange(mark, "", "", ""))))
 		outcomes[a.Outcome]++
 		if a.Outcome == suite.Allowed {
 			t.Errorf("an attack passed: %s", mark)
 		}
 	}
-	t.Logf("attacks meanwhile: %v", outcomes)
+	t.Logf("attacks during the flood: %v", outcomes)
 	if outcomes[suite.Denied] == 0 {
-		t.Errorf("no attack was judged")
+		t.Errorf("no attack was evaluated")
 	}
 }
 
-// workDuring does what stock kubelets do: one registers, another reports.
+// workDuring does what stock kubelets do: they register and report.
 func (h *hostile) workDuring(ctx context.Context, t *testing.T) {
 	done := 0
 	must := func(what string, kubelet *suite.Client, write suite.Request) {
 		if a := kubelet.Do(context.WithoutCancel(ctx), write); a.Outcome != suite.Allowed {
-			t.Errorf("%s was %s", what, a)
+			t.Errorf("%s: %s", what, a)
 		}
 		done++
 	}
-	for i := 0; every(ctx, 500*time.Millisecond); i++ {
+	for i := 0; suite.Sleep(ctx, 500*time.Millisecond); i++ {
 		name := fmt.Sprintf("newcomer-%d", i)
-		kubelet, err := suite.NewKubelet(h.plane.APIServer, name)
+		kubelet, err := suite.NewKubelet(h.ControlPlane.APIServer, name)
 		if err != nil {
 			t.Error(err)
 			return
@@ -167,24 +167,14 @@ func (h *hostile) workDuring(ctx context.Context, t *testing.T) {
 		must("a heartbeat", kubelet, suite.Heartbeat(name, time.Now()))
 		must("a new capacity", kubelet, suite.PatchNodeStatus(name, fmt.Sprintf(`{"status":{"capacity":{"pods":"%d"}}}`, 100+i)))
 	}
-	t.Logf("%d genuine writes meanwhile", done)
+	t.Logf("%d stock writes during the flood", done)
 }
 
-// every waits so long, and says whether the context has not ended.
-func every(ctx context.Context, d time.Duration) bool {
-	select {
-	case <-ctx.Done():
-		return false
-	case <-time.After(d):
-		return true
-	}
-}
-
-// logged is how many bytes the product has written to its log and its standard output.
+// logged returns how many bytes the product has written to its log and to standard output.
 func (h *hostile) logged(t *testing.T) int64 {
 	t.Helper()
 	var total int64
-	for _, path := range []string{h.product.Process().LogFile(), filepath.Join(h.dir, "product", "records.jsonl")} {
+	for _, path := range []string{h.product.Process().LogFile(), filepath.Join(h.Dir, "product", "records.jsonl")} {
 		info, err := os.Stat(path)
 		suite.Check(t, err)
 		total += info.Size()

@@ -21,13 +21,14 @@ import (
 
 	"noderestriction.plus/e2e/controlplane"
 	"noderestriction.plus/e2e/load"
+	"noderestriction.plus/e2e/suite"
 	"noderestriction.plus/internal/record"
 )
 
-// bodySize is what a webhook is told to expect at most by controller-runtime, nearly.
+// bodySize is almost the largest body that controller-runtime's webhook server reads.
 const bodySize = 68 << 20 / 10
 
-// testLargeBodies sends 64 bodies of up to 6.8 MiB at once, of what costs most to read and to judge.
+// testLargeBodies sends 64 bodies of up to 6.8 MiB at once, with the contents that are most expensive to read and to evaluate.
 func (d *listener) testLargeBodies(t *testing.T) {
 	const senders = 64
 	repeat := func(unit string, size int) string { return strings.Repeat(unit, size/len(unit)) }
@@ -76,21 +77,21 @@ func (d *listener) testLargeBodies(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			w := d.watch(t)
 			s := d.sender(t, controlplane.Certificate{})
-			outcomes := &tally{}
+			counts := &outcomeCounts{}
 			var group sync.WaitGroup
 			for range senders {
-				group.Go(func() { outcomes.count(s.post(suite.Within(t, 2*time.Minute), "/admit", []byte(test.body))) })
+				group.Go(func() { counts.count(s.post(suite.Within(t, 2*time.Minute), "/admit", []byte(test.body))) })
 			}
 			group.Wait()
 			w.end(t)
-			outcomes.check(t, "large", senders)
+			counts.check(t, "large", senders)
 		})
 	}
 	d.checkEnforced(t, record.ClientAuthNone)
 }
 
-// tally counts what became of forged reviews, all of which a policy denies.
-type tally struct {
+// outcomeCounts counts the outcomes of forged reviews, all of which a policy denies.
+type outcomeCounts struct {
 	mu       sync.Mutex
 	outcomes map[string]int
 	allowed  []*reply
@@ -98,11 +99,11 @@ type tally struct {
 
 const (
 	deniedOutcome = "denied"
-	// lateOutcome is what becomes of a body that does not arrive within five seconds, as on a machine that has too much to do.
+	// lateOutcome is the outcome of a body that does not arrive within five seconds, because the machine is too busy.
 	lateOutcome = "late"
 )
 
-func (c *tally) count(r *reply, err error) {
+func (c *outcomeCounts) count(r *reply, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.outcomes == nil {
@@ -120,8 +121,8 @@ func (c *tally) count(r *reply, err error) {
 	}
 }
 
-// check checks that each was denied, or refused with an HTTP error.
-func (c *tally) check(t *testing.T, what string, want int) {
+// check checks that each review was denied, or refused with an HTTP error.
+func (c *outcomeCounts) check(t *testing.T, what string, want int) {
 	t.Helper()
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -136,7 +137,7 @@ func (c *tally) check(t *testing.T, what string, want int) {
 		}
 	}
 	if c.outcomes[lateOutcome] == total {
-		t.Error("none was answered")
+		t.Error("no review was answered")
 	}
 	t.Logf("%s: %v", what, c.outcomes)
 	if total != want {
@@ -169,7 +170,7 @@ func (d *listener) testSlowBodies(t *testing.T) {
 	d.checkEnforced(t, record.ClientAuthNone)
 }
 
-// dribble sends a byte a second, until it is cut off or answered. What is sent so slowly must not be judged.
+// dribble sends a byte a second until the connection is closed or answered. So slow a body must not be evaluated.
 func dribble(conn *tls.Conn, body string) error {
 	answered := make(chan error, 1)
 	go func() {
@@ -183,12 +184,12 @@ func dribble(conn *tls.Conn, body string) error {
 				answered <- err
 				return
 			}
-			answered <- nil // it was cut off
+			answered <- nil // the connection was closed
 			return
 		}
 		defer response.Body.Close()
 		if response.StatusCode == http.StatusOK {
-			err = errors.New("it was answered with 200")
+			err = errors.New("answered with 200")
 		}
 		answered <- err
 	}()
@@ -199,7 +200,7 @@ func dribble(conn *tls.Conn, body string) error {
 		case err := <-answered:
 			return err
 		case <-tick.C:
-			// An error will be seen by the reader.
+			// The reader will see an error.
 			_, _ = io.WriteString(conn, body[i:i+1])
 		}
 	}
@@ -228,7 +229,7 @@ func (d *listener) testIdleConnections(t *testing.T) {
 			for range next {
 				conn, err := s.dial(ctx)
 				if err != nil {
-					continue // it had to make room for another
+					continue // it was evicted
 				}
 				mu.Lock()
 				open = append(open, conn)
@@ -240,7 +241,7 @@ func (d *listener) testIdleConnections(t *testing.T) {
 	m, err := d.product.Metrics(t.Context())
 	suite.Check(t, err)
 	held, evicted := m.Sum("node_restriction_plus_connections"), m.Sum("node_restriction_plus_connections_evicted_total")
-	t.Logf("%d connections were opened: %v are held, %v had to make room", len(open), held, evicted)
+	t.Logf("%d connections were opened: %v are held, %v were evicted", len(open), held, evicted)
 	if held > maxConnections {
 		t.Errorf("%v connections are held, more than %d", held, maxConnections)
 	}
@@ -258,7 +259,7 @@ func (d *listener) testIdleConnections(t *testing.T) {
 // maxConnections is the default of --max-connections.
 const maxConnections = 1024
 
-// awaitFewConnections waits until the product has no connections but those of the API server.
+// awaitFewConnections waits until the product has only the connections of the API server.
 func (d *listener) awaitFewConnections(t *testing.T) {
 	t.Helper()
 	ctx := suite.Within(t, 2*time.Minute)
@@ -274,36 +275,36 @@ func (d *listener) awaitFewConnections(t *testing.T) {
 	}))
 }
 
-// testOverload sends reviews from eight times as many clients as there are slots. What there is no slot for is refused
-// with an HTTP error, to which the failure policy applies; it is not let pass.
+// testOverload sends reviews from eight times as many clients as there are slots. Reviews without a slot are refused with an HTTP error,
+// to which the failurePolicy applies; they are not allowed.
 func (d *listener) testOverload(t *testing.T) {
 	const slots, clients, each = 4, 8 * 4, 20
 	suite.Check(t, d.product.Stop())
 	suite.Check(t, d.product.Run(t.Context(), fmt.Sprintf("--max-requests-in-flight=%d", slots)))
-	suite.Check(t, d.product.AwaitCalled(t.Context(), d.plane.APIServer))
+	suite.Check(t, d.product.AwaitCalled(t.Context(), d.ControlPlane.APIServer))
 	s := d.sender(t, controlplane.Certificate{})
 	body := []byte(forgery("many", node, `,"x":"`+strings.Repeat("<", 900<<10)+`"`))
 	w := d.watch(t)
-	outcomes := &tally{}
+	counts := &outcomeCounts{}
 	var group sync.WaitGroup
 	for range clients {
 		group.Go(func() {
 			for range each {
-				outcomes.count(s.post(suite.Within(t, 2*time.Minute), "/admit", body))
+				counts.count(s.post(suite.Within(t, 2*time.Minute), "/admit", body))
 			}
 		})
 	}
 	group.Wait()
 	w.end(t)
-	outcomes.check(t, "many", clients*each)
+	counts.check(t, "many", clients*each)
 	d.checkEnforced(t, record.ClientAuthNone)
 }
 
-// watch looks at the product while something is done to it: at its memory, and whether a real kubelet is judged.
+// watch observes the product during an attack: its memory, and whether the writes of the real kubelet are evaluated.
 type watch struct {
 	stop    context.CancelFunc
 	done    sync.WaitGroup
-	largest float64 // of its memory, in MiB
+	largest float64 // size of its memory, in MiB
 	real    realWrites
 }
 
@@ -318,7 +319,7 @@ func (d *listener) watch(t *testing.T) *watch {
 		for ctx.Err() == nil {
 			mib, err := load.AnonymousMiB(d.product.Process().PID())
 			if err != nil {
-				t.Errorf("the product's memory: %v", err)
+				t.Errorf("read the product's memory: %v", err)
 				return
 			}
 			w.largest = max(w.largest, mib)
@@ -328,12 +329,12 @@ func (d *listener) watch(t *testing.T) *watch {
 	return w
 }
 
-// end says what was seen.
+// end stops the watch and checks what it observed.
 func (w *watch) end(t *testing.T) {
 	t.Helper()
 	w.stop()
 	w.done.Wait()
-	t.Logf("memory up to %.0f MiB; meanwhile real writes: %s", w.largest, w.real.summary())
+	t.Logf("memory up to %.0f MiB; the real kubelet: %s", w.largest, suite.Summary(w.real.answers))
 	if w.largest > memoryLimit {
 		t.Errorf("%.0f MiB of memory, more than %d", w.largest, memoryLimit)
 	}

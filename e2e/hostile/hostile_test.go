@@ -5,10 +5,8 @@ package hostile_test
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -17,119 +15,62 @@ import (
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/e2e/binaries"
-	"noderestriction.plus/e2e/cluster"
 	"noderestriction.plus/e2e/controlplane"
-	"noderestriction.plus/e2e/kubectl"
 	"noderestriction.plus/e2e/product"
-	"noderestriction.plus/e2e/project"
-	"noderestriction.plus/internal/manifest"
+	"noderestriction.plus/e2e/suite"
 )
 
-// strictNode is the Node that the policy strict is for. The policy recommended is for all.
+// strictNode is the Node that the policy strict matches. The policy recommended matches all.
 const strictNode = "strict-1"
 
-// Paths in the API.
-const (
-	nodesPath = "/api/v1/nodes"
-	podsPath  = "/api/v1/namespaces/default/pods"
-)
-
-// hostile is a control plane with the product as the chart configures it by default, with the policy recommended in force.
+// hostile is a control plane with the product as the chart configures it by default, with the policy recommended.
 type hostile struct {
 	*listener
-	helm    string
-	kubectl kubectl.Kubectl
-	admin   *suite.Client
-	strict  *suite.Client // the kubelet of strictNode
-	count   int             // of attacks
+	administrator *suite.Client
+	strict        *suite.Client // the kubelet of strictNode
+	count         int           // of attacks
 }
 
-// TestHostile has a kubelet whose credential is stolen write what costs an API server or the product more than other writes,
-// tenants create pods of all sizes, and pods flood the product. The webhooks have the time limits of the chart.
+// TestHostile sends writes with a stolen kubelet credential that cost an API server or the product more than other writes, creates
+// tenants' pods of all sizes, and floods the product from pods. The webhooks have the timeouts of the chart.
 func TestHostile(t *testing.T) {
 	h := newHostile(t)
 	t.Run("an ordinary attack is denied", h.checkDenies)
 	t.Run("pods of tenants", h.testTenants)
 	t.Run("a slow number of a tenant", h.testTenantsSlowNumber)
 	t.Run("an administrator's exponent", h.testAdministratorsExponent)
-	t.Run("a token is issued also by a dry run", h.testTokenDryRun)
+	t.Run("a token that a dry run issues", h.testTokenDryRun)
 	t.Run("slow numbers", h.testSlowNumbers)
 	t.Run("a slow number under strict", h.testStrictSlowNumbers)
-	t.Run("a slow number that is stored already", h.testStoredSlowNumber)
+	t.Run("a stored slow number", h.testStoredSlowNumber)
 	t.Run("a flood from a pod", h.testFlood)
 	t.Run("an ordinary attack is denied afterwards", h.checkDenies)
-	t.Run("the records are whole", h.checkRecords)
+	t.Run("no record is missing", h.checkRecords)
 	h.checkHarmless(t)
 }
 
 func newHostile(t *testing.T) *hostile {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "nrp-hostile-")
+	h := &hostile{listener: &listener{Suite: suite.New(t, "hostile", controlplane.APIServerOptions{})}}
+	h.product = h.MustInstall(t, product.Options{Env: chartEnvironment()})
+	helm, err := binaries.Helm(t.Context(), t.Output())
 	suite.Check(t, err)
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("data and logs are kept in %s", dir)
-		} else if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
-		}
-	})
-	h := &hostile{listener: &listener{dir: dir}}
-	h.plane, err = controlplane.Start(t.Context(), controlplane.Options{Dir: dir, Log: t.Output()})
-	suite.Check(t, err)
-	t.Cleanup(h.plane.Stop)
-	h.install(t)
+	// The floor of the policy is installed with it. Webhooks are also called for tokens and ResourceSlices.
+	suite.Check(t, h.product.Configure(t.Context(), h.Kubectl, helm,
+		"policies.recommended=Deny", "rules.serviceAccountTokens=true", "rules.resourceSlices=true"))
+	h.administrator = suite.Admin(t, h.ControlPlane.APIServer)
+	h.kubelet = suite.Kubelet(t, h.ControlPlane.APIServer, node)
+	h.strict = suite.Kubelet(t, h.ControlPlane.APIServer, strictNode)
 	h.enforce(t)
 	h.register(t)
 	return h
 }
 
-// install installs the product as the chart does by default, and has it asked about tokens and ResourceSlices as well.
-func (h *hostile) install(t *testing.T) {
-	t.Helper()
-	config, err := h.plane.Admin()
-	suite.Check(t, err)
-	h.kubectl = kubectl.Kubectl{Kubeconfig: filepath.Join(h.dir, "admin.kubeconfig")}
-	h.kubectl.Path, err = binaries.Path(t.Context(), t.Output(), binaries.Kubectl())
-	suite.Check(t, err)
-	suite.Check(t, controlplane.WriteKubeconfig(h.kubectl.Kubeconfig, config))
-	h.helm, err = binaries.Helm(t.Context(), t.Output())
-	suite.Check(t, err)
-	binary, err := binaries.Product(t.Context(), t.Output(), binaries.Plain())
-	suite.Check(t, err)
-	h.product, err = product.Install(t.Context(), product.Options{
-		Binary: binary, Dir: filepath.Join(h.dir, "product"), Config: config, CA: h.plane.CA,
-		Env: []string{"GOMEMLIMIT=460MiB", "GOMAXPROCS=4"},
-	}, h.kubectl, h.helm, h.plane.APIServer)
-	suite.Check(t, err)
-	t.Cleanup(func() {
-		if err := h.product.Stop(); err != nil {
-			t.Errorf("the product did not end well: %v", err)
-		}
-	})
-	// The floor of the policy comes with it.
-	suite.Check(t, h.product.Configure(t.Context(), h.kubectl, h.helm,
-		"policies.recommended=Deny", "rules.serviceAccountTokens=true", "rules.resourceSlices=true"))
-	h.admin, err = suite.NewAdmin(h.plane.APIServer)
-	suite.Check(t, err)
-	h.kubelet, err = suite.NewKubelet(h.plane.APIServer, node)
-	suite.Check(t, err)
-	h.strict, err = suite.NewKubelet(h.plane.APIServer, strictNode)
-	suite.Check(t, err)
-}
-
-// enforce waits for recommended, which the chart has, and adds strict for one node and rules about other resources.
+// enforce waits for recommended, which the chart installs, and adds strict for one node and rules for other resources.
 func (h *hostile) enforce(t *testing.T) {
 	t.Helper()
-	config, err := h.plane.Admin()
-	suite.Check(t, err)
-	client, err := product.Policies(config)
-	suite.Check(t, err)
-	suite.Check(t, product.AwaitReady(t.Context(), client, "recommended"))
-	root, err := project.Root()
-	suite.Check(t, err)
-	data, err := os.ReadFile(filepath.Join(root, "config", "policies", "strict.yaml"))
-	suite.Check(t, err)
-	policies, err := manifest.Policies(data)
+	suite.Check(t, product.AwaitReady(t.Context(), h.Policies, "recommended"))
+	policies, err := suite.ShippedPolicies("strict")
 	suite.Check(t, err)
 	others := &v1alpha1.NodeRestrictionPolicy{}
 	others.Name = "others"
@@ -138,19 +79,19 @@ func (h *hostile) enforce(t *testing.T) {
 	others.Spec.ResourceSlices = &v1alpha1.ResourceSlices{}
 	for _, p := range policies {
 		p.Spec.Match = &v1alpha1.Match{NodeNames: []v1alpha1.Pattern{strictNode}}
-		suite.Check(t, product.Enforce(t.Context(), client, p))
+		suite.Check(t, product.Enforce(t.Context(), h.Policies, p))
 	}
-	suite.Check(t, product.Enforce(t.Context(), client, others))
+	suite.Check(t, product.Enforce(t.Context(), h.Policies, others))
 }
 
-// register has both kubelets register, and waits until the whole configuration is in force.
+// register registers both kubelets, and waits until the whole configuration is in force.
 func (h *hostile) register(t *testing.T) {
 	t.Helper()
 	for name, kubelet := range map[string]*suite.Client{node: h.kubelet, strictNode: h.strict} {
 		if a := kubelet.Do(t.Context(), suite.RegisterNode(name, nil)); a.Outcome != suite.Allowed {
 			t.Fatal(a)
 		}
-		// It has an address and quantities, as any.
+		// It has an address and quantities like any Node.
 		const status = `{"status":{"addresses":[{"type":"InternalIP","address":"10.0.0.1"}],` +
 			`"capacity":{"cpu":"8","memory":"16Gi","pods":"110"},"allocatable":{"cpu":"8","memory":"16Gi","pods":"110"}}}`
 		if a := kubelet.Do(t.Context(), suite.PatchNodeStatus(name, status)); a.Outcome != suite.Allowed {
@@ -158,44 +99,44 @@ func (h *hostile) register(t *testing.T) {
 		}
 	}
 	suite.Check(t, h.product.Process().Await(suite.Within(t, time.Minute), func(ctx context.Context) error {
-		// ResourceSlices are sent last of all.
-		write := createsSlice("probe", "1")
+		// The webhook for ResourceSlices is the last one to take effect.
+		write := createSlice("probe", "1")
 		write.DryRun = true
 		if a := h.kubelet.Do(ctx, write); a.Outcome != suite.Denied {
-			return fmt.Errorf("a ResourceSlice is %s", a)
+			return fmt.Errorf("a ResourceSlice: %s", a)
 		}
 		return nil
 	}))
 }
 
-// checkDenies makes an attack of which nothing is slow: it is denied by name, and an ordinary write passes.
+// checkDenies makes an attack that is not slow, which must be denied by recommended, and an ordinary write, which must pass.
 func (h *hostile) checkDenies(t *testing.T) {
 	t.Helper()
 	address := h.nextAddress()
-	a := h.kubelet.Do(t.Context(), suite.PatchNodeStatus(node, toJSON(t, nodeChange(address, "", "", ""))))
+	a := h.kubelet.Do(t.Context(), suite.PatchNodeStatus(node, suite.JSON(t, nodeChange(address, "", "", ""))))
 	if a.Outcome != suite.Denied || !strings.Contains(a.Text, "recommended") {
-		t.Errorf("an ordinary attack was %s", a)
+		t.Errorf("an ordinary attack: %s", a)
 	}
-	h.checkNotStored(t, nodesPath+"/"+node, address)
+	h.checkNotStored(t, suite.NodesPath+"/"+node, address)
 	if a := h.kubelet.Do(t.Context(), suite.Heartbeat(node, time.Now())); a.Outcome != suite.Allowed {
-		t.Errorf("a heartbeat was %s", a)
+		t.Errorf("a heartbeat: %s", a)
 	}
 	capacity := fmt.Sprintf(`{"status":{"capacity":{"ephemeral-storage":"%dMi"}}}`, 1000+h.count)
 	if a := h.kubelet.Do(t.Context(), suite.PatchNodeStatus(node, capacity)); a.Outcome != suite.Allowed {
-		t.Errorf("an ordinary write was %s", a)
+		t.Errorf("an ordinary write: %s", a)
 	}
 }
 
-// nextAddress is an address on loopback that no earlier attack had, by which what is stored can be told.
+// nextAddress returns a loopback address that no earlier attack had, which marks what an attack stores.
 func (h *hostile) nextAddress() string {
 	h.count++
 	return fmt.Sprintf("127.%d.%d.9", 1+h.count/250, 1+h.count%250)
 }
 
-// checkNotStored reads an object as an administrator. If it has the mark, an attack was stored.
+// checkNotStored reads an object as an administrator and fails the test if it has the mark of an attack.
 func (h *hostile) checkNotStored(t *testing.T, path, mark string) (stored bool) {
 	t.Helper()
-	code, body, err := h.admin.Get(suite.Within(t, 2*time.Minute), path)
+	code, body, err := h.administrator.Get(suite.Within(t, 2*time.Minute), path)
 	suite.Check(t, err)
 	if code != http.StatusOK && code != http.StatusNotFound {
 		t.Fatalf("%s: %d %.300q", path, code, body)
@@ -207,21 +148,14 @@ func (h *hostile) checkNotStored(t *testing.T, path, mark string) (stored bool) 
 	return stored
 }
 
-// checkRecords has the command-line tool say whether a record is missing.
+// checkRecords checks with the command-line tool that no record is missing.
 func (h *hostile) checkRecords(t *testing.T) {
 	t.Helper()
 	tool, err := binaries.CommandLine(t.Context(), t.Output())
 	suite.Check(t, err)
 	cmd := exec.CommandContext(t.Context(), tool, "denials", "--verify",
-		filepath.Join(h.dir, "product", "records.jsonl"))
+		filepath.Join(h.Dir, "product", "records.jsonl"))
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("denials --verify: %v\n%.2000s", err, out)
 	}
-}
-
-func toJSON(t *testing.T, v any) string {
-	t.Helper()
-	data, err := json.Marshal(v)
-	suite.Check(t, err)
-	return string(data)
 }

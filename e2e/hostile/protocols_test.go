@@ -13,12 +13,13 @@ import (
 	"testing"
 	"time"
 
+	"noderestriction.plus/e2e/suite"
 	"noderestriction.plus/internal/record"
 )
 
-// testProtocols sends what is not HTTP/1.1 over TLS 1.3, before and after the handshake, with the API server's certificate.
+// testProtocols sends anything but HTTP/1.1 over TLS 1.3, before and after the handshake, with the API server's certificate.
 func (d *listener) testProtocols(t *testing.T) {
-	certificate, err := d.clients.Client(apiServerName)
+	certificate, err := d.clientCA.Client(apiServerName)
 	suite.Check(t, err)
 	s := d.sender(t, certificate)
 	plain := func(ctx context.Context) (net.Conn, error) {
@@ -30,7 +31,7 @@ func (d *listener) testProtocols(t *testing.T) {
 		name string
 		dial func(context.Context) (net.Conn, error)
 		sent string
-		want string // how the answer begins, if there is one
+		want string // prefix of the answer, if there is one
 	}{
 		{"plain HTTP", plain, post, "HTTP/1.0 400 "},
 		{"no protocol", plain, "\x00\x01\x02\x03 bytes", ""},
@@ -61,12 +62,12 @@ func (d *listener) testProtocols(t *testing.T) {
 			suite.Check(t, err)
 			defer conn.Close()
 			suite.Check(t, conn.SetDeadline(time.Now().Add(time.Minute)))
-			// The product may end the connection before all is sent.
+			// The product may close the connection before everything is sent.
 			_, _ = io.WriteString(conn, test.sent)
 			answer := make([]byte, 4096)
 			n, err := io.ReadAtLeast(conn, answer, len(test.want))
 			if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
-				t.Error("the connection is left open")
+				t.Error("the connection stays open")
 			}
 			if got := string(answer[:n]); !strings.HasPrefix(got, test.want) || strings.Contains(got, " 200 ") {
 				t.Errorf("want %q, got %.200q", test.want, got)
@@ -79,7 +80,7 @@ func (d *listener) testProtocols(t *testing.T) {
 		conn, err := (&tls.Dialer{Config: config}).DialContext(suite.Within(t, time.Minute), "tcp", s.host())
 		if err == nil {
 			_ = conn.Close()
-			t.Error("it is spoken")
+			t.Error("TLS 1.2 is accepted")
 		}
 	})
 	d.checkEnforced(t, record.ClientAuthMTLS)

@@ -5,15 +5,13 @@ package hostile_test
 
 import (
 	"context"
-	"fmt"
-	"slices"
 	"testing"
 	"time"
 
-	"noderestriction.plus/e2e/cluster"
+	"noderestriction.plus/e2e/suite"
 )
 
-// realWrites are those of the kubelet, all of which a policy denies.
+// realWrites are writes of the real kubelet, all of which a policy denies.
 type realWrites struct {
 	answers []suite.Answer
 }
@@ -32,7 +30,7 @@ func (r *realWrites) write(ctx context.Context, kubelet *suite.Client) {
 	}
 }
 
-// check checks that the product has denied them. It may refuse one for which it has no room.
+// check checks that the product has denied the writes. It may refuse some under load.
 func (r *realWrites) check(t *testing.T) {
 	t.Helper()
 	denied := 0
@@ -42,21 +40,10 @@ func (r *realWrites) check(t *testing.T) {
 			denied++
 		case suite.Unanswered:
 		default:
-			t.Errorf("a real write was %s", a)
+			t.Errorf("a write of the real kubelet: %s", a)
 		}
 	}
 	if denied == 0 {
-		t.Errorf("no real write was judged: %s", r.answers[0])
+		t.Errorf("no write of the real kubelet was evaluated: %s", r.answers[0])
 	}
-}
-
-func (r *realWrites) summary() string {
-	outcomes, took := map[suite.Outcome]int{}, []time.Duration(nil)
-	for _, a := range r.answers {
-		outcomes[a.Outcome]++
-		took = append(took, a.Took)
-	}
-	slices.Sort(took)
-	at := func(percent int) time.Duration { return took[(len(took)-1)*percent/100].Round(time.Millisecond) }
-	return fmt.Sprintf("%v, p50 %s, p99 %s, slowest %s", outcomes, at(50), at(99), at(100))
 }

@@ -18,18 +18,20 @@ import (
 	admissionv1 "k8s.io/api/admission/v1"
 
 	"noderestriction.plus/e2e/controlplane"
+	"noderestriction.plus/e2e/suite"
 )
 
-// sender sends the product what it likes. A zero certificate is none.
+// sender sends arbitrary requests to the product.
 type sender struct {
 	url  string
 	tls  *tls.Config
 	http *http.Client
 }
 
+// sender returns a sender that shows a certificate, unless it is zero.
 func (d *listener) sender(t *testing.T, certificate controlplane.Certificate) *sender {
 	t.Helper()
-	config := &tls.Config{RootCAs: d.plane.CA.Pool()}
+	config := &tls.Config{RootCAs: d.ControlPlane.CA.Pool()}
 	if certificate.Cert != nil {
 		pair, err := tls.X509KeyPair(certificate.Cert, certificate.Key)
 		suite.Check(t, err)
@@ -40,10 +42,10 @@ func (d *listener) sender(t *testing.T, certificate controlplane.Certificate) *s
 	return &sender{url: d.product.URL, tls: config, http: &http.Client{Transport: transport, Timeout: 2 * time.Minute}}
 }
 
-// host is what to dial.
+// host returns the address to dial.
 func (s *sender) host() string { return strings.TrimPrefix(s.url, "https://") }
 
-// dial opens a connection by hand.
+// dial opens a connection.
 func (s *sender) dial(ctx context.Context) (*tls.Conn, error) {
 	conn, err := (&tls.Dialer{Config: s.tls}).DialContext(ctx, "tcp", s.host())
 	if err != nil {
@@ -59,12 +61,12 @@ type reply struct {
 	text   string
 }
 
-// allowed says that an API server would let the write pass for this.
+// allowed reports whether an API server would allow the write.
 func (r *reply) allowed() bool {
 	return r.status == http.StatusOK && r.review != nil && r.review.Response != nil && r.review.Response.Allowed
 }
 
-// deniedAs says that it is a denial of the review with this uid, as an API server takes it for one.
+// deniedAs reports whether an API server would accept the reply as a denial of the review with this UID.
 func (r *reply) deniedAs(uid string) bool {
 	return r.status == http.StatusOK && r.review != nil && r.review.Response != nil && !r.review.Response.Allowed &&
 		string(r.review.Response.UID) == uid && r.review.APIVersion == "admission.k8s.io/v1" &&
@@ -73,9 +75,9 @@ func (r *reply) deniedAs(uid string) bool {
 
 func (r *reply) String() string { return fmt.Sprintf("%d %.300q", r.status, r.text) }
 
-// post sends a body as a review. The error says that there was no answer.
+// post sends a body as a review. It returns an error if there is no answer.
 func (s *sender) post(ctx context.Context, path string, body []byte) (*reply, error) {
-	return s.send(ctx, http.MethodPost, path, http.Header{"Content-Type": {"application/json"}}, body)
+	return s.send(ctx, http.MethodPost, path, http.Header{"Content-Type": {suite.JSONType}}, body)
 }
 
 func (s *sender) send(ctx context.Context, method, path string, header http.Header, body []byte) (*reply, error) {
@@ -101,12 +103,12 @@ func (s *sender) send(ctx context.Context, method, path string, header http.Head
 	return r, nil
 }
 
-// forgery is a review that the kubelet of a node adds a finalizer to its Node, in whose object there is something more.
+// forgery returns a review of a kubelet that adds a finalizer to its Node, with more members in the object.
 func forgery(uid, node, more string) string {
 	return review(uid, node, `{"metadata":{"name":"`+node+`","finalizers":["example.com/stay"]}`+more+`}`)
 }
 
-// review is a review of what the kubelet of a node writes to the status of its Node.
+// review returns a review of a kubelet that writes the status of its Node.
 func review(uid, node, object string) string {
 	return `{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{"uid":"` + uid + `",` +
 		`"kind":{"group":"","version":"v1","kind":"Node"},"resource":{"group":"","version":"v1","resource":"nodes"},` +

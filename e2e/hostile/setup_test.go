@@ -1,194 +1,100 @@
 // Copyright The NodeRestriction-plus Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package hostile_test sends the product, as it runs beside a real API server, what no API server would: from others than
-// API servers, malformed, forged, too large, too slow and too much of it. Whatever arrives, nothing is let pass that a
-// policy denies, the process lives on within its memory, and a real kubelet's write is judged.
+// Package hostile_test sends the product, which runs beside a real API server, what no API server sends: requests from other clients,
+// malformed, forged, too large, too slow or too many requests. Whatever arrives, nothing that a policy denies is allowed, the process
+// keeps running within its memory, and writes of a real kubelet are evaluated.
 package hostile_test
 
 import (
-	"context"
-	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
-	"github.com/go-logr/logr"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
-	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
-
-	"noderestriction.plus/api/v1alpha1"
-	"noderestriction.plus/e2e/binaries"
-	"noderestriction.plus/e2e/cluster"
 	"noderestriction.plus/e2e/controlplane"
-	"noderestriction.plus/e2e/kubectl"
 	"noderestriction.plus/e2e/product"
+	"noderestriction.plus/e2e/suite"
 	"noderestriction.plus/internal/record"
 )
 
 const (
-	// node is the Node of the kubelet whose writes are real, and in whose name others are forged.
+	// node is the Node of the real kubelet, in whose name other clients forge reviews.
 	node = "worker-1"
 	// apiServerName is the name in the client certificate of the API server.
 	apiServerName = "node-restriction-plus-client"
-	// memoryLimit is that of the chart's container, in MiB. Pages of the program's own file are not what a container is
-	// ended for.
+	// memoryLimit is the memory limit of the chart's container, in MiB. Pages of the program's own file do not count: the kernel drops
+	// them before it kills the container.
 	memoryLimit = 512
 )
 
-// TestMain says to controller-runtime, whose client has nothing to say here, that it is not to say so.
-func TestMain(m *testing.M) {
-	ctrllog.SetLogger(logr.Discard())
-	os.Exit(m.Run())
-}
+// TestMain discards the log of controller-runtime's client.
+func TestMain(m *testing.M) { suite.Main(m) }
 
-// listener is a control plane whose API server has a client certificate for the product, and the product, which has the
-// environment that the chart gives it.
+// listener is a control plane whose API server has a client certificate for the product, and the product with the environment of the
+// chart.
 type listener struct {
-	dir     string
-	plane   *controlplane.ControlPlane
+	*suite.Suite
 	product *product.Product
-	// clients signs certificates of clients. The product knows it and, as where there is no such authority, the
-	// cluster's own.
-	clients *controlplane.CA
-	kubelet *suite.Client
+	// clientCA signs client certificates. The product trusts it and also the cluster CA, as in clusters without a CA of its own.
+	clientCA *controlplane.CA
+	kubelet  *suite.Client
 }
 
 func TestListener(t *testing.T) {
 	d := newListener(t)
-	t.Run("only API servers may ask", d.testCertificates)
+	t.Run("only API servers are answered", d.testCertificates)
 	t.Run("other protocols", d.testProtocols)
-	// From here on as where API servers cannot be given a certificate: any pod may ask.
+	// From here on as in clusters whose API servers cannot be given a certificate: any pod is answered.
 	suite.Check(t, d.product.Stop())
 	suite.Check(t, d.product.Run(t.Context()))
-	suite.Check(t, d.product.AwaitCalled(t.Context(), d.plane.APIServer))
+	suite.Check(t, d.product.AwaitCalled(t.Context(), d.ControlPlane.APIServer))
 	t.Run("forged reviews", d.testForged)
 	t.Run("bodies", d.testBodies)
 	t.Run("policies", d.testPolicies)
 	t.Run("large bodies", d.testLargeBodies)
 	t.Run("slow bodies", d.testSlowBodies)
 	t.Run("idle connections", d.testIdleConnections)
-	t.Run("more than there are slots for", d.testOverload)
+	t.Run("more requests than slots", d.testOverload)
 	d.checkHarmless(t)
 }
 
-// newListener starts everything, and has the product deny finalizers to kubelets.
+// newListener starts everything, with a policy that denies finalizers.
 func newListener(t *testing.T) *listener {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "nrp-listener-")
+	ca, err := controlplane.NewCA("clients")
 	suite.Check(t, err)
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("data and logs are kept in %s", dir)
-		} else if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
-		}
+	certificate, err := ca.Client(apiServerName)
+	suite.Check(t, err)
+	// The product's port is not known yet.
+	flag := suite.ClientCertificateFlag(t, suite.TempDir(t, "admission"), "*", certificate)
+	d := &listener{clientCA: ca}
+	d.Suite = suite.New(t, "listener", controlplane.APIServerOptions{Args: []string{flag}})
+	trusted := filepath.Join(d.Dir, "client-ca.crt")
+	suite.Check(t, os.WriteFile(trusted, append(ca.PEM(), d.ControlPlane.CA.PEM()...), 0o644))
+	d.product = d.MustInstall(t, product.Options{
+		Args: []string{"--client-ca-file=" + trusted, "--client-allowed-names=" + apiServerName}, Env: chartEnvironment(),
 	})
-	d := &listener{dir: dir}
-	d.clients, err = controlplane.NewCA("clients")
+	_, err = d.RaiseTimeouts(t.Context(), 30)
 	suite.Check(t, err)
-	d.plane, err = controlplane.Start(t.Context(), controlplane.Options{
-		Dir: dir, Log: t.Output(), APIServer: controlplane.APIServerOptions{
-			Args: []string{"--admission-control-config-file=" + d.writeAdmissionConfiguration(t)},
-		},
-	})
-	suite.Check(t, err)
-	t.Cleanup(d.plane.Stop)
-	d.install(t)
-	return d
-}
-
-// writeAdmissionConfiguration writes what gives the API server its client certificate.
-func (d *listener) writeAdmissionConfiguration(t *testing.T) string {
-	t.Helper()
-	client, err := d.clients.Client(apiServerName)
-	suite.Check(t, err)
-	dir := filepath.Join(d.dir, "admission")
-	suite.Check(t, client.Write(dir))
-	kubeconfig, configuration := filepath.Join(dir, "clients.kubeconfig"), filepath.Join(dir, "admission.yaml")
-	// The product's port is not known yet, so that this is for every webhook.
-	suite.Check(t, os.WriteFile(kubeconfig, fmt.Appendf(nil, `apiVersion: v1
-kind: Config
-users:
-- name: "*"
-  user: {client-certificate: %q, client-key: %q}
-`, filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")), 0o600))
-	suite.Check(t, os.WriteFile(configuration, fmt.Appendf(nil, `apiVersion: apiserver.config.k8s.io/v1
-kind: AdmissionConfiguration
-plugins:
-- name: ValidatingAdmissionWebhook
-  configuration:
-    apiVersion: apiserver.config.k8s.io/v1
-    kind: WebhookAdmissionConfiguration
-    kubeConfigFile: %q
-`, kubeconfig), 0o600))
-	return configuration
-}
-
-func (d *listener) install(t *testing.T) {
-	t.Helper()
-	config, err := d.plane.Admin()
-	suite.Check(t, err)
-	admin := kubectl.Kubectl{Kubeconfig: filepath.Join(d.dir, "admin.kubeconfig")}
-	admin.Path, err = binaries.Path(t.Context(), t.Output(), binaries.Kubectl())
-	suite.Check(t, err)
-	suite.Check(t, controlplane.WriteKubeconfig(admin.Kubeconfig, config))
-	helm, err := binaries.Helm(t.Context(), t.Output())
-	suite.Check(t, err)
-	binary, err := binaries.Product(t.Context(), t.Output(), binaries.Plain())
-	suite.Check(t, err)
-	authorities := filepath.Join(d.dir, "client-ca.crt")
-	suite.Check(t, os.WriteFile(authorities, append(d.clients.PEM(), d.plane.CA.PEM()...), 0o644))
-	d.product, err = product.Install(t.Context(), product.Options{
-		Binary: binary, Dir: filepath.Join(d.dir, "product"), Config: config, CA: d.plane.CA,
-		Args: []string{"--client-ca-file=" + authorities, "--client-allowed-names=" + apiServerName},
-		Env:  []string{"GOMEMLIMIT=460MiB", "GOMAXPROCS=4"},
-	}, admin, helm, d.plane.APIServer)
-	suite.Check(t, err)
-	t.Cleanup(func() {
-		if err := d.product.Stop(); err != nil {
-			t.Errorf("the product did not end well: %v", err)
-		}
-	})
-	client, err := kubernetes.NewForConfig(config)
-	suite.Check(t, err)
-	bePatient(t, client)
-	policies, err := product.Policies(config)
-	suite.Check(t, err)
-	p := &v1alpha1.NodeRestrictionPolicy{}
-	p.Name = "finalizers"
-	p.Spec.Nodes.Finalizers = &v1alpha1.NodeFinalizers{}
-	suite.Check(t, product.Enforce(t.Context(), policies, p))
-	d.kubelet, err = suite.NewKubelet(d.plane.APIServer, node)
-	suite.Check(t, err)
+	suite.Check(t, product.Enforce(t.Context(), d.Policies, product.DenyFinalizers("finalizers")))
+	d.kubelet = suite.Kubelet(t, d.ControlPlane.APIServer, node)
 	if a := d.kubelet.Do(t.Context(), suite.RegisterNode(node, nil)); a.Outcome != suite.Allowed {
 		t.Fatal(a)
 	}
+	return d
 }
 
-// bePatient gives the product more time to answer, on a machine that has more to do than it can.
-func bePatient(t *testing.T, admin kubernetes.Interface) {
-	t.Helper()
-	configurations := admin.AdmissionregistrationV1().ValidatingWebhookConfigurations()
-	c, err := configurations.Get(t.Context(), cluster.Name, metav1.GetOptions{})
-	suite.Check(t, err)
-	for i := range c.Webhooks {
-		c.Webhooks[i].TimeoutSeconds = new(int32(30))
-	}
-	_, err = configurations.Update(t.Context(), c, metav1.UpdateOptions{})
-	suite.Check(t, err)
-}
+// chartEnvironment returns the environment that the chart gives the container.
+func chartEnvironment() []string { return []string{"GOMEMLIMIT=460MiB", "GOMAXPROCS=4"} }
 
-// checkEnforced checks that a real kubelet is denied what the policy denies, and that there is one record of it: the whole
-// record, which says how the API server has shown who it is, or a compact one of a denial that is like earlier ones.
+// checkEnforced checks that a write of the real kubelet is denied, and that there is one record of it: a full one, which says how the API
+// server has authenticated, or a compact one of a repeated denial.
 func (d *listener) checkEnforced(t *testing.T, auth record.ClientAuth) {
 	t.Helper()
 	first, err := d.product.Records.Len()
 	suite.Check(t, err)
 	if a := d.kubelet.Do(t.Context(), suite.AddFinalizer(node)); a.Outcome != suite.Denied {
-		t.Errorf("a real write is not denied: %s", a)
+		t.Errorf("a write of the real kubelet is not denied: %s", a)
 	}
 	records, err := d.product.Records.Since(first)
 	suite.Check(t, err)
@@ -197,7 +103,7 @@ func (d *listener) checkEnforced(t *testing.T, auth record.ClientAuth) {
 	}
 }
 
-// checkHarmless checks that nothing panicked and nothing was written but records.
+// checkHarmless checks that nothing panicked and that only records were written.
 func (d *listener) checkHarmless(t *testing.T) {
 	t.Helper()
 	m, err := d.product.Metrics(t.Context())
@@ -212,22 +118,6 @@ func (d *listener) checkHarmless(t *testing.T) {
 	strays, err := d.product.Records.Strays()
 	suite.Check(t, err)
 	if len(strays) > 0 {
-		t.Errorf("standard output has what is no record: %.300q", strays[0])
+		t.Errorf("standard output has a line that is no record: %.300q", strays[0])
 	}
-}
-
-// check ends the test if there is an error.
-func check(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-// within is a context of the test that ends after a time.
-func within(t *testing.T, d time.Duration) context.Context {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), d)
-	t.Cleanup(cancel)
-	return ctx
 }

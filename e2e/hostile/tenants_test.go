@@ -12,15 +12,14 @@ import (
 	"testing"
 	"time"
 
+	mergepatch "gopkg.in/evanphx/json-patch.v4"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	mergepatch "gopkg.in/evanphx/json-patch.v4"
-
-	"noderestriction.plus/e2e/cluster"
+	"noderestriction.plus/e2e/suite"
 )
 
-// tryPod has a tenant create a pod on the node, which is merged with more.
+// tryPod creates a pod on the node as a tenant, with a merge patch applied to it.
 func (h *hostile) tryPod(t *testing.T, name, more string) suite.Answer {
 	t.Helper()
 	const pod = `{"apiVersion":"v1","kind":"Pod","metadata":{"name":%q},"spec":{"nodeName":%q,"containers":[%s],` +
@@ -28,12 +27,10 @@ func (h *hostile) tryPod(t *testing.T, name, more string) suite.Answer {
 	const container = `{"name":"c","image":"registry.example.com/c"}`
 	body, err := mergepatch.MergePatch(fmt.Appendf(nil, pod, name, node, container), []byte(more))
 	suite.Check(t, err)
-	return h.admin.Do(suite.Within(t, time.Minute), suite.Request{
-		Method: http.MethodPost, Path: podsPath, Type: "application/json", Body: string(body),
-	})
+	return h.administrator.Do(suite.Within(t, time.Minute), suite.Create(suite.PodsPath, string(body)))
 }
 
-// createPod creates a pod on the node, as a tenant whose pod the scheduler has placed there. More is merged into it.
+// createPod is tryPod for a pod that must be created.
 func (h *hostile) createPod(t *testing.T, name, more string) {
 	t.Helper()
 	if a := h.tryPod(t, name, more); a.Outcome != suite.Allowed {
@@ -41,7 +38,7 @@ func (h *hostile) createPod(t *testing.T, name, more string) {
 	}
 }
 
-// uidOf is the UID of an object.
+// uidOf returns the UID of an object.
 func uidOf(t *testing.T, object []byte) string {
 	t.Helper()
 	var o metav1.PartialObjectMetadata
@@ -52,13 +49,12 @@ func uidOf(t *testing.T, object []byte) string {
 	return string(o.UID)
 }
 
-// container is a container of a tenant, with something more in it.
+// container returns a patch of a tenant's container with more members.
 func container(more string) string {
 	return `{"spec":{"containers":[{"name":"c","image":"registry.example.com/c"` + more + `}]}}`
 }
 
-// testTenants has tenants create pods of which something is large or odd, and their kubelet live through their lives. It is denied
-// nothing, but for an attack.
+// testTenants creates tenants' pods with large or unusual fields, and sends the writes of their kubelet. Only an attack must be denied.
 func (h *hostile) testTenants(t *testing.T) {
 	const odd = `{"requests":{"cpu":"1e3"},"limits":{"cpu":"1e3"}}`
 	const absurd = `{"requests":{"cpu":"1"},"limits":{"cpu":"1e60"}}`
@@ -71,7 +67,7 @@ func (h *hostile) testTenants(t *testing.T) {
 	}
 	for _, test := range []struct {
 		name, pod string
-		resources string // which the kubelet copies into the status
+		resources string // the kubelet copies them into the status
 	}{
 		{"plain", `{}`, `{}`},
 		{"exponent", container(`,"resources":` + odd), odd},
@@ -81,16 +77,16 @@ func (h *hostile) testTenants(t *testing.T) {
 		{"annotations", `{"metadata":{"annotations":{"a":"` + strings.Repeat("a", 200<<10) + `"}}}`, `{}`},
 		{"many-annotations", `{"metadata":{"annotations":{` + many(`"example.com/a%d":""`, 9000) + `}}}`, `{}`},
 	} {
-		t.Run(test.name, func(t *testing.T) { h.liveThrough(t, "tenant-"+test.name, test.pod, test.resources) })
+		t.Run(test.name, func(t *testing.T) { h.testPodLife(t, "tenant-"+test.name, test.pod, test.resources) })
 	}
 }
 
-// liveThrough creates a pod and makes the writes of its kubelet until it is gone.
-func (h *hostile) liveThrough(t *testing.T, name, pod, resources string) {
+// testPodLife creates a pod and sends the writes of its kubelet until the pod is gone.
+func (h *hostile) testPodLife(t *testing.T, name, pod, resources string) {
 	t.Helper()
-	path := podsPath + "/" + name
+	path := suite.PodsPath + "/" + name
 	h.createPod(t, name, pod)
-	_, stored, err := h.admin.Get(suite.Within(t, time.Minute), path)
+	_, stored, err := h.administrator.Get(suite.Within(t, time.Minute), path)
 	suite.Check(t, err)
 	status := func(ready corev1.ConditionStatus, ip, phase, state string) suite.Request {
 		var r corev1.ResourceRequirements
@@ -105,13 +101,13 @@ func (h *hostile) liveThrough(t *testing.T, name, pod, resources string) {
 			}},
 		}}
 		return suite.Request{
-			Method: http.MethodPatch, Path: path + "/status", Type: "application/strategic-merge-patch+json", Body: toJSON(t, body),
+			Method: http.MethodPatch, Path: path + "/status", Type: suite.StrategicPatch, Body: suite.JSON(t, body),
 		}
 	}
 	must := func(what string, w *suite.Client, write suite.Request) {
 		t.Helper()
 		if a := w.Do(suite.Within(t, time.Minute), write); a.Outcome != suite.Allowed {
-			t.Errorf("%s was %.1000s", what, a)
+			t.Errorf("%s: %.1000s", what, a)
 		}
 	}
 	const running, ended = `{"running":{}}`, `{"terminated":{"exitCode":0}}`
@@ -120,21 +116,17 @@ func (h *hostile) liveThrough(t *testing.T, name, pod, resources string) {
 	must("another address", h.kubelet, status(corev1.ConditionTrue, "10.244.1.8", "Running", running))
 	mark := h.nextAddress()
 	if a := h.kubelet.Do(suite.Within(t, time.Minute), status(corev1.ConditionTrue, mark, "Running", running)); a.Outcome != suite.Denied {
-		t.Errorf("an attack was %.1000s", a)
+		t.Errorf("an attack: %.1000s", a)
 	}
 	h.checkNotStored(t, path, mark)
-	must("the tenant's deletion", h.admin, suite.Request{
-		Method: http.MethodDelete, Path: path, Type: "application/json", Body: `{"gracePeriodSeconds":30}`,
-	})
+	must("the tenant's deletion", h.administrator, suite.Delete(path, `{"gracePeriodSeconds":30}`))
 	must("the last status", h.kubelet, status(corev1.ConditionFalse, "10.244.1.8", "Succeeded", ended))
-	must("the kubelet's deletion", h.kubelet, suite.Request{
-		Method: http.MethodDelete, Path: path, Type: "application/json",
-		Body: fmt.Sprintf(`{"gracePeriodSeconds":0,"preconditions":{"uid":%q}}`, uidOf(t, stored)),
-	})
+	must("the kubelet's deletion", h.kubelet, suite.Delete(path,
+		fmt.Sprintf(`{"gracePeriodSeconds":0,"preconditions":{"uid":%q}}`, uidOf(t, stored))))
 }
 
-// testTenantsSlowNumber has a tenant create pods with a quantity that the API server takes seconds to print. The time for every review
-// of such a pod would run out while it is printed, so the floor refuses the pod.
+// testTenantsSlowNumber creates tenants' pods with a quantity that the API server takes seconds to print. Every review of such a pod would
+// time out, so the floor refuses the pod.
 func (h *hostile) testTenantsSlowNumber(t *testing.T) {
 	number := numbers()["an exponent of five digits"]
 	for name, more := range map[string]string{
@@ -143,18 +135,18 @@ func (h *hostile) testTenantsSlowNumber(t *testing.T) {
 	} {
 		a := h.tryPod(t, "tenant-slow-"+name, more)
 		if a.Code != http.StatusForbidden || !strings.Contains(a.Text, "node-restriction-plus.pod-quantities") {
-			t.Errorf("%s: the pod was %.500s", name, a)
+			t.Errorf("%s: %.500s", name, a)
 		}
 	}
 }
 
-// testAdministratorsExponent has an administrator write an extended resource that no kubelet would print so, which the kubelet
+// testAdministratorsExponent writes an extended resource as an administrator in a format that no kubelet prints and that the kubelet
 // keeps.
 func (h *hostile) testAdministratorsExponent(t *testing.T) {
 	const store = `{"status":{"capacity":{"example.com/admin":%[1]s},"allocatable":{"example.com/admin":%[1]s}}}`
 	set := func(value string) {
 		t.Helper()
-		a := h.admin.Do(suite.Within(t, time.Minute), suite.PatchNodeStatus(node, fmt.Sprintf(store, value)))
+		a := h.administrator.Do(suite.Within(t, time.Minute), suite.PatchNodeStatus(node, fmt.Sprintf(store, value)))
 		if a.Outcome != suite.Allowed {
 			t.Fatal(a)
 		}
@@ -168,17 +160,17 @@ func (h *hostile) testAdministratorsExponent(t *testing.T) {
 		}
 	}
 	beat()
-	asked := h.evaluations(t)
+	before := h.evaluations(t)
 	for range 5 {
 		beat()
 	}
-	if n := h.evaluations(t) - asked; n != 0 {
-		t.Errorf("%g of 5 heartbeats were sent", n)
+	if n := h.evaluations(t) - before; n != 0 {
+		t.Errorf("the webhook was called for %g of 5 heartbeats", n)
 	}
 	h.checkDenies(t)
 }
 
-// evaluations is how many writes the product has judged.
+// evaluations returns how many writes the product has evaluated.
 func (h *hostile) evaluations(t *testing.T) float64 {
 	t.Helper()
 	m, err := h.product.Metrics(t.Context())
@@ -186,42 +178,39 @@ func (h *hostile) evaluations(t *testing.T) float64 {
 	return m.Sum("node_restriction_plus_evaluations_total")
 }
 
-// testTokenDryRun asks for a token of years in a dry run, in which an API server issues it.
+// testTokenDryRun requests a token of ten years in a dry run, in which an API server issues tokens, too.
 func (h *hostile) testTokenDryRun(t *testing.T) {
 	const account = "/api/v1/namespaces/default/serviceaccounts"
-	a := h.admin.Do(t.Context(), suite.Request{
-		Method: http.MethodPost, Path: account, Type: "application/json",
-		Body: `{"apiVersion":"v1","kind":"ServiceAccount","metadata":{"name":"robot"}}`,
-	})
+	a := h.administrator.Do(t.Context(), suite.Create(account, `{"apiVersion":"v1","kind":"ServiceAccount","metadata":{"name":"robot"}}`))
 	if a.Outcome != suite.Allowed {
 		t.Fatal(a)
 	}
 	h.createPod(t, "bound", `{"spec":{"serviceAccountName":"robot","volumes":[{"name":"t","projected":{"sources":`+
 		`[{"serviceAccountToken":{"path":"token"}}]}}]}}`)
-	_, pod, err := h.admin.Get(t.Context(), podsPath+"/bound")
+	_, pod, err := h.administrator.Get(t.Context(), suite.PodsPath+"/bound")
 	suite.Check(t, err)
 	ask := func(seconds int) suite.Answer {
 		return h.kubelet.Do(suite.Within(t, time.Minute), suite.Request{
-			Method: http.MethodPost, Path: account + "/robot/token", Type: "application/json", DryRun: true,
+			Method: http.MethodPost, Path: account + "/robot/token", Type: suite.JSONType, DryRun: true,
 			Body: fmt.Sprintf(`{"apiVersion":"authentication.k8s.io/v1","kind":"TokenRequest","spec":{"expirationSeconds":%d,`+
 				`"boundObjectRef":{"kind":"Pod","apiVersion":"v1","name":"bound","uid":%q}}}`, seconds, uidOf(t, pod)),
 		})
 	}
-	// The Node authorizer learns of the pod a moment later.
+	// The Node authorizer notices the pod a moment later.
 	suite.Check(t, h.product.Process().Await(suite.Within(t, time.Minute), func(context.Context) error {
 		if a := ask(3600); a.Outcome != suite.Allowed {
-			return fmt.Errorf("an ordinary token was %s", a)
+			return fmt.Errorf("an ordinary token: %s", a)
 		}
 		return nil
 	}))
 	first, err := h.product.Records.Len()
 	suite.Check(t, err)
 	if a := ask(10 * 365 * 86400); a.Outcome != suite.Denied {
-		t.Errorf("a token of ten years was %s", a)
+		t.Errorf("a token of ten years: %s", a)
 	}
 	records, err := h.product.Records.Since(first)
 	suite.Check(t, err)
 	if len(records) != 1 || records[0].Subresource != "token" || records[0].DryRun {
-		t.Errorf("want one record that is of no dry run, got %v", records)
+		t.Errorf("want one record that is not of a dry run, got %v", records)
 	}
 }
