@@ -7,21 +7,23 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/http"
-	"net/url"
+	"slices"
 	"testing"
 
 	"golang.org/x/tools/txtar"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
+
+	"noderestriction.plus/e2e/suite"
 )
 
-// objects is the objects that look-ups of a fixture find, in a cluster.
+// objects are the objects in a cluster that lookups of a fixture find.
 type objects struct {
-	admin caller
-	paths []string // of the stored ones
+	client *suite.Client // of an administrator
+	paths  []string      // of the stored objects
 }
 
-// factsOf are the objects that look-ups of a fixture find, as JSON.
+// factsOf returns the objects that lookups of a fixture find, as JSON.
 func factsOf(t *testing.T, data []byte) [][]byte {
 	t.Helper()
 	facts := [][]byte{}
@@ -31,54 +33,49 @@ func factsOf(t *testing.T, data []byte) [][]byte {
 		}
 		for document := range bytes.SplitSeq(file.Data, []byte("---\n")) {
 			object, err := yaml.YAMLToJSON(document)
-			check(t, err)
+			suite.Check(t, err)
 			facts = append(facts, object)
 		}
 	}
 	return facts
 }
 
-// store stores objects and returns by which UID each that had one goes now.
-func (w *objects) store(t *testing.T, objects [][]byte) map[string]string {
+// store stores objects and returns the new UID of each object that had one.
+func (w *objects) store(t *testing.T, all [][]byte) map[string]string {
 	t.Helper()
 	uids := map[string]string{}
-	for _, object := range objects {
+	for _, object := range all {
 		var o metav1.PartialObjectMetadata
-		check(t, json.Unmarshal(object, &o))
+		suite.Check(t, json.Unmarshal(object, &o))
 		r := resourceOfKind(t, o.Kind)
 		path := r.collection(o.Namespace) + "/" + o.Name
 		w.remove(t, path)
 		w.paths = append(w.paths, path)
 		body := r.completed(t, withoutUID(t, renamed(object, uids)))
-		stored := w.admin.must(t, call{
-			method: http.MethodPost, path: r.collection(o.Namespace), contentType: mediaJSON, body: body,
-		})
+		stored := w.client.MustSend(t, suite.Create(r.collection(o.Namespace), body))
 		w.storeStatus(t, path, object)
 		if o.UID != "" {
 			var s metav1.PartialObjectMetadata
-			check(t, json.Unmarshal(stored, &s))
+			suite.Check(t, json.Unmarshal(stored, &s))
 			uids[string(o.UID)] = string(s.UID)
 		}
 	}
 	return uids
 }
 
-// storeStatus stores the status of an object, which its creation drops.
+// storeStatus stores the status of an object, which a creation drops.
 func (w *objects) storeStatus(t *testing.T, path string, object []byte) {
 	t.Helper()
 	var o struct {
 		Status json.RawMessage `json:"status"`
 	}
-	check(t, json.Unmarshal(object, &o))
+	suite.Check(t, json.Unmarshal(object, &o))
 	if len(o.Status) > 0 {
-		w.admin.must(t, call{
-			method: http.MethodPatch, path: path + "/status", contentType: mediaMergePatch,
-			body: toJSON(t, map[string]any{"status": o.Status}),
-		})
+		w.client.MustSend(t, suite.PatchStatus(path, suite.JSON(t, map[string]any{"status": o.Status})))
 	}
 }
 
-// clear removes what was stored.
+// clear removes the stored objects.
 func (w *objects) clear(t *testing.T) {
 	t.Helper()
 	for _, path := range w.paths {
@@ -87,35 +84,21 @@ func (w *objects) clear(t *testing.T) {
 	w.paths = nil
 }
 
-// remove deletes an object, with or without finalizers, if there is one.
+// remove deletes an object, with or without finalizers, if it exists.
 func (w *objects) remove(t *testing.T, path string) {
 	t.Helper()
-	for _, r := range []call{
-		{
-			method: http.MethodPatch, path: path, contentType: mediaMergePatch,
-			body: []byte(`{"metadata":{"finalizers":null}}`),
-		},
-		{method: http.MethodDelete, path: path, query: url.Values{"gracePeriodSeconds": {"0"}}},
-	} {
-		a, err := w.admin.do(t.Context(), r)
-		check(t, err)
-		if a.code >= http.StatusBadRequest && a.code != http.StatusNotFound {
-			t.Fatalf("%s %s: %s", r.method, r.path, a)
+	unblock := suite.Request{Method: http.MethodPatch, Path: path, Type: suite.MergePatch, Body: `{"metadata":{"finalizers":null}}`}
+	for _, r := range []suite.Request{unblock, {Method: http.MethodDelete, Path: path, Query: "gracePeriodSeconds=0"}} {
+		if a := w.client.Send(t, r); a.Outcome != suite.Allowed && a.Code != http.StatusNotFound {
+			t.Fatalf("%s %s: %s", r.Method, r.Path, a)
 		}
 	}
 }
 
-// has reports whether an object was stored.
-func (w *objects) has(path string) bool {
-	for _, p := range w.paths {
-		if p == path {
-			return true
-		}
-	}
-	return false
-}
+// has reports whether the object at a path was stored.
+func (w *objects) has(path string) bool { return slices.Contains(w.paths, path) }
 
-// renamed is a document in which UIDs that no API server would give out are those that it has given out.
+// renamed returns a document in which the UIDs of a fixture are replaced with those that the API server has generated.
 func renamed(document []byte, uids map[string]string) []byte {
 	for from, to := range uids {
 		document = bytes.ReplaceAll(document, []byte(from), []byte(to))

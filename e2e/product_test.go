@@ -5,54 +5,40 @@
 package e2e_test
 
 import (
-	"context"
-	"encoding/json"
-	"os"
-	"path/filepath"
 	"testing"
-	"time"
-
-	"github.com/go-logr/logr"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/wait"
-	"k8s.io/client-go/kubernetes"
-	"sigs.k8s.io/controller-runtime/pkg/client"
-	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"noderestriction.plus/e2e/binaries"
 	"noderestriction.plus/e2e/controlplane"
-	"noderestriction.plus/e2e/kubectl"
 	"noderestriction.plus/e2e/product"
+	"noderestriction.plus/e2e/suite"
 )
 
-// suite is a control plane and the product in front of it.
-type suite struct {
-	dir      string
-	stock    *controlplane.ControlPlane // with NodeRestriction
-	admin    kubernetes.Interface
-	helm     string // path
-	product  *product.Product
-	policies client.Client
-	kubectl  kubectl.Kubectl // of an administrator
+// TestMain discards the log of controller-runtime's client.
+func TestMain(m *testing.M) { suite.Main(m) }
+
+// environment is a control plane, with NodeRestriction, and the product in front of it.
+type environment struct {
+	*suite.Suite
+	helm    string // path
+	product *product.Product
 }
 
-// pair is a suite with a second API server, of the same cluster, without NodeRestriction. The administrators use that one.
+// pair is an environment with a second API server of the same cluster, without NodeRestriction, which the administrators use.
 type pair struct {
-	*suite
+	*environment
 	open *controlplane.APIServer
 }
 
-// TestProduct has as its parts the tests that need no controllers, because all share one control plane and one product.
-// Those that look at totals run alone.
+// TestProduct has as its parts the tests that need no controllers: all share one control plane and one product. Tests that check
+// totals run alone.
 func TestProduct(t *testing.T) {
 	t.Parallel()
-	s := &pair{suite: newSuite(t)}
-	s.startControlPlane(t, controlplane.APIServerOptions{})
+	s := &pair{environment: newEnvironment(t, controlplane.APIServerOptions{})}
 	var err error
-	s.open, err = s.stock.AddAPIServer(t.Context(), controlplane.APIServerOptions{WithoutNodeRestriction: true})
-	check(t, err)
-	s.administer(t, s.open)
-	s.startProduct(t, s.stock.APIServer, s.open)
+	s.open, err = s.ControlPlane.AddAPIServer(t.Context(), controlplane.APIServerOptions{WithoutNodeRestriction: true})
+	suite.Check(t, err)
+	suite.Check(t, s.Administer(s.open))
+	s.install(t, s.ControlPlane.APIServer, s.open)
 	t.Run("policies", s.testPolicies)
 	t.Run("ownership", s.testOwnership)
 	t.Run("bodies", s.testBodies)
@@ -63,129 +49,32 @@ func TestProduct(t *testing.T) {
 	t.Run("strays", s.testStrays)
 }
 
-// newSuite has nothing started yet. What will run is stopped at the end of the test, and its folder removed, unless the
-// test fails.
-func newSuite(t *testing.T) *suite {
+// newEnvironment starts the control plane. The product is not installed yet.
+func newEnvironment(t *testing.T, o controlplane.APIServerOptions) *environment {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "nrp-e2e-")
-	check(t, err)
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("data and logs are kept in %s", dir)
-		} else if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
-		}
-	})
-	return &suite{dir: dir}
+	return &environment{Suite: suite.New(t, "e2e", o)}
 }
 
-func (s *suite) startControlPlane(t *testing.T, o controlplane.APIServerOptions) {
-	t.Helper()
-	path, err := binaries.Path(t.Context(), t.Output(), binaries.Kubectl())
-	check(t, err)
-	s.kubectl = kubectl.Kubectl{Path: path, Kubeconfig: filepath.Join(s.dir, "admin.kubeconfig")}
-	s.stock, err = controlplane.Start(t.Context(), controlplane.Options{Dir: s.dir, Log: t.Output(), APIServer: o})
-	check(t, err)
-	t.Cleanup(s.stock.Stop)
-}
-
-// administer has the administrators use an API server.
-func (s *suite) administer(t *testing.T, server *controlplane.APIServer) {
-	t.Helper()
-	config, err := server.Admin()
-	check(t, err)
-	s.admin, err = kubernetes.NewForConfig(config)
-	check(t, err)
-	check(t, controlplane.WriteKubeconfig(s.kubectl.Kubeconfig, config))
-}
-
-// startProduct installs the product and waits until these API servers call it.
-func (s *suite) startProduct(t *testing.T, servers ...*controlplane.APIServer) {
+// install installs the product and waits until these API servers call it, or the first one if none is named.
+func (s *environment) install(t *testing.T, servers ...*controlplane.APIServer) {
 	t.Helper()
 	build := binaries.Plain()
 	if raceDetector {
 		build = binaries.Race()
 	}
 	binary, err := binaries.Product(t.Context(), t.Output(), build)
-	check(t, err)
+	suite.Check(t, err)
 	s.helm, err = binaries.Helm(t.Context(), t.Output())
-	check(t, err)
-	config, err := s.stock.Admin()
-	check(t, err)
-	s.product, err = product.Install(t.Context(), product.Options{
-		Binary: binary, Dir: filepath.Join(s.dir, "product"), Config: config, CA: s.stock.CA,
-	}, s.kubectl, s.helm, servers...)
-	check(t, err)
-	t.Cleanup(func() {
-		if err := s.product.Stop(); err != nil {
-			t.Errorf("the product did not end well: %v", err)
-		}
-	})
-	s.policies, err = product.Policies(config)
-	check(t, err)
+	suite.Check(t, err)
+	s.product = s.MustInstall(t, product.Options{Binary: binary}, servers...)
 	if raceDetector {
 		s.raiseTimeouts(t)
 	}
 }
 
 // raiseTimeouts gives a product with the race detector, which is ten times slower, more time to answer.
-func (s *suite) raiseTimeouts(t *testing.T) {
+func (s *environment) raiseTimeouts(t *testing.T) {
 	t.Helper()
-	configurations := s.admin.AdmissionregistrationV1().ValidatingWebhookConfigurations()
-	c, err := configurations.Get(t.Context(), "node-restriction-plus", metav1.GetOptions{})
-	check(t, err)
-	for i := range c.Webhooks {
-		c.Webhooks[i].TimeoutSeconds = new(int32(10))
-	}
-	_, err = configurations.Update(t.Context(), c, metav1.UpdateOptions{})
-	check(t, err)
-}
-
-// TestMain says to controller-runtime, whose client has nothing to say here, that it is not to say so.
-func TestMain(m *testing.M) {
-	ctrllog.SetLogger(logr.Discard())
-	os.Exit(m.Run())
-}
-
-// check ends the test if there is an error.
-func check(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-// within is a context of the test that ends after a time.
-func within(t *testing.T, d time.Duration) context.Context {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), d)
-	t.Cleanup(cancel)
-	return ctx
-}
-
-// toJSON encodes what cannot fail to be encoded.
-func toJSON(t *testing.T, v any) []byte {
-	t.Helper()
-	data, err := json.Marshal(v)
-	check(t, err)
-	return data
-}
-
-// eventually polls until the condition holds, and ends the test if it does not in time.
-func eventually(t *testing.T, timeout time.Duration, condition func() error) {
-	t.Helper()
-	eventuallyAt(t, 20*time.Millisecond, timeout, condition)
-}
-
-func eventuallyAt(t *testing.T, interval, timeout time.Duration, condition func() error) {
-	t.Helper()
-	var last error
-	err := wait.PollUntilContextTimeout(t.Context(), interval, timeout, true,
-		func(context.Context) (bool, error) {
-			last = condition()
-			return last == nil, nil
-		})
-	if err != nil {
-		t.Fatalf("%v: %v", err, last)
-	}
+	_, err := s.RaiseTimeouts(t.Context(), 10)
+	suite.Check(t, err)
 }

@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -28,18 +27,17 @@ import (
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/e2e/controlplane"
 	"noderestriction.plus/e2e/product"
+	"noderestriction.plus/e2e/suite"
 	"noderestriction.plus/internal/record"
 	"noderestriction.plus/policy"
 )
 
-// TestRecords shows that no denial is without a record, and that a lost record is known to be lost, whatever happens to the
-// product or to the reader of its records.
+// TestRecords shows that every denial has a record, and that a lost record is reported, whatever happens to the product or to the reader of
+// its records.
 func TestRecords(t *testing.T) {
 	t.Parallel()
-	s := newSuite(t)
-	s.startControlPlane(t, controlplane.APIServerOptions{})
-	s.administer(t, s.stock.APIServer)
-	s.startProduct(t, s.stock.APIServer)
+	s := newEnvironment(t, controlplane.APIServerOptions{})
+	s.install(t)
 	t.Run("two policies", s.testTwoPolicies)
 	t.Run("dry run", s.testDryRun)
 	t.Run("retries", s.testRetries)
@@ -52,42 +50,40 @@ func TestRecords(t *testing.T) {
 	t.Run("replicas", s.testReplicas)
 }
 
-// offender is a kubelet that puts a finalizer on its Node, and a policy that forbids it, for the time of the test.
-func (s *suite) offender(t *testing.T, node string) caller {
+// offender returns a kubelet whose policy denies finalizers on its Node for the duration of the test.
+func (s *environment) offender(t *testing.T, node string) *suite.Client {
 	t.Helper()
 	s.denyFinalizers(t, node, v1alpha1.Pattern(node))
-	s.createNode(t, node)
-	config, err := s.stock.Kubelet(node)
-	return newCaller(t, config, err)
+	s.CreateNode(t, node)
+	return suite.Kubelet(t, s.ControlPlane.APIServer, node)
 }
 
-// offend makes the forbidden write and returns the answer, which must be a denial of ours.
-func (c caller) offend(t *testing.T, node string) *answer {
+// offend sends the forbidden write, which must be denied, and returns the answer.
+func offend(t *testing.T, kubelet *suite.Client, node string) suite.Answer {
 	t.Helper()
-	a, err := c.do(t.Context(), patchStatus(node, addsFinalizer))
-	check(t, err)
-	if _, message := a.deniedBy(); a.code != http.StatusForbidden || message == "" {
+	a := kubelet.Send(t, suite.AddFinalizer(node))
+	if a.Outcome != suite.Denied {
 		t.Errorf("want a denial, got %s", a)
 	}
 	return a
 }
 
-func (s *suite) testTwoPolicies(t *testing.T) {
+func (s *environment) testTwoPolicies(t *testing.T) {
 	const node = "records-two"
 	kubelet := s.offender(t, node)
 	s.denyFinalizers(t, "records-two-more", node)
 	first, err := s.product.Records.Len()
-	check(t, err)
+	suite.Check(t, err)
 	before := s.counts(t)
-	a := kubelet.offend(t, node)
+	a := offend(t, kubelet, node)
 	for _, name := range []string{node, "records-two-more"} {
-		if !strings.Contains(a.Message, fmt.Sprintf("NodeRestrictionPolicy %q", name)) {
+		if !strings.Contains(a.Text, fmt.Sprintf("NodeRestrictionPolicy %q", name)) {
 			t.Errorf("the answer does not name policy %q: %s", name, a)
 		}
 		s.awaitStatus(t, name, 1)
 	}
 	records, err := s.product.Records.Since(first)
-	check(t, err)
+	suite.Check(t, err)
 	if len(records) != 1 || len(records[0].Violations) != 2 {
 		t.Errorf("want one record of two violations, got %v", records)
 	}
@@ -98,41 +94,40 @@ func (s *suite) testTwoPolicies(t *testing.T) {
 	}
 }
 
-func (s *suite) testDryRun(t *testing.T) {
+func (s *environment) testDryRun(t *testing.T) {
 	const node = "records-dry"
 	kubelet := s.offender(t, node)
 	first, err := s.product.Records.Len()
-	check(t, err)
-	dry := patchStatus(node, addsFinalizer)
-	dry.query = url.Values{"dryRun": {"All"}}
-	a, err := kubelet.do(t.Context(), dry)
-	check(t, err)
-	if a.code != http.StatusForbidden {
+	suite.Check(t, err)
+	dry := suite.AddFinalizer(node)
+	dry.DryRun = true
+	a := kubelet.Send(t, dry)
+	if a.Code != http.StatusForbidden {
 		t.Errorf("got %s", a)
 	}
 	records, err := s.product.Records.Since(first)
-	check(t, err)
+	suite.Check(t, err)
 	if len(records) != 1 || !records[0].DryRun {
 		t.Errorf("want one record of a dry run, got %v", records)
 	}
-	// The next denial is the first that counts.
-	kubelet.offend(t, node)
+	// The next denial is the first one that counts.
+	offend(t, kubelet, node)
 	s.awaitStatus(t, node, 1)
 }
 
-// testRetries is one kubelet that tries again and again: each denial has its line, most of them short.
-func (s *suite) testRetries(t *testing.T) {
+// testRetries shows that each denial of a kubelet that keeps retrying has a line, most of them compact.
+func (s *environment) testRetries(t *testing.T) {
 	const node, writes = "records-retries", 300
 	kubelet := s.offender(t, node)
 	first, err := s.product.Records.Len()
-	check(t, err)
+	suite.Check(t, err)
 	start := time.Now()
 	for range writes {
-		kubelet.offend(t, node)
+		offend(t, kubelet, node)
 	}
 	minutes := int(time.Since(start)/time.Minute) + 1
 	records, err := s.product.Records.Since(first)
-	check(t, err)
+	suite.Check(t, err)
 	full, uids := 0, map[string]bool{}
 	for _, r := range records {
 		uids[r.UID] = true
@@ -142,7 +137,7 @@ func (s *suite) testRetries(t *testing.T) {
 		if len(r.Violations) > 0 {
 			full++
 		} else if len(r.Text) >= record.MaxCompactLine {
-			t.Errorf("a short line of %d bytes: %s", len(r.Text), r.Text)
+			t.Errorf("a compact line of %d bytes: %s", len(r.Text), r.Text)
 		}
 	}
 	if len(records) != writes || len(uids) != writes {
@@ -155,17 +150,17 @@ func (s *suite) testRetries(t *testing.T) {
 }
 
 // testEvents shows that the Events on a policy count its denials.
-func (s *suite) testEvents(t *testing.T) {
+func (s *environment) testEvents(t *testing.T) {
 	const node, writes = "records-events", 20
 	kubelet := s.offender(t, node)
 	for range writes {
-		kubelet.offend(t, node)
+		offend(t, kubelet, node)
 	}
-	check(t, s.product.Stop()) // it writes at the end what it has not written yet
-	check(t, s.product.Run(t.Context()))
-	check(t, s.product.AwaitCalled(t.Context(), s.stock.APIServer))
-	events, err := s.admin.EventsV1().Events(metav1.NamespaceDefault).List(t.Context(), metav1.ListOptions{})
-	check(t, err)
+	suite.Check(t, s.product.Stop()) // it writes pending Events when it stops
+	suite.Check(t, s.product.Run(t.Context()))
+	suite.Check(t, s.product.AwaitCalled(t.Context(), s.ControlPlane.APIServer))
+	events, err := s.Admin.EventsV1().Events(metav1.NamespaceDefault).List(t.Context(), metav1.ListOptions{})
+	suite.Check(t, err)
 	count := int32(0)
 	for _, e := range events.Items {
 		if e.Regarding.Name != node {
@@ -182,42 +177,42 @@ func (s *suite) testEvents(t *testing.T) {
 		}
 	}
 	if count != writes {
-		t.Errorf("the Events tell of %d denials, want %d", count, writes)
+		t.Errorf("the Events count %d denials, want %d", count, writes)
 	}
-	out, err := s.kubectl.Run(t.Context(), nil, "describe", "nrp", node)
-	check(t, err)
+	out, err := s.Kubectl.Run(t.Context(), nil, "describe", "nrp", node)
+	suite.Check(t, err)
 	if !strings.Contains(out, "Denied") || !strings.Contains(out, "must not add") {
 		t.Errorf("kubectl describe does not show the event: %s", out)
 	}
 }
 
-// testKilled kills the product in the middle of a flood: every denial that a client saw has its record.
-func (s *suite) testKilled(t *testing.T) {
+// testKilled kills the product under load: every denial that a client got has a record.
+func (s *environment) testKilled(t *testing.T) {
 	const node = "records-killed"
 	kubelet := s.offender(t, node)
 	first, err := s.product.Records.Len()
-	check(t, err)
+	suite.Check(t, err)
 	loaded, endLoad := context.WithCancel(t.Context())
-	outcomes := make(chan []outcome)
-	go func() { outcomes <- load(loaded, kubelet, node) }()
-	eventually(t, 10*time.Second, func() error {
+	answers := make(chan []suite.Answer)
+	go func() { answers <- load(loaded, kubelet, node) }()
+	suite.Eventually(t, 10*time.Second, func() error {
 		records, err := s.product.Records.Since(first)
 		if err == nil && len(records) < 200 {
 			err = fmt.Errorf("%d records", len(records))
 		}
 		return err
 	})
-	_ = s.product.Process().Kill() // that it was killed is its error
+	_ = s.product.Process().Kill() // the error is that it was killed
 	endLoad()
 	denied := 0
-	for _, o := range <-outcomes {
-		if o.denied {
+	for _, a := range <-answers {
+		if a.Outcome == suite.Denied {
 			denied++
 		}
 	}
 	records, err := s.product.Records.Since(first)
-	check(t, err)
-	// A record may be without its answer, for each of the connections, but no answer without its record.
+	suite.Check(t, err)
+	// On each connection a record may be without its answer, but no answer without its record.
 	if len(records) < denied || len(records) > denied+8 {
 		t.Errorf("%d records of %d denials", len(records), denied)
 	}
@@ -226,52 +221,52 @@ func (s *suite) testKilled(t *testing.T) {
 			t.Fatalf("record %d has number %d of %s, the first %d of %s", i, r.Seq, r.Boot, records[0].Seq, records[0].Boot)
 		}
 	}
-	check(t, s.product.Run(t.Context()))
-	check(t, s.product.AwaitCalled(t.Context(), s.stock.APIServer))
+	suite.Check(t, s.product.Run(t.Context()))
+	suite.Check(t, s.product.AwaitCalled(t.Context(), s.ControlPlane.APIServer))
 }
 
-// runInto has the product write its records to another file for the time of the test.
-func (s *suite) runInto(t *testing.T, stdout string, args ...string) {
+// runInto makes the product write its records to another file for the duration of the test.
+func (s *environment) runInto(t *testing.T, stdout string, args ...string) {
 	t.Helper()
-	check(t, s.product.Stop())
-	check(t, s.product.RunInto(t.Context(), stdout, args...))
+	suite.Check(t, s.product.Stop())
+	suite.Check(t, s.product.RunInto(t.Context(), stdout, args...))
 	t.Cleanup(func() {
-		_ = s.product.Stop() // records that were lost are its error
-		check(t, s.product.Run(context.WithoutCancel(t.Context())))
-		check(t, s.product.AwaitCalled(context.WithoutCancel(t.Context()), s.stock.APIServer))
+		_ = s.product.Stop() // the error is that records were lost
+		suite.Check(t, s.product.Run(context.WithoutCancel(t.Context())))
+		suite.Check(t, s.product.AwaitCalled(context.WithoutCancel(t.Context()), s.ControlPlane.APIServer))
 	})
 }
 
-// lostRecords is how many records the product says to have lost.
-func (s *suite) lostRecords(t *testing.T) int {
+// lostRecords returns how many records the product reports as lost.
+func (s *environment) lostRecords(t *testing.T) int {
 	t.Helper()
 	m, err := s.product.Metrics(t.Context())
-	check(t, err)
+	suite.Check(t, err)
 	return int(m.Sum("node_restriction_plus_records_lost_total"))
 }
 
-// testUnread is a log that nobody reads until later: writes are denied all the same, and the loss is told.
-func (s *suite) testUnread(t *testing.T) {
+// testUnread shows that while the log is not read, writes are still denied and lost records are reported.
+func (s *environment) testUnread(t *testing.T) {
 	const node, most = "records-unread", 1000
 	kubelet := s.offender(t, node)
-	path := filepath.Join(s.dir, "unread")
-	check(t, syscall.Mkfifo(path, 0o600))
-	reader, err := os.OpenFile(path, os.O_RDWR, 0) // with both ends open it neither waits nor ends
-	check(t, err)
+	path := filepath.Join(s.Dir, "unread")
+	suite.Check(t, syscall.Mkfifo(path, 0o600))
+	reader, err := os.OpenFile(path, os.O_RDWR, 0) // with both ends open, it neither blocks nor ends
+	suite.Check(t, err)
 	defer reader.Close()
 	s.runInto(t, path)
 	denied := 0
 	for ; denied < most && s.product.Ready(t.Context()) == nil; denied++ {
-		kubelet.offend(t, node)
+		offend(t, kubelet, node)
 	}
 	if denied == most {
 		t.Fatal("the pipe took every record")
 	}
 	for range 20 {
-		kubelet.offend(t, node)
+		offend(t, kubelet, node)
 		denied++
 	}
-	eventually(t, 10*time.Second, func() error {
+	suite.Eventually(t, 10*time.Second, func() error {
 		if lost := s.lostRecords(t); lost < 20 {
 			return fmt.Errorf("%d records lost", lost)
 		}
@@ -284,7 +279,7 @@ func (s *suite) testUnread(t *testing.T) {
 			Msg, Node                     string
 			Seq, Count, FirstSeq, LastSeq uint64
 		}
-		check(t, json.Unmarshal(lines.Bytes(), &line))
+		suite.Check(t, json.Unmarshal(lines.Bytes(), &line))
 		switch {
 		case line.Msg == "lost":
 			lost += line.Count
@@ -293,11 +288,11 @@ func (s *suite) testUnread(t *testing.T) {
 			seqs[line.Seq] = true
 		default:
 			seqs[line.Seq] = true
-			denied++ // the write of somebody else, with a record
+			denied++ // a record of another write
 		}
 	}
 	if got := s.lostRecords(t); uint64(got) != lost || lost == 0 {
-		t.Errorf("the log says that %d records are lost, the metric %d", lost, got)
+		t.Errorf("the log reports %d lost records, the metric %d", lost, got)
 	}
 	for seq := first; seq <= last; seq++ {
 		if !seqs[seq] {
@@ -305,34 +300,34 @@ func (s *suite) testUnread(t *testing.T) {
 		}
 	}
 	if lost != 0 {
-		t.Errorf("of the records that are said to be lost, %d are there", lost)
+		t.Errorf("%d of the records that are reported as lost exist", lost)
 	}
-	eventually(t, 10*time.Second, func() error { return s.product.Ready(t.Context()) })
-	kubelet.offend(t, node)
+	suite.Eventually(t, 10*time.Second, func() error { return s.product.Ready(t.Context()) })
+	offend(t, kubelet, node)
 }
 
-// testFullDisk is a log on a full disk.
-func (s *suite) testFullDisk(t *testing.T) {
+// testFullDisk shows that records on a full disk are reported as lost.
+func (s *environment) testFullDisk(t *testing.T) {
 	const node, writes = "records-full", 20
 	kubelet := s.offender(t, node)
-	s.runInto(t, "/dev/full") // every write to it fails as on a full disk
+	s.runInto(t, "/dev/full") // every write to it kubelet.Fails as on a full disk
 	for range writes {
-		kubelet.offend(t, node)
+		offend(t, kubelet, node)
 	}
 	if lost := s.lostRecords(t); lost < writes {
 		t.Errorf("%d records lost, want %d", lost, writes)
 	}
 	if s.product.Ready(t.Context()) == nil {
-		t.Error("the product says that it is ready")
+		t.Error("the product is ready")
 	}
 	s.awaitAnnotations(t, node, "record", slices.Repeat([]string{"missing"}, writes))
 }
 
-// awaitAnnotations waits until the audit log has these values of our annotation for a kubelet's writes.
-func (s *suite) awaitAnnotations(t *testing.T, node, key string, want []string) {
+// awaitAnnotations waits until the audit log has these values of an annotation of the gate for a kubelet's writes.
+func (s *environment) awaitAnnotations(t *testing.T, node, key string, want []string) {
 	t.Helper()
-	eventually(t, 10*time.Second, func() error {
-		events, err := auditEvents(s.stock.AuditLog)
+	suite.Eventually(t, 10*time.Second, func() error {
+		events, err := auditEvents(s.ControlPlane.AuditLog)
 		if err != nil {
 			return err
 		}
@@ -349,17 +344,17 @@ func (s *suite) awaitAnnotations(t *testing.T, node, key string, want []string) 
 	})
 }
 
-// testFile shows that the second copy of the records is one, and that it alone has all of them if the first is lost.
-func (s *suite) testFile(t *testing.T) {
+// testFile shows that the copy of the records in a file is complete when standard output fails.
+func (s *environment) testFile(t *testing.T) {
 	const node, writes = "records-file", 30
 	kubelet := s.offender(t, node)
-	path := filepath.Join(s.dir, "copy", "denials.log")
-	check(t, os.Mkdir(filepath.Dir(path), 0o700))
+	path := filepath.Join(s.Dir, "copy", "denials.log")
+	suite.Check(t, os.Mkdir(filepath.Dir(path), 0o700))
 	s.runInto(t, "/dev/full", "--denial-log-file="+path, "--denial-log-file-max-size=1Mi")
 	for range writes {
-		kubelet.offend(t, node)
+		offend(t, kubelet, node)
 	}
-	eventually(t, 10*time.Second, func() error {
+	suite.Eventually(t, 10*time.Second, func() error {
 		f, err := os.Open(path)
 		if err != nil {
 			return err
@@ -384,60 +379,60 @@ func (s *suite) testFile(t *testing.T) {
 	})
 }
 
-// testProbe shows that the enforcement probe tells whether the API server asks.
-func (s *suite) testProbe(t *testing.T) {
+// testProbe shows that the enforcement probe reports whether the API server calls the webhook.
+func (s *environment) testProbe(t *testing.T) {
 	before := s.counts(t)["node_restriction_plus_denials_total"]
 	s.denyFinalizers(t, "records-probe-on", "nobody")
-	check(t, s.product.Stop())
-	check(t, s.product.Run(t.Context(), "--enforcement-probe", "--enforcement-probe-interval=1s"))
+	suite.Check(t, s.product.Stop())
+	suite.Check(t, s.product.Run(t.Context(), "--enforcement-probe", "--enforcement-probe-interval=1s"))
 	s.awaitProbe(t, 1)
 	s.awaitEnforced(t, "records-probe-on", metav1.ConditionTrue)
 	records, err := s.product.Records.Since(0)
-	check(t, err)
+	suite.Check(t, err)
 	if !slices.ContainsFunc(records, func(l product.Line) bool { return l.Msg == record.Probed && l.DryRun }) {
 		t.Error("the probe has no record")
 	}
 	ours, err := s.product.Metrics(t.Context())
-	check(t, err)
+	suite.Check(t, err)
 	if n := ours.Sum("node_restriction_plus_denials_total"); n != 0 {
 		t.Errorf("%g denials are counted, %g before", n, before)
 	}
 
-	configurations := s.admin.AdmissionregistrationV1().ValidatingWebhookConfigurations()
+	configurations := s.Admin.AdmissionregistrationV1().ValidatingWebhookConfigurations()
 	stored, err := configurations.Get(t.Context(), "node-restriction-plus", metav1.GetOptions{})
-	check(t, err)
-	check(t, configurations.Delete(t.Context(), stored.Name, metav1.DeleteOptions{}))
+	suite.Check(t, err)
+	suite.Check(t, configurations.Delete(t.Context(), stored.Name, metav1.DeleteOptions{}))
 	s.awaitProbe(t, 0)
 	s.denyFinalizers(t, "records-probe-off", "nobody")
 	s.awaitEnforced(t, "records-probe-off", metav1.ConditionFalse)
 	stored.ResourceVersion, stored.UID = "", ""
 	_, err = configurations.Create(t.Context(), stored, metav1.CreateOptions{})
-	check(t, err)
+	suite.Check(t, err)
 	s.awaitProbe(t, 1)
-	check(t, s.product.Stop())
-	check(t, s.product.Run(t.Context()))
-	check(t, s.product.AwaitCalled(t.Context(), s.stock.APIServer))
+	suite.Check(t, s.product.Stop())
+	suite.Check(t, s.product.Run(t.Context()))
+	suite.Check(t, s.product.AwaitCalled(t.Context(), s.ControlPlane.APIServer))
 }
 
-func (s *suite) awaitProbe(t *testing.T, want float64) {
+func (s *environment) awaitProbe(t *testing.T, want float64) {
 	t.Helper()
-	eventually(t, 20*time.Second, func() error {
+	suite.Eventually(t, 20*time.Second, func() error {
 		m, err := s.product.Metrics(t.Context())
 		if err != nil {
 			return err
 		}
 		if got := m.Sum("node_restriction_plus_enforcement_probe_success"); got != want {
-			return fmt.Errorf("the probe says %g, want %g", got, want)
+			return fmt.Errorf("the success of the probe is %g, want %g", got, want)
 		}
 		return nil
 	})
 }
 
-func (s *suite) awaitEnforced(t *testing.T, name string, want metav1.ConditionStatus) {
+func (s *environment) awaitEnforced(t *testing.T, name string, want metav1.ConditionStatus) {
 	t.Helper()
-	eventually(t, 20*time.Second, func() error {
+	suite.Eventually(t, 20*time.Second, func() error {
 		p := &v1alpha1.NodeRestrictionPolicy{}
-		if err := s.policies.Get(t.Context(), client.ObjectKey{Name: name}, p); err != nil {
+		if err := s.Policies.Get(t.Context(), client.ObjectKey{Name: name}, p); err != nil {
 			return err
 		}
 		if p.Status != nil {
@@ -451,15 +446,15 @@ func (s *suite) awaitEnforced(t *testing.T, name string, want metav1.ConditionSt
 	})
 }
 
-// offendAtOnce makes so many forbidden writes from several connections.
-func (c caller) offendAtOnce(t *testing.T, node string, writes int) {
+// offendConcurrently sends a number of forbidden writes from several connections.
+func offendConcurrently(t *testing.T, kubelet *suite.Client, node string, writes int) {
 	t.Helper()
 	const clients = 8
 	var group sync.WaitGroup
 	for range clients {
 		group.Go(func() {
 			for range writes / clients {
-				c.offend(t, node)
+				offend(t, kubelet, node)
 			}
 		})
 	}

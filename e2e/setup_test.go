@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"noderestriction.plus/e2e/controlplane"
+	"noderestriction.plus/e2e/suite"
 	"noderestriction.plus/internal/fixture"
 	"noderestriction.plus/policy"
 	"noderestriction.plus/policy/object"
@@ -22,30 +23,29 @@ import (
 
 // setup prepares a cluster for a fixture's write to an API server.
 type setup struct {
-	*suite
-	admin    caller
+	*environment
+	client   *suite.Client // of an administrator
 	fixture  *fixture.Fixture
 	resource resource
-	// objects has the objects that look-ups find, if the fixture's kubelet is freed. If not, look-ups find Nodes only, and
-	// what the kubelet writes is completed to what NodeRestriction lets pass.
+	// objects are the objects that lookups find if the fixture's kubelet is freed. Otherwise lookups find only Nodes, and the kubelet's
+	// write is completed to one that NodeRestriction allows.
 	objects *objects
 	facts   [][]byte
 }
 
-// newSetup is for a fixture whose facts are these. Nil: the kubelet is not freed.
-func (s *suite) newSetup(t *testing.T, f *fixture.Fixture, server *controlplane.APIServer, facts [][]byte) *setup {
+// newSetup returns the setup for a fixture with these facts. Nil: the kubelet is not freed.
+func (s *environment) newSetup(t *testing.T, f *fixture.Fixture, server *controlplane.APIServer, facts [][]byte) *setup {
 	t.Helper()
-	config, err := server.Admin()
-	out := &setup{suite: s, admin: newCaller(t, config, err), fixture: f, resource: resourceOf(t, f.Request.Resource)}
+	out := &setup{environment: s, client: suite.Admin(t, server), fixture: f, resource: resourceOf(t, f.Request.Resource)}
 	if facts != nil {
-		out.objects, out.facts = &objects{admin: out.admin}, facts
+		out.objects, out.facts = &objects{client: out.client}, facts
 	}
 	return out
 }
 
 func (s *setup) collection() string { return s.resource.collection(s.fixture.Request.Namespace) }
 
-// name is the object's name. The request has none if it asks for one to be generated, or if it is about a collection.
+// name returns the object's name. There is no name if it is to be generated, or if the request is about a collection.
 func (s *setup) name(t *testing.T) string {
 	t.Helper()
 	r := &s.fixture.Request
@@ -57,11 +57,11 @@ func (s *setup) name(t *testing.T) string {
 		object = r.OldObject
 	}
 	var o metav1.PartialObjectMetadata
-	check(t, json.Unmarshal(object, &o))
+	suite.Check(t, json.Unmarshal(object, &o))
 	return o.Name
 }
 
-// set stores what the fixture says is stored, over a minimal valid object, and returns its write.
+// set stores what the fixture says is stored, merged into a minimal valid object, and returns its write.
 func (s *setup) set(t *testing.T) *write {
 	t.Helper()
 	r := &s.fixture.Request
@@ -95,7 +95,7 @@ func (s *setup) set(t *testing.T) *write {
 	return w
 }
 
-// setObjects stores what look-ups find, and has the fixture's write speak of it.
+// setObjects stores what lookups find, and replaces the UIDs in the fixture's write.
 func (s *setup) setObjects(t *testing.T) {
 	t.Helper()
 	if len(s.objects.paths) > 0 {
@@ -110,21 +110,21 @@ func (s *setup) setObjects(t *testing.T) {
 	}
 }
 
-// applied is what server-side apply sends of an object.
+// applied returns what server-side apply sends of an object.
 func (s *setup) applied(t *testing.T, object []byte) []byte {
 	t.Helper()
 	return merged(t, s.identity(t), withoutUID(t, object))
 }
 
-// identity is the object with nothing but what says which it is.
+// identity returns the object with nothing but its identity.
 func (s *setup) identity(t *testing.T) []byte {
 	t.Helper()
-	return toJSON(t, map[string]any{
+	return suite.JSON(t, map[string]any{
 		"apiVersion": s.resource.apiVersion(), "kind": s.resource.kind, "metadata": map[string]any{"name": s.name(t)},
 	})
 }
 
-// minimal is a valid object of the fixture's name. A Pod that the kubelet creates is a mirror pod, unless it is freed.
+// minimal returns a valid object with the fixture's name. A Pod that the kubelet creates is a mirror pod, unless the kubelet is freed.
 func (s *setup) minimal(t *testing.T) []byte {
 	t.Helper()
 	r := &s.fixture.Request
@@ -135,13 +135,13 @@ func (s *setup) minimal(t *testing.T) []byte {
 	if r.Resource != "pods" {
 		return object
 	}
-	object = merged(t, object, toJSON(t, map[string]any{"spec": corev1.PodSpec{
+	object = merged(t, object, suite.JSON(t, map[string]any{"spec": corev1.PodSpec{
 		NodeName: r.NodeName, Containers: []corev1.Container{{Name: "c", Image: "registry.example.com/c"}},
 	}}))
 	if r.Operation != admissionv1.Create {
 		return object
 	}
-	return merged(t, object, toJSON(t, map[string]any{"metadata": map[string]any{
+	return merged(t, object, suite.JSON(t, map[string]any{"metadata": map[string]any{
 		"annotations": map[string]any{corev1.MirrorPodAnnotationKey: "9a8b7c"},
 		"ownerReferences": []metav1.OwnerReference{{
 			APIVersion: "v1", Kind: "Node", Name: r.NodeName, UID: s.nodeUID(t), Controller: new(true),
@@ -149,18 +149,18 @@ func (s *setup) minimal(t *testing.T) []byte {
 	}}))
 }
 
-// nodeUID is the UID of the kubelet's Node. Where there can be no such Node it is made up.
+// nodeUID returns the UID of the kubelet's Node, or a made-up one if the Node does not exist.
 func (s *setup) nodeUID(t *testing.T) types.UID {
 	t.Helper()
-	node, err := s.suite.admin.CoreV1().Nodes().Get(t.Context(), s.fixture.Request.NodeName, metav1.GetOptions{})
+	node, err := s.Admin.CoreV1().Nodes().Get(t.Context(), s.fixture.Request.NodeName, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return "00000000-0000-0000-0000-000000000000"
 	}
-	check(t, err)
+	suite.Check(t, err)
 	return node.UID
 }
 
-// nodeFacts are the Nodes that look-ups find.
+// nodeFacts returns the Nodes that lookups find.
 func (s *setup) nodeFacts() map[string]*object.Metadata {
 	facts, _ := s.fixture.Request.Facts.(policy.StaticFacts)
 	return facts.Nodes
@@ -172,15 +172,15 @@ func (s *setup) setNamespace(t *testing.T) {
 	if name == "" {
 		return
 	}
-	_, err := s.suite.admin.CoreV1().Namespaces().Create(t.Context(),
+	_, err := s.Admin.CoreV1().Namespaces().Create(t.Context(),
 		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
 	if !apierrors.IsAlreadyExists(err) {
-		check(t, err)
+		suite.Check(t, err)
 	}
 }
 
-// setNodes stores the Nodes that look-ups find, and the one that a mirror pod must be owned by. What is already as it
-// should be stays, because API servers and the product learn of a new Node a moment later.
+// setNodes stores the Nodes that lookups find, and the owner of a mirror pod. An existing Node is updated and not replaced, because API
+// servers and the product notice a new Node a moment later.
 func (s *setup) setNodes(t *testing.T) {
 	t.Helper()
 	r := &s.fixture.Request
@@ -194,10 +194,10 @@ func (s *setup) setNodes(t *testing.T) {
 		r.Operation == admissionv1.Create {
 		want[r.NodeName] = nil
 	}
-	nodes := s.suite.admin.CoreV1().Nodes()
+	nodes := s.Admin.CoreV1().Nodes()
 	if len(want) == 0 && r.Resource == "pods" {
 		if err := nodes.Delete(t.Context(), r.NodeName, metav1.DeleteOptions{}); !apierrors.IsNotFound(err) {
-			check(t, err)
+			suite.Check(t, err)
 		}
 	}
 	for name, labels := range want {
@@ -205,35 +205,35 @@ func (s *setup) setNodes(t *testing.T) {
 		_, err := nodes.Create(t.Context(), node, metav1.CreateOptions{})
 		if apierrors.IsAlreadyExists(err) {
 			node, err = nodes.Get(t.Context(), name, metav1.GetOptions{})
-			check(t, err)
+			suite.Check(t, err)
 			node.Labels = labels
 			_, err = nodes.Update(t.Context(), node, metav1.UpdateOptions{})
 		}
-		check(t, err)
+		suite.Check(t, err)
 		s.setAddresses(t, name)
 	}
 }
 
-// setAddresses gives a Node the addresses that the fixture says it has.
+// setAddresses sets the addresses of a Node that the fixture has.
 func (s *setup) setAddresses(t *testing.T, name string) {
 	t.Helper()
 	facts, ok := s.fixture.Request.Facts.(policy.StaticFacts)
 	if !ok || facts.NodeObjects[name] == nil || len(facts.NodeObjects[name].Status.Addresses) == 0 {
 		return
 	}
-	nodes := s.suite.admin.CoreV1().Nodes()
+	nodes := s.Admin.CoreV1().Nodes()
 	node, err := nodes.Get(t.Context(), name, metav1.GetOptions{})
-	check(t, err)
+	suite.Check(t, err)
 	node.Status.Addresses = facts.NodeObjects[name].Status.Addresses
 	_, err = nodes.UpdateStatus(t.Context(), node, metav1.UpdateOptions{})
-	check(t, err)
+	suite.Check(t, err)
 }
 
-// clear deletes the fixture's object, if look-ups do not find it as well.
+// clear deletes the fixture's object, unless lookups find it.
 func (s *setup) clear(t *testing.T) {
 	t.Helper()
 	path := s.collection() + "/" + s.name(t)
 	if s.name(t) != "" && (s.objects == nil || !s.objects.has(path)) {
-		(&objects{admin: s.admin}).remove(t, path)
+		(&objects{client: s.client}).remove(t, path)
 	}
 }

@@ -16,7 +16,7 @@ import (
 // any node, which say that the client was not authenticated. It changes nothing in the cluster or for the node.
 func (d *listener) testForged(t *testing.T) {
 	pod := d.sender(t, controlplane.Certificate{})
-	before := d.Node(t, node)
+	before := d.GetNode(t, node)
 	first, err := d.product.Records.Len()
 	suite.Check(t, err)
 	answer, err := pod.post(suite.Within(t, time.Minute), "/admit", []byte(forgery("forged", node, "")))
@@ -36,7 +36,7 @@ func (d *listener) testForged(t *testing.T) {
 	if len(records) != 1 || records[0].UID != "forged" || records[0].ClientAuth != record.ClientAuthNone {
 		t.Errorf("want one record without a client certificate, got %v", records)
 	}
-	if after := d.Node(t, node); after.ResourceVersion != before.ResourceVersion {
+	if after := d.GetNode(t, node); after.ResourceVersion != before.ResourceVersion {
 		t.Error("the Node has changed")
 	}
 	// If API servers have no certificate either, their records look the same: docs/mtls.md.

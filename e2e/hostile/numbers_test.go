@@ -129,13 +129,13 @@ func encodings() map[string]encoding {
 	patch := func(mediaType string) encoding {
 		return func(t *testing.T, _ []byte, o target, change map[string]any, number string) suite.Request {
 			return suite.Request{
-				Method: http.MethodPatch, Path: o.path + "/status", Type: mediaType, Body: insert(suite.JSON(t, change), number),
+				Method: http.MethodPatch, Path: o.path + "/status", Type: mediaType, Body: insert(string(suite.JSON(t, change)), number),
 			}
 		}
 	}
 	put := func(mediaType string, encode func(t *testing.T, after []byte, o target, number string) string) encoding {
 		return func(t *testing.T, before []byte, o target, change map[string]any, number string) suite.Request {
-			after, err := mergepatch.MergePatch(before, []byte(suite.JSON(t, change)))
+			after, err := mergepatch.MergePatch(before, suite.JSON(t, change))
 			suite.Check(t, err)
 			return suite.Request{
 				Method: http.MethodPut, Path: o.path + "/status", Type: mediaType, Body: encode(t, after, o, number),
@@ -150,7 +150,7 @@ func encodings() map[string]encoding {
 			change["metadata"] = map[string]any{"name": o.path[strings.LastIndex(o.path, "/")+1:]}
 			return suite.Request{
 				Method: http.MethodPatch, Path: o.path + "/status", Query: "fieldManager=numbers&force=true",
-				Type: suite.ApplyPatch, Body: insert(suite.JSON(t, change), number),
+				Type: suite.ApplyPatch, Body: insert(string(suite.JSON(t, change)), number),
 			}
 		},
 		"JSON patch": func(t *testing.T, _ []byte, o target, change map[string]any, number string) suite.Request {
@@ -160,7 +160,7 @@ func encodings() map[string]encoding {
 			}
 			return suite.Request{
 				Method: http.MethodPatch, Path: o.path + "/status", Type: suite.JSONPatch,
-				Body: insert(suite.JSON(t, operations), number),
+				Body: insert(string(suite.JSON(t, operations)), number),
 			}
 		},
 		"PUT JSON": put(suite.JSONType, func(_ *testing.T, after []byte, _ target, number string) string {

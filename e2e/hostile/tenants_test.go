@@ -101,7 +101,7 @@ func (h *hostile) testPodLife(t *testing.T, name, pod, resources string) {
 			}},
 		}}
 		return suite.Request{
-			Method: http.MethodPatch, Path: path + "/status", Type: suite.StrategicPatch, Body: suite.JSON(t, body),
+			Method: http.MethodPatch, Path: path + "/status", Type: suite.StrategicPatch, Body: string(suite.JSON(t, body)),
 		}
 	}
 	must := func(what string, w *suite.Client, write suite.Request) {

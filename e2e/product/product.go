@@ -29,11 +29,11 @@ const startTimeout = time.Minute
 // Options say how to run the product.
 type Options struct {
 	Binary string
-	Dir    string                  // for its certificate, kubeconfig and log; made if it is missing
-	Config *rest.Config            // its connection to the API server
+	Dir    string           // for its certificate, kubeconfig and log; made if it is missing
+	Config *rest.Config     // its connection to the API server
 	CA     *controlplane.CA // signs its serving certificate
-	Args   []string                // further flags of serve
-	Env    []string                // besides this process's own environment
+	Args   []string         // further flags of serve
+	Env    []string         // besides this process's own environment
 	// SecureMetrics serves metrics as in a cluster, over TLS to those whom the API server lets read them.
 	SecureMetrics bool
 }

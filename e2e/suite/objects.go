@@ -32,8 +32,8 @@ func (s *Suite) CreateNode(t testing.TB, name string) {
 	Check(t, err)
 }
 
-// Node returns a Node as it is stored.
-func (s *Suite) Node(t testing.TB, name string) *corev1.Node {
+// GetNode returns a Node as the administrator.
+func (s *Suite) GetNode(t testing.TB, name string) *corev1.Node {
 	t.Helper()
 	node, err := s.Admin.CoreV1().Nodes().Get(t.Context(), name, metav1.GetOptions{})
 	Check(t, err)

@@ -28,22 +28,26 @@ const (
 	LeasesPath = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 )
 
+type text interface{ ~string | ~[]byte }
+
 // PatchNode changes a Node with a merge patch.
-func PatchNode(node, patch string) Request {
-	return Request{Method: http.MethodPatch, Path: NodesPath + "/" + node, Type: MergePatch, Body: patch}
+func PatchNode[T text](node string, patch T) Request {
+	return Request{Method: http.MethodPatch, Path: NodesPath + "/" + node, Type: MergePatch, Body: string(patch)}
 }
 
 // PatchNodeStatus changes a Node through its status with a merge patch.
-func PatchNodeStatus(node, patch string) Request { return PatchStatus(NodesPath+"/"+node, patch) }
+func PatchNodeStatus[T text](node string, patch T) Request {
+	return PatchStatus(NodesPath+"/"+node, patch)
+}
 
 // PatchStatus changes the object at a path through its status with a merge patch.
-func PatchStatus(path, patch string) Request {
-	return Request{Method: http.MethodPatch, Path: path + "/status", Type: MergePatch, Body: patch}
+func PatchStatus[T text](path string, patch T) Request {
+	return Request{Method: http.MethodPatch, Path: path + "/status", Type: MergePatch, Body: string(patch)}
 }
 
 // Create creates an object, given as JSON, in a collection.
-func Create(collection, object string) Request {
-	return Request{Method: http.MethodPost, Path: collection, Type: JSONType, Body: object}
+func Create[T text](collection string, object T) Request {
+	return Request{Method: http.MethodPost, Path: collection, Type: JSONType, Body: string(object)}
 }
 
 // Delete deletes the object at a path. The options are JSON, or empty.
@@ -55,6 +59,12 @@ func Delete(path, options string) Request {
 func Evict(pod string) Request {
 	return Create(PodsPath+"/"+pod+"/eviction",
 		fmt.Sprintf(`{"apiVersion":"policy/v1","kind":"Eviction","metadata":{"name":%q}}`, pod))
+}
+
+// Strategic sends a patch as a strategic merge patch.
+func Strategic(r Request) Request {
+	r.Type = StrategicPatch
+	return r
 }
 
 // Finalizer is a merge patch that adds a finalizer, which no kubelet does.
@@ -72,9 +82,7 @@ func AnnotateOwnNode(node string) Request {
 // Heartbeat is the heartbeat of a kubelet.
 func Heartbeat(node string, at time.Time) Request {
 	const patch = `{"status":{"conditions":[{"type":"Ready","status":"True","lastHeartbeatTime":%q}]}}`
-	r := PatchNodeStatus(node, fmt.Sprintf(patch, at.UTC().Format(time.RFC3339)))
-	r.Type = StrategicPatch
-	return r
+	return Strategic(PatchNodeStatus(node, fmt.Sprintf(patch, at.UTC().Format(time.RFC3339))))
 }
 
 // RegisterNode creates a Node with these labels.

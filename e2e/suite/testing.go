@@ -90,11 +90,11 @@ func Within(t testing.TB, d time.Duration) context.Context {
 }
 
 // JSON encodes a value, and ends the test if it cannot be encoded.
-func JSON(t testing.TB, v any) string {
+func JSON(t testing.TB, v any) []byte {
 	t.Helper()
 	data, err := json.Marshal(v)
 	Check(t, err)
-	return string(data)
+	return data
 }
 
 // Eventually is [Await] for a test, which it ends if the condition does not hold in time. It returns how long it took.
