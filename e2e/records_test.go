@@ -310,7 +310,7 @@ func (s *environment) testUnread(t *testing.T) {
 func (s *environment) testFullDisk(t *testing.T) {
 	const node, writes = "records-full", 20
 	kubelet := s.offender(t, node)
-	s.runInto(t, "/dev/full") // every write to it kubelet.Fails as on a full disk
+	s.runInto(t, "/dev/full") // every write to it fails as on a full disk
 	for range writes {
 		offend(t, kubelet, node)
 	}

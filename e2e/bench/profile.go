@@ -13,13 +13,13 @@ import (
 	"noderestriction.plus/e2e/process"
 )
 
-// profileSeconds is how long a profile takes.
+// profileSeconds is the duration of the profile.
 const profileSeconds = 60
 
-// takeProfile has the product judge what kubelets write, and what it denies, and writes a profile of its CPU time. Reviews are sent
-// without an API server, too, or it would have nothing to do for most of the time.
+// takeProfile writes a CPU profile of the product while it evaluates allowed and denied writes. Reviews are also sent without an API
+// server, because otherwise the product would be idle most of the time.
 func (b *bench) takeProfile(ctx context.Context) error {
-	i := slices.IndexFunc(b.variants, func(v *variant) bool { return v.name == judged })
+	i := slices.IndexFunc(b.variants, func(v *variant) bool { return v.name == evaluated })
 	if err := b.wire(ctx, b.variants[i]); err != nil {
 		return err
 	}

@@ -15,27 +15,26 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/rest"
 
 	"noderestriction.plus/e2e/product"
 	"noderestriction.plus/internal/record"
 )
 
-// attempt is something that an attacker does with the kubelet's credential.
+// attempt is an attack with the kubelet's credential.
 type attempt struct {
 	rule   string // that denies it
-	what   string // in a few words
+	what   string // short description
 	method string
 	path   string
 	body   []byte
-	shown  string // the body, or what matters in it
+	shown  string // the body, or the important part of it
 }
 
 // outcome is what the API server answered.
 type outcome struct {
 	attempt attempt
 	code    int
-	refusal error // nil: it did as it was told
+	refusal error // nil: the write succeeded
 }
 
 const (
@@ -70,13 +69,13 @@ func mergePatch(rule, what, path, body string) attempt {
 	return attempt{rule: rule, what: what, method: http.MethodPatch, path: path, body: []byte(body), shown: body}
 }
 
-// isRecordedIn reports whether a record is of the attempt. There may be two: if the real kubelet has just written to
-// the same object, the API server may ask about a patch of what is in its cache, and then once more of what is stored.
+// isRecordedIn reports whether a record is of the attempt. There may be two: if the real kubelet has just written the same object, the API
+// server may call the webhook with a patch of the cached object and again with one of the stored object.
 func (a attempt) isRecordedIn(l product.Line) bool {
 	return slices.ContainsFunc(l.Violations, func(v record.Violation) bool { return v.Rule == a.rule })
 }
 
-// do makes the attempt with the kubelet's credential. The error says that there was no answer.
+// do makes the attempt with the kubelet's credential. It returns an error if there is no answer.
 func (a attempt) do(ctx context.Context, kubelet kubernetes.Interface) (outcome, error) {
 	contentType := "application/json"
 	if a.method == http.MethodPatch {
@@ -91,7 +90,7 @@ func (a attempt) do(ctx context.Context, kubelet kubernetes.Interface) (outcome,
 	return o, nil
 }
 
-// mirrorPod is what only a kubelet can create, named as a kubelet names it.
+// mirrorPod returns a pod that only a kubelet can create.
 func mirrorPod(node *corev1.Node) *corev1.Pod {
 	return &corev1.Pod{
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
@@ -112,19 +111,19 @@ func mirrorPod(node *corev1.Node) *corev1.Pod {
 	}
 }
 
-// attack sets the stage as an administrator, and then makes every attempt.
+// attack prepares the cluster as an administrator, and then makes every attempt.
 func (d *demo) attack(ctx context.Context, title string) ([]outcome, error) {
-	admin, err := d.client(d.cluster.Admin)
+	config, err := d.ControlPlane.Kubelet(nodeName)
 	if err != nil {
 		return nil, err
 	}
-	kubelet, err := d.client(func() (*rest.Config, error) { return d.cluster.Kubelet(nodeName) })
+	kubelet, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		return nil, err
 	}
-	node, err := setStage(ctx, admin)
+	node, err := prepare(ctx, d.Admin)
 	if err != nil {
-		return nil, fmt.Errorf("set the stage: %w", err)
+		return nil, fmt.Errorf("prepare the cluster: %w", err)
 	}
 	attempts, err := attempts(node)
 	if err != nil {
@@ -143,16 +142,8 @@ func (d *demo) attack(ctx context.Context, title string) ([]outcome, error) {
 	return outcomes, nil
 }
 
-func (d *demo) client(of func() (*rest.Config, error)) (kubernetes.Interface, error) {
-	config, err := of()
-	if err != nil {
-		return nil, err
-	}
-	return kubernetes.NewForConfig(config)
-}
-
-// setStage undoes what an attacker did before, cordons the Node, and has a pod of a Job on it.
-func setStage(ctx context.Context, admin kubernetes.Interface) (*corev1.Node, error) {
+// prepare undoes earlier attacks, cordons the Node, and creates a pod of a Job on it.
+func prepare(ctx context.Context, admin kubernetes.Interface) (*corev1.Node, error) {
 	_, err := admin.CoreV1().Namespaces().Create(ctx,
 		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: victims}}, metav1.CreateOptions{})
 	if err != nil && !apierrors.IsAlreadyExists(err) {
@@ -184,7 +175,7 @@ func setStage(ctx context.Context, admin kubernetes.Interface) (*corev1.Node, er
 	if err != nil {
 		return nil, err
 	}
-	// Wait until what the API server has in its cache is what is stored.
+	// Wait until the cache of the API server is current.
 	_, err = admin.CoreV1().Pods(victims).Get(ctx, jobPod, metav1.GetOptions{ResourceVersion: pod.ResourceVersion})
 	if err != nil {
 		return nil, err

@@ -1,9 +1,8 @@
 // Copyright The NodeRestriction-plus Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command stage shows the product at work: a real control plane, a real kubelet, and an attacker with the kubelet's
-// credential, first without and then with the product. Everything runs on the loopback interface and is stopped at the
-// end.
+// Command attack shows the product at work: a real control plane, a real kubelet, and an attacker with the kubelet's credential, first
+// without and then with the product. Everything runs on the loopback interface and is stopped at the end.
 //
 // With KEEP=1 in the environment it leaves everything running until Ctrl-C, and prints how to connect.
 package main
@@ -21,11 +20,10 @@ import (
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"noderestriction.plus/e2e/binaries"
-	"noderestriction.plus/e2e/controlplane"
-	"noderestriction.plus/e2e/kubectl"
 	"noderestriction.plus/e2e/kubelet"
 	"noderestriction.plus/e2e/product"
 	"noderestriction.plus/e2e/project"
+	"noderestriction.plus/e2e/suite"
 )
 
 const nodeName = "worker-1"
@@ -68,7 +66,7 @@ func run(ctx context.Context, screen *screen) error {
 	if err := d.install(ctx); err != nil {
 		return err
 	}
-	with, err := d.attack(ctx, "With NodeRestriction-plus: the same, once more")
+	with, err := d.attack(ctx, "With NodeRestriction-plus: the same attacks again")
 	if err != nil {
 		return err
 	}
@@ -76,10 +74,10 @@ func run(ctx context.Context, screen *screen) error {
 		return err
 	}
 	if os.Getenv("KEEP") != "" && os.Getenv("KEEP") != "0" {
-		screen.title("Left running; Ctrl-C ends it")
-		screen.line("administrator: export KUBECONFIG=%s", d.admin.Kubeconfig)
+		screen.title("Left running until Ctrl-C")
+		screen.line("administrator: export KUBECONFIG=%s", d.Kubectl.Kubeconfig)
 		screen.line("the kubelet:   export KUBECONFIG=%s", d.kubelet.Kubeconfig)
-		screen.line("kubectl:       %s", d.admin.Path)
+		screen.line("kubectl:       %s", d.Kubectl.Path)
 		screen.line("records:       tail -f %s", filepath.Join(dir, "product", "records.jsonl"))
 		screen.line("metrics:       curl %s", d.product.MetricsURL)
 		<-ctx.Done()
@@ -87,15 +85,14 @@ func run(ctx context.Context, screen *screen) error {
 	return nil
 }
 
-// demo is what is running.
+// demo is everything that runs.
 type demo struct {
 	screen *screen
 	dir    string
 
-	cluster *controlplane.ControlPlane
+	*suite.Suite
 	kubelet *kubelet.Kubelet
 	product *product.Product
-	admin   kubectl.Kubectl
 
 	built  chan struct{} // closed when the product is built, or cannot be
 	binary string
@@ -111,7 +108,7 @@ func (d *demo) build(ctx context.Context) {
 	}()
 }
 
-// stop ends everything that was started, the last first.
+// stop stops everything, in reverse order.
 func (d *demo) stop() {
 	if d.kubelet != nil {
 		d.kubelet.Stop()
@@ -119,39 +116,18 @@ func (d *demo) stop() {
 	if d.product != nil {
 		_ = d.product.Stop()
 	}
-	if d.cluster != nil {
-		d.cluster.Stop()
+	if d.Suite != nil {
+		d.Suite.Stop()
 	}
 	<-d.built // go build must not outlive us
 }
 
 func (d *demo) startCluster(ctx context.Context) error {
 	var err error
-	d.cluster, err = controlplane.Start(ctx, controlplane.Options{Dir: d.dir, Log: d.screen})
-	if err != nil {
+	if d.Suite, err = suite.Start(ctx, suite.Options{Dir: d.dir, Log: d.screen}); err != nil {
 		return err
 	}
-	config, err := d.cluster.Admin()
-	if err != nil {
-		return err
-	}
-	path, err := binaries.Path(ctx, d.screen, binaries.Kubectl())
-	if err != nil {
-		return err
-	}
-	d.admin = kubectl.Kubectl{Path: path, Kubeconfig: filepath.Join(d.dir, "admin.kubeconfig")}
-	if err := controlplane.WriteKubeconfig(d.admin.Kubeconfig, config); err != nil {
-		return err
-	}
-	credential, err := d.cluster.Kubelet(nodeName)
-	if err != nil {
-		return err
-	}
-	d.kubelet, err = kubelet.Start(ctx, kubelet.Options{
-		Dir: filepath.Join(d.dir, "kubelet"), Node: nodeName, Config: credential,
-		Labels: []string{"example.com/rack=r1"},
-		Log:    d.screen,
-	})
+	d.kubelet, err = d.StartKubelet(ctx, kubelet.Options{Node: nodeName, Labels: []string{"example.com/rack=r1"}})
 	if err != nil {
 		return err
 	}
@@ -159,37 +135,23 @@ func (d *demo) startCluster(ctx context.Context) error {
 }
 
 func (d *demo) awaitKubelet(ctx context.Context, after time.Time) error {
-	client, err := d.client(d.cluster.Admin)
-	if err != nil {
-		return err
-	}
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	if err := d.kubelet.AwaitReady(ctx, client, after); err != nil {
+	if err := d.kubelet.AwaitReady(ctx, d.Admin, after); err != nil {
 		return err
 	}
 	d.screen.line("a real kubelet has registered node %s, and is Ready", nodeName)
 	return nil
 }
 
-// install installs the product and the policy, and has the kubelet start anew under its eyes.
+// install installs the product and the policy, and restarts the kubelet, which the webhook now evaluates.
 func (d *demo) install(ctx context.Context) error {
 	d.screen.title("Installing NodeRestriction-plus, and config/policies/recommended.yaml")
 	if <-d.built; d.failed != nil {
 		return d.failed
 	}
-	helm, err := binaries.Helm(ctx, d.screen)
-	if err != nil {
-		return err
-	}
-	config, err := d.cluster.Admin()
-	if err != nil {
-		return err
-	}
-	d.product, err = product.Install(ctx, product.Options{
-		Binary: d.binary, Dir: filepath.Join(d.dir, "product"), Config: config, CA: d.cluster.CA,
-	}, d.admin, helm, d.cluster.APIServer)
-	if err != nil {
+	var err error
+	if d.product, err = d.Install(ctx, product.Options{Binary: d.binary}); err != nil {
 		return err
 	}
 	root, err := project.Root()
@@ -197,16 +159,12 @@ func (d *demo) install(ctx context.Context) error {
 		return err
 	}
 	recommended := filepath.Join(root, "config", "policies", "recommended.yaml")
-	out, err := d.admin.Run(ctx, nil, "apply", "--filename", recommended)
+	out, err := d.Kubectl.Run(ctx, nil, "apply", "--filename", recommended)
 	if err != nil {
 		return err
 	}
 	d.screen.line("kubectl apply -f config/policies/recommended.yaml: %s", firstLine(out))
-	policies, err := product.Policies(config)
-	if err != nil {
-		return err
-	}
-	if err := product.AwaitReady(ctx, policies, "recommended"); err != nil {
+	if err := product.AwaitReady(ctx, d.Policies, "recommended"); err != nil {
 		return err
 	}
 	restarted := time.Now()

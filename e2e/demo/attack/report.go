@@ -21,8 +21,8 @@ import (
 	"noderestriction.plus/e2e/product"
 )
 
-// report compares the outcomes and shows the record and the counts. It fails if the product did not do what the demo is
-// about.
+// report compares the outcomes and shows the record and the counts. It fails if an attempt was not allowed without the product, or not
+// denied with it.
 func (d *demo) report(ctx context.Context, without, with []outcome) error {
 	denied, err := d.records()
 	if err != nil {
@@ -50,14 +50,14 @@ func (d *demo) report(ctx context.Context, without, with []outcome) error {
 		return err
 	}
 	d.screen.title("Look further")
-	d.screen.line("make demo KEEP=1                            leaves it all running")
+	d.screen.line("make demo KEEP=1                            leaves everything running")
 	d.screen.line("kubectl explain nrp.spec.nodes.labels       what a policy can say")
-	d.screen.line("bin/kubectl-nrp explain node-labels         why, and what a kubelet does there   (make build)")
+	d.screen.line("bin/kubectl-nrp explain node-labels         why, and what a kubelet writes   (make build)")
 	d.screen.line("README.md, docs/rules.md                    how to install it; all rules")
 	return nil
 }
 
-// records are the records of what the attacker was denied.
+// records returns the records of the attacker's denials.
 func (d *demo) records() ([]product.Line, error) {
 	lines, err := d.product.Records.Since(0)
 	if err != nil {
@@ -67,7 +67,7 @@ func (d *demo) records() ([]product.Line, error) {
 }
 
 func (d *demo) showRecord(line product.Line) error {
-	d.screen.title("The record of the first denial: one JSON line on standard output, here made readable")
+	d.screen.title("The record of the first denial: one JSON line on standard output, formatted here")
 	var pretty bytes.Buffer
 	if err := json.Indent(&pretty, []byte(line.Text), "  ", "  "); err != nil {
 		return err
@@ -76,14 +76,13 @@ func (d *demo) showRecord(line product.Line) error {
 	return nil
 }
 
-// showCounts shows what kubectl shows once the product has written the status of the policy, which it does every 10
-// seconds.
+// showCounts shows the output of kubectl after the product has written the status of the policy, which it does every 10 seconds.
 func (d *demo) showCounts(ctx context.Context, want int) error {
 	d.screen.title("The counts: %d records, and the policy's own", want)
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	if err := d.product.Process().Await(ctx, func(ctx context.Context) error {
-		total, err := d.admin.Run(ctx, nil, "get", "nrp", "recommended", "--output=jsonpath={.status.denials.total}")
+		total, err := d.Kubectl.Run(ctx, nil, "get", "nrp", "recommended", "--output=jsonpath={.status.denials.total}")
 		if err == nil && total != fmt.Sprint(want) {
 			err = fmt.Errorf("the policy counts %q denials, want %d", total, want)
 		}
@@ -91,7 +90,7 @@ func (d *demo) showCounts(ctx context.Context, want int) error {
 	}); err != nil {
 		return err
 	}
-	out, err := d.admin.Run(ctx, nil, "get", "nrp")
+	out, err := d.Kubectl.Run(ctx, nil, "get", "nrp")
 	if err != nil {
 		return err
 	}
@@ -120,7 +119,7 @@ func (s *screen) paint(code, text string) string {
 	return "\x1b[" + code + "m" + text + "\x1b[0m"
 }
 
-// title begins a part, with the time since the start.
+// title starts a section, with the time since the start.
 func (s *screen) title(format string, args ...any) {
 	text := s.paint("1", fmt.Sprintf(format, args...))
 	fmt.Fprintf(s.out, "\n[%3.0f s] %s\n", time.Since(s.start).Seconds(), text)
