@@ -166,11 +166,11 @@ fuzz: ## Run each fuzz test for FUZZTIME (60s).
 		esac; done; \
 	done
 
-bench: $(helm) ## Measure what a judged write costs, end to end, against the alternatives; writes docs/performance.md.
+bench: $(helm) ## Compare the cost of a write with the alternatives, end to end; writes docs/performance.md.
 	$(call step,bench,go -C e2e run ./bench -keep $(BENCH))
 
-profile: $(helm) ## Take the profile that the program is built by, default.pgo, anew.
-	$(call step,profile,go -C e2e run ./bench -variants judged -profile $(CURDIR)/default.pgo)
+profile: $(helm) ## Take the profile with which the webhook is built, default.pgo.
+	$(call step,profile,go -C e2e run ./bench -variants evaluated -profile $(CURDIR)/default.pgo)
 
 scale: $(helm) ## Simulate thousands of kubelets; writes docs/performance.md.
 	$(call step,scale,go -C e2e run ./scale -keep $(SCALE))

@@ -41,7 +41,7 @@ func ReadFile(path ...string) ([]byte, error) {
 	return os.ReadFile(filepath.Join(append([]string{root}, path...)...))
 }
 
-// declares reports whether a go.mod is that of the module.
+// declares reports whether a file is the go.mod of the module.
 func declares(file, module string) bool {
 	f, err := os.Open(file)
 	if err != nil {
