@@ -110,7 +110,7 @@ func auditEvents(path string) ([]auditEvent, error) {
 	return events, nil
 }
 
-// denialIn describes a denial by the audit log alone: who wrote what, and which rule of which policy denied it.
+// denialIn describes a denial by the audit log alone: who wrote what, and the rule and the policy that denied it.
 func denialIn(e *auditEvent) string {
 	annotation := func(key string) string { return e.Annotations["gate.noderestriction.plus/"+key] }
 	return fmt.Sprintf("%s %s/%s by %s on %s/%s of %s: rule %s of %s", annotation("boot"), annotation("seq"),

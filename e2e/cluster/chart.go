@@ -20,10 +20,10 @@ import (
 	"noderestriction.plus/e2e/suite"
 )
 
-// readyTimeout bounds what the controllers and the nodes do, such as a rollout.
+// readyTimeout bounds work of the controllers and the nodes, for example a rollout.
 const readyTimeout = 3 * time.Minute
 
-// Helm runs Helm as the administrator, and returns what it prints.
+// Helm runs Helm as the administrator and returns its output.
 func (c *Cluster) Helm(ctx context.Context, args ...string) (string, error) {
 	args = append(args, "--namespace="+Namespace, "--kubeconfig="+c.Kubectl.Kubeconfig)
 	cmd := exec.CommandContext(ctx, c.helm, args...)
@@ -36,8 +36,8 @@ func (c *Cluster) Helm(ctx context.Context, args ...string) (string, error) {
 	return string(out), nil
 }
 
-// Install installs the chart, or upgrades it, with these values, each as Helm's flag --set has it, besides those that
-// this cluster needs. It does not wait for the pods.
+// Install installs or upgrades the chart with these values, each in the form of Helm's flag --set, in addition to those that this cluster
+// needs. It does not wait for the pods.
 func (c *Cluster) Install(ctx context.Context, tag string, values ...string) error {
 	root, err := project.Root()
 	if err != nil {
@@ -55,8 +55,8 @@ func (c *Cluster) Install(ctx context.Context, tag string, values ...string) err
 	return err
 }
 
-// Provide makes a Secret with a certificate of the control plane's authority, in the namespace of the chart, and
-// returns the values with which the chart uses it.
+// Provide creates a Secret with a certificate of the cluster CA, in the namespace of the chart, and returns the values with which the chart
+// uses it.
 func (c *Cluster) Provide(ctx context.Context, secret string) ([]string, error) {
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: Namespace}}
 	if _, err := c.Admin.CoreV1().Namespaces().Get(ctx, Namespace, metav1.GetOptions{}); err != nil {
@@ -73,7 +73,7 @@ func (c *Cluster) Provide(ctx context.Context, secret string) ([]string, error) 
 	}, nil
 }
 
-// Renew puts a new certificate into the Secret.
+// Renew stores a new certificate in the Secret.
 func (c *Cluster) Renew(ctx context.Context, name string) error {
 	cert, err := c.ControlPlane.CA.Server(Name + "." + Namespace + ".svc")
 	if err != nil {
@@ -92,7 +92,7 @@ func (c *Cluster) Renew(ctx context.Context, name string) error {
 	return err
 }
 
-// AwaitRollout waits until every replica is of the current version and ready, and no other is left.
+// AwaitRollout waits until every replica is current and ready, and no other replica is left.
 func (c *Cluster) AwaitRollout(ctx context.Context) error {
 	return suite.Await(ctx, readyTimeout, func() error {
 		d, err := c.Admin.AppsV1().Deployments(Namespace).Get(ctx, Name, metav1.GetOptions{})
@@ -113,8 +113,7 @@ func (c *Cluster) AwaitRollout(ctx context.Context) error {
 	})
 }
 
-// AwaitDaemonSet waits until every pod of the DaemonSet, which the profile controlPlane has, is of the current version and
-// ready, and no other pod is left.
+// AwaitDaemonSet waits until every pod of the DaemonSet of the profile controlPlane is current and ready, and no other pod is left.
 func (c *Cluster) AwaitDaemonSet(ctx context.Context) error {
 	return suite.Await(ctx, readyTimeout, func() error {
 		d, err := c.Admin.AppsV1().DaemonSets(Namespace).Get(ctx, Name, metav1.GetOptions{})
@@ -135,7 +134,7 @@ func (c *Cluster) AwaitDaemonSet(ctx context.Context) error {
 	})
 }
 
-// describe says how pods are, for errors.
+// describe describes pods for errors.
 func describe(pods []corev1.Pod) string {
 	var all []string
 	for i := range pods {
@@ -155,7 +154,7 @@ func describe(pods []corev1.Pod) string {
 	return strings.Join(all, "; ")
 }
 
-// problems are what keeps replicas from running, as their nodes see it.
+// problems returns the reasons why replicas do not run.
 func (c *Cluster) problems() []string {
 	var all []string
 	for _, r := range c.Ever() {

@@ -15,11 +15,11 @@ import (
 	"noderestriction.plus/e2e/product"
 )
 
-// history is what has run so far.
+// history has everything that has run so far.
 type history struct {
 	historyMu sync.Mutex
 	ever      []*Replica
-	read      map[string]*product.Records // by file, which a pod keeps when its node starts again
+	read      map[string]*product.Records // by file, which a pod keeps when its node restarts
 }
 
 func (h *history) remember(r *Replica) {
@@ -40,14 +40,14 @@ func (h *history) records(file string) *product.Records {
 	return h.read[file]
 }
 
-// Ever are all replicas that there have been.
+// Ever returns all replicas so far.
 func (c *Cluster) Ever() []*Replica {
 	c.historyMu.Lock()
 	defer c.historyMu.Unlock()
 	return slices.Clone(c.ever)
 }
 
-// Replicas are those whose containers run and are not about to end.
+// Replicas returns the replicas that run and are not terminating.
 func (c *Cluster) Replicas() []*Replica {
 	return slices.DeleteFunc(c.Ever(), func(r *Replica) bool {
 		terminating, _ := r.terminates()
@@ -55,13 +55,13 @@ func (c *Cluster) Replicas() []*Replica {
 	})
 }
 
-// Records are the records of all replicas, also of those that are gone, in no order but that of each run.
+// Records returns the records of all replicas so far, ordered only within each run.
 func (c *Cluster) Records() ([]product.Line, error) {
 	var all []product.Line
 	var errs []error
 	seen := map[string]bool{}
 	for _, r := range c.Ever() {
-		if seen[r.stdout()] || r.pod.Spec.RestartPolicy == corev1.RestartPolicyNever { // it does not serve
+		if seen[r.stdout()] || r.pod.Spec.RestartPolicy == corev1.RestartPolicyNever { // not a replica
 			continue
 		}
 		seen[r.stdout()] = true
@@ -69,7 +69,7 @@ func (c *Cluster) Records() ([]product.Line, error) {
 		strays, strayErr := r.Records().Strays()
 		errs = append(errs, err, strayErr)
 		if len(strays) > 0 {
-			errs = append(errs, fmt.Errorf("%s wrote what is no record: %q", r.Pod, strays[0]))
+			errs = append(errs, fmt.Errorf("%s wrote a line that is no record: %q", r.Pod, strays[0]))
 		}
 		all = append(all, lines...)
 	}
@@ -82,19 +82,19 @@ func splitImage(image string) (repository, tag string) {
 	return image[:max(i, 0)], image[i+1:]
 }
 
-// program is the program of an image.
+// program returns the program of an image.
 func (c *Cluster) program(image string) (string, error) {
 	_, tag := splitImage(image)
 	c.historyMu.Lock()
 	defer c.historyMu.Unlock()
 	path, found := c.options.Images[tag]
 	if !found {
-		return "", fmt.Errorf("pull %s: there is no such image", image)
+		return "", fmt.Errorf("pull %s: no such image", image)
 	}
 	return path, nil
 }
 
-// AddImage has an image with this tag be a program.
+// AddImage adds an image with this tag, which is a program.
 func (c *Cluster) AddImage(tag, program string) {
 	c.historyMu.Lock()
 	defer c.historyMu.Unlock()

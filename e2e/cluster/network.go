@@ -16,18 +16,17 @@ import (
 	"time"
 )
 
-// network carries what API servers send to pods. No interface has the pods' addresses: API servers are told, as where
-// konnectivity is used, to reach the cluster by way of an HTTP proxy, and this is the proxy.
+// network is the HTTP proxy through which API servers reach pods, as with konnectivity: no interface has the addresses of the pods.
 type network struct {
 	server *http.Server
 	socket string
 
 	mu     sync.Mutex
-	routes map[string]string // address of a pod, with port, to that of the process; empty: nobody answers any more
-	cut    chan struct{}     // closed when the network is no more cut; nil: it is not
+	routes map[string]string // by address of the pod, with port: address of the process; empty: never answered
+	cut    chan struct{}     // closed when the network is restored; nil: the network is not cut
 }
 
-// startNetwork listens at a socket in the folder.
+// startNetwork listens on a socket in the directory.
 func startNetwork(dir string) (*network, error) {
 	socket := filepath.Join(dir, "egress.sock")
 	listener, err := net.Listen("unix", socket)
@@ -36,13 +35,13 @@ func startNetwork(dir string) (*network, error) {
 	}
 	n := &network{socket: socket, routes: map[string]string{}}
 	n.server = &http.Server{Handler: n, ReadHeaderTimeout: 10 * time.Second}
-	go func() { _ = n.server.Serve(listener) }() // it ends when it is closed
+	go func() { _ = n.server.Serve(listener) }() // until it is closed
 	return n, nil
 }
 
 func (n *network) stop() { _ = n.server.Close() }
 
-// writeEgress writes the file that tells an API server of the proxy, and returns its path.
+// writeEgress writes the configuration of the proxy for an API server and returns its path.
 func (n *network) writeEgress(dir string) (string, error) {
 	path := filepath.Join(dir, "egress.yaml")
 	return path, os.WriteFile(path, fmt.Appendf(nil, `apiVersion: apiserver.k8s.io/v1beta1
@@ -53,22 +52,21 @@ egressSelections:
 `, n.socket), 0o644)
 }
 
-// route sends what goes to the address of a pod to that of a process. To an empty one nothing answers, not even that
-// nobody is there.
+// route routes connections to the address of a pod to a process. Connections to an empty address are neither accepted nor refused.
 func (n *network) route(pod, process string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.routes[pod] = process
 }
 
-// unroute has connections to the address of a pod refused.
+// unroute refuses connections to the address of a pod.
 func (n *network) unroute(pod string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	delete(n.routes, pod)
 }
 
-// setCut says whether API servers are cut off from all pods: nothing arrives, also of what was sent before.
+// setCut cuts API servers off from all pods, including open connections, or restores the network.
 func (n *network) setCut(cut bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -80,8 +78,8 @@ func (n *network) setCut(cut bool) {
 	}
 }
 
-// awaitWhole waits until the network is not cut.
-func (n *network) awaitWhole(ctx context.Context) error {
+// awaitRestored waits until the network is not cut.
+func (n *network) awaitRestored(ctx context.Context) error {
 	n.mu.Lock()
 	cut := n.cut
 	n.mu.Unlock()
@@ -103,14 +101,14 @@ func (n *network) lookup(pod string) (process string, found bool) {
 	return process, found
 }
 
-// ServeHTTP connects a client with a pod.
+// ServeHTTP connects a client to a pod.
 func (n *network) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodConnect {
 		http.Error(w, "only CONNECT", http.StatusMethodNotAllowed)
 		return
 	}
-	if n.awaitWhole(r.Context()) != nil {
-		return // the client is gone
+	if n.awaitRestored(r.Context()) != nil {
+		return // the client has disconnected
 	}
 	process, found := n.lookup(r.Host)
 	if !found {
@@ -132,7 +130,7 @@ func (n *network) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// tunnel copies both ways until one side ends.
+// tunnel copies in both directions until one side ends.
 func (n *network) tunnel(w http.ResponseWriter, out net.Conn) error {
 	hijacker, ok := w.(http.Hijacker)
 	if !ok {
@@ -144,7 +142,7 @@ func (n *network) tunnel(w http.ResponseWriter, out net.Conn) error {
 	}
 	defer in.Close()
 	if _, err := io.WriteString(in, "HTTP/1.1 200 Connection established\r\n\r\n"); err != nil {
-		return nil // the client is gone
+		return nil // the client has disconnected
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() {
@@ -159,12 +157,12 @@ func (n *network) tunnel(w http.ResponseWriter, out net.Conn) error {
 	return nil
 }
 
-// copy copies what can be read, but nothing while the network is cut, until a side ends.
+// copy copies until a side ends, but nothing while the network is cut.
 func (n *network) copy(ctx context.Context, to io.Writer, from io.Reader) {
 	data := make([]byte, 32<<10)
 	for {
 		size, err := from.Read(data)
-		if n.awaitWhole(ctx) != nil {
+		if n.awaitRestored(ctx) != nil {
 			return
 		}
 		if size > 0 {

@@ -21,14 +21,14 @@ import (
 )
 
 const (
-	syncInterval  = 250 * time.Millisecond // between two looks at the pods that the node has
+	syncInterval  = 250 * time.Millisecond // between two reads of the node's pods
 	leaseInterval = 2 * time.Second
-	// statusInterval is shorter than a kubelet's, so that a Node that was taken for lost is back at once.
+	// statusInterval is shorter than a kubelet's, so that a Node that was marked Unknown recovers immediately.
 	statusInterval = 3 * time.Second
 	leaseSeconds   = 10
 )
 
-// Node is a machine that runs the product, with the credential of its kubelet and no more rights than that.
+// Node is a machine that runs the product with no permissions other than those of its kubelet.
 type Node struct {
 	Name string
 
@@ -55,7 +55,7 @@ func newNode(c *Cluster, name string) (*Node, error) {
 	}, err
 }
 
-// PowerOn starts the node, which runs the pods that it has.
+// PowerOn starts the node, which runs its pods.
 func (n *Node) PowerOn() {
 	ctx, off := context.WithCancel(context.Background())
 	n.off, n.ended = off, make(chan struct{})
@@ -65,7 +65,7 @@ func (n *Node) PowerOn() {
 	}()
 }
 
-// PowerOff ends the node and what it runs, at once. Nobody answers at the addresses of its pods.
+// PowerOff stops the node and its containers immediately. Connections to its pods are not answered.
 func (n *Node) PowerOff() {
 	if n.ended == nil {
 		return
@@ -82,7 +82,7 @@ func (n *Node) PowerOff() {
 	clear(n.replicas)
 }
 
-// live is what a kubelet does, all of it tried again until it succeeds.
+// live does the work of a kubelet, which it retries until it succeeds.
 func (n *Node) live(ctx context.Context) {
 	tick := time.NewTicker(syncInterval)
 	defer tick.Stop()
@@ -106,7 +106,7 @@ func (n *Node) live(ctx context.Context) {
 	}
 }
 
-// register creates the Node, if it is not there.
+// register creates the Node, unless it exists.
 func (n *Node) register(ctx context.Context) error {
 	_, err := n.client.CoreV1().Nodes().Create(ctx, &corev1.Node{ObjectMeta: metav1.ObjectMeta{
 		Name: n.Name,
@@ -120,7 +120,7 @@ func (n *Node) register(ctx context.Context) error {
 	return err
 }
 
-// report says that the Node is ready.
+// report reports the Node as Ready.
 func (n *Node) report(ctx context.Context) error {
 	now := metav1.Now()
 	resources := corev1.ResourceList{
@@ -163,8 +163,7 @@ func (n *Node) renewLease(ctx context.Context) error {
 	return err
 }
 
-// sync starts what is new among the node's pods, and ends what is deleted. While the API server does not answer,
-// everything goes on.
+// sync starts new pods of the node and terminates deleted ones. While the API server does not answer, nothing changes.
 func (n *Node) sync(ctx context.Context) {
 	list, err := n.client.CoreV1().Pods(Namespace).List(ctx, metav1.ListOptions{
 		FieldSelector: "spec.nodeName=" + n.Name, ResourceVersion: "0",
@@ -200,7 +199,7 @@ func (n *Node) sync(ctx context.Context) {
 	}
 }
 
-// addresses gives every pod an address of its own.
+// addresses assigns a unique address to every pod.
 type addresses struct {
 	addressMu sync.Mutex
 	last      int

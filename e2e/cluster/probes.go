@@ -14,7 +14,7 @@ import (
 	"noderestriction.plus/e2e/process"
 )
 
-// probeReadiness asks the container whether it is ready, as long as it runs.
+// probeReadiness probes the readiness of the container while it runs.
 func (r *Replica) probeReadiness(ctx context.Context, p *process.Process) {
 	probe := r.container().ReadinessProbe
 	if probe == nil {
@@ -33,7 +33,7 @@ func (r *Replica) probeReadiness(ctx context.Context, p *process.Process) {
 	})
 }
 
-// probeLiveness ends the container when it does not answer any more.
+// probeLiveness kills the container when it no longer answers.
 func (r *Replica) probeLiveness(ctx context.Context, p *process.Process) {
 	probe := r.container().LivenessProbe
 	if probe == nil {
@@ -58,8 +58,8 @@ func (r *Replica) probeLiveness(ctx context.Context, p *process.Process) {
 	})
 }
 
-// each probes at the probe's interval, however long a probe takes, until the container has ended or done returns false.
-// Kubelets spread the first probes of their containers over the interval; here it comes in the middle.
+// each probes at the probe's interval until the container has exited or done returns false. Kubelets spread the first probes of containers
+// over the interval; here the first probe is in the middle of it.
 func (r *Replica) each(ctx context.Context, p *process.Process, probe *corev1.Probe, done func(error) bool) {
 	period := time.Duration(probe.PeriodSeconds) * time.Second
 	next := time.After(time.Duration(probe.InitialDelaySeconds)*time.Second + period/2)

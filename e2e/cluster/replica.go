@@ -25,7 +25,7 @@ import (
 
 const (
 	replicaInterval = 100 * time.Millisecond
-	// restartBackoff is the time before a container that ended is started again. A kubelet begins with 10 s.
+	// restartBackoff is the time until an exited container is restarted. A kubelet starts with 10 s.
 	restartBackoff = 2 * time.Second
 )
 
@@ -35,24 +35,24 @@ type Replica struct {
 	Version string // tag of its image
 
 	node *Node
-	pod  *corev1.Pod // as it was when the node saw it first
+	pod  *corev1.Pod // as the node first saw it
 	dir  string
 	ip   string
 
 	mu           sync.Mutex
 	volumes      *volumes
-	process      *process.Process  // nil: none yet, or none any more
-	ports        map[string]string // address of the process by name of the container's port
+	process      *process.Process  // nil: not running
+	ports        map[string]string // address of the process, by name of the container's port
 	ready        bool
 	restarts     int
 	startedAt    time.Time
 	terminating  bool
 	grace        time.Duration
-	ended        bool // for good
-	failed       bool // it ended for good, and not well
+	ended        bool // will not be restarted
+	failed       bool // ended with an error
 	problem      string
 	done         chan struct{}
-	told         string // the status that was reported last
+	reported     string // last reported status
 	readyChanged time.Time
 }
 
@@ -104,7 +104,7 @@ func (r *Replica) live(parent context.Context) {
 			}
 		}
 		if r.running() {
-			_ = r.volumes.refresh(ctx) // it is tried again
+			_ = r.volumes.refresh(ctx) // it is retried
 		}
 	}
 }
@@ -123,14 +123,14 @@ func (r *Replica) setReady(ready bool) {
 	}
 }
 
-// Ready says what the pod's readiness probe has found.
+// Ready returns the result of the pod's readiness probe.
 func (r *Replica) Ready() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.ready && !r.ended
 }
 
-// Restarts is how often the container was started again.
+// Restarts returns how often the container was restarted.
 func (r *Replica) Restarts() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -143,7 +143,7 @@ func (r *Replica) running() bool {
 	return r.process != nil
 }
 
-// exited says, once, that the container has ended by itself.
+// exited reports, once, that the container has exited on its own.
 func (r *Replica) exited() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -161,7 +161,7 @@ func (r *Replica) exited() bool {
 	}
 }
 
-// terminate has the pod end, as a deletion does.
+// terminate terminates the pod, as a deletion does.
 func (r *Replica) terminate(grace time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -217,11 +217,11 @@ func (r *Replica) start(ctx context.Context) error {
 
 func (r *Replica) stdout() string { return filepath.Join(r.dir, "stdout") }
 
-// Records are the records of all runs of the container.
+// Records returns the records of all runs of the container.
 func (r *Replica) Records() *product.Records { return r.node.cluster.records(r.stdout()) }
 
-// listen gives the container addresses on loopback, and the arguments by which it listens there. In the network of its
-// node, which is that of this machine, it listens where it is told to.
+// listen returns loopback addresses for the container and the arguments with which it listens there. In the network of its node, which is
+// the network of this machine, the container listens at its own ports.
 func (r *Replica) listen() (ports map[string]string, args []string, err error) {
 	if r.pod.Spec.HostNetwork {
 		ports = map[string]string{}
@@ -246,20 +246,20 @@ func (r *Replica) listen() (ports map[string]string, args []string, err error) {
 		case "health":
 			args = append(args, "--health-probe-bind-address="+address)
 		default:
-			return nil, nil, fmt.Errorf("container port %q: nothing is known of it", port.Name)
+			return nil, nil, fmt.Errorf("container port %q: unknown", port.Name)
 		}
 	}
 	return ports, args, nil
 }
 
-// environment is that of the container.
+// environment returns the environment of the container.
 func (r *Replica) environment() ([]string, error) {
 	var env []string
 	for _, e := range r.container().Env {
 		value := e.Value
 		if from := e.ValueFrom; from != nil {
 			if from.ResourceFieldRef == nil || from.ResourceFieldRef.Resource != "limits.memory" {
-				return nil, fmt.Errorf("environment variable %s: no such source here", e.Name)
+				return nil, fmt.Errorf("environment variable %s: unsupported source", e.Name)
 			}
 			value = strconv.FormatInt(r.container().Resources.Limits.Memory().Value(), 10)
 		}
@@ -268,7 +268,7 @@ func (r *Replica) environment() ([]string, error) {
 	return env, nil
 }
 
-// end ends the container as a kubelet does: its hook, the signal, and, when the time is over, by force.
+// end terminates the container as a kubelet does: preStop hook, SIGTERM and, after the grace period, SIGKILL.
 func (r *Replica) end(ctx context.Context, grace time.Duration) {
 	r.mu.Lock()
 	p := r.process
@@ -286,7 +286,7 @@ func (r *Replica) end(ctx context.Context, grace time.Duration) {
 			case <-ctx.Done():
 			}
 		}
-		_ = p.Signal(syscall.SIGTERM) // it may have ended
+		_ = p.Signal(syscall.SIGTERM) // it may have exited
 	}
 	select {
 	case <-p.Done():
@@ -302,7 +302,7 @@ func (r *Replica) end(ctx context.Context, grace time.Duration) {
 	}
 }
 
-// kill ends the container with the machine.
+// kill kills the container together with its machine.
 func (r *Replica) kill() {
 	r.mu.Lock()
 	p := r.process
@@ -313,7 +313,7 @@ func (r *Replica) kill() {
 	}
 }
 
-// cut has nobody answer at the addresses of the pod.
+// cut makes connections to the pod unanswered.
 func (r *Replica) cut() {
 	for _, port := range r.container().Ports {
 		r.node.cluster.network.route(net.JoinHostPort(r.ip, strconv.Itoa(int(port.ContainerPort))), "")
@@ -322,7 +322,7 @@ func (r *Replica) cut() {
 
 func (r *Replica) wait() { <-r.done }
 
-// complete reports that a container that is not to be started again has ended, until the pod is deleted.
+// complete reports that a container that is not restarted has ended, until the pod is deleted.
 func (r *Replica) complete(ctx context.Context) {
 	r.set(func() { r.ended = true })
 	tick := time.NewTicker(replicaInterval)
@@ -340,7 +340,7 @@ func (r *Replica) complete(ctx context.Context) {
 	}
 }
 
-// finish takes the pod of a container that has ended out of the API.
+// finish deletes the pod of an ended container from the API.
 func (r *Replica) finish(ctx context.Context) {
 	r.set(func() { r.ended = true })
 	for ctx.Err() == nil {
@@ -367,8 +367,8 @@ func (r *Replica) Signal(s os.Signal) error {
 	return r.process.Signal(s)
 }
 
-// Log is the path of what the product says of itself.
+// Log returns the path of the product's log.
 func (r *Replica) Log() string { return filepath.Join(r.dir, "stderr") }
 
-// VolumeDir is the folder where a volume of the pod is.
+// VolumeDir returns the directory of a volume of the pod.
 func (r *Replica) VolumeDir(volume string) string { return filepath.Join(r.dir, "volumes", volume) }

@@ -16,7 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// report writes the pod's status whenever it has changed.
+// report writes the pod's status when it has changed.
 func (r *Replica) report(ctx context.Context) {
 	tick := time.NewTicker(replicaInterval)
 	defer tick.Stop()
@@ -27,18 +27,18 @@ func (r *Replica) report(ctx context.Context) {
 		case <-tick.C:
 		}
 		data, err := r.patch()
-		if err != nil || r.isTold(string(data)) {
+		if err != nil || r.isReported(string(data)) {
 			continue
 		}
 		_, err = r.client().CoreV1().Pods(Namespace).Patch(ctx, r.Pod, types.StrategicMergePatchType, data,
 			metav1.PatchOptions{}, "status")
 		switch {
 		case err == nil:
-			r.set(func() { r.told = string(data) })
+			r.set(func() { r.reported = string(data) })
 		case isGone(err):
 			return
 		default:
-			r.set(func() { r.problem = "its status is not written: " + err.Error() })
+			r.set(func() { r.problem = "write its status: " + err.Error() })
 			select {
 			case <-ctx.Done():
 			case <-time.After(time.Second):
@@ -47,14 +47,13 @@ func (r *Replica) report(ctx context.Context) {
 	}
 }
 
-func (r *Replica) isTold(status string) bool {
+func (r *Replica) isReported(status string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.told == status
+	return r.reported == status
 }
 
-// observe has the status be written again if somebody else has changed it, as controllers do with pods of a node that
-// they take for lost.
+// observe makes report write the status again if another client has changed it, as controllers do with pods of an Unknown node.
 func (r *Replica) observe(pod *corev1.Pod) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -62,25 +61,25 @@ func (r *Replica) observe(pod *corev1.Pod) {
 		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
 	})
 	if ready != (r.ready && r.process != nil) {
-		r.told = ""
+		r.reported = ""
 	}
 }
 
-// patch is the status as a strategic merge patch.
+// patch returns the status as a strategic merge patch.
 func (r *Replica) patch() ([]byte, error) {
 	status := r.status()
 	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&status)
 	if err != nil {
 		return nil, err
 	}
-	// Addresses are merged by address, but a pod that was started again has another one.
+	// Addresses are merged by address, but a restarted pod has another one.
 	content["podIPs"] = []any{map[string]any{"$patch": "replace"}, map[string]any{"ip": r.ip}}
 	return json.Marshal(map[string]any{"metadata": map[string]any{"uid": r.pod.UID}, "status": content})
 }
 
 func isGone(err error) bool { return apierrors.IsNotFound(err) || apierrors.IsConflict(err) }
 
-// status is what a kubelet says of such a pod.
+// status returns the status that a kubelet would write.
 func (r *Replica) status() corev1.PodStatus {
 	r.mu.Lock()
 	defer r.mu.Unlock()

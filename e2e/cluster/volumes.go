@@ -23,28 +23,28 @@ import (
 )
 
 const (
-	// refreshInterval is how soon a change of a Secret is in the files. A kubelet takes up to a minute and a half.
+	// refreshInterval is the interval in which files follow a Secret. A kubelet takes up to a minute and a half.
 	refreshInterval = 2 * time.Second
-	// accountPath is where containers find the token of their account.
+	// accountPath is the directory of the service account token in containers.
 	accountPath = "/var/run/secrets/kubernetes.io/serviceaccount"
 )
 
-// volumes are the volumes of a pod as folders, which the node fills with the rights of its kubelet.
+// volumes are the volumes of a pod as directories, which the node fills with the permissions of its kubelet.
 type volumes struct {
 	replica    *Replica
 	kubeconfig string
-	content    map[string]map[string][]byte // what the folders have, by volume and file
+	content    map[string]map[string][]byte // content of the directories, by volume and file
 	refreshed  time.Time
 	token      map[string]tokenSince
 }
 
-// tokenSince is a token and when it was asked for.
+// tokenSince is a token and the time of its request.
 type tokenSince struct {
 	token []byte
 	since time.Time
 }
 
-// mountVolumes makes the folders. It fails while something is missing that a volume needs.
+// mountVolumes creates the directories. It fails while the source of a volume is missing.
 func mountVolumes(ctx context.Context, r *Replica) (*volumes, error) {
 	v := &volumes{
 		replica: r, content: map[string]map[string][]byte{}, token: map[string]tokenSince{},
@@ -56,7 +56,7 @@ func mountVolumes(ctx context.Context, r *Replica) (*volumes, error) {
 	return v, v.writeKubeconfig()
 }
 
-// refresh brings the folders up to date, from time to time.
+// refresh updates the directories if the refresh interval has passed.
 func (v *volumes) refresh(ctx context.Context) error {
 	if time.Since(v.refreshed) < refreshInterval {
 		return nil
@@ -83,7 +83,7 @@ func (v *volumes) fill(ctx context.Context) error {
 	return nil
 }
 
-// read is what a volume is to have.
+// read returns the content of a volume.
 func (v *volumes) read(ctx context.Context, volume *corev1.Volume) (map[string][]byte, error) {
 	switch {
 	case volume.Secret != nil:
@@ -95,7 +95,7 @@ func (v *volumes) read(ctx context.Context, volume *corev1.Volume) (map[string][
 	case volume.Projected != nil:
 		return v.readProjected(ctx, volume.Projected)
 	}
-	return nil, errors.New("no such kind of volume here")
+	return nil, errors.New("unsupported volume")
 }
 
 func (v *volumes) readSecret(ctx context.Context, name string, items []corev1.KeyToPath) (map[string][]byte, error) {
@@ -126,7 +126,7 @@ func pick(data map[string][]byte, items []corev1.KeyToPath) (map[string][]byte, 
 	for _, item := range items {
 		value, found := data[item.Key]
 		if !found {
-			return nil, fmt.Errorf("it has no key %q", item.Key)
+			return nil, fmt.Errorf("no key %q", item.Key)
 		}
 		picked[item.Path] = value
 	}
@@ -147,7 +147,7 @@ func (v *volumes) readProjected(ctx context.Context, p *corev1.ProjectedVolumeSo
 		case source.DownwardAPI != nil:
 			files = map[string][]byte{"namespace": []byte(Namespace)}
 		default:
-			err = errors.New("no such kind of source here")
+			err = errors.New("unsupported source")
 		}
 		if err != nil {
 			return nil, err
@@ -157,8 +157,7 @@ func (v *volumes) readProjected(ctx context.Context, p *corev1.ProjectedVolumeSo
 	return all, nil
 }
 
-// readToken asks for a token of the pod's account that is bound to the pod, and for a new one when four fifths of its
-// time are over.
+// readToken requests a token of the pod's service account that is bound to the pod, and a new one after four fifths of its lifetime.
 func (v *volumes) readToken(ctx context.Context, p *corev1.ServiceAccountTokenProjection) ([]byte, error) {
 	lifetime := time.Duration(*p.ExpirationSeconds) * time.Second
 	if t, found := v.token[p.Path]; found && time.Since(t.since) < lifetime*4/5 {
@@ -183,7 +182,7 @@ func (v *volumes) readToken(ctx context.Context, p *corev1.ServiceAccountTokenPr
 	return v.token[p.Path].token, nil
 }
 
-// replacePaths replaces paths of the container by those of this machine.
+// replacePaths replaces paths in the container with paths of this machine.
 func (v *volumes) replacePaths(args []string) []string {
 	replaced := slices.Clone(args)
 	for i := range replaced {
@@ -194,7 +193,7 @@ func (v *volumes) replacePaths(args []string) []string {
 	return replaced
 }
 
-// writeKubeconfig writes what the container would find out by itself if its token were where it looks for it.
+// writeKubeconfig writes the configuration that a container in a cluster finds at its service account.
 func (v *volumes) writeKubeconfig() error {
 	for _, mount := range v.replica.container().VolumeMounts {
 		if mount.MountPath != accountPath {
@@ -213,7 +212,7 @@ func (v *volumes) writeKubeconfig() error {
 	return errors.New("the container has no token")
 }
 
-// writeFiles fills a folder as kubelets do: all files change at the same moment, by one symbolic link.
+// writeFiles fills a directory as kubelets do: one symbolic link changes all files atomically.
 func writeFiles(dir string, files map[string][]byte) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
@@ -231,7 +230,7 @@ func writeFiles(dir string, files map[string][]byte) error {
 			return err
 		}
 	}
-	before, _ := os.Readlink(filepath.Join(dir, "..data")) // there is none at first
+	before, _ := os.Readlink(filepath.Join(dir, "..data")) // not the first time
 	next := filepath.Join(dir, "..data_tmp")
 	if err := os.Symlink(filepath.Base(now), next); err != nil {
 		return err

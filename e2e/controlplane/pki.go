@@ -20,7 +20,7 @@ import (
 // lifetime is the lifetime of every certificate. Certificates are valid from an hour ago, because clocks differ.
 const lifetime = 24 * time.Hour
 
-// CA is a certificate authority in memory.
+// CA signs certificates. Its key is in memory only.
 type CA struct {
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey

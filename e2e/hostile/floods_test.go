@@ -90,7 +90,7 @@ func (d *listener) testLargeBodies(t *testing.T) {
 	d.checkEnforced(t, record.ClientAuthNone)
 }
 
-// outcomeCounts counts the outcomes of forged reviews, all of which a policy denies.
+// outcomeCounts counts the outcomes of forged reviews. A policy denies all of them.
 type outcomeCounts struct {
 	mu       sync.Mutex
 	outcomes map[string]int

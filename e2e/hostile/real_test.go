@@ -11,7 +11,7 @@ import (
 	"noderestriction.plus/e2e/suite"
 )
 
-// realWrites are writes of the real kubelet, all of which a policy denies.
+// realWrites are writes of the real kubelet. A policy denies all of them.
 type realWrites struct {
 	answers []suite.Answer
 }

@@ -56,7 +56,7 @@ func (s *Suite) AwaitNodeCondition(
 	})
 }
 
-// AwaitPod waits until a condition holds for a pod, nil if there is none, and returns how long it took.
+// AwaitPod waits until a condition holds for a pod, or for nil without the pod, and returns how long it took.
 func (s *Suite) AwaitPod(
 	t testing.TB, timeout time.Duration, namespace, name string, condition func(*corev1.Pod) bool,
 ) time.Duration {

@@ -12,7 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// matrixPods are mirror pods and others, on this node, on another and on none, and with each volume that a token may be for.
+// matrixPods returns mirror pods and others, on this node, another node and no node, with each volume that may need a token.
 func matrixPods() []*corev1.Pod {
 	var pods []*corev1.Pod
 	for _, node := range []string{"mynode", "othernode", ""} {
@@ -75,8 +75,8 @@ func matrixVolumes() map[string][]corev1.Volume {
 	}
 }
 
-// matrixStorage is what the volumes of the pods lead to.
-func matrixStorage() world {
+// matrixStorage returns the storage objects of the volumes of the pods.
+func matrixStorage() objects {
 	claim := func(name, volume string) *corev1.PersistentVolumeClaim {
 		return &corev1.PersistentVolumeClaim{
 			ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: name},
@@ -97,7 +97,7 @@ func matrixStorage() world {
 			Spec:       storagev1.CSIDriverSpec{TokenRequests: []storagev1.TokenRequest{{Audience: "foo"}}},
 		}
 	}
-	return world{
+	return objects{
 		claim("claim", "pv"), claim("claim-lost", "gone"), claim("claim-in-tree", "pv-in-tree"), claim("ephemeral-vol", "pv"),
 		volume("pv", corev1.PersistentVolumeSource{CSI: &corev1.CSIPersistentVolumeSource{Driver: "csi.example.com"}}),
 		volume("pv-in-tree", corev1.PersistentVolumeSource{
