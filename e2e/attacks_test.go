@@ -21,8 +21,8 @@ type attack struct {
 	request suite.Request
 }
 
-// testAttacksOf shows that attacks with a kubelet's credential are denied, also in a dry run, and that each denial is recorded: the webhook
-// was working when no kubelet was denied anything.
+// testAttacksOf shows that attacks with a kubelet's credential are denied, also in a dry run, and that each denial is recorded: the
+// webhook was working when no kubelet was denied anything.
 func (s *environment) testAttacksOf(t *testing.T, l *worker) {
 	l.runPod(t, l.pod("victim", kubelet.Stays))
 	finished := l.pod("finished", kubelet.Exits)

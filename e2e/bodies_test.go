@@ -65,8 +65,8 @@ func (s *environment) testBodies(t *testing.T) {
 	})
 }
 
-// testLargeRegistration registers a large Node with a finalizer. The webhook for registrations has failurePolicy Ignore, so the product
-// must answer.
+// testLargeRegistration registers a large Node with a finalizer. The webhook for registrations has failurePolicy Ignore, so the
+// product must answer.
 func (s *environment) testLargeRegistration(t *testing.T, image string) {
 	const node = "newcomer"
 	s.denyFinalizers(t, "large-registration", node)

@@ -134,8 +134,8 @@ func (m *selfManaged) testAnotherCA(t *testing.T) {
 	}
 }
 
-// testNoCA deletes the CA while a kubelet writes, and corrupts the next one. A new one is created and trusted. Running replicas use the
-// old CA until the new one is old enough, while a replica that starts only has the new one.
+// testNoCA deletes the CA while a kubelet writes, and corrupts the next one. A new one is created and trusted. Running replicas use
+// the old CA until the new one is old enough, while a replica that starts only has the new one.
 func (m *selfManaged) testNoCA(t *testing.T) {
 	flood := m.startFlood(t, m.kubelet, selfManagedNode)
 	old := m.ca(t)
@@ -181,7 +181,8 @@ func (m *selfManaged) testNoConfiguration(t *testing.T) {
 	m.awaitDenied(t)
 }
 
-// testNoPermissions deletes the role bindings: replicas keep serving, and report the failures. They recover when the bindings are back.
+// testNoPermissions deletes the role bindings: replicas keep serving, and report the failures. They recover when the bindings are
+// back.
 func (m *selfManaged) testNoPermissions(t *testing.T) {
 	failures := m.renewalErrors(t)
 	suite.Check(t, m.Admin.RbacV1().RoleBindings(product.Name).Delete(t.Context(), caSecret, metav1.DeleteOptions{}))

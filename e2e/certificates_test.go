@@ -225,8 +225,8 @@ func (s *environment) startFlood(t *testing.T, kubelet *suite.Client, node strin
 	})
 }
 
-// secretDir is a directory in which a certificate is mounted as a kubelet mounts a Secret: the names are links through the link ..data,
-// which is replaced atomically.
+// secretDir is a directory in which a certificate is mounted as a kubelet mounts a Secret: the names are links through the link
+// ..data, which is replaced atomically.
 type secretDir struct {
 	dir     string
 	version int

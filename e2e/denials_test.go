@@ -26,8 +26,8 @@ import (
 	"noderestriction.plus/e2e/suite"
 )
 
-// testDenials shows that each denial has one answer, one record, one entry in the API server's audit log and one count, at the full speed
-// of the API server.
+// testDenials shows that each denial has one answer, one record, one entry in the API server's audit log and one count, at the full
+// speed of the API server.
 func (s *environment) testDenials(t *testing.T) {
 	const clients, total = 16, 5000
 	s.denyFinalizers(t, "denials", "loader-*")

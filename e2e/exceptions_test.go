@@ -15,8 +15,8 @@ func everywhere(refusal string) exception { return exception{open: refusal, stoc
 // inTree returns an exception for a refusal by NodeRestriction.
 func inTree(refusal string) exception { return exception{stock: refusal} }
 
-// notOurs returns the fixtures whose write an API server refuses itself: as invalid, or by NodeRestriction, which runs first. All other
-// writes reach the webhook from both servers.
+// notOurs returns the fixtures whose write an API server refuses itself: as invalid, or by NodeRestriction, which runs first. All
+// other writes reach the webhook from both servers.
 func notOurs() map[string]exception {
 	const (
 		changesLabels = "is not allowed to modify labels"

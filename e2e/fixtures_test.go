@@ -25,8 +25,8 @@ import (
 	"noderestriction.plus/policy"
 )
 
-// testFixtures replays each fixture's write, with the credential of the kubelet that it names, in each encoding. Fixtures of the baseline
-// are sent to an API server without NodeRestriction, all others also to a stock one.
+// testFixtures replays each fixture's write, with the credential of the kubelet that it names, in each encoding. Fixtures of the
+// baseline are sent to an API server without NodeRestriction, all others also to a stock one.
 func (s *pair) testFixtures(t *testing.T) {
 	paths, err := filepath.Glob("../policy/rules/testdata/*/*/*.txtar")
 	suite.Check(t, err)
@@ -263,8 +263,8 @@ func metadataField(t *testing.T, object []byte, field string) string {
 	return string(suite.JSON(t, elements))
 }
 
-// awaitLookups waits until a dry run is answered as the write must be, if the answer depends on Nodes that were stored a moment ago and
-// that a cache may not have yet.
+// awaitLookups waits until a dry run is answered as the write must be, if the answer depends on Nodes that were stored a moment ago
+// and that a cache may not have yet.
 func (r *replay) awaitLookups(t *testing.T, w *write) {
 	t.Helper()
 	createsPod := r.fixture.Request.Resource == "pods" && w.before == nil

@@ -19,8 +19,8 @@ import (
 	"noderestriction.plus/policy"
 )
 
-// freed is a group that RBAC permits to write everything, so that every fixture's write reaches admission. It has no other permissions,
-// for example for audiences of tokens.
+// freed is a group that RBAC permits to write everything, so that every fixture's write reaches admission. It has no other
+// permissions, for example for audiences of tokens.
 const freed = "e2e:freed"
 
 // freeKubelets grants the group its permissions.
@@ -47,8 +47,8 @@ func (s *environment) freeKubelets(t *testing.T) {
 	suite.Check(t, err)
 }
 
-// isBaseline reports whether a fixture is about the baseline, or about another resource than nodes and pods: a kubelet sends it that the
-// authorizer does not restrict.
+// isBaseline reports whether a fixture is about the baseline, or about another resource than nodes and pods: a kubelet sends it that
+// the authorizer does not restrict.
 func isBaseline(r *policy.Request, policies []*v1alpha1.NodeRestrictionPolicy) bool {
 	if r.Resource != "nodes" && r.Resource != "pods" {
 		return true
@@ -89,8 +89,8 @@ func namespaceOf(t *testing.T, object []byte) string {
 	return o.Namespace
 }
 
-// inNamespaceOfNodes moves an event about an object without a namespace, such as a Node, to the namespace that the API server requires for
-// it.
+// inNamespaceOfNodes moves an event about an object without a namespace, such as a Node, to the namespace that the API server
+// requires for it.
 func inNamespaceOfNodes(t *testing.T, event []byte) []byte {
 	t.Helper()
 	var e struct {

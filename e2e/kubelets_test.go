@@ -32,9 +32,9 @@ const (
 	leases = "leases.coordination.k8s.io"
 )
 
-// TestKubelets runs kubelets through their whole life, with the controllers and the scheduler of a cluster, under every shipped policy and
-// with the webhook called for every possible write. No write may violate a policy. The environment variable SOAK is the duration; without
-// it each scenario runs once on one of the kubelets.
+// TestKubelets runs kubelets through their whole life, with the controllers and the scheduler of a cluster, under every shipped
+// policy and with the webhook called for every possible write. No write may violate a policy. The environment variable SOAK is the
+// duration; without it each scenario runs once on one of the kubelets.
 func TestKubelets(t *testing.T) {
 	t.Parallel()
 	s := newEnvironment(t, controlplane.APIServerOptions{WithServiceAccounts: true})
@@ -100,8 +100,8 @@ func (s *environment) enforceShipped(t *testing.T) {
 	suite.Check(t, product.Enforce(t.Context(), s.Policies, others))
 }
 
-// looksUpLive reports whether the baseline reads objects from the API server for each write of a resource. A write is denied if the objects
-// cannot be read in time, for which a program with the race detector may be too slow.
+// looksUpLive reports whether the baseline reads objects from the API server for each write of a resource. A write is denied if the
+// objects cannot be read in time, for which a program with the race detector may be too slow.
 func looksUpLive(r v1alpha1.BaselineResource) bool { return r == v1alpha1.BaselineServiceAccounts }
 
 // sendEverything makes API servers call the webhook for every write for which the chart can register it, and waits until they do.

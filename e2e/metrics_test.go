@@ -30,8 +30,8 @@ import (
 	"noderestriction.plus/e2e/suite"
 )
 
-// securedReplica is a replica that serves its metrics as in a cluster: with the permissions of the chart, to clients that the API server
-// authorizes.
+// securedReplica is a replica that serves its metrics as in a cluster: with the permissions of the chart, to clients that the API
+// server authorizes.
 type securedReplica struct {
 	*product.Product
 	client *http.Client

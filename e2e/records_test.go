@@ -32,8 +32,8 @@ import (
 	"noderestriction.plus/policy"
 )
 
-// TestRecords shows that every denial has a record, and that a lost record is reported, whatever happens to the product or to the reader of
-// its records.
+// TestRecords shows that every denial has a record, and that a lost record is reported, whatever happens to the product or to the
+// reader of its records.
 func TestRecords(t *testing.T) {
 	t.Parallel()
 	s := newEnvironment(t, controlplane.APIServerOptions{})

@@ -19,8 +19,8 @@ import (
 	"noderestriction.plus/e2e/suite"
 )
 
-// testReplicas shows that the records, counters and audit log of three replicas add up to the answers, and that the status of the policy is
-// their sum.
+// testReplicas shows that the records, counters and audit log of three replicas add up to the answers, and that the status of the
+// policy is their sum.
 func (s *environment) testReplicas(t *testing.T) {
 	const node, writes = "records-replicas", 800
 	kubelet := s.offender(t, node)

@@ -15,8 +15,8 @@ import (
 	"noderestriction.plus/e2e/suite"
 )
 
-// testRestart stops the product under load. It answers what it has accepted and records what it has denied, and kubelets keep working while
-// it is down.
+// testRestart stops the product under load. It answers what it has accepted and records what it has denied, and kubelets keep
+// working while it is down.
 func (s *environment) testRestart(t *testing.T) {
 	const node, delay = "restarter", 2 * time.Second
 	s.denyFinalizers(t, "restart", node)
@@ -84,8 +84,8 @@ func (s *environment) awaitRecord(t *testing.T, first int) {
 	})
 }
 
-// checkAnswers checks that every write was denied until a moment and refused by the API server afterwards, and that there is a record of
-// each denial.
+// checkAnswers checks that every write was denied until a moment and refused by the API server afterwards, and that there is a
+// record of each denial.
 func (s *environment) checkAnswers(t *testing.T, answers []suite.Answer, first int, until, unready time.Time) {
 	t.Helper()
 	denied, drained := 0, 0

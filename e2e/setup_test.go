@@ -179,8 +179,8 @@ func (s *setup) setNamespace(t *testing.T) {
 	}
 }
 
-// setNodes stores the Nodes that lookups find, and the owner of a mirror pod. An existing Node is updated and not replaced, because API
-// servers and the product notice a new Node a moment later.
+// setNodes stores the Nodes that lookups find, and the owner of a mirror pod. An existing Node is updated and not replaced, because
+// API servers and the product notice a new Node a moment later.
 func (s *setup) setNodes(t *testing.T) {
 	t.Helper()
 	r := &s.fixture.Request

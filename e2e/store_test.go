@@ -15,8 +15,8 @@ import (
 	"noderestriction.plus/policy"
 )
 
-// store creates the old object in two steps, so that a server-side apply can remove what the fixture's kubelet removes: the part that its
-// write can reach is owned by the field manager of the write.
+// store creates the old object in two steps, so that a server-side apply can remove what the fixture's kubelet removes: the part
+// that its write can reach is owned by the field manager of the write.
 func (s *setup) store(t *testing.T, w *write) []byte {
 	t.Helper()
 	r := &s.fixture.Request
@@ -64,8 +64,8 @@ func withoutUID(t *testing.T, object []byte) []byte {
 	return merged(t, object, []byte(`{"metadata":{"uid":null,"resourceVersion":null}}`))
 }
 
-// storeDoomed stores an object that the write deletes. An object that is already being deleted is deleted before its status is set: the API
-// server removes a finished pod immediately.
+// storeDoomed stores an object that the write deletes. An object that is already being deleted is deleted before its status is set:
+// the API server removes a finished pod immediately.
 func (s *setup) storeDoomed(t *testing.T, w *write) []byte {
 	t.Helper()
 	if w.name == "" {
@@ -92,8 +92,8 @@ func (s *setup) storeDoomed(t *testing.T, w *write) []byte {
 	return stored
 }
 
-// storeVictim stores the object whose subresource the write creates: the pod to evict, which is the one that lookups find or one on the
-// kubelet's node.
+// storeVictim stores the object whose subresource the write creates: the pod to evict, which is the one that lookups find or one on
+// the kubelet's node.
 func (s *setup) storeVictim(t *testing.T, w *write) []byte {
 	t.Helper()
 	if s.objects != nil {
@@ -115,8 +115,8 @@ func (s *setup) storeVictim(t *testing.T, w *write) []byte {
 	return s.client.MustSend(t, suite.Create(w.collection, suite.JSON(t, pod)))
 }
 
-// awaitCache waits until the API server's cache has the stored object. An API server evaluates a patch of the cached object first and, if
-// that is refused, of the stored one: with an old cache, it would call the webhook twice.
+// awaitCache waits until the API server's cache has the stored object. An API server evaluates a patch of the cached object first
+// and, if that is refused, of the stored one: with an old cache, it would call the webhook twice.
 func (s *setup) awaitCache(t *testing.T, w *write) {
 	t.Helper()
 	s.client.MustSend(t, suite.Request{

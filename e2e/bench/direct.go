@@ -88,8 +88,8 @@ func reviewOf(node string, old, updated *corev1.Node) ([]byte, error) {
 	})
 }
 
-// sendAll sends a review repeatedly from a number of clients, each as soon as its previous one was answered. It returns the durations of
-// the answered reviews, sorted, and the number of reviews that the webhook refused because it was too busy.
+// sendAll sends a review repeatedly from a number of clients, each as soon as its previous one was answered. It returns the
+// durations of the answered reviews, sorted, and the number of reviews that the webhook refused because it was too busy.
 func sendAll(ctx context.Context, client *http.Client, url string, body []byte, clients, reviews int) ([]time.Duration, int, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -151,8 +151,8 @@ func (b *bench) directClient() *http.Client {
 	}}
 }
 
-// measureDirect sends reviews to each webhook as an API server does, over HTTP/1.1 and persistent connections. Without an API server, it
-// measures the cost of the webhook itself more precisely.
+// measureDirect sends reviews to each webhook as an API server does, over HTTP/1.1 and persistent connections. Without an API
+// server, it measures the cost of the webhook itself more precisely.
 func (b *bench) measureDirect(ctx context.Context) ([]map[cell]directSample, error) {
 	body, err := heartbeatReview(b.kubelets[0].node)
 	if err != nil {

@@ -40,8 +40,8 @@ metadata: {name: nrp-bench}
 spec: {match: {kinds: [{apiGroups: [""], kinds: [Node, Pod]}]}}
 `
 
-// startGatekeeper starts Gatekeeper's webhook without audit, mutation, external data and expansion of generators. By default, Gatekeeper
-// would also create a ValidatingAdmissionPolicy from the template, which the API server would evaluate first.
+// startGatekeeper starts Gatekeeper's webhook without audit, mutation, external data and expansion of generators. By default,
+// Gatekeeper would also create a ValidatingAdmissionPolicy from the template, which the API server would evaluate first.
 func (b *bench) startGatekeeper(ctx context.Context, ca string) (*variant, error) {
 	path, err := binaries.Path(ctx, os.Stderr, binaries.Gatekeeper())
 	if err != nil {

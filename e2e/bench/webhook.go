@@ -26,8 +26,8 @@ const (
 	typed = "typed" // controller-runtime, both objects decoded into their types
 )
 
-// serve is the program of a webhook for comparison. Its arguments are an address and the directory of its certificate. /calls returns how
-// often it was called.
+// serve is the program of a webhook for comparison. Its arguments are an address and the directory of its certificate. /calls
+// returns how often it was called.
 func serve(ctx context.Context, kind string, args []string) error {
 	if len(args) != 2 {
 		return errors.New("-serve needs an address and a directory")

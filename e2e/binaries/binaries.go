@@ -15,8 +15,8 @@ import (
 	"noderestriction.plus/e2e/project"
 )
 
-// Path returns the path of a program. If it has to be built, which takes minutes and needs the module proxy, the progress is written to the
-// log. If two processes need it at the same time, one builds it and the other waits.
+// Path returns the path of a program. If it has to be built, which takes minutes and needs the module proxy, the progress is written
+// to the log. If two processes need it at the same time, one builds it and the other waits.
 func Path(ctx context.Context, log io.Writer, p Program) (string, error) {
 	if path, err := given(p); path != "" || err != nil {
 		return path, err
@@ -81,8 +81,8 @@ func Released() Build {
 	}
 }
 
-// Product builds the product from the clone, and returns its path in the clone's directory bin. It is always current: go build itself finds
-// out what to build.
+// Product builds the product from the clone, and returns its path in the clone's directory bin. It is always current: go build
+// itself finds out what to build.
 func Product(ctx context.Context, log io.Writer, kind Build) (string, error) {
 	if path := os.Getenv("NRP_PRODUCT"); path != "" {
 		return path, requireExecutable("NRP_PRODUCT", path)

@@ -40,8 +40,8 @@ func Compile(ctx context.Context, log io.Writer, label, dir string, packages ...
 	return b.goBuild(ctx)
 }
 
-// run builds into a temporary file beside the path and renames it, so that the path is never an incomplete program. No other process may
-// build the same path at the same time.
+// run builds into a temporary file beside the path and renames it, so that the path is never an incomplete program. No other process
+// may build the same path at the same time.
 func (b *build) run(ctx context.Context, path string) error {
 	tmp := path + ".tmp"
 	// A killed build may have left a file that is not a program, which go build would not overwrite.

@@ -15,8 +15,8 @@ import (
 	"noderestriction.plus/e2e/project"
 )
 
-// Helm returns the path of helm, which the Makefile builds as one of the project's tools: NRP_HELM, or the Makefile's cache. It is built if
-// necessary.
+// Helm returns the path of helm, which the Makefile builds as one of the project's tools: NRP_HELM, or the Makefile's cache. It is
+// built if necessary.
 func Helm(ctx context.Context, log io.Writer) (string, error) {
 	root, err := project.Root()
 	if err != nil {

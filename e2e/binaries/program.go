@@ -3,9 +3,9 @@
 
 // Package binaries finds the programs that e2e runs, and builds missing ones.
 //
-// It looks for a program in this order: its own environment variable, such as NRP_KUBE_APISERVER; the directory that KUBEBUILDER_ASSETS
-// names; the user's cache directory, where the first build leaves the program for all clones. The go.mod that lists the program as a tool
-// has its version.
+// It looks for a program in this order: its own environment variable, such as NRP_KUBE_APISERVER; the directory that
+// KUBEBUILDER_ASSETS names; the user's cache directory, where the first build leaves the program for all clones. The go.mod that
+// lists the program as a tool has its version.
 package binaries
 
 import (
@@ -58,8 +58,8 @@ func Kubelet() Program {
 	return p
 }
 
-// CertManager is cert-manager: its controller, cainjector and webhook in one program of our own. [All] does not include it, because clusters
-// do not need it.
+// CertManager is cert-manager: its controller, cainjector and webhook in one program of our own. [All] does not include it, because
+// clusters do not need it.
 func CertManager() Program {
 	return Program{
 		Name: "cert-manager", Variable: "NRP_CERT_MANAGER",
@@ -89,8 +89,8 @@ func All() []Program {
 	return []Program{Etcd(), KubeAPIServer(), KubeControllerManager(), KubeScheduler(), Kubectl(), Kubelet()}
 }
 
-// kubernetesVersion returns the flags that set the version of a program. Without them it would be v0.0.0-master, which its own clients do
-// not understand.
+// kubernetesVersion returns the flags that set the version of a program. Without them it would be v0.0.0-master, which its own
+// clients do not understand.
 func kubernetesVersion(version string) []string {
 	major, minor, _ := strings.Cut(strings.TrimPrefix(version, "v"), ".")
 	minor, _, _ = strings.Cut(minor, ".")

@@ -26,8 +26,8 @@ import (
 	"noderestriction.plus/e2e/suite"
 )
 
-// TestCertManager installs the chart with self-managed certificates, migrates to cert-manager, and renews, rotates, deletes and expires
-// its certificates.
+// TestCertManager installs the chart with self-managed certificates, migrates to cert-manager, and renews, rotates, deletes and
+// expires its certificates.
 func TestCertManager(t *testing.T) {
 	t.Parallel()
 	s := newSetup(t)
@@ -132,8 +132,8 @@ func (s *setup) testCARenewed(t *testing.T) {
 	s.checkSigned(t, renewed)
 }
 
-// testCARotated deletes the Secret of the CA: cert-manager creates another key. The new CA is trusted before the serving certificate is
-// renewed, and the old ones stay trusted.
+// testCARotated deletes the Secret of the CA: cert-manager creates another key. The new CA is trusted before the serving certificate
+// is renewed, and the old ones stay trusted.
 func (s *setup) testCARotated(t *testing.T) {
 	flood := s.startFlood(t, false)
 	trusted := s.trusted(t)
@@ -225,8 +225,8 @@ func (s *setup) testDown(t *testing.T) {
 	s.awaitCertManager(t)
 }
 
-// testExpires replaces the serving certificate with one that is about to expire, as if cert-manager had been down for months. The metric
-// shows it and the replicas become unready, until cert-manager is back.
+// testExpires replaces the serving certificate with one that is about to expire, as if cert-manager had been down for months. The
+// metric shows it and the replicas become unready, until cert-manager is back.
 func (s *setup) testExpires(t *testing.T) {
 	s.kill()
 	secret, err := s.secret(t, leafSecret)

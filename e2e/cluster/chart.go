@@ -36,8 +36,8 @@ func (c *Cluster) Helm(ctx context.Context, args ...string) (string, error) {
 	return string(out), nil
 }
 
-// Install installs or upgrades the chart with these values, each in the form of Helm's flag --set, in addition to those that this cluster
-// needs. It does not wait for the pods.
+// Install installs or upgrades the chart with these values, each in the form of Helm's flag --set, in addition to those that this
+// cluster needs. It does not wait for the pods.
 func (c *Cluster) Install(ctx context.Context, tag string, values ...string) error {
 	root, err := project.Root()
 	if err != nil {
@@ -55,8 +55,8 @@ func (c *Cluster) Install(ctx context.Context, tag string, values ...string) err
 	return err
 }
 
-// Provide creates a Secret with a certificate of the cluster CA, in the namespace of the chart, and returns the values with which the chart
-// uses it.
+// Provide creates a Secret with a certificate of the cluster CA, in the namespace of the chart, and returns the values with which
+// the chart uses it.
 func (c *Cluster) Provide(ctx context.Context, secret string) ([]string, error) {
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: Namespace}}
 	if _, err := c.Admin.CoreV1().Namespaces().Get(ctx, Namespace, metav1.GetOptions{}); err != nil {

@@ -58,8 +58,8 @@ func (r *Replica) probeLiveness(ctx context.Context, p *process.Process) {
 	})
 }
 
-// each probes at the probe's interval until the container has exited or done returns false. Kubelets spread the first probes of containers
-// over the interval; here the first probe is in the middle of it.
+// each probes at the probe's interval until the container has exited or done returns false. Kubelets spread the first probes of
+// containers over the interval; here the first probe is in the middle of it.
 func (r *Replica) each(ctx context.Context, p *process.Process, probe *corev1.Probe, done func(error) bool) {
 	period := time.Duration(probe.PeriodSeconds) * time.Second
 	next := time.After(time.Duration(probe.InitialDelaySeconds)*time.Second + period/2)

@@ -220,8 +220,8 @@ func (r *Replica) stdout() string { return filepath.Join(r.dir, "stdout") }
 // Records returns the records of all runs of the container.
 func (r *Replica) Records() *product.Records { return r.node.cluster.records(r.stdout()) }
 
-// listen returns loopback addresses for the container and the arguments with which it listens there. In the network of its node, which is
-// the network of this machine, the container listens at its own ports.
+// listen returns loopback addresses for the container and the arguments with which it listens there. In the network of its node,
+// which is the network of this machine, the container listens at its own ports.
 func (r *Replica) listen() (ports map[string]string, args []string, err error) {
 	if r.pod.Spec.HostNetwork {
 		ports = map[string]string{}

@@ -16,9 +16,9 @@ import (
 	"noderestriction.plus/e2e/process"
 )
 
-// StartControllers starts kube-controller-manager and kube-scheduler as clients of the first API server, without listeners, and waits until
-// pods can be created, which needs service accounts. A node without a heartbeat for 12 s is marked Unknown. The flags are further ones of
-// kube-controller-manager.
+// StartControllers starts kube-controller-manager and kube-scheduler as clients of the first API server, without listeners, and
+// waits until pods can be created, which needs service accounts. A node without a heartbeat for 12 s is marked Unknown. The flags
+// are further ones of kube-controller-manager.
 func (c *ControlPlane) StartControllers(ctx context.Context, log io.Writer, flags ...string) error {
 	config, err := c.Admin()
 	if err != nil {

@@ -1,8 +1,8 @@
 // Copyright The NodeRestriction-plus Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package controlplane runs a real Kubernetes control plane on the loopback interface: etcd, one or more API servers and, if wanted, the
-// controllers and the scheduler.
+// Package controlplane runs a real Kubernetes control plane on the loopback interface: etcd, one or more API servers and, if wanted,
+// the controllers and the scheduler.
 package controlplane
 
 import (
@@ -45,7 +45,8 @@ type ControlPlane struct {
 	clients     []*process.Process
 }
 
-// Start starts etcd and an API server and waits until both are ready. If it fails, nothing is left running; the logs stay in the directory.
+// Start starts etcd and an API server and waits until both are ready. If it fails, nothing is left running; the logs stay in the
+// directory.
 func Start(ctx context.Context, o Options) (*ControlPlane, error) {
 	etcd, err := binaries.Path(ctx, o.Log, binaries.Etcd())
 	if err != nil {

@@ -1,8 +1,8 @@
 // Copyright The NodeRestriction-plus Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command demo builds what command attack needs, which takes minutes the first time, reports the progress, and then becomes that command.
-// It builds in a moment itself.
+// Command demo builds what command attack needs, which takes minutes the first time, reports the progress, and then becomes that
+// command. It builds in a moment itself.
 //
 // It runs in the directory e2e.
 package main

@@ -275,8 +275,8 @@ func (d *listener) awaitFewConnections(t *testing.T) {
 	}))
 }
 
-// testOverload sends reviews from eight times as many clients as there are slots. Reviews without a slot are refused with an HTTP error,
-// to which the failurePolicy applies; they are not allowed.
+// testOverload sends reviews from eight times as many clients as there are slots. Reviews without a slot are refused with an HTTP
+// error, to which the failurePolicy applies; they are not allowed.
 func (d *listener) testOverload(t *testing.T) {
 	const slots, clients, each = 4, 8 * 4, 20
 	suite.Check(t, d.product.Stop())

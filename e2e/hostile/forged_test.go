@@ -12,8 +12,8 @@ import (
 	"noderestriction.plus/internal/record"
 )
 
-// testForged shows what a pod that reaches the port can do if client certificates are not required: it can create records in the name of
-// any node, which say that the client was not authenticated. It changes nothing in the cluster or for the node.
+// testForged shows what a pod that reaches the port can do if client certificates are not required: it can create records in the
+// name of any node, which say that the client was not authenticated. It changes nothing in the cluster or for the node.
 func (d *listener) testForged(t *testing.T) {
 	pod := d.sender(t, controlplane.Certificate{})
 	before := d.GetNode(t, node)

@@ -245,8 +245,8 @@ func slowWrites() []slowWrite {
 	}
 }
 
-// testSlowNumbers sends writes that a policy denies and whose review takes an API server so long to encode that no time is left for the
-// call. Whatever the outcome, they must not be stored.
+// testSlowNumbers sends writes that a policy denies and whose review takes an API server so long to encode that no time is left for
+// the call. Whatever the outcome, they must not be stored.
 func (h *hostile) testSlowNumbers(t *testing.T) {
 	h.createVictim(t)
 	for _, w := range slowWrites() {

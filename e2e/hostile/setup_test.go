@@ -87,8 +87,8 @@ func newListener(t *testing.T) *listener {
 // chartEnvironment returns the environment that the chart gives the container.
 func chartEnvironment() []string { return []string{"GOMEMLIMIT=460MiB", "GOMAXPROCS=4"} }
 
-// checkEnforced checks that a write of the real kubelet is denied, and that there is one record of it: a full one, which says how the API
-// server has authenticated, or a compact one of a repeated denial.
+// checkEnforced checks that a write of the real kubelet is denied, and that there is one record of it: a full one, which says how
+// the API server has authenticated, or a compact one of a repeated denial.
 func (d *listener) checkEnforced(t *testing.T, auth record.ClientAuth) {
 	t.Helper()
 	first, err := d.product.Records.Len()

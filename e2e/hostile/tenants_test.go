@@ -54,7 +54,8 @@ func container(more string) string {
 	return `{"spec":{"containers":[{"name":"c","image":"registry.example.com/c"` + more + `}]}}`
 }
 
-// testTenants creates tenants' pods with large or unusual fields, and sends the writes of their kubelet. Only an attack must be denied.
+// testTenants creates tenants' pods with large or unusual fields, and sends the writes of their kubelet. Only an attack must be
+// denied.
 func (h *hostile) testTenants(t *testing.T) {
 	const odd = `{"requests":{"cpu":"1e3"},"limits":{"cpu":"1e3"}}`
 	const absurd = `{"requests":{"cpu":"1"},"limits":{"cpu":"1e60"}}`
@@ -125,8 +126,8 @@ func (h *hostile) testPodLife(t *testing.T, name, pod, resources string) {
 		fmt.Sprintf(`{"gracePeriodSeconds":0,"preconditions":{"uid":%q}}`, uidOf(t, stored))))
 }
 
-// testTenantsSlowNumber creates tenants' pods with a quantity that the API server takes seconds to print. Every review of such a pod would
-// time out, so the floor refuses the pod.
+// testTenantsSlowNumber creates tenants' pods with a quantity that the API server takes seconds to print. Every review of such a pod
+// would time out, so the floor refuses the pod.
 func (h *hostile) testTenantsSlowNumber(t *testing.T) {
 	number := numbers()["an exponent of five digits"]
 	for name, more := range map[string]string{

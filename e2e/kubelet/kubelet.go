@@ -43,8 +43,8 @@ type Options struct {
 
 	// StaticPodURL is the URL of further manifests of static pods; empty: no URL.
 	StaticPodURL string
-	// Heartbeat is the interval of writes of the Node's status. 0: as a stock kubelet, every 10 s if the status has changed and every 5 min
-	// otherwise.
+	// Heartbeat is the interval of writes of the Node's status. 0: as a stock kubelet, every 10 s if the status has changed and
+	// every 5 min otherwise.
 	Heartbeat time.Duration
 }
 
@@ -129,8 +129,8 @@ func (k *Kubelet) Feed() error { return os.Remove(k.starve()) }
 // ShutDown announces to the kubelet that its machine will shut down.
 func (k *Kubelet) ShutDown() error { return k.process.Signal(syscall.SIGUSR1) }
 
-// AwaitReady waits until the Node is Ready and its lease was renewed after a moment. If that is the start of the kubelet, this run has renewed
-// it.
+// AwaitReady waits until the Node is Ready and its lease was renewed after a moment. If that is the start of the kubelet, this run
+// has renewed it.
 func (k *Kubelet) AwaitReady(ctx context.Context, admin kubernetes.Interface, after time.Time) error {
 	return k.process.Await(ctx, func(ctx context.Context) error {
 		node, err := admin.CoreV1().Nodes().Get(ctx, k.Node, metav1.GetOptions{})

@@ -1,8 +1,8 @@
 // Copyright The NodeRestriction-plus Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package load is shared by benchmarks and simulations: objects of a realistic size, the resource usage of processes, and the page of the
-// figures.
+// Package load is shared by benchmarks and simulations: objects of a realistic size, the resource usage of processes, and the page
+// of the figures.
 package load
 
 import (

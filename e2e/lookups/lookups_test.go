@@ -1,8 +1,8 @@
 // Copyright The NodeRestriction-plus Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package lookups_test shows that the lookups of the baseline find what a real API server has, with the rule for tokens, which needs most
-// of them.
+// Package lookups_test shows that the lookups of the baseline find what a real API server has, with the rule for tokens, which needs
+// most of them.
 package lookups_test
 
 import (

@@ -17,9 +17,9 @@ import (
 	kubeletapis "k8s.io/kubelet/pkg/apis"
 )
 
-// TestVerdictsOnTheWholeMatrix evaluates each combination of what the plugin's own unit tests vary: the owner of the object, the operation,
-// the subresource, whether the write has a name and the object exists, and the content that each check reads. As in those tests, deletions
-// have no object.
+// TestVerdictsOnTheWholeMatrix evaluates each combination of what the plugin's own unit tests vary: the owner of the object, the
+// operation, the subresource, whether the write has a name and the object exists, and the content that each check reads. As in those
+// tests, deletions have no object.
 func TestVerdictsOnTheWholeMatrix(t *testing.T) {
 	set, c, total := wholeBaseline(t), newComparison(), 0
 	stored := objects{

@@ -93,8 +93,9 @@ func (c *comparison) log(t *testing.T) {
 	t.Logf("%d not compared", c.known)
 }
 
-// differs reports whether the verdicts on a write differ intentionally, as docs/baseline.md says: a user name that ends after the prefix is
-// denied even without the group and for CONNECT; an update without an object, which no API server sends, is denied even without the group.
+// differs reports whether the verdicts on a write differ intentionally, as docs/baseline.md says: a user name that ends after the
+// prefix is denied even without the group and for CONNECT; an update without an object, which no API server sends, is denied even
+// without the group.
 func differs(r *request) bool {
 	inGroup := slices.Contains(r.groups, "system:nodes")
 	switch {

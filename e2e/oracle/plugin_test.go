@@ -39,8 +39,8 @@ import (
 // objects is what the API server has stored, in the versions that a client reads.
 type objects []runtime.Object
 
-// plugin sets the plugin up as the API server does, with default feature gates and RBAC as the authorizer. Its informers never run: their
-// indexers have the objects.
+// plugin sets the plugin up as the API server does, with default feature gates and RBAC as the authorizer. Its informers never run:
+// their indexers have the objects.
 func (w objects) plugin(t testing.TB) *noderestriction.Plugin {
 	t.Helper()
 	factory := informers.NewSharedInformerFactory(nil, 0)

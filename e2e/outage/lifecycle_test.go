@@ -109,13 +109,7 @@ func (s *setup) uninstall(t *testing.T) {
 	s.powerOff()
 	_, err := s.Helm(t.Context(), "uninstall", cluster.Release)
 	suite.Check(t, err)
-	took := suite.Eventually(t, recovery, func() error {
-		a := s.attacker.Do(t.Context(), suite.AnnotateOwnNode(stolenNode))
-		if a.Outcome != suite.Allowed {
-			return errors.New(a.String())
-		}
-		return nil
-	})
+	took := s.awaitUnprotected(t)
 	t.Logf("everything passes %s after helm has exited", took.Round(time.Millisecond))
 	suite.Eventually(t, recovery, func() error {
 		a := s.attacker.Do(t.Context(), suite.RegisterNode(stolenNode, map[string]string{deniedLabel: ""}))
@@ -130,6 +124,17 @@ func (s *setup) uninstall(t *testing.T) {
 	s.awaitNoReplicas(t)
 	s.powerOn()
 	s.reinstall(t, current)
+}
+
+// awaitUnprotected waits until API servers no longer call the webhook, and returns how long that took.
+func (s *setup) awaitUnprotected(t *testing.T) time.Duration {
+	t.Helper()
+	return suite.Eventually(t, recovery, func() error {
+		if a := s.attacker.Do(t.Context(), suite.AnnotateOwnNode(stolenNode)); a.Outcome != suite.Allowed {
+			return errors.New(a.String())
+		}
+		return nil
+	})
 }
 
 // awaitNoReplicas waits until the pods are gone. Their nodes are off, so an administrator has to delete them.
@@ -171,13 +176,7 @@ func (s *setup) wrongOrder(t *testing.T) {
 	suite.Check(t, s.kubelet.AwaitReady(suite.Within(t, recovery), s.Admin, time.Now()))
 	_, err := s.Kubectl.Run(t.Context(), nil, "delete", "validatingwebhookconfiguration", cluster.Name)
 	suite.Check(t, err)
-	took := suite.Eventually(t, recovery, func() error {
-		a := s.attacker.Do(t.Context(), suite.AnnotateOwnNode(stolenNode))
-		if a.Outcome != suite.Allowed {
-			return errors.New(a.String())
-		}
-		return nil
-	})
+	took := s.awaitUnprotected(t)
 	t.Logf("everything passes %s after the configuration is deleted", took.Round(time.Millisecond))
 	s.reinstall(t, current)
 }

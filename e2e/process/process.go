@@ -36,8 +36,8 @@ type Process struct {
 	err  error // of Wait; set before done is closed
 }
 
-// Start starts a child in a process group of its own, so that Ctrl-C in the terminal only reaches this process, which stops its children in
-// order.
+// Start starts a child in a process group of its own, so that Ctrl-C in the terminal only reaches this process, which stops its
+// children in order.
 func Start(spec Spec) (*Process, error) {
 	log, err := openLog(spec.LogFile)
 	if err != nil {
@@ -102,8 +102,8 @@ func (p *Process) Wait(ctx context.Context) error {
 	}
 }
 
-// Stop terminates the child, and kills its process group if it has not exited after the grace period. It returns an error if the child was
-// killed or its exit code is not 0.
+// Stop terminates the child, and kills its process group if it has not exited after the grace period. It returns an error if the
+// child was killed or its exit code is not 0.
 func (p *Process) Stop(grace time.Duration) error {
 	if err := p.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
@@ -125,8 +125,8 @@ func (p *Process) Kill() error {
 	return p.err
 }
 
-// Await polls until the condition holds. It fails when the context ends, with the condition's last error, or when the child exits, with the
-// last lines of its log.
+// Await polls until the condition holds. It fails when the context ends, with the condition's last error, or when the child exits,
+// with the last lines of its log.
 func (p *Process) Await(ctx context.Context, condition func(context.Context) error) error {
 	retry := time.NewTicker(50 * time.Millisecond)
 	defer retry.Stop()

@@ -40,8 +40,8 @@ const (
 	privileged = "privileged" // needed for the network of the nodes
 )
 
-// TestAPIServerAcceptsWhatIsRendered sends everything that the chart renders to an API server, as a dry run in which unknown fields are
-// errors. There must be neither an error nor a warning.
+// TestAPIServerAcceptsWhatIsRendered sends everything that the chart renders to an API server, as a dry run in which unknown fields
+// are errors. There must be neither an error nor a warning.
 func TestAPIServerAcceptsWhatIsRendered(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)

@@ -1,8 +1,8 @@
 // Copyright The NodeRestriction-plus Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package profiles_test shows that a real API server accepts what the chart renders in each profile, and that each profile does what the
-// documentation says.
+// Package profiles_test shows that a real API server accepts what the chart renders in each profile, and that each profile does what
+// the documentation says.
 package profiles_test
 
 import (

@@ -14,8 +14,8 @@ import (
 	"noderestriction.plus/e2e/suite"
 )
 
-// testOwnPods shows that only the kubelet of its node may change a pod of the program without a call of the webhook. The API server has
-// no NodeRestriction plugin, which would refuse most of the writes.
+// testOwnPods shows that only the kubelet of its node may change a pod of the program without a call of the webhook. The API server
+// has no NodeRestriction plugin, which would refuse most of the writes.
 func (s *setup) testOwnPods(t *testing.T, n *node) {
 	o, err := s.APIServerOptions()
 	suite.Check(t, err)

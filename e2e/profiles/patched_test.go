@@ -14,8 +14,8 @@ import (
 	"noderestriction.plus/e2e/suite"
 )
 
-// testPatched patches the failurePolicy as the documentation says for emergencies, and restores it with Helm, which refuses to overwrite
-// the field without --force-conflicts.
+// testPatched patches the failurePolicy as the documentation says for emergencies, and restores it with Helm, which refuses to
+// overwrite the field without --force-conflicts.
 func (s *setup) testPatched(t *testing.T) {
 	_, err := s.Kubectl.Run(t.Context(), nil, "patch", "validatingwebhookconfiguration", cluster.Name, "--type=json",
 		`-p=[{"op":"replace","path":"/webhooks/0/failurePolicy","value":"Ignore"}]`)

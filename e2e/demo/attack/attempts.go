@@ -69,8 +69,8 @@ func mergePatch(rule, what, path, body string) attempt {
 	return attempt{rule: rule, what: what, method: http.MethodPatch, path: path, body: []byte(body), shown: body}
 }
 
-// isRecordedIn reports whether a record is of the attempt. There may be two: if the real kubelet has just written the same object, the API
-// server may call the webhook with a patch of the cached object and again with one of the stored object.
+// isRecordedIn reports whether a record is of the attempt. There may be two: if the real kubelet has just written the same object,
+// the API server may call the webhook with a patch of the cached object and again with one of the stored object.
 func (a attempt) isRecordedIn(l product.Line) bool {
 	return slices.ContainsFunc(l.Violations, func(v record.Violation) bool { return v.Rule == a.rule })
 }

@@ -19,8 +19,8 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// startLogind replaces the machine's system bus, for this process, with one on which systemd-logind announces a shutdown of the machine on
-// SIGUSR1. The shutdown never happens.
+// startLogind replaces the machine's system bus, for this process, with one on which systemd-logind announces a shutdown of the
+// machine on SIGUSR1. The shutdown never happens.
 func startLogind(ctx context.Context, socket string) error {
 	if err := os.Remove(socket); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err

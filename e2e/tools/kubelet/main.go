@@ -1,8 +1,9 @@
 // Copyright The NodeRestriction-plus Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command kubelet is a real kubelet whose containers are imaginary: the kubelet of kubemark without its listener. Stock kubemark opens the
-// kubelet's API on all interfaces, without authentication, and serves the machine's /var/log there; this one does not listen.
+// Command kubelet is a real kubelet whose containers are imaginary: the kubelet of kubemark without its listener. Stock kubemark
+// opens the kubelet's API on all interfaces, without authentication, and serves the machine's /var/log there; this one does not
+// listen.
 package main
 
 import (
@@ -27,7 +28,8 @@ import (
 	utilflag "k8s.io/kubernetes/pkg/util/flag"
 )
 
-// shutdownGracePeriod is the time that a shutdown of the machine gives to pods: half of it to ordinary pods, and half to critical ones.
+// shutdownGracePeriod is the time that a shutdown of the machine gives to pods: half of it to ordinary pods, and half to critical
+// ones.
 const shutdownGracePeriod = 4 * time.Second
 
 // options are the flags.
