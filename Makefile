@@ -1,10 +1,11 @@
-# Needs Go, make and git. Tools are built from their modules under tools/, once for all clones: they are kept in the user's
-# cache folder, each under a name that changes with its version and with Go's.
+# Needs Go, make and git. Tools are built from the module in tools, or from modules of their own below it, once for all clones: they are
+# kept in the user's cache directory, each under a name that changes with its version and with Go's.
 
 cache := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/node-restriction-plus/tools
 tools := actionlint controller-gen golangci-lint helm
 goenv := $(shell go env GOVERSION GOOS GOARCH)
-hash   = $(shell { echo $(goenv); cat tools/$(1)/go.mod tools/$(1)/go.sum; } | git hash-object --stdin)
+toolmod = $(if $(wildcard tools/$(1)/go.mod),tools/$(1),tools)
+hash   = $(shell { echo $(goenv); cat $(call toolmod,$(1))/go.mod $(call toolmod,$(1))/go.sum; } | git hash-object --stdin)
 $(foreach t,$(tools) benchstat govulncheck promtool,$(eval $(t) := $(cache)/$(t)@$(call hash,$(t))))
 
 chart     := charts/node-restriction-plus
@@ -14,12 +15,12 @@ dashboard := config/dashboards/node-restriction-plus.json
 deepcopy  := api/v1alpha1/zz_generated.deepcopy.go
 # Where verify generates: go does not look into folders that begin with an underscore.
 aside     := bin/_verify
-# Modules with code of ours. The others under tools/ only name tools.
-modules   := . charts e2e e2e/oracle config/observability tools/notices
+# Modules with code of ours. Those below tools/ only name a tool.
+modules   := . charts e2e e2e/oracle config/observability tools
 # Programs for e2e. They are not vetted: that would compile all of Kubernetes and cert-manager once more. Gatekeeper, which only
 # bench needs, is not among them: to check its go.mod would download it on each machine.
 programs  := e2e/tools/cert-manager
-toolmodules := $(filter-out $(modules),$(patsubst %/go.mod,%,$(wildcard tools/*/go.mod)))
+toolmodules := tools $(patsubst %/go.mod,%,$(wildcard tools/*/go.mod))
 # The race detector needs a C compiler.
 race      := $(if $(shell command -v $(firstword $(shell go env CC))),-race)
 FUZZTIME  ?= 60s
@@ -59,7 +60,7 @@ test: test-unit test-chart test-monitoring test-e2e ## Run every test.
 
 test-unit: ## Test the packages: units, fixtures, scripts of the commands, import rules.
 	$(call step,test packages,go test $(race) $(testflags) ./...)
-	$(call step,test tools,go -C tools/notices test $(testflags) ./...)
+	$(call step,test tools,go -C tools test $(testflags) ./...)
 
 test-chart: $(helm) ## Lint and render the chart, test what it renders.
 	$(call step,lint chart,$(helm) lint --strict $(chart))
@@ -151,7 +152,7 @@ headers: ## Put the licence header in front of Go files that lack it.
 	done
 
 # The licences of what the image and the command-line tool contain.
-printnotices = go -C tools/notices run . -C $(CURDIR) -platforms linux/amd64,linux/arm64 . ./cmd/kubectl-nrp
+printnotices = go -C tools run ./notices -C $(CURDIR) -platforms linux/amd64,linux/arm64 . ./cmd/kubectl-nrp
 
 notices: ## Write THIRD_PARTY_NOTICES; fails for a licence that is not accepted.
 	@mkdir -p bin
@@ -195,8 +196,9 @@ helm-path: # Where helm is, or will be when it is built.
 $(cache)/%: name = $(firstword $(subst @, ,$*))
 $(cache)/%:
 	@mkdir -p $(cache)
-	$(call step,build $(name) from tools/$(name) (once),\
-		go -C tools/$(name) build -ldflags '-s -w' -o $@.$$$$ tool && mv -f $@.$$$$ $@)
+	$(call step,build $(name) from $(call toolmod,$(name)) (once),\
+		go -C $(call toolmod,$(name)) build -ldflags '-s -w' -o $@.$$$$ \
+			$$(go -C $(call toolmod,$(name)) list tool | grep '/$(name)[^/]*$$') && mv -f $@.$$$$ $@)
 
-clean: ## Remove what was built in this clone; tools and control plane stay in the cache folder.
+clean: ## Remove what was built in this clone; tools and control plane stay in the cache directory.
 	rm -rf bin
