@@ -1,10 +1,11 @@
-# Needs Go, make and git. Tools are built from their modules under tools/, once for all clones. They are kept in the user's cache
-# directory, under a name that changes with the versions of the tool and of Go.
+# Needs Go, make and git. Tools are built from the module in tools, or from modules of their own below it, once for all clones: they are
+# kept in the user's cache directory, each under a name that changes with its version and with Go's.
 
 cache := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/node-restriction-plus/tools
 tools := actionlint controller-gen golangci-lint helm
 goenv := $(shell go env GOVERSION GOOS GOARCH)
-hash   = $(shell { echo $(goenv); cat tools/$(1)/go.mod tools/$(1)/go.sum; } | git hash-object --stdin)
+toolmod = $(if $(wildcard tools/$(1)/go.mod),tools/$(1),tools)
+hash   = $(shell { echo $(goenv); cat $(call toolmod,$(1))/go.mod $(call toolmod,$(1))/go.sum; } | git hash-object --stdin)
 $(foreach t,$(tools) benchstat govulncheck promtool,$(eval $(t) := $(cache)/$(t)@$(call hash,$(t))))
 
 chart     := charts/node-restriction-plus
@@ -15,11 +16,11 @@ deepcopy  := api/v1alpha1/zz_generated.deepcopy.go
 # The directory in which verify generates: go ignores directories that begin with an underscore.
 aside     := bin/_verify
 # Modules with our own code. The others under tools/ only name tools.
-modules   := . charts e2e e2e/oracle config/observability tools/notices
+modules   := . charts e2e e2e/oracle config/observability tools
 # Programs for e2e. They are not vetted, because that would compile all of Kubernetes and cert-manager again. Gatekeeper, which only
 # bench needs, is not listed: checking its go.mod would download it on each machine.
 programs  := e2e/tools/cert-manager
-toolmodules := $(filter-out $(modules),$(patsubst %/go.mod,%,$(wildcard tools/*/go.mod)))
+toolmodules := tools $(patsubst %/go.mod,%,$(wildcard tools/*/go.mod))
 # The race detector needs a C compiler.
 race      := $(if $(shell command -v $(firstword $(shell go env CC))),-race)
 FUZZTIME  ?= 60s
@@ -38,7 +39,7 @@ step = @echo "==> $(1)"; start=$$(date +%s); { $(2); } && echo "==> $(1): done i
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help build demo test test-unit test-chart test-monitoring test-alerts test-e2e down chaos lint lint-go lint-module \
+.PHONY: help build demo test test-unit test-chart test-monitoring test-alerts test-e2e outage chaos lint lint-go lint-module \
 	lint-chart lint-workflows vulnerabilities vulnerabilities-tools format new-rule generate generate-api verify headers notices fuzz bench \
 	bench-packages bench-compare numbers profile scale soak tools helm-path clean
 
@@ -59,7 +60,7 @@ test: test-unit test-chart test-monitoring test-e2e ## Run every test.
 
 test-unit: ## Test the packages: unit tests, fixtures, scripts of the commands, import rules.
 	$(call step,test packages,go test $(race) $(testflags) ./...)
-	$(call step,test tools,go -C tools/notices test $(testflags) ./...)
+	$(call step,test tools,go -C tools test $(testflags) ./...)
 
 test-chart: $(helm) ## Lint and render the chart, test what it renders.
 	$(call step,lint chart,$(helm) lint --strict $(chart))
@@ -73,21 +74,21 @@ test-alerts: $(promtool) ## Test the alerts with promtool itself (builds it once
 	$(call step,promtool check rules,$(promtool) check rules config/alerts/*.rules.yaml)
 	$(call step,promtool test rules,$(promtool) test rules config/alerts/tests/*.yaml)
 
-# The target down is not part of it: restarts without a failed write need a machine that is not busy. Packages run one after the other,
+# The target outage is not part of it: restarts without a failed write need an idle machine. Packages run one after the other,
 # because each has its own control plane.
 test-e2e: $(helm) ## Test against a real control plane and real kubelets (builds them once).
-	$(call step,test end to end,cd e2e && go test -p 1 $(race) -count=1 -timeout 30m $(testflags) $$(go list ./... | grep -v '/e2e/down$$'))
-	$(call step,docs/when-it-is-down.md is current,go -C e2e test -count=1 -run '^TestPageIsCurrent$$' $(testflags) ./down)
-	$(call step,compare the baseline with the plugin,go -C e2e/oracle test -timeout 10m $(testflags) ./...)
+	$(call step,test end to end,cd e2e && go test -p 1 $(race) -count=1 -timeout 30m $(testflags) $$(go list ./... | grep -v '/e2e/outage$$'))
+	$(call step,the page of outages is current,go -C e2e test -count=1 -run '^TestPageIsCurrent$$' $(testflags) ./outage)
+	$(call step,compare the baseline with the plugin itself,go -C e2e/oracle test -timeout 10m $(testflags) ./...)
 
-down: $(helm) ## Test every way of being down, with what the chart installs (half an hour).
-	$(call step,every way of being down,DOWN=all go -C e2e test -count=1 -timeout 90m -v $(testflags) ./down)
+outage: $(helm) ## Test every outage on what the chart installs (half an hour).
+	$(call step,every outage,OUTAGE=all go -C e2e test -count=1 -timeout 90m -v $(testflags) ./outage)
 
-chaos: $(helm) ## Cause a random fault every 20 s for an hour; CHAOS=5m for less, SEED=1 to repeat a run.
-	$(call step,chaos for $(CHAOS),CHAOS=$(CHAOS) SEED=$(SEED) go -C e2e test -count=1 -timeout 24h -v $(testflags) -run '^TestChaos$$' ./down)
+chaos: $(helm) ## Inject a fault every 20 s for an hour; CHAOS=5m for less, SEED=1 for the same again.
+	$(call step,chaos for $(CHAOS),CHAOS=$(CHAOS) SEED=$(SEED) go -C e2e test -count=1 -timeout 24h -v $(testflags) -run '^TestChaos$$' ./outage)
 
 numbers: $(helm) ## Try every expensive quantity in every field and encoding on a real API server (hours).
-	$(call step,every expensive quantity,NRP_EVERY_NUMBER=1 go -C e2e test -count=1 -timeout 24h -v $(testflags) -run '^TestHostile$$' ./door)
+	$(call step,every expensive quantity,NRP_EVERY_NUMBER=1 go -C e2e test -count=1 -timeout 24h -v $(testflags) -run '^TestHostile$$' ./hostile)
 
 lint: lint-go lint-chart lint-workflows ## Run every linter.
 
@@ -156,8 +157,8 @@ headers: ## Add the licence header to Go files that lack it.
 		{ cat tools/header.txt; echo; cat "$$file"; } > bin/header && cat bin/header > "$$file" && echo "$$file" || exit; \
 	done
 
-# The licences of the modules in the image and in the command-line tool.
-printnotices = go -C tools/notices run . -C $(CURDIR) -platforms linux/amd64,linux/arm64 . ./cmd/kubectl-nrp
+# The licences of what the image and the command-line tool contain.
+printnotices = go -C tools run ./notices -C $(CURDIR) -platforms linux/amd64,linux/arm64 . ./cmd/kubectl-nrp
 
 notices: ## Write THIRD_PARTY_NOTICES; fails for a licence that is not accepted.
 	@mkdir -p bin
@@ -172,11 +173,11 @@ fuzz: ## Run each fuzz test for FUZZTIME (60s).
 		esac; done; \
 	done
 
-bench: $(helm) ## Measure the cost of an evaluated write, end to end, and of the alternatives; writes docs/performance.md.
+bench: $(helm) ## Compare the cost of a write with the alternatives, end to end; writes docs/performance.md.
 	$(call step,bench,go -C e2e run ./bench -keep $(BENCH))
 
 profile: $(helm) ## Take the profile with which the webhook is built, default.pgo.
-	$(call step,profile,go -C e2e run ./bench -variants judged -profile $(CURDIR)/default.pgo)
+	$(call step,profile,go -C e2e run ./bench -variants evaluated -profile $(CURDIR)/default.pgo)
 
 scale: $(helm) ## Simulate thousands of kubelets; writes docs/performance.md.
 	$(call step,scale,go -C e2e run ./scale -keep $(SCALE))
@@ -201,8 +202,9 @@ helm-path: # The path of helm, also before it is built.
 $(cache)/%: name = $(firstword $(subst @, ,$*))
 $(cache)/%:
 	@mkdir -p $(cache)
-	$(call step,build $(name) from tools/$(name) (once),\
-		go -C tools/$(name) build -ldflags '-s -w' -o $@.$$$$ tool && mv -f $@.$$$$ $@)
+	$(call step,build $(name) from $(call toolmod,$(name)) (once),\
+		go -C $(call toolmod,$(name)) build -ldflags '-s -w' -o $@.$$$$ \
+			$$(go -C $(call toolmod,$(name)) list tool | grep '/$(name)[^/]*$$') && mv -f $@.$$$$ $@)
 
 clean: ## Remove what was built in this clone; tools and control plane stay in the cache directory.
 	rm -rf bin

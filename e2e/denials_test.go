@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -18,26 +17,22 @@ import (
 	"testing"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/e2e/metrics"
 	"noderestriction.plus/e2e/product"
+	"noderestriction.plus/e2e/suite"
 )
 
-// addsFinalizer is a write that the policies of these tests deny.
-const addsFinalizer = `{"metadata":{"finalizers":["example.com/stay"]}}`
-
-// testDenials shows that for each denial there is one answer, one record, one entry in the API server's audit log and
-// one count, at the full speed of the API server.
-func (s *suite) testDenials(t *testing.T) {
+// testDenials shows that each denial has one answer, one record, one entry in the API server's audit log and one count, at the full
+// speed of the API server.
+func (s *environment) testDenials(t *testing.T) {
 	const clients, total = 16, 5000
 	s.denyFinalizers(t, "denials", "loader-*")
 	first, err := s.product.Records.Len()
-	check(t, err)
+	suite.Check(t, err)
 	before := s.counts(t)
 
 	var started atomic.Int64
@@ -45,17 +40,14 @@ func (s *suite) testDenials(t *testing.T) {
 	var group sync.WaitGroup
 	for i := range clients {
 		node := fmt.Sprintf("loader-%d", i)
-		s.createNode(t, node)
-		config, err := s.stock.Kubelet(node)
-		kubelet := newCaller(t, config, err)
+		s.CreateNode(t, node)
+		kubelet := suite.Kubelet(t, s.ControlPlane.APIServer, node)
 		want := fmt.Sprintf("node %q violates NodeRestrictionPolicy \"denials\": node finalizers (must not add %q)",
 			node, "example.com/stay")
 		group.Go(func() {
 			for started.Add(1) <= total {
-				a, err := kubelet.do(t.Context(), patchStatus(node, addsFinalizer))
-				if err != nil {
-					wrong.Store(err.Error(), true)
-				} else if _, message := a.deniedBy(); a.code != http.StatusForbidden || message != want {
+				a := kubelet.Do(t.Context(), suite.AddFinalizer(node))
+				if _, message := a.DeniedBy(); a.Outcome != suite.Denied || message != want {
 					wrong.Store(a.String(), true)
 				}
 			}
@@ -67,8 +59,8 @@ func (s *suite) testDenials(t *testing.T) {
 		return true
 	})
 	records, err := s.product.Records.Since(first)
-	check(t, err)
-	checkLedger(t, records, total)
+	suite.Check(t, err)
+	checkGapless(t, records, total)
 	s.checkAuditLog(t, records)
 	after := s.counts(t)
 	for name, count := range after {
@@ -79,16 +71,16 @@ func (s *suite) testDenials(t *testing.T) {
 	s.awaitStatus(t, "denials", total)
 }
 
-// awaitStatus waits until the status of a policy says how often it has denied.
-func (s *suite) awaitStatus(t *testing.T, name string, want int64) {
+// awaitStatus waits until the status of a policy has this number of denials.
+func (s *environment) awaitStatus(t *testing.T, name string, want int64) {
 	t.Helper()
-	eventually(t, 30*time.Second, func() error {
+	suite.Eventually(t, 30*time.Second, func() error {
 		p := &v1alpha1.NodeRestrictionPolicy{}
-		if err := s.policies.Get(t.Context(), client.ObjectKey{Name: name}, p); err != nil {
+		if err := s.Policies.Get(t.Context(), client.ObjectKey{Name: name}, p); err != nil {
 			return err
 		}
 		if p.Status == nil || p.Status.Denials == nil || p.Status.Denials.Total != want {
-			return fmt.Errorf("want %d denials in the status, it is %+v", want, p.Status)
+			return fmt.Errorf("want %d denials, the status is %+v", want, p.Status)
 		}
 		return nil
 	})
@@ -118,7 +110,7 @@ func auditEvents(path string) ([]auditEvent, error) {
 	return events, nil
 }
 
-// denialIn is a denial as the audit log alone tells it: who wrote what, and which rule of which policy denied it.
+// denialIn describes a denial by the audit log alone: who wrote what, and the rule and the policy that denied it.
 func denialIn(e *auditEvent) string {
 	annotation := func(key string) string { return e.Annotations["gate.noderestriction.plus/"+key] }
 	return fmt.Sprintf("%s %s/%s by %s on %s/%s of %s: rule %s of %s", annotation("boot"), annotation("seq"),
@@ -126,17 +118,17 @@ func denialIn(e *auditEvent) string {
 		annotation("rule"), annotation("policy"))
 }
 
-// checkAuditLog checks that each denial can be told from the audit log of the API server alone, and no other.
-func (s *suite) checkAuditLog(t *testing.T, records []product.Line) {
+// checkAuditLog checks that the audit log of the API server has each denial, and no other.
+func (s *environment) checkAuditLog(t *testing.T, records []product.Line) {
 	t.Helper()
 	want := map[string]bool{}
 	for _, l := range records {
-		// What a short line leaves out is the same for all of these writes.
+		// All these writes have the same values for what a compact record leaves out.
 		want[fmt.Sprintf("%s %d/denied by system:node:%s on nodes/status of %s: rule node-finalizers of denials",
 			l.Boot, l.Seq, l.Node, l.Node)] = true
 	}
-	eventually(t, 10*time.Second, func() error {
-		events, err := auditEvents(s.stock.AuditLog)
+	suite.Eventually(t, 10*time.Second, func() error {
+		events, err := auditEvents(s.ControlPlane.AuditLog)
 		if err != nil {
 			return err
 		}
@@ -147,49 +139,25 @@ func (s *suite) checkAuditLog(t *testing.T, records []product.Line) {
 			}
 		}
 		if !maps.Equal(got, want) {
-			return fmt.Errorf("the audit log tells of %d denials, want %d", len(got), len(want))
+			return fmt.Errorf("the audit log has %d denials, want %d", len(got), len(want))
 		}
 		return nil
 	})
 }
 
 // denyFinalizers enforces a policy for these nodes until the end of the test.
-func (s *suite) denyFinalizers(t *testing.T, name string, nodes v1alpha1.Pattern) {
+func (s *environment) denyFinalizers(t *testing.T, name string, nodes v1alpha1.Pattern) {
 	t.Helper()
-	p := &v1alpha1.NodeRestrictionPolicy{}
-	p.Name = name
-	p.Spec.Match = &v1alpha1.Match{NodeNames: []v1alpha1.Pattern{nodes}}
-	p.Spec.Nodes.Finalizers = &v1alpha1.NodeFinalizers{}
-	check(t, product.Enforce(t.Context(), s.policies, p))
-	t.Cleanup(func() { check(t, s.policies.Delete(context.WithoutCancel(t.Context()), p)) })
+	p := product.DenyFinalizers(name, nodes)
+	suite.Check(t, product.Enforce(t.Context(), s.Policies, p))
+	t.Cleanup(func() { suite.Check(t, s.Policies.Delete(context.WithoutCancel(t.Context()), p)) })
 }
 
-func (s *suite) createNode(t *testing.T, name string) {
-	t.Helper()
-	_, err := s.admin.CoreV1().Nodes().Create(t.Context(),
-		&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
-	check(t, err)
-}
-
-func (s *suite) getNode(t *testing.T, name string) *corev1.Node {
-	t.Helper()
-	node, err := s.admin.CoreV1().Nodes().Get(t.Context(), name, metav1.GetOptions{})
-	check(t, err)
-	return node
-}
-
-func patchStatus(node, patch string) call {
-	return call{
-		method: http.MethodPatch, path: "/api/v1/nodes/" + node + "/status", contentType: mediaMergePatch,
-		body: []byte(patch),
-	}
-}
-
-// checkLedger checks that there are so many records, of as many requests, and that their numbers have no gap.
-func checkLedger(t *testing.T, records []product.Line, want int) {
+// checkGapless checks the number of records, that each has another request, and that their sequence numbers have no gap.
+func checkGapless(t *testing.T, records []product.Line, want int) {
 	t.Helper()
 	if len(records) == 0 {
-		t.Fatalf("there is no record, want %d", want)
+		t.Fatalf("no records, want %d", want)
 	}
 	uids := map[string]bool{}
 	var numbers []uint64
@@ -207,17 +175,17 @@ func checkLedger(t *testing.T, records []product.Line, want int) {
 	}
 }
 
-// counts is how many denials the product counts, and how many the API server.
-func (s *suite) counts(t *testing.T) map[string]float64 {
+// counts returns how many denials the product and the API server count.
+func (s *environment) counts(t *testing.T) map[string]float64 {
 	t.Helper()
-	config, err := s.stock.Admin()
-	check(t, err)
+	config, err := s.ControlPlane.Admin()
+	suite.Check(t, err)
 	admin, err := kubernetes.NewForConfig(config)
-	check(t, err)
+	suite.Check(t, err)
 	ours, err := s.product.Metrics(t.Context())
-	check(t, err)
-	theirs, err := metrics.FromAPIServer(within(t, 10*time.Second), admin)
-	check(t, err)
+	suite.Check(t, err)
+	theirs, err := metrics.FromAPIServer(suite.Within(t, 10*time.Second), admin)
+	suite.Check(t, err)
 	const (
 		denials    = "node_restriction_plus_denials_total"
 		rejections = "apiserver_admission_webhook_rejection_count"

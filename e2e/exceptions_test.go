@@ -3,21 +3,20 @@
 
 package e2e_test
 
-// exception says that the API server refuses a fixture's write before it asks us, and what it says then. Empty: it asks
-// us.
+// exception is the text with which the API server refuses a fixture's write before it calls the webhook. Empty: it calls the webhook.
 type exception struct {
 	open  string // without NodeRestriction
 	stock string
 }
 
-// everywhere is an exception on every API server.
+// everywhere returns an exception for both API servers.
 func everywhere(refusal string) exception { return exception{open: refusal, stock: refusal} }
 
-// inTree is a refusal by NodeRestriction.
+// inTree returns an exception for a refusal by NodeRestriction.
 func inTree(refusal string) exception { return exception{stock: refusal} }
 
-// notOurs are the fixtures whose write an API server refuses by itself: as invalid, or by NodeRestriction, which comes
-// first. All others reach us, on either server.
+// notOurs returns the fixtures whose write an API server refuses itself: as invalid, or by NodeRestriction, which runs first. All
+// other writes reach the webhook from both servers.
 func notOurs() map[string]exception {
 	const (
 		changesLabels = "is not allowed to modify labels"
@@ -65,9 +64,9 @@ func notOurs() map[string]exception {
 		"baseline-pods/deny/creates-with-projected-token":                          everywhere("when serviceAccountName is not set"),
 		"baseline-resource-slices/deny/creates-slice-of-no-node":                   everywhere("exactly one of"),
 
-		"unverified/deny/mirror-pod": everywhere("node-restriction-plus.pod-quantities"), // says the floor
+		"unverified/deny/mirror-pod": everywhere("node-restriction-plus.pod-quantities"), // by the floor
 
-		"node-self/deny/deletes-another-node":          everywhere(`cannot delete resource "nodes"`), // says the authorizer
+		"node-self/deny/deletes-another-node":          everywhere(`cannot delete resource "nodes"`), // by the authorizer
 		"node-self/deny/registers-another-node":        inTree(anothersNode),
 		"node-self/deny/registers-with-generated-name": inTree(anothersNode),
 		"node-self/deny/writes-another-node":           inTree(anothersNode),
@@ -77,22 +76,22 @@ func notOurs() map[string]exception {
 	}
 }
 
-// notSent are the fixtures whose write cannot be sent to this API server, with the reason.
+// notSent returns the fixtures whose write cannot be sent to this API server, with the reason.
 func notSent() map[string]string {
 	const (
-		unknown = "the API server drops fields that it does not know"
-		off     = "the API server drops the field, whose feature is off"
-		drawn   = "the message has a name that the API server draws"
-		removed = "the API server drops the field, which nobody uses any more"
+		unknown = "the API server drops unknown fields"
+		off     = "the API server drops the field because its feature is off"
+		drawn   = "the message has a name that the API server generates"
+		removed = "the API server drops the obsolete field"
 	)
 	return map[string]string{
 		"baseline-nodes/deny/changes-config-source":                 removed,
 		"baseline-nodes/deny/registers-with-config-source":          removed,
 		"baseline-leases/deny/creates-lease-with-generated-name":    drawn,
 		"baseline-nodes/deny/registers-with-generated-name":         drawn,
-		"baseline-pods/deny/changes-claim-statuses":                 off, // that of one of them
+		"baseline-pods/deny/changes-claim-statuses":                 off, // the feature of one of them
 		"baseline-pods/deny/creates-with-unknown-volume":            unknown,
-		"baseline-pods/deny/evicts-unknown-pod":                     "the API server does not find the pod, and asks nobody",
+		"baseline-pods/deny/evicts-unknown-pod":                     "the API server does not find the pod, and calls no webhook",
 		"mirror-pod-references/deny/joins-scheduling-group":         off,
 		"node-other-spec/allow/leaves-newer-field":                  unknown,
 		"node-other-spec/deny/adds-false":                           unknown,

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,15 +20,16 @@ import (
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/e2e/controlplane"
 	"noderestriction.plus/e2e/product"
+	"noderestriction.plus/e2e/suite"
 	"noderestriction.plus/internal/fixture"
 	"noderestriction.plus/policy"
 )
 
-// testFixtures replays each fixture's write, with the credential of the kubelet it names, in each encoding. Those of
-// the baseline are sent to an API server without NodeRestriction; all others to that one and to a stock one.
-func (s *duo) testFixtures(t *testing.T) {
+// testFixtures replays each fixture's write, with the credential of the kubelet that it names, in each encoding. Fixtures of the
+// baseline are sent to an API server without NodeRestriction, all others also to a stock one.
+func (s *pair) testFixtures(t *testing.T) {
 	paths, err := filepath.Glob("../policy/rules/testdata/*/*/*.txtar")
-	check(t, err)
+	suite.Check(t, err)
 	if len(paths) == 0 {
 		t.Fatal("no fixtures")
 	}
@@ -51,9 +51,9 @@ func (s *duo) testFixtures(t *testing.T) {
 		others := listed[name]
 		delete(listed, name)
 		data, err := os.ReadFile(path)
-		check(t, err)
+		suite.Check(t, err)
 		f, err := fixture.Parse(data)
-		check(t, err)
+		suite.Check(t, err)
 		t.Run(name, func(t *testing.T) {
 			if isBaseline(&f.Request, f.Policies) {
 				s.testFreed(t, f, factsOf(t, data), others, enforced)
@@ -71,27 +71,28 @@ func (s *duo) testFixtures(t *testing.T) {
 	}
 }
 
-func (s *duo) testFixture(t *testing.T, f *fixture.Fixture, others exception, enforced map[string]bool) {
+func (s *pair) testFixture(t *testing.T, f *fixture.Fixture, others exception, enforced map[string]bool) {
 	s.enforce(t, f.Policies, enforced)
-	defer s.newStage(t, f, s.open, nil).clear(t)
+	defer s.newSetup(t, f, s.open, nil).clear(t)
 	for _, api := range []struct {
 		name   string
 		server *controlplane.APIServer
-		refuse string // what somebody else than we says
+		refuse string // text of a refusal that is not by the product
 	}{
 		{"without NodeRestriction", s.open, others.open},
-		{"stock", s.stock.APIServer, others.stock},
+		{"stock", s.ControlPlane.APIServer, others.stock},
 	} {
 		t.Run(api.name, func(t *testing.T) {
-			config, err := api.server.Kubelet(f.Request.NodeName)
-			r := &replay{stage: s.newStage(t, f, api.server, nil), kubelet: newCaller(t, config, err), refuse: api.refuse}
+			r := &replay{
+				setup: s.newSetup(t, f, api.server, nil), kubelet: suite.Kubelet(t, api.server, f.Request.NodeName), refuse: api.refuse,
+			}
 			r.run(t)
 		})
 	}
 }
 
-// enforce has the product enforce these policies, and no longer those of earlier fixtures.
-func (s *duo) enforce(t *testing.T, policies []*v1alpha1.NodeRestrictionPolicy, enforced map[string]bool) {
+// enforce enforces these policies, and no longer those of earlier fixtures.
+func (s *pair) enforce(t *testing.T, policies []*v1alpha1.NodeRestrictionPolicy, enforced map[string]bool) {
 	t.Helper()
 	keep := map[string]bool{}
 	for _, p := range policies {
@@ -99,21 +100,21 @@ func (s *duo) enforce(t *testing.T, policies []*v1alpha1.NodeRestrictionPolicy, 
 	}
 	for name := range enforced {
 		if !keep[name] {
-			check(t, product.Retire(t.Context(), s.policies, name))
+			suite.Check(t, product.Retire(t.Context(), s.Policies, name))
 			delete(enforced, name)
 		}
 	}
 	for _, p := range policies {
-		check(t, product.Enforce(t.Context(), s.policies, p))
+		suite.Check(t, product.Enforce(t.Context(), s.Policies, p))
 		enforced[p.Name] = true
 	}
 }
 
 // replay is a fixture's write against one API server.
 type replay struct {
-	*stage
-	kubelet caller
-	// refuse is what the API server says where it refuses the write before it asks us; empty if it asks us.
+	*setup
+	kubelet *suite.Client
+	// refuse is the text with which the API server refuses the write before it calls the webhook; empty if it calls the webhook.
 	refuse string
 }
 
@@ -128,7 +129,7 @@ func (r *replay) run(t *testing.T) {
 	}
 }
 
-// encodings are the ways to send the write.
+// encodings returns the ways to send the write.
 func (r *replay) encodings() []encoding {
 	request := &r.fixture.Request
 	switch {
@@ -145,30 +146,30 @@ func (r *replay) encodings() []encoding {
 // send sends the write in an encoding and checks the answer, the record and what is stored.
 func (r *replay) send(t *testing.T, e encoding, w *write) {
 	first, err := r.product.Records.Len()
-	check(t, err)
+	suite.Check(t, err)
 	a := r.request(t, e, w, r.fixture.Request.DryRun)
 	refuse := r.refuse
-	if r.world == nil && r.fixture.Request.Resource == "pods" && w.before == nil && e.name == "server-side apply" {
-		refuse = `cannot patch resource "pods"` // says the authorizer
+	if r.objects == nil && r.fixture.Request.Resource == "pods" && w.before == nil && e.name == "server-side apply" {
+		refuse = `cannot patch resource "pods"` // by the authorizer
 	}
-	webhook, message := a.deniedBy()
+	webhook, message := a.DeniedBy()
 	switch {
 	case refuse != "":
-		if webhook != "" || a.code < http.StatusBadRequest || !strings.Contains(a.Message, refuse) {
-			t.Errorf("want a refusal with %q before we are asked, got %s", refuse, a)
+		if webhook != "" || a.Code < http.StatusBadRequest || !strings.Contains(a.Text, refuse) {
+			t.Errorf("want a refusal with %q before the webhook is called, got %s", refuse, a)
 		}
 		r.checkRecords(t, first, 0)
 		r.checkUnchanged(t, w)
 	case r.fixture.Want == fixture.Allowed:
-		if a.code >= http.StatusBadRequest {
+		if a.Code >= http.StatusBadRequest {
 			t.Fatalf("want it allowed, got %s", a)
 		}
 		if r.fixture.Request.Operation == admissionv1.Update || w.before == nil {
-			r.checkStored(t, w, a.body)
+			r.checkStored(t, w, a.Body)
 		}
 		r.checkRecords(t, first, 0)
 	default:
-		if a.code != http.StatusForbidden || a.Reason != metav1.StatusReasonForbidden || message != r.fixture.Want ||
+		if a.Code != http.StatusForbidden || a.Reason != metav1.StatusReasonForbidden || message != r.fixture.Want ||
 			!strings.HasSuffix(webhook, ".noderestriction.plus") {
 			t.Errorf("got  %s\nwant 403 Forbidden: %s", a, r.fixture.Want)
 		}
@@ -177,30 +178,18 @@ func (r *replay) send(t *testing.T, e encoding, w *write) {
 	}
 }
 
-func (r *replay) request(t *testing.T, e encoding, w *write, dryRun bool) *answer {
+func (r *replay) request(t *testing.T, e encoding, w *write, dryRun bool) suite.Answer {
 	t.Helper()
 	request := e.encode(t, w)
-	if dryRun {
-		request.query = withDryRun(request.query)
-	}
-	a, err := r.kubelet.do(t.Context(), request)
-	check(t, err)
-	return a
+	request.DryRun = dryRun
+	return r.kubelet.Send(t, request)
 }
 
-func withDryRun(query url.Values) url.Values {
-	with := url.Values{"dryRun": {metav1.DryRunAll}}
-	for key, values := range query {
-		with[key] = values
-	}
-	return with
-}
-
-// checkRecords checks that there are so many denials of the fixture's kubelet after the first records.
+// checkRecords checks the number of denials of the fixture's kubelet after the first records.
 func (r *replay) checkRecords(t *testing.T, first, want int) {
 	t.Helper()
 	records, err := r.product.Records.Since(first)
-	check(t, err)
+	suite.Check(t, err)
 	request := &r.fixture.Request
 	n := 0
 	for _, l := range records {
@@ -208,10 +197,10 @@ func (r *replay) checkRecords(t *testing.T, first, want int) {
 			continue
 		}
 		n++
-		// After ten equal denials a minute the record is a short one.
+		// After ten equal denials a minute the record is compact.
 		if len(l.Violations) > 0 && (l.Operation != string(request.Operation) || l.Resource != request.Resource ||
 			l.Subresource != request.Subresource || l.Namespace != request.Namespace || l.DryRun != request.DryRun) {
-			t.Errorf("the record speaks of another write: %s", l.Text)
+			t.Errorf("the record is about another write: %s", l.Text)
 		}
 	}
 	if n != want {
@@ -223,32 +212,31 @@ func (r *replay) checkRecords(t *testing.T, first, want int) {
 func (r *replay) checkUnchanged(t *testing.T, w *write) {
 	t.Helper()
 	if w.name == "" {
-		return // it was about a collection
+		return // it was a write to a collection
 	}
-	a, err := r.admin.do(t.Context(), call{method: http.MethodGet, path: w.collection + "/" + w.name})
-	check(t, err)
+	a := r.client.Send(t, suite.Request{Method: http.MethodGet, Path: w.collection + "/" + w.name})
 	switch {
-	case w.before == nil && a.code != http.StatusNotFound:
+	case w.before == nil && a.Code != http.StatusNotFound:
 		t.Errorf("the object was created: %s", a)
-	case w.before != nil && resourceVersion(t, a.body) != resourceVersion(t, w.before):
-		t.Errorf("the object has changed: %s", a.body)
+	case w.before != nil && resourceVersion(t, a.Body) != resourceVersion(t, w.before):
+		t.Errorf("the object has changed: %s", a.Body)
 	}
 }
 
 func resourceVersion(t *testing.T, object []byte) string {
 	t.Helper()
 	var o metav1.PartialObjectMetadata
-	check(t, json.Unmarshal(object, &o))
+	suite.Check(t, json.Unmarshal(object, &o))
 	return o.ResourceVersion
 }
 
-// checkStored checks that the write did to the object what the fixture says, in whatever encoding it was sent.
+// checkStored checks that the write changed the object as the fixture says, in every encoding.
 func (r *replay) checkStored(t *testing.T, w *write, got []byte) {
 	t.Helper()
 	for _, field := range []string{"labels", "annotations", "finalizers", "ownerReferences"} {
 		g, want := metadataField(t, got, field), metadataField(t, w.after, field)
 		if field == "labels" && w.before == nil {
-			continue // at a creation the API server adds some
+			continue // the API server adds some to a new object
 		}
 		if g != want {
 			t.Errorf("metadata.%s: got %s, want %s", field, g, want)
@@ -256,38 +244,37 @@ func (r *replay) checkStored(t *testing.T, w *write, got []byte) {
 	}
 }
 
-// metadataField is a field of an object's metadata as JSON. The order of a list does not count, and an empty one is
-// none.
+// metadataField returns a field of an object's metadata as JSON. Lists are sorted, and an empty list is the same as no list.
 func metadataField(t *testing.T, object []byte, field string) string {
 	t.Helper()
 	var o struct {
 		Metadata map[string]any `json:"metadata"`
 	}
-	check(t, json.Unmarshal(object, &o))
+	suite.Check(t, json.Unmarshal(object, &o))
 	list, ok := o.Metadata[field].([]any)
 	if !ok {
-		return string(toJSON(t, o.Metadata[field]))
+		return string(suite.JSON(t, o.Metadata[field]))
 	}
 	var elements []string
 	for _, element := range list {
-		elements = append(elements, string(toJSON(t, element)))
+		elements = append(elements, string(suite.JSON(t, element)))
 	}
 	slices.Sort(elements)
-	return string(toJSON(t, elements))
+	return string(suite.JSON(t, elements))
 }
 
-// awaitLookups waits, where the answer depends on Nodes that were stored a moment ago, until those who look them up
-// know of them: until a dry run is answered as the write must be.
+// awaitLookups waits until a dry run is answered as the write must be, if the answer depends on Nodes that were stored a moment ago
+// and that a cache may not have yet.
 func (r *replay) awaitLookups(t *testing.T, w *write) {
 	t.Helper()
 	createsPod := r.fixture.Request.Resource == "pods" && w.before == nil
-	if r.refuse != "" || r.world == nil && !createsPod && len(r.nodeFacts()) == 0 {
+	if r.refuse != "" || r.objects == nil && !createsPod && len(r.nodeFacts()) == 0 {
 		return
 	}
-	eventually(t, 10*time.Second, func() error {
+	suite.Eventually(t, 10*time.Second, func() error {
 		a := r.request(t, r.encodings()[0], w, true)
-		_, message := a.deniedBy()
-		if r.fixture.Want == fixture.Allowed && a.code < http.StatusBadRequest || message == r.fixture.Want {
+		_, message := a.DeniedBy()
+		if r.fixture.Want == fixture.Allowed && a.Code < http.StatusBadRequest || message == r.fixture.Want {
 			return nil
 		}
 		return errors.New(a.String())

@@ -14,16 +14,17 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/e2e/suite"
 	"noderestriction.plus/internal/fixture"
 	"noderestriction.plus/policy"
 )
 
-// freed is a group that RBAC lets write everything, so that every fixture's write gets as far as to admission. What
-// else RBAC may grant, such as audiences of tokens, it does not.
+// freed is a group that RBAC permits to write everything, so that every fixture's write reaches admission. It has no other
+// permissions, for example for audiences of tokens.
 const freed = "e2e:freed"
 
-// freeKubelets gives the group its rights.
-func (s *suite) freeKubelets(t *testing.T) {
+// freeKubelets grants the group its permissions.
+func (s *environment) freeKubelets(t *testing.T) {
 	t.Helper()
 	role := &rbacv1.ClusterRole{
 		ObjectMeta: metav1.ObjectMeta{Name: freed},
@@ -35,19 +36,19 @@ func (s *suite) freeKubelets(t *testing.T) {
 			Verbs:     []string{"create", "update", "patch", "delete", "deletecollection"},
 		}},
 	}
-	_, err := s.admin.RbacV1().ClusterRoles().Create(t.Context(), role, metav1.CreateOptions{})
-	check(t, err)
+	_, err := s.Admin.RbacV1().ClusterRoles().Create(t.Context(), role, metav1.CreateOptions{})
+	suite.Check(t, err)
 	binding := &rbacv1.ClusterRoleBinding{
 		ObjectMeta: metav1.ObjectMeta{Name: freed},
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: freed},
 		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.GroupKind, Name: freed}},
 	}
-	_, err = s.admin.RbacV1().ClusterRoleBindings().Create(t.Context(), binding, metav1.CreateOptions{})
-	check(t, err)
+	_, err = s.Admin.RbacV1().ClusterRoleBindings().Create(t.Context(), binding, metav1.CreateOptions{})
+	suite.Check(t, err)
 }
 
-// isBaseline reports whether a fixture is about the baseline, or about a resource that only the baseline, or a rule
-// beside it, looks at: it is sent by a kubelet whom no authorizer stands in the way.
+// isBaseline reports whether a fixture is about the baseline, or about another resource than nodes and pods: a kubelet sends it that
+// the authorizer does not restrict.
 func isBaseline(r *policy.Request, policies []*v1alpha1.NodeRestrictionPolicy) bool {
 	if r.Resource != "nodes" && r.Resource != "pods" {
 		return true
@@ -55,11 +56,11 @@ func isBaseline(r *policy.Request, policies []*v1alpha1.NodeRestrictionPolicy) b
 	return slices.ContainsFunc(policies, func(p *v1alpha1.NodeRestrictionPolicy) bool { return p.Spec.Baseline != nil })
 }
 
-// testFreed replays a fixture by a freed kubelet.
-func (s *duo) testFreed(t *testing.T, f *fixture.Fixture, facts [][]byte, others exception, enforced map[string]bool) {
+// testFreed replays a fixture as a freed kubelet.
+func (s *pair) testFreed(t *testing.T, f *fixture.Fixture, facts [][]byte, others exception, enforced map[string]bool) {
 	for _, p := range f.Policies {
 		if p.Spec.Baseline != nil && len(p.Spec.Baseline.APIAudiences) == 0 {
-			// The program runs outside of the cluster.
+			// The program runs outside the cluster.
 			p.Spec.Baseline.APIAudiences = []string{"https://kubernetes.default.svc"}
 		}
 	}
@@ -70,11 +71,13 @@ func (s *duo) testFreed(t *testing.T, f *fixture.Fixture, facts [][]byte, others
 	s.enforce(t, f.Policies, enforced)
 	user := f.Request.User
 	config, err := s.open.User(user.Username, append(user.Groups, freed)...)
-	stage := s.newStage(t, f, s.open, facts)
-	r := &replay{stage: stage, kubelet: newCaller(t, config, err), refuse: others.open}
+	suite.Check(t, err)
+	kubelet, err := suite.NewClient(config)
+	suite.Check(t, err)
+	r := &replay{setup: s.newSetup(t, f, s.open, facts), kubelet: kubelet, refuse: others.open}
 	defer func() {
-		stage.world.clear(t)
-		stage.clear(t)
+		r.objects.clear(t)
+		r.clear(t)
 	}()
 	r.run(t)
 }
@@ -82,18 +85,18 @@ func (s *duo) testFreed(t *testing.T, f *fixture.Fixture, facts [][]byte, others
 func namespaceOf(t *testing.T, object []byte) string {
 	t.Helper()
 	var o metav1.PartialObjectMetadata
-	check(t, json.Unmarshal(object, &o))
+	suite.Check(t, json.Unmarshal(object, &o))
 	return o.Namespace
 }
 
-// inNamespaceOfNodes moves an event about an object without a namespace, such as a Node, to where the API server
-// demands such an event to be.
+// inNamespaceOfNodes moves an event about an object without a namespace, such as a Node, to the namespace that the API server
+// requires for it.
 func inNamespaceOfNodes(t *testing.T, event []byte) []byte {
 	t.Helper()
 	var e struct {
 		InvolvedObject, Regarding *corev1.ObjectReference
 	}
-	check(t, json.Unmarshal(event, &e))
+	suite.Check(t, json.Unmarshal(event, &e))
 	about := e.InvolvedObject
 	if about == nil {
 		about = e.Regarding

@@ -8,46 +8,38 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
 	"noderestriction.plus/e2e/kubelet"
+	"noderestriction.plus/e2e/suite"
 )
 
-// testHeartbeats shows that a heartbeat is not sent to us: while a kubelet writes its Node's status again and again,
-// and nothing but times changes in it, we are not asked once.
-func (s *suite) testHeartbeats(t *testing.T) {
+// testHeartbeats shows that the webhook is not called for heartbeats: writes of a Node's status in which only times change.
+func (s *environment) testHeartbeats(t *testing.T) {
 	const node, interval, beats = "idler", 500 * time.Millisecond, 20
-	config, err := s.stock.Kubelet(node)
-	check(t, err)
-	k, err := kubelet.Start(t.Context(), kubelet.Options{
-		Dir: filepath.Join(s.dir, node), Node: node, Config: config, Log: t.Output(), Heartbeat: interval,
-	})
-	check(t, err)
-	t.Cleanup(k.Stop)
-	check(t, k.AddStaticPod("proxy", staticPod("kube-system", "proxy")))
-	s.awaitPod(t, "kube-system", "proxy-"+node, running)
-	// What else a new kubelet and its pod have to say comes first, and the counts begin anew after it.
-	asked, sent := -1.0, 0
-	await(t, func() error {
-		if now := s.evaluations(t); now != asked {
-			asked, sent = now, s.statusWrites(t, node)
+	k := s.MustStartKubelet(t, kubelet.Options{Node: node, Heartbeat: interval})
+	suite.Check(t, k.AddStaticPod("proxy", staticPod("kube-system", "proxy")))
+	s.AwaitPod(t, stepTimeout, "kube-system", "proxy-"+node, suite.Running)
+	// The other writes of a new kubelet and its pod come first: a call resets the counts.
+	called, sent := -1.0, 0
+	suite.Eventually(t, stepTimeout, func() error {
+		if now := s.evaluations(t); now != called {
+			called, sent = now, s.statusWrites(t, node)
 		}
 		if s.statusWrites(t, node)-sent < beats {
-			return errors.New("we are still asked, or there are no heartbeats")
+			return errors.New("the webhook is still called, or there are no heartbeats")
 		}
 		return nil
 	})
-	t.Logf("%d heartbeats, of %d writes of the status; we were asked %g times, before them", beats,
-		s.statusWrites(t, node), asked)
+	t.Logf("%d heartbeats of %d writes of the status; before them, %g calls", beats, s.statusWrites(t, node), called)
 }
 
-// statusWrites is how many writes of the status of a Node by its kubelet an API server has answered.
-func (s *suite) statusWrites(t *testing.T, node string) int {
+// statusWrites returns how many status writes of a kubelet an API server has answered.
+func (s *environment) statusWrites(t *testing.T, node string) int {
 	t.Helper()
-	log, err := os.ReadFile(s.stock.AuditLog)
-	check(t, err)
+	log, err := os.ReadFile(s.ControlPlane.AuditLog)
+	suite.Check(t, err)
 	n := 0
 	for line := range bytes.Lines(log) {
 		var event struct {

@@ -7,7 +7,6 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -16,61 +15,61 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/e2e/kubelet"
 	"noderestriction.plus/e2e/product"
+	"noderestriction.plus/e2e/suite"
 )
 
 const (
+	image = kubelet.Stays
 	owned = "owned" // the Node, and the pod on it
-	// keptLabel is a label that no kubelet may set, and may apply unchanged all the same.
+	// keptLabel is a label that no kubelet may set, but that it may apply unchanged.
 	keptLabel = "node-restriction.kubernetes.io/pool"
 )
 
-// testOwnership shows that a kubelet cannot become an owner of what it does not change, by server-side apply or by an edit of
-// managedFields, so that an administrator who no longer applies something removes it.
-func (s *duo) testOwnership(t *testing.T) {
+// testOwnership shows that a kubelet cannot become an owner of a field that it does not change, by server-side apply or by an edit of
+// managedFields: an administrator who no longer applies a field removes it.
+func (s *pair) testOwnership(t *testing.T) {
 	s.denyOwnership(t)
-	s.createNode(t, owned)
-	config, err := s.stock.Kubelet(owned)
-	kubelet := newCaller(t, config, err)
-	config, err = s.open.Admin()
-	admin := newCaller(t, config, err)
+	s.CreateNode(t, owned)
+	kubelet := suite.Kubelet(t, s.ControlPlane.APIServer, owned)
+	admin := suite.Admin(t, s.open)
 	nodes, pods := "/api/v1/nodes/"+owned, "/api/v1/namespaces/default/pods/"+owned
-	admin.must(t, forceApply(nodes, "administrator", appliedNode(
+	admin.MustSend(t, forceApply(nodes, "administrator", appliedNode(
 		`"labels":{"`+keptLabel+`":"pci"},"annotations":{"example.com/note":"a"}`,
 		`,"spec":{"taints":[{"key":"example.com/dedicated","effect":"NoSchedule"}]}`)))
-	spec := `,"spec":{"nodeName":"` + owned + `","containers":[{"name":"c","image":"` + stays + `"}]}`
-	admin.must(t, forceApply(pods, "administrator", appliedPod(`"labels":{"app":"shop"},`, spec)))
+	spec := `,"spec":{"nodeName":"` + owned + `","containers":[{"name":"c","image":"` + image + `"}]}`
+	admin.MustSend(t, forceApply(pods, "administrator", appliedPod(`"labels":{"app":"shop"},`, spec)))
 
-	s.deny(t, kubelet, owned, slices.Concat(appliesNode(nodes), editsNode(t, nodes, s.getNode(t, owned)), appliesPod(pods)))
-	s.deny(t, kubelet, owned, appliesMirrorPod(t, s.getNode(t, owned)))
+	s.deny(t, kubelet, owned, slices.Concat(appliesNode(nodes), editsNode(t, s.GetNode(t, owned)), appliesPod(pods)))
+	s.deny(t, kubelet, owned, appliesMirrorPod(t, s.GetNode(t, owned)))
 	const newcomer = "owned-newcomer"
-	config, err = s.stock.Kubelet(newcomer)
-	s.deny(t, newCaller(t, config, err), newcomer, registersApplied(newcomer))
+	s.deny(t, suite.Kubelet(t, s.ControlPlane.APIServer, newcomer), newcomer, registersApplied(newcomer))
 
-	t.Run("through a subresource an edit has no effect", func(t *testing.T) {
-		before := entriesOf(t, s.getNode(t, owned))
-		kubelet.must(t, patchStatus(owned, `{"metadata":{"managedFields":[{}]}}`))
-		if after := entriesOf(t, s.getNode(t, owned)); after != before {
+	t.Run("an edit through a subresource has no effect", func(t *testing.T) {
+		before := entriesOf(t, s.GetNode(t, owned))
+		kubelet.MustSend(t, suite.PatchNodeStatus(owned, `{"metadata":{"managedFields":[{}]}}`))
+		if after := entriesOf(t, s.GetNode(t, owned)); after != before {
 			t.Errorf("got %s, want %s", after, before)
 		}
 	})
-	t.Run("heartbeats pass and are not sent", func(t *testing.T) { s.testOwnedHeartbeats(t, kubelet) })
-	t.Run("what is no longer applied goes", func(t *testing.T) {
-		admin.must(t, forceApply(nodes, "administrator", appliedNode("", "")))
-		admin.must(t, forceApply(pods, "administrator", appliedPod("", spec)))
-		node := s.getNode(t, owned)
+	t.Run("heartbeats pass without a call", func(t *testing.T) { s.testOwnedHeartbeats(t, kubelet) })
+	t.Run("fields that are no longer applied are removed", func(t *testing.T) {
+		admin.MustSend(t, forceApply(nodes, "administrator", appliedNode("", "")))
+		admin.MustSend(t, forceApply(pods, "administrator", appliedPod("", spec)))
+		node := s.GetNode(t, owned)
 		if _, kept := node.Labels[keptLabel]; kept || len(node.Annotations) > 0 || hasTaint(node, "example.com/dedicated") {
-			t.Errorf("still there: %v %v %v", node.Labels, node.Annotations, node.Spec.Taints)
+			t.Errorf("not removed: %v %v %v", node.Labels, node.Annotations, node.Spec.Taints)
 		}
-		pod, err := s.admin.CoreV1().Pods(metav1.NamespaceDefault).Get(t.Context(), owned, metav1.GetOptions{})
-		check(t, err)
+		pod, err := s.Admin.CoreV1().Pods(metav1.NamespaceDefault).Get(t.Context(), owned, metav1.GetOptions{})
+		suite.Check(t, err)
 		if len(pod.Labels) > 0 {
-			t.Errorf("still there: %v", pod.Labels)
+			t.Errorf("not removed: %v", pod.Labels)
 		}
 	})
 }
 
-func (s *suite) denyOwnership(t *testing.T) {
+func (s *environment) denyOwnership(t *testing.T) {
 	t.Helper()
 	p := &v1alpha1.NodeRestrictionPolicy{}
 	p.Name = "ownership"
@@ -78,31 +77,31 @@ func (s *suite) denyOwnership(t *testing.T) {
 	p.Spec.Nodes.ManagedFields = &v1alpha1.NodeManagedFields{}
 	p.Spec.MirrorPods.ManagedFields = &v1alpha1.MirrorPodManagedFields{}
 	p.Spec.Pods.ManagedFields = &v1alpha1.PodManagedFields{}
-	check(t, product.Enforce(t.Context(), s.policies, p))
-	t.Cleanup(func() { check(t, s.policies.Delete(context.WithoutCancel(t.Context()), p)) })
+	suite.Check(t, product.Enforce(t.Context(), s.Policies, p))
+	t.Cleanup(func() { suite.Check(t, s.Policies.Delete(context.WithoutCancel(t.Context()), p)) })
 }
 
-// testOwnedHeartbeats writes conditions as a kubelet does: first all of it, which takes them over, and then times only.
-func (s *suite) testOwnedHeartbeats(t *testing.T, kubelet caller) {
+// testOwnedHeartbeats writes conditions as a kubelet does: first all fields, which makes it their owner, and then only times.
+func (s *environment) testOwnedHeartbeats(t *testing.T, kubelet *suite.Client) {
 	beat := func(minute string) {
-		kubelet.must(t, strategic(patchStatus(owned, `{"status":{"conditions":[{"type":"Ready","status":"True","reason":"KubeletReady",`+
+		kubelet.MustSend(t, suite.Strategic(suite.PatchNodeStatus(owned, `{"status":{"conditions":[{"type":"Ready","status":"True","reason":"KubeletReady",`+
 			`"message":"","lastHeartbeatTime":"2026-11-24T08:`+minute+`:00Z","lastTransitionTime":"2026-11-24T08:00:00Z"}]}}`)))
 	}
 	beat("00")
-	asked := s.evaluations(t)
+	before := s.evaluations(t)
 	for _, minute := range []string{"05", "10", "15"} {
 		beat(minute)
 	}
-	if now := s.evaluations(t); now != asked {
-		t.Errorf("we were asked %g times", now-asked)
+	if now := s.evaluations(t); now != before {
+		t.Errorf("the webhook was called %g times", now-before)
 	}
 }
 
-// forceApply is a server-side apply with force.
-func forceApply(path, manager, object string) call {
-	return call{
-		method: http.MethodPatch, path: path, contentType: mediaApply, body: []byte(object),
-		query: url.Values{"fieldManager": {manager}, "force": {"true"}},
+// forceApply returns a server-side apply with force.
+func forceApply(path, manager, object string) suite.Request {
+	return suite.Request{
+		Method: http.MethodPatch, Path: path, Type: suite.ApplyPatch, Body: object,
+		Query: "fieldManager=" + manager + "&force=true",
 	}
 }
 
@@ -117,12 +116,12 @@ func appliedAs(name, metadata, rest string) string {
 
 func appliedPod(labels, rest string) string {
 	if rest == "" {
-		rest = `,"spec":{"containers":[{"name":"c","image":"` + stays + `"}]}`
+		rest = `,"spec":{"containers":[{"name":"c","image":"` + image + `"}]}`
 	}
 	return `{"apiVersion":"v1","kind":"Pod","metadata":{` + labels + `"name":"` + owned + `","namespace":"default"}` + rest + `}`
 }
 
-// appliesNode are server-side applies of what the Node has already.
+// appliesNode returns server-side applies of what the Node has already.
 func appliesNode(path string) []attack {
 	labels := appliedNode(`"labels":{"`+keptLabel+`":"pci"}`, "")
 	annotations := appliedNode(`"annotations":{"example.com/note":"a"}`, "")
@@ -138,20 +137,17 @@ func appliesNode(path string) []attack {
 	}
 }
 
-// editsNode are writes of managedFields.
-func editsNode(t *testing.T, path string, node *corev1.Node) []attack {
+// editsNode returns writes of managedFields.
+func editsNode(t *testing.T, node *corev1.Node) []attack {
 	t.Helper()
-	edit := func(entries []metav1.ManagedFieldsEntry) call {
-		return call{
-			method: http.MethodPatch, path: path, contentType: mediaMergePatch,
-			body: toJSON(t, map[string]any{"metadata": map[string]any{"managedFields": entries}}),
-		}
+	edit := func(entries []metav1.ManagedFieldsEntry) suite.Request {
+		return suite.PatchNode(node.Name, suite.JSON(t, map[string]any{"metadata": map[string]any{"managedFields": entries}}))
 	}
 	byAdministrator := func(e metav1.ManagedFieldsEntry) bool { return e.Manager == "administrator" }
 	others := slices.DeleteFunc(slices.Clone(node.ManagedFields), byAdministrator)
 	i := slices.IndexFunc(node.ManagedFields, byAdministrator)
 	if i < 0 {
-		t.Fatalf("the administrator owns nothing: %s", entriesOf(t, node))
+		t.Fatalf("the administrator owns no field: %s", entriesOf(t, node))
 	}
 	renamed := node.ManagedFields[i]
 	renamed.Manager = "evil"
@@ -175,33 +171,20 @@ func appliesPod(path string) []attack {
 
 func appliesMirrorPod(t *testing.T, node *corev1.Node) []attack {
 	t.Helper()
-	pod := map[string]any{
-		"apiVersion": "v1", "kind": "Pod",
-		"metadata": map[string]any{
-			"name": "applied-" + owned,
-			"annotations": map[string]string{
-				corev1.MirrorPodAnnotationKey: "1", "kubernetes.io/config.hash": "1", "kubernetes.io/config.source": "file",
-			},
-			"ownerReferences": []metav1.OwnerReference{{
-				APIVersion: "v1", Kind: "Node", Name: node.Name, UID: node.UID, Controller: new(true),
-			}},
-			"managedFields": json.RawMessage(appliedEntry),
-		},
-		"spec": map[string]any{"nodeName": owned, "containers": []map[string]string{{"name": "c", "image": stays}}},
-	}
-	return []attack{{"creates a mirror pod that seems applied", call{
-		method: http.MethodPost, path: "/api/v1/namespaces/default/pods", contentType: mediaJSON, body: toJSON(t, pod),
-	}}}
+	pod := suite.MirrorPod{Namespace: metav1.NamespaceDefault, Name: "applied-" + owned, Node: node.Name, NodeUID: string(node.UID)}
+	object := pod.Object()
+	object["metadata"].(map[string]any)["managedFields"] = json.RawMessage(appliedEntry)
+	return []attack{{"creates a mirror pod that seems applied", suite.Create(suite.PodsPath, suite.JSON(t, object))}}
 }
 
 const appliedEntry = `[{"manager":"administrator","operation":"Apply","apiVersion":"v1","fieldsType":"FieldsV1",` +
 	`"fieldsV1":{"f:metadata":{"f:annotations":{"f:example.com/note":{}}}}}]`
 
 func registersApplied(name string) []attack {
-	// The API server takes from the entries sent what the object itself has: only a claim on a missing field survives.
+	// The API server removes fields of the object from the entries that are sent: only a claim on a missing field remains.
 	object := appliedAs(name, `"managedFields":`+appliedEntry, "")
 	return []attack{
-		{"registers as if applied", call{method: http.MethodPost, path: "/api/v1/nodes", contentType: mediaJSON, body: []byte(object)}},
+		{"registers as if applied", suite.Create(suite.NodesPath, object)},
 		{"registers by server-side apply", forceApply("/api/v1/nodes/"+name, "evil",
 			appliedAs(name, `"annotations":{"example.com/note":"a"}`, ""))},
 	}

@@ -6,15 +6,15 @@ package e2e_test
 import (
 	"fmt"
 	"net/http"
-	"net/url"
 	"strings"
 	"testing"
+
+	"noderestriction.plus/e2e/suite"
 )
 
-// testPolicies shows what the API server itself, by the schema of the CRD, says of policies.
-func (s *suite) testPolicies(t *testing.T) {
-	config, err := s.stock.Admin()
-	admin := newCaller(t, config, err)
+// testPolicies shows which policies the API server refuses because of the schema of the CRD.
+func (s *environment) testPolicies(t *testing.T) {
+	admin := suite.Admin(t, s.ControlPlane.APIServer)
 	long := strings.Repeat("a", 318)
 	many := strings.TrimSuffix(strings.Repeat(`"a*%d",`, 129), ",")
 	for i := range 129 {
@@ -47,7 +47,7 @@ func (s *suite) testPolicies(t *testing.T) {
 			"spec.nodes.finalizers.allowed[0]: Invalid value",
 		},
 		{
-			"a pattern that is too long",
+			"a too long pattern",
 			fmt.Sprintf(`{"nodes":{"annotations":{"allowed":[%q]}}}`, long),
 			"spec.nodes.annotations.allowed[0]: Too long",
 		},
@@ -57,12 +57,12 @@ func (s *suite) testPolicies(t *testing.T) {
 			"spec.nodes.labels.update.allowed: Too many",
 		},
 		{
-			"an address that is no range",
+			"an address instead of a CIDR",
 			`{"nodes":{"annotations":{"providedNodeIPCIDRs":["10.0.0.1"]}}}`,
 			"spec.nodes.annotations.providedNodeIPCIDRs[0]: Invalid value",
 		},
 		{
-			"a limit that is too small",
+			"a too small limit",
 			`{"nodes":{"annotations":{"maxTotalBytes":1}}}`,
 			"spec.nodes.annotations.maxTotalBytes: Invalid value",
 		},
@@ -77,7 +77,7 @@ func (s *suite) testPolicies(t *testing.T) {
 			"spec.nodes.taints.required[0].key: Required value",
 		},
 		{
-			"an unknown way to cordon",
+			"an unknown direction of cordoning",
 			`{"nodes":{"unschedulable":{"changes":"Some"}}}`,
 			"spec.nodes.unschedulable.changes: Unsupported value",
 		},
@@ -88,16 +88,12 @@ func (s *suite) testPolicies(t *testing.T) {
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			a, err := admin.do(t.Context(), call{
-				method: http.MethodPost, path: "/apis/noderestriction.plus/v1alpha1/noderestrictionpolicies",
-				query:       url.Values{"fieldValidation": {"Strict"}, "dryRun": {"All"}},
-				contentType: mediaJSON,
-				body: fmt.Appendf(nil, `{"apiVersion":"noderestriction.plus/v1alpha1","kind":"NodeRestrictionPolicy",`+
-					`"metadata":{"name":"bad"},"spec":%s}`, test.spec),
-			})
-			check(t, err)
-			webhook, _ := a.deniedBy()
-			if a.code < http.StatusBadRequest || webhook != "" || !strings.Contains(a.Message, test.want) {
+			request := suite.Create("/apis/noderestriction.plus/v1alpha1/noderestrictionpolicies", fmt.Sprintf(
+				`{"apiVersion":"noderestriction.plus/v1alpha1","kind":"NodeRestrictionPolicy","metadata":{"name":"bad"},"spec":%s}`, test.spec))
+			request.Query, request.DryRun = "fieldValidation=Strict", true
+			a := admin.Send(t, request)
+			webhook, _ := a.DeniedBy()
+			if a.Code < http.StatusBadRequest || webhook != "" || !strings.Contains(a.Text, test.want) {
 				t.Errorf("got %.300s\nwant %s", a, test.want)
 			}
 		})
@@ -105,9 +101,9 @@ func (s *suite) testPolicies(t *testing.T) {
 	t.Run("kubectl explain says what omission means", func(t *testing.T) { s.testExplain(t) })
 }
 
-func (s *suite) testExplain(t *testing.T) {
-	out, err := s.kubectl.Run(t.Context(), nil, "explain", "nrp.spec.nodes.labels")
-	check(t, err)
+func (s *environment) testExplain(t *testing.T) {
+	out, err := s.Kubectl.Run(t.Context(), nil, "explain", "nrp.spec.nodes.labels")
+	suite.Check(t, err)
 	text := strings.Join(strings.Fields(out), " ")
 	for _, want := range []string{
 		"Omitted: labels are not restricted. Empty ({}):", "registration <Object>", "update <Object>",
@@ -119,10 +115,10 @@ func (s *suite) testExplain(t *testing.T) {
 	}
 }
 
-// testStrays shows that the product writes nothing but records to standard output.
-func (s *suite) testStrays(t *testing.T) {
+// testStrays shows that the product writes only records to standard output.
+func (s *environment) testStrays(t *testing.T) {
 	strays, err := s.product.Records.Strays()
-	check(t, err)
+	suite.Check(t, err)
 	for _, line := range strays {
 		t.Errorf("%q", line)
 	}

@@ -9,58 +9,56 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/url"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"noderestriction.plus/e2e/product"
+	"noderestriction.plus/e2e/suite"
 )
 
-// testReplicas shows that three replicas keep one account: records, counters and audit log add up to what was answered, and
-// the status of the policy is the sum of what each of them adds.
-func (s *suite) testReplicas(t *testing.T) {
-	const node, writes = "ledger-replicas", 800
+// testReplicas shows that the records, counters and audit log of three replicas add up to the answers, and that the status of the
+// policy is their sum.
+func (s *environment) testReplicas(t *testing.T) {
+	const node, writes = "records-replicas", 800
 	kubelet := s.offender(t, node)
 	replicas := []*product.Product{s.product}
-	config, err := s.stock.Admin()
-	check(t, err)
 	for i := range 2 {
-		p, err := product.Start(t.Context(), product.Options{
-			Binary: s.product.Binary(), Dir: filepath.Join(s.dir, fmt.Sprintf("replica-%d", i+2)), Config: config, CA: s.stock.CA,
+		p, err := s.StartProduct(t.Context(), product.Options{
+			Binary: s.product.Binary(), Dir: filepath.Join(s.Dir, fmt.Sprintf("replica-%d", i+2)),
 		})
-		check(t, err)
-		t.Cleanup(func() { check(t, p.Stop()) })
+		suite.Check(t, err)
+		t.Cleanup(func() { suite.Check(t, p.Stop()) })
 		replicas = append(replicas, p)
 	}
 	address, connections := balance(t, replicas)
-	s.point(t, address)
-	dry := patchStatus(node, addsFinalizer)
-	dry.query = url.Values{"dryRun": {"All"}}
-	eventually(t, 10*time.Second, func() error {
-		if _, err := kubelet.do(t.Context(), dry); err != nil || connections.Load() > 0 {
-			return err
+	suite.Check(t, s.SetURL(t.Context(), address))
+	t.Cleanup(func() { suite.Check(t, s.SetURL(context.WithoutCancel(t.Context()), s.product.URL)) })
+	dry := suite.AddFinalizer(node)
+	dry.DryRun = true
+	suite.Eventually(t, 10*time.Second, func() error {
+		if kubelet.Send(t, dry); connections.Load() == 0 {
+			return errors.New("the API server does not call the replicas yet")
 		}
-		return errors.New("the API server does not call the replicas yet")
+		return nil
 	})
 	first := make([]int, len(replicas))
 	denials := make([]float64, len(replicas))
 	for i, p := range replicas {
+		var err error
 		first[i], err = p.Records.Len()
-		check(t, err)
+		suite.Check(t, err)
 		denials[i] = s.denialsOf(t, p)
 	}
-	kubelet.offendAtOnce(t, node, writes)
+	offendConcurrently(t, kubelet, node, writes)
 
 	total := 0
 	uids := map[string]bool{}
 	for i, p := range replicas {
 		records, err := p.Records.Since(first[i])
-		check(t, err)
+		suite.Check(t, err)
 		for _, r := range records {
 			uids[r.UID] = true
 		}
@@ -75,19 +73,18 @@ func (s *suite) testReplicas(t *testing.T) {
 	s.awaitStatus(t, node, writes)
 }
 
-func (s *suite) denialsOf(t *testing.T, p *product.Product) float64 {
+func (s *environment) denialsOf(t *testing.T, p *product.Product) float64 {
 	t.Helper()
 	m, err := p.Metrics(t.Context())
-	check(t, err)
+	suite.Check(t, err)
 	return m.Sum("node_restriction_plus_denials_total")
 }
 
-// balance passes connections on to the replicas, one after the other, as a Service does. It returns the address, and how
-// many there were.
+// balance forwards connections to the replicas in turn, as a Service does. It returns the address and the number of connections.
 func balance(t *testing.T, replicas []*product.Product) (string, *atomic.Int64) {
 	t.Helper()
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	check(t, err)
+	suite.Check(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	t.Cleanup(func() {
 		cancel()
@@ -107,7 +104,7 @@ func balance(t *testing.T, replicas []*product.Product) (string, *atomic.Int64) 
 	return "https://" + listener.Addr().String(), next
 }
 
-// pass copies both ways until one side or the context ends.
+// pass copies in both directions until one side or the context ends.
 func pass(ctx context.Context, in net.Conn, address string) {
 	defer in.Close()
 	out, err := new(net.Dialer).DialContext(ctx, "tcp", address)
@@ -121,22 +118,4 @@ func pass(ctx context.Context, in net.Conn, address string) {
 		_, _ = io.Copy(out, in)
 	}()
 	_, _ = io.Copy(in, out)
-}
-
-// point has the API server call the webhooks at another address, for the time of the test.
-func (s *suite) point(t *testing.T, address string) {
-	t.Helper()
-	set := func(ctx context.Context, address string) {
-		configurations := s.admin.AdmissionregistrationV1().ValidatingWebhookConfigurations()
-		c, err := configurations.Get(ctx, "node-restriction-plus", metav1.GetOptions{})
-		check(t, err)
-		for i := range c.Webhooks {
-			path := (*c.Webhooks[i].ClientConfig.URL)[strings.LastIndex(*c.Webhooks[i].ClientConfig.URL, "/"):]
-			c.Webhooks[i].ClientConfig.URL = new(address + path)
-		}
-		_, err = configurations.Update(ctx, c, metav1.UpdateOptions{})
-		check(t, err)
-	}
-	set(t.Context(), address)
-	t.Cleanup(func() { set(context.WithoutCancel(t.Context()), s.product.URL) })
 }

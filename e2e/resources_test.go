@@ -14,17 +14,19 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/kubernetes/scheme"
+
+	"noderestriction.plus/e2e/suite"
 )
 
-// resource is a kind of objects that fixtures write or look up.
+// resource is a resource that fixtures write or look up.
 type resource struct {
 	plural, group, kind string
 	namespaced          bool
-	// minimal is what the API server demands of one, besides its name.
+	// minimal has the fields that the API server requires, besides the name.
 	minimal string
 }
 
-// resources are those that fixtures write or look up.
+// resources returns the resources that fixtures write or look up.
 func resources() []resource {
 	const rbac = "rbac.authorization.k8s.io"
 	return []resource{
@@ -64,7 +66,7 @@ func resources() []resource {
 	}
 }
 
-// resourceOf is the resource of a name as fixtures write it, such as leases.coordination.k8s.io.
+// resourceOf returns the resource with a name as in fixtures, for example leases.coordination.k8s.io.
 func resourceOf(t *testing.T, name string) resource {
 	t.Helper()
 	plural, group, _ := strings.Cut(name, ".")
@@ -73,11 +75,11 @@ func resourceOf(t *testing.T, name string) resource {
 			return r
 		}
 	}
-	t.Fatalf("no test knows how to write %s", name)
+	t.Fatalf("unknown resource %s", name)
 	return resource{}
 }
 
-// resourceOfKind is the resource of a kind.
+// resourceOfKind returns the resource of a kind.
 func resourceOfKind(t *testing.T, kind string) resource {
 	t.Helper()
 	for _, r := range resources() {
@@ -85,7 +87,7 @@ func resourceOfKind(t *testing.T, kind string) resource {
 			return r
 		}
 	}
-	t.Fatalf("no test knows how to write a %s", kind)
+	t.Fatalf("unknown kind %s", kind)
 	return resource{}
 }
 
@@ -93,7 +95,7 @@ func (r resource) apiVersion() string {
 	return schema.GroupVersion{Group: r.group, Version: "v1"}.String()
 }
 
-// collection is the path of all objects, in a namespace if they have one.
+// collection returns the path of the collection, in the namespace if the resource is namespaced.
 func (r resource) collection(namespace string) string {
 	path := "/api/v1"
 	if r.group != "" {
@@ -105,7 +107,7 @@ func (r resource) collection(namespace string) string {
 	return path + "/" + r.plural
 }
 
-// typed is an empty object.
+// typed returns an empty object.
 func (r resource) typed() runtime.Object {
 	object, err := scheme.Scheme.New(schema.GroupVersionKind{Group: r.group, Version: "v1", Kind: r.kind})
 	if err != nil {
@@ -114,29 +116,29 @@ func (r resource) typed() runtime.Object {
 	return object
 }
 
-// completed is an object with what the API server demands of it, where it is missing.
+// completed returns an object with the missing fields that the API server requires.
 func (r resource) completed(t *testing.T, object []byte) []byte {
 	t.Helper()
 	minimal := r.minimal
 	switch r.kind {
 	case "PodCertificateRequest":
-		minimal = string(toJSON(t, map[string]any{"spec": map[string]any{"stubPKCS10Request": stubRequest(t)}}))
+		minimal = string(suite.JSON(t, map[string]any{"spec": map[string]any{"stubPKCS10Request": stubRequest(t)}}))
 	case "Pod":
 		minimal = `{"spec":{"containers":[{"name":"c","image":"registry.example.com/c"}]}}`
 	}
-	head := toJSON(t, map[string]string{"apiVersion": r.apiVersion(), "kind": r.kind})
+	head := suite.JSON(t, map[string]string{"apiVersion": r.apiVersion(), "kind": r.kind})
 	if minimal != "" {
 		head = merged(t, head, []byte(minimal))
 	}
 	return merged(t, head, object)
 }
 
-// stubRequest is a certificate signing request that says nothing but who has the key.
+// stubRequest returns a certificate signing request with only a key.
 func stubRequest(t *testing.T) []byte {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	check(t, err)
+	suite.Check(t, err)
 	request, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, key)
-	check(t, err)
+	suite.Check(t, err)
 	return request
 }

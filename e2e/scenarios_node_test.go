@@ -6,7 +6,6 @@ package e2e_test
 import (
 	"bytes"
 	"fmt"
-	"slices"
 	"testing"
 	"time"
 
@@ -15,76 +14,79 @@ import (
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"noderestriction.plus/e2e/kubelet"
+	"noderestriction.plus/e2e/suite"
 )
 
-// restart gives the kubelet a static pod and an ordinary one, restarts it, and takes them away.
-func (l *lane) restart(t *testing.T, name string) {
+// restart restarts the kubelet while it runs a static pod and an ordinary one.
+func (l *worker) restart(t *testing.T, name string) {
 	mirror := name + "-" + l.Node
-	check(t, l.AddStaticPod(name, staticPod(metav1.NamespaceSystem, name)))
-	l.runPod(t, l.pod(name, stays))
-	l.awaitPod(t, metav1.NamespaceSystem, mirror, running)
+	suite.Check(t, l.AddStaticPod(name, staticPod(metav1.NamespaceSystem, name)))
+	l.runPod(t, l.pod(name, kubelet.Stays))
+	l.AwaitPod(t, stepTimeout, metav1.NamespaceSystem, mirror, suite.Running)
 	l.restartKubelet(t)
-	check(t, l.RemoveStaticPod(name))
+	suite.Check(t, l.RemoveStaticPod(name))
 	l.deletePod(t, name)
-	l.awaitPod(t, metav1.NamespaceSystem, mirror, gone)
+	l.AwaitPod(t, stepTimeout, metav1.NamespaceSystem, mirror, suite.Gone)
 }
 
-func (l *lane) restartKubelet(t *testing.T) {
+func (l *worker) restartKubelet(t *testing.T) {
 	t.Helper()
 	restarted := time.Now()
-	check(t, l.Restart())
-	check(t, l.AwaitReady(within(t, laneTimeout), l.admin, restarted))
+	suite.Check(t, l.Restart())
+	suite.Check(t, l.AwaitReady(suite.Within(t, stepTimeout), l.Admin, restarted))
 }
 
-// url gives the kubelet a static pod by way of its URL, changes it, and takes it away.
-func (l *lane) url(t *testing.T, name string) {
+// url adds, changes and removes a static pod at the URL of the kubelet.
+func (l *worker) url(t *testing.T, name string) {
 	mirror := name + "-" + l.Node
 	l.manifests.set(t, staticPod(metav1.NamespaceSystem, name))
-	l.awaitPod(t, metav1.NamespaceSystem, mirror, running)
-	before, err := l.admin.CoreV1().Pods(metav1.NamespaceSystem).Get(t.Context(), mirror, metav1.GetOptions{})
-	check(t, err)
+	l.AwaitPod(t, stepTimeout, metav1.NamespaceSystem, mirror, suite.Running)
+	before, err := l.Admin.CoreV1().Pods(metav1.NamespaceSystem).Get(t.Context(), mirror, metav1.GetOptions{})
+	suite.Check(t, err)
 	l.manifests.set(t, bytes.ReplaceAll(staticPod(metav1.NamespaceSystem, name), []byte("10m"), []byte("20m")))
-	l.awaitPod(t, metav1.NamespaceSystem, mirror, func(pod *corev1.Pod) bool {
-		return running(pod) && pod.UID != before.UID
+	l.AwaitPod(t, stepTimeout, metav1.NamespaceSystem, mirror, func(pod *corev1.Pod) bool {
+		return suite.Running(pod) && pod.UID != before.UID
 	})
 	l.manifests.set(t)
-	l.awaitPod(t, metav1.NamespaceSystem, mirror, gone)
+	l.AwaitPod(t, stepTimeout, metav1.NamespaceSystem, mirror, suite.Gone)
 }
 
-// drain drains the node and lets the pods come back.
-func (l *lane) drain(t *testing.T, name string) {
+// drain drains the node and uncordons it.
+func (l *worker) drain(t *testing.T, name string) {
 	selector := &metav1.LabelSelector{MatchLabels: map[string]string{"app": name}}
-	deployments := l.admin.AppsV1().Deployments(metav1.NamespaceDefault)
+	deployments := l.Admin.AppsV1().Deployments(metav1.NamespaceDefault)
 	_, err := deployments.Create(t.Context(), &appsv1.Deployment{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
 		Spec: appsv1.DeploymentSpec{
-			Replicas: new(int32(2)), Selector: selector, Template: l.template(name, stays),
+			Replicas: new(int32(2)), Selector: selector, Template: l.template(name, kubelet.Stays),
 		},
 	}, metav1.CreateOptions{})
-	check(t, err)
-	budgets := l.admin.PolicyV1().PodDisruptionBudgets(metav1.NamespaceDefault)
+	suite.Check(t, err)
+	budgets := l.Admin.PolicyV1().PodDisruptionBudgets(metav1.NamespaceDefault)
 	_, err = budgets.Create(t.Context(), &policyv1.PodDisruptionBudget{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
 		Spec:       policyv1.PodDisruptionBudgetSpec{MaxUnavailable: new(intstr.FromInt32(2)), Selector: selector},
 	}, metav1.CreateOptions{})
-	check(t, err)
+	suite.Check(t, err)
 	l.awaitAvailable(t, name, 2)
-	_, err = l.kubectl.Run(within(t, laneTimeout), nil, "drain", l.Node, "--ignore-daemonsets", "--force",
+	_, err = l.Kubectl.Run(suite.Within(t, stepTimeout), nil, "drain", l.Node, "--ignore-daemonsets", "--force",
 		"--delete-emptydir-data", "--pod-selector=app="+name)
-	check(t, err)
+	suite.Check(t, err)
 	l.awaitAvailable(t, name, 0)
-	_, err = l.kubectl.Run(t.Context(), nil, "uncordon", l.Node)
-	check(t, err)
+	_, err = l.Kubectl.Run(t.Context(), nil, "uncordon", l.Node)
+	suite.Check(t, err)
 	l.awaitAvailable(t, name, 2)
-	check(t, budgets.Delete(t.Context(), name, metav1.DeleteOptions{}))
-	check(t, deployments.Delete(t.Context(), name, metav1.DeleteOptions{}))
+	suite.Check(t, budgets.Delete(t.Context(), name, metav1.DeleteOptions{}))
+	suite.Check(t, deployments.Delete(t.Context(), name, metav1.DeleteOptions{}))
 	l.awaitNoPods(t, name)
 }
 
-func (l *lane) awaitAvailable(t *testing.T, deployment string, want int32) {
+func (l *worker) awaitAvailable(t *testing.T, deployment string, want int32) {
 	t.Helper()
-	await(t, func() error {
-		d, err := l.admin.AppsV1().Deployments(metav1.NamespaceDefault).Get(t.Context(), deployment, metav1.GetOptions{})
+	suite.Eventually(t, stepTimeout, func() error {
+		d, err := l.Admin.AppsV1().Deployments(metav1.NamespaceDefault).Get(t.Context(), deployment, metav1.GetOptions{})
 		if err == nil && d.Status.AvailableReplicas != want {
 			err = fmt.Errorf("%d pods of %s are available", d.Status.AvailableReplicas, deployment)
 		}
@@ -92,85 +94,68 @@ func (l *lane) awaitAvailable(t *testing.T, deployment string, want int32) {
 	})
 }
 
-// taint drives a pod away by a taint.
-func (l *lane) taint(t *testing.T, name string) {
-	l.runPod(t, l.pod(name, stays))
-	_, err := l.kubectl.Run(t.Context(), nil, "taint", "node", l.Node, "example.com/broken=:NoExecute")
-	check(t, err)
-	l.awaitPod(t, metav1.NamespaceDefault, name, gone)
-	_, err = l.kubectl.Run(t.Context(), nil, "taint", "node", l.Node, "example.com/broken:NoExecute-")
-	check(t, err)
+// taint evicts a pod with a taint.
+func (l *worker) taint(t *testing.T, name string) {
+	l.runPod(t, l.pod(name, kubelet.Stays))
+	_, err := l.Kubectl.Run(t.Context(), nil, "taint", "node", l.Node, "example.com/broken=:NoExecute")
+	suite.Check(t, err)
+	l.AwaitPod(t, stepTimeout, metav1.NamespaceDefault, name, suite.Gone)
+	_, err = l.Kubectl.Run(t.Context(), nil, "taint", "node", l.Node, "example.com/broken:NoExecute-")
+	suite.Check(t, err)
 }
 
-// deletion deletes the Node and lets it return.
-func (l *lane) deletion(t *testing.T, name string) {
-	l.runPod(t, l.pod(name, stays))
-	before := l.getNode(t, l.Node)
-	check(t, l.admin.CoreV1().Nodes().Delete(t.Context(), l.Node, metav1.DeleteOptions{}))
+// deletion deletes the Node, which registers again.
+func (l *worker) deletion(t *testing.T, name string) {
+	l.runPod(t, l.pod(name, kubelet.Stays))
+	before := l.GetNode(t, l.Node)
+	suite.Check(t, l.Admin.CoreV1().Nodes().Delete(t.Context(), l.Node, metav1.DeleteOptions{}))
 	l.restartKubelet(t)
-	if l.getNode(t, l.Node).UID == before.UID {
-		t.Error("the Node is still the old one")
+	if l.GetNode(t, l.Node).UID == before.UID {
+		t.Error("the Node was not replaced")
 	}
 	l.checkRegistration(t)
-	l.awaitPod(t, metav1.NamespaceSystem, "proxy-"+l.Node, running)
+	l.AwaitPod(t, stepTimeout, metav1.NamespaceSystem, "proxy-"+l.Node, suite.Running)
 	l.deletePod(t, name)
 }
 
-// lost takes the kubelet away until its Node is taken for dead and its pods are to go, and lets it come back.
-func (l *lane) lost(t *testing.T, name string) {
-	pod := l.pod(name, stays)
+// lost stops the kubelet until its Node is Unknown and its pods are evicted, and starts it again.
+func (l *worker) lost(t *testing.T, name string) {
+	pod := l.pod(name, kubelet.Stays)
 	pod.Spec.Tolerations = append(pod.Spec.Tolerations, corev1.Toleration{
 		Key: corev1.TaintNodeUnreachable, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoExecute,
 		TolerationSeconds: new(int64(1)),
 	})
 	l.runPod(t, pod)
 	l.Stop()
-	l.awaitCondition(t, corev1.NodeReady, corev1.ConditionUnknown)
-	l.awaitPod(t, metav1.NamespaceDefault, name, func(pod *corev1.Pod) bool {
+	l.AwaitNodeCondition(t, stepTimeout, l.Node, corev1.NodeReady, corev1.ConditionUnknown)
+	l.AwaitPod(t, stepTimeout, metav1.NamespaceDefault, name, func(pod *corev1.Pod) bool {
 		return pod != nil && pod.DeletionTimestamp != nil
 	})
 	back := time.Now()
-	check(t, l.Run())
-	check(t, l.AwaitReady(within(t, laneTimeout), l.admin, back))
-	l.awaitPod(t, metav1.NamespaceDefault, name, gone)
+	suite.Check(t, l.Run())
+	suite.Check(t, l.AwaitReady(suite.Within(t, stepTimeout), l.Admin, back))
+	l.AwaitPod(t, stepTimeout, metav1.NamespaceDefault, name, suite.Gone)
 }
 
-// pressure exhausts the machine's memory until the kubelet has evicted a pod.
-func (l *lane) pressure(t *testing.T, name string) {
-	l.runPod(t, l.pod(name, stays))
-	check(t, l.Starve())
-	l.awaitCondition(t, corev1.NodeMemoryPressure, corev1.ConditionTrue)
-	l.awaitPod(t, metav1.NamespaceDefault, name, ended)
-	check(t, l.Feed())
-	l.awaitCondition(t, corev1.NodeMemoryPressure, corev1.ConditionFalse)
+// pressure exhausts the machine's memory until the kubelet evicts a pod.
+func (l *worker) pressure(t *testing.T, name string) {
+	l.runPod(t, l.pod(name, kubelet.Stays))
+	suite.Check(t, l.Starve())
+	l.AwaitNodeCondition(t, stepTimeout, l.Node, corev1.NodeMemoryPressure, corev1.ConditionTrue)
+	l.AwaitPod(t, stepTimeout, metav1.NamespaceDefault, name, ended)
+	suite.Check(t, l.Feed())
+	l.AwaitNodeCondition(t, stepTimeout, l.Node, corev1.NodeMemoryPressure, corev1.ConditionFalse)
 	l.deletePod(t, name)
 }
 
-// shutdown shuts the machine down in good order and starts it again.
-func (l *lane) shutdown(t *testing.T, name string) {
-	l.runPod(t, l.pod(name, stays))
-	check(t, l.ShutDown())
-	l.awaitPod(t, metav1.NamespaceDefault, name, ended)
-	l.awaitPod(t, metav1.NamespaceSystem, "proxy-"+l.Node, ended)
-	l.awaitCondition(t, corev1.NodeReady, corev1.ConditionFalse)
+// shutdown shuts the machine down gracefully and starts it again.
+func (l *worker) shutdown(t *testing.T, name string) {
+	l.runPod(t, l.pod(name, kubelet.Stays))
+	suite.Check(t, l.ShutDown())
+	l.AwaitPod(t, stepTimeout, metav1.NamespaceDefault, name, ended)
+	l.AwaitPod(t, stepTimeout, metav1.NamespaceSystem, "proxy-"+l.Node, ended)
+	l.AwaitNodeCondition(t, stepTimeout, l.Node, corev1.NodeReady, corev1.ConditionFalse)
 	l.restartKubelet(t)
-	l.awaitPod(t, metav1.NamespaceSystem, "proxy-"+l.Node, running)
+	l.AwaitPod(t, stepTimeout, metav1.NamespaceSystem, "proxy-"+l.Node, suite.Running)
 	l.deletePod(t, name)
-}
-
-// awaitCondition waits until a condition of the Node has a status.
-func (l *lane) awaitCondition(t *testing.T, condition corev1.NodeConditionType, want corev1.ConditionStatus) {
-	t.Helper()
-	await(t, func() error {
-		node, err := l.admin.CoreV1().Nodes().Get(t.Context(), l.Node, metav1.GetOptions{})
-		if err != nil {
-			return err
-		}
-		if !slices.ContainsFunc(node.Status.Conditions, func(c corev1.NodeCondition) bool {
-			return c.Type == condition && c.Status == want
-		}) {
-			return fmt.Errorf("%s is not %s: %v", condition, want, node.Status.Conditions)
-		}
-		return nil
-	})
 }

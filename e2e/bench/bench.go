@@ -19,28 +19,25 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
 	"noderestriction.plus/e2e/binaries"
 	"noderestriction.plus/e2e/controlplane"
-	"noderestriction.plus/e2e/kubectl"
 	"noderestriction.plus/e2e/load"
 	"noderestriction.plus/e2e/process"
 	"noderestriction.plus/e2e/product"
 	"noderestriction.plus/e2e/project"
+	"noderestriction.plus/e2e/suite"
 )
 
-// wiringTimeout bounds how long an API server takes to learn of a configuration.
+// wiringTimeout bounds how long an API server takes to notice a configuration.
 const wiringTimeout = time.Minute
 
 // bench is everything that runs.
 type bench struct {
 	settings
-	plane    *controlplane.ControlPlane
+	*suite.Suite
 	product  *product.Product
-	kubectl  kubectl.Kubectl
-	admin    rest.Interface
 	kubelets []*kubelet
 	variants []*variant
 	sequence atomic.Int64
@@ -56,32 +53,20 @@ func newBench(ctx context.Context, s settings, dir string) (b *bench, err error)
 			b.stop()
 		}
 	}()
-	b.plane, err = controlplane.Start(ctx, controlplane.Options{Dir: dir, Log: os.Stderr, APIServer: controlplane.APIServerOptions{
-		// Its log of kubelets' writes would cost more than what is measured.
+	b.Suite, err = suite.Start(ctx, suite.Options{Dir: dir, Log: os.Stderr, APIServer: controlplane.APIServerOptions{
+		// The audit log of kubelets' writes would cost more than what is measured.
 		Args: []string{"--audit-log-path="},
 	}})
 	if err != nil {
 		return b, err
 	}
-	config, err := b.plane.Admin()
-	if err != nil {
+	if err := b.populate(ctx); err != nil {
 		return b, err
 	}
-	path, err := binaries.Path(ctx, os.Stderr, binaries.Kubectl())
-	if err != nil {
-		return b, err
-	}
-	b.kubectl = kubectl.Kubectl{Path: path, Kubeconfig: filepath.Join(dir, "admin.kubeconfig")}
-	if err := controlplane.WriteKubeconfig(b.kubectl.Kubeconfig, config); err != nil {
-		return b, err
-	}
-	if err := b.populate(ctx, config); err != nil {
-		return b, err
-	}
-	return b, b.startVariants(ctx, dir, config)
+	return b, b.startVariants(ctx)
 }
 
-// stop ends everything.
+// stop stops everything.
 func (b *bench) stop() {
 	for _, p := range b.started {
 		_ = p.Kill()
@@ -89,35 +74,31 @@ func (b *bench) stop() {
 	if b.product != nil {
 		_ = b.product.Stop()
 	}
-	if b.plane != nil {
-		b.plane.Stop()
+	if b.Suite != nil {
+		b.Suite.Stop()
 	}
 }
 
-// populate makes the Nodes, and a pod on each of those that write.
-func (b *bench) populate(ctx context.Context, config *rest.Config) error {
-	admin, err := kubernetes.NewForConfig(config)
-	if err != nil {
-		return err
-	}
-	b.admin = admin.CoreV1().RESTClient()
-	fmt.Fprintf(os.Stderr, "making %d Nodes\n", b.nodes)
+// populate creates the Nodes, and a pod on each Node that writes.
+func (b *bench) populate(ctx context.Context) error {
+	fmt.Fprintf(os.Stderr, "creating %d Nodes\n", b.nodes)
 	most := b.most()
 	for i := range most {
 		name := fmt.Sprintf("bench-%d", i)
-		if _, err := admin.CoreV1().Nodes().Create(ctx, load.Node(name), metav1.CreateOptions{}); err != nil {
+		if _, err := b.Admin.CoreV1().Nodes().Create(ctx, load.Node(name), metav1.CreateOptions{}); err != nil {
 			return err
 		}
 		pod := load.Pod(name)
 		status := pod.Status
-		if pod, err = admin.CoreV1().Pods(pod.Namespace).Create(ctx, pod, metav1.CreateOptions{}); err != nil {
+		pod, err := b.Admin.CoreV1().Pods(pod.Namespace).Create(ctx, pod, metav1.CreateOptions{})
+		if err != nil {
 			return err
 		}
 		pod.Status = status
-		if _, err := admin.CoreV1().Pods(pod.Namespace).UpdateStatus(ctx, pod, metav1.UpdateOptions{}); err != nil {
+		if _, err := b.Admin.CoreV1().Pods(pod.Namespace).UpdateStatus(ctx, pod, metav1.UpdateOptions{}); err != nil {
 			return err
 		}
-		user, err := b.plane.Kubelet(name)
+		user, err := b.ControlPlane.Kubelet(name)
 		if err != nil {
 			return err
 		}
@@ -135,7 +116,7 @@ func (b *bench) populate(ctx context.Context, config *rest.Config) error {
 		group.Go(func() {
 			for i := next.Add(1); i <= int64(b.nodes); i = next.Add(1) {
 				node := &corev1.Node{ObjectMeta: load.Node(fmt.Sprintf("other-%d", i)).ObjectMeta}
-				if _, err := admin.CoreV1().Nodes().Create(ctx, node, metav1.CreateOptions{}); err != nil {
+				if _, err := b.Admin.CoreV1().Nodes().Create(ctx, node, metav1.CreateOptions{}); err != nil {
 					errs <- err
 					return
 				}
@@ -147,36 +128,36 @@ func (b *bench) populate(ctx context.Context, config *rest.Config) error {
 	return <-errs
 }
 
-// startVariants starts the programs of all variants. None is wired yet.
-func (b *bench) startVariants(ctx context.Context, dir string, config *rest.Config) error {
+// startVariants starts the programs of all variants. No API server calls them yet.
+func (b *bench) startVariants(ctx context.Context) error {
 	b.variants = []*variant{
 		{name: "none", about: "no webhook, no policy"},
 		{name: "VAP", about: "ValidatingAdmissionPolicy, 6 CEL validations", manifests: []byte(admissionPolicy), denies: true},
 	}
-	ca := base64.StdEncoding.EncodeToString(b.plane.CA.PEM())
+	ca := base64.StdEncoding.EncodeToString(b.ControlPlane.CA.PEM())
 	for _, kind := range []struct{ name, about string }{
-		{noop, "Go webhook that reads the body and echoes the uid"},
+		{noop, "Go webhook that reads the body and echoes the UID"},
 		{typed, "controller-runtime, both objects decoded into types"},
 	} {
-		v, err := b.startServed(ctx, dir, kind.name, kind.about, ca)
+		v, err := b.startServed(ctx, kind.name, kind.about, ca)
 		if err != nil {
 			return err
 		}
 		b.variants = append(b.variants, v)
 	}
 	if b.chosen(&variant{name: gatekeeper}) {
-		v, err := b.startGatekeeper(ctx, dir, ca)
+		v, err := b.startGatekeeper(ctx, ca)
 		if err != nil {
 			return err
 		}
 		b.variants = append(b.variants, v)
 	}
-	if err := b.startProduct(ctx, dir, config); err != nil {
+	if err := b.startProduct(ctx); err != nil {
 		return err
 	}
 	b.variants = append(b.variants,
 		&variant{
-			name: judged, about: "this product, strict.yaml, every write judged", manifests: judgeEverything(b.product.URL, ca),
+			name: evaluated, about: "this product, strict.yaml, every write evaluated", manifests: callForEverything(b.product.URL, ca),
 			process: b.product.Process(), url: b.product.URL + "/admit", calls: productCalls(b.product), denies: true,
 		})
 	helm, err := binaries.Helm(ctx, os.Stderr)
@@ -188,7 +169,7 @@ func (b *bench) startVariants(ctx context.Context, dir string, config *rest.Conf
 		return err
 	}
 	b.variants = append(b.variants, &variant{
-		name: "wired", about: "this product as its chart wires it", manifests: wired,
+		name: "wired", about: "this product as its chart registers it", manifests: wired,
 		process: b.product.Process(), calls: productCalls(b.product), denies: true, skips: true,
 	})
 	for _, v := range b.variants {
@@ -202,8 +183,8 @@ func (b *bench) startVariants(ctx context.Context, dir string, config *rest.Conf
 	return nil
 }
 
-// startServed starts a webhook to compare with.
-func (b *bench) startServed(ctx context.Context, dir, kind, about, ca string) (*variant, error) {
+// startServed starts a webhook for comparison.
+func (b *bench) startServed(ctx context.Context, kind, about, ca string) (*variant, error) {
 	ports, err := process.FreePorts(1)
 	if err != nil {
 		return nil, err
@@ -212,11 +193,11 @@ func (b *bench) startServed(ctx context.Context, dir, kind, about, ca string) (*
 	if err != nil {
 		return nil, err
 	}
-	serving, err := b.plane.CA.Server()
+	serving, err := b.ControlPlane.CA.Server()
 	if err != nil {
 		return nil, err
 	}
-	home := filepath.Join(dir, kind)
+	home := filepath.Join(b.Dir, kind)
 	if err := serving.Write(home); err != nil {
 		return nil, err
 	}
@@ -229,10 +210,10 @@ func (b *bench) startServed(ctx context.Context, dir, kind, about, ca string) (*
 	}
 	b.started = append(b.started, p)
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{
-		MinVersion: tls.VersionTLS13, RootCAs: b.plane.CA.Pool(),
+		MinVersion: tls.VersionTLS13, RootCAs: b.ControlPlane.CA.Pool(),
 	}}}
 	v := &variant{
-		name: kind, about: about, manifests: judgeEverything("https://"+address, ca), process: p,
+		name: kind, about: about, manifests: callForEverything("https://"+address, ca), process: p,
 		url:   "https://" + address + "/admit",
 		calls: servedCalls(client, "https://"+address), denies: kind == typed,
 	}
@@ -244,22 +225,7 @@ func (b *bench) startServed(ctx context.Context, dir, kind, about, ca string) (*
 	})
 }
 
-func (b *bench) startProduct(ctx context.Context, dir string, config *rest.Config) error {
-	root, err := project.Root()
-	if err != nil {
-		return err
-	}
-	crd, err := os.ReadFile(filepath.Join(root, "config", "crd", "noderestriction.plus_noderestrictionpolicies.yaml"))
-	if err != nil {
-		return err
-	}
-	strict, err := os.ReadFile(filepath.Join(root, "config", "policies", "strict.yaml"))
-	if err != nil {
-		return err
-	}
-	if err := b.kubectl.Apply(ctx, crd); err != nil {
-		return err
-	}
+func (b *bench) startProduct(ctx context.Context) error {
 	binary, err := binaries.Product(ctx, os.Stderr, binaries.Released())
 	if err != nil {
 		return err
@@ -269,24 +235,21 @@ func (b *bench) startProduct(ctx context.Context, dir string, config *rest.Confi
 		return err
 	}
 	b.pprof = fmt.Sprintf("127.0.0.1:%d", ports[0])
-	b.product, err = product.Start(ctx, product.Options{
-		Binary: binary, Dir: filepath.Join(dir, "product"), Config: config, CA: b.plane.CA,
-		Args: []string{"--pprof-bind-address=" + b.pprof},
-	})
+	b.product, err = b.StartProduct(ctx, product.Options{Binary: binary, Args: []string{"--pprof-bind-address=" + b.pprof}})
 	if err != nil {
 		return err
 	}
-	if err := b.kubectl.Apply(ctx, strict); err != nil {
-		return err
-	}
-	policies, err := product.Policies(config)
+	strict, err := project.ReadFile("config", "policies", "strict.yaml")
 	if err != nil {
 		return err
 	}
-	return product.AwaitReady(ctx, policies, "strict")
+	if err := b.Kubectl.Apply(ctx, strict); err != nil {
+		return err
+	}
+	return product.AwaitReady(ctx, b.Policies, "strict")
 }
 
-// wire has the API server use a variant, and no other, and waits until it does.
+// wire makes the API server use a variant, and no other one, and waits until it does.
 func (b *bench) wire(ctx context.Context, v *variant) error {
 	for _, all := range [][]string{
 		{"validatingwebhookconfiguration", wholeConfiguration, "node-restriction-plus"},
@@ -294,31 +257,25 @@ func (b *bench) wire(ctx context.Context, v *variant) error {
 		{"validatingadmissionpolicy", wholeConfiguration},
 	} {
 		args := append([]string{"delete", "--ignore-not-found", "--wait=true"}, all...)
-		if _, err := b.kubectl.Run(ctx, nil, args...); err != nil {
+		if _, err := b.Kubectl.Run(ctx, nil, args...); err != nil {
 			return err
 		}
 	}
 	if v.manifests != nil {
-		if err := b.kubectl.Apply(ctx, v.manifests); err != nil {
+		if err := b.Kubectl.Apply(ctx, v.manifests); err != nil {
 			return err
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, wiringTimeout)
-	defer cancel()
-	for {
+	return suite.Await(ctx, wiringTimeout, func() error {
 		wired, err := b.isWired(ctx, v)
-		if err != nil || wired {
-			return err
+		if err == nil && !wired {
+			err = fmt.Errorf("variant %s is not in effect", v.name)
 		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("variant %s: %w", v.name, ctx.Err())
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
+		return err
+	})
 }
 
-// isWired asks by dry runs of a forbidden write: who is called, and whether it is denied.
+// isWired reports, by a dry run of a forbidden write, whether the variant alone is called and denies it.
 func (b *bench) isWired(ctx context.Context, v *variant) (bool, error) {
 	before, err := b.called(ctx)
 	if err != nil {
@@ -347,7 +304,7 @@ func (b *bench) isWired(ctx context.Context, v *variant) (bool, error) {
 	return v.denies == (status == http.StatusForbidden), nil
 }
 
-// called is how often each program has been called.
+// called returns how often each program was called.
 func (b *bench) called(ctx context.Context) (map[*process.Process]float64, error) {
 	all := map[*process.Process]float64{}
 	var errs []error
@@ -361,7 +318,7 @@ func (b *bench) called(ctx context.Context) (map[*process.Process]float64, error
 	return all, errors.Join(errs...)
 }
 
-// goVersion is what everything was built with.
+// goVersion returns the version of Go that everything was built with.
 func goVersion(ctx context.Context) string {
 	out, err := exec.CommandContext(ctx, "go", "env", "GOVERSION").Output()
 	if err != nil {

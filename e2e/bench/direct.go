@@ -28,23 +28,23 @@ import (
 )
 
 const (
-	// warmUp is how many reviews are sent before those that count.
+	// warmUp is the number of reviews before the measured ones.
 	warmUp = 500
-	// overload is how many times more clients than the most of all others there are in an overload.
+	// overload is the number of clients in an overload, as a multiple of the largest other number.
 	overload = 8
 )
 
-// heartbeats is the kind of what is sent.
+// heartbeats is the kind of the writes in the reviews.
 const heartbeats = "heartbeats"
 
-// directSample is what reviews cost that were sent without an API server.
+// directSample is the cost of reviews that are sent without an API server.
 type directSample struct {
 	p50, p99, worst time.Duration
-	cpu             time.Duration // of the program, a review
+	cpu             time.Duration // of the program for one review
 	reviews, shed   int
 }
 
-// heartbeatReview is a kubelet's heartbeat as an API server sends it, of some 26 KB.
+// heartbeatReview returns a kubelet's heartbeat as an API server sends it, about 26 KB.
 func heartbeatReview(node string) ([]byte, error) {
 	old := load.Node(node)
 	old.TypeMeta = metav1.TypeMeta{Kind: "Node", APIVersion: "v1"}
@@ -88,8 +88,8 @@ func reviewOf(node string, old, updated *corev1.Node) ([]byte, error) {
 	})
 }
 
-// sendAll sends a review so many times over so many connections, each as soon as its last was answered. It returns how long those
-// took that were answered, sorted, and how many were not, because the webhook was too busy.
+// sendAll sends a review repeatedly from a number of clients, each as soon as its previous one was answered. It returns the
+// durations of the answered reviews, sorted, and the number of reviews that the webhook refused because it was too busy.
 func sendAll(ctx context.Context, client *http.Client, url string, body []byte, clients, reviews int) ([]time.Duration, int, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -121,7 +121,7 @@ func sendAll(ctx context.Context, client *http.Client, url string, body []byte, 
 	return took, int(shed.Load()), context.Cause(ctx)
 }
 
-// send sends a review. An answer that does not allow it is an error, unless the webhook is too busy to judge.
+// send sends a review, which must be allowed. It returns false if the webhook is too busy.
 func send(ctx context.Context, client *http.Client, url string, body []byte) (answered bool, err error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
 	if err != nil {
@@ -143,16 +143,16 @@ func send(ctx context.Context, client *http.Client, url string, body []byte) (an
 	return true, nil
 }
 
-// directClient is a client for webhooks, as an API server is one.
+// directClient returns a client for webhooks like that of an API server.
 func (b *bench) directClient() *http.Client {
 	return &http.Client{Transport: &http.Transport{
-		TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: b.plane.CA.Pool()},
+		TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: b.ControlPlane.CA.Pool()},
 		MaxIdleConnsPerHost: overload * b.most(),
 	}}
 }
 
-// measureDirect sends each webhook reviews as an API server does, over HTTP/1.1 and connections that are kept. Without an API server
-// in the way it is the sharper measure of what a webhook itself costs.
+// measureDirect sends reviews to each webhook as an API server does, over HTTP/1.1 and persistent connections. Without an API
+// server, it measures the cost of the webhook itself more precisely.
 func (b *bench) measureDirect(ctx context.Context) ([]map[cell]directSample, error) {
 	body, err := heartbeatReview(b.kubelets[0].node)
 	if err != nil {

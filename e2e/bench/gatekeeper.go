@@ -6,11 +6,8 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
-	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -21,33 +18,31 @@ import (
 	"noderestriction.plus/e2e/binaries"
 	"noderestriction.plus/e2e/metrics"
 	"noderestriction.plus/e2e/process"
-	"noderestriction.plus/e2e/project"
 )
 
 const (
 	gatekeeper = "gatekeeper" // Gatekeeper, with rules in CEL
 
-	// gatekeeperTimeout bounds how long Gatekeeper takes to be ready and to make the kind of its constraint.
+	// gatekeeperTimeout bounds how long Gatekeeper takes to become ready and to create the CRD of its constraint.
 	gatekeeperTimeout = 3 * time.Minute
 
-	// thisHost is no loopback address to an API server, so that it speaks HTTP/1.1, as to a Service; but it leads there.
+	// thisHost leads to loopback, but API servers do not know that and use HTTP/1.1, as for a Service.
 	thisHost = "0.0.0.0"
 )
 
-// constraintKind is the kind that Gatekeeper makes of the template.
+// constraintKind is the kind that Gatekeeper creates from the template.
 const constraintKind = "KubeletWrites"
 
-// constraint has Gatekeeper judge by the template what the other variants are asked about.
+// constraint makes Gatekeeper evaluate the same writes as the other variants.
 const constraint = `apiVersion: constraints.gatekeeper.sh/v1beta1
 kind: ` + constraintKind + `
 metadata: {name: nrp-bench}
 spec: {match: {kinds: [{apiGroups: [""], kinds: [Node, Pod]}]}}
 `
 
-// startGatekeeper starts Gatekeeper's webhook, with what it needs in the cluster and nothing else of it: no audit, no
-// mutation, no external data, no expansion of generators. The template has it make no ValidatingAdmissionPolicy, as it
-// would by default: the API server would judge before it.
-func (b *bench) startGatekeeper(ctx context.Context, dir, ca string) (*variant, error) {
+// startGatekeeper starts Gatekeeper's webhook without audit, mutation, external data and expansion of generators. By default,
+// Gatekeeper would also create a ValidatingAdmissionPolicy from the template, which the API server would evaluate first.
+func (b *bench) startGatekeeper(ctx context.Context, ca string) (*variant, error) {
 	path, err := binaries.Path(ctx, os.Stderr, binaries.Gatekeeper())
 	if err != nil {
 		return nil, err
@@ -59,11 +54,11 @@ func (b *bench) startGatekeeper(ctx context.Context, dir, ca string) (*variant, 
 	if err != nil {
 		return nil, err
 	}
-	serving, err := b.plane.CA.Server(thisHost)
+	serving, err := b.ControlPlane.CA.Server(thisHost)
 	if err != nil {
 		return nil, err
 	}
-	home := filepath.Join(dir, gatekeeper)
+	home := filepath.Join(b.Dir, gatekeeper)
 	if err := serving.Write(home); err != nil {
 		return nil, err
 	}
@@ -71,10 +66,10 @@ func (b *bench) startGatekeeper(ctx context.Context, dir, ca string) (*variant, 
 	p, err := process.Start(process.Spec{
 		Name: gatekeeper, Path: path, Dir: home, LogFile: filepath.Join(home, "log"),
 		Args: []string{
-			"--kubeconfig=" + b.kubectl.Kubeconfig,
-			"--debug-use-fake-pod", // it runs in none
+			"--kubeconfig=" + b.Kubectl.Kubeconfig,
+			"--debug-use-fake-pod", // it does not run in a pod
 			"--operation=webhook",
-			"--operation=generate", // makes the kind of the constraint
+			"--operation=generate", // creates the CRD of the constraint
 			"--enable-external-data=false",
 			"--enable-generator-resource-expansion=false",
 			"--host=127.0.0.1",
@@ -91,65 +86,55 @@ func (b *bench) startGatekeeper(ctx context.Context, dir, ca string) (*variant, 
 	b.started = append(b.started, p)
 	ctx, cancel := context.WithTimeout(ctx, gatekeeperTimeout)
 	defer cancel()
-	ready := func(ctx context.Context) error { return answersOK(ctx, "http://"+health+"/readyz") }
+	ready := func(ctx context.Context) error { return process.CheckURL(ctx, "http://"+health+"/readyz") }
 	if err := p.Await(ctx, ready); err != nil {
 		return nil, err
 	}
-	// Not before: it would wait for constraints of a kind that it has yet to make.
+	// Not before: it would wait for constraints whose CRD it has not created yet.
 	template, err := constraintTemplate()
 	if err != nil {
 		return nil, err
 	}
-	if err := b.kubectl.Apply(ctx, template); err != nil {
+	if err := b.Kubectl.Apply(ctx, template); err != nil {
 		return nil, err
 	}
-	constrained := func(ctx context.Context) error { return b.kubectl.Apply(ctx, []byte(constraint)) }
+	constrained := func(ctx context.Context) error { return b.Kubectl.Apply(ctx, []byte(constraint)) }
 	if err := p.Await(ctx, constrained); err != nil {
 		return nil, err
 	}
 	return &variant{
 		name: gatekeeper, about: "Gatekeeper, the same 6 CEL validations in a ConstraintTemplate",
-		// With HTTP/2, which Gatekeeper would take, it would be measured by another standard than the others.
-		manifests: judgeEverything(fmt.Sprintf("https://%s:%d/v1", thisHost, ports[0]), ca),
+		// Gatekeeper also accepts HTTP/2, which would make the comparison unfair.
+		manifests: callForEverything(fmt.Sprintf("https://%s:%d/v1", thisHost, ports[0]), ca),
 		process:   p,
 		url:       fmt.Sprintf("https://127.0.0.1:%d/v1/admit", ports[0]),
 		calls:     gatekeeperCalls(fmt.Sprintf("http://127.0.0.1:%d/metrics", ports[2])), denies: true,
 	}, nil
 }
 
-// installGatekeeper applies Gatekeeper's definitions and the namespace into which it writes how it is.
+// installGatekeeper applies Gatekeeper's CRDs and the namespace of its status.
 func (b *bench) installGatekeeper(ctx context.Context) error {
-	definitions, err := gatekeeperDefinitions(ctx)
+	crds, err := gatekeeperCRDs(ctx)
 	if err != nil {
 		return err
 	}
-	if err := b.kubectl.Apply(ctx, definitions); err != nil {
+	if err := b.Kubectl.Apply(ctx, crds); err != nil {
 		return err
 	}
-	if _, err := b.kubectl.Run(ctx, nil, "wait", "--for=condition=Established", "--timeout=1m",
+	if _, err := b.Kubectl.Run(ctx, nil, "wait", "--for=condition=Established", "--timeout=1m",
 		"customresourcedefinitions", "--selector=gatekeeper.sh/system=yes"); err != nil {
 		return err
 	}
-	return b.kubectl.Apply(ctx, []byte("{apiVersion: v1, kind: Namespace, metadata: {name: gatekeeper-system}}"))
+	return b.Kubectl.Apply(ctx, []byte("{apiVersion: v1, kind: Namespace, metadata: {name: gatekeeper-system}}"))
 }
 
-// gatekeeperDefinitions are the CustomResourceDefinitions of the chart in Gatekeeper's module.
-func gatekeeperDefinitions(ctx context.Context) ([]byte, error) {
-	root, err := project.Root()
+// gatekeeperCRDs returns the CRDs of the chart in Gatekeeper's module.
+func gatekeeperCRDs(ctx context.Context) ([]byte, error) {
+	module, err := binaries.ModuleDir(ctx, "e2e/tools/gatekeeper", "github.com/open-policy-agent/gatekeeper/v3")
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, "go", "mod", "download", "-json", "github.com/open-policy-agent/gatekeeper/v3")
-	cmd.Dir = filepath.Join(root, "e2e", "tools", "gatekeeper")
-	out, err := cmd.Output()
-	if err != nil {
-		return nil, fmt.Errorf("module of Gatekeeper: %w\n%s", err, out)
-	}
-	var module struct{ Dir string }
-	if err := json.Unmarshal(out, &module); err != nil {
-		return nil, fmt.Errorf("module of Gatekeeper: %w", err)
-	}
-	files, err := filepath.Glob(filepath.Join(module.Dir, "charts", "gatekeeper", "crds", "*.yaml"))
+	files, err := filepath.Glob(filepath.Join(module, "charts", "gatekeeper", "crds", "*.yaml"))
 	if err != nil {
 		return nil, err
 	}
@@ -162,7 +147,7 @@ func gatekeeperDefinitions(ctx context.Context) ([]byte, error) {
 	return bytes.Join(documents, []byte("\n---\n")), nil
 }
 
-// constraintTemplate says to Gatekeeper what the admission policy says to the API server, in the same expressions.
+// constraintTemplate returns the admission policy as a ConstraintTemplate, with the same expressions.
 func constraintTemplate() ([]byte, error) {
 	document, _, _ := strings.Cut(admissionPolicy, "---\n")
 	policy := &admissionregistrationv1.ValidatingAdmissionPolicy{}
@@ -195,27 +180,10 @@ func constraintTemplate() ([]byte, error) {
 	})
 }
 
-// gatekeeperCalls is how often Gatekeeper has been asked.
+// gatekeeperCalls returns a function that returns how often Gatekeeper was called.
 func gatekeeperCalls(url string) func(context.Context) (float64, error) {
 	return func(ctx context.Context) (float64, error) {
 		m, err := metrics.FromURL(ctx, url)
 		return m.Sum("gatekeeper_validation_request_count_total"), err
 	}
-}
-
-// answersOK returns nil if a URL is answered with 200.
-func answersOK(ctx context.Context, url string) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
-	if err != nil {
-		return err
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: %s", url, response.Status)
-	}
-	return nil
 }

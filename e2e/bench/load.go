@@ -13,18 +13,18 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"noderestriction.plus/e2e/suite"
 )
 
 // kind is a kind of write.
 type kind struct {
 	name string
-	// path and body are the write of a kubelet, the nth of its kind.
+	// path and body return the nth write of its kind.
 	path func(node string) string
 	body func(n int64) string
 	want int // status of the answer
 }
-
-const mediaStrategic = "application/strategic-merge-patch+json"
 
 func nodeStatus(node string) string { return "/api/v1/nodes/" + node + "/status" }
 
@@ -34,7 +34,7 @@ func heartbeat(n int64) string {
 	return fmt.Sprintf(`{"status":{"conditions":[{"type":"Ready","lastHeartbeatTime":%q}]}}`, at(n))
 }
 
-// kinds are the writes that are measured.
+// kinds returns the measured writes.
 func kinds() []kind {
 	return []kind{
 		{name: "nodes/status", path: nodeStatus, body: heartbeat, want: http.StatusOK},
@@ -49,7 +49,7 @@ func kinds() []kind {
 	}
 }
 
-// denied is a write that every rule set here denies.
+// denied returns a write that every rule set here denies.
 func denied() kind {
 	return kind{
 		name: "nodes/status, denied", path: nodeStatus, want: http.StatusForbidden,
@@ -69,7 +69,7 @@ func (k *kubelet) write(ctx context.Context, what kind, n int64, query string) (
 	if err != nil {
 		return 0, nil, err
 	}
-	request.Header.Set("Content-Type", mediaStrategic)
+	request.Header.Set("Content-Type", suite.StrategicPatch)
 	response, err := k.http.Do(request)
 	if err != nil {
 		return 0, nil, err
@@ -79,8 +79,8 @@ func (k *kubelet) write(ctx context.Context, what kind, n int64, query string) (
 	return response.StatusCode, body, err
 }
 
-// writeAll has so many kubelets write, each as soon as its last write is answered, and returns how long each write took, sorted.
-// An answer that is not as it should be is an error.
+// writeAll makes kubelets write, each as soon as its previous write is answered, and returns the durations of the writes, sorted. An
+// unexpected status is an error.
 func writeAll(ctx context.Context, kubelets []*kubelet, what kind, writes int, sequence *atomic.Int64) ([]time.Duration, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

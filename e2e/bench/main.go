@@ -34,7 +34,7 @@ type settings struct {
 	keep    bool
 }
 
-// most is the largest number of clients.
+// most returns the largest number of clients.
 func (s *settings) most() int { return s.clients[len(s.clients)-1] }
 
 // chosen reports whether a variant is to be measured.
@@ -49,11 +49,11 @@ func main() {
 	flag.IntVar(&s.writes, "writes", 1000, "`number` of writes of one variant at one number of clients in one round")
 	flag.IntVar(&s.nodes, "nodes", 5000, "`number` of Nodes in the cluster")
 	flag.BoolVar(&s.keep, "keep", false, "write the report into docs/performance.md")
-	flag.StringVar(&s.only, "variants", "", "the `variants` that are measured, separated by commas; empty: all")
-	flag.StringVar(&s.profile, "profile", "", "`file` for a CPU profile of the product while it judges, in the place of a report")
-	flag.StringVar(&s.serve, "serve", "", "be a webhook to compare with: noop or typed; for this command itself")
+	flag.StringVar(&s.only, "variants", "", "comma-separated `variants` to measure; empty: all")
+	flag.StringVar(&s.profile, "profile", "", "`file` for a CPU profile of the product while it evaluates, instead of a report")
+	flag.StringVar(&s.serve, "serve", "", "be a webhook for comparison: noop or typed; used by this command itself")
 	flag.IntVar(&s.reviews, "reviews", 4000,
-		"`number` of reviews that a webhook is sent without an API server by one number of clients in one round")
+		"`number` of reviews without an API server for one number of clients in one round")
 	flag.Parse()
 	s.clients = []int{1, 8, 32}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -95,7 +95,7 @@ func run(ctx context.Context, s settings) (err error) {
 	return publish(s, results, os.Stdout)
 }
 
-// publish prints the report and writes it down.
+// publish prints the report, and writes it to the page with -keep.
 func publish(s settings, r *results, out io.Writer) error {
 	text := r.report()
 	if _, err := io.WriteString(out, text); err != nil || !s.keep {

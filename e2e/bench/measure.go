@@ -13,19 +13,19 @@ import (
 	"noderestriction.plus/e2e/load"
 )
 
-// sample is what one load cost.
+// sample is the cost of one load.
 type sample struct {
 	p50, p95, p99 time.Duration
-	// CPU time a write, of the API server and of the variant's program.
+	// CPU time of the API server and of the variant's program for one write.
 	server, webhook time.Duration
-	// reference is that of what is the same for all variants, etcd and the load generator: how fast the machine was meanwhile.
+	// reference is the CPU time of etcd and the load generator, the same work for all variants: it shows how fast the machine was.
 	reference time.Duration
-	calls     float64 // a write
+	calls     float64 // for one write
 	resident  float64 // of the variant's program, in MiB
-	anonymous float64 // part of that
+	anonymous float64 // part of resident
 }
 
-// cell is a combination of which every round has a sample.
+// cell is a combination that has a sample in every round.
 type cell struct {
 	variant, kind string
 	clients       int
@@ -41,8 +41,8 @@ type results struct {
 	direct   []map[cell]directSample
 }
 
-// measure has every variant take its turn in every round, in an order that is drawn: what the one before leaves behind must not
-// always meet the same one. Denials come last, as programs go on writing about them.
+// measure measures every variant in every round, in a random order: a variant must not always follow the same other one. Denials come
+// last, because programs continue to write about them.
 func (b *bench) measure(ctx context.Context) (*results, error) {
 	r := &results{settings: b.settings, variants: b.variants, idle: b.idle, version: goVersion(ctx)}
 	for round := range b.settings.rounds {
@@ -53,7 +53,7 @@ func (b *bench) measure(ctx context.Context) (*results, error) {
 			has   func(*variant) bool
 		}{
 			{kinds(), func(*variant) bool { return true }},
-			{[]kind{denied()}, func(v *variant) bool { return v.name == judged }},
+			{[]kind{denied()}, func(v *variant) bool { return v.name == evaluated }},
 		} {
 			for _, i := range order {
 				v := b.variants[i]
@@ -78,7 +78,7 @@ func (b *bench) measureVariant(ctx context.Context, v *variant, kinds []kind, sa
 		return err
 	}
 	for _, what := range kinds {
-		// The first writes make connections.
+		// The first writes open connections.
 		if _, err := writeAll(ctx, b.kubelets, what, 2*len(b.kubelets), &b.sequence); err != nil {
 			return err
 		}
@@ -94,12 +94,12 @@ func (b *bench) measureVariant(ctx context.Context, v *variant, kinds []kind, sa
 }
 
 func (b *bench) sample(ctx context.Context, v *variant, what kind, clients int) (sample, error) {
-	// To be asked how often it was called costs a program CPU time, too.
+	// Reading the number of calls costs the program CPU time, too.
 	callsBefore, err := v.called(ctx)
 	if err != nil {
 		return sample{}, err
 	}
-	// A collection takes an API server of this size as long as a hundred writes: each load begins right after one.
+	// A garbage collection of this API server takes as long as a hundred writes: each load starts right after one.
 	if err := b.collect(ctx); err != nil {
 		return sample{}, err
 	}
@@ -129,9 +129,9 @@ func (b *bench) sample(ctx context.Context, v *variant, what kind, clients int) 
 	}, nil
 }
 
-// collect has the API server collect its garbage.
+// collect makes the API server collect its garbage.
 func (b *bench) collect(ctx context.Context) error {
-	return b.admin.Get().AbsPath("/debug/pprof/heap").Param("gc", "1").Do(ctx).Error()
+	return b.Admin.CoreV1().RESTClient().Get().AbsPath("/debug/pprof/heap").Param("gc", "1").Do(ctx).Error()
 }
 
 // usage is what programs have used so far: CPU time, and memory in MiB.
@@ -141,10 +141,10 @@ type usage struct {
 }
 
 func (b *bench) used(v *variant) (u usage, err error) {
-	if u.server, err = load.CPUTime(b.plane.PID()); err != nil {
+	if u.server, err = load.CPUTime(b.ControlPlane.PID()); err != nil {
 		return u, err
 	}
-	store, err := load.CPUTime(b.plane.StorePID())
+	store, err := load.CPUTime(b.ControlPlane.StorePID())
 	if err != nil {
 		return u, err
 	}

@@ -5,20 +5,21 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"slices"
+
+	"noderestriction.plus/e2e/process"
 )
 
-// profileSeconds is how long a profile takes.
+// profileSeconds is the duration of the profile.
 const profileSeconds = 60
 
-// takeProfile has the product judge what kubelets write, and what it denies, and writes a profile of its CPU time. Reviews are sent
-// without an API server, too, or it would have nothing to do for most of the time.
+// takeProfile writes a CPU profile of the product while it evaluates allowed and denied writes. Reviews are also sent without an API
+// server, because otherwise the product would be idle most of the time.
 func (b *bench) takeProfile(ctx context.Context) error {
-	i := slices.IndexFunc(b.variants, func(v *variant) bool { return v.name == judged })
+	i := slices.IndexFunc(b.variants, func(v *variant) bool { return v.name == evaluated })
 	if err := b.wire(ctx, b.variants[i]); err != nil {
 		return err
 	}
@@ -51,24 +52,9 @@ func (b *bench) takeProfile(ctx context.Context) error {
 
 func (b *bench) saveProfile(ctx context.Context) error {
 	url := fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", b.pprof, profileSeconds)
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
-	if err != nil {
-		return err
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: %s", url, response.Status)
-	}
 	file, err := os.Create(b.settings.profile)
 	if err != nil {
 		return err
 	}
-	if _, err := io.Copy(file, response.Body); err != nil {
-		return err
-	}
-	return file.Close()
+	return errors.Join(process.CopyURL(ctx, file, url), file.Close())
 }

@@ -11,15 +11,15 @@ import (
 	"time"
 )
 
-// report is the results as a part of a page, in Markdown.
+// report returns the results in Markdown.
 func (r *results) report() string {
 	var w strings.Builder
 	fmt.Fprintf(&w, "Measured by `make bench` on %s with %d processors (%s, kube-apiserver 1.37.2 and etcd on loopback, "+
 		"%d Nodes in the cluster): %d interleaved rounds of %d writes a cell. Ratios are within a round, those of CPU time after division "+
-		"by what etcd and the load generator spent on a write meanwhile; each figure is the median of the rounds, with the lowest and "+
-		"highest in brackets.\n\n",
+		"by what etcd and the load generator spent on a write in the same period; each figure is the median of the rounds, with the lowest "+
+		"and highest in brackets.\n\n",
 		time.Now().UTC().Format(time.DateOnly), runtime.NumCPU(), strings.TrimSpace(r.version), r.nodes, len(r.rounds), r.writes)
-	w.WriteString("| variant | what it is |\n|---|---|\n")
+	w.WriteString("| variant | description |\n|---|---|\n")
 	for _, v := range r.variants {
 		fmt.Fprintf(&w, "| %s | %s |\n", v.name, v.about)
 	}
@@ -34,8 +34,8 @@ func (r *results) report() string {
 
 func (r *results) writeKind(w *strings.Builder, kind string) {
 	fmt.Fprintf(w, "\n### %s\n\n", kind)
-	w.WriteString("| variant | clients | p50 | p95 | p99 | p50 ÷ none | added p50 | API server CPU a write | webhook CPU a write | " +
-		"API server + webhook CPU ÷ none | webhook CPU ÷ noop's | calls a write |\n|---|---|---|---|---|---|---|---|---|---|---|---|\n")
+	w.WriteString("| variant | clients | p50 | p95 | p99 | p50 ÷ none | added p50 | API server CPU per write | webhook CPU per write | " +
+		"API server + webhook CPU ÷ none | webhook CPU ÷ noop's | calls per write |\n|---|---|---|---|---|---|---|---|---|---|---|---|\n")
 	for _, v := range r.measured() {
 		for _, clients := range r.clients {
 			of := func(name string) func(map[cell]sample) sample {
@@ -59,7 +59,7 @@ func (r *results) writeKind(w *strings.Builder, kind string) {
 	}
 }
 
-// perCall compares the CPU time of a call with that of the webhook that does nothing.
+// perCall compares the CPU time of a call with the webhook that does nothing.
 func (r *results) perCall(v *variant, mine, least func(map[cell]sample) sample) string {
 	if v.process == nil || v.skips {
 		return "–"
@@ -70,15 +70,15 @@ func (r *results) perCall(v *variant, mine, least func(map[cell]sample) sample) 
 }
 
 func (r *results) writeDenials(w *strings.Builder) {
-	if _, measured := r.rounds[0][cell{judged, denied().name, r.clients[0]}]; !measured {
+	if _, measured := r.rounds[0][cell{evaluated, denied().name, r.clients[0]}]; !measured {
 		return
 	}
 	fmt.Fprintf(w, "\n### A denial\n\n"+
-		"| variant | clients | p50 | webhook CPU a denial | webhook CPU ÷ that of an allowed write |\n|---|---|---|---|---|\n")
+		"| variant | clients | p50 | webhook CPU per denial | ÷ that of an allowed write |\n|---|---|---|---|---|\n")
 	for _, clients := range r.clients {
-		deny := func(m map[cell]sample) sample { return m[cell{judged, denied().name, clients}] }
-		allow := func(m map[cell]sample) sample { return m[cell{judged, kinds()[0].name, clients}] }
-		fmt.Fprintf(w, "| %s | %d | %s | %s | %s |\n", judged, clients,
+		deny := func(m map[cell]sample) sample { return m[cell{evaluated, denied().name, clients}] }
+		allow := func(m map[cell]sample) sample { return m[cell{evaluated, kinds()[0].name, clients}] }
+		fmt.Fprintf(w, "| %s | %d | %s | %s | %s |\n", evaluated, clients,
 			r.milliseconds(func(m map[cell]sample) float64 { return ms(deny(m).p50) }),
 			r.milliseconds(func(m map[cell]sample) float64 { return ms(deny(m).webhook) }),
 			r.spread(func(m map[cell]sample) float64 {
@@ -87,11 +87,11 @@ func (r *results) writeDenials(w *strings.Builder) {
 	}
 }
 
-// writeDirect writes what webhooks cost without an API server in the way.
+// writeDirect writes the cost of webhooks without an API server.
 func (r *results) writeDirect(w *strings.Builder) {
 	fmt.Fprintf(w, "\n### A review, without an API server\n\nA heartbeat of 26 KB is sent %d times a cell, as an API server sends it. "+
-		"With %d clients there are %d times more than anywhere above: what the webhook has no room for it refuses with an HTTP error.\n\n"+
-		"| webhook | clients | p50 | p99 | slowest | refused | webhook CPU a review | ÷ noop's |\n|---|---|---|---|---|---|---|---|\n",
+		"With %d clients there are %d times more than above: the webhook refuses excess reviews with an HTTP error.\n\n"+
+		"| webhook | clients | p50 | p99 | slowest | refused | webhook CPU per review | ÷ noop's |\n|---|---|---|---|---|---|---|---|\n",
 		r.reviews, overload*r.most(), overload)
 	for _, v := range r.measured() {
 		if v.url == "" {
@@ -117,7 +117,7 @@ func (r *results) writeDirect(w *strings.Builder) {
 func (r *results) writeMemory(w *strings.Builder) {
 	most := r.most()
 	fmt.Fprintf(w, "\n### Memory of the webhook\n\n| variant | resident before the first write, MiB | with %d clients, MiB | "+
-		"of that not the program's own file, MiB |\n|---|---|---|---|\n", most)
+		"without the program file, MiB |\n|---|---|---|---|\n", most)
 	for _, v := range r.measured() {
 		if v.process == nil || v.skips {
 			continue
@@ -130,7 +130,7 @@ func (r *results) writeMemory(w *strings.Builder) {
 	}
 }
 
-// measured are the variants that had a turn.
+// measured returns the variants that were measured.
 func (r *results) measured() []*variant {
 	return slices.DeleteFunc(slices.Clone(r.variants), func(v *variant) bool {
 		_, ok := r.rounds[0][cell{v.name, kinds()[0].name, r.clients[0]}]
@@ -140,12 +140,12 @@ func (r *results) measured() []*variant {
 
 func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
-// cost is the CPU time of a write for the API server and the webhook, and callCost that of a call for the webhook, as a multiple of
-// what etcd and the load generator spent on a write. So a machine that is slower for a while counts for nothing.
+// cost is the CPU time of a write for the API server and the webhook, and callCost the CPU time of a call for the webhook, both as a
+// multiple of what etcd and the load generator spent on a write: a slow period of the machine has no effect.
 func (s sample) cost() float64     { return ms(s.server+s.webhook) / ms(s.reference) }
 func (s sample) callCost() float64 { return ms(s.webhook) / s.calls / ms(s.reference) }
 
-// across are a figure's values in all rounds, sorted.
+// across returns the values of a figure in all rounds, sorted.
 func across[S any](rounds []map[cell]S, figure func(map[cell]S) float64) []float64 {
 	var values []float64
 	for _, samples := range rounds {
@@ -155,10 +155,10 @@ func across[S any](rounds []map[cell]S, figure func(map[cell]S) float64) []float
 	return values
 }
 
-// median is the value in the middle.
+// median returns the middle value.
 func median(sorted []float64) float64 { return sorted[len(sorted)/2] }
 
-// withRange is the median, with the lowest and the highest value.
+// withRange formats the median with the lowest and the highest value.
 func withRange(sorted []float64) string {
 	return fmt.Sprintf("**%.2f** (%.2f–%.2f)", median(sorted), sorted[0], sorted[len(sorted)-1])
 }

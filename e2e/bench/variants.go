@@ -18,20 +18,20 @@ import (
 type variant struct {
 	name  string
 	about string
-	// manifests wire it to the API server; empty: nothing does.
+	// manifests register it with the API server, if it needs that.
 	manifests []byte
-	// process is its program, if it has one, and calls how often that was called.
+	// process is its program, if it has one, and calls returns how often that was called.
 	process *process.Process
-	// url is where that program takes reviews.
+	// url is the URL for reviews.
 	url   string
 	calls func(ctx context.Context) (float64, error)
-	// denies says that it denies what it is to deny.
+	// denies is whether it denies the forbidden write.
 	denies bool
-	// skips says that it is not asked about what is measured.
+	// skips is whether it is not called for the measured writes.
 	skips bool
 }
 
-// called is how often the variant's program has been called, never if it has none.
+// called returns how often the variant's program was called, or 0 without a program.
 func (v *variant) called(ctx context.Context) (float64, error) {
 	if v.process == nil {
 		return 0, nil
@@ -41,11 +41,11 @@ func (v *variant) called(ctx context.Context) (float64, error) {
 
 const wholeConfiguration = "nrp-bench"
 
-// judged is the product when it is asked about everything.
-const judged = "judged"
+// evaluated is the product when it is called for every write.
+const evaluated = "evaluated"
 
-// judgeEverything is a webhook without any match condition, so that it is asked about every write.
-func judgeEverything(url string, caBundle string) []byte {
+// callForEverything returns the configuration of a webhook without match conditions, which is called for every write.
+func callForEverything(url string, caBundle string) []byte {
 	return fmt.Appendf(nil, `apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingWebhookConfiguration
 metadata: {name: %s}
@@ -61,7 +61,7 @@ webhooks:
 `, wholeConfiguration, url+"/admit", caBundle)
 }
 
-// admissionPolicy says in CEL what six rules of the product say.
+// admissionPolicy has six rules of the product in CEL.
 const admissionPolicy = `apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingAdmissionPolicy
 metadata: {name: nrp-bench}
@@ -96,7 +96,7 @@ metadata: {name: nrp-bench}
 spec: {policyName: nrp-bench, validationActions: [Deny]}
 `
 
-// productCalls is how many writes the product has judged.
+// productCalls returns a function that returns how many writes the product has evaluated.
 func productCalls(p *product.Product) func(context.Context) (float64, error) {
 	return func(ctx context.Context) (float64, error) {
 		m, err := p.Metrics(ctx)
@@ -104,7 +104,7 @@ func productCalls(p *product.Product) func(context.Context) (float64, error) {
 	}
 }
 
-// servedCalls is how often a webhook to compare with was called.
+// servedCalls returns a function that returns how often a webhook for comparison was called.
 func servedCalls(client *http.Client, url string) func(context.Context) (float64, error) {
 	return func(ctx context.Context) (float64, error) {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/calls", http.NoBody)

@@ -20,17 +20,17 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 )
 
-// The webhooks to compare with.
+// The webhooks for comparison.
 const (
-	noop  = "noop"  // reads the body and echoes the uid: the limit of what a webhook can be
+	noop  = "noop"  // reads the body and echoes the UID: the lower limit of a webhook
 	typed = "typed" // controller-runtime, both objects decoded into their types
 )
 
-// serve is the program of a webhook to compare with. Its arguments are an address and the folder of its certificate. How
-// often it was called is at /calls.
+// serve is the program of a webhook for comparison. Its arguments are an address and the directory of its certificate. /calls
+// returns how often it was called.
 func serve(ctx context.Context, kind string, args []string) error {
 	if len(args) != 2 {
-		return errors.New("-serve needs an address and a folder")
+		return errors.New("-serve needs an address and a directory")
 	}
 	var handler http.Handler
 	switch kind {
@@ -56,7 +56,7 @@ func serve(ctx context.Context, kind string, args []string) error {
 	})
 	server := &http.Server{
 		Addr: args[0], Handler: mux,
-		// As to a Service: HTTP/1.1.
+		// HTTP/1.1, as with a Service.
 		TLSConfig: &tls.Config{MinVersion: tls.VersionTLS13, NextProtos: []string{"http/1.1"}},
 	}
 	context.AfterFunc(ctx, func() { _ = server.Close() })
@@ -67,7 +67,7 @@ func serve(ctx context.Context, kind string, args []string) error {
 	return err
 }
 
-// echo finds the uid, which stands at the beginning, without decoding the rest.
+// echo finds the UID, which is at the beginning, without decoding the rest.
 func echo(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
@@ -86,7 +86,7 @@ func echo(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(w, `{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","response":{"uid":%q,"allowed":true}}`, uid)
 }
 
-// typedHandler decodes both objects, as a handler of controller-runtime does, and looks at little.
+// typedHandler decodes both objects, as a handler of controller-runtime does, and compares the finalizers.
 type typedHandler struct{ decoder admission.Decoder }
 
 func (h *typedHandler) Handle(_ context.Context, request admission.Request) admission.Response {

@@ -15,8 +15,8 @@ import (
 	"noderestriction.plus/e2e/project"
 )
 
-// Path returns the path of a program. If it has to be built, which takes minutes and needs the module proxy, progress
-// is written to the log. Two processes can ask at once: one builds, the other waits for it.
+// Path returns the path of a program. If it has to be built, which takes minutes and needs the module proxy, the progress is written
+// to the log. If two processes need it at the same time, one builds it and the other waits.
 func Path(ctx context.Context, log io.Writer, p Program) (string, error) {
 	if path, err := given(p); path != "" || err != nil {
 		return path, err
@@ -60,29 +60,29 @@ func Path(ctx context.Context, log io.Writer, p Program) (string, error) {
 	return path, b.run(ctx, path)
 }
 
-// Build is a way of building a program of the product.
+// Build is a way to build a program of the product.
 type Build struct {
 	name       string
 	flags, env []string
 }
 
-// Plain is the build that takes least: with what tests are made of, too.
+// Plain is the fastest build, which shares compiled packages with tests.
 func Plain() Build { return Build{name: "node-restriction-plus", flags: []string{"-pgo=off"}} }
 
-// Race has Go's race detector.
+// Race is a build with Go's race detector.
 func Race() Build {
 	return Build{name: "node-restriction-plus-race", flags: []string{"-race", "-pgo=off"}}
 }
 
-// Released is the build that is in the image: a static program that is built by its profile.
+// Released is the build of the image: a static program that is optimized with its profile.
 func Released() Build {
 	return Build{
 		name: "node-restriction-plus-released", flags: []string{"-trimpath", "-pgo=auto"}, env: []string{"CGO_ENABLED=0"},
 	}
 }
 
-// Product builds the product from the clone and returns its path, in the clone's folder bin. It is always as the source
-// is: go build itself finds out what is current.
+// Product builds the product from the clone, and returns its path in the clone's directory bin. It is always current: go build
+// itself finds out what to build.
 func Product(ctx context.Context, log io.Writer, kind Build) (string, error) {
 	if path := os.Getenv("NRP_PRODUCT"); path != "" {
 		return path, requireExecutable("NRP_PRODUCT", path)
@@ -90,7 +90,7 @@ func Product(ctx context.Context, log io.Writer, kind Build) (string, error) {
 	return fromClone(ctx, log, kind, ".")
 }
 
-// CommandLine builds the command-line tool as [Product] builds the webhook's. Its file has the name by which kubectl finds it.
+// CommandLine builds the command-line tool from the clone. Its file has the name by which kubectl finds plugins.
 func CommandLine(ctx context.Context, log io.Writer) (string, error) {
 	return fromClone(ctx, log, Build{name: "kubectl-nrp", flags: []string{"-pgo=off"}}, "./cmd/kubectl-nrp")
 }
@@ -105,7 +105,7 @@ func fromClone(ctx context.Context, log io.Writer, kind Build, pkg string) (stri
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err
 	}
-	// From a temporary folder beside it go build moves the program there, also while an older one is running.
+	// From a temporary directory in the same file system, go build can move the program there while an older one is running.
 	b := build{
 		label: kind.name, dir: root, packages: []string{pkg}, log: log,
 		flags: kind.flags, env: append(kind.env, "GOTMPDIR="+dir),
@@ -119,7 +119,7 @@ func fromClone(ctx context.Context, log io.Writer, kind Build, pkg string) (stri
 	return path, b.goBuild(ctx, "-ldflags", "-s -w -buildid=", "-o", path)
 }
 
-// given is the program that the environment names, or empty.
+// given returns the path of the program in the environment, or empty.
 func given(p Program) (string, error) {
 	if path := os.Getenv(p.Variable); path != "" {
 		return path, requireExecutable(p.Variable, path)
@@ -153,8 +153,7 @@ func cacheDir() (string, error) {
 	return dir, os.MkdirAll(dir, 0o755)
 }
 
-// lock takes the lock file, and calls waiting once if another process holds it. Whoever holds it may have died: the
-// lock goes with the process.
+// lock takes the lock file, and calls waiting once if another process holds it. The lock ends with the process that holds it.
 func lock(ctx context.Context, path string, waiting func()) (unlock func(), err error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 
 func TestOneProcessBuildsAndTheOthersWait(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "lock")
-	nobody := func() { t.Error("nobody else has the lock") }
+	nobody := func() { t.Error("no other process has the lock") }
 	unlock, err := lock(t.Context(), path, nobody)
 	if err != nil {
 		t.Fatal(err)
@@ -33,7 +33,7 @@ func TestOneProcessBuildsAndTheOthersWait(t *testing.T) {
 	<-waits
 	select {
 	case <-locked:
-		t.Fatal("two have the lock")
+		t.Fatal("two processes have the lock")
 	default:
 	}
 	unlock()
@@ -67,9 +67,9 @@ func TestProgramsOfTheEnvironment(t *testing.T) {
 	for _, test := range []struct {
 		name, variable, assets, path, err string
 	}{
-		{name: "none is named"},
+		{name: "no program is named"},
 		{name: "its variable names it", variable: program, path: program},
-		{name: "the variable names no program", variable: file, path: file, err: "NRP_ETCD"},
+		{name: "the variable does not name a program", variable: file, path: file, err: "NRP_ETCD"},
 		{name: "the assets have it", assets: dir, path: program},
 		{name: "the assets do not have it", assets: os.DevNull},
 		{name: "its variable comes before the assets", variable: file, assets: dir, path: file, err: "NRP_ETCD"},
@@ -98,7 +98,7 @@ func TestVersionsAreThoseOfGoMod(t *testing.T) {
 	}
 }
 
-func TestProgressIsToldFromErrors(t *testing.T) {
+func TestProgressIsSeparateFromErrors(t *testing.T) {
 	var p progress
 	rest := p.read(strings.NewReader(`go: downloading k8s.io/api v0.37.2
 internal/cpu

@@ -30,22 +30,21 @@ type build struct {
 	packages []string
 	flags    []string
 	ldflags  []string
-	env      []string // besides this process's own environment
+	env      []string // in addition to the environment of this process
 	log      io.Writer
 }
 
-// Compile compiles packages that are no programs, in the module of a folder, so that what is built of them is built
-// quickly.
+// Compile compiles library packages of the module in a directory, so that programs that use them are built quickly.
 func Compile(ctx context.Context, log io.Writer, label, dir string, packages ...string) error {
 	b := build{label: label, dir: dir, packages: packages, log: log}
 	return b.goBuild(ctx)
 }
 
-// run builds into a temporary file beside the path and renames it, so that the path is never half a program. Nobody
-// else may build the same path at the same time.
+// run builds into a temporary file beside the path and renames it, so that the path is never an incomplete program. No other process
+// may build the same path at the same time.
 func (b *build) run(ctx context.Context, path string) error {
 	tmp := path + ".tmp"
-	// What a build that was killed left there may be no program, and go build would not overwrite that.
+	// A killed build may have left a file that is not a program, which go build would not overwrite.
 	if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -55,7 +54,7 @@ func (b *build) run(ctx context.Context, path string) error {
 	return os.Rename(tmp, path)
 }
 
-// goBuild runs go build with these flags and reports how far it is.
+// goBuild runs go build with these flags and reports its progress.
 func (b *build) goBuild(ctx context.Context, flags ...string) error {
 	args := slices.Concat([]string{"build", "-v"}, b.flags, flags, b.packages)
 	cmd := b.command(ctx, args...)
@@ -84,7 +83,7 @@ func (b *build) goBuild(ctx context.Context, flags ...string) error {
 	return nil
 }
 
-// command is a go command that ends, with the compilers it started, when the context does.
+// command returns a go command that ends, with the compilers that it has started, when the context ends.
 func (b *build) command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = b.dir
@@ -95,10 +94,10 @@ func (b *build) command(ctx context.Context, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// progress is what go build has said so far.
+// progress counts the output of go build.
 type progress struct{ downloaded, compiled atomic.Int64 }
 
-// read counts the modules that go build downloads and the packages that it compiles, and keeps the rest: errors.
+// read counts the modules that go build downloads and the packages that it compiles, and returns the rest: errors.
 func (p *progress) read(stderr io.Reader) []byte {
 	const keep = 16 << 10
 	var messages bytes.Buffer
@@ -134,7 +133,7 @@ func (b *build) reportProgress(ctx context.Context, start time.Time, seen *progr
 				if packages == 0 {
 					packages = b.countPackages(ctx)
 				}
-				// What is in Go's cache is not compiled and not counted, so the total may not be reached.
+				// Packages in Go's cache are not counted, so the total may not be reached.
 				doing = fmt.Sprintf("%d of %d packages compiled", n, packages)
 			} else if n := seen.downloaded.Load(); n > 0 {
 				doing = fmt.Sprintf("%d modules downloaded", n)
@@ -145,7 +144,7 @@ func (b *build) reportProgress(ctx context.Context, start time.Time, seen *progr
 	return func() { cancel(); <-done }
 }
 
-// countPackages is the number of packages to build, or 0 if the count was cut short.
+// countPackages returns the number of packages to build, or 0 if it cannot be determined.
 func (b *build) countPackages(ctx context.Context) int {
 	out, err := b.command(ctx, append([]string{"list", "-deps"}, b.packages...)...).Output()
 	if err != nil {

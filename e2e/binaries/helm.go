@@ -15,8 +15,8 @@ import (
 	"noderestriction.plus/e2e/project"
 )
 
-// Helm returns the path of helm, which the Makefile builds as one of the project's tools: NRP_HELM, or where the
-// Makefile keeps it. It is built if it is missing.
+// Helm returns the path of helm, which the Makefile builds as one of the project's tools: NRP_HELM, or the Makefile's cache. It is
+// built if necessary.
 func Helm(ctx context.Context, log io.Writer) (string, error) {
 	root, err := project.Root()
 	if err != nil {
@@ -37,7 +37,7 @@ func Helm(ctx context.Context, log io.Writer) (string, error) {
 	return path, err
 }
 
-// runMake makes a target and returns what it prints, which also goes to the log.
+// runMake makes a target and returns its output, which also goes to the log.
 func runMake(ctx context.Context, root string, log io.Writer, target string) (string, error) {
 	var out, errors bytes.Buffer
 	cmd := exec.CommandContext(ctx, "make", "--no-print-directory", "--silent", "-C", root, target)

@@ -1,12 +1,11 @@
 // Copyright The NodeRestriction-plus Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package binaries finds the programs that e2e runs, and builds those that it does not find.
+// Package binaries finds the programs that e2e runs, and builds missing ones.
 //
-// A program is taken from, in this order: the environment variable of its own, such as NRP_KUBE_APISERVER; the folder
-// that KUBEBUILDER_ASSETS names, if it is there; the user's cache directory, where the first build leaves it for every
-// later run and every other clone. What is built, and at which version, is said by the go.mod that lists the program as
-// a tool.
+// It looks for a program in this order: its own environment variable, such as NRP_KUBE_APISERVER; the directory that
+// KUBEBUILDER_ASSETS names; the user's cache directory, where the first build leaves the program for all clones. The go.mod that
+// lists the program as a tool has its version.
 package binaries
 
 import (
@@ -16,8 +15,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-
-	"golang.org/x/mod/modfile"
 )
 
 // Program is a program that is built from a Go module.
@@ -26,13 +23,13 @@ type Program struct {
 	Variable string // environment variable with the path of one to use instead
 	module   string // its version is the program's version
 	pkg      string // import path of the main package
-	goMod    string // folder, from the root of the repository, of the go.mod that has it as a tool
-	source   string // folder of a main package of our own, from the root of the repository
-	// ldflags are the linker flags for a version; nil: none but those that leave symbols out.
+	goMod    string // directory, from the root of the repository, of the go.mod that has it as a tool
+	source   string // directory of a main package of our own, from the root of the repository
+	// ldflags returns further linker flags for a version; may be nil.
 	ldflags func(version string) []string
 }
 
-// Etcd is the store of the control plane.
+// Etcd is the etcd server.
 func Etcd() Program {
 	return Program{
 		Name: "etcd", Variable: "NRP_ETCD",
@@ -54,15 +51,15 @@ func KubeScheduler() Program { return kubernetes("kube-scheduler", "NRP_KUBE_SCH
 // Kubectl is the command line client of Kubernetes.
 func Kubectl() Program { return kubernetes("kubectl", "NRP_KUBECTL") }
 
-// Kubelet is a real kubelet whose containers are imaginary: that of kubemark, in a program of our own.
+// Kubelet is a real kubelet whose containers are imaginary: that of kubemark in a program of our own.
 func Kubelet() Program {
 	p := kubernetes("kubelet", "NRP_KUBELET")
 	p.pkg, p.source = "noderestriction.plus/e2e/tools/kubelet", "e2e/tools/kubelet"
 	return p
 }
 
-// CertManager is cert-manager: its controller, its cainjector and its webhook, in one program of our own. It is not among
-// [All]: a cluster does not need it.
+// CertManager is cert-manager: its controller, cainjector and webhook in one program of our own. [All] does not include it, because
+// clusters do not need it.
 func CertManager() Program {
 	return Program{
 		Name: "cert-manager", Variable: "NRP_CERT_MANAGER",
@@ -71,7 +68,7 @@ func CertManager() Program {
 	}
 }
 
-// Gatekeeper is the other admission webhook that bench measures. It is not among [All]: nothing else needs it.
+// Gatekeeper is another admission webhook, which only bench measures. [All] does not include it.
 func Gatekeeper() Program {
 	const module = "github.com/open-policy-agent/gatekeeper/v3"
 	return Program{
@@ -87,13 +84,13 @@ func kubernetes(name, variable string) Program {
 	}
 }
 
-// All are the programs that a cluster needs.
+// All returns the programs that a cluster needs.
 func All() []Program {
 	return []Program{Etcd(), KubeAPIServer(), KubeControllerManager(), KubeScheduler(), Kubectl(), Kubelet()}
 }
 
-// kubernetesVersion stamps the version into a program: built from the module alone it would call itself v0.0.0-master,
-// which its own clients do not understand.
+// kubernetesVersion returns the flags that set the version of a program. Without them it would be v0.0.0-master, which its own
+// clients do not understand.
 func kubernetesVersion(version string) []string {
 	major, minor, _ := strings.Cut(strings.TrimPrefix(version, "v"), ".")
 	minor, _, _ = strings.Cut(minor, ".")
@@ -106,7 +103,7 @@ func kubernetesVersion(version string) []string {
 	}
 }
 
-// fileName tells programs apart that differ: by version, platform and, where it is our own, source.
+// fileName returns a name that differs by version, platform and, for programs of our own, source.
 func (p Program) fileName(root, version string) (string, error) {
 	name := strings.Join([]string{p.Name, version, runtime.GOOS, runtime.GOARCH}, "-")
 	if p.source == "" {
@@ -116,7 +113,7 @@ func (p Program) fileName(root, version string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if p.source == p.goMod { // its dependencies are its own, too
+	if p.source == p.goMod { // it has its own dependencies
 		files = append(files, filepath.Join(root, p.source, "go.sum"))
 	}
 	sum := sha256.New()
@@ -130,21 +127,7 @@ func (p Program) fileName(root, version string) (string, error) {
 	return fmt.Sprintf("%s-%.4x", name, sum.Sum(nil)), nil
 }
 
-// version is the version of the program's module in its go.mod.
+// version returns the version of the program's module in its go.mod.
 func (p Program) version(root string) (string, error) {
-	path := filepath.Join(root, p.goMod, "go.mod")
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return "", err
-	}
-	file, err := modfile.ParseLax(path, data, nil)
-	if err != nil {
-		return "", err
-	}
-	for _, require := range file.Require {
-		if require.Mod.Path == p.module {
-			return require.Mod.Version, nil
-		}
-	}
-	return "", fmt.Errorf("%s does not require %s", path, p.module)
+	return ModuleVersion(filepath.Join(root, p.goMod, "go.mod"), p.module)
 }

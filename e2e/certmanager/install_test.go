@@ -4,7 +4,6 @@
 package certmanager_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"os/exec"
 	"path/filepath"
@@ -18,41 +17,39 @@ import (
 	"noderestriction.plus/e2e/binaries"
 	"noderestriction.plus/e2e/controlplane"
 	"noderestriction.plus/e2e/process"
-	"noderestriction.plus/e2e/project"
-	"noderestriction.plus/e2e/rig"
+	"noderestriction.plus/e2e/suite"
 )
 
 const certManagerNamespace = "cert-manager"
 
-// certManager is cert-manager as its own chart installs it, with the rights that it gives, but for the pods: they are
-// processes.
+// certManager is cert-manager as its own chart installs it, with the permissions of the chart, except that its pods are processes.
 type certManager struct {
 	controller, cainjector, webhook *process.Process
 }
 
-// installCertManager installs cert-manager and waits until its webhook is asked.
-func (s *stage) installCertManager(t *testing.T, dir string) *certManager {
+// installCertManager installs cert-manager and waits until API servers call its webhook.
+func (s *setup) installCertManager(t *testing.T) *certManager {
 	t.Helper()
 	program, err := binaries.Path(t.Context(), t.Output(), binaries.CertManager())
-	check(t, err)
+	suite.Check(t, err)
 	ports, err := process.FreePorts(1)
-	check(t, err)
+	suite.Check(t, err)
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: certManagerNamespace}}
 	_, err = s.Admin.CoreV1().Namespaces().Create(t.Context(), namespace, metav1.CreateOptions{})
-	check(t, err)
-	check(t, s.Kubectl.Apply(t.Context(), renderCertManager(t, ports[0])))
+	suite.Check(t, err)
+	suite.Check(t, s.Kubectl.Apply(t.Context(), renderCertManager(t, ports[0])))
 
 	start := func(component, account string, args ...string) *process.Process {
 		config, err := s.ControlPlane.User("system:serviceaccount:"+certManagerNamespace+":"+account,
 			"system:serviceaccounts", "system:serviceaccounts:"+certManagerNamespace)
-		check(t, err)
-		kubeconfig := filepath.Join(dir, account+".kubeconfig")
-		check(t, controlplane.WriteKubeconfig(kubeconfig, config))
+		suite.Check(t, err)
+		kubeconfig := filepath.Join(s.Dir, account+".kubeconfig")
+		suite.Check(t, controlplane.WriteKubeconfig(kubeconfig, config))
 		p, err := process.Start(process.Spec{
 			Name: component, Path: program, Args: append([]string{component, "--kubeconfig=" + kubeconfig}, args...),
-			LogFile: filepath.Join(dir, component+".log"),
+			LogFile: filepath.Join(s.Dir, component+".log"),
 		})
-		check(t, err)
+		suite.Check(t, err)
 		return p
 	}
 	c := &certManager{
@@ -65,33 +62,28 @@ func (s *stage) installCertManager(t *testing.T, dir string) *certManager {
 	return c
 }
 
-// renderCertManager renders the chart of cert-manager's module, with its webhook at a port of this machine.
+// renderCertManager renders the chart in cert-manager's module, with its webhook at a port of this machine.
 func renderCertManager(t *testing.T, port int) []byte {
 	t.Helper()
-	root, err := project.Root()
-	check(t, err)
-	cmd := exec.CommandContext(t.Context(), "go", "mod", "download", "-json", "github.com/cert-manager/cert-manager")
-	cmd.Dir = filepath.Join(root, "e2e", "tools", "cert-manager")
-	out, err := cmd.Output()
-	check(t, err)
-	var module struct{ Dir string }
-	check(t, json.Unmarshal(out, &module))
+	module, err := binaries.ModuleDir(t.Context(), "e2e/tools/cert-manager", "github.com/cert-manager/cert-manager")
+	suite.Check(t, err)
 	helm, err := binaries.Helm(t.Context(), t.Output())
-	check(t, err)
+	suite.Check(t, err)
 	manifests, err := exec.CommandContext(t.Context(), helm, "template", "cert-manager",
-		filepath.Join(module.Dir, "deploy", "charts", "cert-manager"), "--namespace="+certManagerNamespace,
+		filepath.Join(module, "deploy", "charts", "cert-manager"), "--namespace="+certManagerNamespace,
 		"--set=crds.enabled=true,replicaCount=0,webhook.replicaCount=0,cainjector.replicaCount=0",
 		"--set=startupapicheck.enabled=false", fmt.Sprintf("--set=webhook.url.host=localhost:%d", port)).Output()
-	check(t, err)
+	suite.Check(t, err)
 	return manifests
 }
 
-// awaitCertManager waits until an issuer could be made: its webhook is asked, with Fail, and trusted.
-func (s *stage) awaitCertManager(t *testing.T) {
+// awaitCertManager waits until an Issuer can be created: API servers call cert-manager's webhook, which has failurePolicy Fail, and
+// trust it.
+func (s *setup) awaitCertManager(t *testing.T) {
 	t.Helper()
 	const issuer = `{apiVersion: cert-manager.io/v1, kind: Issuer,
   metadata: {name: any, namespace: default}, spec: {selfSigned: {}}}`
-	eventually(t, func() error {
+	suite.Eventually(t, patience, func() error {
 		_, err := s.Kubectl.Run(t.Context(), []byte(issuer), "create", "--dry-run=server", "--filename=-")
 		return err
 	})
@@ -101,43 +93,43 @@ func (c *certManager) all() []*process.Process {
 	return []*process.Process{c.controller, c.cainjector, c.webhook}
 }
 
-// kill ends cert-manager.
+// kill stops cert-manager.
 func (c *certManager) kill() {
 	for _, p := range c.all() {
-		_ = p.Kill() // it may have ended
+		_ = p.Kill() // it may have exited
 	}
 }
 
-// runAgain starts it again.
-func (c *certManager) runAgain(t *testing.T) {
+// restart restarts cert-manager after kill.
+func (c *certManager) restart(t *testing.T) {
 	t.Helper()
 	for _, p := range []**process.Process{&c.controller, &c.cainjector, &c.webhook} {
 		again, err := (*p).Again()
-		check(t, err)
+		suite.Check(t, err)
 		*p = again
 	}
 }
 
-// install installs the chart with these values besides, and waits until every replica is available.
-func (s *stage) install(t *testing.T, values ...string) {
+// install installs the chart, with further values, and waits until every replica is available.
+func (s *setup) install(t *testing.T, values ...string) {
 	t.Helper()
 	began := time.Now()
-	check(t, s.Install(t.Context(), tag, slices.Concat(s.values, values)...))
-	check(t, s.AwaitRollout(t.Context()))
+	suite.Check(t, s.Install(t.Context(), tag, slices.Concat(s.values, values)...))
+	suite.Check(t, s.AwaitRollout(t.Context()))
 	t.Logf("installed after %s", time.Since(began).Round(100*time.Millisecond))
 }
 
-// awaitDenied waits until every replica denies: they are asked in turn.
-func (s *stage) awaitDenied(t *testing.T) {
+// awaitDenied waits until every replica denies: they are called in turn.
+func (s *setup) awaitDenied(t *testing.T) {
 	t.Helper()
-	row := 0
-	eventually(t, func() error {
-		a := s.kubelet.Do(t.Context(), rig.AddsFinalizer(node))
-		if row++; a.Outcome != rig.Denied {
-			row = 0
+	denied := 0
+	suite.Eventually(t, patience, func() error {
+		a := s.kubelet.Do(t.Context(), suite.AddFinalizer(node))
+		if denied++; a.Outcome != suite.Denied {
+			denied = 0
 		}
-		if row < 9 {
-			return fmt.Errorf("%d times denied, the last answer was %s", row, a)
+		if denied < 9 {
+			return fmt.Errorf("%d denials in a row, then %s", denied, a)
 		}
 		return nil
 	})

@@ -5,37 +5,36 @@ package certmanager_test
 
 import (
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"slices"
 	"testing"
 	"time"
 
-	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
 
-	"noderestriction.plus/e2e/rig"
+	"noderestriction.plus/e2e/cluster"
+	"noderestriction.plus/e2e/suite"
 )
 
 // The Certificates of the chart, and their Secrets.
 const (
-	leafName, leafSecret           = rig.Name, rig.Name + "-tls"
-	authorityName, authoritySecret = rig.Name + "-ca", rig.Name + "-cert-manager-ca"
-	service                        = rig.Name + "." + rig.Namespace + ".svc"
+	leafName, leafSecret = cluster.Name, cluster.Name + "-tls"
+	caName, caSecret     = cluster.Name + "-ca", cluster.Name + "-cert-manager-ca"
+	service              = cluster.Name + "." + cluster.Namespace + ".svc"
 )
 
-func (s *stage) certificates() dynamic.ResourceInterface {
+func (s *setup) certificates() dynamic.ResourceInterface {
 	return s.objects.Resource(schema.GroupVersionResource{
 		Group: "cert-manager.io", Version: "v1", Resource: "certificates",
-	}).Namespace(rig.Namespace)
+	}).Namespace(cluster.Namespace)
 }
 
-// condition is the status of a Certificate's condition, or empty.
+// condition returns the status of a Certificate's condition, or empty.
 func condition(object *unstructured.Unstructured, kind string) string {
 	all, _, _ := unstructured.NestedSlice(object.Object, "status", "conditions")
 	for _, c := range all {
@@ -47,8 +46,8 @@ func condition(object *unstructured.Unstructured, kind string) string {
 	return ""
 }
 
-// revision is how often a Certificate was issued, and an error while it is not, or is being issued again.
-func (s *stage) revision(t *testing.T, name string) (int64, error) {
+// revision returns how often a Certificate was issued, or an error if it is not issued or is being reissued.
+func (s *setup) revision(t *testing.T, name string) (int64, error) {
 	object, err := s.certificates().Get(t.Context(), name, metav1.GetOptions{})
 	if err != nil {
 		return 0, err
@@ -60,12 +59,12 @@ func (s *stage) revision(t *testing.T, name string) (int64, error) {
 	return revision, err
 }
 
-// renew has a Certificate issued again, as cmctl renew does, and waits until it is.
-func (s *stage) renew(t *testing.T, name string) {
+// renew makes cert-manager reissue a Certificate, as cmctl renew does, and waits for it.
+func (s *setup) renew(t *testing.T, name string) {
 	t.Helper()
 	before, err := s.revision(t, name)
-	check(t, err)
-	eventually(t, func() error { // others write the status, too
+	suite.Check(t, err)
+	suite.Eventually(t, patience, func() error { // cert-manager writes the status, too
 		object, err := s.certificates().Get(t.Context(), name, metav1.GetOptions{})
 		if err != nil {
 			return err
@@ -84,27 +83,27 @@ func (s *stage) renew(t *testing.T, name string) {
 		_, err = s.certificates().UpdateStatus(t.Context(), object, metav1.UpdateOptions{})
 		return err
 	})
-	took := eventually(t, func() error {
+	took := suite.Eventually(t, patience, func() error {
 		now, err := s.revision(t, name)
 		if err == nil && now == before {
-			err = errors.New("it has not been issued again yet")
+			err = errors.New("the Certificate has not been reissued yet")
 		}
 		return err
 	})
-	t.Logf("%s was issued again within %s", name, took.Round(10*time.Millisecond))
+	t.Logf("%s was reissued within %s", name, took.Round(10*time.Millisecond))
 }
 
-func (s *stage) secret(t *testing.T, name string) (*corev1.Secret, error) {
-	return s.Admin.CoreV1().Secrets(rig.Namespace).Get(t.Context(), name, metav1.GetOptions{})
+func (s *setup) secret(t *testing.T, name string) (*corev1.Secret, error) {
+	return s.Admin.CoreV1().Secrets(cluster.Namespace).Get(t.Context(), name, metav1.GetOptions{})
 }
 
-// certificate is the first certificate of a key of a Secret, when it has one.
-func (s *stage) certificate(t *testing.T, secret, key string) (*x509.Certificate, error) {
+// certificate returns the first certificate of a key of a Secret.
+func (s *setup) certificate(t *testing.T, secret, key string) (*x509.Certificate, error) {
 	stored, err := s.secret(t, secret)
 	if err != nil {
 		return nil, err
 	}
-	certs, err := fromPEM(stored.Data[key])
+	certs, err := suite.ParseCertificates(stored.Data[key])
 	if err == nil && len(certs) == 0 {
 		err = fmt.Errorf("the Secret %s has no certificate in %s", secret, key)
 	}
@@ -114,57 +113,49 @@ func (s *stage) certificate(t *testing.T, secret, key string) (*x509.Certificate
 	return certs[0], nil
 }
 
-func (s *stage) mustCertificate(t *testing.T, secret string) *x509.Certificate {
+func (s *setup) mustCertificate(t *testing.T, secret string) *x509.Certificate {
 	t.Helper()
 	cert, err := s.certificate(t, secret, corev1.TLSCertKey)
-	check(t, err)
+	suite.Check(t, err)
 	return cert
 }
 
-func (s *stage) configuration(t *testing.T) *admissionregistrationv1.ValidatingWebhookConfiguration {
+// trusted returns the CAs in the bundle of the first webhook.
+func (s *setup) trusted(t *testing.T) []*x509.Certificate {
 	t.Helper()
-	configurations := s.Admin.AdmissionregistrationV1().ValidatingWebhookConfigurations()
-	c, err := configurations.Get(t.Context(), rig.Name, metav1.GetOptions{})
-	check(t, err)
-	return c
+	cas, err := suite.ParseCertificates(s.Webhooks(t).Webhooks[0].ClientConfig.CABundle)
+	suite.Check(t, err)
+	return cas
 }
 
-// trusted are the authorities in the bundle of the first webhook.
-func (s *stage) trusted(t *testing.T) []*x509.Certificate {
-	t.Helper()
-	authorities, err := fromPEM(s.configuration(t).Webhooks[0].ClientConfig.CABundle)
-	check(t, err)
-	return authorities
-}
-
-// injected returns an error if a bundle does not have exactly these authorities.
-func (s *stage) injected(t *testing.T, want ...*x509.Certificate) error {
-	for _, w := range s.configuration(t).Webhooks {
-		got, err := fromPEM(w.ClientConfig.CABundle)
+// injected returns an error if a bundle does not have exactly these CAs.
+func (s *setup) injected(t *testing.T, want ...*x509.Certificate) error {
+	for _, w := range s.Webhooks(t).Webhooks {
+		got, err := suite.ParseCertificates(w.ClientConfig.CABundle)
 		if err != nil {
 			return err
 		}
-		for _, authority := range want {
-			if !slices.ContainsFunc(got, authority.Equal) {
-				return fmt.Errorf("%s: the bundle does not have authority %x", w.Name, authority.SerialNumber)
+		for _, ca := range want {
+			if !slices.ContainsFunc(got, ca.Equal) {
+				return fmt.Errorf("%s: the bundle does not have CA %x", w.Name, ca.SerialNumber)
 			}
 		}
 		if len(got) != len(want) {
-			return fmt.Errorf("%s: %d authorities are in the bundle, want %d", w.Name, len(got), len(want))
+			return fmt.Errorf("%s: %d CAs are in the bundle, want %d", w.Name, len(got), len(want))
 		}
 	}
 	return nil
 }
 
-func (s *stage) checkInjected(t *testing.T, want ...*x509.Certificate) {
+func (s *setup) checkInjected(t *testing.T, want ...*x509.Certificate) {
 	t.Helper()
 	if err := s.injected(t, want...); err != nil {
 		t.Error(err)
 	}
 }
 
-// checkSigned checks that an authority has signed what is in the leaf's Secret, for the Service.
-func (s *stage) checkSigned(t *testing.T, by *x509.Certificate) {
+// checkSigned checks that a CA has signed the certificate in the leaf's Secret, for the Service.
+func (s *setup) checkSigned(t *testing.T, by *x509.Certificate) {
 	t.Helper()
 	roots := x509.NewCertPool()
 	roots.AddCert(by)
@@ -173,10 +164,10 @@ func (s *stage) checkSigned(t *testing.T, by *x509.Certificate) {
 	}
 }
 
-// awaitServed waits until every replica serves what is in the leaf's Secret, as its metric says.
-func (s *stage) awaitServed(t *testing.T) {
+// awaitServed waits until every replica serves the certificate in the leaf's Secret, as its metric says.
+func (s *setup) awaitServed(t *testing.T) {
 	t.Helper()
-	took := eventually(t, func() error {
+	took := suite.Eventually(t, patience, func() error {
 		leaf, err := s.certificate(t, leafSecret, corev1.TLSCertKey)
 		if err != nil {
 			return err
@@ -189,7 +180,7 @@ func (s *stage) awaitServed(t *testing.T) {
 			}
 			got := int64(m.Sum("node_restriction_plus_certificate_expiry_timestamp_seconds"))
 			if want := leaf.NotAfter.Unix(); got != want {
-				return fmt.Errorf("%s serves what expires at %d, want %d", r.Pod, got, want)
+				return fmt.Errorf("%s serves a certificate that expires at %d, want %d", r.Pod, got, want)
 			}
 		}
 		if len(replicas) != 3 {
@@ -197,17 +188,5 @@ func (s *stage) awaitServed(t *testing.T) {
 		}
 		return nil
 	})
-	t.Logf("every replica serves it %s later", took.Round(100*time.Millisecond))
-}
-
-func fromPEM(data []byte) ([]*x509.Certificate, error) {
-	var certs []*x509.Certificate
-	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
-		cert, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			return nil, err
-		}
-		certs = append(certs, cert)
-	}
-	return certs, nil
+	t.Logf("every replica serves the certificate %s later", took.Round(100*time.Millisecond))
 }

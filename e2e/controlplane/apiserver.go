@@ -16,29 +16,29 @@ import (
 	"noderestriction.plus/e2e/process"
 )
 
-// APIServerOptions say how an API server differs from a stock one.
+// APIServerOptions are the differences from a stock API server.
 type APIServerOptions struct {
 	// WithoutNodeRestriction switches the NodeRestriction admission plugin off.
 	WithoutNodeRestriction bool
-	// WithServiceAccounts gives every pod a service account and its token, for which there have to be controllers.
+	// WithServiceAccounts gives every pod a service account and its token, which needs controllers.
 	WithServiceAccounts bool
-	// Args are further flags; those that are given twice count as given last.
+	// Args are further flags. The last one of several equal flags counts.
 	Args []string
 }
 
-// APIServer is one kube-apiserver. All API servers of a control plane share one store.
+// APIServer is a kube-apiserver. All API servers of a control plane share one etcd.
 type APIServer struct {
 	// Host is its URL.
 	Host string
 	// AuditLog is the path of its audit log: every write by a kubelet, at level Metadata.
 	AuditLog string
 
-	ca      *Authority
+	ca      *CA
 	dir     string
 	process *process.Process
 }
 
-// auditPolicy logs the writes of kubelets, with the annotations that admission leaves.
+// auditPolicy logs the writes of kubelets, with the annotations of admission.
 const auditPolicy = `apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived]
@@ -48,7 +48,7 @@ rules:
 - {level: None}
 `
 
-// AddAPIServer starts an API server, the first one or one more, and waits until it is ready.
+// AddAPIServer starts another API server and waits until it is ready.
 func (c *ControlPlane) AddAPIServer(ctx context.Context, o APIServerOptions) (*APIServer, error) {
 	ports, err := process.FreePorts(1)
 	if err != nil {
@@ -95,7 +95,7 @@ func (c *ControlPlane) apiServerArgs(s *APIServer, o APIServerOptions, port int)
 		"--service-account-signing-key-file=" + c.path("service-account.key"),
 		"--service-cluster-ip-range=10.0.0.0/24",
 		"--authorization-mode=Node,RBAC",
-		"--allow-privileged=true", // as kubeadm has it
+		"--allow-privileged=true", // as with kubeadm
 		// The endpoint of an API server may not be a loopback address.
 		"--endpoint-reconciler-type=none",
 		"--audit-policy-file=" + filepath.Join(s.dir, "audit.yaml"),
@@ -110,7 +110,7 @@ func (c *ControlPlane) apiServerArgs(s *APIServer, o APIServerOptions, port int)
 	return args
 }
 
-// awaitReady waits for the API server and for the namespaces that it makes.
+// awaitReady waits for the API server and for the namespaces that it creates.
 func (s *APIServer) awaitReady(ctx context.Context) error {
 	config, err := s.Admin()
 	if err != nil {
@@ -133,15 +133,15 @@ func (s *APIServer) awaitReady(ctx context.Context) error {
 	})
 }
 
-// Admin is the connection of a cluster administrator.
+// Admin returns the connection of a cluster administrator.
 func (s *APIServer) Admin() (*rest.Config, error) { return s.User("admin", "system:masters") }
 
-// Kubelet is the connection of the kubelet of a node.
+// Kubelet returns the connection of a node's kubelet.
 func (s *APIServer) Kubelet(node string) (*rest.Config, error) {
 	return s.User("system:node:"+node, "system:nodes")
 }
 
-// User is the connection of a user who has a client certificate, without a limit on the client's side.
+// User returns the connection of a user with a client certificate, without client-side rate limits.
 func (s *APIServer) User(name string, groups ...string) (*rest.Config, error) {
 	cert, err := s.ca.Client(name, groups...)
 	if err != nil {

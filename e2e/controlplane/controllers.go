@@ -16,9 +16,9 @@ import (
 	"noderestriction.plus/e2e/process"
 )
 
-// StartControllers starts the controllers that every cluster has, and the scheduler, as clients of the first API server.
-// They listen nowhere. It waits until pods can be created, for which there must be a service account. A node that is
-// not heard of for 12 s is taken for dead. Further flags are those of the controllers.
+// StartControllers starts kube-controller-manager and kube-scheduler as clients of the first API server, without listeners, and
+// waits until pods can be created, which needs service accounts. A node without a heartbeat for 12 s is marked Unknown. The flags
+// are further ones of kube-controller-manager.
 func (c *ControlPlane) StartControllers(ctx context.Context, log io.Writer, flags ...string) error {
 	config, err := c.Admin()
 	if err != nil {
@@ -60,7 +60,7 @@ func (c *ControlPlane) StartControllers(ctx context.Context, log io.Writer, flag
 	})
 }
 
-// startClient starts a program that works by way of the API alone.
+// startClient starts a program that only needs the API.
 func (c *ControlPlane) startClient(
 	ctx context.Context, log io.Writer, program binaries.Program, args []string,
 ) (*process.Process, error) {

@@ -1,8 +1,8 @@
 // Copyright The NodeRestriction-plus Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package controlplane runs a real Kubernetes control plane on the loopback interface: etcd and one or more API
-// servers, and if asked for the controllers and the scheduler.
+// Package controlplane runs a real Kubernetes control plane on the loopback interface: etcd, one or more API servers and, if wanted,
+// the controllers and the scheduler.
 package controlplane
 
 import (
@@ -24,10 +24,10 @@ import (
 // startTimeout bounds the start of each program. An API server takes about five seconds on an idle machine.
 const startTimeout = 2 * time.Minute
 
-// Options say how to start a control plane.
+// Options configure a control plane.
 type Options struct {
 	Dir       string           // for data, certificates, kubeconfigs and logs; must exist
-	Log       io.Writer        // progress, where a program has to be built
+	Log       io.Writer        // progress, if a program has to be built
 	APIServer APIServerOptions // of the first API server
 }
 
@@ -36,7 +36,7 @@ type ControlPlane struct {
 	*APIServer // the first one
 
 	// CA signs the API servers' serving certificates and the client certificates that they accept.
-	CA *Authority
+	CA *CA
 
 	dir, binary string
 	etcd        *process.Process
@@ -45,8 +45,8 @@ type ControlPlane struct {
 	clients     []*process.Process
 }
 
-// Start starts etcd and an API server and waits until both are ready. If it fails, nothing is left running; the logs
-// are in the folder.
+// Start starts etcd and an API server and waits until both are ready. If it fails, nothing is left running; the logs stay in the
+// directory.
 func Start(ctx context.Context, o Options) (*ControlPlane, error) {
 	etcd, err := binaries.Path(ctx, o.Log, binaries.Etcd())
 	if err != nil {
@@ -56,7 +56,7 @@ func Start(ctx context.Context, o Options) (*ControlPlane, error) {
 	if c.binary, err = binaries.Path(ctx, o.Log, binaries.KubeAPIServer()); err != nil {
 		return nil, err
 	}
-	if c.CA, err = NewAuthority("e2e"); err != nil {
+	if c.CA, err = NewCA("e2e"); err != nil {
 		return nil, err
 	}
 	err = c.writeKeys()
@@ -73,8 +73,7 @@ func Start(ctx context.Context, o Options) (*ControlPlane, error) {
 	return c, nil
 }
 
-// Stop ends everything, at once: a graceful end takes long, and nothing here needs it. What they logged
-// stays in the folder.
+// Stop kills everything. The logs stay in the directory.
 func (c *ControlPlane) Stop() {
 	for _, p := range c.clients {
 		_ = p.Kill()
@@ -87,10 +86,10 @@ func (c *ControlPlane) Stop() {
 	}
 }
 
-// path is a file in the control plane's folder.
+// path returns the path of a file in the control plane's directory.
 func (c *ControlPlane) path(name string) string { return filepath.Join(c.dir, name) }
 
-// writeKeys writes what all API servers share: the authority for clients and the key that signs service account tokens.
+// writeKeys writes the files that all API servers share: the CA of clients and the key that signs service account tokens.
 func (c *ControlPlane) writeKeys() error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -106,7 +105,7 @@ func (c *ControlPlane) writeKeys() error {
 	)
 }
 
-// startEtcd does not wait until etcd is ready: the API server does.
+// startEtcd does not wait until etcd is ready, because the API server does.
 func (c *ControlPlane) startEtcd(binary string) error {
 	ports, err := process.FreePorts(2)
 	if err != nil {

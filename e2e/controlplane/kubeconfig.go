@@ -9,7 +9,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd/api"
 )
 
-// WriteKubeconfig writes a connection as a kubeconfig file, certificates included.
+// WriteKubeconfig writes a connection, with its certificates, as a kubeconfig.
 func WriteKubeconfig(path string, c *rest.Config) error {
 	const name = "e2e"
 	return clientcmd.WriteToFile(api.Config{

@@ -3,8 +3,8 @@
 
 package controlplane
 
-// PID is the API server's process ID.
+// PID returns the process ID of the API server.
 func (s *APIServer) PID() int { return s.process.PID() }
 
-// StorePID is the process ID of etcd.
+// StorePID returns the process ID of etcd.
 func (c *ControlPlane) StorePID() int { return c.etcd.PID() }

@@ -17,11 +17,11 @@ import (
 	"time"
 )
 
-// lifetime of every certificate. They begin an hour ago, for clocks that differ.
+// lifetime is the lifetime of every certificate. Certificates are valid from an hour ago, because clocks differ.
 const lifetime = 24 * time.Hour
 
-// Authority is a certificate authority that lives in memory.
-type Authority struct {
+// CA signs certificates. Its key is in memory only.
+type CA struct {
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
 	pem  []byte
@@ -30,8 +30,8 @@ type Authority struct {
 // Certificate is a certificate with its key, both in PEM.
 type Certificate struct{ Cert, Key []byte }
 
-// NewAuthority makes a certificate authority.
-func NewAuthority(name string) (*Authority, error) {
+// NewCA creates a CA.
+func NewCA(name string) (*CA, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, err
@@ -47,29 +47,29 @@ func NewAuthority(name string) (*Authority, error) {
 		return nil, err
 	}
 	cert, err := x509.ParseCertificate(der)
-	return &Authority{cert: cert, key: key, pem: encodePEM("CERTIFICATE", der)}, err
+	return &CA{cert: cert, key: key, pem: encodePEM("CERTIFICATE", der)}, err
 }
 
-// PEM is the authority's certificate.
-func (a *Authority) PEM() []byte { return a.pem }
+// PEM returns the certificate of the CA.
+func (a *CA) PEM() []byte { return a.pem }
 
-// Pool is the authority alone, for clients that trust nobody else.
-func (a *Authority) Pool() *x509.CertPool {
+// Pool returns a pool with only the CA.
+func (a *CA) Pool() *x509.CertPool {
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(a.pem)
 	return pool
 }
 
-// Client makes a certificate for a user and its groups.
-func (a *Authority) Client(user string, groups ...string) (Certificate, error) {
+// Client issues a client certificate for a user and its groups.
+func (a *CA) Client(user string, groups ...string) (Certificate, error) {
 	return a.issue(&x509.Certificate{
 		Subject:     pkix.Name{CommonName: user, Organization: groups},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	})
 }
 
-// Server makes a certificate for a server on the loopback interface and under these names, some of which may be IP addresses.
-func (a *Authority) Server(names ...string) (Certificate, error) {
+// Server issues a certificate for a server on the loopback interface and with these names, which may be IP addresses.
+func (a *CA) Server(names ...string) (Certificate, error) {
 	template := &x509.Certificate{
 		Subject:     pkix.Name{CommonName: "localhost"},
 		DNSNames:    []string{"localhost"},
@@ -86,7 +86,7 @@ func (a *Authority) Server(names ...string) (Certificate, error) {
 	return a.issue(template)
 }
 
-func (a *Authority) issue(template *x509.Certificate) (Certificate, error) {
+func (a *CA) issue(template *x509.Certificate) (Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return Certificate{}, err
@@ -100,7 +100,7 @@ func (a *Authority) issue(template *x509.Certificate) (Certificate, error) {
 	return Certificate{Cert: encodePEM("CERTIFICATE", der), Key: keyPEM}, err
 }
 
-// Write writes tls.crt and tls.key into the folder, which is made if it is missing.
+// Write writes tls.crt and tls.key into a directory, which it creates if necessary.
 func (c Certificate) Write(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err

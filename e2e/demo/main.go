@@ -1,10 +1,10 @@
 // Copyright The NodeRestriction-plus Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command demo shows the product at work, see package stage. It is the part that builds in a moment: it builds the
-// rest, which takes minutes the first time, and says how far it is; then it becomes the program stage.
+// Command demo builds what command attack needs, which takes minutes the first time, reports the progress, and then becomes that
+// command. It builds in a moment itself.
 //
-// It runs in the folder e2e.
+// It runs in the directory e2e.
 package main
 
 import (
@@ -27,7 +27,7 @@ func main() {
 	}
 	stop()
 	if err == nil {
-		err = become("go", "run", "./demo/stage")
+		err = become("go", "run", "./demo/attack")
 	}
 	fmt.Fprintln(os.Stderr, "demo:", err)
 	os.Exit(1)
@@ -35,7 +35,7 @@ func main() {
 
 // build builds what is missing.
 func build(ctx context.Context) error {
-	fmt.Println("\nBuilding what is missing of etcd, kube-apiserver, kubectl, a kubelet and helm, once for all clones")
+	fmt.Println("\nBuilding the missing ones of etcd, kube-apiserver, kubectl, a kubelet and helm, once for all clones")
 	for _, program := range []binaries.Program{
 		binaries.Etcd(), binaries.KubeAPIServer(), binaries.Kubectl(), binaries.Kubelet(),
 	} {
@@ -46,10 +46,10 @@ func build(ctx context.Context) error {
 	if _, err := binaries.Helm(ctx, os.Stdout); err != nil {
 		return err
 	}
-	return binaries.Compile(ctx, os.Stdout, "demo", ".", "./product", "./kubelet")
+	return binaries.Compile(ctx, os.Stdout, "demo", ".", "./suite")
 }
 
-// become replaces this process by a command, so that what is sent to the one reaches the other.
+// become replaces this process with a command, which therefore gets its signals.
 func become(name string, args ...string) error {
 	path, err := exec.LookPath(name)
 	if err != nil {

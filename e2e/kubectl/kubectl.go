@@ -19,7 +19,7 @@ type Kubectl struct {
 	Kubeconfig string
 }
 
-// Error is what kubectl said as it failed.
+// Error is the error output of kubectl.
 type Error struct {
 	Args   []string
 	Stderr string
@@ -29,9 +29,9 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("kubectl %s: %s", strings.Join(e.Args, " "), e.Stderr)
 }
 
-// Run runs kubectl with an input, which may be nil, and returns its output. If it fails, the error is an [*Error].
+// Run runs kubectl with an input, which may be nil, and returns its output. If kubectl fails, the error is an [*Error].
 func (k Kubectl) Run(ctx context.Context, input []byte, args ...string) (string, error) {
-	// What is kept of an API server from one run to the next would miss a definition that was added in between.
+	// A persistent discovery cache would miss a CRD that was added in the meantime.
 	cache, err := os.MkdirTemp("", "kubectl-")
 	if err != nil {
 		return "", err
@@ -52,7 +52,7 @@ func (k Kubectl) Run(ctx context.Context, input []byte, args ...string) (string,
 	return stdout.String(), nil
 }
 
-// Apply applies manifests, whoever has set a field before.
+// Apply applies manifests and becomes the owner of their fields.
 func (k Kubectl) Apply(ctx context.Context, manifests []byte) error {
 	_, err := k.Run(ctx, manifests, "apply", "--server-side", "--force-conflicts", "--filename=-")
 	return err

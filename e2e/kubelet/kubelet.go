@@ -1,7 +1,7 @@
 // Copyright The NodeRestriction-plus Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package kubelet runs real kubelets, whose containers are imaginary, as processes.
+// Package kubelet runs real kubelets, with imaginary containers, as processes.
 package kubelet
 
 import (
@@ -25,26 +25,33 @@ import (
 	"noderestriction.plus/e2e/process"
 )
 
-// Options say how to start a kubelet.
+// Images of imaginary containers. They run until they are stopped, or exit on their own with code 0 or 1.
+const (
+	Stays = "registry.example.com/c:stays"
+	Exits = "registry.example.com/c:exits"
+	Fails = "registry.example.com/c:fails"
+)
+
+// Options configure a kubelet.
 type Options struct {
-	Dir    string       // for its data and log; made if it is missing
+	Dir    string       // for its data and log; created if necessary
 	Node   string       // name of the Node
 	Config *rest.Config // with the kubelet's credential
 	Labels []string     // to register with, each key=value
 	Taints []string     // to register with, each key=value:effect
-	Log    io.Writer    // progress, where the program has to be built
+	Log    io.Writer    // progress, if the program has to be built
 
-	// StaticPodURL is where further manifests of static pods are; empty: nowhere.
+	// StaticPodURL is the URL of further manifests of static pods; empty: no URL.
 	StaticPodURL string
-	// Heartbeat is how often it writes its Node's status, changed or not. 0: as a stock kubelet does, which is each
-	// 10 s if the status has changed and each 5 min if it has not.
+	// Heartbeat is the interval of writes of the Node's status. 0: as a stock kubelet, every 10 s if the status has changed and
+	// every 5 min otherwise.
 	Heartbeat time.Duration
 }
 
 // Kubelet is a kubelet, running or stopped.
 type Kubelet struct {
 	Node string
-	// Kubeconfig is the path of a kubeconfig with its credential.
+	// Kubeconfig is the path of the kubeconfig with its credential.
 	Kubeconfig string
 
 	options Options
@@ -52,7 +59,7 @@ type Kubelet struct {
 	process *process.Process
 }
 
-// Start starts a kubelet. It does not wait until it has registered; AwaitReady does.
+// Start starts a kubelet. It does not wait until the kubelet has registered; AwaitReady does.
 func Start(ctx context.Context, o Options) (*Kubelet, error) {
 	binary, err := binaries.Path(ctx, o.Log, binaries.Kubelet())
 	if err != nil {
@@ -73,16 +80,16 @@ func Start(ctx context.Context, o Options) (*Kubelet, error) {
 	return k, nil
 }
 
-// LogFile is the path of its log.
+// LogFile returns the path of its log.
 func (k *Kubelet) LogFile() string { return filepath.Join(k.options.Dir, "kubelet.log") }
 
 func (k *Kubelet) rootDir() string    { return filepath.Join(k.options.Dir, "root") }
 func (k *Kubelet) staticPods() string { return filepath.Join(k.options.Dir, "static-pods") }
 
-// starve is a file whose presence exhausts the machine's memory.
+// starve returns the path of a file that exhausts the machine's memory while it exists.
 func (k *Kubelet) starve() string { return filepath.Join(k.rootDir(), "starve") }
 
-// Run starts a stopped kubelet again, on a machine that has lost its containers.
+// Run starts a stopped kubelet on the same machine, which has lost its containers.
 func (k *Kubelet) Run() (err error) {
 	args := []string{
 		"--name=" + k.Node,
@@ -104,10 +111,10 @@ func (k *Kubelet) Run() (err error) {
 	return err
 }
 
-// Stop ends the kubelet as a loss of power would. Its Node and its pods stay in the API.
+// Stop kills the kubelet, like a loss of power. Its Node and its pods stay in the API.
 func (k *Kubelet) Stop() { _ = k.process.Kill() }
 
-// Restart ends the kubelet and starts it again with the same static pods.
+// Restart kills the kubelet and starts it with the same static pods.
 func (k *Kubelet) Restart() error {
 	k.Stop()
 	return k.Run()
@@ -116,14 +123,14 @@ func (k *Kubelet) Restart() error {
 // Starve exhausts the memory of its machine.
 func (k *Kubelet) Starve() error { return os.WriteFile(k.starve(), nil, 0o644) }
 
-// Feed gives back the memory that Starve took.
+// Feed reverts Starve.
 func (k *Kubelet) Feed() error { return os.Remove(k.starve()) }
 
-// ShutDown announces to the kubelet that its machine is about to be shut down.
+// ShutDown announces to the kubelet that its machine will shut down.
 func (k *Kubelet) ShutDown() error { return k.process.Signal(syscall.SIGUSR1) }
 
-// AwaitReady waits until the Node is Ready and its lease was renewed after a moment: by this run of the kubelet, if
-// that is when it was started.
+// AwaitReady waits until the Node is Ready and its lease was renewed after a moment. If that is the start of the kubelet, this run
+// has renewed it.
 func (k *Kubelet) AwaitReady(ctx context.Context, admin kubernetes.Interface, after time.Time) error {
 	return k.process.Await(ctx, func(ctx context.Context) error {
 		node, err := admin.CoreV1().Nodes().Get(ctx, k.Node, metav1.GetOptions{})
@@ -150,7 +157,18 @@ func isReady(node *corev1.Node) bool {
 	})
 }
 
-// AddStaticPod gives the kubelet the manifest of a static pod, under a name for the file.
+// StaticPod returns the manifest of a static pod in the namespace kube-system.
+func StaticPod(name string) []byte {
+	return fmt.Appendf(nil, `apiVersion: v1
+kind: Pod
+metadata: {name: %s, namespace: kube-system}
+spec:
+  terminationGracePeriodSeconds: 1
+  containers: [{name: c, image: %q}]
+`, name, Stays)
+}
+
+// AddStaticPod adds a manifest of a static pod as a file with this name.
 func (k *Kubelet) AddStaticPod(name string, manifest []byte) error {
 	// The kubelet must not read half a file.
 	tmp := filepath.Join(k.options.Dir, name+".tmp")
@@ -160,7 +178,7 @@ func (k *Kubelet) AddStaticPod(name string, manifest []byte) error {
 	return os.Rename(tmp, filepath.Join(k.staticPods(), name+".yaml"))
 }
 
-// RemoveStaticPod takes a manifest away.
+// RemoveStaticPod removes a manifest.
 func (k *Kubelet) RemoveStaticPod(name string) error {
 	return os.Remove(filepath.Join(k.staticPods(), name+".yaml"))
 }

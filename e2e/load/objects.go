@@ -1,8 +1,8 @@
 // Copyright The NodeRestriction-plus Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package load is what benchmarks and simulations share: objects of a realistic size, what programs use, and where the figures
-// are written down.
+// Package load is shared by benchmarks and simulations: objects of a realistic size, the resource usage of processes, and the page
+// of the figures.
 package load
 
 import (
@@ -14,7 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// Node is a Node as a kubelet on a large machine keeps it: some 12 KB without managedFields, of which 50 images are the most.
+// Node returns a Node as a kubelet on a large machine writes it: about 12 KB without managedFields, mostly because of 50 images.
 func Node(name string) *corev1.Node {
 	quantities := corev1.ResourceList{
 		corev1.ResourceCPU: resource.MustParse("64"), corev1.ResourceMemory: resource.MustParse("263712584Ki"),
@@ -64,7 +64,7 @@ func Node(name string) *corev1.Node {
 	return node
 }
 
-// Pod is a pod with four containers, as it runs on a node.
+// Pod returns a running pod with four containers.
 func Pod(node string) *corev1.Pod {
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{

@@ -12,8 +12,7 @@ import (
 	"noderestriction.plus/e2e/project"
 )
 
-// ReplacePart writes the text into the part of docs/performance.md that the command of this name writes, between two lines that
-// say so.
+// ReplacePart replaces the part of docs/performance.md that the named command writes, between two lines that name the command.
 func ReplacePart(command, text string) error {
 	root, err := project.Root()
 	if err != nil {

@@ -13,9 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// CPUTime is the CPU time of a process since it started, of all its threads, to the nanosecond: /proc rounds it to 10 ms.
+// CPUTime returns the CPU time of all threads of a process since its start, to the nanosecond: /proc rounds it to 10 ms.
 func CPUTime(pid int) (time.Duration, error) {
-	// The clock of a process is numbered so: MAKE_PROCESS_CPUCLOCK in Linux' include/linux/posix-timers.h, with CPUCLOCK_SCHED.
+	// The number of a process's clock: MAKE_PROCESS_CPUCLOCK in Linux' include/linux/posix-timers.h, with CPUCLOCK_SCHED.
 	const scheduler = 2
 	var used unix.Timespec
 	if err := unix.ClockGettime(int32(^pid<<3|scheduler), &used); err != nil {
@@ -24,10 +24,10 @@ func CPUTime(pid int) (time.Duration, error) {
 	return time.Duration(used.Nano()), nil
 }
 
-// ResidentMiB is the resident memory of a process, in MiB.
+// ResidentMiB returns the resident memory of a process, in MiB.
 func ResidentMiB(pid int) (float64, error) { return statusMiB(pid, "VmRSS:") }
 
-// AnonymousMiB is the part of it that is not the program's own file, whose pages the kernel can drop at any time.
+// AnonymousMiB returns the resident memory without the pages of the program's own file, which the kernel can drop at any time.
 func AnonymousMiB(pid int) (float64, error) { return statusMiB(pid, "RssAnon:") }
 
 func statusMiB(pid int, field string) (float64, error) {

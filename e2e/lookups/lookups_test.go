@@ -1,15 +1,15 @@
 // Copyright The NodeRestriction-plus Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package lookups_test shows that the look-ups of the baseline find what a real API server has, with a policy for tokens as the
-// case that needs most of them.
+// Package lookups_test shows that the lookups of the baseline find what a real API server has, with the rule for tokens, which needs
+// most of them.
 package lookups_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -29,12 +29,12 @@ import (
 	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/e2e/controlplane"
+	"noderestriction.plus/e2e/suite"
 	"noderestriction.plus/internal/cluster"
 	"noderestriction.plus/internal/review"
 	"noderestriction.plus/policy"
@@ -45,7 +45,10 @@ import (
 // issuer is the audience of the API server of e2e.
 const issuer = "https://kubernetes.default.svc"
 
-func TestLookUps(t *testing.T) {
+// TestMain discards the log of controller-runtime's client.
+func TestMain(m *testing.M) { suite.Main(m) }
+
+func TestLookups(t *testing.T) {
 	c := startCluster(t)
 	c.store(t)
 	t.Run("objects", c.testObjects)
@@ -54,52 +57,43 @@ func TestLookUps(t *testing.T) {
 
 // testCluster is an API server without NodeRestriction, with a webhook that enforces the baseline for tokens.
 type testCluster struct {
-	server  *controlplane.ControlPlane
-	admin   kubernetes.Interface
+	*suite.Suite
 	objects *cluster.Objects
 }
 
 func startCluster(t *testing.T) *testCluster {
 	t.Helper()
-	server, err := controlplane.Start(t.Context(), controlplane.Options{
-		Dir: t.TempDir(), Log: t.Output(), APIServer: controlplane.APIServerOptions{WithoutNodeRestriction: true},
-	})
-	check(t, err)
-	t.Cleanup(server.Stop)
-	config, err := server.Admin()
-	check(t, err)
-	admin, err := kubernetes.NewForConfig(config)
-	check(t, err)
-	c := &testCluster{server: server, admin: admin}
+	c := &testCluster{Suite: suite.New(t, "lookups", controlplane.APIServerOptions{WithoutNodeRestriction: true})}
+	config, err := c.ControlPlane.Admin()
+	suite.Check(t, err)
 	client, err := rest.HTTPClientFor(config)
-	check(t, err)
+	suite.Check(t, err)
 	config.BearerTokenFile = c.ownToken(t)
 	c.objects, err = cluster.NewObjects(config, client)
-	check(t, err)
+	suite.Check(t, err)
 	return c
 }
 
-// ownToken is a file with a token as a kubelet mounts it for the program.
+// ownToken returns a file with a token, as a kubelet mounts it for the program.
 func (c *testCluster) ownToken(t *testing.T) string {
 	t.Helper()
 	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "node-restriction-plus", Namespace: "kube-system"}}
-	_, err := c.admin.CoreV1().ServiceAccounts("kube-system").Create(t.Context(), account, metav1.CreateOptions{})
-	check(t, err)
-	token, err := c.admin.CoreV1().ServiceAccounts("kube-system").CreateToken(
-		t.Context(), account.Name, &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
-	check(t, err)
+	_, err := c.Admin.CoreV1().ServiceAccounts("kube-system").Create(t.Context(), account, metav1.CreateOptions{})
+	suite.Check(t, err)
+	token, err := suite.Token(t.Context(), c.Admin, "kube-system", account.Name)
+	suite.Check(t, err)
 	path := filepath.Join(t.TempDir(), "token")
-	check(t, os.WriteFile(path, []byte(token.Status.Token), 0o600))
+	suite.Check(t, os.WriteFile(path, []byte(token), 0o600))
 	return path
 }
 
-// store stores a pod with a projected token and a claim, and what the claim leads to.
+// store stores a pod with a projected token and a claim, and the objects that the claim refers to.
 func (c *testCluster) store(t *testing.T) {
 	t.Helper()
-	ctx, create, core := t.Context(), metav1.CreateOptions{}, c.admin.CoreV1()
+	ctx, create, core := t.Context(), metav1.CreateOptions{}, c.Admin.CoreV1()
 	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "web"}}
 	_, err := core.ServiceAccounts("default").Create(ctx, account, create)
-	check(t, err)
+	suite.Check(t, err)
 	_, err = core.Pods("default").Create(ctx, &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: "web"},
 		Spec: corev1.PodSpec{
@@ -117,7 +111,7 @@ func (c *testCluster) store(t *testing.T) {
 			},
 		},
 	}, create)
-	check(t, err)
+	suite.Check(t, err)
 	size := corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")}
 	modes := []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce}
 	_, err = core.PersistentVolumeClaims("default").Create(ctx, &corev1.PersistentVolumeClaim{
@@ -126,7 +120,7 @@ func (c *testCluster) store(t *testing.T) {
 			VolumeName: "pv", AccessModes: modes, Resources: corev1.VolumeResourceRequirements{Requests: size},
 		},
 	}, create)
-	check(t, err)
+	suite.Check(t, err)
 	_, err = core.PersistentVolumes().Create(ctx, &corev1.PersistentVolume{
 		ObjectMeta: metav1.ObjectMeta{Name: "pv"},
 		Spec: corev1.PersistentVolumeSpec{
@@ -135,22 +129,22 @@ func (c *testCluster) store(t *testing.T) {
 			},
 		},
 	}, create)
-	check(t, err)
-	_, err = c.admin.StorageV1().CSIDrivers().Create(ctx, &storagev1.CSIDriver{
+	suite.Check(t, err)
+	_, err = c.Admin.StorageV1().CSIDrivers().Create(ctx, &storagev1.CSIDriver{
 		ObjectMeta: metav1.ObjectMeta{Name: "csi.example.com"},
 		Spec:       storagev1.CSIDriverSpec{TokenRequests: []storagev1.TokenRequest{{Audience: "storage"}}},
 	}, create)
-	check(t, err)
+	suite.Check(t, err)
 	meta := metav1.ObjectMeta{Name: "vault-tokens"}
-	_, err = c.admin.RbacV1().ClusterRoles().Create(ctx, &rbacv1.ClusterRole{ObjectMeta: meta, Rules: []rbacv1.PolicyRule{{
+	_, err = c.Admin.RbacV1().ClusterRoles().Create(ctx, &rbacv1.ClusterRole{ObjectMeta: meta, Rules: []rbacv1.PolicyRule{{
 		APIGroups: []string{""}, Resources: []string{"vault"}, Verbs: []string{"request-serviceaccounts-token-audience"},
 	}}}, create)
-	check(t, err)
-	_, err = c.admin.RbacV1().ClusterRoleBindings().Create(ctx, &rbacv1.ClusterRoleBinding{
+	suite.Check(t, err)
+	_, err = c.Admin.RbacV1().ClusterRoleBindings().Create(ctx, &rbacv1.ClusterRoleBinding{
 		ObjectMeta: meta, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: meta.Name},
 		Subjects: []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.GroupKind, Name: "system:nodes"}},
 	}, create)
-	check(t, err)
+	suite.Check(t, err)
 }
 
 func (c *testCluster) testObjects(t *testing.T) {
@@ -194,12 +188,12 @@ func (c *testCluster) testObjects(t *testing.T) {
 
 func (c *testCluster) testTokens(t *testing.T) {
 	hook := c.startWebhook(t)
-	config, err := c.server.Kubelet("worker-1")
-	check(t, err)
+	config, err := c.ControlPlane.Kubelet("worker-1")
+	suite.Check(t, err)
 	kubelet, err := kubernetes.NewForConfig(config)
-	check(t, err)
-	pod, err := c.admin.CoreV1().Pods("default").Get(t.Context(), "web", metav1.GetOptions{})
-	check(t, err)
+	suite.Check(t, err)
+	pod, err := c.Admin.CoreV1().Pods("default").Get(t.Context(), "web", metav1.GetOptions{})
+	suite.Check(t, err)
 	ask := func(audiences ...string) error {
 		_, err := kubelet.CoreV1().ServiceAccounts("default").CreateToken(t.Context(), "web", &authenticationv1.TokenRequest{
 			Spec: authenticationv1.TokenRequestSpec{
@@ -211,20 +205,20 @@ func (c *testCluster) testTokens(t *testing.T) {
 		}, metav1.CreateOptions{})
 		return err
 	}
-	// Until the webhook and the pod are known to the API server, it allows an audience that is not the pod's, or nothing.
-	refused := func(context.Context) (bool, error) {
-		err := ask("other")
-		return err != nil && strings.Contains(err.Error(), "baseline service account tokens"), nil
-	}
-	err = wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, time.Minute, true, refused)
-	check(t, err)
+	// Until the API server knows the webhook, it allows every audience, and until it knows the pod, it allows none.
+	suite.Eventually(t, time.Minute, func() error {
+		if err := ask("other"); err == nil || !strings.Contains(err.Error(), "baseline service account tokens") {
+			return fmt.Errorf("want a denial by the baseline, got %w", err)
+		}
+		return nil
+	})
 	for _, test := range []struct {
 		name     string
 		audience []string
 		denied   bool
 	}{
-		{"without an audience, which the projected volume is for", nil, false},
-		{"for the audience that the CSI driver asks for", []string{"storage"}, false},
+		{"without an audience, as for the projected volume", nil, false},
+		{"for the audience that the CSI driver requests", []string{"storage"}, false},
 		{"for an audience that RBAC grants", []string{"vault"}, false},
 		{"for another audience", []string{"other"}, true},
 		{"for two audiences", []string{"storage", "vault"}, true},
@@ -236,13 +230,13 @@ func (c *testCluster) testTokens(t *testing.T) {
 			}
 			sent := hook.sent()
 			if len(test.audience) == 0 && !strings.Contains(sent, `"audiences":["`+issuer+`"]`) {
-				t.Errorf("the API server did not fill its audience in: %s", sent)
+				t.Errorf("the API server did not add its audience: %s", sent)
 			}
 		})
 	}
 }
 
-// webhook judges token requests, and keeps the last.
+// webhook evaluates token requests, and keeps the last one.
 type webhook struct {
 	mu   sync.Mutex
 	last []byte
@@ -262,7 +256,7 @@ func (c *testCluster) startWebhook(t *testing.T) *webhook {
 			Resources: []v1alpha1.BaselineResource{v1alpha1.BaselineServiceAccounts},
 		}},
 	})
-	check(t, errs.ToAggregate())
+	suite.Check(t, errs.ToAggregate())
 	set, hook := policy.NewSet(compiled), &webhook{}
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
@@ -282,7 +276,7 @@ func (c *testCluster) startWebhook(t *testing.T) *webhook {
 	}))
 	t.Cleanup(server.Close)
 	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
-	_, err := c.admin.AdmissionregistrationV1().ValidatingWebhookConfigurations().Create(t.Context(),
+	_, err := c.Admin.AdmissionregistrationV1().ValidatingWebhookConfigurations().Create(t.Context(),
 		&admissionregistrationv1.ValidatingWebhookConfiguration{
 			ObjectMeta: metav1.ObjectMeta{Name: "tokens"},
 			Webhooks: []admissionregistrationv1.ValidatingWebhook{{
@@ -298,20 +292,13 @@ func (c *testCluster) startWebhook(t *testing.T) *webhook {
 				AdmissionReviewVersions: []string{"v1"},
 			}},
 		}, metav1.CreateOptions{})
-	check(t, err)
+	suite.Check(t, err)
 	return hook
 }
 
-// withoutNodes are Facts about all but Nodes, of which a token request needs none.
+// withoutNodes are Facts about everything except Nodes, which a token request does not need.
 type withoutNodes struct{ *cluster.Objects }
 
 func (withoutNodes) Node(string) (*object.Metadata, bool, error) { return nil, false, nil }
 
-func check(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func (withoutNodes) NodesAt(string) ([]string, error) { return nil, errors.New("nobody asks") }
+func (withoutNodes) NodesAt(string) ([]string, error) { return nil, errors.New("not implemented") }

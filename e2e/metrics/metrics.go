@@ -1,7 +1,7 @@
 // Copyright The NodeRestriction-plus Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package metrics reads what a program counts.
+// Package metrics reads the metrics of a program.
 package metrics
 
 import (
@@ -56,8 +56,8 @@ func parse(text io.Reader) (Metrics, error) {
 	return parser.TextToMetricFamilies(text)
 }
 
-// Sum adds up the series of a counter or gauge that have all these labels, name and value in turn. It is 0 if there is
-// none.
+// Sum adds up the series of a counter or gauge that have all these labels, given as names and values in turn. It returns 0 if there
+// are no such series.
 func (m Metrics) Sum(name string, labels ...string) float64 {
 	total := 0.0
 	for _, series := range m[name].GetMetric() {

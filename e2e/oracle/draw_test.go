@@ -50,7 +50,7 @@ func (d draw) podName() string { return one(d, "web", "web", "db", "job", "gone"
 
 func (d draw) account() string { return one(d, "web", "web", "web", "default", "gone", "") }
 
-// uid draws a UID, mostly the one that objects of the name have.
+// uid draws a UID, mostly that of the objects with the name.
 func (d draw) uid(name string) types.UID {
 	if d.rarely() {
 		return one(d, "", types.UID("uid-other"))
@@ -58,7 +58,7 @@ func (d draw) uid(name string) types.UID {
 	return types.UID("uid-" + name)
 }
 
-// labels draws labels, many of which stand at the border of what is reserved.
+// labels draws labels, many of them close to reserved ones.
 func (d draw) labels() map[string]string {
 	keys := []string{
 		"a", "role", "example.com/pool", "kubernetes.io/hostname", "kubernetes.io/os", "kubernetes.io/arch",
@@ -106,9 +106,9 @@ func (d draw) owners(name string) []metav1.OwnerReference {
 	return []metav1.OwnerReference{owner}
 }
 
-// world draws what is stored: of each name of the pools an object, or none.
-func (d draw) world() world {
-	var w world
+// objects draws the stored objects: at most one for each name in the pools.
+func (d draw) objects() objects {
+	var w objects
 	for _, name := range []string{"worker-1", "worker-2", "Worker-1"} {
 		if !d.rarely() {
 			w = append(w, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID("uid-" + name)}})
@@ -163,9 +163,9 @@ func (d draw) signer() string {
 	return one(d, "example.com/signer", "example.com/signer", "example.com/other/x")
 }
 
-// access draws RBAC, which now and then lets a kubelet ask for more.
-func (d draw) access() world {
-	var w world
+// access draws RBAC, which sometimes permits more to a kubelet.
+func (d draw) access() objects {
+	var w objects
 	rules := func() []rbacv1.PolicyRule {
 		return []rbacv1.PolicyRule{{
 			Verbs: []string{one(d,

@@ -17,19 +17,19 @@ import (
 	kubeletapis "k8s.io/kubelet/pkg/apis"
 )
 
-// TestVerdictsOnTheWholeMatrix judges each combination of what the plugin's own unit tests vary: whose the object is, the
-// operation, the subresource, whether the write is named and the object exists, and the content that each check looks at. As in
-// those tests, deletions carry no object.
+// TestVerdictsOnTheWholeMatrix evaluates each combination of what the plugin's own unit tests vary: the owner of the object, the
+// operation, the subresource, whether the write has a name and the object exists, and the content that each check reads. As in those
+// tests, deletions have no object.
 func TestVerdictsOnTheWholeMatrix(t *testing.T) {
 	set, c, total := wholeBaseline(t), newComparison(), 0
-	stored := world{
+	stored := objects{
 		&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "mynode", UID: "mynode-uid"}},
 		&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "mysa", UID: "mysa-uid"}},
 	}
 	for _, p := range matrixPods() {
 		stored = append(stored, p)
 	}
-	for name, w := range map[string]world{"nothing exists": {}, "all exists": append(stored, matrixStorage()...)} {
+	for name, w := range map[string]objects{"nothing exists": {}, "all exists": append(stored, matrixStorage()...)} {
 		plugin, facts := w.plugin(t), w.facts(t)
 		for _, r := range slices.Concat(
 			podMatrix(), ownerMatrix(), nodeMatrix(), leaseMatrix(), csiNodeMatrix(), sliceMatrix(), signingMatrix(),
@@ -39,7 +39,7 @@ func TestVerdictsOnTheWholeMatrix(t *testing.T) {
 				r := *r
 				r.user, r.groups = user, []string{"system:nodes"}
 				total++
-				refusal, message := admit(t, plugin, &r), judge(t, set, facts, &r)
+				refusal, message := admit(t, plugin, &r), evaluate(t, set, facts, &r)
 				c.compare(t, &r, refusal, message)
 				if t.Failed() {
 					t.Fatalf("where %s", name)
@@ -49,17 +49,17 @@ func TestVerdictsOnTheWholeMatrix(t *testing.T) {
 	}
 	c.log(t)
 	if total < 3000 || c.known > 0 {
-		t.Errorf("%d writes, of which %d were not compared", total, c.known)
+		t.Errorf("%d writes, %d of them not compared", total, c.known)
 	}
 }
 
-// written says to what a write is.
+// written is the object of a write.
 type written struct {
 	gv                                           schema.GroupVersion
 	resource, kind, subresource, namespace, name string
 }
 
-// each are the operations on an object. A deletion carries none.
+// each returns the operations on an object. A deletion has no object.
 func (w written) each(object, old runtime.Object) []*request {
 	var rs []*request
 	for _, operation := range []admissionv1.Operation{admissionv1.Create, admissionv1.Update, admissionv1.Delete} {
@@ -105,7 +105,7 @@ func podMatrix() []*request {
 	return rs
 }
 
-// ownerMatrix are creations of mirror pods with each owner and each reference to an API object.
+// ownerMatrix returns creations of mirror pods with each owner and each reference to an API object.
 func ownerMatrix() []*request {
 	change := func(f func(*metav1.OwnerReference)) []metav1.OwnerReference {
 		owner := nodeOwner("mynode")

@@ -26,7 +26,7 @@ func (d draw) pod(namespace, name string) *corev1.Pod {
 	return pod
 }
 
-// mirrorPod draws a pod that a kubelet may create, but for what is changed in it.
+// mirrorPod draws a pod that a kubelet may create, except for one change.
 func (d draw) mirrorPod() *corev1.Pod {
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
@@ -52,7 +52,7 @@ func (d draw) mirrorPod() *corev1.Pod {
 	return pod
 }
 
-// addReference adds something that refers to an API object, or that would if it had a name.
+// addReference adds a reference to an API object, sometimes without a name.
 func (d draw) addReference(pod *corev1.Pod) {
 	spec, ref := &pod.Spec, corev1.LocalObjectReference{Name: one(d, "x", "x", "")}
 	env := corev1.Container{Name: "e", Env: []corev1.EnvVar{{Name: "A", Value: "x"}}}
@@ -87,7 +87,7 @@ func (d draw) addReference(pod *corev1.Pod) {
 	}
 }
 
-// volume draws a volume of any kind, also of none.
+// volume draws a volume of any kind, or of no kind.
 func (d draw) volume() corev1.Volume {
 	secret := some(d, corev1.LocalObjectReference{Name: "x"}, corev1.LocalObjectReference{})
 	source := one(d,
@@ -123,7 +123,7 @@ func (d draw) volume() corev1.Volume {
 	return corev1.Volume{Name: "tmp", VolumeSource: source}
 }
 
-// driverVolume draws a volume that a CSI driver mounts, directly or instead of the API server's own code.
+// driverVolume draws a volume that a CSI driver mounts, directly or after migration from an in-tree plugin.
 func (d draw) driverVolume() corev1.VolumeSource {
 	claim := &corev1.PersistentVolumeClaimVolumeSource{ClaimName: one(d, "data", "more", "gone", "")}
 	ephemeral := &corev1.EphemeralVolumeSource{VolumeClaimTemplate: some(d, corev1.PersistentVolumeClaimTemplate{})}
@@ -146,7 +146,7 @@ func projected(sources ...corev1.VolumeProjection) *corev1.ProjectedVolumeSource
 	return &corev1.ProjectedVolumeSource{Sources: sources}
 }
 
-// azureDisk draws a disk of a kind that has a driver, or of one that has none.
+// azureDisk draws a disk of a kind with or without a driver.
 func (d draw) azureDisk() *corev1.AzureDiskVolumeSource {
 	return &corev1.AzureDiskVolumeSource{Kind: some(d, corev1.AzureManagedDisk, corev1.AzureSharedBlobDisk)}
 }
@@ -187,7 +187,7 @@ func (d draw) node(name string) *corev1.Node {
 	return node
 }
 
-// changeNode changes one thing of a Node.
+// changeNode changes one field of a Node.
 func (d draw) changeNode(node *corev1.Node) {
 	switch d.IntN(9) {
 	case 0:
@@ -210,7 +210,7 @@ func (d draw) changeNode(node *corev1.Node) {
 	}
 }
 
-// withKey adds to labels.
+// withKey adds a label.
 func withKey(labels, more map[string]string) map[string]string {
 	sum := map[string]string{}
 	for _, m := range []map[string]string{labels, more} {

@@ -14,22 +14,22 @@ import (
 	admissionv1 "k8s.io/api/admission/v1"
 )
 
-// TestVerdictsOnRandomRequests judges 20,000 random writes in 40 random worlds as the plugin does and as the baseline does.
+// TestVerdictsOnRandomRequests evaluates 20,000 random writes in 40 random clusters with the plugin and with the baseline.
 func TestVerdictsOnRandomRequests(t *testing.T) {
 	const worlds, requests = 40, 500
 	set := wholeBaseline(t)
 	c := newComparison()
 	for seed := range uint64(worlds) {
 		d := draw{rand.New(rand.NewPCG(1, seed))}
-		w := d.world()
+		w := d.objects()
 		plugin, facts := w.plugin(t), w.facts(t)
 		for range requests {
 			r := d.request()
-			c.compare(t, r, admit(t, plugin, r), judge(t, set, facts, r))
+			c.compare(t, r, admit(t, plugin, r), evaluate(t, set, facts, r))
 		}
 	}
 	c.log(t)
-	// The requests are of use only if they reach what the plugin checks.
+	// The requests are only useful if they reach the checks of the plugin.
 	for _, resource := range []string{
 		"nodes", "nodes/status", "pods", "pods/status", "pods/eviction", "persistentvolumeclaims/status",
 		"serviceaccounts/token", "leases.coordination.k8s.io", "csinodes.storage.k8s.io",
@@ -37,31 +37,31 @@ func TestVerdictsOnRandomRequests(t *testing.T) {
 		"podcertificaterequests.certificates.k8s.io",
 	} {
 		if count := c.verdicts[resource]; count.allowed < 100 || count.denied < 100 {
-			t.Errorf("%s: %d allowed, %d denied: too few to tell", resource, count.allowed, count.denied)
+			t.Errorf("%s: %d allowed, %d denied: too few", resource, count.allowed, count.denied)
 		}
 	}
 	if len(c.reasons) < 60 {
-		t.Errorf("the plugin refused for %d reasons only", len(c.reasons))
+		t.Errorf("the plugin refused for only %d reasons", len(c.reasons))
 	}
 	if c.known > 50 {
 		t.Errorf("%d writes were not compared", c.known)
 	}
 }
 
-// comparison counts what came of comparing verdicts.
+// comparison counts the results of comparing verdicts.
 type comparison struct {
-	verdicts map[string]tally // by resource and subresource
-	reasons  map[string]int   // why the plugin refused
-	known    int              // writes on which the verdicts are meant to differ
+	verdicts map[string]verdictCounts // by resource and subresource
+	reasons  map[string]int           // why the plugin refused
+	known    int                      // writes with intentionally different verdicts
 }
 
-type tally struct{ allowed, denied int }
+type verdictCounts struct{ allowed, denied int }
 
 func newComparison() *comparison {
-	return &comparison{verdicts: map[string]tally{}, reasons: map[string]int{}}
+	return &comparison{verdicts: map[string]verdictCounts{}, reasons: map[string]int{}}
 }
 
-// compare fails the test if the plugin and the baseline disagree, unless they are meant to.
+// compare fails the test if the plugin and the baseline disagree unintentionally.
 func (c *comparison) compare(t *testing.T, r *request, refusal error, message string) {
 	t.Helper()
 	if differs(r) {
@@ -93,9 +93,9 @@ func (c *comparison) log(t *testing.T) {
 	t.Logf("%d not compared", c.known)
 }
 
-// differs reports whether the verdicts on a write are meant to differ, as docs/baseline.md says: a user whose name ends after
-// the prefix is denied also without the group and at CONNECT; an update that lacks an object, which no API server sends, is
-// denied also without the group.
+// differs reports whether the verdicts on a write differ intentionally, as docs/baseline.md says: a user name that ends after the
+// prefix is denied even without the group and for CONNECT; an update without an object, which no API server sends, is denied even
+// without the group.
 func differs(r *request) bool {
 	inGroup := slices.Contains(r.groups, "system:nodes")
 	switch {
@@ -107,7 +107,7 @@ func differs(r *request) bool {
 	return !inGroup && (r.object == nil || r.old == nil && r.operation == admissionv1.Update)
 }
 
-// reason is a refusal without the names in it.
+// reason returns a refusal without the names in it.
 func reason(refusal error) string {
 	text, _, _ := strings.Cut(refusal.Error(), "\n")
 	for _, noise := range []struct{ pattern, with string }{

@@ -36,12 +36,12 @@ import (
 	"noderestriction.plus/policy"
 )
 
-// world is what the API server has stored, in the versions that a client reads.
-type world []runtime.Object
+// objects is what the API server has stored, in the versions that a client reads.
+type objects []runtime.Object
 
-// plugin sets the plugin up as the API server does, with the feature gates at their defaults and RBAC as authorizer. Its
-// informers never run: their indexers hold the world.
-func (w world) plugin(t testing.TB) *noderestriction.Plugin {
+// plugin sets the plugin up as the API server does, with default feature gates and RBAC as the authorizer. Its informers never run:
+// their indexers have the objects.
+func (w objects) plugin(t testing.TB) *noderestriction.Plugin {
 	t.Helper()
 	factory := informers.NewSharedInformerFactory(nil, 0)
 	core, storage, access := factory.Core().V1(), factory.Storage().V1(), factory.Rbac().V1()
@@ -88,8 +88,8 @@ func (w world) plugin(t testing.TB) *noderestriction.Plugin {
 	return plugin
 }
 
-// facts reads the world as the command review reads its context.
-func (w world) facts(t testing.TB) policy.Facts {
+// facts reads the objects as the command review reads its context.
+func (w objects) facts(t testing.TB) policy.Facts {
 	t.Helper()
 	items := make([]json.RawMessage, len(w))
 	for i, object := range w {
@@ -125,7 +125,7 @@ func encode(t testing.TB, object runtime.Object) json.RawMessage {
 	return raw
 }
 
-// internal converts an object to the form in which the API server hands it to plugins.
+// internal converts an object to the internal version, which the API server passes to plugins.
 func internal(t testing.TB, object runtime.Object) runtime.Object {
 	t.Helper()
 	if object == nil {
@@ -138,7 +138,7 @@ func internal(t testing.TB, object runtime.Object) runtime.Object {
 	return converted
 }
 
-// admit is the plugin's verdict: nil, or why it refuses.
+// admit returns the plugin's verdict: nil, or the refusal.
 func admit(t testing.TB, plugin *noderestriction.Plugin, r *request) error {
 	t.Helper()
 	attributes := admission.NewAttributesRecord(

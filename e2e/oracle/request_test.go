@@ -20,7 +20,7 @@ import (
 	"noderestriction.plus/policy/rules"
 )
 
-// request is one write, for the plugin and for a webhook. Its objects are nil where the API server sends none.
+// request is a write, for the plugin and for a webhook. An object is nil if the API server sends no object.
 type request struct {
 	user                         string
 	groups                       []string
@@ -38,7 +38,7 @@ func (r *request) String() string {
 		r.user, r.groups, r.operation, r.resource.GroupResource(), r.subresource, r.namespace, r.name, object, old)
 }
 
-// review is the body that the API server sends a webhook.
+// review returns the body that the API server sends to a webhook.
 func (r *request) review(t testing.TB) []byte {
 	t.Helper()
 	body, err := json.Marshal(admissionv1.AdmissionReview{
@@ -57,8 +57,8 @@ func (r *request) review(t testing.TB) []byte {
 	return body
 }
 
-// judge is the verdict of a webhook that enforces the baseline: empty, or the message of the denial.
-func judge(t testing.TB, set *policy.Set, facts policy.Facts, r *request) string {
+// evaluate returns the verdict of a webhook that enforces the baseline: empty, or the message of the denial.
+func evaluate(t testing.TB, set *policy.Set, facts policy.Facts, r *request) string {
 	t.Helper()
 	decoded, err := review.Decode(r.review(t))
 	if err != nil {
@@ -71,7 +71,7 @@ func judge(t testing.TB, set *policy.Set, facts policy.Facts, r *request) string
 	return verdict.Message()
 }
 
-// wholeBaseline is a policy that has the baseline for each resource.
+// wholeBaseline returns a policy with the baseline for each resource.
 func wholeBaseline(t testing.TB) *policy.Set {
 	t.Helper()
 	p, errs := rules.NewCompiler().Compile(&v1alpha1.NodeRestrictionPolicy{

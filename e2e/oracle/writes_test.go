@@ -1,7 +1,7 @@
 // Copyright The NodeRestriction-plus Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-//nolint:staticcheck // SA4000: each call draws anew.
+//nolint:staticcheck // SA4000: each call draws another value.
 package oracle
 
 import (
@@ -27,7 +27,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// request draws a write. Many are as a kubelet's but for one thing.
+// request draws a write. Many are like a kubelet's except for one field.
 func (d draw) request() *request {
 	r := &request{user: "system:node:worker-1", groups: []string{"system:nodes", "system:authenticated"}}
 	if d.rarely() {
@@ -63,7 +63,7 @@ func (d draw) request() *request {
 	return r
 }
 
-// is sets the resource of a write and those of the old and the updated object that its operation has.
+// is sets the resource of a write, and the old and the updated object if the operation has them.
 func (r *request) is(gv schema.GroupVersion, resource, kind string, old, updated metav1.Object) {
 	r.resource, r.kind = gv.WithResource(resource), gv.WithKind(kind)
 	if r.operation != admissionv1.Create {
@@ -110,7 +110,7 @@ func (d draw) podWrite(r *request) {
 	r.is(corev1.SchemeGroupVersion, "pods", "Pod", old, updated)
 }
 
-// claimStatuses changes a status that belongs to controllers, often without a change of its meaning.
+// claimStatuses changes a status that controllers own, often without changing its meaning.
 func (d draw) claimStatuses(s *corev1.PodStatus) {
 	quantity := func() *resource.Quantity {
 		return some(d, resource.MustParse("1"), resource.MustParse("1000m"), resource.MustParse("2"))
@@ -231,7 +231,7 @@ func (d draw) csiNodeWrite(r *request) {
 	r.is(storagev1.SchemeGroupVersion, "csinodes", "CSINode", node, node)
 }
 
-// named draws an object's name, or one that the API server is to make up.
+// named draws a name, or a name that the API server generates.
 func (d draw) named(namespace string) metav1.ObjectMeta {
 	meta := metav1.ObjectMeta{Namespace: namespace, Name: d.nodeName()}
 	if d.rarely() {
@@ -300,7 +300,7 @@ func (d draw) certificateWrite(r *request) {
 	}
 }
 
-// otherWrite draws a write that the plugin does not look at, or one to a resource that looks like one at which it does.
+// otherWrite draws a write that the plugin ignores, or one to a resource with a similar name.
 func (d draw) otherWrite(r *request) {
 	config := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "config"}}
 	r.is(corev1.SchemeGroupVersion, "configmaps", "ConfigMap", config, config)

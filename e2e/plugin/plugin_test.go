@@ -16,7 +16,7 @@ import (
 	"noderestriction.plus/e2e/binaries"
 )
 
-// answer is how a command ended.
+// answer is the result of a command.
 type answer struct {
 	stdout, stderr string
 	code           int
@@ -60,7 +60,7 @@ func install(t *testing.T) string {
 
 func TestPlugin(t *testing.T) {
 	kubectl := install(t)
-	t.Run("its texts say how it is called", func(t *testing.T) {
+	t.Run("its texts name the command as it was called", func(t *testing.T) {
 		if a := run(t, kubectl, "nrp", "check", "--help"); !strings.Contains(a.stdout, "\n  kubectl nrp check FILE...") {
 			t.Errorf("by kubectl: got %+v", a)
 		}

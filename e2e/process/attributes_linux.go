@@ -5,7 +5,7 @@ package process
 
 import "syscall"
 
-// childAttributes has the kernel end the child even if this process is killed.
+// childAttributes makes the kernel kill the child even if this process is killed.
 func childAttributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }

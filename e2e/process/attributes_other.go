@@ -7,5 +7,5 @@ package process
 
 import "syscall"
 
-// childAttributes has no way here to end the child if this process is killed.
+// childAttributes cannot kill the child on this platform if this process is killed.
 func childAttributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }

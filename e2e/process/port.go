@@ -5,7 +5,7 @@ package process
 
 import "net"
 
-// FreePorts returns n different ports of the loopback interface on which nobody listens.
+// FreePorts returns n different free ports of the loopback interface.
 func FreePorts(n int) ([]int, error) {
 	ports := make([]int, n)
 	for i := range ports {
@@ -13,7 +13,7 @@ func FreePorts(n int) ([]int, error) {
 		if err != nil {
 			return nil, err
 		}
-		// All are held until the last is found, so that none is found twice.
+		// All are held until the last one is found, so that they differ.
 		defer l.Close()
 		ports[i] = l.Addr().(*net.TCPAddr).Port
 	}

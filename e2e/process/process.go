@@ -17,15 +17,15 @@ import (
 	"time"
 )
 
-// Spec says what to run.
+// Spec describes a child.
 type Spec struct {
 	Name       string // for errors
 	Path       string
 	Args       []string
-	Env        []string // besides this process's own environment
+	Env        []string // in addition to the environment of this process
 	Dir        string   // working directory
-	LogFile    string   // gets stderr; appended to
-	StdoutFile string   // gets stdout, appended to; empty: the log file does
+	LogFile    string   // for stderr, appended
+	StdoutFile string   // for stdout, appended; empty: the log file
 }
 
 // Process is a running child.
@@ -36,8 +36,8 @@ type Process struct {
 	err  error // of Wait; set before done is closed
 }
 
-// Start starts a child in a process group of its own, so that a Ctrl-C at the terminal reaches only us, and we end it
-// in order.
+// Start starts a child in a process group of its own, so that Ctrl-C in the terminal only reaches this process, which stops its
+// children in order.
 func Start(spec Spec) (*Process, error) {
 	log, err := openLog(spec.LogFile)
 	if err != nil {
@@ -55,8 +55,7 @@ func Start(spec Spec) (*Process, error) {
 	p.cmd.SysProcAttr = childAttributes()
 	started := make(chan error)
 	go func() {
-		// The kernel ends the child when the thread that started it ends, so this thread has to stay as long as the
-		// child.
+		// The kernel kills the child when the thread that started it exits, so this thread must live as long as the child.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		defer log.Close()
@@ -78,33 +77,33 @@ func openLog(path string) (*os.File, error) {
 	return os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 }
 
-// Again starts the same child once more. The first one must have ended.
+// Again starts the same child again. The first one must have exited.
 func (p *Process) Again() (*Process, error) { return Start(p.spec) }
 
-// Done is closed when the child has ended.
+// Done returns a channel that is closed when the child has exited.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
-// PID is the child's process ID.
+// PID returns the child's process ID.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 
-// LogFile is the path of the child's log.
+// LogFile returns the path of the child's log.
 func (p *Process) LogFile() string { return p.spec.LogFile }
 
 // Signal sends a signal to the child.
 func (p *Process) Signal(s os.Signal) error { return p.cmd.Process.Signal(s) }
 
-// Wait waits until the child has ended and returns an error if its exit code is not 0.
+// Wait waits until the child has exited and returns an error if its exit code is not 0.
 func (p *Process) Wait(ctx context.Context) error {
 	select {
 	case <-p.done:
 		return p.err
 	case <-ctx.Done():
-		return fmt.Errorf("%s has not ended: %w", p.spec.Name, ctx.Err())
+		return fmt.Errorf("%s has not exited: %w", p.spec.Name, ctx.Err())
 	}
 }
 
-// Stop asks the child to end, and kills it, with what it has started, if it has not ended after the grace period. The
-// error says that it did not end well by itself.
+// Stop terminates the child, and kills its process group if it has not exited after the grace period. It returns an error if the
+// child was killed or its exit code is not 0.
 func (p *Process) Stop(grace time.Duration) error {
 	if err := p.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
@@ -117,7 +116,7 @@ func (p *Process) Stop(grace time.Duration) error {
 	}
 }
 
-// Kill ends the child, with what it has started, at once.
+// Kill kills the process group of the child.
 func (p *Process) Kill() error {
 	if err := syscall.Kill(-p.PID(), syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
 		return err
@@ -126,8 +125,8 @@ func (p *Process) Kill() error {
 	return p.err
 }
 
-// Await polls until the condition holds. It fails when the context ends, with the condition's last error, or when the
-// child ends, with the last lines of its log.
+// Await polls until the condition holds. It fails when the context ends, with the condition's last error, or when the child exits,
+// with the last lines of its log.
 func (p *Process) Await(ctx context.Context, condition func(context.Context) error) error {
 	retry := time.NewTicker(50 * time.Millisecond)
 	defer retry.Stop()
@@ -138,7 +137,7 @@ func (p *Process) Await(ctx context.Context, condition func(context.Context) err
 		}
 		select {
 		case <-p.done:
-			return fmt.Errorf("%s ended: %w\n%s", p.spec.Name, p.err, p.logTail(20))
+			return fmt.Errorf("%s exited: %w\n%s", p.spec.Name, p.err, p.logTail(20))
 		case <-ctx.Done():
 			return fmt.Errorf("%s: %w: %w\n%s", p.spec.Name, ctx.Err(), err, p.logTail(20))
 		case <-retry.C:

@@ -41,9 +41,9 @@ func TestStop(t *testing.T) {
 		name, script string
 		fails        bool
 	}{
-		{"ends well when it is asked", `trap 'exit 0' TERM; echo up; while :; do sleep 0.01; done`, false},
-		{"ends with an error of its own", `trap 'exit 3' TERM; echo up; while :; do sleep 0.01; done`, true},
-		{"does not end and is killed", `trap '' TERM; echo up; while :; do sleep 0.01; done`, true},
+		{"exits with code 0 when terminated", `trap 'exit 0' TERM; echo up; while :; do sleep 0.01; done`, false},
+		{"exits with an error code", `trap 'exit 3' TERM; echo up; while :; do sleep 0.01; done`, true},
+		{"does not exit and is killed", `trap '' TERM; echo up; while :; do sleep 0.01; done`, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			p := shell(t, test.script)
@@ -60,7 +60,7 @@ func TestStop(t *testing.T) {
 func TestAwaitEndsWithTheProcess(t *testing.T) {
 	p := shell(t, `echo "address already in use" >&2; exit 1`)
 	err := p.Await(t.Context(), func(context.Context) error { return errors.New("never") })
-	if err == nil || !strings.Contains(err.Error(), "script ended: exit status 1\naddress already in use") {
+	if err == nil || !strings.Contains(err.Error(), "script exited: exit status 1\naddress already in use") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 
@@ -17,20 +16,29 @@ import (
 	"noderestriction.plus/e2e/project"
 )
 
-// Install installs the product as the README says for one outside the cluster: the CRD of its policies and its webhooks
-// by kubectl, as its chart has them, and the program by starting it. It waits until these API servers call it.
+// Name is the name of the product's objects and of the namespace of its chart.
+const Name = "node-restriction-plus"
+
+// CRD returns the CRD of the product's policies.
+func CRD() ([]byte, error) {
+	return project.ReadFile("config", "crd", "noderestriction.plus_noderestrictionpolicies.yaml")
+}
+
+// ApplyCRD applies the CRD of the product's policies.
+func ApplyCRD(ctx context.Context, admin kubectl.Kubectl) error {
+	crd, err := CRD()
+	if err != nil {
+		return err
+	}
+	return admin.Apply(ctx, crd)
+}
+
+// Install installs the product outside the cluster: it applies its CRD and the webhooks of its chart with kubectl, starts the
+// program, and waits until these API servers call it.
 func Install(
 	ctx context.Context, o Options, admin kubectl.Kubectl, helm string, servers ...*controlplane.APIServer,
 ) (*Product, error) {
-	root, err := project.Root()
-	if err != nil {
-		return nil, err
-	}
-	crd, err := os.ReadFile(filepath.Join(root, "config", "crd", "noderestriction.plus_noderestrictionpolicies.yaml"))
-	if err != nil {
-		return nil, err
-	}
-	if err := admin.Apply(ctx, crd); err != nil {
+	if err := ApplyCRD(ctx, admin); err != nil {
 		return nil, err
 	}
 	p, err := Start(ctx, o)
@@ -49,8 +57,8 @@ func Install(
 	return p, nil
 }
 
-// Configure applies what the chart has for this program with these values, each as helm's flag --set has it. API servers
-// learn of it a moment later.
+// Configure applies the chart for this program with these values, each in the form of helm's flag --set. API servers notice the
+// change a moment later.
 func (p *Product) Configure(ctx context.Context, admin kubectl.Kubectl, helm string, values ...string) error {
 	chart, err := p.Render(ctx, helm, values...)
 	if err != nil {
@@ -69,7 +77,7 @@ func (p *Product) Render(ctx context.Context, helm string, values ...string) ([]
 		"template", filepath.Join(root, "charts", "node-restriction-plus"),
 		"--set=webhook.url=" + p.URL,
 		"--set=webhook.caBundle=" + base64.StdEncoding.EncodeToString(p.options.CA.PEM()),
-		"--set=policies.recommended=Off", // whoever installs it brings policies
+		"--set=policies.recommended=Off", // tests bring their own policies
 	}
 	for _, value := range values {
 		args = append(args, "--set="+value)

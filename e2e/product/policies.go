@@ -20,7 +20,19 @@ import (
 	"noderestriction.plus/api/v1alpha1"
 )
 
-// Policies is a client for NodeRestrictionPolicies.
+// DenyFinalizers returns a policy that denies finalizers to the kubelets of the nodes that the patterns match, or of all nodes if
+// there is no pattern.
+func DenyFinalizers(name string, nodes ...v1alpha1.Pattern) *v1alpha1.NodeRestrictionPolicy {
+	p := &v1alpha1.NodeRestrictionPolicy{}
+	p.Name = name
+	if len(nodes) > 0 {
+		p.Spec.Match = &v1alpha1.Match{NodeNames: nodes}
+	}
+	p.Spec.Nodes.Finalizers = &v1alpha1.NodeFinalizers{}
+	return p
+}
+
+// Policies returns a client for NodeRestrictionPolicies.
 func Policies(config *rest.Config) (client.Client, error) {
 	scheme := runtime.NewScheme()
 	if err := v1alpha1.AddToScheme(scheme); err != nil {
@@ -47,13 +59,10 @@ func Enforce(ctx context.Context, c client.Client, p *v1alpha1.NodeRestrictionPo
 	return AwaitReady(ctx, c, p.Name)
 }
 
-// Retire has a policy restrict nobody and waits until that is in force; then it deletes it. When a deletion alone is in
-// force, nothing tells.
+// Retire deletes a policy. First it makes the policy match no node and waits until that is in force: nothing shows when a deletion
+// takes effect.
 func Retire(ctx context.Context, c client.Client, name string) error {
-	nobody := &v1alpha1.NodeRestrictionPolicy{}
-	nobody.Name = name
-	nobody.Spec.Match = &v1alpha1.Match{NodeNames: []v1alpha1.Pattern{"nobody"}}
-	nobody.Spec.Nodes.Finalizers = &v1alpha1.NodeFinalizers{}
+	nobody := DenyFinalizers(name, "nobody")
 	if err := Enforce(ctx, c, nobody); err != nil {
 		return err
 	}

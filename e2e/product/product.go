@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"path/filepath"
 	"strings"
 	"time"
@@ -30,11 +29,11 @@ const startTimeout = time.Minute
 // Options say how to run the product.
 type Options struct {
 	Binary string
-	Dir    string                  // for its certificate, kubeconfig and log; made if it is missing
-	Config *rest.Config            // its connection to the API server
-	CA     *controlplane.Authority // signs its serving certificate
-	Args   []string                // further flags of serve
-	Env    []string                // besides this process's own environment
+	Dir    string           // for its certificate, kubeconfig and log; made if it is missing
+	Config *rest.Config     // its connection to the API server
+	CA     *controlplane.CA // signs its serving certificate
+	Args   []string         // further flags of serve
+	Env    []string         // besides this process's own environment
 	// SecureMetrics serves metrics as in a cluster, over TLS to those whom the API server lets read them.
 	SecureMetrics bool
 }
@@ -119,19 +118,7 @@ func (p *Product) RunInto(ctx context.Context, stdout string, args ...string) (e
 
 // Ready returns nil if the product says that it is ready.
 func (p *Product) Ready(ctx context.Context) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, p.healthURL, http.NoBody)
-	if err != nil {
-		return err
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: %s", p.healthURL, response.Status)
-	}
-	return nil
+	return process.CheckURL(ctx, p.healthURL)
 }
 
 // Binary is the path of the program.

@@ -9,8 +9,8 @@ import (
 	"noderestriction.plus/e2e/controlplane"
 )
 
-// renderings are the values with which the chart is rendered, as Helm's flags have them.
-func renderings(ca *controlplane.Authority) map[string][]string {
+// renderings returns sets of values, in the form of Helm's flags.
+func renderings(ca *controlplane.CA) map[string][]string {
 	bundle := "--set=webhook.caBundle=" + base64.StdEncoding.EncodeToString(ca.PEM())
 	provided := "--set=certificates.mode=provided,certificates.provided.secretName=serving"
 	files := "--set=profile=controlPlane,controlPlane.static.enabled=true,certificates.mode=provided"
@@ -21,14 +21,14 @@ func renderings(ca *controlplane.Authority) map[string][]string {
 		"profile balanced":     {"--set=profile=balanced,policies.recommended=Deny"},
 		"profile strict":       {"--set=profile=strict,policies.recommended=Deny,policies.strict=Deny"},
 		"profile controlPlane": {"--set=profile=controlPlane,policies.recommended=Deny"},
-		"files":                {files + ",policies.recommended=Deny,policies.strict=Deny", bundle, asked("User")},
+		"files":                {files + ",policies.recommended=Deny,policies.strict=Deny", bundle, alsoBind("User")},
 		"files, with client certificates": {
 			files, bundle,
 			"--set=controlPlane.static.clientCA=/etc/kubernetes/nrp/ca.crt,clientCertificates.allowedNames={kube-apiserver}",
 		},
 
 		"a certificate of cert-manager": {"--set=certificates.mode=certManager"},
-		"a certificate of an issuer that is there": {
+		"a certificate of an existing issuer": {
 			"--set=certificates.mode=certManager,certificates.certManager.issuerRef.name=mine",
 			"--set=certificates.certManager.issuerRef.kind=ClusterIssuer,certificates.certManager.issuerRef.group=cert-manager.io",
 		},
@@ -39,19 +39,19 @@ func renderings(ca *controlplane.Authority) map[string][]string {
 		"policies that deny, with no floor": {"--set=policies.recommended=Deny,policies.strict=Deny,floor.enabled=false"},
 		"policies that record":              {"--set=policies.recommended=Audit,policies.strict=Audit"},
 		"no policies":                       {"--set=policies.recommended=Off,policies.strict=Off"},
-		"policies, when their definition is there": {
+		"policies, if the CRD is installed": {
 			"--set=policies.recommended=Deny", "--api-versions=noderestriction.plus/v1alpha1",
 		},
-		"policies of one's own": {
+		"further policies": {
 			"--set-json=policies.extra=" + `{"mine":{"validationActions":["Warn"],"nodes":{"finalizers":{}}}}`,
 			"--set-json=policies.adapt.recommended=" + `{"nodes":{"labels":{"registration":{"denied":["example.com/pci"]}}}}`,
 		},
 
-		"outside the cluster":       {"--set=webhook.url=https://10.0.0.1:9443", bundle, asked("ServiceAccount")},
-		"metrics for the pod alone": {"--set=metrics.secure=false,priorityClassName="},
-		"no metrics":                {"--set=metrics.enabled=false,crds.keep=false"},
-		"no definition":             {"--set=crds.enabled=false"},
-		"every switch":              everySwitch("--set=clientCertificates.secret=clients"),
+		"outside the cluster":      {"--set=webhook.url=https://10.0.0.1:9443", bundle, alsoBind("ServiceAccount")},
+		"metrics only for the pod": {"--set=metrics.secure=false,priorityClassName="},
+		"no metrics":               {"--set=metrics.enabled=false,crds.keep=false"},
+		"no CRD":                   {"--set=crds.enabled=false"},
+		"every switch":             everySwitch("--set=clientCertificates.secret=clients"),
 		"every switch on control-plane nodes": everySwitch(
 			"--set=profile=controlPlane,clientCertificates.configMap=clients"),
 	}
@@ -61,15 +61,15 @@ func renderings(ca *controlplane.Authority) map[string][]string {
 	return all
 }
 
-// asked gives the rights of the program to somebody besides its account.
-func asked(kind string) string {
+// alsoBind binds the program's permissions to another subject, too.
+func alsoBind(kind string) string {
 	if kind == "User" {
 		return `--set-json=rbac.subjects=[{"kind":"User","name":"nrp","apiGroup":"rbac.authorization.k8s.io"}]`
 	}
 	return `--set-json=rbac.subjects=[{"kind":"ServiceAccount","name":"nrp","namespace":"default"}]`
 }
 
-// everySwitch are values with which everything is on that is off by default.
+// everySwitch returns values that switch on everything that is off by default.
 func everySwitch(more ...string) []string {
 	return append([]string{
 		"--set=policies.recommended=Deny,policies.strict=Deny,webhook.registrationFailurePolicy=Fail",

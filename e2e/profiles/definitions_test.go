@@ -5,18 +5,16 @@ package profiles_test
 
 import (
 	"bytes"
-	"encoding/json"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 
-	"golang.org/x/mod/modfile"
-
-	"noderestriction.plus/e2e/project"
+	"noderestriction.plus/e2e/binaries"
+	"noderestriction.plus/e2e/product"
+	"noderestriction.plus/e2e/suite"
 )
 
-// foreign are the definitions of the kinds of others that the chart renders, by module and file.
+// foreign returns the files of the CRDs of other projects whose kinds the chart renders, by module.
 func foreign() map[string][]string {
 	return map[string][]string{
 		"github.com/cert-manager/cert-manager": {
@@ -30,62 +28,34 @@ func foreign() map[string][]string {
 	}
 }
 
-// definitions are the CustomResourceDefinitions of all kinds of the chart, those of others in the versions that
-// definitions/go.mod names.
+// definitions returns the CRDs of all kinds of the chart, those of other projects in the versions of definitions/go.mod.
 func definitions(t *testing.T) []byte {
 	t.Helper()
-	root, err := project.Root()
-	check(t, err)
-	own, err := os.ReadFile(filepath.Join(root, "config", "crd", "noderestriction.plus_noderestrictionpolicies.yaml"))
-	check(t, err)
+	own, err := product.CRD()
+	suite.Check(t, err)
 	all := [][]byte{own}
 	for module, files := range foreign() {
-		dir := moduleDir(t, module)
+		dir, err := binaries.ModuleDir(t.Context(), "e2e/profiles/definitions", module)
+		suite.Check(t, err)
 		for _, file := range files {
 			data, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(file)))
-			check(t, err)
+			suite.Check(t, err)
 			all = append(all, data)
 		}
 	}
 	return bytes.Join(all, []byte("\n---\n"))
 }
 
-// moduleDir is where go has a module of definitions/go.mod, which it downloads if need be.
-func moduleDir(t *testing.T, module string) string {
-	t.Helper()
-	cmd := exec.Command("go", "mod", "download", "-json", module+"@"+moduleVersion(t, "definitions/go.mod", module))
-	cmd.Dir = "definitions" // for its go.sum
-	cmd.Env = append(os.Environ(), "GOWORK=off")
-	out, err := cmd.Output()
-	var answer struct{ Dir, Error string }
-	if json.Unmarshal(out, &answer) != nil || err != nil {
-		t.Fatalf("go mod download %s: %v %s", module, err, answer.Error)
-	}
-	return answer.Dir
-}
-
-func moduleVersion(t *testing.T, path, module string) string {
-	t.Helper()
-	data, err := os.ReadFile(path)
-	check(t, err)
-	file, err := modfile.ParseLax(path, data, nil)
-	check(t, err)
-	for _, require := range file.Require {
-		if require.Mod.Path == module {
-			return require.Mod.Version
-		}
-	}
-	t.Fatalf("%s does not require %s", path, module)
-	return ""
-}
-
-// TestDefinitionsAreOfTheSameVersions holds the definitions to the types with which the tests of the chart read it.
+// TestDefinitionsAreOfTheSameVersions compares the versions of the CRDs with those of the types that the tests of the chart use.
 func TestDefinitionsAreOfTheSameVersions(t *testing.T) {
 	for module, same := range map[string]string{
 		"github.com/cert-manager/cert-manager":               "github.com/cert-manager/cert-manager",
 		"github.com/prometheus-operator/prometheus-operator": "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring",
 	} {
-		have, want := moduleVersion(t, "definitions/go.mod", module), moduleVersion(t, "../../charts/go.mod", same)
+		have, err := binaries.ModuleVersion("definitions/go.mod", module)
+		suite.Check(t, err)
+		want, err := binaries.ModuleVersion("../../charts/go.mod", same)
+		suite.Check(t, err)
 		if have != want {
 			t.Errorf("%s is %s in definitions/go.mod, and %s in charts/go.mod", module, have, want)
 		}

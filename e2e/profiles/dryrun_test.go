@@ -30,19 +30,19 @@ import (
 
 	"noderestriction.plus/e2e/binaries"
 	"noderestriction.plus/e2e/controlplane"
-	"noderestriction.plus/e2e/kubectl"
 	"noderestriction.plus/e2e/project"
+	"noderestriction.plus/e2e/suite"
 )
 
-// Namespaces that warn of pods which the Pod Security Standards do not allow there.
+// Namespaces that warn about pods that their Pod Security Standard does not allow.
 const (
 	restricted = "restricted"
 	privileged = "privileged" // needed for the network of the nodes
 )
 
-// TestAPIServerTakesWhatIsRendered sends everything that the chart renders to an API server as a dry run in which unknown
-// fields are errors: there must be neither an error nor a warning.
-func TestAPIServerTakesWhatIsRendered(t *testing.T) {
+// TestAPIServerAcceptsWhatIsRendered sends everything that the chart renders to an API server, as a dry run in which unknown fields
+// are errors. There must be neither an error nor a warning.
+func TestAPIServerAcceptsWhatIsRendered(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	var mu sync.Mutex
@@ -66,12 +66,12 @@ func TestAPIServerTakesWhatIsRendered(t *testing.T) {
 	})
 	for _, template := range templates(t) {
 		if !seen[template] {
-			t.Errorf("nothing was rendered of %s", template)
+			t.Errorf("no case renders %s", template)
 		}
 	}
 }
 
-// templates are the files of the chart that render objects.
+// templates returns the files of the chart that render objects.
 func templates(t *testing.T) []string {
 	t.Helper()
 	dir := filepath.Join(chartDir(t), "templates")
@@ -84,14 +84,14 @@ func templates(t *testing.T) []string {
 		all = append(all, filepath.ToSlash(name))
 		return err
 	})
-	check(t, err)
+	suite.Check(t, err)
 	return all
 }
 
 func chartDir(t *testing.T) string {
 	t.Helper()
 	root, err := project.Root()
-	check(t, err)
+	suite.Check(t, err)
 	return filepath.Join(root, "charts", "node-restriction-plus")
 }
 
@@ -111,7 +111,7 @@ func helmTemplate(t *testing.T, helm string, values ...string) string {
 // server is an API server that knows all kinds of the chart.
 type server struct {
 	helm     string
-	ca       *controlplane.Authority
+	ca       *controlplane.CA
 	client   dynamic.Interface
 	mapper   meta.RESTMapper
 	warnings *warnings
@@ -119,41 +119,34 @@ type server struct {
 
 func newServer(t *testing.T) *server {
 	t.Helper()
-	dir := tempDir(t)
-	cp, err := controlplane.Start(t.Context(), controlplane.Options{Dir: dir, Log: t.Output()})
-	check(t, err)
-	t.Cleanup(cp.Stop)
-	config, err := cp.Admin()
-	check(t, err)
-	s := &server{ca: cp.CA, warnings: &warnings{}}
+	plane := suite.New(t, "profiles", controlplane.APIServerOptions{})
+	config, err := plane.ControlPlane.Admin()
+	suite.Check(t, err)
+	s := &server{ca: plane.ControlPlane.CA, warnings: &warnings{}}
 	config.WarningHandlerWithContext = s.warnings
 	s.helm, err = binaries.Helm(t.Context(), t.Output())
-	check(t, err)
+	suite.Check(t, err)
 
-	admin := kubectl.Kubectl{Kubeconfig: filepath.Join(dir, "admin.kubeconfig")}
-	check(t, controlplane.WriteKubeconfig(admin.Kubeconfig, config))
-	admin.Path, err = binaries.Path(t.Context(), t.Output(), binaries.Kubectl())
-	check(t, err)
-	check(t, admin.Apply(t.Context(), definitions(t)))
-	_, err = admin.Run(t.Context(), nil, "wait", "--for=condition=Established", "--all", "--timeout=2m", "crd")
-	check(t, err)
+	suite.Check(t, plane.Kubectl.Apply(t.Context(), definitions(t)))
+	_, err = plane.Kubectl.Run(t.Context(), nil, "wait", "--for=condition=Established", "--all", "--timeout=2m", "crd")
+	suite.Check(t, err)
 
 	clientset, err := kubernetes.NewForConfig(config)
-	check(t, err)
+	suite.Check(t, err)
 	for _, level := range []string{restricted, privileged} {
 		namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
 			Name: level, Labels: map[string]string{"pod-security.kubernetes.io/warn": level},
 		}}
 		_, err := clientset.CoreV1().Namespaces().Create(t.Context(), namespace, metav1.CreateOptions{})
-		check(t, err)
+		suite.Check(t, err)
 	}
 	s.client, err = dynamic.NewForConfig(config)
-	check(t, err)
+	suite.Check(t, err)
 	s.mapper = restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(clientset.Discovery()))
 	return s
 }
 
-// warnings keeps what an API server warns of, by what the context says is being sent.
+// warnings collects the warnings of an API server by the object in the context.
 type warnings struct {
 	mu  sync.Mutex
 	all map[string][]string
@@ -178,7 +171,7 @@ func (w *warnings) of(what string) []string {
 	return w.all[what]
 }
 
-// objects are those of a manifest, those that are in the files for control-plane nodes among them.
+// objects returns the objects of a manifest, including those in the files for control-plane nodes.
 func (s *server) objects(t *testing.T, manifest string) []*unstructured.Unstructured {
 	t.Helper()
 	var all []*unstructured.Unstructured
@@ -188,16 +181,16 @@ func (s *server) objects(t *testing.T, manifest string) []*unstructured.Unstruct
 		if errors.Is(err, io.EOF) {
 			return all
 		}
-		check(t, err)
+		suite.Check(t, err)
 		if len(object.Object) == 0 {
 			continue
 		}
 		all = append(all, object)
 		files, _, err := unstructured.NestedStringMap(object.Object, "data")
 		if object.GetKind() == "ConfigMap" && strings.HasSuffix(object.GetName(), "-files") {
-			check(t, err)
+			suite.Check(t, err)
 			for name, text := range files {
-				if name != "admission-configuration.yaml" { // which is for the API server's start
+				if name != "admission-configuration.yaml" { // which the API server reads at its start
 					all = append(all, s.objects(t, text)...)
 				}
 			}
@@ -205,14 +198,14 @@ func (s *server) objects(t *testing.T, manifest string) []*unstructured.Unstruct
 	}
 }
 
-// tryOut sends an object, which must be taken without a warning.
+// tryOut sends an object, which must be accepted without a warning.
 func (s *server) tryOut(t *testing.T, object *unstructured.Unstructured) {
 	t.Helper()
 	what := t.Name() + ": " + object.GetKind() + " " + object.GetName()
-	// That name is for files alone.
+	// The suffix is for files only.
 	object.SetName(strings.TrimSuffix(object.GetName(), ".static.k8s.io"))
 	if policy, found, _ := unstructured.NestedString(object.Object, "spec", "policyName"); found {
-		check(t, unstructured.SetNestedField(object.Object, strings.TrimSuffix(policy, ".static.k8s.io"), "spec", "policyName"))
+		suite.Check(t, unstructured.SetNestedField(object.Object, strings.TrimSuffix(policy, ".static.k8s.io"), "spec", "policyName"))
 	}
 	mapping, err := s.mapper.RESTMapping(object.GroupVersionKind().GroupKind(), object.GroupVersionKind().Version)
 	if err != nil {
@@ -228,7 +221,7 @@ func (s *server) tryOut(t *testing.T, object *unstructured.Unstructured) {
 	}
 	ctx := context.WithValue(t.Context(), sending{}, what)
 	data, err := object.MarshalJSON()
-	check(t, err)
+	suite.Check(t, err)
 	_, err = client.Patch(ctx, object.GetName(), "application/apply-patch+yaml", data, metav1.PatchOptions{
 		DryRun: []string{metav1.DryRunAll}, FieldManager: "helm", FieldValidation: metav1.FieldValidationStrict,
 	})
@@ -236,11 +229,11 @@ func (s *server) tryOut(t *testing.T, object *unstructured.Unstructured) {
 		t.Errorf("%s: %v", what, err)
 	}
 	for _, warning := range s.warnings.of(what) {
-		t.Errorf("%s: it warns: %s", what, warning)
+		t.Errorf("%s: warning: %s", what, warning)
 	}
 }
 
-// usesNode says whether pods use the network or files of their node.
+// usesNode reports whether pods use the network or files of their node.
 func usesNode(object *unstructured.Unstructured) bool {
 	paths := [][]string{{"spec"}, {"spec", "template", "spec"}}
 	return slices.ContainsFunc(paths, func(path []string) bool {

@@ -17,20 +17,21 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/yaml"
 
+	"noderestriction.plus/e2e/cluster"
 	"noderestriction.plus/e2e/controlplane"
 	"noderestriction.plus/e2e/process"
 	"noderestriction.plus/e2e/product"
-	"noderestriction.plus/e2e/rig"
+	"noderestriction.plus/e2e/suite"
 	"noderestriction.plus/policy"
 )
 
-// staticName is the name that the configuration has in the files, and that nothing may have in the API.
-const staticName = rig.Name + ".static.k8s.io"
+// staticName is the name of the configuration in the files, which no object of the API may have.
+const staticName = cluster.Name + ".static.k8s.io"
 
-// testFiles starts an API server with the files that the chart renders: it asks the program of the static pod, though there
-// is no configuration in the API, and nobody can delete it there.
-func (s *stage) testFiles(t *testing.T) {
-	dir := filepath.Join(s.dir, "files")
+// testFiles starts an API server with the files that the chart renders: it calls the program of the static pod although the API has no
+// configuration, which therefore cannot be deleted there.
+func (s *setup) testFiles(t *testing.T) {
+	dir := filepath.Join(s.Dir, "files")
 	files := s.installFiles(t, dir)
 	pod := s.startStaticPod(t, files["static-pod.yaml"], dir)
 	server := s.startConfigured(t, files, dir)
@@ -41,16 +42,16 @@ func (s *stage) testFiles(t *testing.T) {
 	n.awaitDenied(t)
 	n.awaitFloor(t)
 	s.addPods(t, n)
-	attacks := n.attacks("filed", rig.Denied)
+	attacks := n.attacks("filed", suite.Denied)
 	n.do(t, attacks...)
-	n.do(t, n.registersDenied(rig.Floor))
-	n.do(t, n.stock("filed", rig.Exists, rig.Allowed)...)
+	n.do(t, n.registersDenied(suite.Floor))
+	n.do(t, n.stock("filed", suite.Exists, suite.Allowed)...)
 	lines, err := records.Since(0)
-	check(t, err)
+	suite.Check(t, err)
 	denied := 0
 	for _, line := range lines {
 		if line.Msg != policy.Denied || line.Node != n.name {
-			t.Errorf("an unexpected record: %s", line.Text)
+			t.Errorf("unexpected record: %s", line.Text)
 		} else if !line.DryRun {
 			denied++
 		}
@@ -60,32 +61,32 @@ func (s *stage) testFiles(t *testing.T) {
 	}
 
 	s.checkCannotBeDeleted(t, server)
-	n.do(t, n.attacks("filed", rig.Denied)...)
-	_ = pod.process.Kill() // it says that it was killed
-	n.do(t, n.attacks("filed-down", rig.Unanswered)...)
-	n.do(t, n.registersDenied(rig.Floor))
-	n.do(t, n.stock("filed-down", rig.Exists, rig.Unanswered)...)
+	n.do(t, n.attacks("filed", suite.Denied)...)
+	_ = pod.process.Kill() // the error is that it was killed
+	n.do(t, n.attacks("filed-down", suite.Unanswered)...)
+	n.do(t, n.registersDenied(suite.Floor))
+	n.do(t, n.stock("filed-down", suite.Exists, suite.Unanswered)...)
 }
 
-// awaitDenied waits until an attack is denied by the program. It changes nothing.
+// awaitDenied waits until the program denies an attack, which is a dry run.
 func (n *node) awaitDenied(t *testing.T) {
 	t.Helper()
-	probe := rig.AddsFinalizer(n.name)
+	probe := suite.AddFinalizer(n.name)
 	probe.DryRun = true
-	eventually(t, "the program denies", func() error {
-		if a := n.writer.Do(t.Context(), probe); a.Outcome != rig.Denied {
+	suite.Eventually(t, recovery, func() error {
+		if a := n.client.Do(t.Context(), probe); a.Outcome != suite.Denied {
 			return errors.New(a.String())
 		}
 		return nil
 	})
 }
 
-// installFiles installs the chart with files, and what they name, and returns them.
-func (s *stage) installFiles(t *testing.T, dir string) map[string]string {
+// installFiles installs the chart with files, creates what they refer to, and returns them.
+func (s *setup) installFiles(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	const user = "nrp"
 	bundle, err := s.Provide(t.Context(), "unused")
-	check(t, err)
+	suite.Check(t, err)
 	s.install(t, append(append(freePorts(t), bundle...),
 		"profile=controlPlane", "policies.recommended=Deny", "controlPlane.static.enabled=true",
 		"controlPlane.static.kubeconfig="+filepath.Join(dir, "kubeconfig"),
@@ -94,13 +95,13 @@ func (s *stage) installFiles(t *testing.T, dir string) map[string]string {
 		"rbac.subjects[0].kind=User,rbac.subjects[0].apiGroup=rbac.authorization.k8s.io,rbac.subjects[0].name="+user,
 	)...)
 	serving, err := s.ControlPlane.CA.Server()
-	check(t, err)
-	check(t, serving.Write(filepath.Join(dir, "tls")))
+	suite.Check(t, err)
+	suite.Check(t, serving.Write(filepath.Join(dir, "tls")))
 	config, err := s.ControlPlane.User(user)
-	check(t, err)
-	check(t, controlplane.WriteKubeconfig(filepath.Join(dir, "kubeconfig"), config))
-	stored, err := s.Admin.CoreV1().ConfigMaps(rig.Namespace).Get(t.Context(), rig.Name+"-files", metav1.GetOptions{})
-	check(t, err)
+	suite.Check(t, err)
+	suite.Check(t, controlplane.WriteKubeconfig(filepath.Join(dir, "kubeconfig"), config))
+	stored, err := s.Admin.CoreV1().ConfigMaps(cluster.Namespace).Get(t.Context(), cluster.Name+"-files", metav1.GetOptions{})
+	suite.Check(t, err)
 	return stored.Data
 }
 
@@ -110,11 +111,11 @@ type staticPod struct {
 	stdout  string
 }
 
-// startStaticPod runs the container of a static pod, which sees this machine's files in place of its mounts.
-func (s *stage) startStaticPod(t *testing.T, manifest, dir string) staticPod {
+// startStaticPod runs the container of a static pod, in whose arguments this machine's paths replace the mounts.
+func (s *setup) startStaticPod(t *testing.T, manifest, dir string) staticPod {
 	t.Helper()
 	pod := &corev1.Pod{}
-	check(t, yaml.UnmarshalStrict([]byte(manifest), pod))
+	suite.Check(t, yaml.UnmarshalStrict([]byte(manifest), pod))
 	c := pod.Spec.Containers[0]
 	host := map[string]string{}
 	for _, volume := range pod.Spec.Volumes {
@@ -133,13 +134,13 @@ func (s *stage) startStaticPod(t *testing.T, manifest, dir string) staticPod {
 		Name: "the static pod", Path: s.binary, Dir: dir, Args: args,
 		LogFile: filepath.Join(dir, "log"), StdoutFile: p.stdout,
 	})
-	check(t, err)
-	t.Cleanup(func() { _ = p.process.Kill() }) // the test may have done so
+	suite.Check(t, err)
+	t.Cleanup(func() { _ = p.process.Kill() }) // the test may have killed it
 	return p
 }
 
-// startConfigured puts the files where they belong and starts an API server that reads them.
-func (s *stage) startConfigured(t *testing.T, files map[string]string, dir string) *controlplane.APIServer {
+// startConfigured writes the files and starts an API server that reads them.
+func (s *setup) startConfigured(t *testing.T, files map[string]string, dir string) *controlplane.APIServer {
 	t.Helper()
 	configuration := filepath.Join(dir, "admission-configuration.yaml")
 	for path, name := range map[string]string{
@@ -147,43 +148,43 @@ func (s *stage) startConfigured(t *testing.T, files map[string]string, dir strin
 		filepath.Join(dir, "admission", "policies", "node-restriction-plus.yaml"): "policies.yaml",
 		configuration: "admission-configuration.yaml",
 	} {
-		check(t, os.MkdirAll(filepath.Dir(path), 0o755))
-		check(t, os.WriteFile(path, []byte(files[name]), 0o600))
+		suite.Check(t, os.MkdirAll(filepath.Dir(path), 0o755))
+		suite.Check(t, os.WriteFile(path, []byte(files[name]), 0o600))
 	}
 	o, err := s.APIServerOptions()
-	check(t, err)
+	suite.Check(t, err)
 	o.Args = append(o.Args, "--admission-control-config-file="+configuration)
 	server, err := s.ControlPlane.AddAPIServer(t.Context(), o)
-	check(t, err)
+	suite.Check(t, err)
 	return server
 }
 
-// checkNotInAPI checks that the API has neither a configuration nor a floor.
-func (s *stage) checkNotInAPI(t *testing.T) {
+// checkNotInAPI checks that the API has neither a webhook configuration nor a floor.
+func (s *setup) checkNotInAPI(t *testing.T) {
 	t.Helper()
 	registered := s.Admin.AdmissionregistrationV1()
 	webhooks, err := registered.ValidatingWebhookConfigurations().List(t.Context(), metav1.ListOptions{})
-	check(t, err)
+	suite.Check(t, err)
 	floors, err := registered.ValidatingAdmissionPolicies().List(t.Context(), metav1.ListOptions{})
-	check(t, err)
+	suite.Check(t, err)
 	if len(webhooks.Items)+len(floors.Items) > 0 {
-		t.Errorf("there are %d configurations and %d admission policies in the API", len(webhooks.Items), len(floors.Items))
+		t.Errorf("the API has %d webhook configurations and %d admission policies", len(webhooks.Items), len(floors.Items))
 	}
 }
 
-// checkCannotBeDeleted tries, as an administrator of the API server with the files, to delete and to replace what is in them.
-func (s *stage) checkCannotBeDeleted(t *testing.T, server *controlplane.APIServer) {
+// checkCannotBeDeleted checks that an administrator can neither delete nor replace the configuration of the files through the API.
+func (s *setup) checkCannotBeDeleted(t *testing.T, server *controlplane.APIServer) {
 	t.Helper()
 	config, err := server.Admin()
-	check(t, err)
+	suite.Check(t, err)
 	admin, err := kubernetes.NewForConfig(config)
-	check(t, err)
+	suite.Check(t, err)
 	webhooks := admin.AdmissionregistrationV1().ValidatingWebhookConfigurations()
 	if err := webhooks.Delete(t.Context(), staticName, metav1.DeleteOptions{}); !apierrors.IsNotFound(err) {
-		t.Errorf("its deletion ends with %v", err)
+		t.Errorf("delete: got %v, want not found", err)
 	}
 	empty := &admissionregistrationv1.ValidatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: staticName}}
 	if _, err := webhooks.Create(t.Context(), empty, metav1.CreateOptions{}); !apierrors.IsInvalid(err) {
-		t.Errorf("its replacement ends with %v", err)
+		t.Errorf("create: got %v, want invalid", err)
 	}
 }

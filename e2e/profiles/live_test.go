@@ -6,7 +6,6 @@ package profiles_test
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -19,33 +18,33 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"noderestriction.plus/e2e/binaries"
+	"noderestriction.plus/e2e/cluster"
 	"noderestriction.plus/e2e/controlplane"
 	"noderestriction.plus/e2e/kubelet"
 	"noderestriction.plus/e2e/process"
 	"noderestriction.plus/e2e/product"
-	"noderestriction.plus/e2e/rig"
+	"noderestriction.plus/e2e/suite"
 )
 
 const (
 	current = "current" // tag of the product's image
-	// deniesLabel is a value with which policies deny a label at registration.
+	// deniesLabel is a value that makes policies deny a label at registration.
 	deniesLabel = "policies.adapt.recommended.nodes.labels.registration.denied={" + deniedLabel + "}"
 	kubeletNode = "worker-1"
 )
 
-// stage is a cluster in which the chart is installed in one profile after the other, with a real kubelet.
-type stage struct {
-	*rig.Cluster
-	dir     string
+// setup is a cluster with a real kubelet, in which the chart is installed in one profile after the other.
+type setup struct {
+	*cluster.Cluster
 	binary  string
 	kubelet *kubelet.Kubelet
 }
 
-// TestProfiles installs the chart and has it change its profile, and shows what each profile does to attacks and to a
-// stock kubelet, while replicas answer and while none does.
+// TestProfiles installs the chart, changes its profile, and shows what each profile does with attacks and with a stock kubelet, while
+// replicas answer and while none answers.
 func TestProfiles(t *testing.T) {
 	t.Parallel()
-	s := newStage(t)
+	s := newSetup(t)
 	t.Run("observe", s.testObserve)
 	t.Run("strict", s.testStrict)
 	t.Run("controlPlane", s.testControlPlane)
@@ -53,80 +52,63 @@ func TestProfiles(t *testing.T) {
 	s.checkNoKubeletIsRecorded(t)
 }
 
-func newStage(t *testing.T) *stage {
+func newSetup(t *testing.T) *setup {
 	t.Helper()
-	dir := tempDir(t)
 	binary, err := binaries.Product(t.Context(), t.Output(), binaries.Plain())
-	check(t, err)
-	s := &stage{dir: dir, binary: binary}
-	s.Cluster, err = rig.Start(t.Context(), rig.Options{
-		Dir: dir, Log: t.Output(), Nodes: 1, Images: map[string]string{current: binary},
-	})
-	check(t, err)
-	t.Cleanup(s.Stop)
-	// An administrator gives that label; the NodeRestriction plugin lets no kubelet.
+	suite.Check(t, err)
+	s := &setup{binary: binary}
+	s.Cluster = cluster.New(t, "profiles", cluster.Options{Nodes: 1, Images: map[string]string{current: binary}})
+	// Only an administrator can set this label: the NodeRestriction plugin denies it to kubelets.
 	label := []byte(`{"metadata":{"labels":{"node-role.kubernetes.io/control-plane":""}}}`)
 	_, err = s.Admin.CoreV1().Nodes().Patch(t.Context(), s.Nodes[0].Name, types.MergePatchType, label, metav1.PatchOptions{})
-	check(t, err)
-	config, err := s.ControlPlane.Kubelet(kubeletNode)
-	check(t, err)
-	s.kubelet, err = kubelet.Start(t.Context(), kubelet.Options{
-		Dir: filepath.Join(dir, kubeletNode), Node: kubeletNode, Config: config, Log: t.Output(),
-	})
-	check(t, err)
-	t.Cleanup(s.kubelet.Stop)
-	check(t, s.kubelet.AddStaticPod("proxy", []byte(`apiVersion: v1
-kind: Pod
-metadata: {name: proxy, namespace: kube-system}
-spec:
-  terminationGracePeriodSeconds: 1
-  containers: [{name: c, image: "registry.example.com/c:stays"}]
-`)))
+	suite.Check(t, err)
+	s.kubelet = s.MustStartKubelet(t, kubelet.Options{Node: kubeletNode})
+	suite.Check(t, s.kubelet.AddStaticPod("proxy", kubelet.StaticPod("proxy")))
 	return s
 }
 
-// install installs the chart, or upgrades it, so that its pods end fast: nothing here looks at how they end.
-func (s *stage) install(t *testing.T, values ...string) {
+// install installs or upgrades the chart with pods that terminate fast, which no test here looks at.
+func (s *setup) install(t *testing.T, values ...string) {
 	t.Helper()
-	check(t, s.Install(t.Context(), current, append([]string{
+	suite.Check(t, s.Install(t.Context(), current, append([]string{
 		"replicas=1", "shutdown.preStopSeconds=0", "shutdown.delaySeconds=0", deniesLabel,
 	}, values...)...))
 }
 
-// freePorts are values with which pods in the network of their node listen where nobody does.
+// freePorts returns values that make pods in the network of their node listen on free ports.
 func freePorts(t *testing.T) []string {
 	t.Helper()
 	ports, err := process.FreePorts(2)
-	check(t, err)
+	suite.Check(t, err)
 	return []string{
 		fmt.Sprintf("ports.webhook=%d,ports.health=%d", ports[0], ports[1]), "metrics.enabled=false",
 	}
 }
 
-// scale has the Deployment have so many replicas, and waits until it has.
-func (s *stage) scale(t *testing.T, replicas int32) {
+// scale scales the Deployment and waits for its replicas.
+func (s *setup) scale(t *testing.T, replicas int32) {
 	t.Helper()
-	_, err := s.Admin.AppsV1().Deployments(rig.Namespace).UpdateScale(t.Context(), rig.Name, &autoscalingv1.Scale{
-		ObjectMeta: metav1.ObjectMeta{Name: rig.Name, Namespace: rig.Namespace},
+	_, err := s.Admin.AppsV1().Deployments(cluster.Namespace).UpdateScale(t.Context(), cluster.Name, &autoscalingv1.Scale{
+		ObjectMeta: metav1.ObjectMeta{Name: cluster.Name, Namespace: cluster.Namespace},
 		Spec:       autoscalingv1.ScaleSpec{Replicas: replicas},
 	}, metav1.UpdateOptions{})
-	check(t, err)
-	check(t, s.AwaitRollout(t.Context()))
+	suite.Check(t, err)
+	suite.Check(t, s.AwaitRollout(t.Context()))
 }
 
-// awaitEnforced waits until an API server asks, and the answers are those of the current policies: a write that violates
-// recommended comes to this end. It changes nothing.
-func (s *stage) awaitEnforced(t *testing.T, n *node, want rig.Outcome) {
+// awaitEnforced waits until an API server calls the webhook and the policies are in force: until a dry run that violates recommended
+// has this outcome.
+func (s *setup) awaitEnforced(t *testing.T, n *node, want suite.Outcome) {
 	t.Helper()
-	check(t, product.AwaitReady(t.Context(), s.Policies, "recommended"))
-	probe := rig.AddsFinalizer(n.name)
+	suite.Check(t, product.AwaitReady(t.Context(), s.Policies, "recommended"))
+	probe := suite.AddFinalizer(n.name)
 	probe.DryRun = true
-	eventually(t, "the profile is in force", func() error {
+	suite.Eventually(t, recovery, func() error {
 		before, err := s.Records()
-		check(t, err)
-		a := n.writer.Do(t.Context(), probe)
+		suite.Check(t, err)
+		a := n.client.Do(t.Context(), probe)
 		after, err := s.Records()
-		check(t, err)
+		suite.Check(t, err)
 		if a.Outcome != want || len(after) == len(before) {
 			return errors.New(a.String())
 		}
@@ -134,30 +116,30 @@ func (s *stage) awaitEnforced(t *testing.T, n *node, want rig.Outcome) {
 	})
 }
 
-// awaitFloor waits until the API server has the floor, which it learns of by itself.
+// awaitFloor waits until the API server enforces the floor.
 func (n *node) awaitFloor(t *testing.T) {
 	t.Helper()
-	probe := n.registersDenied(rig.Floor).write
+	probe := n.registersDenied(suite.Floor).write
 	probe.DryRun = true
-	eventually(t, "the floor is in force", func() error {
-		if a := n.writer.Do(t.Context(), probe); a.Outcome != rig.Floor {
+	suite.Eventually(t, recovery, func() error {
+		if a := n.client.Do(t.Context(), probe); a.Outcome != suite.Floor {
 			return errors.New(a.String())
 		}
 		return nil
 	})
 }
 
-// helmTest has Helm run the chart's test, from within the cluster, and checks that nothing is left of it.
-func (s *stage) helmTest(t *testing.T) {
+// helmTest runs the chart's test in the cluster with Helm, and checks that it leaves no objects.
+func (s *setup) helmTest(t *testing.T) {
 	t.Helper()
-	out, err := s.Helm(t.Context(), "test", rig.Release)
-	check(t, err)
+	out, err := s.Helm(t.Context(), "test", cluster.Release)
+	suite.Check(t, err)
 	if !strings.Contains(out, "Phase:          Succeeded") {
 		t.Errorf("helm test says\n%s", out)
 	}
-	const verify = rig.Name + "-verify"
-	eventually(t, "nothing is left of helm test", func() error {
-		_, pod := s.Admin.CoreV1().Pods(rig.Namespace).Get(t.Context(), verify, metav1.GetOptions{})
+	const verify = cluster.Name + "-verify"
+	suite.Eventually(t, recovery, func() error {
+		_, pod := s.Admin.CoreV1().Pods(cluster.Namespace).Get(t.Context(), verify, metav1.GetOptions{})
 		_, role := s.Admin.RbacV1().ClusterRoles().Get(t.Context(), verify, metav1.GetOptions{})
 		_, binding := s.Admin.RbacV1().ClusterRoleBindings().Get(t.Context(), verify, metav1.GetOptions{})
 		if apierrors.IsNotFound(pod) && apierrors.IsNotFound(role) && apierrors.IsNotFound(binding) {
@@ -167,58 +149,50 @@ func (s *stage) helmTest(t *testing.T) {
 	})
 }
 
-// checkKubelet restarts the real kubelet, which must be Ready again, and have its static pod in the API.
-func (s *stage) checkKubelet(t *testing.T) {
+// checkKubelet restarts the real kubelet, which must become Ready and create the mirror pod of its static pod.
+func (s *setup) checkKubelet(t *testing.T) {
 	t.Helper()
 	restarted := time.Now()
-	check(t, s.kubelet.Restart())
-	check(t, s.kubelet.AwaitReady(t.Context(), s.Admin, restarted))
-	eventually(t, "the static pod is in the API", func() error {
-		pod, err := s.Admin.CoreV1().Pods(metav1.NamespaceSystem).Get(t.Context(), "proxy-"+kubeletNode, metav1.GetOptions{})
-		if err == nil && pod.Status.Phase != corev1.PodRunning {
-			err = fmt.Errorf("it is %s", pod.Status.Phase)
-		}
-		return err
-	})
+	suite.Check(t, s.kubelet.Restart())
+	suite.Check(t, s.kubelet.AwaitReady(t.Context(), s.Admin, restarted))
+	s.AwaitPod(t, recovery, metav1.NamespaceSystem, "proxy-"+kubeletNode, suite.Running)
 }
 
-// checkNoKubeletIsRecorded checks that nothing that a stock kubelet wrote was taken for a violation.
-func (s *stage) checkNoKubeletIsRecorded(t *testing.T) {
+// checkNoKubeletIsRecorded checks that no write of a stock kubelet violated a policy.
+func (s *setup) checkNoKubeletIsRecorded(t *testing.T) {
 	t.Helper()
 	records, err := s.Records()
-	check(t, err)
+	suite.Check(t, err)
 	stock := []string{kubeletNode, s.Nodes[0].Name}
 	for _, r := range records {
 		if slices.Contains(stock, r.Node) {
-			t.Errorf("a write of a stock kubelet was judged a violation: %s", r.Text)
+			t.Errorf("a write of a stock kubelet violates a policy: %s", r.Text)
 		}
 	}
 }
 
-// node is a machine whose credential was stolen.
+// node is a node whose credential was stolen.
 type node struct {
 	name   string
 	uid    string
-	writer *rig.Writer
+	client *suite.Client
 }
 
-// newNode registers a Node, which has pods.
-func (s *stage) newNode(t *testing.T, server *controlplane.APIServer, name string) *node {
+// newNode registers a Node.
+func (s *setup) newNode(t *testing.T, server *controlplane.APIServer, name string) *node {
 	t.Helper()
 	n := &node{name: name}
-	var err error
-	n.writer, err = rig.NewWriter(server, name)
-	check(t, err)
-	n.do(t, attempt{"the first registration", rig.Registers(name, map[string]string{"kubernetes.io/os": "linux"}), rig.Allowed})
-	n.do(t, attempt{"the first lease", rig.CreatesLease(name), rig.Allowed})
+	n.client = suite.Kubelet(t, server, name)
+	n.do(t, attempt{"the first registration", suite.RegisterNode(name, map[string]string{"kubernetes.io/os": "linux"}), suite.Allowed})
+	n.do(t, attempt{"the first lease", suite.CreateLease(name), suite.Allowed})
 	stored, err := s.Admin.CoreV1().Nodes().Get(t.Context(), name, metav1.GetOptions{})
-	check(t, err)
+	suite.Check(t, err)
 	n.uid = string(stored.UID)
 	return n
 }
 
-// addPods gives the Node the pods of which the attacks are about, where they are not there.
-func (s *stage) addPods(t *testing.T, n *node) {
+// addPods creates the missing ones of the pods that the attacks target.
+func (s *setup) addPods(t *testing.T, n *node) {
 	t.Helper()
 	pods := s.Admin.CoreV1().Pods(metav1.NamespaceDefault)
 	for _, name := range []string{"stays", "deleted", "evicted"} {
@@ -233,18 +207,18 @@ func (s *stage) addPods(t *testing.T, n *node) {
 				Containers:  []corev1.Container{{Name: "c", Image: "c"}},
 			},
 		}, metav1.CreateOptions{})
-		check(t, err)
+		suite.Check(t, err)
 	}
 }
 
-// do sends writes, each of which must come to the end that it wants, and returns the answers.
-func (n *node) do(t *testing.T, attempts ...attempt) []rig.Answer {
+// do sends writes, checks that each has the wanted outcome, and returns the answers.
+func (n *node) do(t *testing.T, attempts ...attempt) []suite.Answer {
 	t.Helper()
-	var answers []rig.Answer
+	var answers []suite.Answer
 	for _, a := range attempts {
-		answer := n.writer.Do(t.Context(), a.write)
+		answer := n.client.Do(t.Context(), a.write)
 		if answer.Outcome != a.want {
-			t.Errorf("%s: want %s, it was %s", a.name, a.want, answer)
+			t.Errorf("%s: want %s, got %s", a.name, a.want, answer)
 		}
 		answers = append(answers, answer)
 	}

@@ -7,15 +7,15 @@ import (
 	"testing"
 
 	"noderestriction.plus/e2e/product"
-	"noderestriction.plus/e2e/rig"
+	"noderestriction.plus/e2e/suite"
 	"noderestriction.plus/policy"
 )
 
-// recordsOf are the records of a Node's writes that are no dry runs.
-func (s *stage) recordsOf(t *testing.T, n *node) []product.Line {
+// recordsOf returns the records of a Node's writes, except dry runs.
+func (s *setup) recordsOf(t *testing.T, n *node) []product.Line {
 	t.Helper()
 	all, err := s.Records()
-	check(t, err)
+	suite.Check(t, err)
 	var own []product.Line
 	for _, r := range all {
 		if r.Node == n.name && !r.DryRun {
@@ -25,9 +25,9 @@ func (s *stage) recordsOf(t *testing.T, n *node) []product.Line {
 	return own
 }
 
-// checkRecords checks that there is a record of each attack, which says so, against the policy recommended, and of nothing
-// else. An API server that finds that somebody else has changed an object asks once more.
-func (s *stage) checkRecords(t *testing.T, n *node, want policy.Outcome, attacks int) {
+// checkRecords checks that there is a record of each attack with a violation of recommended, and no other record. An API server calls
+// the webhook again if another client has changed the object.
+func (s *setup) checkRecords(t *testing.T, n *node, want policy.Outcome, attacks int) {
 	t.Helper()
 	type write struct{ operation, resource, subresource, rule string }
 	writes := map[write]bool{}
@@ -39,31 +39,31 @@ func (s *stage) checkRecords(t *testing.T, n *node, want policy.Outcome, attacks
 		writes[write{r.Operation, r.Resource, r.Subresource, r.Violations[0].Rule}] = true
 	}
 	if len(writes) != attacks {
-		t.Errorf("there are records of %d writes of %d: %v", len(writes), attacks, writes)
+		t.Errorf("there are records of %d of %d writes: %v", len(writes), attacks, writes)
 	}
 }
 
-// testObserve: nothing is refused, whether a replica answers or not, and what recommended would deny is recorded.
-func (s *stage) testObserve(t *testing.T) {
+// testObserve shows that nothing is refused, whether a replica answers or not, and that violations of recommended are recorded.
+func (s *setup) testObserve(t *testing.T) {
 	s.install(t, "profile=observe")
-	check(t, s.AwaitRollout(t.Context()))
+	suite.Check(t, s.AwaitRollout(t.Context()))
 	n := s.newNode(t, s.ControlPlane.APIServer, "observed")
-	s.awaitEnforced(t, n, rig.Allowed)
+	s.awaitEnforced(t, n, suite.Allowed)
 	s.helmTest(t)
 	s.checkKubelet(t)
 
 	s.addPods(t, n)
-	attacks := n.attacks("observed", rig.Allowed)
+	attacks := n.attacks("observed", suite.Allowed)
 	n.do(t, attacks...)
-	n.do(t, n.registersDenied(rig.Exists))
-	n.do(t, n.stock("observed", rig.Exists, rig.Allowed)...)
+	n.do(t, n.registersDenied(suite.Exists))
+	n.do(t, n.stock("observed", suite.Exists, suite.Allowed)...)
 	s.checkRecords(t, n, policy.Audited, len(attacks)+1)
 
 	s.scale(t, 0)
 	s.addPods(t, n)
-	n.do(t, n.attacks("observed-down", rig.Allowed)...)
-	n.do(t, n.registersDenied(rig.Exists))
-	n.do(t, n.stock("observed-down", rig.Exists, rig.Allowed)...)
+	n.do(t, n.attacks("observed-down", suite.Allowed)...)
+	n.do(t, n.registersDenied(suite.Exists))
+	n.do(t, n.stock("observed-down", suite.Exists, suite.Allowed)...)
 	s.newNode(t, s.ControlPlane.APIServer, "observed-newcomer")
 	s.checkKubelet(t)
 	s.checkRecords(t, n, policy.Audited, len(attacks)+1)

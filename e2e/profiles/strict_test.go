@@ -9,56 +9,56 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"noderestriction.plus/e2e/rig"
+	"noderestriction.plus/e2e/cluster"
+	"noderestriction.plus/e2e/suite"
 	"noderestriction.plus/policy"
 )
 
-// testStrict: attacks are denied and recorded, and while no replica answers no Node registers.
-func (s *stage) testStrict(t *testing.T) {
+// testStrict shows that attacks are denied and recorded, and that no Node registers while no replica answers.
+func (s *setup) testStrict(t *testing.T) {
 	s.install(t, "profile=strict", "policies.recommended=Deny")
-	check(t, s.AwaitRollout(t.Context()))
+	suite.Check(t, s.AwaitRollout(t.Context()))
 	n := s.newNode(t, s.ControlPlane.APIServer, "strict")
-	s.awaitEnforced(t, n, rig.Denied)
+	s.awaitEnforced(t, n, suite.Denied)
 	n.awaitFloor(t)
 	s.helmTest(t)
 	s.checkFloorCompiles(t)
 	s.checkKubelet(t)
 
 	s.addPods(t, n)
-	attacks := n.attacks("strict", rig.Denied)
+	attacks := n.attacks("strict", suite.Denied)
 	n.do(t, attacks...)
-	n.do(t, n.registersDenied(rig.Floor))
-	n.do(t, n.stock("strict", rig.Exists, rig.Allowed)...)
+	n.do(t, n.registersDenied(suite.Floor))
+	n.do(t, n.stock("strict", suite.Exists, suite.Allowed)...)
 	s.checkRecords(t, n, policy.Denied, len(attacks))
 
 	s.scale(t, 0)
-	n.do(t, n.attacks("strict-down", rig.Unanswered)...)
-	n.do(t, n.registersDenied(rig.Floor))
-	n.do(t, n.stock("strict-down", rig.Unanswered, rig.Unanswered)...)
-	newcomer, err := rig.NewWriter(s.ControlPlane.APIServer, "strict-newcomer")
-	check(t, err)
-	if a := newcomer.Do(t.Context(), rig.Registers("strict-newcomer", nil)); a.Outcome != rig.Unanswered {
-		t.Errorf("a new Node registers while nothing answers: %s", a)
+	n.do(t, n.attacks("strict-down", suite.Unanswered)...)
+	n.do(t, n.registersDenied(suite.Floor))
+	n.do(t, n.stock("strict-down", suite.Unanswered, suite.Unanswered)...)
+	newcomer := suite.Kubelet(t, s.ControlPlane.APIServer, "strict-newcomer")
+	if a := newcomer.Do(t.Context(), suite.RegisterNode("strict-newcomer", nil)); a.Outcome != suite.Unanswered {
+		t.Errorf("a new Node registers while no replica answers: %s", a)
 	}
 	s.checkRecords(t, n, policy.Denied, len(attacks))
 	s.scale(t, 1)
-	s.awaitEnforced(t, n, rig.Denied)
+	s.awaitEnforced(t, n, suite.Denied)
 	s.checkKubelet(t)
 	s.testOwnPods(t, n)
 	s.testPatched(t)
 }
 
-// checkFloorCompiles waits until the controllers have checked the types in the floor's expressions, which must be right.
-func (s *stage) checkFloorCompiles(t *testing.T) {
+// checkFloorCompiles waits until the controllers have type-checked the floor's expressions, which must have no warnings.
+func (s *setup) checkFloorCompiles(t *testing.T) {
 	t.Helper()
-	eventually(t, "the floor's types are checked", func() error {
+	suite.Eventually(t, recovery, func() error {
 		floor, err := s.Admin.AdmissionregistrationV1().ValidatingAdmissionPolicies().
-			Get(t.Context(), rig.Name+"-recommended", metav1.GetOptions{})
+			Get(t.Context(), cluster.Name+"-recommended", metav1.GetOptions{})
 		if err != nil {
 			return err
 		}
 		if floor.Status.ObservedGeneration != floor.Generation || floor.Status.TypeChecking == nil {
-			return errors.New("not yet")
+			return errors.New("the floor is not type-checked yet")
 		}
 		for _, w := range floor.Status.TypeChecking.ExpressionWarnings {
 			t.Errorf("%s: %s", w.FieldRef, w.Warning)

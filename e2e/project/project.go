@@ -1,7 +1,7 @@
 // Copyright The NodeRestriction-plus Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package project finds this repository on disk.
+// Package project finds this repository on disk and reads its files.
 package project
 
 import (
@@ -14,7 +14,7 @@ import (
 
 const module = "noderestriction.plus"
 
-// Root is the folder of the product's go.mod: the working directory, or the nearest one above it.
+// Root returns the directory of the product's go.mod: the working directory, or the nearest one above it.
 func Root() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {
@@ -32,7 +32,16 @@ func Root() (string, error) {
 	}
 }
 
-// declares reports whether a go.mod is that of the module.
+// ReadFile reads a file of the repository. The elements of its path are relative to the root.
+func ReadFile(path ...string) ([]byte, error) {
+	root, err := Root()
+	if err != nil {
+		return nil, err
+	}
+	return os.ReadFile(filepath.Join(append([]string{root}, path...)...))
+}
+
+// declares reports whether a file is the go.mod of the module.
 func declares(file, module string) bool {
 	f, err := os.Open(file)
 	if err != nil {

@@ -11,40 +11,33 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
-	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/yaml"
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/e2e/binaries"
 	"noderestriction.plus/e2e/controlplane"
-	"noderestriction.plus/e2e/kubectl"
 	"noderestriction.plus/e2e/load"
 	"noderestriction.plus/e2e/product"
-	"noderestriction.plus/e2e/project"
+	"noderestriction.plus/e2e/suite"
 )
 
-// writers is how many writes are under way at a time. More would only wait at the API server.
+// writers is the number of concurrent writes. More would only wait in the API server.
 const writers = 32
 
 // cluster is everything that runs.
 type cluster struct {
 	settings
-	plane    *controlplane.ControlPlane
-	product  *product.Product
-	policies client.Client
-	admin    kubernetes.Interface
-	strict   *v1alpha1.NodeRestrictionPolicy
+	*suite.Suite
+	product *product.Product
+	strict  *v1alpha1.NodeRestrictionPolicy
 
 	host string
-	http *http.Client // of an administrator who acts as each kubelet
+	http *http.Client // of an administrator who impersonates each kubelet
 }
 
 func newCluster(ctx context.Context, s settings, dir string) (c *cluster, err error) {
@@ -54,74 +47,46 @@ func newCluster(ctx context.Context, s settings, dir string) (c *cluster, err er
 			c.stop()
 		}
 	}()
-	c.plane, err = controlplane.Start(ctx, controlplane.Options{Dir: dir, Log: os.Stderr, APIServer: controlplane.APIServerOptions{
+	c.Suite, err = suite.Start(ctx, suite.Options{Dir: dir, Log: os.Stderr, APIServer: controlplane.APIServerOptions{
 		Args: []string{"--audit-log-path="},
 	}})
 	if err != nil {
 		return c, err
 	}
-	config, err := c.plane.Admin()
+	config, err := c.ControlPlane.Admin()
 	if err != nil {
-		return c, err
-	}
-	if c.admin, err = kubernetes.NewForConfig(config); err != nil {
 		return c, err
 	}
 	c.host = config.Host
 	if c.http, err = rest.HTTPClientFor(config); err != nil {
 		return c, err
 	}
-	if c.policies, err = product.Policies(config); err != nil {
-		return c, err
-	}
-	return c, c.install(ctx, dir, config)
+	return c, c.install(ctx)
 }
 
-// install installs the product, as its chart has it, and strict.yaml.
-func (c *cluster) install(ctx context.Context, dir string, config *rest.Config) error {
-	path, err := binaries.Path(ctx, os.Stderr, binaries.Kubectl())
-	if err != nil {
-		return err
-	}
-	admin := kubectl.Kubectl{Path: path, Kubeconfig: filepath.Join(dir, "admin.kubeconfig")}
-	if err := controlplane.WriteKubeconfig(admin.Kubeconfig, config); err != nil {
-		return err
-	}
-	helm, err := binaries.Helm(ctx, os.Stderr)
-	if err != nil {
-		return err
-	}
+// install installs the product as its chart registers it, and strict.yaml.
+func (c *cluster) install(ctx context.Context) error {
 	binary, err := binaries.Product(ctx, os.Stderr, binaries.Released())
 	if err != nil {
 		return err
 	}
-	c.product, err = product.Install(ctx, product.Options{
-		Binary: binary, Dir: filepath.Join(dir, "product"), Config: config, CA: c.plane.CA,
-	}, admin, helm, c.plane.APIServer)
+	if c.product, err = c.Install(ctx, product.Options{Binary: binary}); err != nil {
+		return err
+	}
+	policies, err := suite.ShippedPolicies("strict")
 	if err != nil {
 		return err
 	}
-	root, err := project.Root()
-	if err != nil {
-		return err
-	}
-	data, err := os.ReadFile(filepath.Join(root, "config", "policies", "strict.yaml"))
-	if err != nil {
-		return err
-	}
-	c.strict = &v1alpha1.NodeRestrictionPolicy{}
-	if err := yaml.UnmarshalStrict(data, c.strict); err != nil {
-		return err
-	}
-	return product.Enforce(ctx, c.policies, c.strict.DeepCopy())
+	c.strict = policies[0]
+	return product.Enforce(ctx, c.Policies, c.strict.DeepCopy())
 }
 
 func (c *cluster) stop() {
 	if c.product != nil {
 		_ = c.product.Stop()
 	}
-	if c.plane != nil {
-		c.plane.Stop()
+	if c.Suite != nil {
+		c.Suite.Stop()
 	}
 }
 
@@ -135,7 +100,7 @@ type request struct {
 	body         []byte
 }
 
-// send sends a write as a kubelet, which must succeed.
+// send sends a write as a kubelet. The write must succeed.
 func (c *cluster) send(ctx context.Context, r request) error {
 	q, err := http.NewRequestWithContext(ctx, r.method, c.host+r.path, bytes.NewReader(r.body))
 	if err != nil {
@@ -156,7 +121,7 @@ func (c *cluster) send(ctx context.Context, r request) error {
 	return err
 }
 
-// each calls a function for each number below n, so many at a time, until one fails.
+// each calls a function for each number below n, with [writers] calls at a time, until one fails.
 func each(ctx context.Context, n int, do func(ctx context.Context, i int) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -175,7 +140,7 @@ func each(ctx context.Context, n int, do func(ctx context.Context, i int) error)
 	return context.Cause(ctx)
 }
 
-// meter is what has been used and asked so far.
+// meter is the usage and the number of calls so far.
 type meter struct {
 	at              time.Time
 	server, webhook time.Duration
@@ -185,7 +150,7 @@ type meter struct {
 
 func (c *cluster) read(ctx context.Context) (m meter, err error) {
 	m.at = time.Now()
-	if m.server, err = load.CPUTime(c.plane.PID()); err != nil {
+	if m.server, err = load.CPUTime(c.ControlPlane.PID()); err != nil {
 		return m, err
 	}
 	pid := c.product.Process().PID()
@@ -200,7 +165,7 @@ func (c *cluster) read(ctx context.Context) (m meter, err error) {
 	return m, err
 }
 
-// phase is what a phase cost.
+// phase is the cost of a phase.
 type phase struct {
 	name          string
 	writes        int
@@ -210,7 +175,7 @@ type phase struct {
 	before, after float64 // resident memory of the product, in MiB
 }
 
-// measure runs a phase and reads the meters before and after.
+// measure runs a phase and reads the meter before and after it.
 func (c *cluster) measure(ctx context.Context, name string, run func() (writes int, err error)) (phase, error) {
 	before, err := c.read(ctx)
 	if err != nil {
@@ -228,7 +193,7 @@ func (c *cluster) measure(ctx context.Context, name string, run func() (writes i
 	}, err
 }
 
-// encode is an object as JSON; it cannot fail for the objects here.
+// encode encodes an object as JSON, which cannot fail for the objects here.
 func encode(v any) []byte {
 	data, err := json.Marshal(v)
 	if err != nil {

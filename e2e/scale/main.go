@@ -1,11 +1,11 @@
 // Copyright The NodeRestriction-plus Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command scale simulates a large cluster: thousands of kubelets with identities of their own register at once, then send their
-// heartbeats and their pods' statuses, at their real periods compressed in time, to a real API server with the product in front
-// as its chart wires it. It tells what the product is asked, and what it uses before, during and after.
+// Command scale simulates a large cluster: thousands of kubelets, each with its own identity, register at the same time and then send
+// heartbeats and pod statuses, with the idle time of the real periods skipped, to a real API server with the product as its chart
+// registers it. It reports the calls of the product and its usage before, during and after.
 //
-// It runs in the folder e2e; make scale runs it.
+// It runs in the directory e2e; make scale runs it.
 package main
 
 import (
@@ -36,8 +36,8 @@ func main() {
 	ctrllog.SetLogger(logr.Discard())
 	var s settings
 	flag.IntVar(&s.nodes, "nodes", 5000, "`number` of kubelets")
-	flag.IntVar(&s.more, "more", 15000, "`number` of Nodes up to which the cache of Nodes is measured")
-	flag.IntVar(&s.minutes, "minutes", 10, "`minutes` of the kubelets' life; they take as long as the API server needs for their writes")
+	flag.IntVar(&s.more, "more", 15000, "`number` of Nodes with which the cache of Nodes is measured last")
+	flag.IntVar(&s.minutes, "minutes", 10, "simulated `minutes`; they take as long as the API server needs for the writes")
 	flag.BoolVar(&s.keep, "keep", false, "write the report into docs/performance.md")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

@@ -1,18 +1,15 @@
 // Copyright The NodeRestriction-plus Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package scrapes_test records what Prometheus gets of the product and of an API server, for the test of the dashboard
-// (config/observability), and holds the recorded scrapes to what real ones are.
+// Package scrapes_test records what Prometheus scrapes from the product and from an API server, for the test of the dashboard
+// (config/observability), and compares the recorded scrapes with real ones.
 package scrapes_test
 
 import (
 	"bytes"
-	"context"
 	"flag"
 	"fmt"
-	"io"
 	"maps"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -23,64 +20,63 @@ import (
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/wait"
-	"k8s.io/client-go/kubernetes"
 
 	"noderestriction.plus/api/v1alpha1"
-	"noderestriction.plus/e2e/binaries"
 	"noderestriction.plus/e2e/controlplane"
-	"noderestriction.plus/e2e/kubectl"
+	"noderestriction.plus/e2e/process"
 	"noderestriction.plus/e2e/product"
+	"noderestriction.plus/e2e/suite"
 )
 
-var update = flag.Bool("update", false, "record the scrapes anew")
+var update = flag.Bool("update", false, "record the scrapes again")
 
-// recorded is where the scrapes are.
+// recorded is the directory of the scrapes.
 const recorded = "../../config/observability/testdata"
 
-// rig is a control plane with the product in front of it.
-type rig struct {
-	server   *controlplane.ControlPlane
-	admin    kubernetes.Interface
+// TestMain discards the log of controller-runtime's client.
+func TestMain(m *testing.M) { suite.Main(m) }
+
+// setup is a control plane with the product in front of it.
+type setup struct {
+	*suite.Suite
 	product  *product.Product
-	kubelets map[string]kubernetes.Interface // by node
+	kubelets map[string]*suite.Client // by node
 }
 
 func TestScrapes(t *testing.T) {
-	r := start(t)
+	s := newSetup(t)
 	scrapes := map[string]string{}
 	for _, number := range []string{"1", "2"} {
 		if number == "2" {
-			scrapes["program-1"] = r.scrapeProgram(t)
+			scrapes["program-1"] = s.scrapeProgram(t)
 		}
-		r.writeJudged(t)
-		r.awaitSynced(t)
+		s.writeEvaluated(t)
+		s.awaitSynced(t)
 		if number == "2" {
-			scrapes["program-2"] = r.scrapeProgram(t)
+			scrapes["program-2"] = s.scrapeProgram(t)
 		}
-		r.writeUnjudged(t)
-		r.failMatchCondition(t)
-		scrapes["apiserver-"+number] = r.scrapeAPIServer(t)
-		check(t, r.product.Run(t.Context(), flags(t)...))
-		check(t, r.product.AwaitCalled(t.Context(), r.server.APIServer))
+		s.writeUnevaluated(t)
+		s.failMatchCondition(t)
+		scrapes["apiserver-"+number] = s.scrapeAPIServer(t)
+		suite.Check(t, s.product.Run(t.Context(), flags(t)...))
+		suite.Check(t, s.product.AwaitCalled(t.Context(), s.ControlPlane.APIServer))
 	}
 	for name, text := range scrapes {
 		path := filepath.Join(recorded, name+".prom")
 		if *update {
-			check(t, os.WriteFile(path, []byte(text), 0o644))
+			suite.Check(t, os.WriteFile(path, []byte(text), 0o644))
 			continue
 		}
 		old, err := os.ReadFile(path)
-		check(t, err)
+		suite.Check(t, err)
 		if want, got := shapes(text), shapes(string(old)); !maps.Equal(want, got) {
-			t.Errorf("%s is not what is scraped: run go -C e2e test ./scrapes -update\nrecorded: %v\nscraped:  %v",
+			t.Errorf("%s is not current: run go -C e2e test ./scrapes -update\nrecorded: %v\nscraped:  %v",
 				path, slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(want)))
 		}
 	}
 }
 
-// shapes are the metrics of a scrape, each with the names of its labels.
+// shapes returns the metrics of a scrape, each with the names of its labels.
 func shapes(scrape string) map[string]bool {
 	all := map[string]bool{}
 	for line := range strings.Lines(scrape) {
@@ -101,45 +97,22 @@ func shapes(scrape string) map[string]bool {
 	return all
 }
 
-func start(t *testing.T) *rig {
+func newSetup(t *testing.T) *setup {
 	t.Helper()
-	dir := t.TempDir()
-	path, err := binaries.Path(t.Context(), t.Output(), binaries.Kubectl())
-	check(t, err)
-	helm, err := binaries.Helm(t.Context(), t.Output())
-	check(t, err)
-	binary, err := binaries.Product(t.Context(), t.Output(), binaries.Plain())
-	check(t, err)
-	r := &rig{kubelets: map[string]kubernetes.Interface{}}
-	r.server, err = controlplane.Start(t.Context(), controlplane.Options{Dir: dir, Log: t.Output()})
-	check(t, err)
-	t.Cleanup(r.server.Stop)
-	config, err := r.server.Admin()
-	check(t, err)
-	r.admin, err = kubernetes.NewForConfig(config)
-	check(t, err)
-	admin := kubectl.Kubectl{Path: path, Kubeconfig: filepath.Join(dir, "admin.kubeconfig")}
-	check(t, controlplane.WriteKubeconfig(admin.Kubeconfig, config))
-	r.product, err = product.Install(t.Context(), product.Options{
-		Binary: binary, Dir: filepath.Join(dir, "product"), Config: config, CA: r.server.CA, Args: flags(t),
-	}, admin, helm, r.server.APIServer)
-	check(t, err)
-	t.Cleanup(func() { check(t, r.product.Stop()) })
-	policies, err := product.Policies(config)
-	check(t, err)
+	s := &setup{Suite: suite.New(t, "scrapes", controlplane.APIServerOptions{}), kubelets: map[string]*suite.Client{}}
+	s.product = s.MustInstall(t, product.Options{Args: flags(t)})
 	for _, action := range []v1alpha1.ValidationAction{v1alpha1.Deny, v1alpha1.Warn, v1alpha1.Audit} {
-		p := &v1alpha1.NodeRestrictionPolicy{}
-		p.Name = strings.ToLower(string(action))
+		node := strings.ToLower(string(action))
+		p := product.DenyFinalizers(node, v1alpha1.Pattern(node))
 		p.Spec.ValidationActions = []v1alpha1.ValidationAction{action}
-		p.Spec.Match = &v1alpha1.Match{NodeNames: []v1alpha1.Pattern{v1alpha1.Pattern(p.Name)}}
-		p.Spec.Nodes.Finalizers = &v1alpha1.NodeFinalizers{}
-		check(t, product.Enforce(t.Context(), policies, p))
-		r.addNode(t, p.Name)
+		suite.Check(t, product.Enforce(t.Context(), s.Policies, p))
+		s.CreateNode(t, node)
+		s.kubelets[node] = suite.Kubelet(t, s.ControlPlane.APIServer, node)
 	}
-	return r
+	return s
 }
 
-// flags switch everything on that has metrics.
+// flags returns flags that switch on everything with metrics.
 func flags(t *testing.T) []string {
 	t.Helper()
 	return []string{
@@ -147,62 +120,52 @@ func flags(t *testing.T) []string {
 	}
 }
 
-func (r *rig) addNode(t *testing.T, name string) {
+// addFinalizer sends a write that violates each policy, and changeCapacity one that violates none.
+func (s *setup) addFinalizer(t *testing.T, node string, dryRun bool) suite.Answer {
 	t.Helper()
-	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}}
-	_, err := r.admin.CoreV1().Nodes().Create(t.Context(), node, metav1.CreateOptions{})
-	check(t, err)
-	config, err := r.server.Kubelet(name)
-	check(t, err)
-	r.kubelets[name], err = kubernetes.NewForConfig(config)
-	check(t, err)
+	request := suite.PatchNodeStatus(node, fmt.Sprintf(`{"metadata":{"finalizers":["example.com/%d"]}}`, time.Now().UnixNano()))
+	request.DryRun = dryRun
+	return s.kubelets[node].Send(t, request)
 }
 
-// patch patches the status of a kubelet's own Node.
-func (r *rig) patch(t *testing.T, node, patch string, options metav1.PatchOptions) error {
+func (s *setup) changeCapacity(t *testing.T, node string) {
 	t.Helper()
-	_, err := r.kubelets[node].CoreV1().Nodes().Patch(
-		t.Context(), node, types.MergePatchType, []byte(patch), options, "status")
-	return err
+	s.kubelets[node].MustSend(t, suite.PatchNodeStatus(node,
+		fmt.Sprintf(`{"status":{"capacity":{"pods":"%d"}}}`, time.Now().UnixNano()%1e6)))
 }
 
-// finalizer is a patch that violates each policy, capacity one that violates none.
-func finalizer() string {
-	return fmt.Sprintf(`{"metadata":{"finalizers":["example.com/%d"]}}`, time.Now().UnixNano())
-}
-
-func capacity() string {
-	return fmt.Sprintf(`{"status":{"capacity":{"pods":"%d"}}}`, time.Now().UnixNano()%1e6)
-}
-
-// writeJudged makes a write of each outcome.
-func (r *rig) writeJudged(t *testing.T) {
+// writeEvaluated sends a write of each outcome.
+func (s *setup) writeEvaluated(t *testing.T) {
 	t.Helper()
-	if r.patch(t, "deny", finalizer(), metav1.PatchOptions{}) == nil ||
-		r.patch(t, "deny", finalizer(), metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}}) == nil {
-		t.Error("what a policy denies was not denied")
+	for _, dryRun := range []bool{false, true} {
+		if a := s.addFinalizer(t, "deny", dryRun); a.Outcome != suite.Denied {
+			t.Errorf("dry run %t: want a denial, got %s", dryRun, a)
+		}
 	}
-	check(t, r.patch(t, "warn", finalizer(), metav1.PatchOptions{}))
-	check(t, r.patch(t, "audit", finalizer(), metav1.PatchOptions{}))
-	check(t, r.patch(t, "deny", capacity(), metav1.PatchOptions{}))
-}
-
-// writeUnjudged stops the product and makes a write that is refused without it, and one that passes.
-func (r *rig) writeUnjudged(t *testing.T) {
-	t.Helper()
-	check(t, r.product.Stop())
-	if err := r.patch(t, "deny", finalizer(), metav1.PatchOptions{}); err == nil {
-		t.Error("what no stock kubelet writes was not refused while the product is away")
+	for _, node := range []string{"warn", "audit"} {
+		if a := s.addFinalizer(t, node, false); a.Outcome != suite.Allowed {
+			t.Errorf("%s: got %s", node, a)
+		}
 	}
-	check(t, r.patch(t, "deny", capacity(), metav1.PatchOptions{}))
+	s.changeCapacity(t, "deny")
 }
 
-// failMatchCondition makes a write at which the match condition of a webhook cannot be evaluated, which is never so for those
-// of the product.
-func (r *rig) failMatchCondition(t *testing.T) {
+// writeUnevaluated stops the product and sends a write that is refused without it, and one that passes.
+func (s *setup) writeUnevaluated(t *testing.T) {
+	t.Helper()
+	suite.Check(t, s.product.Stop())
+	if a := s.addFinalizer(t, "deny", false); a.Outcome != suite.Unanswered {
+		t.Errorf("a write that no stock kubelet sends was not refused while the product is down: %s", a)
+	}
+	s.changeCapacity(t, "deny")
+}
+
+// failMatchCondition sends a write for which the match condition of a webhook cannot be evaluated, which never happens with the
+// product's own conditions.
+func (s *setup) failMatchCondition(t *testing.T) {
 	t.Helper()
 	const name = "broken.noderestriction.plus"
-	configurations := r.admin.AdmissionregistrationV1().ValidatingWebhookConfigurations()
+	configurations := s.Admin.AdmissionregistrationV1().ValidatingWebhookConfigurations()
 	_, err := configurations.Create(t.Context(), &admissionregistrationv1.ValidatingWebhookConfiguration{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
 		Webhooks: []admissionregistrationv1.ValidatingWebhook{{
@@ -221,10 +184,10 @@ func (r *rig) failMatchCondition(t *testing.T) {
 			}},
 		}},
 	}, metav1.CreateOptions{})
-	check(t, err)
+	suite.Check(t, err)
 	failures := func() string {
 		var found string
-		for line := range strings.Lines(r.scrapeAPIServer(t)) {
+		for line := range strings.Lines(s.scrapeAPIServer(t)) {
 			if strings.HasPrefix(line, "apiserver_admission_match_condition_evaluation_errors_total") {
 				found = line
 			}
@@ -232,73 +195,55 @@ func (r *rig) failMatchCondition(t *testing.T) {
 		return found
 	}
 	before := failures()
-	// The API server learns of a configuration a moment after it is stored.
-	r.await(t, "a match condition fails", func() error {
-		_, err := r.admin.CoreV1().ConfigMaps("default").Create(t.Context(),
+	// The API server notices a configuration a moment after it is stored.
+	suite.Eventually(t, 2*time.Minute, func() error {
+		_, err := s.Admin.CoreV1().ConfigMaps("default").Create(t.Context(),
 			&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{GenerateName: "scrapes-"}}, metav1.CreateOptions{})
-		check(t, err)
+		suite.Check(t, err)
 		if failures() == before {
-			return fmt.Errorf("it is not counted: %q", before)
+			return fmt.Errorf("the failure is not counted: %q", before)
 		}
 		return nil
 	})
-	check(t, configurations.Delete(t.Context(), name, metav1.DeleteOptions{}))
+	suite.Check(t, configurations.Delete(t.Context(), name, metav1.DeleteOptions{}))
 }
 
-// awaitSynced waits until the product has found its policies to be those of the API server, and a probe has been denied.
-func (r *rig) awaitSynced(t *testing.T) {
+// awaitSynced waits until the product has compared its policies with those of the API server, and a probe was denied.
+func (s *setup) awaitSynced(t *testing.T) {
 	t.Helper()
-	r.await(t, "policies are compared and enforcement is proved", func() error {
-		m, err := r.product.Metrics(t.Context())
+	suite.Eventually(t, 2*time.Minute, func() error {
+		m, err := s.product.Metrics(t.Context())
 		if err != nil {
 			return err
 		}
 		age := float64(time.Now().Unix()) - m.Sum("node_restriction_plus_policies_last_sync_timestamp_seconds")
 		proved := m.Sum("node_restriction_plus_enforcement_probe_success")
 		if age > 90 || proved != 1 {
-			return fmt.Errorf("the policies are %.0f s old, the probe's success is %v", age, proved)
+			return fmt.Errorf("the last sync was %.0f s ago, the success of the probe is %v", age, proved)
 		}
 		return nil
 	})
 }
 
-func (r *rig) await(t *testing.T, what string, holds func() error) {
+// scrapeProgram returns what Prometheus scrapes from the product, without the metrics of its libraries.
+func (s *setup) scrapeProgram(t *testing.T) string {
 	t.Helper()
-	var last error
-	err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, 2*time.Minute, true,
-		func(context.Context) (bool, error) {
-			last = holds()
-			return last == nil, nil
-		})
-	if err != nil {
-		t.Fatalf("%s: %v: %v", what, err, last)
-	}
+	var body bytes.Buffer
+	suite.Check(t, process.CopyURL(t.Context(), &body, s.product.MetricsURL))
+	return only(body.Bytes(), func(line string) bool { return strings.HasPrefix(line, "node_restriction_plus_") })
 }
 
-// scrapeProgram is what Prometheus gets of the product, without the metrics of its libraries.
-func (r *rig) scrapeProgram(t *testing.T) string {
+// scrapeAPIServer returns what Prometheus scrapes from the API server about the product's webhooks.
+func (s *setup) scrapeAPIServer(t *testing.T) string {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.product.MetricsURL, http.NoBody)
-	check(t, err)
-	response, err := http.DefaultClient.Do(request)
-	check(t, err)
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	check(t, err)
-	return only(body, func(line string) bool { return strings.HasPrefix(line, "node_restriction_plus_") })
-}
-
-// scrapeAPIServer is what Prometheus gets of the API server about the product's webhooks.
-func (r *rig) scrapeAPIServer(t *testing.T) string {
-	t.Helper()
-	body, err := r.admin.Discovery().RESTClient().Get().AbsPath("/metrics").Do(t.Context()).Raw()
-	check(t, err)
+	body, err := s.Admin.Discovery().RESTClient().Get().AbsPath("/metrics").Do(t.Context()).Raw()
+	suite.Check(t, err)
 	return only(body, func(line string) bool {
 		return strings.HasPrefix(line, "apiserver_admission_") && strings.Contains(line, `noderestriction.plus"`)
 	})
 }
 
-// only keeps the lines for which keep holds, without comments.
+// only returns the lines that keep selects.
 func only(scrape []byte, keep func(string) bool) string {
 	var b strings.Builder
 	for line := range bytes.Lines(scrape) {
@@ -307,11 +252,4 @@ func only(scrape []byte, keep func(string) bool) string {
 		}
 	}
 	return b.String()
-}
-
-func check(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 }

@@ -1,7 +1,7 @@
 // Copyright The NodeRestriction-plus Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command binaries builds the programs that e2e runs, or finds them, and prints a path a line.
+// Command binaries finds or builds the programs that e2e runs, and prints their paths, one per line.
 //
 //	go run ./cmd/binaries              all of them
 //	go run ./cmd/binaries helm kubectl these
@@ -43,7 +43,7 @@ func run(ctx context.Context, names []string) error {
 	return nil
 }
 
-// named are the programs of these names, or all if there are none.
+// named returns the programs with these names, or all programs if there are no names.
 func named(names []string) ([]binaries.Program, error) {
 	all := binaries.All()
 	if len(names) == 0 {

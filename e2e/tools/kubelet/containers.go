@@ -13,13 +13,13 @@ import (
 )
 
 const (
-	// exits and fails begin the tags of images whose containers end by themselves, with exit code 0 or 1.
+	// exits and fails are prefixes of the tags of images whose containers exit on their own, with code 0 or 1.
 	exits, fails = "exits", "fails"
-	// lifetime is how long they run.
+	// lifetime is how long these containers run.
 	lifetime = time.Second
 )
 
-// startContainers starts a container runtime whose containers only exist by name.
+// startContainers starts a container runtime with imaginary containers.
 func startContainers(ctx context.Context, endpoint string) (*fakeremote.RemoteRuntime, error) {
 	containers := fakeremote.NewFakeRemoteRuntime()
 	containers.ImageService.SetFakeFilesystemUsage([]*runtimeapi.FilesystemUsage{{
@@ -41,7 +41,7 @@ func startContainers(ctx context.Context, endpoint string) (*fakeremote.RemoteRu
 	return containers, nil
 }
 
-// endContainers ends the containers whose time is over.
+// endContainers ends the containers whose lifetime is over.
 func endContainers(containers *fakeremote.RemoteRuntime) {
 	service := containers.RuntimeService
 	service.Lock()

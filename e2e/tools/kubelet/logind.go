@@ -19,8 +19,8 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// startLogind has this process find, instead of the machine's system bus, one of its own, on which systemd-logind says
-// on the signal SIGUSR1 that the machine is about to shut down. It never does.
+// startLogind replaces the machine's system bus, for this process, with one on which systemd-logind announces a shutdown of the
+// machine on SIGUSR1. The shutdown never happens.
 func startLogind(ctx context.Context, socket string) error {
 	if err := os.Remove(socket); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
@@ -86,7 +86,7 @@ func serveLogind(ctx context.Context, conn net.Conn, shutdown <-chan os.Signal) 
 	}
 }
 
-// authenticate lets everybody in.
+// authenticate accepts every client.
 func authenticate(in *bufio.Reader, out io.Writer) error {
 	if _, err := in.ReadByte(); err != nil { // a zero byte comes first
 		return err
@@ -136,7 +136,7 @@ func answer(call *dbus.Message) *dbus.Message {
 	return out
 }
 
-// prepareForShutdown is what logind says before it shuts the machine down.
+// prepareForShutdown returns the signal of logind before a shutdown.
 func prepareForShutdown() *dbus.Message {
 	return &dbus.Message{
 		Type: dbus.TypeSignal,

@@ -14,7 +14,7 @@ import (
 	cadvisortest "k8s.io/kubernetes/pkg/kubelet/cadvisor/testing"
 )
 
-// machine is an imaginary machine, whose memory is exhausted while a file called starve lies in the root folder.
+// machine is an imaginary machine, whose memory is exhausted while the file starve exists in the root directory.
 type machine struct {
 	cadvisortest.Fake
 	starve string // path
@@ -64,5 +64,5 @@ func (m *machine) ImagesFsInfo(context.Context) (cadvisorapi.FsInfo, error) { re
 // ContainerFsInfo is about the file system of containers, which is the same.
 func (m *machine) ContainerFsInfo(context.Context) (cadvisorapi.FsInfo, error) { return disk(), nil }
 
-// GetDirFsInfo is about the file system of a folder, which is the same.
+// GetDirFsInfo is about the file system of a directory, which is the same.
 func (m *machine) GetDirFsInfo(string) (cadvisorapi.FsInfo, error) { return disk(), nil }

@@ -1,9 +1,9 @@
 // Copyright The NodeRestriction-plus Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command kubelet is a real kubelet whose containers are imaginary: the kubelet of kubemark, with what kubemark itself
-// cannot be told to leave out. Stock kubemark opens the kubelet's API on all interfaces, without authentication, and
-// serves the machine's /var/log there; this one listens nowhere.
+// Command kubelet is a real kubelet whose containers are imaginary: the kubelet of kubemark without its listener. Stock kubemark
+// opens the kubelet's API on all interfaces, without authentication, and serves the machine's /var/log there; this one does not
+// listen.
 package main
 
 import (
@@ -28,8 +28,8 @@ import (
 	utilflag "k8s.io/kubernetes/pkg/util/flag"
 )
 
-// shutdownGracePeriod is the time that a shutdown of the machine gives to pods: one half to ordinary ones, the other to
-// critical ones.
+// shutdownGracePeriod is the time that a shutdown of the machine gives to pods: half of it to ordinary pods, and half to critical
+// ones.
 const shutdownGracePeriod = 4 * time.Second
 
 // options are the flags.
@@ -54,11 +54,11 @@ func main() {
 	flags := cmd.Flags()
 	flags.StringVar(&o.kubeconfig, "kubeconfig", "", "path of the kubeconfig")
 	flags.StringVar(&o.kubelet.NodeName, "name", "", "name of the Node")
-	flags.StringVar(&o.rootDir, "root-dir", "", "folder for what the kubelet keeps; made if it is missing")
-	flags.StringVar(&o.staticPods, "static-pods", "", "folder with manifests of static pods")
+	flags.StringVar(&o.rootDir, "root-dir", "", "directory of the kubelet's data; created if necessary")
+	flags.StringVar(&o.staticPods, "static-pods", "", "directory with manifests of static pods")
 	flags.StringVar(&o.staticPodURL, "static-pod-url", "", "URL of further manifests of static pods")
 	flags.DurationVar(&o.statusFrequency, "node-status-update-frequency", 10*time.Second,
-		"how often the kubelet looks whether its Node's status has changed")
+		"how often the kubelet checks whether its Node's status has changed")
 	flags.DurationVar(&o.reportFrequency, "node-status-report-frequency", 5*time.Minute,
 		"how often the kubelet writes a status that has not changed")
 	flags.Var(&labels, "node-labels", "labels to register with, such as a=b,c=d")
@@ -67,7 +67,7 @@ func main() {
 	os.Exit(cli.Run(cmd))
 }
 
-// run runs the kubelet, put together as cmd/kubemark/app does, for ever.
+// run runs the kubelet, assembled as in cmd/kubemark/app, until the process ends.
 func (o *options) run(ctx context.Context) error {
 	flags, config, err := o.configure()
 	if err != nil {
@@ -99,10 +99,10 @@ func (o *options) run(ctx context.Context) error {
 	return nil
 }
 
-// configure is kubemark's configuration of a kubelet, as far as the flags do not change it.
+// configure returns kubemark's configuration of a kubelet with the changes of the flags.
 func (o *options) configure() (*kubeletoptions.KubeletFlags, *kubeletconfig.KubeletConfiguration, error) {
 	flags, config := kubemark.GetHollowKubeletConfig(&o.kubelet)
-	// Kubemark has made a folder in /tmp, which it never removes.
+	// Kubemark has created a directory in /tmp, which it never removes.
 	logs := filepath.Join(o.rootDir, "pod-logs")
 	if err := errors.Join(os.RemoveAll(flags.RootDirectory), os.MkdirAll(logs, 0o755)); err != nil {
 		return nil, nil, err
