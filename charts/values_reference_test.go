@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"sigs.k8s.io/yaml"
 )
 
@@ -26,7 +27,7 @@ const (
 // TestReferenceIsCurrent holds values.schema.json and the table in the README to be what values.yaml makes of them.
 func TestReferenceIsCurrent(t *testing.T) {
 	root := readValues(t)
-	schema, err := json.MarshalIndent(root.schemaOfChart(), "", "  ")
+	schema, err := json.MarshalIndent(root.schemaOfChart(specOfPolicy(t)), "", "  ")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,14 +138,26 @@ func checkComplete(t *testing.T, v *value) {
 	}
 }
 
-// schemaOfChart also has what Helm itself sets in a chart on which another depends.
-func (v *value) schemaOfChart() map[string]any {
+// schemaOfChart is the schema of all values, with the definitions to which values refer.
+func (v *value) schemaOfChart(spec *apiextensionsv1.JSONSchemaProps) map[string]any {
 	schema := v.schema()
 	schema["$schema"] = "http://json-schema.org/draft-07/schema#"
-	schema["properties"].(map[string]any)["global"] = map[string]any{
-		"type": "object", "description": "Set by charts that depend on this one; not used.",
+	schema["definitions"] = map[string]any{
+		"imagePullSecret": map[string]any{"anyOf": []any{
+			secretName(),
+			map[string]any{
+				"type": "object", "additionalProperties": false, "required": []any{"name"},
+				"properties": map[string]any{"name": secretName()},
+			},
+		}},
+		"policy":     whole.schema(spec),
+		"adaptation": change.schema(spec),
 	}
 	return schema
+}
+
+func secretName() map[string]any {
+	return map[string]any{"type": "string", "minLength": 1, "maxLength": 253}
 }
 
 func (v *value) schema() map[string]any {
@@ -158,9 +171,9 @@ func (v *value) schema() map[string]any {
 			properties[child.name()] = child.schema()
 		}
 		schema["type"], schema["additionalProperties"], schema["properties"] = "object", false, properties
-		return schema
+	} else {
+		schema["type"] = typeOf(v.fallback)
 	}
-	schema["type"] = typeOf(v.fallback)
 	for key, constraint := range v.constraints {
 		schema[key] = constraint
 	}

@@ -90,6 +90,16 @@ the self-managed certificate, knows names only.
 {{- if and (include "node-restriction-plus.workload" .) (eq $v.certificates.mode "provided") (not $v.certificates.provided.secretName) -}}
 {{- fail "certificates.provided.secretName: must be set with certificates.mode provided" -}}
 {{- end -}}
+{{- if not (or $v.serviceAccount.create $v.serviceAccount.name) -}}
+{{- fail "serviceAccount.name: must be set with serviceAccount.create false" -}}
+{{- end -}}
+{{- $storage := dig "limits" "ephemeral-storage" "" $v.resources | toString -}}
+{{- if and $v.denialLog.file.enabled (not $v.denialLog.file.volume) (regexMatch "^[0-9]+[MG]i$" $storage) -}}
+{{- $least := add (include "node-restriction-plus.denialLogMi" .) 256 -}}
+{{- if lt (include "node-restriction-plus.mi" $storage | int64) $least -}}
+{{- fail (printf "resources.limits.ephemeral-storage: must be at least %dMi for the files of denialLog.file and the container's logs" $least) -}}
+{{- end -}}
+{{- end -}}
 {{- if and $v.clientCertificates.secret $v.clientCertificates.configMap -}}
 {{- fail "clientCertificates.configMap: only one of secret and configMap can be set" -}}
 {{- end -}}

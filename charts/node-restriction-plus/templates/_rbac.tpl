@@ -1,11 +1,16 @@
 {{- /* subjects: who has the rights of the program. Empty: nobody, and then there are no roles either. */ -}}
 {{- define "node-restriction-plus.subjects" -}}
 {{- if include "node-restriction-plus.workload" . }}
-- {kind: ServiceAccount, name: {{ .Chart.Name }}, namespace: {{ .Release.Namespace }}}
+- {kind: ServiceAccount, name: {{ include "node-restriction-plus.serviceAccountName" . }}, namespace: {{ .Release.Namespace }}}
 {{- end }}
 {{- with .Values.rbac.subjects }}
 {{ toYaml . }}
 {{- end }}
+{{- end }}
+
+{{- /* serviceAccountName: the service account of the pods. */ -}}
+{{- define "node-restriction-plus.serviceAccountName" -}}
+{{- .Values.serviceAccount.name | default .Chart.Name -}}
 {{- end }}
 
 {{- /* clusterRules: what the program needs everywhere, and what the values add. */ -}}
