@@ -119,11 +119,15 @@ func setBounds(schema map[string]any, s *apiextensionsv1.JSONSchemaProps) {
 // TestPoliciesInValuesHaveTheSchemaOfTheCRD tries policies in values that the API server refuses, with the path that Helm must name.
 func TestPoliciesInValuesHaveTheSchemaOfTheCRD(t *testing.T) {
 	for name, test := range map[string]struct{ values, message string }{
-		"an unknown section":           {`adapt: {recommended: {nodes: {annotation: {}}}}`, "/policies/adapt/recommended/nodes"},
-		"an unknown field":             {`adapt: {strict: {nodes: {labels: {denied: [a]}}}}`, "/policies/adapt/strict/nodes/labels"},
-		"a string for a list":          {`adapt: {recommended: {match: {nodeNames: a}}}`, "/policies/adapt/recommended/match/nodeNames"},
-		"a wrong choice":               {`adapt: {recommended: {nodes: {unschedulable: {changes: any}}}}`, "/policies/adapt/recommended/nodes/unschedulable/changes"},
-		"an entry without what it has": {`adapt: {recommended: {nodes: {taints: {allowed: [{value: a}]}}}}`, "/policies/adapt/recommended/nodes/taints/allowed/0"},
+		"an unknown section":  {`adapt: {recommended: {nodes: {annotation: {}}}}`, "/policies/adapt/recommended/nodes"},
+		"an unknown field":    {`adapt: {strict: {nodes: {labels: {denied: [a]}}}}`, "/policies/adapt/strict/nodes/labels"},
+		"a string for a list": {`adapt: {recommended: {match: {nodeNames: a}}}`, "/policies/adapt/recommended/match/nodeNames"},
+		"a wrong choice": {
+			`adapt: {recommended: {nodes: {unschedulable: {changes: any}}}}`, "/policies/adapt/recommended/nodes/unschedulable/changes",
+		},
+		"an entry without its key": {
+			`adapt: {recommended: {nodes: {taints: {allowed: [{value: a}]}}}}`, "/policies/adapt/recommended/nodes/taints/allowed/0",
+		},
 		"an unknown field of your own": {`extra: {a: {validationActions: [Deny], nodes: {label: {}}}}`, "/policies/extra/a/nodes"},
 		"an unknown action":            {`extra: {a: {validationActions: [deny]}}`, "/policies/extra/a/validationActions/0"},
 		"a section without a value":    {`extra: {a: {validationActions: [Deny], nodes: {labels: }}}`, "/policies/extra/a/nodes/labels"},
