@@ -86,7 +86,7 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		"nobody's service account":           {"serviceAccount.create=false", "serviceAccount.name: must be set"},
 		"an annotation that is no string":    {"commonAnnotations.a=true", "'/commonAnnotations/a'"},
 		"a container without a name":         {"extraContainers[0].image=a", "'/extraContainers/0'"},
-		"a policy's name taken":              {"policies.extra.strict.nodes=null", "is the name of one of the chart's policies"},
+		"a policy's name taken":              {"policies.extra.strict.validationActions={Deny}", "is the name of one of the chart's policies"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
