@@ -193,7 +193,7 @@ func TestNetworkPolicyOfTheTest(t *testing.T) {
 	}
 }
 
-// TestPullSecretsMayBeNames checks all forms of pull Secrets, of which the API server accepts only objects with a name.
+// TestPullSecretsMayBeNames checks all forms of pull Secrets: the API server accepts only objects with a name.
 func TestPullSecretsMayBeNames(t *testing.T) {
 	r := render(t, "--set-json", `imagePullSecrets=["a",{"name":"b"}]`, "--set-json", `global={"imagePullSecrets":["c","a"],"other":{"x":1}}`)
 	want := []corev1.LocalObjectReference{{Name: "a"}, {Name: "b"}, {Name: "c"}}
@@ -220,7 +220,7 @@ func TestRegistryOfTheUmbrellaChart(t *testing.T) {
 	}
 }
 
-// TestRoomForTheFilesOfRecords checks that a pod is not evicted for the files that it is told to keep.
+// TestRoomForTheFilesOfRecords checks that a pod is not evicted because of the files that it has to keep.
 func TestRoomForTheFilesOfRecords(t *testing.T) {
 	for set, want := range map[string]string{
 		"denialLog.file.maxBackups=5":                                   "1Gi",
@@ -259,6 +259,30 @@ func TestSpreadOfOnesOwn(t *testing.T) {
 	if len(spread) != 2 || spread[0].TopologyKey != "rack" || !selects(spread[0].LabelSelector.MatchLabels, d.Spec.Template.Labels) ||
 		!maps.Equal(spread[1].LabelSelector.MatchLabels, map[string]string{"a": "b"}) {
 		t.Errorf("it is %v", spread)
+	}
+}
+
+// TestNullIsEmpty checks that a key without a value in a values file, which Helm takes as null, means empty for each list and object.
+func TestNullIsEmpty(t *testing.T) {
+	var paths []string
+	var visit func(v *value)
+	visit = func(v *value) {
+		for _, child := range v.children {
+			visit(child)
+		}
+		if v.path != "" && v.canBeNull() {
+			paths = append(paths, v.path+"=null")
+		}
+	}
+	visit(readValues(t))
+	if len(paths) < 30 {
+		t.Fatalf("there are only %v", paths)
+	}
+	for _, more := range []string{
+		"profile=balanced", "profile=controlPlane", "certificates.mode=certManager,networkPolicy.enabled=true",
+		"monitoring.serviceMonitor.enabled=true,monitoring.podMonitor.enabled=true,monitoring.dashboard.enabled=true",
+	} {
+		render(t, "--set", strings.Join(paths, ","), "--set", more)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -166,11 +167,16 @@ func (v *value) schema() map[string]any {
 		schema["description"] = v.description
 	}
 	if len(v.children) > 0 {
-		properties := map[string]any{}
+		properties, required := map[string]any{}, []string{}
 		for _, child := range v.children {
 			properties[child.name()] = child.schema()
+			if !child.canBeNull() {
+				required = append(required, child.name())
+			}
 		}
+		slices.Sort(required)
 		schema["type"], schema["additionalProperties"], schema["properties"] = "object", false, properties
+		schema["required"] = required
 	} else {
 		schema["type"] = typeOf(v.fallback)
 	}
@@ -178,6 +184,12 @@ func (v *value) schema() map[string]any {
 		schema[key] = constraint
 	}
 	return schema
+}
+
+// canBeNull reports whether null, with which Helm removes a value, means the same as empty: for objects and lists.
+func (v *value) canBeNull() bool {
+	kind := typeOf(v.fallback)
+	return len(v.children) == 0 && (kind == "object" || kind == "array")
 }
 
 func typeOf(fallback any) string {

@@ -86,6 +86,8 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		"nobody's service account":           {"serviceAccount.create=false", "serviceAccount.name: must be set"},
 		"an annotation that is no string":    {"commonAnnotations.a=true", "'/commonAnnotations/a'"},
 		"a container without a name":         {"extraContainers[0].image=a", "'/extraContainers/0'"},
+		"a number taken away":                {"webhook.timeoutSeconds.gate=null", "missing property 'gate'"},
+		"a group of values taken away":       {"metrics=null", "missing property 'metrics'"},
 		"a policy's name taken":              {"policies.extra.strict.validationActions={Deny}", "is the name of one of the chart's policies"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -134,7 +134,7 @@ func check(t *testing.T, path string) string {
 	return ""
 }
 
-// register returns what becomes of the registration of a Node under the policies in a file: allowed, audited, warned or denied.
+// register returns the decision about the registration of a Node under the policies in a file: allowed, audited, warned or denied.
 func register(t *testing.T, policies, name, node string) string {
 	t.Helper()
 	var object map[string]any

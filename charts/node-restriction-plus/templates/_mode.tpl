@@ -61,7 +61,7 @@ the self-managed certificate, knows names only.
 {{- define "node-restriction-plus.dnsNames" -}}
 {{- $name := printf "%s.%s.svc" .Values.webhook.service.name .Release.Namespace -}}
 {{- if include "node-restriction-plus.controlPlane" . }}{{ $name = "localhost" }}{{ end -}}
-{{- prepend .Values.certificates.extraDNSNames $name | uniq | toJson -}}
+{{- prepend (.Values.certificates.extraDNSNames | default list) $name | uniq | toJson -}}
 {{- end }}
 
 {{- /* check: fails for values that contradict each other. Each message begins with the value that is to be changed. */ -}}
@@ -93,7 +93,7 @@ the self-managed certificate, knows names only.
 {{- if not (or $v.serviceAccount.create $v.serviceAccount.name) -}}
 {{- fail "serviceAccount.name: must be set with serviceAccount.create false" -}}
 {{- end -}}
-{{- $storage := dig "limits" "ephemeral-storage" "" $v.resources | toString -}}
+{{- $storage := dig "limits" "ephemeral-storage" "" ($v.resources | default dict) | toString -}}
 {{- if and $v.denialLog.file.enabled (not $v.denialLog.file.volume) (regexMatch "^[0-9]+[MG]i$" $storage) -}}
 {{- $least := add (include "node-restriction-plus.denialLogMi" .) 256 -}}
 {{- if lt (include "node-restriction-plus.mi" $storage | int64) $least -}}

@@ -15,7 +15,7 @@ or localhost.
 {{- /* imagePullSecrets: as in a pod spec, of values that may be names. */ -}}
 {{- define "node-restriction-plus.imagePullSecrets" -}}
 {{- $list := list -}}
-{{- range concat .Values.imagePullSecrets .Values.global.imagePullSecrets -}}
+{{- range concat (.Values.imagePullSecrets | default list) (.Values.global.imagePullSecrets | default list) -}}
 {{- $list = append $list (ternary (dict "name" .) . (kindIs "string" .)) -}}
 {{- end -}}
 {{- with $list | uniq -}}
@@ -50,7 +50,7 @@ emptyDir:
 
 {{- /* goMemoryLimit: nine tenths of the memory limit, as Go's runtime writes it, or nothing if the limit is none in Mi or Gi. */ -}}
 {{- define "node-restriction-plus.goMemoryLimit" -}}
-{{- $limit := dig "limits" "memory" "" .Values.resources | toString -}}
+{{- $limit := dig "limits" "memory" "" (.Values.resources | default dict) | toString -}}
 {{- if regexMatch "^[0-9]+Mi$" $limit -}}
 {{- div (mul (trimSuffix "Mi" $limit | int64) 9) 10 }}MiB
 {{- else if regexMatch "^[0-9]+Gi$" $limit -}}
@@ -143,7 +143,7 @@ env:
 - name: GOMEMLIMIT
   value: {{ . }}
 {{- else }}
-{{- if dig "limits" "memory" "" $v.resources }}
+{{- if dig "limits" "memory" "" ($v.resources | default dict) }}
 - name: GOMEMLIMIT
   valueFrom:
     resourceFieldRef:
