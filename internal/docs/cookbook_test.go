@@ -6,7 +6,6 @@ package docs_test
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -17,8 +16,8 @@ import (
 	admissionv1 "k8s.io/api/admission/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/yaml"
 
 	"noderestriction.plus/internal/cli"
@@ -28,7 +27,7 @@ import (
 type recipe struct {
 	title    string
 	policies string
-	writes   [][]string // node name, registered Node, verdict
+	writes   [][]string // kubelet, created object, verdict
 	mistakes [][]string // part of a spec, what check says
 }
 
@@ -74,8 +73,8 @@ func TestCookbook(t *testing.T) {
 				t.Errorf("check says %s of the policies", said)
 			}
 			for _, row := range r.writes {
-				if got := register(t, policies, row[1], row[2]); got != row[3] {
-					t.Errorf("%s registers with %s: %s, and the page says %s", row[1], row[2], got, row[3])
+				if got := create(t, policies, row[1], row[2]); got != row[3] {
+					t.Errorf("%s creates %s: %s, and the page says %s", row[1], row[2], got, row[3])
 				}
 				writes++
 			}
@@ -134,30 +133,32 @@ func check(t *testing.T, path string) string {
 	return ""
 }
 
-// register returns the decision about the registration of a Node under the policies in a file: allowed, audited, warned or denied.
-func register(t *testing.T, policies, name, node string) string {
+// create returns the decision about an object that a kubelet creates under the policies in a file: allowed, audited, warned or denied. The
+// object is a Node, which gets the kubelet's name, or a Pod.
+func create(t *testing.T, policies, kubelet, text string) string {
 	t.Helper()
-	var object map[string]any
-	if err := yaml.UnmarshalStrict([]byte(node), &object); err != nil {
+	object := unstructured.Unstructured{}
+	if err := yaml.UnmarshalStrict([]byte(text), &object.Object); err != nil {
 		t.Fatal(err)
 	}
-	metadata, _ := object["metadata"].(map[string]any)
-	if metadata == nil {
-		metadata = map[string]any{}
+	object.SetAPIVersion("v1")
+	resource := "pods"
+	if object.GetKind() != "Pod" {
+		object.SetKind("Node")
+		object.SetName(kubelet)
+		resource = "nodes"
 	}
-	metadata["name"] = name
-	object["apiVersion"], object["kind"], object["metadata"] = "v1", "Node", metadata
-	raw, err := json.Marshal(object)
+	raw, err := object.MarshalJSON()
 	if err != nil {
 		t.Fatal(err)
 	}
 	review, err := json.Marshal(admissionv1.AdmissionReview{
 		TypeMeta: metav1.TypeMeta{APIVersion: "admission.k8s.io/v1", Kind: "AdmissionReview"},
 		Request: &admissionv1.AdmissionRequest{
-			UID: types.UID(fmt.Sprint("uid-", name)), Name: name, Operation: admissionv1.Create,
-			Kind:     metav1.GroupVersionKind{Version: "v1", Kind: "Node"},
-			Resource: metav1.GroupVersionResource{Version: "v1", Resource: "nodes"},
-			UserInfo: authenticationv1.UserInfo{Username: "system:node:" + name, Groups: []string{"system:nodes"}},
+			UID: "1", Name: object.GetName(), Namespace: object.GetNamespace(), Operation: admissionv1.Create,
+			Kind:     metav1.GroupVersionKind{Version: "v1", Kind: object.GetKind()},
+			Resource: metav1.GroupVersionResource{Version: "v1", Resource: resource},
+			UserInfo: authenticationv1.UserInfo{Username: "system:node:" + kubelet, Groups: []string{"system:nodes"}},
 			Object:   runtime.RawExtension{Raw: raw},
 		},
 	})
