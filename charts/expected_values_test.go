@@ -26,22 +26,25 @@ func allObjects() []string {
 		"monitoring.dashboard.enabled=true")
 }
 
-// TestOpenShiftAssignsUsers renders the values of docs/install.md for OpenShift: no user or group is fixed, and all else stays.
+// TestOpenShiftAssignsUsers renders the values of docs/install.md for OpenShift, and those of a parent chart, in which Helm ignores null:
+// no user or group is fixed, and all else stays.
 func TestOpenShiftAssignsUsers(t *testing.T) {
-	values := valuesFile(t, `
+	for _, removed := range []string{`null`, `""`} {
+		values := valuesFile(t, strings.ReplaceAll(`
 podSecurityContext: {runAsUser: null, runAsGroup: null, fsGroup: null}
 securityContext: {runAsUser: null, runAsGroup: null}
-`)
-	r := render(t, "--values", values)
-	pod := get[*corev1.Pod](t, r, verify)
-	for name, spec := range map[string]corev1.PodSpec{"webhook": pods(t, r), "helm test": pod.Spec} {
-		of, own := spec.SecurityContext, spec.Containers[0].SecurityContext
-		if of.RunAsUser != nil || of.RunAsGroup != nil || of.FSGroup != nil || own.RunAsUser != nil || own.RunAsGroup != nil {
-			t.Errorf("%s: a user or group is fixed: %+v, %+v", name, of, own)
-		}
-		if !*of.RunAsNonRoot || !*own.RunAsNonRoot || !*own.ReadOnlyRootFilesystem || *own.AllowPrivilegeEscalation ||
-			own.SeccompProfile == nil || len(own.Capabilities.Drop) != 1 {
-			t.Errorf("%s: the other settings are not those of the chart: %+v, %+v", name, of, own)
+`, "null", removed))
+		r := render(t, "--values", values)
+		pod := get[*corev1.Pod](t, r, verify)
+		for name, spec := range map[string]corev1.PodSpec{"webhook": pods(t, r), "helm test": pod.Spec} {
+			of, own := spec.SecurityContext, spec.Containers[0].SecurityContext
+			if of.RunAsUser != nil || of.RunAsGroup != nil || of.FSGroup != nil || own.RunAsUser != nil || own.RunAsGroup != nil {
+				t.Errorf("%s: a user or group is fixed: %+v, %+v", name, of, own)
+			}
+			if !*of.RunAsNonRoot || !*own.RunAsNonRoot || !*own.ReadOnlyRootFilesystem || *own.AllowPrivilegeEscalation ||
+				own.SeccompProfile == nil || len(own.Capabilities.Drop) != 1 {
+				t.Errorf("%s: the other settings are not those of the chart: %+v, %+v", name, of, own)
+			}
 		}
 	}
 }

@@ -119,6 +119,16 @@ emptyDir:
 {{- end }}
 {{- end }}
 
+{{- /* securityContext: the field of that name without the empty keys of a value, or nothing. */ -}}
+{{- define "node-restriction-plus.securityContext" -}}
+{{- $context := dict -}}
+{{- range $key, $value := . }}{{ if ne (toString $value) "" }}{{ $_ := set $context $key $value }}{{ end }}{{ end -}}
+{{- with $context -}}
+securityContext:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
 {{- /* tolerations: those of all pods of the chart. */ -}}
 {{- define "node-restriction-plus.tolerations" -}}
 - {key: node.kubernetes.io/not-ready, operator: Exists}
@@ -194,9 +204,8 @@ lifecycle:
 {{- end }}
 resources:
   {{- toYaml $v.resources | nindent 2 }}
-{{- with $v.securityContext }}
-securityContext:
-  {{- toYaml . | nindent 2 }}
+{{- with include "node-restriction-plus.securityContext" $v.securityContext }}
+{{ . }}
 {{- end }}
 {{- with include "node-restriction-plus.mounts" . | fromYamlArray }}
 volumeMounts:
@@ -275,9 +284,8 @@ enableServiceLinks: false
 hostNetwork: true
 dnsPolicy: ClusterFirstWithHostNet
 {{- end }}
-{{- with $v.podSecurityContext }}
-securityContext:
-  {{- toYaml . | nindent 2 }}
+{{- with include "node-restriction-plus.securityContext" $v.podSecurityContext }}
+{{ . }}
 {{- end }}
 {{- with $v.extraInitContainers }}
 initContainers:
