@@ -16,13 +16,15 @@ import (
 
 // programs are values under which the program gets other flags.
 var programs = map[string][]string{
-	"by default":                   nil,
-	"with a certificate in files":  {"--set", provided},
-	"on control-plane nodes":       {"--set", "profile=controlPlane"},
-	"with client certificates":     {"--set", "clientCertificates.secret=a,clientCertificates.allowedNames={b,c}"},
-	"without metrics":              {"--set", "metrics.enabled=false"},
-	"with metrics for the pod":     {"--set", "metrics.secure=false"},
-	"with a file of records":       {"--set", "denialLog.file.enabled=true,denialLog.file.maxSize=2Gi"},
+	"by default":                  nil,
+	"with a certificate in files": {"--set", provided},
+	"on control-plane nodes":      {"--set", "profile=controlPlane"},
+	"with client certificates":    {"--set", "clientCertificates.secret=a,clientCertificates.allowedNames={b,c}"},
+	"without metrics":             {"--set", "metrics.enabled=false"},
+	"with metrics for the pod":    {"--set", "metrics.secure=false"},
+	"with a file of records": {
+		"--set", "denialLog.file.enabled=true,denialLog.file.maxSize=2Gi,resources.limits.ephemeral-storage=16Gi",
+	},
 	"without Events":               {"--set", "events.enabled=false"},
 	"with the probe":               {"--set", "enforcementProbe.enabled=true,enforcementProbe.interval=1m30s"},
 	"with profiles, and debugging": {"--set", "pprofBindAddress=127.0.0.1:6060,logLevel=debug,bindAddress=10.0.0.1"},

@@ -72,6 +72,16 @@ func TestPodValues(t *testing.T) {
 		"denialLog.file.enabled=true,denialLog.file.volume.persistentVolumeClaim.claimName=a": func(x deployed) bool {
 			return x.pod.Volumes[0].PersistentVolumeClaim.ClaimName == "a" && x.pod.Volumes[0].EmptyDir == nil
 		},
+		"podSecurityContext.runAsUser=1000,securityContext.readOnlyRootFilesystem=false": func(x deployed) bool {
+			return *x.pod.SecurityContext.RunAsUser == 1000 && *x.pod.SecurityContext.FSGroup == 65532 &&
+				!*x.container.SecurityContext.ReadOnlyRootFilesystem && *x.container.SecurityContext.RunAsUser == 65532
+		},
+		"extraContainers[0].name=a,extraInitContainers[0].name=c": func(x deployed) bool {
+			return x.container.Name == chart && x.pod.Containers[1].Name == "a" && x.pod.InitContainers[0].Name == "c"
+		},
+		"serviceAccount.name=a": func(x deployed) bool {
+			return x.pod.ServiceAccountName == "a"
+		},
 		"clientCertificates.configMap=a,clientCertificates.key=k,clientCertificates.allowedNames={b}": func(x deployed) bool {
 			return x.pod.Volumes[0].ConfigMap.Name == "a" && x.pod.Volumes[0].ConfigMap.Items[0].Key == "k"
 		},

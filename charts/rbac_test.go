@@ -63,6 +63,7 @@ func TestPermissions(t *testing.T) {
 			"certificates.mode=certManager,metrics.enabled=false,enforcementProbe.enabled=true", [][]string{basicPermissions, probePermissions},
 		},
 		"outside the cluster":                     {outside, [][]string{basicPermissions, metricsPermissions}},
+		"created elsewhere":                       {"rbac.create=false,enforcementProbe.enabled=true", nil},
 		"outside the cluster, with no user named": {"webhook.url=https://10.0.0.1", nil},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -10,9 +10,11 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"sigs.k8s.io/yaml"
 )
 
@@ -26,7 +28,7 @@ const (
 // TestReferenceIsCurrent holds values.schema.json and the table in the README to be what values.yaml makes of them.
 func TestReferenceIsCurrent(t *testing.T) {
 	root := readValues(t)
-	schema, err := json.MarshalIndent(root.schemaOfChart(), "", "  ")
+	schema, err := json.MarshalIndent(root.schemaOfChart(specOfPolicy(t)), "", "  ")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,14 +139,26 @@ func checkComplete(t *testing.T, v *value) {
 	}
 }
 
-// schemaOfChart also has what Helm itself sets in a chart on which another depends.
-func (v *value) schemaOfChart() map[string]any {
+// schemaOfChart is the schema of all values, with the definitions to which values refer.
+func (v *value) schemaOfChart(spec *apiextensionsv1.JSONSchemaProps) map[string]any {
 	schema := v.schema()
 	schema["$schema"] = "http://json-schema.org/draft-07/schema#"
-	schema["properties"].(map[string]any)["global"] = map[string]any{
-		"type": "object", "description": "Set by charts that depend on this one; not used.",
+	schema["definitions"] = map[string]any{
+		"imagePullSecret": map[string]any{"anyOf": []any{
+			secretName(),
+			map[string]any{
+				"type": "object", "additionalProperties": false, "required": []any{"name"},
+				"properties": map[string]any{"name": secretName()},
+			},
+		}},
+		"policy":     whole.schema(spec),
+		"adaptation": change.schema(spec),
 	}
 	return schema
+}
+
+func secretName() map[string]any {
+	return map[string]any{"type": "string", "minLength": 1, "maxLength": 253}
 }
 
 func (v *value) schema() map[string]any {
@@ -153,18 +167,29 @@ func (v *value) schema() map[string]any {
 		schema["description"] = v.description
 	}
 	if len(v.children) > 0 {
-		properties := map[string]any{}
+		properties, required := map[string]any{}, []string{}
 		for _, child := range v.children {
 			properties[child.name()] = child.schema()
+			if !child.canBeNull() {
+				required = append(required, child.name())
+			}
 		}
+		slices.Sort(required)
 		schema["type"], schema["additionalProperties"], schema["properties"] = "object", false, properties
-		return schema
+		schema["required"] = required
+	} else {
+		schema["type"] = typeOf(v.fallback)
 	}
-	schema["type"] = typeOf(v.fallback)
 	for key, constraint := range v.constraints {
 		schema[key] = constraint
 	}
 	return schema
+}
+
+// canBeNull reports whether null, with which Helm removes a value, means the same as empty: for objects and lists.
+func (v *value) canBeNull() bool {
+	kind := typeOf(v.fallback)
+	return len(v.children) == 0 && (kind == "object" || kind == "array")
 }
 
 func typeOf(fallback any) string {

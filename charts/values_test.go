@@ -76,7 +76,19 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		"clients with any name":              {"clientCertificates.secret=a", "clientCertificates.allowedNames: must be set"},
 		"clients without a CA":               {"clientCertificates.allowedNames={a}", "clientCertificates.secret: must be set"},
 		"kubelets as clients":                {"clientCertificates.secret=a,clientCertificates.allowedNames={system:node:a}", "is the name of a kubelet"},
-		"a policy's name taken":              {"policies.extra.strict.nodes=null", "is the name of one of the chart's policies"},
+		"no time to answer":                  {"webhook.timeoutSeconds.gate=0", "'/webhook/timeoutSeconds/gate'"},
+		"more time than there is":            {"webhook.timeoutSeconds.status=31", "'/webhook/timeoutSeconds/status'"},
+		"a pull Secret without a name":       {"imagePullSecrets[0].nme=a", "'/imagePullSecrets/0"},
+		"a pull Secret that is a number":     {"imagePullSecrets[0]=1", "'/imagePullSecrets/0'"},
+		"a global registry that is none":     {"global.imageRegistry=a b", "'/global/imageRegistry'"},
+		"a family that there is not":         {"webhook.service.ipFamilies={IPv5}", "'/webhook/service/ipFamilies/0'"},
+		"a family twice":                     {"webhook.service.ipFamilies={IPv4,IPv4}", "'/webhook/service/ipFamilies'"},
+		"nobody's service account":           {"serviceAccount.create=false", "serviceAccount.name: must be set"},
+		"an annotation that is no string":    {"commonAnnotations.a=true", "'/commonAnnotations/a'"},
+		"a container without a name":         {"extraContainers[0].image=a", "'/extraContainers/0'"},
+		"a number taken away":                {"webhook.timeoutSeconds.gate=null", "missing property 'gate'"},
+		"a group of values taken away":       {"metrics=null", "missing property 'metrics'"},
+		"a policy's name taken":              {"policies.extra.strict.validationActions={Deny}", "is the name of one of the chart's policies"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -102,6 +114,7 @@ func TestNotesWarn(t *testing.T) {
 		"logLevel=info":                "Clients need no certificate",
 		"webhook.url=https://10.0.0.1": "webhook.caBundle is empty",
 		"policies.recommended=Deny,floor.enabled=false": "floor.enabled is false",
+		"policies.adapt.recommended.nodes.labels=null":  "policies.adapt.recommended removes nodes.labels: a section that is removed turns its rule off",
 	} {
 		if notes := helmNotes(t, "--set", set); !strings.Contains(unwrapped(notes), "WARNING") || !strings.Contains(unwrapped(notes), want) {
 			t.Errorf("with %s the notes do not say %q:\n%s", set, want, notes)

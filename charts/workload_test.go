@@ -175,9 +175,7 @@ func TestOwnPodsHaveTheExemptName(t *testing.T) {
 
 // TestEveryObjectHasLabels holds every object to the labels of the chart and those of commonLabels.
 func TestEveryObjectHasLabels(t *testing.T) {
-	r := render(t, append(everything(), "--set", "commonLabels.team=nodes,policies.recommended=Deny,networkPolicy.enabled=true,"+
-		"certificates.mode=certManager,monitoring.serviceMonitor.enabled=true,monitoring.podMonitor.enabled=true,"+
-		"monitoring.prometheusRule.enabled=true,monitoring.dashboard.enabled=true")...)
+	r := render(t, append(allObjects(), "--set", "commonLabels.team=nodes")...)
 	for _, object := range r.objects {
 		labels := object.GetLabels()
 		name := chart

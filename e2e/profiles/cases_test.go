@@ -74,7 +74,7 @@ func everySwitch(more ...string) []string {
 	return append([]string{
 		"--set=policies.recommended=Deny,policies.strict=Deny,webhook.registrationFailurePolicy=Fail",
 		"--set=image.digest=sha256:0123456789012345678901234567890123456789012345678901234567890123",
-		"--set-json=imagePullSecrets=" + `[{"name":"pull"}]`,
+		"--set-json=imagePullSecrets=" + `["pull",{"name":"pull-2"}]`,
 		"--set=clientCertificates.allowedNames={kube-apiserver,kube-apiserver-2}",
 		"--set=rules.serviceAccountTokens=true,rules.csiNodes=true,rules.resourceSlices=true,rules.events=true",
 		"--set=baseline={pods,persistentvolumeclaims,serviceaccounts,leases,csinodes,resourceslices," +
@@ -87,6 +87,13 @@ func everySwitch(more ...string) []string {
 		"--set-json=monitoring.serviceMonitor.authorization=" + `{"credentials":{"name":"token","key":"token"}}`,
 		"--set=networkPolicy.enabled=true,networkPolicy.apiServerCIDRs={10.0.0.0/24}",
 		"--set-json=networkPolicy.metricsFrom=" + `[{"namespaceSelector":{"matchLabels":{"name":"monitoring"}}}]`,
+		"--set=commonAnnotations.team=nodes,webhook.annotations.a=b,webhook.timeoutSeconds.gate=30,webhook.timeoutSeconds.status=3",
+		"--set=webhook.service.annotations.a=b,webhook.service.ipFamilyPolicy=PreferDualStack,webhook.service.ipFamilies={IPv4}",
+		"--set=serviceAccount.name=mine,serviceAccount.labels.a=b,global.imageRegistry=registry.example.com",
+		"--set=podSecurityContext.runAsUser=null,podSecurityContext.fsGroup=null,securityContext.runAsUser=null",
+		"--set-json=topologySpreadConstraints=" + `[{"maxSkew":2,"topologyKey":"a","whenUnsatisfiable":"DoNotSchedule"}]`,
+		"--set-json=extraContainers=" + `[{"name":"a","image":"a"}]`,
+		"--set-json=extraInitContainers=" + `[{"name":"b","image":"b"}]`,
 		"--set=commonLabels.team=nodes,annotations.a=b,podAnnotations.a=b,podLabels.a=b,serviceAccount.annotations.a=b",
 		"--set-json=tolerations=" + `[{"key":"a","operator":"Exists"}]`,
 		"--set-json=affinity=" + `{"nodeAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":{"nodeSelectorTerms":` +

@@ -61,7 +61,7 @@ self-managed certificate, supports only DNS names.
 {{- define "node-restriction-plus.dnsNames" -}}
 {{- $name := printf "%s.%s.svc" .Values.webhook.service.name .Release.Namespace -}}
 {{- if include "node-restriction-plus.controlPlane" . }}{{ $name = "localhost" }}{{ end -}}
-{{- prepend .Values.certificates.extraDNSNames $name | uniq | toJson -}}
+{{- prepend (.Values.certificates.extraDNSNames | default list) $name | uniq | toJson -}}
 {{- end }}
 
 {{- /* check: fails for values that contradict each other. Each message begins with the value to change. */ -}}
@@ -89,6 +89,16 @@ self-managed certificate, supports only DNS names.
 {{- end -}}
 {{- if and (include "node-restriction-plus.workload" .) (eq $v.certificates.mode "provided") (not $v.certificates.provided.secretName) -}}
 {{- fail "certificates.provided.secretName: must be set with certificates.mode provided" -}}
+{{- end -}}
+{{- if not (or $v.serviceAccount.create $v.serviceAccount.name) -}}
+{{- fail "serviceAccount.name: must be set with serviceAccount.create false" -}}
+{{- end -}}
+{{- $storage := dig "limits" "ephemeral-storage" "" ($v.resources | default dict) | toString -}}
+{{- if and $v.denialLog.file.enabled (not $v.denialLog.file.volume) (regexMatch "^[0-9]+[MG]i$" $storage) -}}
+{{- $least := add (include "node-restriction-plus.denialLogMi" .) 256 -}}
+{{- if lt (include "node-restriction-plus.mi" $storage | int64) $least -}}
+{{- fail (printf "resources.limits.ephemeral-storage: must be at least %dMi for the files of denialLog.file and the container's logs" $least) -}}
+{{- end -}}
 {{- end -}}
 {{- if and $v.clientCertificates.secret $v.clientCertificates.configMap -}}
 {{- fail "clientCertificates.configMap: only one of secret and configMap can be set" -}}

@@ -1,13 +1,55 @@
-{{- /* image: the image, by its digest if that is set. */ -}}
+{{- /*
+image: by digest if there is one, from global.imageRegistry unless the repository starts with a registry: a name with a dot or colon,
+or localhost.
+*/ -}}
 {{- define "node-restriction-plus.image" -}}
+{{- $repository := .Values.image.repository -}}
+{{- with .Values.global.imageRegistry | trimSuffix "/" -}}
+{{- if not (regexMatch "^([^/]*[.:][^/]*|localhost)/" $repository) }}{{ $repository = printf "%s/%s" . $repository }}{{ end -}}
+{{- end -}}
 {{- with .Values.image -}}
-{{- if .digest }}{{ .repository }}@{{ .digest }}{{ else }}{{ .repository }}:{{ .tag | default $.Chart.AppVersion }}{{ end -}}
+{{- if .digest }}{{ $repository }}@{{ .digest }}{{ else }}{{ $repository }}:{{ .tag | default $.Chart.AppVersion }}{{ end -}}
 {{- end -}}
 {{- end }}
 
-{{- /* goMemoryLimit: nine tenths of the memory limit, in the notation of Go's runtime; empty if the limit is not in Mi or Gi. */ -}}
+{{- /* imagePullSecrets: as in a pod spec, of values that may be names. */ -}}
+{{- define "node-restriction-plus.imagePullSecrets" -}}
+{{- $list := list -}}
+{{- range concat (.Values.imagePullSecrets | default list) (.Values.global.imagePullSecrets | default list) -}}
+{{- $list = append $list (ternary (dict "name" .) . (kindIs "string" .)) -}}
+{{- end -}}
+{{- with $list | uniq -}}
+imagePullSecrets:
+{{ toYaml . }}
+{{- end -}}
+{{- end }}
+
+{{- /* mi: a quantity in Mi or Gi as a number of Mi. */ -}}
+{{- define "node-restriction-plus.mi" -}}
+{{- $n := regexFind "^[0-9]+" . | int64 -}}
+{{- ternary (mul $n 1024) $n (hasSuffix "Gi" .) -}}
+{{- end }}
+
+{{- /* denialLogMi: the Mi that the files of records may take: a full file is renamed before the oldest one is deleted. */ -}}
+{{- define "node-restriction-plus.denialLogMi" -}}
+{{- with .Values.denialLog.file -}}
+{{- max 1024 (mul (add .maxBackups 2) (include "node-restriction-plus.mi" .maxSize | int64)) -}}
+{{- end -}}
+{{- end }}
+
+{{- /* denialLogVolume: the volume for the files of records. */ -}}
+{{- define "node-restriction-plus.denialLogVolume" -}}
+{{- with .Values.denialLog.file.volume -}}
+{{- toYaml . -}}
+{{- else -}}
+emptyDir:
+  sizeLimit: {{ include "node-restriction-plus.denialLogMi" . }}Mi
+{{- end -}}
+{{- end }}
+
+{{- /* goMemoryLimit: nine tenths of the memory limit, in the notation of Go's runtime, or empty if the limit is not in Mi or Gi. */ -}}
 {{- define "node-restriction-plus.goMemoryLimit" -}}
-{{- $limit := dig "limits" "memory" "" .Values.resources | toString -}}
+{{- $limit := dig "limits" "memory" "" (.Values.resources | default dict) | toString -}}
 {{- if regexMatch "^[0-9]+Mi$" $limit -}}
 {{- div (mul (trimSuffix "Mi" $limit | int64) 9) 10 }}MiB
 {{- else if regexMatch "^[0-9]+Gi$" $limit -}}
@@ -76,17 +118,14 @@
 {{- end }}
 {{- end }}
 
-{{- /* securityContext: the securityContext of a container. */ -}}
+{{- /* securityContext: the field securityContext without the empty keys of the given value, or nothing. */ -}}
 {{- define "node-restriction-plus.securityContext" -}}
-allowPrivilegeEscalation: false
-readOnlyRootFilesystem: true
-runAsNonRoot: true
-runAsUser: 65532
-runAsGroup: 65532
-capabilities:
-  drop: [ALL]
-seccompProfile:
-  type: RuntimeDefault
+{{- $context := dict -}}
+{{- range $key, $value := . }}{{ if ne (toString $value) "" }}{{ $_ := set $context $key $value }}{{ end }}{{ end -}}
+{{- with $context -}}
+securityContext:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end }}
 
 {{- /* tolerations: the tolerations of all pods of the chart. */ -}}
@@ -113,7 +152,7 @@ env:
 - name: GOMEMLIMIT
   value: {{ . }}
 {{- else }}
-{{- if dig "limits" "memory" "" $v.resources }}
+{{- if dig "limits" "memory" "" ($v.resources | default dict) }}
 - name: GOMEMLIMIT
   valueFrom:
     resourceFieldRef:
@@ -164,8 +203,9 @@ lifecycle:
 {{- end }}
 resources:
   {{- toYaml $v.resources | nindent 2 }}
-securityContext:
-  {{- include "node-restriction-plus.securityContext" . | nindent 2 }}
+{{- with include "node-restriction-plus.securityContext" $v.securityContext }}
+{{ . }}
+{{- end }}
 {{- with include "node-restriction-plus.mounts" . | fromYamlArray }}
 volumeMounts:
 {{ toYaml . }}
@@ -218,7 +258,7 @@ volumeMounts:
 {{- end }}
 {{- if $v.denialLog.file.enabled }}
 - name: denial-log
-  {{- $v.denialLog.file.volume | default (dict "emptyDir" (dict "sizeLimit" "1Gi")) | toYaml | nindent 2 }}
+  {{- include "node-restriction-plus.denialLogVolume" . | nindent 2 }}
 {{- end }}
 {{- with $v.extraVolumes }}
 {{ toYaml . }}
@@ -235,24 +275,26 @@ terminationGracePeriodSeconds: {{ add $v.shutdown.preStopSeconds $v.shutdown.del
 {{- with $v.priorityClassName }}
 priorityClassName: {{ . }}
 {{- end }}
-{{- with $v.imagePullSecrets }}
-imagePullSecrets:
-{{ toYaml . }}
+{{- with include "node-restriction-plus.imagePullSecrets" . }}
+{{ . }}
 {{- end }}
 enableServiceLinks: false
 {{- if include "node-restriction-plus.hostNetwork" . }}
 hostNetwork: true
 dnsPolicy: ClusterFirstWithHostNet
 {{- end }}
-securityContext:
-  runAsNonRoot: true
-  runAsUser: 65532
-  runAsGroup: 65532
-  fsGroup: 65532
-  seccompProfile:
-    type: RuntimeDefault
+{{- with include "node-restriction-plus.securityContext" $v.podSecurityContext }}
+{{ . }}
+{{- end }}
+{{- with $v.extraInitContainers }}
+initContainers:
+{{ toYaml . }}
+{{- end }}
 containers:
 - {{- include "node-restriction-plus.container" . | nindent 2 }}
+{{- with $v.extraContainers }}
+{{ toYaml . }}
+{{- end }}
 {{- with include "node-restriction-plus.volumes" . | fromYamlArray }}
 volumes:
 {{ toYaml . }}

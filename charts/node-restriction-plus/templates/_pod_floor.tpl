@@ -18,8 +18,7 @@ apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingAdmissionPolicy
 metadata:
   name: {{ $name }}
-  labels:
-    {{- include "node-restriction-plus.labels" $root | nindent 4 }}
+  {{- include "node-restriction-plus.marks" (list $root dict) | nindent 2 }}
 spec:
   failurePolicy: Ignore
   matchConstraints:
@@ -37,8 +36,7 @@ apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingAdmissionPolicyBinding
 metadata:
   name: {{ $name }}
-  labels:
-    {{- include "node-restriction-plus.labels" $root | nindent 4 }}
+  {{- include "node-restriction-plus.marks" (list $root dict) | nindent 2 }}
 spec:
   policyName: {{ $name }}
   validationActions: [Deny, Audit]

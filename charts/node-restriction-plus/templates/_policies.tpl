@@ -6,7 +6,7 @@
 {{- range $p := list (dict "name" "recommended" "file" $file "action" $v.recommended) (dict "name" "strict" "file" "strict" "action" $v.strict) -}}
 {{- if ne $p.action "Off" -}}
 {{- $spec := (printf "files/policies/%s.yaml" $p.file | $.Files.Get | fromYaml).spec -}}
-{{- include "node-restriction-plus.merge" (list $spec (index $v.adapt $p.name | deepCopy)) -}}
+{{- include "node-restriction-plus.merge" (list $spec (get $v.adapt $p.name | default dict | deepCopy)) -}}
 {{- if eq $p.action "Audit" }}{{ $_ := set $spec "validationActions" (list "Audit") }}{{ end -}}
 {{- $list = append $list (dict "name" $p.name "spec" $spec) -}}
 {{- end -}}

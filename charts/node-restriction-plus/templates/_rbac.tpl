@@ -1,11 +1,16 @@
 {{- /* subjects: the subjects that get the webhook's permissions. Empty: none, and the chart renders no roles. */ -}}
 {{- define "node-restriction-plus.subjects" -}}
 {{- if include "node-restriction-plus.workload" . }}
-- {kind: ServiceAccount, name: {{ .Chart.Name }}, namespace: {{ .Release.Namespace }}}
+- {kind: ServiceAccount, name: {{ include "node-restriction-plus.serviceAccountName" . }}, namespace: {{ .Release.Namespace }}}
 {{- end }}
 {{- with .Values.rbac.subjects }}
 {{ toYaml . }}
 {{- end }}
+{{- end }}
+
+{{- /* serviceAccountName: the service account of the pods. */ -}}
+{{- define "node-restriction-plus.serviceAccountName" -}}
+{{- .Values.serviceAccount.name | default .Chart.Name -}}
 {{- end }}
 
 {{- /* clusterRules: the permissions that the webhook always needs, and those that the values add. */ -}}

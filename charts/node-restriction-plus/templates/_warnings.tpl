@@ -45,6 +45,14 @@
 - >-
   floor.enabled is false: while no replica answers, a Node can register with any labels and taints.
 {{- end }}
+{{- range $name, $change := $v.policies.adapt }}
+{{- with include "node-restriction-plus.removed" (list "" $change) | fromYamlArray }}
+{{- if ne (get $v.policies $name) "Off" }}
+- >-
+  policies.adapt.{{ $name }} removes {{ join ", " . }}: a section that is removed turns its rule off.
+{{- end }}
+{{- end }}
+{{- end }}
 {{- range $name, $_ := dict "recommended" "" "strict" "" }}
 {{- if and (eq (get $v.policies $name) "Off") ($.Capabilities.APIVersions.Has "noderestriction.plus/v1alpha1") }}
 {{- $left := lookup "noderestriction.plus/v1alpha1" "NodeRestrictionPolicy" "" $name | default dict }}
@@ -53,6 +61,18 @@
   The policy {{ $name }} of the first install is Off but still in force, because no upgrade has adopted it. Delete it:
   kubectl delete nrp {{ $name }}
 {{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- /* removed: the paths of a change to a policy that are null, as a list, given a list of the path and the change. */ -}}
+{{- define "node-restriction-plus.removed" -}}
+{{- $at := first . -}}
+{{- range $key, $value := last . }}
+{{- if kindIs "invalid" $value }}
+- {{ $at }}{{ $key }}
+{{- else if kindIs "map" $value }}
+{{- include "node-restriction-plus.removed" (list (printf "%s%s." $at $key) $value) }}
 {{- end }}
 {{- end }}
 {{- end }}

@@ -7,7 +7,7 @@
 # What no stock kubelet ever writes: also refused while no replica answers.
 - name: gate.noderestriction.plus
   failurePolicy: {{ ternary "Ignore" "Fail" (eq .Values.profile "observe") }}
-  timeoutSeconds: 2
+  timeoutSeconds: {{ .Values.webhook.timeoutSeconds.gate }}
   matchPolicy: Equivalent
   sideEffects: NoneOnDryRun
   admissionReviewVersions: [v1]
@@ -58,7 +58,7 @@
 # Registration: a new node must be able to join while no replica answers.
 - name: registration.noderestriction.plus
   failurePolicy: {{ include "node-restriction-plus.registrationFailurePolicy" . }}
-  timeoutSeconds: 2
+  timeoutSeconds: {{ .Values.webhook.timeoutSeconds.registration }}
   matchPolicy: Equivalent
   sideEffects: NoneOnDryRun
   admissionReviewVersions: [v1]
@@ -77,7 +77,7 @@
 # What a stock kubelet also writes, for rules that read its values.
 - name: status.noderestriction.plus
   failurePolicy: Ignore
-  timeoutSeconds: 1
+  timeoutSeconds: {{ .Values.webhook.timeoutSeconds.status }}
   matchPolicy: Equivalent
   sideEffects: NoneOnDryRun
   admissionReviewVersions: [v1]
@@ -120,17 +120,15 @@
 {{- end }}
 - name: others.noderestriction.plus
   failurePolicy: Ignore
-  timeoutSeconds: 1
+  timeoutSeconds: {{ .Values.webhook.timeoutSeconds.others }}
   matchPolicy: Equivalent
   sideEffects: NoneOnDryRun
   admissionReviewVersions: [v1]
   clientConfig:
     {{- include "node-restriction-plus.clientConfig" (list . "/admit") | nindent 4 }}
-  {{- if $others }}
+  {{- with $others }}
   rules:
-  {{- $others | nindent 2 }}
-  {{- else }}
-  rules: []
+  {{- . | nindent 2 }}
   {{- end }}
   matchConditions:
   - name: kubelet
@@ -145,7 +143,7 @@
 # The policies themselves: what the schema cannot check. The Ready condition of a policy reports what is not refused.
 - name: policies.noderestriction.plus
   failurePolicy: Ignore
-  timeoutSeconds: 5
+  timeoutSeconds: {{ .Values.webhook.timeoutSeconds.policies }}
   matchPolicy: Equivalent
   sideEffects: NoneOnDryRun
   admissionReviewVersions: [v1]
