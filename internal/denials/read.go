@@ -25,6 +25,8 @@ type reader struct {
 	view   view
 	out    *bufio.Writer // to which the view writes
 
+	titles []string // of the inputs, in the order in which they were read
+
 	lines int
 	seen  int // records
 	shown int
@@ -33,6 +35,7 @@ type reader struct {
 
 func (r *reader) readAll(files []string) error {
 	for _, file := range inOrder(files) {
+		r.titles = append(r.titles, command.Title(file))
 		if err := r.read(file); err != nil {
 			return err
 		}
