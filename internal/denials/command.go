@@ -38,9 +38,9 @@ func Command() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:                   "denials [FILE... | -]",
 		DisableFlagsInUseLine: true,
-		Short:                 "Who was denied what, by which policy, and was any record lost",
+		Short:                 "Show denied writes, count them, and verify that no record is missing",
 		Long: `Read the log of the webhook, or any file that has it among other lines, and show its records, count
-them (--by), prove that none is missing (--verify) or make a page of them (--html).
+them (--by), verify that none is missing (--verify), or write them as an HTML page (--html).
 
 A FILE, or standard input without one, may be compressed by gzip and may be what a container runtime
 keeps on the node or what kubectl logs prints, with --prefix and --timestamps or without. With
@@ -136,7 +136,7 @@ func (o *options) check() error {
 	case o.verify && len(o.by) > 0:
 		return command.Usagef("--verify and --by: ask for one of them")
 	case o.html != "" && len(o.by) > 0:
-		return command.Usagef("--html and --by: the page counts by itself")
+		return command.Usagef("--html and --by: the page has its own counts")
 	case o.html != "" && o.formatted && !o.verify:
 		return command.Usagef("--html and -o: the page has a format of its own")
 	case o.title != "" && o.html == "":

@@ -56,11 +56,11 @@ type variant struct {
 	first, last time.Time
 }
 
-// leftOut is records of which no group is kept.
+// leftOut is the records of groups that are not kept.
 type leftOut struct {
 	series          int
 	groups, records uint64 // groups only counts those that were dropped after reading
-	many            bool   // of more groups than are counted
+	many            bool   // there are more groups than are counted
 }
 
 func newMerger(l limits) *merger {

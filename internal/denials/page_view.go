@@ -20,7 +20,7 @@ import (
 )
 
 const (
-	// maxPageRows bounds the single records of a page, of some 300 bytes each.
+	// maxPageRows bounds the single records of a page, about 300 bytes each.
 	maxPageRows = 20_000
 	// maxPageGroups is how many groups of equal records a page lists, and maxPageVariants how many variants of them.
 	maxPageGroups   = 5_000

@@ -71,26 +71,26 @@ can prevent that, and nothing is restricted until it is back.
 
 ## One API server of several
 
-` + "`kubectl get --raw /metrics`" + ` asks one API server. With several behind a load balancer, each counts its own calls: repeat the command, or
-ask Prometheus, such as ` + "`sum by (instance, name) (increase(apiserver_admission_webhook_fail_open_count[1h]))`" + `. Both need
-permission to get the non-resource URL ` + "`/metrics`" + `.
+` + "`kubectl get --raw /metrics`" + ` asks one API server. With several behind a load balancer, each counts its own calls:
+repeat the command, or ask Prometheus, such as ` + "`sum by (instance, name) (increase(apiserver_admission_webhook_fail_open_count[1h]))`" + `.
+The command needs permission to get the non-resource URL ` + "`/metrics`" + `.
 
 ## Managed clusters
 
-There is no kube-apiserver pod and no file ` + "`audit.log`" + `. Turn on their logs before you need them: except for the audit
+There is no kube-apiserver pod and no file ` + "`audit.log`" + `. Turn on the logs before you need them: except for the audit
 log of GKE, nothing is kept by default.
 
 | | where the log of the API server and the audit log are |
 |---|---|
 | EKS | CloudWatch, log group ` + "`/aws/eks/<cluster>/cluster`" + `, streams ` + "`kube-apiserver-*` and `kube-apiserver-audit-*`" + ` |
-| GKE | Cloud Logging, control plane logs of component ` + "`API_SERVER`" + `; the audit log is the Admin Activity log of service ` + "`k8s.io`" + ` |
-| AKS | a diagnostic setting of the cluster, categories ` + "`kube-apiserver`, `kube-audit` and `kube-audit-admin`" + `, such as into Log Analytics |
+| GKE | Cloud Logging, logs of component ` + "`API_SERVER`" + `; the audit log is the Admin Activity log of service ` + "`k8s.io`" + ` |
+| AKS | a diagnostic setting with the categories ` + "`kube-apiserver`, `kube-audit` and `kube-audit-admin`" + ` |
 
 For example, the audit events of EKS as lines that the commands of these pages can search:
 
 ` + "```sh" + `
 aws logs filter-log-events --log-group-name /aws/eks/<cluster>/cluster --log-stream-name-prefix kube-apiserver-audit \
-  --filter-pattern noderestriction --query 'events[].message' --output json | jq -r '.[]' > audit.log
+  --filter-pattern '%noderestriction%' --query 'events[].message' --output json | jq -r '.[]' > audit.log
 ` + "```" + `
 
 ## Alerts

@@ -55,7 +55,7 @@ type Page struct {
 	Files     []Text
 	MoreFiles int // beyond Files
 	Filters   []Text
-	Unsure    Text // about records of which it is not known whether the filters match
+	Unsure    Text // about records that the filters may or may not match
 
 	Verdict  Text // a class: good, bad or none
 	Summary  Text
@@ -65,7 +65,7 @@ type Page struct {
 	Totals []Total
 	Rules  []Rule  // those that occur and have a title
 	Groups []Group // in the order in which they are listed
-	Left   []Left  // records of which no group is listed
+	Left   []Left  // records of groups that are not listed
 	Step   time.Duration
 	Rows   []Row // single records, the newest first
 	Older  Text  // about single records that are not in the page
@@ -90,10 +90,10 @@ type Group struct {
 	First, Last time.Time
 	Intervals   []Interval // the Count over time
 	Variants    []Variant
-	Further     uint64 // records of the group that are none of Variants
+	Further     uint64 // records of the group that are not in Variants
 }
 
-// Violated is a rule that records violate, and of which policy.
+// Violated is a rule that records violate, and its policy.
 type Violated struct{ Rule, Policy Text }
 
 // Variant is records of a group that are equal in everything but their time.
