@@ -72,7 +72,8 @@ can prevent that, and nothing is restricted until it is back.
 ## One API server of several
 
 ` + "`kubectl get --raw /metrics`" + ` asks one API server. With several behind a load balancer, each counts its own calls:
-repeat the command, or ask Prometheus, such as ` + "`sum by (instance, name) (increase(apiserver_admission_webhook_fail_open_count[1h]))`" + `.
+repeat the command, or ask Prometheus, such as
+` + "`sum by (instance, name) (increase(apiserver_admission_webhook_fail_open_count[1h]))`" + `.
 The command needs permission to get the non-resource URL ` + "`/metrics`" + `.
 
 ## Managed clusters
@@ -83,7 +84,7 @@ log of GKE, nothing is kept by default.
 | | where the log of the API server and the audit log are |
 |---|---|
 | EKS | CloudWatch, log group ` + "`/aws/eks/<cluster>/cluster`" + `, streams ` + "`kube-apiserver-*` and `kube-apiserver-audit-*`" + ` |
-| GKE | Cloud Logging, logs of component ` + "`API_SERVER`" + `; the audit log is the Admin Activity log of service ` + "`k8s.io`" + ` |
+| GKE | Cloud Logging, component ` + "`API_SERVER`" + `; the audit log is the Admin Activity log of service ` + "`k8s.io`" + ` |
 | AKS | a diagnostic setting with the categories ` + "`kube-apiserver`, `kube-audit` and `kube-audit-admin`" + ` |
 
 For example, the audit events of EKS as lines that the commands of these pages can search:

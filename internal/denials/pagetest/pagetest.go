@@ -39,7 +39,7 @@ func HostileTexts() map[string]string {
 		"control characters":                 "\x1b[31m\x07\x08\x7f\u009b\r\n\t<b\x0c>",
 		"bidi and other invisible text":      "\u202e\u2066\u200f\u2028\u2029\ufeff\u00ad\U000e0041",
 		"what is an escape already":          `\x00 \u202e \\u2028`,
-		"white space, and look-alikes":      "  two  spaces \u00a0\u3000 ",
+		"white space, and look-alikes":       "  two  spaces \u00a0\u3000 ",
 		"an end tag at the end, not closed":  "</script",
 		"markup that another parser repairs": "<<b>><math><mtext><table><mglyph><style><!--</style><img title=\"--&gt;&lt;b&gt;\">",
 	}
