@@ -87,7 +87,8 @@ func readDashboard(t *testing.T) dashboard {
 
 // filled is a query with the variables as Grafana fills them in, for six hours on a screen.
 func filled(expr string) string {
-	return strings.NewReplacer("$__rate_interval", "4m", "$__range", "6h", "$__interval", "1m", "$instance", ".*").Replace(expr)
+	return strings.NewReplacer("$__rate_interval", "4m", "$__range", "6h", "$__interval", "1m", "$instance", ".*",
+		"$cluster", ".*", "$namespace", ".*").Replace(expr)
 }
 
 func TestEachQueryOfTheDashboardReturnsSeriesFromARealScrape(t *testing.T) {
@@ -115,6 +116,31 @@ func TestEachQueryOfTheDashboardReturnsSeriesFromARealScrape(t *testing.T) {
 	}
 	if queries < 30 {
 		t.Errorf("the dashboard has %d queries", queries)
+	}
+}
+
+// TestEachQueryOfTheDashboardIsOfTheChosenCluster also holds for the namespace of the replicas. The API server's metrics have none
+// of their own.
+func TestEachQueryOfTheDashboardIsOfTheChosenCluster(t *testing.T) {
+	for _, p := range readDashboard(t).Panels {
+		for _, q := range p.Targets {
+			expr, err := parser.NewParser(parser.Options{}).ParseExpr(filled(q.Expr))
+			check(t, err)
+			for _, matchers := range parser.ExtractSelectors(expr) {
+				var names []string
+				metric := ""
+				for _, m := range matchers {
+					names = append(names, m.Name)
+					if m.Name == "__name__" {
+						metric = m.Value
+					}
+				}
+				own := strings.HasPrefix(metric, "node_restriction_plus_")
+				if !slices.Contains(names, "cluster") || own != slices.Contains(names, "namespace") {
+					t.Errorf("%s %s: %s is chosen by %v", p.Title, q.RefID, metric, names)
+				}
+			}
+		}
 	}
 }
 
@@ -243,7 +269,10 @@ func TestAlertsOnTheRecordedScrapes(t *testing.T) {
 			active = append(active, rule.Alert)
 		}
 	}
-	want := []string{"NodeRestrictionPlusCallErrors", "NodeRestrictionPlusFailOpen", "NodeRestrictionPlusMatchConditionErrors"}
+	want := []string{
+		"NodeRestrictionPlusDenials", "NodeRestrictionPlusCallErrors", "NodeRestrictionPlusFailOpen",
+		"NodeRestrictionPlusMatchConditionErrors",
+	}
 	for _, name := range want {
 		if !slices.Contains(active, name) {
 			t.Errorf("%s does not fire", name)

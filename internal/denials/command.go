@@ -9,10 +9,12 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"noderestriction.plus/internal/command"
+	"noderestriction.plus/internal/denials/page"
 	"noderestriction.plus/internal/recordlog"
 )
 
@@ -36,9 +38,9 @@ func Command() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:                   "denials [FILE... | -]",
 		DisableFlagsInUseLine: true,
-		Short:                 "Who was denied what, by which policy, and was any record lost",
+		Short:                 "Show denied writes, count them, and verify that no record is missing",
 		Long: `Read the log of the webhook, or any file that has it among other lines, and show its records, count
-them (--by), prove that none is missing (--verify) or make a page of them (--html).
+them (--by), verify that none is missing (--verify), or write them as an HTML page (--html).
 
 A FILE, or standard input without one, may be compressed by gzip and may be what a container runtime
 keeps on the node or what kubectl logs prints, with --prefix and --timestamps or without. With
@@ -57,6 +59,9 @@ enforcement probe are no denials and only shown with --action probed.
 
 A table shows the newest records, the newest last; other formats show all, in the order of the log.
 
+--html makes a page that needs no network: a chart, the nodes, rules and policies, every group of equal
+records, denied first, and the newest records, denied first as well. All of them filter the page.
+
 --verify looks at the whole log: each process of the webhook numbers its records from 1 without gaps
 (seq). It names missing numbers, records that the log itself says it lost, lines that were read
 twice, different records with one number, and lines that cannot be read or are cut. What followed
@@ -69,7 +74,7 @@ a FILE cannot be read, or --verify found no record at all.`,
   kubectl nrp denials --by node,rule denials.log*
   kubectl nrp denials --verify denials.log.1.gz denials.log
   kubectl nrp denials --policy recommended --rule 'node-*' -o csv denials.log > denials.csv
-  kubectl nrp denials --html denials.html denials.log`,
+  kubectl nrp denials --html denials.html --title prod-eu1 denials.log`,
 	}
 	o.addFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -89,6 +94,7 @@ type options struct {
 	verify bool
 	allow  recordlog.Allowances
 	html   string
+	title  string
 	limit  int
 	output *command.Output
 
@@ -107,8 +113,10 @@ func (o *options) addFlags(cmd *cobra.Command) {
 	flags.BoolVar(&o.allow.Copies, "copies", false,
 		"with --verify or --html: the inputs may be copies of one another,\nsuch as the log and --denial-log-file")
 	flags.StringVar(&o.html, "html", "", "`file` for a page that shows the records, overwritten; - for standard output")
+	flags.StringVar(&o.title, "title", "", "with --html: what the page is about, such as the name of the cluster")
 	flags.IntVar(&o.limit, "limit", defaultLimit,
-		"show up to this `number` of the newest records or the largest groups;\n0 shows all; by default only tables and pages have a limit")
+		"show up to this `number` of the newest records or the largest groups;\n"+
+			"0 shows all; by default only tables and pages have a limit.\nA page has all groups of equal records beside the newest records")
 	o.output.AddTo(cmd)
 }
 
@@ -128,9 +136,13 @@ func (o *options) check() error {
 	case o.verify && len(o.by) > 0:
 		return command.Usagef("--verify and --by: ask for one of them")
 	case o.html != "" && len(o.by) > 0:
-		return command.Usagef("--html and --by: the page counts by itself")
+		return command.Usagef("--html and --by: the page has its own counts")
 	case o.html != "" && o.formatted && !o.verify:
 		return command.Usagef("--html and -o: the page has a format of its own")
+	case o.title != "" && o.html == "":
+		return command.Usagef("--title: only has a meaning with --html")
+	case len(o.title) > maxTitle:
+		return command.Usagef("--title: must be at most %d bytes long", maxTitle)
 	case o.html == command.StandardInput && o.verify:
 		return command.Usagef("--html: must be a file, because what --verify finds goes to standard output")
 	case o.html != "" && (o.limit == 0 || o.limit > maxPageRows):
@@ -190,7 +202,8 @@ func (o *options) run(files []string, stdin io.Reader, stdout, stderr io.Writer)
 	}
 	found := r.log.Verify(o.allow)
 	if p, ok := r.view.(*pageView); ok {
-		p.describe(found, o.filter.describe(), r.maybe)
+		p.page.Title, p.page.MadeAt = page.Text(o.title), time.Now()
+		p.describe(r, found, o.filter.describe())
 		if err := p.write(o.html, out); err != nil {
 			return err
 		}

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -19,7 +20,6 @@ import (
 
 	"noderestriction.plus/internal/denials/pagetest"
 	"noderestriction.plus/internal/record"
-	"noderestriction.plus/internal/recordlog"
 )
 
 // hostile is what an attacker may try to get into a page.
@@ -44,8 +44,8 @@ func denial(t *testing.T, seq uint64, text string) string {
 // pageOf runs the command and returns the page that it wrote.
 func pageOf(t *testing.T, log string, flags ...string) []byte {
 	t.Helper()
-	folder := t.TempDir()
-	file, page := filepath.Join(folder, "<b>.log"), filepath.Join(folder, "page.html")
+	t.Chdir(t.TempDir())
+	const file, page = "<b>.log", "page.html"
 	if err := os.WriteFile(file, []byte(log), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -61,8 +61,11 @@ func pageOf(t *testing.T, log string, flags ...string) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return data
+	return madeAt.ReplaceAll(data, []byte("<dt>Made at</dt>"))
 }
+
+// madeAt is the only part of a page that differs from run to run.
+var madeAt = regexp.MustCompile(`<dt>Made at</dt><dd><time>[^<]*</time> UTC by kubectl-nrp [^<]*</dd>`)
 
 // elements are the elements of a page by their names.
 func elements(t *testing.T, page []byte) map[string][]*html.Node {
@@ -99,18 +102,23 @@ func pageScript(t *testing.T) string {
 }
 
 func TestThePageRunsNothingThatARecordHolds(t *testing.T) {
-	page := pageOf(t, denial(t, 1, hostile)+denial(t, 2, hostile)[:400]+"\n", "--node", "*")
+	ours := pageScript(t)
+	page := pageOf(t, denial(t, 1, hostile)+denial(t, 2, hostile)[:400]+"\n", "--node", "*", "--title", hostile)
 	all := elements(t, page)
 	for _, name := range []string{"img", "iframe", "object", "a", "form", "base", "link"} {
 		if len(all[name]) > 0 {
 			t.Errorf("the page has an element %s", name)
 		}
 	}
-	if len(all["script"]) != 1 || len(all["style"]) != 1 {
+	if len(all["script"]) != 2 || len(all["style"]) != 1 {
 		t.Fatalf("the page has %d scripts and %d styles", len(all["script"]), len(all["style"]))
 	}
-	if script := all["script"][0].FirstChild.Data; script != pageScript(t) {
-		t.Errorf("the script is not ours: %s", script)
+	data, script := all["script"][0], all["script"][1]
+	if attributeOf(data, "type") != "application/json" || strings.ContainsAny(data.FirstChild.Data, "<>&") {
+		t.Errorf("the data may run: %s", data.FirstChild.Data)
+	}
+	if script.FirstChild.Data != ours {
+		t.Errorf("the script is not ours: %s", script.FirstChild.Data)
 	}
 	for name, nodes := range all {
 		for _, node := range nodes {
@@ -123,6 +131,18 @@ func TestThePageRunsNothingThatARecordHolds(t *testing.T) {
 	}
 	if bytes.Contains(page, []byte("\u2028")) || !bytes.Contains(page, []byte(`\u2028`)) {
 		t.Error("a line separator is not escaped")
+	}
+}
+
+// What writes markup from text would undo the escaping.
+func TestTheScriptOfThePageWritesNoMarkup(t *testing.T) {
+	for _, name := range []string{
+		"innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "Function(", "createContextualFragment", "DOMParser",
+		"setHTML", "srcdoc", "import(", "javascript:", ".href", ".src",
+	} {
+		if strings.Contains(pageScript(t), name) {
+			t.Errorf("the script has %s", name)
+		}
 	}
 }
 
@@ -143,7 +163,7 @@ func TestThePageAllowsNothingButItsOwnScriptAndStyle(t *testing.T) {
 		return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
 	}
 	want := fmt.Sprintf("default-src 'none'; style-src %s; script-src %s; base-uri 'none'; form-action 'none'",
-		hash(all["style"][0]), hash(all["script"][0]))
+		hash(all["style"][0]), hash(all["script"][1]))
 	got := ""
 	for _, meta := range all["meta"] {
 		if attributeOf(meta, "http-equiv") == "Content-Security-Policy" {
@@ -191,36 +211,58 @@ func TestThePageIsReadableByAScreenReader(t *testing.T) {
 			t.Error("a header cell does not say of what")
 		}
 	}
-	if len(all["h1"]) != 1 || attributeOf(all["html"][0], "lang") != "en" || len(all["main"]) != 1 || len(all["label"]) != 1 {
-		t.Error("there must be one h1, main and label, and a language")
+	if len(all["h1"]) != 1 || attributeOf(all["html"][0], "lang") != "en" || len(all["main"]) != 1 || len(all["label"]) != 3 {
+		t.Error("there must be one h1 and main, three labels, and a language")
 	}
 }
 
-func TestThePageIsBounded(t *testing.T) {
-	var log strings.Builder
-	for n := uint64(1); n <= 500; n++ {
-		log.WriteString(denial(t, n, fmt.Sprint("x", n)))
-	}
-	page := pageOf(t, log.String(), "--limit", "10")
-	all := elements(t, page)
-	rows := 0
+// rows returns the number of rows of the list of groups, without its header.
+func rows(all map[string][]*html.Node) int {
+	n := 0
 	for _, tr := range all["tr"] {
 		if attributeOf(tr, "role") == "row" {
-			rows++
+			n++
 		}
 	}
-	if rows != 11 { // with the header
-		t.Errorf("got %d rows", rows)
+	return n - 1
+}
+
+func TestThePageMergesEqualRecords(t *testing.T) {
+	var log strings.Builder
+	for n := uint64(1); n <= 1500; n++ {
+		log.WriteString(denial(t, n, fmt.Sprint("x", n%2)))
+	}
+	page := pageOf(t, log.String(), "--limit", "10", "--title", "prod-eu1")
+	if got := rows(elements(t, page)); got != 2 {
+		t.Errorf("got %d rows", got)
 	}
 	for _, want := range []string{
-		"490 older records are left out here, but counted above.", "And 490 more.", "<strong>500</strong> denied",
-		"The log is complete: 500 records of 1 process, none missing.",
+		"The page has 10 single records, denied ones first: 1,490 more are only in the groups (--limit).",
+		"<strong>1,500</strong> denied", "<title>prod-eu1 – Denials</title>", `<td role="cell" data-label="Records" class="count">750</td>`,
+		"<time>2026-11-24 08:01:00</time><br><time>2026-11-25 08:59:00</time>", "2026-11-24 08:01:00 to 2026-11-25 09:00:00 UTC",
+		"The log is complete: 1,500 records of 1 process, none missing.", "Made at", "&lt;b&gt;.log",
 	} {
 		if !bytes.Contains(page, []byte(want)) {
 			t.Errorf("the page does not say: %s", want)
 		}
 	}
-	if len(page) > 40_000 {
+}
+
+func TestThePageIsBounded(t *testing.T) {
+	var log strings.Builder
+	for n := uint64(1); n <= 6000; n++ {
+		log.WriteString(denial(t, n, fmt.Sprintf("%d-%s", n, strings.Repeat("x", 200))))
+	}
+	page := pageOf(t, log.String())
+	for _, want := range []string{
+		"groups, with ", " are not listed, but counted in the chart and the totals.", "<strong>6,000</strong> denied",
+		"The first 100 of ", " groups",
+	} {
+		if !bytes.Contains(page, []byte(want)) {
+			t.Errorf("the page does not say: %s", want)
+		}
+	}
+	if len(page) > 12<<20 {
 		t.Errorf("the page has %d bytes", len(page))
 	}
 }
@@ -234,28 +276,17 @@ func TestThePageSaysWhatIsMissing(t *testing.T) {
 			t.Errorf("the page does not say: %s", want)
 		}
 	}
-	page = string(pageOf(t, "text\n"))
-	for _, want := range []string{"There is no record, which proves nothing.", "No record"} {
-		if !strings.Contains(page, want) {
-			t.Errorf("the page does not say: %s", want)
-		}
-	}
 }
 
-func TestChart(t *testing.T) {
-	for n, want := range map[uint64]uint64{1: 2, 2: 2, 3: 4, 7: 8, 9: 10, 10: 10, 11: 20, 99: 100, 101: 200, 700: 800} {
-		if got := roundUp(n); got != want {
-			t.Errorf("%d: got %d, want %d", n, got, want)
-		}
-	}
-	for d, want := range map[time.Duration]string{
-		time.Second: "second", 15 * time.Second: "15 seconds", time.Minute: "minute", 6 * time.Hour: "6 hours", 7 * 24 * time.Hour: "7 days",
+func TestThePageSaysWhyThereAreNoRecords(t *testing.T) {
+	for want, log := range map[string]string{
+		"No records in the input. It is empty, which does not prove that nothing was denied.": "",
+		"No records in the input. None of its 2 lines is a record, which does not prove that nothing was denied: " +
+			"is it the standard output of the webhook?": "text\ntext\n",
+		"None of them matches the filters": denial(t, 1, "y"),
 	} {
-		if got := stepText(d); got != want {
-			t.Errorf("got %s, want %s", got, want)
+		if page := string(pageOf(t, log, "--node", "x")); !strings.Contains(page, want) {
+			t.Errorf("the page does not say: %s", want)
 		}
-	}
-	if c := newChart(recordlog.NewTimeline(), 3); c != nil {
-		t.Errorf("got %+v of nothing", c)
 	}
 }

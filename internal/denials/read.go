@@ -25,14 +25,17 @@ type reader struct {
 	view   view
 	out    *bufio.Writer // to which the view writes
 
+	titles []string // of the inputs, in the order in which they were read
+
 	lines int
 	seen  int // records
 	shown int
-	maybe int // records of which the log does not say whether they are wanted
+	maybe int // records that the filters may or may not match
 }
 
 func (r *reader) readAll(files []string) error {
 	for _, file := range inOrder(files) {
+		r.titles = append(r.titles, command.Title(file))
 		if err := r.read(file); err != nil {
 			return err
 		}
@@ -62,7 +65,7 @@ func (r *reader) read(file string) error {
 		if err := r.add(file, &line); err != nil {
 			return err
 		}
-		if reader.Idle() { // whoever writes the log may take his time; do not keep from the user what there is
+		if reader.Idle() { // the writer of the log may pause: show what there is
 			if err := r.out.Flush(); err != nil {
 				return err
 			}

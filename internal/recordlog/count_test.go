@@ -5,6 +5,7 @@ package recordlog_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -122,73 +123,74 @@ func TestRecordsOfOneTimeStayInTheirOrder(t *testing.T) {
 	}
 }
 
-// at is a record of an outcome at a time.
-func at(t *testing.T, outcome string, when time.Time) *recordlog.Entry {
-	t.Helper()
-	text := strings.Replace(full(1), "2026-11-24T08:00:01.000Z", when.Format("2006-01-02T15:04:05.000Z"), 1)
-	_, entries := readLog(t, strings.Replace(text, "denied", outcome, 1))
-	return &entries[0]
+func TestATimelineCountsEachSeriesByTime(t *testing.T) {
+	begin := time.Date(2026, 11, 24, 8, 0, 7, 0, time.UTC)
+	timeline := recordlog.NewTimeline(100)
+	for _, series := range []int{0, 1, 0} {
+		timeline.Add(series, begin)
+	}
+	timeline.Add(0, begin.Add(3*time.Second+999*time.Millisecond))
+	timeline.Add(2, time.Date(1969, 12, 31, 23, 59, 59, 0, time.UTC))
+	want := []recordlog.Count{
+		{Series: 0, Interval: begin.Unix(), Records: 2},
+		{Series: 0, Interval: begin.Unix() + 3, Records: 1},
+		{Series: 1, Interval: begin.Unix(), Records: 1},
+		{Series: 2, Interval: -1, Records: 1},
+	}
+	if got := timeline.Counts(); !slices.Equal(got, want) || timeline.Step() != time.Second {
+		t.Errorf("got %v in steps of %s", got, timeline.Step())
+	}
+	timeline.Merge(func(int) int { return 7 })
+	want = []recordlog.Count{
+		{Series: 7, Interval: -1, Records: 1}, {Series: 7, Interval: begin.Unix(), Records: 3},
+		{Series: 7, Interval: begin.Unix() + 3, Records: 1},
+	}
+	if got := timeline.Counts(); !slices.Equal(got, want) {
+		t.Errorf("merged: got %v", got)
+	}
 }
 
-func TestATimelineHasAnIntervalForEachTime(t *testing.T) {
-	begin := time.Date(2026, 11, 24, 8, 0, 7, 0, time.UTC)
-	timeline := recordlog.NewTimeline()
-	for _, outcome := range []string{"denied", "denied", "warned", "audited", "probed"} {
-		timeline.Add(at(t, outcome, begin))
-	}
-	timeline.Add(at(t, "denied", begin.Add(3*time.Second)))
-	all := timeline.Intervals(10)
-	if len(all) != 4 || timeline.Step() != time.Second || !all[0].Start.Equal(begin) || all[1].Total() != 0 || all[3].Denied != 1 {
-		t.Fatalf("got %v", all)
-	}
-	if first := all[0]; first.Denied != 2 || first.Warned != 1 || first.Audited != 1 || first.Probed != 1 || first.Total() != 5 {
-		t.Errorf("got %+v", first)
-	}
-}
-
-func TestATimelineGrowsToWhatItCovers(t *testing.T) {
-	begin := time.Date(2026, 11, 24, 8, 0, 7, 0, time.UTC)
+func TestTheIntervalsOfATimelineGrowWithWhatItCovers(t *testing.T) {
+	begin := time.Date(2026, 11, 24, 8, 0, 0, 0, time.UTC)
 	for _, test := range []struct {
-		span, step time.Duration
+		every, step time.Duration
 	}{
 		{0, time.Second},
-		{59 * time.Second, time.Second},
-		{2 * time.Minute, 5 * time.Second},
-		{3 * time.Hour, 5 * time.Minute},
-		{40 * 24 * time.Hour, 24 * time.Hour},
-		{2000 * 24 * time.Hour, 364 * 24 * time.Hour},
+		{time.Second, 5 * time.Second},
+		{3 * time.Minute, 15 * time.Minute},
+		{24 * time.Hour, 7 * 24 * time.Hour},
 	} {
-		timeline := recordlog.NewTimeline()
-		var n uint64
-		for when := begin; !when.After(begin.Add(test.span)); when = when.Add(max(test.span/10, time.Second)) {
-			timeline.Add(at(t, "denied", when))
-			n++
+		timeline := recordlog.NewTimeline(1000)
+		for n := range 240 {
+			timeline.Add(n%2, begin.Add(time.Duration(n/2*2)*test.every))
 		}
-		all := timeline.Intervals(60)
-		var total uint64
-		for _, i := range all {
-			total += i.Total()
-		}
-		if timeline.Step() != test.step || len(all) > 61 || total != n {
-			t.Errorf("%s: %d intervals of %s, with %d of %d", test.span, len(all), timeline.Step(), total, n)
+		timeline.Limit(100)
+		counts := timeline.Counts()
+		if timeline.Step() != test.step || len(counts) > 100 || sum(counts) != 240 {
+			t.Errorf("%s: %d counts in steps of %s, with %d records", test.every, len(counts), timeline.Step(), sum(counts))
 		}
 	}
+}
+
+func sum(counts []recordlog.Count) uint64 {
+	var total uint64
+	for _, c := range counts {
+		total += c.Records
+	}
+	return total
 }
 
 func TestATimelineTakesBoundedMemoryAndLosesNothing(t *testing.T) {
-	timeline := recordlog.NewTimeline()
-	_, entries := readLog(t, full(1))
-	entry := entries[0]
+	timeline := recordlog.NewTimeline(1000)
 	const n = 20_000
 	for i := range n {
-		entry.Time = recordTime(time.Date(1960+i%130, 1, 1, i%24, i%60, 0, 0, time.UTC).Add(time.Duration(i) * time.Minute))
-		timeline.Add(&entry)
+		at := time.Date(1960+i%130, 1, 1, i%24, i%60, 0, 0, time.UTC).Add(time.Duration(i) * time.Minute)
+		timeline.Add(i%10, at)
+		if kept := len(timeline.Counts()); i%100 == 0 && kept > 1000 {
+			t.Fatalf("%d counts are kept", kept)
+		}
 	}
-	var total uint64
-	for _, i := range timeline.Intervals(60) {
-		total += i.Total()
-	}
-	if total != n {
-		t.Errorf("got %d, want %d", total, n)
+	if got := sum(timeline.Counts()); got != n {
+		t.Errorf("got %d, want %d", got, n)
 	}
 }

@@ -4,61 +4,84 @@
 package recordlog
 
 import (
+	"cmp"
+	"slices"
 	"time"
-
-	"noderestriction.plus/policy"
 )
 
-// Timeline counts records in time intervals, whose length grows with the time that they cover.
+// Timeline counts the records of several series in time intervals. The intervals grow with the number of counts that it
+// would otherwise have to keep.
 type Timeline struct {
-	step      int // of steps
-	intervals map[int64]*Interval
+	limit  int
+	step   int // of steps
+	counts map[cell]uint64
 }
 
-// Interval counts the records of each outcome from Start until the Start of the next interval.
-type Interval struct {
-	Start                           time.Time
-	Denied, Warned, Audited, Probed uint64
+// cell is an interval of one series.
+type cell struct {
+	series   int
+	interval int64 // since the beginning of 1970
 }
 
-// Total returns the number of records in the interval.
-func (i *Interval) Total() uint64 { return i.Denied + i.Warned + i.Audited + i.Probed }
-
-// maxKept is the maximum number of intervals with records that are kept while records are counted.
-const maxKept = 4096
+// Count is the number of records of a series in an interval.
+type Count struct {
+	Series   int
+	Interval int64 // its start in units of the Timeline's Step since the beginning of 1970
+	Records  uint64
+}
 
 // steps are the lengths of intervals. Each is a multiple of the one before.
 func steps() []time.Duration {
 	const day = 24 * time.Hour
 	return []time.Duration{
-		time.Second, 5 * time.Second, 15 * time.Second, time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour,
-		6 * time.Hour, day, 7 * day, 28 * day, 364 * day, 36400 * day,
+		time.Second, 5 * time.Second, 15 * time.Second, time.Minute, 5 * time.Minute, 15 * time.Minute, 30 * time.Minute, time.Hour,
+		2 * time.Hour, 6 * time.Hour, 12 * time.Hour, day, 7 * day, 28 * day, 364 * day, 36400 * day,
 	}
 }
 
-// NewTimeline returns an empty Timeline.
-func NewTimeline() *Timeline { return &Timeline{intervals: map[int64]*Interval{}} }
+// NewTimeline returns an empty Timeline that keeps at most limit counts as long as longer intervals help.
+func NewTimeline(limit int) *Timeline { return &Timeline{limit: limit, counts: map[cell]uint64{}} }
 
-// Add counts a record.
-func (t *Timeline) Add(e *Entry) {
-	i := t.at(t.index(time.Time(e.Time)))
-	switch e.Msg {
-	case policy.Denied:
-		i.Denied++
-	case policy.Warned:
-		i.Warned++
-	case policy.Audited:
-		i.Audited++
-	default:
-		i.Probed++
+// Add counts a record of a series.
+func (t *Timeline) Add(series int, at time.Time) {
+	t.counts[cell{series, floorDiv(at.Unix(), t.seconds())}]++
+	t.fit()
+}
+
+// Merge counts the records of each series for the series that it is mapped to.
+func (t *Timeline) Merge(into func(series int) int) {
+	merged := make(map[cell]uint64, len(t.counts))
+	for c, n := range t.counts {
+		merged[cell{into(c.series), c.interval}] += n
 	}
-	for len(t.intervals) > maxKept && t.step < len(steps())-1 {
+	t.counts = merged
+}
+
+// Limit lowers the number of counts to keep.
+func (t *Timeline) Limit(limit int) {
+	t.limit = limit
+	t.fit()
+}
+
+func (t *Timeline) fit() {
+	for len(t.counts) > t.limit && t.step < len(steps())-1 {
 		t.coarsen()
 	}
 }
 
-// index returns the number of the interval that contains a time, counted from the beginning of 1970.
-func (t *Timeline) index(at time.Time) int64 { return floorDiv(at.Unix(), int64(t.Step()/time.Second)) }
+// coarsen merges intervals into the next longer ones.
+func (t *Timeline) coarsen() {
+	before := t.seconds()
+	t.step++
+	factor := t.seconds() / before
+	merged := make(map[cell]uint64, len(t.counts)/2)
+	for c, n := range t.counts {
+		merged[cell{c.series, floorDiv(c.interval, factor)}] += n
+	}
+	t.counts = merged
+}
+
+func (t *Timeline) seconds() int64 { return int64(t.Step() / time.Second) }
 
 func floorDiv(a, b int64) int64 {
 	if q := a / b; q*b <= a {
@@ -67,66 +90,17 @@ func floorDiv(a, b int64) int64 {
 	return a/b - 1
 }
 
-func (t *Timeline) at(index int64) *Interval {
-	i, ok := t.intervals[index]
-	if !ok {
-		i = &Interval{Start: time.Unix(index*int64(t.Step()/time.Second), 0).UTC()}
-		t.intervals[index] = i
-	}
-	return i
-}
-
-// coarsen merges intervals into the next longer ones.
-func (t *Timeline) coarsen() {
-	old := t.intervals
-	t.step++
-	t.intervals = make(map[int64]*Interval, len(old))
-	for _, i := range old {
-		into := t.at(t.index(i.Start))
-		into.Denied += i.Denied
-		into.Warned += i.Warned
-		into.Audited += i.Audited
-		into.Probed += i.Probed
-	}
-}
-
-// Step returns the length of an interval.
+// Step returns the length of an interval, a whole number of seconds.
 func (t *Timeline) Step() time.Duration { return steps()[t.step] }
 
-// Intervals returns the intervals from the first record to the last, including those without records, and merges them until
-// there are at most limit.
-func (t *Timeline) Intervals(limit int) []Interval {
-	if len(t.intervals) == 0 {
-		return nil
+// Counts returns the counts, sorted by series and time, without those that are 0.
+func (t *Timeline) Counts() []Count {
+	all := make([]Count, 0, len(t.counts))
+	for c, n := range t.counts {
+		all = append(all, Count{Series: c.series, Interval: c.interval, Records: n})
 	}
-	for {
-		first, last := t.span()
-		if last-first < int64(limit) || t.step == len(steps())-1 {
-			all := make([]Interval, 0, last-first+1)
-			for n := first; n <= last; n++ {
-				if i, ok := t.intervals[n]; ok {
-					all = append(all, *i)
-				} else {
-					all = append(all, Interval{Start: time.Unix(n*int64(t.Step()/time.Second), 0).UTC()})
-				}
-			}
-			return all
-		}
-		t.coarsen()
-	}
-}
-
-// span returns the numbers of the first and the last interval.
-func (t *Timeline) span() (first, last int64) {
-	begun := false
-	for n := range t.intervals {
-		if !begun || n < first {
-			first = n
-		}
-		if !begun || n > last {
-			last = n
-		}
-		begun = true
-	}
-	return first, last
+	slices.SortFunc(all, func(a, b Count) int {
+		return cmp.Or(cmp.Compare(a.Series, b.Series), cmp.Compare(a.Interval, b.Interval))
+	})
+	return all
 }

@@ -1,21 +1,48 @@
-{{- /*
-endpoint: how the metrics of a pod are scraped, given the values that ServiceMonitor and PodMonitor share. The certificate is for the API
-server.
-*/ -}}
+{{- /* endpoint: how the metrics of a pod are scraped, given the values of its monitor. The certificate is for the API server. */ -}}
 {{- define "node-restriction-plus.endpoint" -}}
 port: metrics
 path: /metrics
 scheme: https
+interval: {{ .interval }}
+{{- with .scrapeTimeout }}
+scrapeTimeout: {{ . }}
+{{- end }}
 tlsConfig:
   # The certificate has the name of the webhook's Service. A scraper authenticates with its token.
   insecureSkipVerify: true
+{{- with .relabelings }}
+relabelings:
+{{ toYaml . }}
+{{- end }}
+{{- with .metricRelabelings }}
+metricRelabelings:
+{{ toYaml . }}
+{{- end }}
 {{- end }}
 
-{{- /* monitoringLabels: the labels of an object, given a list of the root context and the labels that select it. */ -}}
-{{- define "node-restriction-plus.monitoringLabels" -}}
-{{- include "node-restriction-plus.labels" (index . 0) }}
-{{- with index . 1 }}
-{{ toYaml . }}
+{{- /* monitoringMetadata: the metadata of an object, given a list of the root context, its values and what follows the chart's name in its name. */ -}}
+{{- define "node-restriction-plus.monitoringMetadata" -}}
+{{- $root := index . 0 -}}
+{{- $values := index . 1 -}}
+name: {{ $root.Chart.Name }}{{ index . 2 }}
+namespace: {{ $values.namespace | default $root.Release.Namespace }}
+{{- with merge (dict) $values.annotations ($root.Values.commonAnnotations | default dict) }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+labels:
+  {{- include "node-restriction-plus.labels" $root | nindent 2 }}
+  {{- with $values.labels }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end }}
+
+{{- /* namespaceSelector: where a monitor finds the pods if it is in another namespace, given the root context and its values. */ -}}
+{{- define "node-restriction-plus.namespaceSelector" -}}
+{{- $root := index . 0 -}}
+{{- if ne ((index . 1).namespace | default $root.Release.Namespace) $root.Release.Namespace }}
+namespaceSelector:
+  matchNames: [{{ $root.Release.Namespace }}]
 {{- end }}
 {{- end }}
 

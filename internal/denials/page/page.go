@@ -4,8 +4,8 @@
 // Package page renders records of denials as an HTML page.
 //
 // The page needs no network and no other file. Whatever the records hold, it is shown as text: html/template escapes it for
-// its place, none of it is in the style or the script, and a Content-Security-Policy allows only the style and the script that
-// belong to the page.
+// its place, the script only ever sets it as the text of an element, and a Content-Security-Policy allows only the style and
+// the script that belong to the page.
 package page
 
 import (
@@ -17,6 +17,8 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"strconv"
+	"time"
 
 	"noderestriction.plus/internal/program"
 	"noderestriction.plus/internal/text"
@@ -28,10 +30,13 @@ var source string
 //go:embed style.css
 var style string
 
-// script hides the rows that do not have each of the words that are searched for. It only ever reads the text of the page.
+// script draws the chart and the lists, and filters them. Without it the page shows the first groups.
 //
 //go:embed script.js
 var script string
+
+// staticGroups is how many groups a browser without script shows.
+const staticGroups = 100
 
 // Text may have been chosen by an attacker. The page shows it in its printable form.
 type Text string
@@ -39,11 +44,18 @@ type Text string
 // String returns the printable form.
 func (t Text) String() string { return text.Printable(string(t)) }
 
+// MarshalText returns the printable form. It never fails.
+func (t Text) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
+
 // Page is what the page shows.
 type Page struct {
-	From, To Text // empty without a record
-	Filters  []Text
-	Unsure   Text // about records of which it is not known whether the filters match
+	Title     Text // such as the name of the cluster; may be empty
+	MadeAt    time.Time
+	Period    Text // empty without a record
+	Files     []Text
+	MoreFiles int // beyond Files
+	Filters   []Text
+	Unsure    Text // about records that the filters may or may not match
 
 	Verdict  Text // a class: good, bad or none
 	Summary  Text
@@ -51,66 +63,75 @@ type Page struct {
 	Rest     int // problems beyond those
 
 	Totals []Total
-	Chart  *Chart // nil without a record
-	Top    []Top
-	Rows   []Row
-	Left   Text // about rows that are left out
+	Rules  []Rule  // those that occur and have a title
+	Groups []Group // in the order in which they are listed
+	Left   []Left  // records of groups that are not listed
+	Step   time.Duration
+	Rows   []Row // single records, the newest first
+	Older  Text  // about single records that are not in the page
 }
 
-// Total is how many records there are of an action.
+// Total is the number of records of an outcome.
 type Total struct {
 	Class, Label Text
 	Count        uint64
 }
 
-// Top shows who or what has most records.
-type Top struct {
-	ID, Title, Heading Text
-	Rows               []TopRow
-	Rest               int // rows beyond those
+// Rule is a rule with its title.
+type Rule struct{ ID, Title Text }
+
+// Group is records that are equal in everything but their object, their details and their time.
+type Group struct {
+	Class       Text // the outcome
+	Action      Text // the outcome, with remarks
+	Node, Write Text
+	Violated    []Violated
+	Count       uint64
+	First, Last time.Time
+	Intervals   []Interval // the Count over time
+	Variants    []Variant
+	Further     uint64 // records of the group that are not in Variants
 }
 
-// TopRow is one of those that have most records.
-type TopRow struct {
-	Name    Text
-	Count   uint64
-	Percent Text // of the largest, for the bar
+// Violated is a rule that records violate, and its policy.
+type Violated struct{ Rule, Policy Text }
+
+// Variant is records of a group that are equal in everything but their time.
+type Variant struct {
+	Object      Text   // empty: it is the node itself
+	Details     []Text // one for each of the group's Violated
+	Count       uint64
+	First, Last time.Time
+	ID          ID // of the latest
 }
 
-// Chart is a bar chart of the number of records over time, in units of a drawing that is stretched to its place: 10 to
-// a bar and 100 from bottom to top.
-type Chart struct {
-	Width        int
-	Step         Text
-	Max, Half    Text // at the axis
-	Bars         []Bar
-	Start, Until Text
-	Title        Text
+// ID is what identifies a record.
+type ID struct {
+	Boot, UID Text
+	Seq       uint64
 }
 
-// Bar is a bar of a chart: one segment on the other, and the area in which a pointer shows its title.
-type Bar struct {
-	X        int
-	Title    Text // what the bar shows, in words
-	From     Text
-	Counts   []uint64 // one for each total
-	Segments []Segment
+// Interval is how many records there are in an interval of Page.Step, counted from the beginning of 1970.
+type Interval struct {
+	N     int64
+	Count uint64
 }
 
-// Segment is the part of a bar for one action.
-type Segment struct{ Class, Y, Height Text }
+// Left is records of an outcome that are counted, but in none of the listed groups.
+type Left struct {
+	Class     Text
+	Sentence  Text
+	Intervals []Interval
+}
 
 // Row is a record.
 type Row struct {
-	Time, Class, Action, Node, Write, Object Text
-	Violations                               []Violation
-	Boot                                     Text
-	Seq                                      uint64
-	UID                                      Text
+	Group   int // in Page.Groups; -1 if its group is not listed
+	Time    time.Time
+	Object  Text
+	Details []Text
+	ID      ID
 }
-
-// Violation is a violation in a record.
-type Violation struct{ Rule, Policy, Detail Text }
 
 // document is what the template shows.
 type document struct {
@@ -118,23 +139,57 @@ type document struct {
 	ContentPolicy string
 	Style         template.CSS
 	Script        template.JS
+	Data          data
 	MadeBy        string
+}
+
+// Static returns the groups that are listed without the script.
+func (d document) Static() []Group { return d.Groups[:min(len(d.Groups), staticGroups)] }
+
+// Beyond says how many groups are not listed without the script, if any.
+func (d document) Beyond() string {
+	if len(d.Groups) <= staticGroups {
+		return ""
+	}
+	return fmt.Sprintf("The first %d of %s groups", staticGroups, Number(uint64(len(d.Groups))))
+}
+
+// TitleOf returns the title of a rule, or nothing.
+func (d document) TitleOf(id Text) Text {
+	for _, r := range d.Rules {
+		if r.ID == id {
+			return r.Title
+		}
+	}
+	return ""
 }
 
 // Write writes the page.
 func (p *Page) Write(w io.Writer) error {
-	t, err := template.New("page").Parse(source)
+	t, err := template.New("page").Funcs(template.FuncMap{"number": Number, "clock": clock}).Parse(source)
 	if err != nil {
 		return err
 	}
 	out := bufio.NewWriter(w)
 	err = t.Execute(out, document{
-		Page: p, ContentPolicy: contentPolicy(),
+		Page: p, ContentPolicy: contentPolicy(), Data: p.data(),
 		Style:  template.CSS(style), //nolint:gosec // It is embedded, and has nothing from outside.
 		Script: template.JS(script), //nolint:gosec // So is this.
 		MadeBy: program.Plugin + " " + program.Version(),
 	})
 	return errors.Join(err, out.Flush())
+}
+
+// clock is a time as the page shows it.
+func clock(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") }
+
+// Number is a number with a comma before every three digits.
+func Number(n uint64) string {
+	digits := strconv.FormatUint(n, 10)
+	for i := len(digits) - 3; i > 0; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	return digits
 }
 
 // contentPolicy is the Content-Security-Policy, which has the hashes of style and script.
