@@ -158,6 +158,7 @@ func (s *suite) denyFinalizers(t *testing.T, name string, nodes v1alpha1.Pattern
 	t.Helper()
 	p := &v1alpha1.NodeRestrictionPolicy{}
 	p.Name = name
+	p.Spec.ValidationActions = []v1alpha1.ValidationAction{v1alpha1.Deny}
 	p.Spec.Match = &v1alpha1.Match{NodeNames: []v1alpha1.Pattern{nodes}}
 	p.Spec.Nodes.Finalizers = &v1alpha1.NodeFinalizers{}
 	check(t, product.Enforce(t.Context(), s.policies, p))

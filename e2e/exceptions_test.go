@@ -56,8 +56,8 @@ func notOurs() map[string]exception {
 		"pod-metadata/deny/adds-annotation-with-empty-value": everywhere("must be a 32bit integer"),
 		"set/deny/hostile-text":                              everywhere("metadata.finalizers: Invalid value"),
 
-		"mirror-pod-priorities/allow/has-listed-class":                             everywhere("no PriorityClass with name"),
-		"mirror-pod-priorities/deny/has-another-class":                             everywhere("no PriorityClass with name"),
+		"mirror-pod-priority-classes/allow/has-listed-class":                       everywhere("no PriorityClass with name"),
+		"mirror-pod-priority-classes/deny/has-another-class":                       everywhere("no PriorityClass with name"),
 		"node-names/deny/name-is-generated":                                        inTree(anothersNode),
 		"baseline-certificate-signing-requests/deny/asks-with-what-cannot-be-read": everywhere("spec.request: Invalid value"),
 		"baseline-pods/deny/creates-with-claim":                                    everywhere("do not support resource claims"),

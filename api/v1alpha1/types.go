@@ -24,7 +24,7 @@ type NodeRestrictionPolicy struct {
 
 	// spec says which kubelets are restricted, in what, and what happens to a write that violates it.
 	// +required
-	Spec NodeRestrictionPolicySpec `json:"spec,omitzero"` //nolint:kubeapilinter // A policy without spec is a mistake, though no field of it is required.
+	Spec NodeRestrictionPolicySpec `json:"spec,omitzero"`
 
 	// status is what the program observed of this policy. Omitted until a replica has seen the policy.
 	// +optional
@@ -58,15 +58,15 @@ const (
 )
 
 // NodeRestrictionPolicySpec is what a policy restricts. A rule whose section is omitted is off; a rule whose section is
-// empty ({}) is at its strictest that a stock kubelet still passes.
+// empty ({}) is at its strictest that a stock kubelet still passes. A list is omitted or has an element: an empty list is
+// invalid. Server-side apply owns match, nodes, mirrorPods, pods and each section beside them as a whole.
 type NodeRestrictionPolicySpec struct {
 	// validationActions says what happens to a write that violates this policy: Deny refuses it, Warn sends the client a
 	// warning, Audit leaves an audit annotation. Each violation is recorded whatever the action. Deny and Warn cannot be
-	// combined, since a denied write already carries the message.
-	// Omitted: [Deny].
-	// +optional
-	// +default=["Deny"]
+	// combined, since a denied write already carries the message. At least one is required.
+	// +required
 	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=2
 	// +kubebuilder:validation:XValidation:rule="self.all(a, self.exists_one(b, a == b))",message="an action must not be listed twice"
 	// +kubebuilder:validation:XValidation:rule="!(self.exists(a, a == 'Deny') && self.exists(a, a == 'Warn'))",message="Deny and Warn cannot be combined: a denied write already carries the message"
@@ -75,52 +75,61 @@ type NodeRestrictionPolicySpec struct {
 	// match says which kubelets this policy restricts.
 	// Omitted or empty ({}): all kubelets.
 	// +optional
+	// +structType=atomic
 	Match *Match `json:"match,omitempty"`
 
 	// baseline checks what the in-tree admission plugin NodeRestriction checks, for clusters where that is off.
 	// Omitted: off. Empty ({}): for nodes and pods.
 	// +optional
+	// +structType=atomic
 	Baseline *Baseline `json:"baseline,omitempty"`
 
 	// nodes has the rules for what a kubelet writes to Nodes: at registration (CREATE nodes) and later through nodes and
 	// nodes/status.
-	// Omitted: no rule for Nodes.
+	// Omitted or empty ({}): no rule for Nodes.
 	// +optional
+	// +structType=atomic
 	Nodes NodeRules `json:"nodes,omitzero"` //nolint:kubeapilinter // Empty is as good as omitted: no section, no rule.
 
 	// mirrorPods has the rules for the pods a kubelet creates. A stock kubelet creates only mirror pods, which show a static
 	// pod in the API. Denying a mirror pod does not stop the static pod: it keeps running, unseen by the API.
-	// Omitted: no rule for created pods.
+	// Omitted or empty ({}): no rule for created pods.
 	// +optional
+	// +structType=atomic
 	MirrorPods MirrorPodRules `json:"mirrorPods,omitzero"` //nolint:kubeapilinter // Empty is as good as omitted: no section, no rule.
 
 	// pods has the rules for what a kubelet writes to existing pods, through pods/status.
-	// Omitted: no rule for existing pods.
+	// Omitted or empty ({}): no rule for existing pods.
 	// +optional
+	// +structType=atomic
 	Pods PodRules `json:"pods,omitzero"` //nolint:kubeapilinter // Empty is as good as omitted: no section, no rule.
 
 	// serviceAccountTokens restricts the tokens that a kubelet requests for the pods on its node. The chart sends these writes
 	// only if its value rules.serviceAccountTokens is set.
 	// Omitted: not restricted. Empty ({}): tokens of any service account, for a day at most.
 	// +optional
+	// +structType=atomic
 	ServiceAccountTokens *ServiceAccountTokens `json:"serviceAccountTokens,omitempty"`
 
 	// csiNodes restricts the metadata of CSINodes: with a finalizer the deletion of one hangs, with a foreign owner it goes
 	// when the owner goes. The chart sends these writes only if its value rules.csiNodes is set.
 	// Omitted: not restricted. Empty ({}): no finalizers, and no owner but the Node of the same name.
 	// +optional
+	// +structType=atomic
 	CSINodes *CSINodes `json:"csiNodes,omitempty"`
 
 	// resourceSlices keeps a kubelet from offering devices: a stock kubelet only deletes ResourceSlices, drivers write them
 	// with credentials of their own. The chart sends these writes only if its value rules.resourceSlices is set.
 	// Omitted: not restricted. Empty ({}): deletion only.
 	// +optional
+	// +structType=atomic
 	ResourceSlices *ResourceSlices `json:"resourceSlices,omitempty"`
 
 	// events restricts the objects about which a kubelet writes events, which nothing else limits. Each event about a pod costs
-	// a look-up. The chart sends these writes only if its value rules.events is set.
+	// a lookup. The chart sends these writes only if its value rules.events is set.
 	// Omitted: not restricted. Empty ({}): only its own Node and the pods on it.
 	// +optional
+	// +structType=atomic
 	Events *Events `json:"events,omitempty"`
 }
 
@@ -133,20 +142,31 @@ type NodeRestrictionPolicySpec struct {
 // +kubebuilder:validation:Pattern=`^[!-~]+$`
 type Pattern string
 
+// KeyValuePattern is a pattern on the key of a label or an annotation, such as example.com/*, or patterns on its key and its value,
+// such as example.com/pool=gpu-*. The first = separates them. Without = any value matches; with nothing behind it, only the empty value.
+// Each * stands for any run of characters. Printable ASCII, no spaces in the key, 1 to 512 characters.
+//
+// +kubebuilder:validation:MinLength=1
+// +kubebuilder:validation:MaxLength=512
+// +kubebuilder:validation:Pattern=`^[!-<>-~]+(=[ -~]*)?$`
+type KeyValuePattern string
+
 // Match says which kubelets a policy restricts. All given fields must hold. Names are those in the credential
 // (system:node:<name>), which a kubelet cannot choose.
 type Match struct {
 	// nodeNames are patterns on the node name; one must match.
-	// Omitted or empty: every name.
+	// Omitted: every name.
 	// +optional
 	// +listType=set
+	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=256
 	NodeNames []Pattern `json:"nodeNames,omitempty"`
 
 	// excludeNodeNames are patterns on the node name; none may match.
-	// Omitted or empty: no name is excluded.
+	// Omitted: no name is excluded.
 	// +optional
 	// +listType=set
+	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=256
 	ExcludeNodeNames []Pattern `json:"excludeNodeNames,omitempty"`
 

@@ -159,6 +159,7 @@ func (d *door) install(t *testing.T) {
 	check(t, err)
 	p := &v1alpha1.NodeRestrictionPolicy{}
 	p.Name = "finalizers"
+	p.Spec.ValidationActions = []v1alpha1.ValidationAction{v1alpha1.Deny}
 	p.Spec.Nodes.Finalizers = &v1alpha1.NodeFinalizers{}
 	check(t, product.Enforce(t.Context(), policies, p))
 	d.kubelet, err = rig.NewWriter(d.plane.APIServer, node)

@@ -90,6 +90,7 @@ func (s *stage) checkFresh(t *testing.T, since time.Time) {
 func harmless(name string) *v1alpha1.NodeRestrictionPolicy {
 	p := &v1alpha1.NodeRestrictionPolicy{}
 	p.Name = name
+	p.Spec.ValidationActions = []v1alpha1.ValidationAction{v1alpha1.Deny}
 	p.Spec.Match = &v1alpha1.Match{NodeNames: []v1alpha1.Pattern{"nobody"}}
 	p.Spec.Nodes.Finalizers = &v1alpha1.NodeFinalizers{}
 	return p

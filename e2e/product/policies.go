@@ -52,6 +52,7 @@ func Enforce(ctx context.Context, c client.Client, p *v1alpha1.NodeRestrictionPo
 func Retire(ctx context.Context, c client.Client, name string) error {
 	nobody := &v1alpha1.NodeRestrictionPolicy{}
 	nobody.Name = name
+	nobody.Spec.ValidationActions = []v1alpha1.ValidationAction{v1alpha1.Deny}
 	nobody.Spec.Match = &v1alpha1.Match{NodeNames: []v1alpha1.Pattern{"nobody"}}
 	nobody.Spec.Nodes.Finalizers = &v1alpha1.NodeFinalizers{}
 	if err := Enforce(ctx, c, nobody); err != nil {

@@ -107,6 +107,7 @@ func (c *cluster) cacheNodes(ctx context.Context, r *report) error {
 			return err
 		}
 		selecting := &v1alpha1.NodeRestrictionPolicy{ObjectMeta: metav1.ObjectMeta{Name: "selecting"}}
+		selecting.Spec.ValidationActions = []v1alpha1.ValidationAction{v1alpha1.Deny}
 		selecting.Spec.Match = &v1alpha1.Match{NodeSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"no": "node"}}}
 		selecting.Spec.Nodes.Finalizers = &v1alpha1.NodeFinalizers{}
 		if err := product.Enforce(ctx, c.policies, selecting); err != nil {

@@ -49,7 +49,7 @@ func All() []policy.Rule {
 		mirrorPodManagedFields(),
 		mirrorPodReferences(),
 		mirrorPodPlacement(),
-		mirrorPodPriorities(),
+		mirrorPodPriorityClasses(),
 		mirrorPodHostAccess(),
 		podSelf(),
 		podMetadata(),

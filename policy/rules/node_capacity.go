@@ -60,7 +60,7 @@ func compileNodeCapacity(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Pat
 
 // compileCapacity are the built-in bounds with those of a policy in their place.
 func compileCapacity(bounds map[corev1.ResourceName]v1alpha1.Quantity, at *field.Path) (corev1.ResourceList, field.ErrorList) {
-	if errs := pattern.CheckLength(len(bounds), 64, at); errs != nil {
+	if errs := pattern.CheckMap(bounds, 64, at); errs != nil {
 		return nil, errs
 	}
 	limits := corev1.ResourceList{

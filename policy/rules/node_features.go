@@ -38,7 +38,7 @@ func compileNodeFeatures(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Pat
 	if cfg == nil {
 		return nil, nil
 	}
-	allowed, errs := pattern.CompileAll(cfg.AllowedDeclared, 256, at.Child("nodes", "features", "allowedDeclared"))
+	allowed, errs := pattern.CompileAll(cfg.Allowed, 256, at.Child("nodes", "features", "allowed"))
 	return func(r *policy.Request) []policy.Violation {
 		added := compareSets(oldNode(r).Status.DeclaredFeatures, r.Node.Status.DeclaredFeatures).added
 		var vs []policy.Violation

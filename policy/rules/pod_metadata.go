@@ -38,11 +38,15 @@ func compilePodMetadata(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path
 	if cfg == nil {
 		return nil, nil
 	}
-	allowed, errs := pattern.CompileAll(cfg.AllowedAnnotations, 64, at.Child("pods", "metadata", "allowedAnnotations"))
+	var allowed pattern.KeyValues
+	var errs field.ErrorList
+	if cfg.Annotations != nil {
+		allowed, errs = pattern.CompileKeyValues(cfg.Annotations.Allowed, 64, at.Child("pods", "metadata", "annotations", "allowed"))
+	}
 	return func(r *policy.Request) []policy.Violation {
 		old, updated := &r.OldPod.Metadata, &r.Pod.Metadata
 		vs := compareKeys(old.Labels, updated.Labels).violationsOf("metadata.labels", "label")
-		annotations := compareKeys(old.Annotations, updated.Annotations).except(allowed.Match)
+		annotations := comparePairs(old.Annotations, updated.Annotations).except(allowed.Match, allowed.ValueMatters)
 		vs = append(vs, annotations.violationsOf("metadata.annotations", "annotation")...)
 		finalizers := compareSets(old.Finalizers, updated.Finalizers)
 		return append(vs, finalizers.violationsOf("metadata.finalizers", "finalizer")...)
