@@ -13,8 +13,10 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // +kubebuilder:resource:scope=Cluster,shortName=nrp,categories=noderestriction
 // +kubebuilder:printcolumn:name="Actions",type=string,JSONPath=`.spec.validationActions`,description="What happens to a write that violates the policy"
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`,description="Whether the policy is enforced as written"
-// +kubebuilder:printcolumn:name="Denied",type=integer,JSONPath=`.status.denials.total`,description="How many writes this policy has denied"
-// +kubebuilder:printcolumn:name="Last denial",type=date,JSONPath=`.status.denials.lastTime`,description="When this policy last denied a write"
+// +kubebuilder:printcolumn:name="Denied",type=integer,JSONPath=`.status.violations.denied.total`,description="How many writes this policy has denied"
+// +kubebuilder:printcolumn:name="Warned",type=integer,JSONPath=`.status.violations.warned.total`,description="How many writes this policy has only warned about",priority=1
+// +kubebuilder:printcolumn:name="Audited",type=integer,JSONPath=`.status.violations.audited.total`,description="How many writes this policy has only recorded"
+// +kubebuilder:printcolumn:name="Last violation",type=date,JSONPath=`.status.violations.lastTime`,description="When a write last violated this policy"
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type NodeRestrictionPolicy struct {
 	metav1.TypeMeta `json:",inline"`
@@ -125,6 +127,14 @@ type NodeRestrictionPolicySpec struct {
 	// +structType=atomic
 	ResourceSlices *ResourceSlices `json:"resourceSlices,omitempty"`
 
+	// lockdown denies every write of the matched kubelets that is sent to the webhook, for a node that is compromised: a client
+	// certificate cannot be revoked. Leases and heartbeats that change nothing are not sent, nor what the chart does not send, and
+	// reads are not writes: see docs/node-compromised.md. Use it together with match.nodeNames.
+	// Omitted: off. Empty ({}): nothing may be written.
+	// +optional
+	// +structType=atomic
+	Lockdown *Lockdown `json:"lockdown,omitempty"`
+
 	// events restricts the objects about which a kubelet writes events, which nothing else limits. Each event about a pod costs
 	// a lookup. The chart sends these writes only if its value rules.events is set.
 	// Omitted: not restricted. Empty ({}): only its own Node and the pods on it.
@@ -141,6 +151,9 @@ type NodeRestrictionPolicySpec struct {
 // +kubebuilder:validation:MaxLength=317
 // +kubebuilder:validation:Pattern=`^[!-~]+$`
 type Pattern string
+
+// Lockdown denies every write. It has no fields: an exception would be a way out.
+type Lockdown struct{}
 
 // KeyValuePattern is a pattern on the key of a label or an annotation, such as example.com/*, or patterns on its key and its value,
 // such as example.com/pool=gpu-*. The first = separates them. Without = any value matches; with nothing behind it, only the empty value.
@@ -200,36 +213,60 @@ type NodeRestrictionPolicyStatus struct {
 	// +kubebuilder:validation:Minimum=1
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
-	// denials counts the writes this policy denied, as far as the replicas have reported them: each replica reports at
-	// most every 10 seconds. The denial log is the exact record.
+	// violations counts the writes that violated this policy, as far as the replicas have reported them: each replica reports
+	// at most every 10 seconds. The records are exact.
 	// Omitted: none reported.
 	// +optional
-	Denials *Denials `json:"denials,omitempty"`
+	Violations *Violations `json:"violations,omitempty"`
 }
 
-// Denials are the writes that a policy denied.
-type Denials struct {
-	// total is the number of writes this policy denied since it was created. Dry runs do not count.
+// Violations are the writes that violated a policy, by what this policy made of them. Another policy may have denied a write that
+// this one only recorded. Dry runs do not count.
+type Violations struct {
+	// lastTime is when a write last violated the policy.
+	// Omitted: never.
+	// +optional
+	LastTime *metav1.Time `json:"lastTime,omitempty"`
+
+	// denied are the writes that this policy denied.
+	// Omitted: none.
+	// +optional
+	Denied *ViolationCount `json:"denied,omitempty"`
+
+	// warned are the writes that this policy warned about.
+	// Omitted: none.
+	// +optional
+	Warned *ViolationCount `json:"warned,omitempty"`
+
+	// audited are the writes that this policy only recorded: those that it would deny with validationActions: [Deny].
+	// Omitted: none.
+	// +optional
+	Audited *ViolationCount `json:"audited,omitempty"`
+}
+
+// ViolationCount counts writes and shows the latest.
+type ViolationCount struct {
+	// total is the number of writes since the policy was created.
 	// Omitted: 0.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	Total int64 `json:"total,omitempty"` //nolint:kubeapilinter // Zero is as good as omitted.
 
-	// lastTime is when the policy last denied a write.
+	// lastTime is when the latest of them happened.
 	// Omitted: never.
 	// +optional
 	LastTime *metav1.Time `json:"lastTime,omitempty"`
 
-	// recent are the latest denials, newest first, equal ones merged.
+	// recent are the latest of them, newest first, equal ones merged.
 	// Omitted: none.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=10
-	Recent []RecentDenial `json:"recent,omitempty"`
+	Recent []RecentViolation `json:"recent,omitempty"`
 }
 
-// RecentDenial is one or several equal denials.
-type RecentDenial struct {
+// RecentViolation is one write, or several equal ones.
+type RecentViolation struct {
 	// time is when the latest of them happened.
 	// +required
 	Time metav1.Time `json:"time,omitzero"` //nolint:kubeapilinter // It marshals as a string, and zero is no time.
@@ -240,7 +277,7 @@ type RecentDenial struct {
 	// +kubebuilder:validation:MaxLength=256
 	Node string `json:"node,omitempty"`
 
-	// rule is the ID of the first rule that was violated, such as node-labels.
+	// rule is the ID of the first rule of this policy that was violated, such as node-labels.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64
@@ -259,7 +296,7 @@ type RecentDenial struct {
 	// +kubebuilder:validation:MaxLength=512
 	Object string `json:"object,omitempty"`
 
-	// count is how many denials this entry stands for.
+	// count is how many writes this entry stands for.
 	// +required
 	// +kubebuilder:validation:Minimum=1
 	Count int64 `json:"count,omitempty"`

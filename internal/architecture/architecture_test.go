@@ -93,12 +93,15 @@ var arrows = map[string]struct {
 	},
 	"internal/denials/pagetest": {[]string{"internal/recordlog"}, "pages are compared in tests only"},
 	"internal/demo":             {[]string{"internal/cli", "internal/command", "internal/fixture"}, "it must build in a fraction of the time of the rest"},
+	"internal/policystatus": {
+		[]string{"api/v1alpha1", "internal/program"}, "a status is written the same way whoever has something to say in it",
+	},
 	"internal/denial": {
-		[]string{"api/v1alpha1", "policy", "internal/record", "internal/program"},
+		[]string{"api/v1alpha1", "policy", "internal/record", "internal/policystatus", "internal/program"},
 		"a sink takes records; it does not know where they come from",
 	},
 	"internal/policystore": {
-		[]string{"api/v1alpha1", "policy", "internal/program"}, "the store holds policies; it does not know who reads them",
+		[]string{"api/v1alpha1", "policy", "internal/policystatus", "internal/program"}, "the store holds policies; it does not know who reads them",
 	},
 	"internal/cluster":  {[]string{"api/v1alpha1", "policy", "policy/object"}, "look-ups are the engine's Facts, and nothing more"},
 	"internal/deadline": {nil, "when an answer is due is said once, for the listener and for the handlers"},
@@ -109,7 +112,9 @@ var arrows = map[string]struct {
 	},
 	"internal/delegatedauth": {nil, "who may read the metrics has nothing to do with what they say"},
 	"internal/probe": {
-		[]string{"api/v1alpha1", "internal/review", "internal/command", "internal/kubeconfig", "internal/program"},
+		[]string{
+			"api/v1alpha1", "internal/review", "internal/command", "internal/kubeconfig", "internal/policystatus", "internal/program",
+		},
 		"the probe must be what the review takes for one; the command probe is the same write by hand",
 	},
 	"webhooks": {
