@@ -82,16 +82,56 @@ func (s *suite) testDenials(t *testing.T) {
 // awaitStatus waits until the status of a policy says how often it has denied.
 func (s *suite) awaitStatus(t *testing.T, name string, want int64) {
 	t.Helper()
+	s.awaitViolations(t, name, want, func(v *v1alpha1.Violations) *v1alpha1.ViolationCount { return v.Denied })
+}
+
+// awaitViolations waits until one of the counts in the status of a policy is what is wanted.
+func (s *suite) awaitViolations(t *testing.T, name string, want int64, of func(*v1alpha1.Violations) *v1alpha1.ViolationCount) {
+	t.Helper()
 	eventually(t, 30*time.Second, func() error {
 		p := &v1alpha1.NodeRestrictionPolicy{}
 		if err := s.policies.Get(t.Context(), client.ObjectKey{Name: name}, p); err != nil {
 			return err
 		}
-		if p.Status == nil || p.Status.Denials == nil || p.Status.Denials.Total != want {
-			return fmt.Errorf("want %d denials in the status, it is %+v", want, p.Status)
+		if p.Status == nil || p.Status.Violations == nil {
+			return fmt.Errorf("the status has no violations: %+v", p.Status)
+		}
+		if count := of(p.Status.Violations); count == nil || count.Total != want || int64(len(count.Recent)) == 0 {
+			return fmt.Errorf("want %d in the status, it is %+v", want, p.Status.Violations)
 		}
 		return nil
 	})
+}
+
+// testAuditedAndWarned shows that writes which are let through are counted in the status as they are recorded (invariant L).
+func (s *suite) testAuditedAndWarned(t *testing.T) {
+	const node, writes = "counted-1", 12
+	for name, action := range map[string]v1alpha1.ValidationAction{"counted-audit": v1alpha1.Audit, "counted-warn": v1alpha1.Warn} {
+		p := &v1alpha1.NodeRestrictionPolicy{}
+		p.Name = name
+		p.Spec.ValidationActions = []v1alpha1.ValidationAction{action}
+		p.Spec.Match = &v1alpha1.Match{NodeNames: []v1alpha1.Pattern{node}}
+		p.Spec.Nodes.Finalizers = &v1alpha1.NodeFinalizers{}
+		check(t, product.Enforce(t.Context(), s.policies, p))
+		t.Cleanup(func() { check(t, s.policies.Delete(context.WithoutCancel(t.Context()), p)) })
+	}
+	s.createNode(t, node)
+	config, err := s.stock.Kubelet(node)
+	kubelet := newCaller(t, config, err)
+	first, err := s.product.Records.Len()
+	check(t, err)
+	for i := range writes {
+		a, err := kubelet.do(t.Context(), patchStatus(node, fmt.Sprintf(`{"metadata":{"finalizers":["example.com/f%d"]}}`, i)))
+		check(t, err)
+		if a.code != http.StatusOK {
+			t.Errorf("want the write to pass, got %s", a)
+		}
+	}
+	records, err := s.product.Records.Since(first)
+	check(t, err)
+	checkLedger(t, records, writes)
+	s.awaitViolations(t, "counted-audit", writes, func(v *v1alpha1.Violations) *v1alpha1.ViolationCount { return v.Audited })
+	s.awaitViolations(t, "counted-warn", writes, func(v *v1alpha1.Violations) *v1alpha1.ViolationCount { return v.Warned })
 }
 
 // auditEvent is what a denial leaves in the audit log of an API server.

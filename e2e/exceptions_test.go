@@ -37,6 +37,7 @@ func notOurs() map[string]exception {
 		"node-labels/deny/asterisk-does-not-free-reserved-labels":        inTree(setsLabels),
 		"node-labels/deny/registers-with-restricted-prefix":              inTree(setsLabels),
 		"node-labels/deny/registers-with-role":                           inTree(setsLabels),
+		"node-labels/deny/value-does-not-free-reserved-labels":           inTree(setsLabels),
 		"node-labels/deny/registers-with-subdomain-of-restricted-prefix": inTree(setsLabels),
 		"node-owner-references/deny/adds-owner":                          inTree(changesOwners),
 		"node-owner-references/deny/changes-owner":                       inTree(changesOwners),

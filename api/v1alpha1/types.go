@@ -62,6 +62,8 @@ const (
 // NodeRestrictionPolicySpec is what a policy restricts. A rule whose section is omitted is off; a rule whose section is
 // empty ({}) is at its strictest that a stock kubelet still passes. A list is omitted or has an element: an empty list is
 // invalid. Server-side apply owns match, nodes, mirrorPods, pods and each section beside them as a whole.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.lockdown) || has(self.match) && has(self.match.nodeNames)",message="lockdown needs match.nodeNames"
 type NodeRestrictionPolicySpec struct {
 	// validationActions says what happens to a write that violates this policy: Deny refuses it, Warn sends the client a
 	// warning, Audit leaves an audit annotation. Each violation is recorded whatever the action. Deny and Warn cannot be
@@ -129,7 +131,7 @@ type NodeRestrictionPolicySpec struct {
 
 	// lockdown denies every write of the matched kubelets that is sent to the webhook, for a node that is compromised: a client
 	// certificate cannot be revoked. Leases and heartbeats that change nothing are not sent, nor what the chart does not send, and
-	// reads are not writes: see docs/node-compromised.md. Use it together with match.nodeNames.
+	// reads are not writes: see docs/node-compromised.md. It needs match.nodeNames.
 	// Omitted: off. Empty ({}): nothing may be written.
 	// +optional
 	// +structType=atomic

@@ -16,7 +16,7 @@ func NewCompiler() *policy.Compiler {
 
 // All are all rules, in the order in which they report.
 func All() []policy.Rule {
-	return []policy.Rule{
+	rules := []policy.Rule{
 		nodeSelf(),
 		nodeNames(),
 		nodeLabels(),
@@ -75,4 +75,5 @@ func All() []policy.Rule {
 		baselineCertificateSigningRequests(),
 		baselinePodCertificateRequests(),
 	}
+	return append(rules, lockdown(rules))
 }
