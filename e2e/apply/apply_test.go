@@ -14,6 +14,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"sigs.k8s.io/yaml"
 
@@ -37,6 +38,12 @@ type cluster struct {
 
 func newCluster(t *testing.T) *cluster {
 	t.Helper()
+	c, _ := newControlPlane(t)
+	return c
+}
+
+func newControlPlane(t *testing.T) (*cluster, *controlplane.ControlPlane) {
+	t.Helper()
 	schema, crd, err := apply.ReadSchema()
 	check(t, err)
 	c := &cluster{sections: apply.Sections(&schema)}
@@ -55,7 +62,23 @@ func newCluster(t *testing.T) *cluster {
 	check(t, err)
 	c.run(t, nil, "create", "--filename="+crd)
 	c.run(t, nil, "wait", "--for=condition=Established", "--timeout=2m", "crd/noderestrictionpolicies.noderestriction.plus")
-	return c
+	return c, plane
+}
+
+// eventually waits until wrong returns nothing.
+func eventually(t *testing.T, wrong func() string) {
+	t.Helper()
+	deadline := time.Now().Add(time.Minute)
+	for {
+		problem := wrong()
+		if problem == "" {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(problem)
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
 }
 
 // output is how a command ended.
