@@ -123,7 +123,7 @@ type NodeCapacity struct {
 	// +optional
 	// +kubebuilder:validation:MinProperties=1
 	// +kubebuilder:validation:MaxProperties=64
-	Max map[corev1.ResourceName]Quantity `json:"max,omitempty"`
+	Max map[corev1.ResourceName]Quantity `json:"max,omitempty"` //nolint:kubeapilinter // A map, as status.capacity is.
 }
 
 // NodeExtendedResources restricts extended resources in status.capacity and status.allocatable.
@@ -176,7 +176,7 @@ type NodeInfo struct {
 	// +optional
 	// +kubebuilder:validation:MinProperties=1
 	// +kubebuilder:validation:MaxProperties=6
-	Allowed map[NodeInfoField]PatternList `json:"allowed,omitempty"`
+	Allowed map[NodeInfoField]PatternList `json:"allowed,omitempty"` //nolint:kubeapilinter // The keys are those of nodeInfo, an object.
 }
 
 // NodeInfoField names a field of status.nodeInfo.

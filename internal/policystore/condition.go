@@ -21,7 +21,7 @@ const (
 	reasonCompiled = "Compiled"
 	reasonInvalid  = "InvalidPolicy"
 
-	// maxErrors is how many field errors a message lists, each of at most maxError bytes.
+	// maxErrors is how many field errors or warnings a message lists, each of at most maxError bytes.
 	maxErrors = 16
 	maxError  = 256
 
@@ -35,6 +35,9 @@ func (h *holding) condition() metav1.Condition {
 		Type: conditionReady, Status: metav1.ConditionTrue, Reason: reasonCompiled, ObservedGeneration: h.generation,
 		Message: "the policy is enforced as written",
 	}
+	if len(h.warnings) > 0 {
+		c.Message += "; but: " + list(h.warnings)
+	}
 	if len(h.errs) > 0 {
 		c.Status, c.Reason = metav1.ConditionFalse, reasonInvalid
 		c.Message = partly + summary(h.errs)
@@ -47,16 +50,25 @@ func (h *holding) condition() metav1.Condition {
 
 // summary lists the errors in at most about 4 KiB.
 func summary(errs field.ErrorList) string {
-	var b strings.Builder
+	texts := make([]string, len(errs))
 	for i, err := range errs {
+		texts[i] = err.Error()
+	}
+	return list(texts)
+}
+
+// list lists texts in at most about 4 KiB.
+func list(texts []string) string {
+	var b strings.Builder
+	for i, text := range texts {
 		if i == maxErrors {
-			fmt.Fprintf(&b, "; and %d more", len(errs)-maxErrors)
+			fmt.Fprintf(&b, "; and %d more", len(texts)-maxErrors)
 			break
 		}
 		if i > 0 {
 			b.WriteString("; ")
 		}
-		b.WriteString(cut(err.Error(), maxError))
+		b.WriteString(cut(text, maxError))
 	}
 	return b.String()
 }

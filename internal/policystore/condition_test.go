@@ -53,6 +53,18 @@ func TestCondition(t *testing.T) {
 	}
 }
 
+func TestConditionSaysWhatIsProbablyNotMeant(t *testing.T) {
+	p := object("a", "1", 1, true)
+	p.Spec.Match = &v1alpha1.Match{NodeSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"pool": "a"}}}
+	h := holdings{}
+	h.hold(rules.NewCompiler(), []v1alpha1.NodeRestrictionPolicy{p})
+	c := h["a"].condition()
+	const want = "the policy is enforced as written; but: spec.match.nodeSelector: "
+	if c.Status != metav1.ConditionTrue || !strings.HasPrefix(c.Message, want) {
+		t.Errorf("got %+v", c)
+	}
+}
+
 func TestConditionMessageIsBounded(t *testing.T) {
 	h := &holding{generation: 1}
 	for range 100 {

@@ -22,6 +22,8 @@ type holding struct {
 	inForce *policy.Policy
 	// errs are the errors of the generation.
 	errs field.ErrorList
+	// warnings are what is valid in the generation, but probably not meant.
+	warnings []string
 	// good is the last generation that compiled, nil if there was none since the program was started.
 	good           *policy.Policy
 	goodGeneration int64
@@ -37,6 +39,7 @@ func hold(compiler *policy.Compiler, before *holding, object *v1alpha1.NodeRestr
 	switch {
 	case len(h.errs) == 0:
 		h.good, h.goodGeneration = h.inForce, h.generation
+		h.warnings = compiler.Warnings(object)
 	case before != nil && before.uid == object.UID && before.good != nil:
 		// Of another object of this name nothing stays in force.
 		h.good, h.goodGeneration = before.good, before.goodGeneration
