@@ -33,7 +33,16 @@ var (
 		"notkubernetes.io/x", "x.k8s.io/y", "k8s.io/y", "topology.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/region",
 		"node-restriction.kubernetes.io/pool", "kubernetes.io", "k8s.io",
 	}
-	values     = []string{"", "worker-1", "Worker-1", "worker-2", "true", "gpu"}
+	values = []string{"", "worker-1", "Worker-1", "worker-2", "true", "gpu"}
+	// pairPatterns are on keys, and on keys and values.
+	pairPatterns = func() []v1alpha1.KeyValuePattern {
+		var all []v1alpha1.KeyValuePattern
+		for i, key := range keyPatterns {
+			all = append(all, v1alpha1.KeyValuePattern(key),
+				v1alpha1.KeyValuePattern(string(key)+"="+[]string{"gpu", "", "*", "w*-1", "*r*", "*u", "a=b", "'"}[i%8]))
+		}
+		return append(all, "*=gpu", "example.com/*=t*", "example.com/rack=true", "example.com/rack=gpu", "node-restriction.kubernetes.io/pool=gpu")
+	}()
 	effects    = []corev1.TaintEffect{"", corev1.TaintEffectNoSchedule, corev1.TaintEffectPreferNoSchedule, corev1.TaintEffectNoExecute}
 	taintKeys  = []string{"node.kubernetes.io/not-ready", "node.cloudprovider.kubernetes.io/uninitialized", "example.com/dedicated", "gpu"}
 	taintGlobs = []v1alpha1.Pattern{"*", "example.com/*", "gpu", "g*u", "node.*"}
@@ -80,9 +89,9 @@ func some[T comparable](draw *rand.Rand, most int, from []T) []T {
 }
 
 func drawSpec(draw *rand.Rand) v1alpha1.NodeRestrictionPolicySpec {
-	spec := v1alpha1.NodeRestrictionPolicySpec{Nodes: v1alpha1.NodeRules{
+	spec := v1alpha1.NodeRestrictionPolicySpec{ValidationActions: []v1alpha1.ValidationAction{v1alpha1.Deny}, Nodes: v1alpha1.NodeRules{
 		Labels: &v1alpha1.NodeLabels{Registration: &v1alpha1.NodeRegistrationLabels{
-			Allowed: some(draw, 4, keyPatterns), Denied: some(draw, 2, keyPatterns[2:]), Required: some(draw, 1, keyPatterns),
+			Allowed: some(draw, 4, pairPatterns), Denied: some(draw, 2, pairPatterns[4:]), Required: some(draw, 1, pairPatterns),
 		}},
 		Taints:     &v1alpha1.NodeTaints{Allowed: some(draw, 2, drawTaints(draw)), Required: some(draw, 1, drawTaints(draw))},
 		Finalizers: &v1alpha1.NodeFinalizers{Allowed: some(draw, 2, keyPatterns)},
@@ -123,7 +132,9 @@ func drawNode(draw *rand.Rand) *corev1.Node {
 // TestFloorOfLargeNodes holds that the API server can afford to evaluate the chart's own policies for whatever may be registered: an
 // evaluation that it gives up on would be an answer with which no kubelet can live. What is beyond the bounds is Forbidden.
 func TestFloorOfLargeNodes(t *testing.T) {
-	specs := map[string]v1alpha1.NodeRestrictionPolicySpec{"long": longSpec()}
+	specs := map[string]v1alpha1.NodeRestrictionPolicySpec{
+		"long": longSpec("team-%03d.example.org/*"), "long-pairs": longSpec("team-%03d.example.org/*=pool-*"),
+	}
 	for _, name := range []string{"recommended", "strict"} {
 		data, err := os.ReadFile("../config/policies/" + name + ".yaml")
 		if err != nil {
@@ -160,11 +171,14 @@ func TestFloorOfLargeNodes(t *testing.T) {
 	}
 }
 
-// longSpec has as many patterns as the schema lets a policy have, of a length that people write.
-func longSpec() v1alpha1.NodeRestrictionPolicySpec {
+// longSpec has as many patterns of a format as the schema lets a policy have, of a length that people write.
+func longSpec(format string) v1alpha1.NodeRestrictionPolicySpec {
 	at := &v1alpha1.NodeRegistrationLabels{}
 	for i := range 128 {
-		at.Denied = append(at.Denied, v1alpha1.Pattern(fmt.Sprintf("team-%03d.example.org/*", i)))
+		at.Denied = append(at.Denied, v1alpha1.KeyValuePattern(fmt.Sprintf(format, i)))
 	}
-	return v1alpha1.NodeRestrictionPolicySpec{Nodes: v1alpha1.NodeRules{Labels: &v1alpha1.NodeLabels{Registration: at}}}
+	return v1alpha1.NodeRestrictionPolicySpec{
+		ValidationActions: []v1alpha1.ValidationAction{v1alpha1.Deny},
+		Nodes:             v1alpha1.NodeRules{Labels: &v1alpha1.NodeLabels{Registration: at}},
+	}
 }

@@ -113,7 +113,7 @@ func renderFloors(
 
 // underFloor keeps of a spec what the floor says, too.
 func underFloor(spec v1alpha1.NodeRestrictionPolicySpec) v1alpha1.NodeRestrictionPolicySpec {
-	return v1alpha1.NodeRestrictionPolicySpec{Nodes: v1alpha1.NodeRules{
+	return v1alpha1.NodeRestrictionPolicySpec{ValidationActions: []v1alpha1.ValidationAction{v1alpha1.Deny}, Nodes: v1alpha1.NodeRules{
 		Labels: spec.Nodes.Labels, Taints: spec.Nodes.Taints,
 		OwnerReferences: spec.Nodes.OwnerReferences, Finalizers: spec.Nodes.Finalizers,
 	}}
@@ -189,7 +189,7 @@ func TestFloorSaysWhatTheRulesSay(t *testing.T) {
 
 func TestFloorIsForKubelets(t *testing.T) {
 	f := renderFloors(t, map[string]v1alpha1.NodeRestrictionPolicySpec{
-		"test": {Nodes: v1alpha1.NodeRules{Finalizers: &v1alpha1.NodeFinalizers{}}},
+		"test": {ValidationActions: []v1alpha1.ValidationAction{v1alpha1.Deny}, Nodes: v1alpha1.NodeRules{Finalizers: &v1alpha1.NodeFinalizers{}}},
 	})["test"]
 	c := &caller{t: t}
 	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "worker-1", Finalizers: []string{"example.com/a"}}}
@@ -210,7 +210,7 @@ func TestFloorIsForKubelets(t *testing.T) {
 
 func TestFloorLeavesTheProbeToTheProgram(t *testing.T) {
 	f := renderFloors(t, map[string]v1alpha1.NodeRestrictionPolicySpec{
-		"test": {Nodes: v1alpha1.NodeRules{Finalizers: &v1alpha1.NodeFinalizers{}}},
+		"test": {ValidationActions: []v1alpha1.ValidationAction{v1alpha1.Deny}, Nodes: v1alpha1.NodeRules{Finalizers: &v1alpha1.NodeFinalizers{}}},
 	})["test"]
 	c := &caller{t: t}
 	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: review.ProbeNode, Finalizers: []string{"example.com/a"}}}
@@ -240,8 +240,8 @@ func TestFloorBacksPoliciesThatDeny(t *testing.T) {
 		"what is adapted is adapted in the floor, too":    {"policies.recommended=Deny,policies.adapt.recommended.nodes=null", nil},
 		"a policy for some nodes has none":                {"policies.recommended=Deny,policies.adapt.recommended.match.nodeNames={a}", nil},
 		"the policy of a distribution is recommended":     {"policies.recommended=Deny,policies.distribution=k3s", []string{recommended}},
-		"another policy has one, since it denies":         {"policies.extra.a.nodes.finalizers.allowed={b}", []string{"node-restriction-plus-a"}},
-		"another policy that says nothing of it has none": {"policies.extra.a.nodes.names.allowed={b}", nil},
+		"another policy has one, since it denies":         {"policies.extra.a.validationActions={Deny},policies.extra.a.nodes.finalizers.allowed={b}", []string{"node-restriction-plus-a"}},
+		"another policy that says nothing of it has none": {"policies.extra.a.validationActions={Deny},policies.extra.a.nodes.names.allowed={b}", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := render(t, "--set", test.set)
@@ -367,7 +367,7 @@ func TestQuantitiesOfARegistration(t *testing.T) {
 
 // TestFloorUnderFieldOwnership registers a Node to which somebody has applied.
 func TestFloorUnderFieldOwnership(t *testing.T) {
-	out, err := helmTemplate(t, "--show-only", "templates/floor.yaml", "--set-json", `policies.extra={"a":{"nodes":{"managedFields":{}}}}`)
+	out, err := helmTemplate(t, "--show-only", "templates/floor.yaml", "--set-json", `policies.extra={"a":{"validationActions":["Deny"],"nodes":{"managedFields":{}}}}`)
 	if err != nil {
 		t.Fatal(err)
 	}

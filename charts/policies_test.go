@@ -22,8 +22,8 @@ func TestPolicies(t *testing.T) {
 		"strict denies and says it in the audit log": {
 			"policies.recommended=Off,policies.strict=Deny", map[string]string{"strict": "Deny Audit"},
 		},
-		"there is no policy":  {"policies.recommended=Off", map[string]string{}},
-		"there is another":    {"policies.recommended=Off,policies.extra.a.nodes.names.allowed={b}", map[string]string{"a": ""}},
+		"there are none":      {"policies.recommended=Off", map[string]string{}},
+		"there is another":    {"policies.recommended=Off,policies.extra.a.validationActions={Warn},policies.extra.a.nodes.names.allowed={b}", map[string]string{"a": "Warn"}},
 		"a distribution's":    {"policies.distribution=talos", map[string]string{"recommended": "Audit"}},
 		"outside the cluster": {"webhook.url=https://10.0.0.1", map[string]string{"recommended": "Audit"}},
 	} {
@@ -61,7 +61,7 @@ func TestPoliciesAreAdapted(t *testing.T) {
 		"policies.adapt.recommended.mirrorPods.labels=null,policies.adapt.recommended.nodes.unschedulable.changes=Any,policies.strict=Audit")
 	spec := get[*v1alpha1.NodeRestrictionPolicy](t, r, "recommended").Spec
 	labels := spec.Nodes.Labels
-	if !slices.Equal(labels.Registration.Denied, []v1alpha1.Pattern{"a/*"}) || len(labels.Update.Allowed) != 1 {
+	if !slices.Equal(labels.Registration.Denied, []v1alpha1.KeyValuePattern{"a/*"}) || len(labels.Update.Allowed) != 1 {
 		t.Errorf("the labels are %+v", labels)
 	}
 	if spec.MirrorPods.Labels != nil || spec.MirrorPods.Names == nil || spec.Nodes.Unschedulable.Changes != "Any" {

@@ -27,7 +27,7 @@ func TestLineAndRulesAgree(t *testing.T) {
 	c := newCaller(t)
 	strictest, errs := rules.NewCompiler().Compile(&v1alpha1.NodeRestrictionPolicy{
 		ObjectMeta: metav1.ObjectMeta{Name: "strictest"},
-		Spec: v1alpha1.NodeRestrictionPolicySpec{Nodes: v1alpha1.NodeRules{
+		Spec: v1alpha1.NodeRestrictionPolicySpec{ValidationActions: []v1alpha1.ValidationAction{v1alpha1.Deny}, Nodes: v1alpha1.NodeRules{
 			Labels: &v1alpha1.NodeLabels{}, Annotations: &v1alpha1.NodeAnnotations{}, Finalizers: &v1alpha1.NodeFinalizers{},
 			OwnerReferences: &v1alpha1.NodeOwnerReferences{},
 		}},

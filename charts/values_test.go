@@ -66,7 +66,7 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		"an invalid digest":                  {"image.digest=latest", "'/image/digest'"},
 		"a program outside and on nodes":     {"profile=controlPlane,webhook.url=https://a", "webhook.url: the profile controlPlane"},
 		"denials while observing":            {"profile=observe,policies.recommended=Deny", "policies: the profile observe denies nothing"},
-		"others' denials while observing":    {"profile=observe,policies.extra.a.nodes.names.allowed={b}", "policies: the profile observe denies nothing"},
+		"others' denials while observing":    {"profile=observe,policies.extra.a.validationActions={Deny},policies.extra.a.nodes.names.allowed={b}", "policies: the profile observe denies nothing"},
 		"a gate while observing":             {"profile=observe,webhook.registrationFailurePolicy=Fail", "webhook.registrationFailurePolicy: "},
 		"files without their profile":        {"controlPlane.static.enabled=true", "controlPlane.static.enabled: needs the profile controlPlane"},
 		"files that nobody can write":        {"profile=controlPlane,controlPlane.static.enabled=true", "certificates.mode: must be provided"},
@@ -88,6 +88,7 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		"a container without a name":         {"extraContainers[0].image=a", "'/extraContainers/0'"},
 		"a number taken away":                {"webhook.timeoutSeconds.gate=null", "missing property 'gate'"},
 		"a group of values taken away":       {"metrics=null", "missing property 'metrics'"},
+		"a policy without an action":         {"policies.extra.a.nodes.names.allowed={b}", "policies.extra.a.validationActions: must have at least one of"},
 		"a policy's name taken":              {"policies.extra.strict.validationActions={Deny}", "is the name of one of the chart's policies"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -74,16 +74,48 @@ func (s *environment) testDenials(t *testing.T) {
 // awaitStatus waits until the status of a policy has this number of denials.
 func (s *environment) awaitStatus(t *testing.T, name string, want int64) {
 	t.Helper()
+	s.awaitViolations(t, name, want, func(v *v1alpha1.Violations) *v1alpha1.ViolationCount { return v.Denied })
+}
+
+// awaitViolations waits until one of the counts in the status of a policy is what is wanted.
+func (s *environment) awaitViolations(t *testing.T, name string, want int64, of func(*v1alpha1.Violations) *v1alpha1.ViolationCount) {
+	t.Helper()
 	suite.Eventually(t, 30*time.Second, func() error {
 		p := &v1alpha1.NodeRestrictionPolicy{}
 		if err := s.Policies.Get(t.Context(), client.ObjectKey{Name: name}, p); err != nil {
 			return err
 		}
-		if p.Status == nil || p.Status.Denials == nil || p.Status.Denials.Total != want {
-			return fmt.Errorf("want %d denials, the status is %+v", want, p.Status)
+		if p.Status == nil || p.Status.Violations == nil {
+			return fmt.Errorf("the status has no violations: %+v", p.Status)
+		}
+		if count := of(p.Status.Violations); count == nil || count.Total != want || int64(len(count.Recent)) == 0 {
+			return fmt.Errorf("want %d in the status, it is %+v", want, p.Status.Violations)
 		}
 		return nil
 	})
+}
+
+// testAuditedAndWarned shows that writes which are let through are counted in the status as they are recorded (invariant L).
+func (s *environment) testAuditedAndWarned(t *testing.T) {
+	const node, writes = "counted-1", 12
+	for name, action := range map[string]v1alpha1.ValidationAction{"counted-audit": v1alpha1.Audit, "counted-warn": v1alpha1.Warn} {
+		p := product.DenyFinalizers(name, node)
+		p.Spec.ValidationActions = []v1alpha1.ValidationAction{action}
+		suite.Check(t, product.Enforce(t.Context(), s.Policies, p))
+		t.Cleanup(func() { suite.Check(t, s.Policies.Delete(context.WithoutCancel(t.Context()), p)) })
+	}
+	s.CreateNode(t, node)
+	kubelet := suite.Kubelet(t, s.ControlPlane.APIServer, node)
+	first, err := s.product.Records.Len()
+	suite.Check(t, err)
+	for i := range writes {
+		kubelet.MustSend(t, suite.PatchNodeStatus(node, fmt.Sprintf(`{"metadata":{"finalizers":["example.com/f%d"]}}`, i)))
+	}
+	records, err := s.product.Records.Since(first)
+	suite.Check(t, err)
+	checkGapless(t, records, writes)
+	s.awaitViolations(t, "counted-audit", writes, func(v *v1alpha1.Violations) *v1alpha1.ViolationCount { return v.Audited })
+	s.awaitViolations(t, "counted-warn", writes, func(v *v1alpha1.Violations) *v1alpha1.ViolationCount { return v.Warned })
 }
 
 // auditEvent is what a denial leaves in the audit log of an API server.

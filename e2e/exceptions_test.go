@@ -36,6 +36,7 @@ func notOurs() map[string]exception {
 		"node-labels/deny/asterisk-does-not-free-reserved-labels":        inTree(setsLabels),
 		"node-labels/deny/registers-with-restricted-prefix":              inTree(setsLabels),
 		"node-labels/deny/registers-with-role":                           inTree(setsLabels),
+		"node-labels/deny/value-does-not-free-reserved-labels":           inTree(setsLabels),
 		"node-labels/deny/registers-with-subdomain-of-restricted-prefix": inTree(setsLabels),
 		"node-owner-references/deny/adds-owner":                          inTree(changesOwners),
 		"node-owner-references/deny/changes-owner":                       inTree(changesOwners),
@@ -56,8 +57,8 @@ func notOurs() map[string]exception {
 		"pod-metadata/deny/adds-annotation-with-empty-value": everywhere("must be a 32bit integer"),
 		"set/deny/hostile-text":                              everywhere("metadata.finalizers: Invalid value"),
 
-		"mirror-pod-priorities/allow/has-listed-class":                             everywhere("no PriorityClass with name"),
-		"mirror-pod-priorities/deny/has-another-class":                             everywhere("no PriorityClass with name"),
+		"mirror-pod-priority-classes/allow/has-listed-class":                       everywhere("no PriorityClass with name"),
+		"mirror-pod-priority-classes/deny/has-another-class":                       everywhere("no PriorityClass with name"),
 		"node-names/deny/name-is-generated":                                        inTree(anothersNode),
 		"baseline-certificate-signing-requests/deny/asks-with-what-cannot-be-read": everywhere("spec.request: Invalid value"),
 		"baseline-pods/deny/creates-with-claim":                                    everywhere("do not support resource claims"),

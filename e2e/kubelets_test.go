@@ -93,6 +93,7 @@ func (s *environment) enforceShipped(t *testing.T) {
 	}
 	others := &v1alpha1.NodeRestrictionPolicy{}
 	others.Name = "others"
+	others.Spec.ValidationActions = []v1alpha1.ValidationAction{v1alpha1.Deny}
 	others.Spec.ServiceAccountTokens = &v1alpha1.ServiceAccountTokens{}
 	others.Spec.CSINodes = &v1alpha1.CSINodes{}
 	others.Spec.ResourceSlices = &v1alpha1.ResourceSlices{}

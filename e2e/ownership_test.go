@@ -73,6 +73,7 @@ func (s *environment) denyOwnership(t *testing.T) {
 	t.Helper()
 	p := &v1alpha1.NodeRestrictionPolicy{}
 	p.Name = "ownership"
+	p.Spec.ValidationActions = []v1alpha1.ValidationAction{v1alpha1.Deny}
 	p.Spec.Match = &v1alpha1.Match{NodeNames: []v1alpha1.Pattern{owned, owned + "-*"}}
 	p.Spec.Nodes.ManagedFields = &v1alpha1.NodeManagedFields{}
 	p.Spec.MirrorPods.ManagedFields = &v1alpha1.MirrorPodManagedFields{}

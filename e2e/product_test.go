@@ -43,6 +43,7 @@ func TestProduct(t *testing.T) {
 	t.Run("ownership", s.testOwnership)
 	t.Run("bodies", s.testBodies)
 	t.Run("denials", s.testDenials)
+	t.Run("audited and warned", s.testAuditedAndWarned)
 	t.Run("restart", s.testRestart)
 	t.Run("fixtures", s.testFixtures)
 	t.Run("metrics", s.testMetrics)

@@ -89,10 +89,11 @@ func bounded(errs field.ErrorList) field.ErrorList {
 func (p *Policy) compileActions(actions []v1alpha1.ValidationAction, at *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	p.action = v1alpha1.Audit
+	p.audited = slices.Contains(actions, v1alpha1.Audit)
 	if len(actions) == 0 {
 		p.action = v1alpha1.Deny
+		return field.ErrorList{field.Required(at, "must have at least one of Deny, Warn and Audit")}
 	}
-	p.audited = slices.Contains(actions, v1alpha1.Audit)
 	if errs := pattern.CheckLength(len(actions), 3, at); errs != nil {
 		p.action = v1alpha1.Deny
 		return errs

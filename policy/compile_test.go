@@ -16,11 +16,15 @@ import (
 	"noderestriction.plus/policy/rules"
 )
 
+// parse returns a policy of the spec, which denies unless it has validationActions.
 func parse(t *testing.T, name, spec string) *v1alpha1.NodeRestrictionPolicy {
 	t.Helper()
 	parsed, err := manifest.Spec([]byte(spec))
 	if err != nil {
 		t.Fatal(err)
+	}
+	if parsed.ValidationActions == nil {
+		parsed.ValidationActions = []v1alpha1.ValidationAction{v1alpha1.Deny}
 	}
 	return &v1alpha1.NodeRestrictionPolicy{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: *parsed}
 }
@@ -30,11 +34,23 @@ func TestCompileReportsEachError(t *testing.T) {
 		spec string
 		want []string // the paths of the errors
 	}{
-		"Deny and Warn together": {`validationActions: [Deny, Warn]`, []string{"spec.validationActions"}},
-		"an unknown action":      {`validationActions: [Deny, Enforce]`, []string{"spec.validationActions[1]"}},
-		"an action twice":        {`validationActions: [Audit, Audit]`, []string{"spec.validationActions[1]"}},
-		"an empty pattern":       {`match: {nodeNames: [""]}`, []string{"spec.match.nodeNames[0]"}},
-		"a pattern twice":        {`match: {excludeNodeNames: [a, b, a]}`, []string{"spec.match.excludeNodeNames[2]"}},
+		"Deny and Warn together":           {`validationActions: [Deny, Warn]`, []string{"spec.validationActions"}},
+		"an unknown action":                {`validationActions: [Deny, Enforce]`, []string{"spec.validationActions[1]"}},
+		"an action twice":                  {`validationActions: [Audit, Audit]`, []string{"spec.validationActions[1]"}},
+		"an empty list of actions":         {`validationActions: []`, []string{"spec.validationActions"}},
+		"an empty list of patterns":        {`nodes: {finalizers: {allowed: []}}`, []string{"spec.nodes.finalizers.allowed"}},
+		"an empty list of labels":          {`nodes: {labels: {update: {allowed: []}}}`, []string{"spec.nodes.labels.update.allowed"}},
+		"an empty list with a default":     {`mirrorPods: {namespaces: {allowed: []}}`, []string{"spec.mirrorPods.namespaces.allowed"}},
+		"an empty list of taints":          {`nodes: {taints: {required: []}}`, []string{"spec.nodes.taints.required"}},
+		"an empty list of ranges":          {`nodes: {addresses: {allowedCIDRs: []}}`, []string{"spec.nodes.addresses.allowedCIDRs"}},
+		"an empty list of types":           {`nodes: {addresses: {allowedTypes: []}}`, []string{"spec.nodes.addresses.allowedTypes"}},
+		"an empty map of bounds":           {`nodes: {capacity: {max: {}}}`, []string{"spec.nodes.capacity.max"}},
+		"an empty list in a map":           {`nodes: {info: {allowed: {osImage: []}}}`, []string{"spec.nodes.info.allowed[osImage]"}},
+		"a label pattern without a key":    {`nodes: {labels: {registration: {allowed: ["=gpu"]}}}`, []string{"spec.nodes.labels.registration.allowed[0]"}},
+		"a label pattern with a bad key":   {`mirrorPods: {labels: {denied: ["a b=gpu"]}}`, []string{"spec.mirrorPods.labels.denied[0]"}},
+		"an annotation pattern with a tab": {`nodes: {annotations: {allowed: ["a=b\tc"]}}`, []string{"spec.nodes.annotations.allowed[0]"}},
+		"an empty pattern":                 {`match: {nodeNames: [""]}`, []string{"spec.match.nodeNames[0]"}},
+		"a pattern twice":                  {`match: {excludeNodeNames: [a, b, a]}`, []string{"spec.match.excludeNodeNames[2]"}},
 		"a selector that has no values": {
 			`match: {nodeSelector: {matchExpressions: [{key: a, operator: In}]}}`, []string{"spec.match.nodeSelector"},
 		},
@@ -67,11 +83,11 @@ func TestCompileReportsEachError(t *testing.T) {
 		},
 		"patterns of each other rule": {
 			`{nodes: {finalizers: {allowed: [""]}}, mirrorPods: {namespaces: {allowed: [""]}, labels: {allowed: [""],
-			 denied: [""]}, finalizers: {allowed: [""]}}, pods: {metadata: {allowedAnnotations: [""]}}}`,
+			 denied: [""]}, finalizers: {allowed: [""]}}, pods: {metadata: {annotations: {allowed: [""]}}}}`,
 			[]string{
 				"spec.nodes.finalizers.allowed[0]", "spec.mirrorPods.namespaces.allowed[0]",
 				"spec.mirrorPods.labels.allowed[0]", "spec.mirrorPods.labels.denied[0]",
-				"spec.mirrorPods.finalizers.allowed[0]", "spec.pods.metadata.allowedAnnotations[0]",
+				"spec.mirrorPods.finalizers.allowed[0]", "spec.pods.metadata.annotations.allowed[0]",
 			},
 		},
 		"a list that is too long": {

@@ -20,6 +20,7 @@ func Example() {
 	compiled, errs := rules.NewCompiler().Compile(&v1alpha1.NodeRestrictionPolicy{
 		ObjectMeta: metav1.ObjectMeta{Name: "recommended"},
 		Spec: v1alpha1.NodeRestrictionPolicySpec{
+			ValidationActions: []v1alpha1.ValidationAction{v1alpha1.Deny},
 			Nodes: v1alpha1.NodeRules{
 				Labels:     &v1alpha1.NodeLabels{},     // an empty section is the rule at its strictest
 				Finalizers: &v1alpha1.NodeFinalizers{}, // the other rules are off

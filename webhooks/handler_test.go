@@ -65,7 +65,7 @@ func compiled(t testing.TB, match *v1alpha1.Match) *policy.Set {
 	p, errs := rules.NewCompiler().Compile(&v1alpha1.NodeRestrictionPolicy{
 		ObjectMeta: metav1.ObjectMeta{Name: "test", Generation: 1},
 		Spec: v1alpha1.NodeRestrictionPolicySpec{
-			Match: match,
+			ValidationActions: []v1alpha1.ValidationAction{v1alpha1.Deny}, Match: match,
 			Nodes: v1alpha1.NodeRules{Finalizers: &v1alpha1.NodeFinalizers{}},
 		},
 	})

@@ -54,9 +54,9 @@ func policyReview(operation admissionv1.Operation, spec, oldSpec string) string 
 
 func TestPolicyWebhook(t *testing.T) {
 	const (
-		valid  = `{"nodes": {"finalizers": {}}}`
+		valid  = `{"validationActions": ["Audit"], "nodes": {"finalizers": {}}}`
 		broken = `{"validationActions": ["Deny", "Warn"], "nodes": {"labels": {"update": {"allowed": ["no pattern"]}}}}`
-		warned = `{"match": {"nodeSelector": {"matchLabels": {"example.com/pool": "a"}}}, "nodes": {"finalizers": {}}}`
+		warned = `{"validationActions": ["Audit"], "match": {"nodeSelector": {"matchLabels": {"example.com/pool": "a"}}}, "nodes": {"finalizers": {}}}`
 	)
 	for _, test := range []struct {
 		name    string

@@ -9,18 +9,20 @@ package v1alpha1
 type Baseline struct {
 	// resources are the resources whose writes are checked. Those other than nodes and pods also need their webhooks, which
 	// the chart does not register unless told to.
-	// Omitted or empty: [nodes, pods].
+	// Omitted: [nodes, pods].
 	// +optional
 	// +listType=set
+	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=9
 	Resources []BaselineResource `json:"resources,omitempty"`
 
 	// apiAudiences are the audiences of the API server itself (its flag --api-audiences, by default that of
 	// --service-account-issuer). A kubelet asks for most tokens without an audience; the API server fills in its own before
 	// it asks a webhook, so that serviceaccounts can be checked only if they are known.
-	// Omitted or empty: those of the program's own service account token, or none where it has no such token.
+	// Omitted: those of the program's own service account token, or none where it has no such token.
 	// +optional
 	// +listType=set
+	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=8
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=1024

@@ -143,7 +143,7 @@ type NodeRules struct {
 	UnknownFields *NodeUnknownFields `json:"unknownFields,omitempty"`
 }
 
-// NodeLabels restricts the labels of a Node. Patterns are on keys. The labels that every kubelet computes itself
+// NodeLabels restricts the labels of a Node. The labels that every kubelet computes itself
 // (kubernetes.io/hostname, /os, /arch and their beta forms, node.kubernetes.io/windows-build) are always allowed, but
 // kubernetes.io/hostname can be set only to the Node's own name.
 type NodeLabels struct {
@@ -162,27 +162,30 @@ type NodeLabels struct {
 
 // NodeRegistrationLabels restricts the labels a Node is registered with.
 type NodeRegistrationLabels struct {
-	// allowed are patterns on label keys that a kubelet may register with, besides those that every kubelet computes
-	// itself. A key that Kubernetes reserves is allowed only if a pattern other than * matches it.
-	// Omitted or empty: any key that Kubernetes does not reserve.
+	// allowed are patterns on the labels that a kubelet may register with, besides those that every kubelet computes
+	// itself. A key that Kubernetes reserves is allowed only if a pattern whose key is not * matches it.
+	// Omitted: any label whose key Kubernetes does not reserve.
 	// +optional
 	// +listType=set
+	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=128
-	Allowed []Pattern `json:"allowed,omitempty"`
+	Allowed []KeyValuePattern `json:"allowed,omitempty"`
 
-	// denied are patterns on label keys that a kubelet may not register with, even if allowed names them.
-	// Omitted or empty: none.
+	// denied are patterns on the labels that a kubelet may not register with, even if allowed names them.
+	// Omitted: none.
 	// +optional
 	// +listType=set
+	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=128
-	Denied []Pattern `json:"denied,omitempty"`
+	Denied []KeyValuePattern `json:"denied,omitempty"`
 
-	// required are patterns on label keys; a kubelet must register with at least one label for each.
-	// Omitted or empty: none.
+	// required are patterns on labels; a kubelet must register with at least one label for each.
+	// Omitted: none.
 	// +optional
 	// +listType=set
+	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=32
-	Required []Pattern `json:"required,omitempty"`
+	Required []KeyValuePattern `json:"required,omitempty"`
 }
 
 // LabelAdditions says which labels a kubelet may add to its registered Node.
@@ -202,13 +205,15 @@ const (
 
 // NodeUpdateLabels restricts changes to the labels of a registered Node.
 type NodeUpdateLabels struct {
-	// allowed are patterns on label keys that a kubelet may add, change and remove, besides its own. A key that Kubernetes
-	// reserves is allowed only if a pattern other than * matches it.
-	// Omitted or empty: none besides its own.
+	// allowed are patterns on the labels that a kubelet may add, change and remove, besides its own. A pattern with a value
+	// must match the old value, too, where a label is changed or removed. A key that Kubernetes reserves is allowed only if a
+	// pattern whose key is not * matches it.
+	// Omitted: none besides its own.
 	// +optional
 	// +listType=set
+	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=128
-	Allowed []Pattern `json:"allowed,omitempty"`
+	Allowed []KeyValuePattern `json:"allowed,omitempty"`
 
 	// additions says which labels a kubelet may add besides its own and the allowed ones, among those that Kubernetes does
 	// not reserve: Any; CSI, only in the write that registers a CSI driver, since the driver chooses the keys of its topology
@@ -216,7 +221,6 @@ type NodeUpdateLabels struct {
 	// both; with it, name the topology keys of your CSI drivers in allowed, or their volumes fail on new nodes.
 	// Omitted: CSI.
 	// +optional
-	// +default="CSI"
 	Additions LabelAdditions `json:"additions,omitempty"`
 }
 
@@ -231,18 +235,21 @@ type CIDR string
 // (volumes.kubernetes.io/controller-managed-attach-detach, alpha.kubernetes.io/provided-node-ip and
 // csi.volume.kubernetes.io/nodeid) are always allowed.
 type NodeAnnotations struct {
-	// allowed are patterns on annotation keys that a kubelet may add, change and remove, besides its own three.
-	// Omitted or empty: none besides its own.
+	// allowed are patterns on the annotations that a kubelet may add, change and remove, besides its own three. A pattern with a
+	// value must match the old value, too, where an annotation is changed or removed.
+	// Omitted: none besides its own.
 	// +optional
 	// +listType=set
+	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=128
-	Allowed []Pattern `json:"allowed,omitempty"`
+	Allowed []KeyValuePattern `json:"allowed,omitempty"`
 
 	// providedNodeIPCIDRs are the ranges from which a kubelet may take the addresses in its annotation
 	// alpha.kubernetes.io/provided-node-ip, from which a cloud controller chooses the address of the Node.
-	// Omitted or empty: any address.
+	// Omitted: any address.
 	// +optional
 	// +listType=set
+	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=64
 	ProvidedNodeIPCIDRs []CIDR `json:"providedNodeIPCIDRs,omitempty"`
 
@@ -250,7 +257,6 @@ type NodeAnnotations struct {
 	// annotations that it may write. Only a write that makes them larger is measured.
 	// Omitted: 65536.
 	// +optional
-	// +default=65536
 	// +kubebuilder:validation:Minimum=1024
 	// +kubebuilder:validation:Maximum=262144
 	MaxTotalBytes int32 `json:"maxTotalBytes,omitempty"`
@@ -262,16 +268,18 @@ type NodeAnnotations struct {
 // always allowed.
 type NodeTaints struct {
 	// allowed are the taints with which a kubelet may register.
-	// Omitted or empty: any.
+	// Omitted: any.
 	// +optional
 	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=64
 	Allowed []TaintPattern `json:"allowed,omitempty"`
 
 	// required are the taints with which a kubelet must register, all of them.
-	// Omitted or empty: none.
+	// Omitted: none.
 	// +optional
 	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=32
 	Required []TaintPattern `json:"required,omitempty"`
 }
@@ -283,12 +291,12 @@ type TaintPattern struct {
 	Key Pattern `json:"key,omitempty"`
 
 	// value is a pattern on the taint's value.
-	// Omitted or empty: any value, also none.
+	// Omitted: any value, also none.
 	// +optional
 	Value Pattern `json:"value,omitempty"`
 
 	// effect is the taint's effect.
-	// Omitted or empty: any effect.
+	// Omitted: any effect.
 	// +optional
 	// +kubebuilder:validation:Enum=NoSchedule;PreferNoSchedule;NoExecute
 	Effect corev1.TaintEffect `json:"effect,omitempty"`
@@ -297,9 +305,10 @@ type TaintPattern struct {
 // NodeFinalizers restricts the finalizers of a Node, at registration and later.
 type NodeFinalizers struct {
 	// allowed are patterns on finalizers that a kubelet may add and remove.
-	// Omitted or empty: none.
+	// Omitted: none.
 	// +optional
 	// +listType=set
+	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=64
 	Allowed []Pattern `json:"allowed,omitempty"`
 }
@@ -329,6 +338,5 @@ type NodeUnschedulable struct {
 	// changes says what a kubelet may do: None, Cordon (but not uncordon) or Any.
 	// Omitted: None.
 	// +optional
-	// +default="None"
 	Changes UnschedulableChanges `json:"changes,omitempty"`
 }

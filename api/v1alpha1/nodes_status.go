@@ -11,9 +11,10 @@ type NodeSelf struct{}
 // NodeNames restricts the names of registered Nodes.
 type NodeNames struct {
 	// allowed are patterns on the name of a Node that is registered.
-	// Omitted or empty: any name that is not generated.
+	// Omitted: any name that is not generated.
 	// +optional
 	// +listType=set
+	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=64
 	Allowed []Pattern `json:"allowed,omitempty"`
 }
@@ -27,9 +28,10 @@ type NodePodCIDRs struct{}
 // NodeProviderID restricts spec.providerID.
 type NodeProviderID struct {
 	// allowed are patterns on the provider ID with which a Node is registered; having none is always allowed.
-	// Omitted or empty: any.
+	// Omitted: any.
 	// +optional
 	// +listType=set
+	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=32
 	Allowed []Pattern `json:"allowed,omitempty"`
 }
@@ -40,23 +42,26 @@ type NodeOtherSpec struct{}
 // NodeAddresses restricts status.addresses. Only added and changed entries are looked at.
 type NodeAddresses struct {
 	// allowedTypes are the types of addresses that a kubelet may report. A Hostname must be the Node's own name.
-	// Omitted or empty: [InternalIP, Hostname], the two that a kubelet writes.
+	// Omitted: [InternalIP, Hostname], the two that a kubelet writes.
 	// +optional
 	// +listType=set
+	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=5
 	AllowedTypes []NodeAddressType `json:"allowedTypes,omitempty"`
 
 	// allowedCIDRs are the ranges in which InternalIP and ExternalIP must be.
-	// Omitted or empty: any that is not loopback, link-local, multicast or unspecified.
+	// Omitted: any that is not loopback, link-local, multicast or unspecified.
 	// +optional
 	// +listType=set
+	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=64
 	AllowedCIDRs []CIDR `json:"allowedCIDRs,omitempty"`
 
 	// deniedCIDRs are ranges in which no address may be, such as those of the API servers and of Services.
-	// Omitted or empty: none.
+	// Omitted: none.
 	// +optional
 	// +listType=set
+	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=64
 	DeniedCIDRs []CIDR `json:"deniedCIDRs,omitempty"`
 
@@ -65,19 +70,19 @@ type NodeAddresses struct {
 	// A write violates the rule if the addresses cannot be looked up.
 	// Omitted: Allow.
 	// +optional
-	OfOtherNodes OtherNodes `json:"ofOtherNodes,omitempty"`
+	OfOtherNodes Access `json:"ofOtherNodes,omitempty"`
 }
 
-// OtherNodes says whether a kubelet may report an address that another Node reports.
+// Access says whether something is allowed.
 //
 // +kubebuilder:validation:Enum=Allow;Deny
-type OtherNodes string
+type Access string
 
 const (
-	// AllowOtherNodes does not look.
-	AllowOtherNodes OtherNodes = "Allow"
-	// DenyOtherNodes denies an address that another Node reports.
-	DenyOtherNodes OtherNodes = "Deny"
+	// AccessAllow allows it.
+	AccessAllow Access = "Allow"
+	// AccessDeny denies it.
+	AccessDeny Access = "Deny"
 )
 
 // NodeAddressType is a type of a Node's address.
@@ -88,9 +93,10 @@ type NodeAddressType string
 // NodeKubeletPorts restricts status.daemonEndpoints.kubeletEndpoint.port.
 type NodeKubeletPorts struct {
 	// allowed are the ports that a kubelet may report.
-	// Omitted or empty: any port from 1024 to 65535 but 2379, 2380 and 6443.
+	// Omitted: any port from 1024 to 65535 but 2379, 2380 and 6443.
 	// +optional
 	// +listType=set
+	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=16
 	// +kubebuilder:validation:items:Minimum=1
 	// +kubebuilder:validation:items:Maximum=65535
@@ -101,9 +107,10 @@ type NodeKubeletPorts struct {
 type NodeConditions struct {
 	// allowed are patterns on types of conditions that a kubelet may write besides its own four, for problem detectors that
 	// use the kubelet's credential.
-	// Omitted or empty: none.
+	// Omitted: none.
 	// +optional
 	// +listType=set
+	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=64
 	Allowed []Pattern `json:"allowed,omitempty"`
 }
@@ -112,18 +119,20 @@ type NodeConditions struct {
 type NodeCapacity struct {
 	// max is the most of each resource that a kubelet may report, as capacity and as allocatable. A resource that is not
 	// named keeps its built-in bound, if it has one.
-	// Omitted or empty: the built-in bounds only: cpu 4096, memory 64Ti, pods 10000, ephemeral-storage 1Pi.
+	// Omitted: the built-in bounds only: cpu 4096, memory 64Ti, pods 10000, ephemeral-storage 1Pi.
 	// +optional
+	// +kubebuilder:validation:MinProperties=1
 	// +kubebuilder:validation:MaxProperties=64
-	Max map[corev1.ResourceName]Quantity `json:"max,omitempty"` //nolint:kubeapilinter // Empty is as good as omitted.
+	Max map[corev1.ResourceName]Quantity `json:"max,omitempty"` //nolint:kubeapilinter // A map, as status.capacity is.
 }
 
 // NodeExtendedResources restricts extended resources in status.capacity and status.allocatable.
 type NodeExtendedResources struct {
 	// allowed are the resources that device plugins may report, and how many of each.
-	// Omitted or empty: those the Node has, and no more of them.
+	// Omitted: those the Node has, and no more of them.
 	// +optional
 	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=64
 	Allowed []ExtendedResource `json:"allowed,omitempty"`
 }
@@ -146,15 +155,15 @@ type NodeImages struct {
 	// maxCount is how many images a kubelet may report, when the number grows.
 	// Omitted: 50, a kubelet's default. Raise it if your kubelets set nodeStatusMaxImages.
 	// +optional
-	// +default=50
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=10000
 	MaxCount int32 `json:"maxCount,omitempty"`
 
 	// allowedRepositories are patterns on the names of images that a kubelet may add, such as registry.example.com/*.
-	// Omitted or empty: any.
+	// Omitted: any.
 	// +optional
 	// +listType=set
+	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=64
 	AllowedRepositories []Pattern `json:"allowedRepositories,omitempty"`
 }
@@ -163,10 +172,11 @@ type NodeImages struct {
 type NodeInfo struct {
 	// allowed are patterns on the values of the named fields, when they change: kubeletVersion, kernelVersion, osImage,
 	// containerRuntimeVersion, operatingSystem or architecture.
-	// Omitted or empty: any value.
+	// Omitted: any value.
 	// +optional
+	// +kubebuilder:validation:MinProperties=1
 	// +kubebuilder:validation:MaxProperties=6
-	Allowed map[NodeInfoField]PatternList `json:"allowed,omitempty"` //nolint:kubeapilinter // Empty is as good as omitted.
+	Allowed map[NodeInfoField]PatternList `json:"allowed,omitempty"` //nolint:kubeapilinter // The keys are those of nodeInfo, an object.
 }
 
 // NodeInfoField names a field of status.nodeInfo.
@@ -184,7 +194,6 @@ type NodeVolumes struct {
 	// maxInUse is how many volumes a kubelet may report as in use, when the number grows.
 	// Omitted: 256.
 	// +optional
-	// +default=256
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=10000
 	MaxInUse int32 `json:"maxInUse,omitempty"`
@@ -195,12 +204,13 @@ type NodeReservedStatus struct{}
 
 // NodeFeatures restricts status.declaredFeatures.
 type NodeFeatures struct {
-	// allowedDeclared are patterns on the features that a kubelet may declare.
-	// Omitted or empty: any, at most 256.
+	// allowed are patterns on the features that a kubelet may declare.
+	// Omitted: any, at most 256.
 	// +optional
 	// +listType=set
+	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=256
-	AllowedDeclared []Pattern `json:"allowedDeclared,omitempty"`
+	Allowed []Pattern `json:"allowed,omitempty"`
 }
 
 // NodeUnknownFields forbids changes of unknown fields. It has no fields.

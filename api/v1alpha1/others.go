@@ -9,16 +9,16 @@ type ServiceAccountTokens struct {
 	// one in a projected volume does not start.
 	// Omitted: 86400, a day.
 	// +optional
-	// +default=86400
 	// +kubebuilder:validation:Minimum=600
 	// +kubebuilder:validation:Maximum=4294967296
 	MaxExpirationSeconds int64 `json:"maxExpirationSeconds,omitempty"`
 
 	// denied are patterns on <namespace>/<name> of service accounts of which a kubelet may request no token, for those that
 	// never run on the restricted nodes.
-	// Omitted or empty: none.
+	// Omitted: none.
 	// +optional
 	// +listType=set
+	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=64
 	Denied []Pattern `json:"denied,omitempty"`
 }

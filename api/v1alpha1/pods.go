@@ -49,10 +49,10 @@ type MirrorPodRules struct {
 	// +optional
 	Placement *MirrorPodPlacement `json:"placement,omitempty"`
 
-	// priorities restricts the priority of mirror pods, by which the scheduler and kubelet prefer them to others.
+	// priorityClasses restricts the priority of mirror pods, by which the scheduler and kubelet prefer them to others.
 	// Omitted: not restricted. Empty ({}): system-node-critical, system-cluster-critical, or no class.
 	// +optional
-	Priorities *MirrorPodPriorities `json:"priorities,omitempty"`
+	PriorityClasses *MirrorPodPriorityClasses `json:"priorityClasses,omitempty"`
 
 	// hostAccess restricts what a mirror pod shows of access to the host. It does not protect the host, which the kubelet
 	// runs; it keeps a pod that no one would have admitted from looking admitted.
@@ -68,38 +68,43 @@ type MirrorPodNames struct{}
 // MirrorPodNamespaces restricts where a kubelet may create mirror pods.
 type MirrorPodNamespaces struct {
 	// allowed are patterns on namespaces.
-	// Omitted or empty: [kube-system].
+	// Omitted: [kube-system].
 	// +optional
 	// +listType=set
+	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=64
 	Allowed []Pattern `json:"allowed,omitempty"`
 }
 
-// MirrorPodLabels restricts the labels of mirror pods. Patterns are on keys. The labels topology.kubernetes.io/zone and
-// /region, which the API server itself copies from the Node to the pod, are always allowed.
+// MirrorPodLabels restricts the labels of mirror pods. The labels topology.kubernetes.io/zone and /region, which the API server
+// itself copies from the Node to the pod, are always allowed.
 type MirrorPodLabels struct {
-	// allowed are patterns on label keys of mirror pods. A label by which a controller owns its pods (pod-template-hash,
-	// controller-revision-hash, job-name and the like) is allowed only if a pattern other than * matches it.
-	// Omitted or empty: any key but those.
+	// allowed are patterns on the labels that a mirror pod may have. A label by which a controller owns its pods
+	// (pod-template-hash, controller-revision-hash, job-name and the like) is allowed only if a pattern whose key is not *
+	// matches it.
+	// Omitted: any label except those.
 	// +optional
 	// +listType=set
+	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=128
-	Allowed []Pattern `json:"allowed,omitempty"`
+	Allowed []KeyValuePattern `json:"allowed,omitempty"`
 
-	// denied are patterns on label keys that a mirror pod may not have, even if allowed names them.
-	// Omitted or empty: none but those by which controllers own their pods.
+	// denied are patterns on the labels that a mirror pod may not have, even if allowed names them.
+	// Omitted: only those by which controllers own their pods.
 	// +optional
 	// +listType=set
+	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=128
-	Denied []Pattern `json:"denied,omitempty"`
+	Denied []KeyValuePattern `json:"denied,omitempty"`
 }
 
 // MirrorPodFinalizers restricts the finalizers of mirror pods.
 type MirrorPodFinalizers struct {
 	// allowed are patterns on finalizers that a mirror pod may have, for static pod manifests that carry one.
-	// Omitted or empty: none.
+	// Omitted: none.
 	// +optional
 	// +listType=set
+	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=64
 	Allowed []Pattern `json:"allowed,omitempty"`
 }
@@ -168,13 +173,22 @@ type PodRules struct {
 
 // PodMetadata forbids changes of a pod's metadata.
 type PodMetadata struct {
-	// allowedAnnotations are patterns on annotation keys that may change all the same, for network plugins that annotate
-	// pods with the kubelet's credential.
-	// Omitted or empty: none.
+	// annotations says which annotations may change.
+	// Omitted or empty ({}): none.
+	// +optional
+	Annotations *PodAnnotations `json:"annotations,omitempty"`
+}
+
+// PodAnnotations says which annotations of a pod may change.
+type PodAnnotations struct {
+	// allowed are patterns on the annotations that may be added, changed and removed, for network plugins that annotate pods with
+	// the kubelet's credential. A pattern with a value must match the old value, too, where an annotation is changed or removed.
+	// Omitted: none.
 	// +optional
 	// +listType=set
+	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=64
-	AllowedAnnotations []Pattern `json:"allowedAnnotations,omitempty"`
+	Allowed []KeyValuePattern `json:"allowed,omitempty"`
 }
 
 // PodManagedFields forbids ownership by server-side apply. It has no fields: a kubelet never applies.
@@ -182,12 +196,13 @@ type PodManagedFields struct{}
 
 // MirrorPodAnnotations restricts the annotations of mirror pods.
 type MirrorPodAnnotations struct {
-	// allowed are patterns on annotation keys of mirror pods besides those under kubernetes.io/config.
-	// Omitted or empty: any.
+	// allowed are patterns on the annotations that a mirror pod may have besides those under kubernetes.io/config.
+	// Omitted: any.
 	// +optional
 	// +listType=set
+	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=128
-	Allowed []Pattern `json:"allowed,omitempty"`
+	Allowed []KeyValuePattern `json:"allowed,omitempty"`
 }
 
 // MirrorPodReferences forbids references to API objects. It has no fields.
@@ -196,58 +211,44 @@ type MirrorPodReferences struct{}
 // MirrorPodPlacement forbids constraints on other pods. It has no fields.
 type MirrorPodPlacement struct{}
 
-// MirrorPodPriorities restricts the priority class of mirror pods.
-type MirrorPodPriorities struct {
-	// allowedClasses are patterns on names of priority classes; having no class is always allowed.
-	// Omitted or empty: [system-node-critical, system-cluster-critical].
+// MirrorPodPriorityClasses restricts the priority class of mirror pods.
+type MirrorPodPriorityClasses struct {
+	// allowed are patterns on names of priority classes; having no class is always allowed.
+	// Omitted: [system-node-critical, system-cluster-critical].
 	// +optional
 	// +listType=set
+	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=32
-	AllowedClasses []Pattern `json:"allowedClasses,omitempty"`
+	Allowed []Pattern `json:"allowed,omitempty"`
 }
-
-// Access says whether something is allowed.
-//
-// +kubebuilder:validation:Enum=Allowed;Denied
-type Access string
-
-const (
-	// AccessAllowed allows it.
-	AccessAllowed Access = "Allowed"
-	// AccessDenied denies it.
-	AccessDenied Access = "Denied"
-)
 
 // MirrorPodHostAccess restricts what a mirror pod shows of access to the host.
 type MirrorPodHostAccess struct {
 	// hostNetwork says whether a mirror pod may use the host's network.
-	// Omitted: Allowed.
+	// Omitted: Allow.
 	// +optional
-	// +default="Allowed"
 	HostNetwork Access `json:"hostNetwork,omitempty"`
 
 	// hostPID says whether a mirror pod may use the host's PID namespace.
-	// Omitted: Denied.
+	// Omitted: Deny.
 	// +optional
-	// +default="Denied"
 	HostPID Access `json:"hostPID,omitempty"`
 
 	// hostIPC says whether a mirror pod may use the host's IPC namespace.
-	// Omitted: Denied.
+	// Omitted: Deny.
 	// +optional
-	// +default="Denied"
 	HostIPC Access `json:"hostIPC,omitempty"`
 
 	// privileged says whether a mirror pod may have privileged containers.
-	// Omitted: Denied.
+	// Omitted: Deny.
 	// +optional
-	// +default="Denied"
 	Privileged Access `json:"privileged,omitempty"`
 
 	// hostPathPrefixes are the folders of the host in which the hostPath volumes of mirror pods must be.
-	// Omitted or empty: any.
+	// Omitted: any.
 	// +optional
 	// +listType=set
+	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=4096
@@ -261,9 +262,10 @@ type PodSelf struct{}
 // PodConditions restricts status.conditions of pods.
 type PodConditions struct {
 	// allowed are patterns on types of conditions that a kubelet may write besides its own.
-	// Omitted or empty: none.
+	// Omitted: none.
 	// +optional
 	// +listType=set
+	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=64
 	Allowed []Pattern `json:"allowed,omitempty"`
 }
@@ -304,9 +306,10 @@ type AddressRanges struct {
 	From AddressSource `json:"from,omitempty"`
 
 	// allowedCIDRs are ranges in which an added address may be.
-	// Omitted or empty: any, unless from is given.
+	// Omitted: any, unless from is given.
 	// +optional
 	// +listType=set
+	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=64
 	AllowedCIDRs []CIDR `json:"allowedCIDRs,omitempty"`
 
@@ -314,7 +317,7 @@ type AddressRanges struct {
 	// program watch the addresses of all Nodes. A write violates the rule if they cannot be looked up.
 	// Omitted: Allow.
 	// +optional
-	OfOtherNodes OtherNodes `json:"ofOtherNodes,omitempty"`
+	OfOtherNodes Access `json:"ofOtherNodes,omitempty"`
 }
 
 // PodPhase keeps a finished pod finished. It has no fields.
@@ -342,7 +345,6 @@ type PodDeletion struct {
 	// Finished, as a kubelet does.
 	// Omitted: Terminating.
 	// +optional
-	// +default="Terminating"
 	Mode PodDeletionMode `json:"mode,omitempty"`
 }
 

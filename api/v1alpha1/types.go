@@ -13,8 +13,10 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // +kubebuilder:resource:scope=Cluster,shortName=nrp,categories=noderestriction
 // +kubebuilder:printcolumn:name="Actions",type=string,JSONPath=`.spec.validationActions`,description="What happens to a write that violates the policy"
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`,description="Whether the policy is enforced as written"
-// +kubebuilder:printcolumn:name="Denied",type=integer,JSONPath=`.status.denials.total`,description="How many writes this policy has denied"
-// +kubebuilder:printcolumn:name="Last denial",type=date,JSONPath=`.status.denials.lastTime`,description="When this policy last denied a write"
+// +kubebuilder:printcolumn:name="Denied",type=integer,JSONPath=`.status.violations.denied.total`,description="How many writes this policy has denied"
+// +kubebuilder:printcolumn:name="Warned",type=integer,JSONPath=`.status.violations.warned.total`,description="How many writes this policy has only warned about",priority=1
+// +kubebuilder:printcolumn:name="Audited",type=integer,JSONPath=`.status.violations.audited.total`,description="How many writes this policy has only recorded"
+// +kubebuilder:printcolumn:name="Last violation",type=date,JSONPath=`.status.violations.lastTime`,description="When a write last violated this policy"
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type NodeRestrictionPolicy struct {
 	metav1.TypeMeta `json:",inline"`
@@ -24,7 +26,7 @@ type NodeRestrictionPolicy struct {
 
 	// spec says which kubelets are restricted, in what, and what happens to a write that violates it.
 	// +required
-	Spec NodeRestrictionPolicySpec `json:"spec,omitzero"` //nolint:kubeapilinter // A policy without spec is a mistake, though no field of it is required.
+	Spec NodeRestrictionPolicySpec `json:"spec,omitzero"`
 
 	// status is what the program observed of this policy. Omitted until a replica has seen the policy.
 	// +optional
@@ -58,15 +60,17 @@ const (
 )
 
 // NodeRestrictionPolicySpec is what a policy restricts. A rule whose section is omitted is off; a rule whose section is
-// empty ({}) is at its strictest that a stock kubelet still passes.
+// empty ({}) is at its strictest that a stock kubelet still passes. A list is omitted or has an element: an empty list is
+// invalid. Server-side apply owns match, nodes, mirrorPods, pods and each section beside them as a whole.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.lockdown) || has(self.match) && has(self.match.nodeNames)",message="lockdown needs match.nodeNames"
 type NodeRestrictionPolicySpec struct {
 	// validationActions says what happens to a write that violates this policy: Deny refuses it, Warn sends the client a
 	// warning, Audit leaves an audit annotation. Each violation is recorded whatever the action. Deny and Warn cannot be
-	// combined, since a denied write already carries the message.
-	// Omitted: [Deny].
-	// +optional
-	// +default=["Deny"]
+	// combined, since a denied write already carries the message. At least one is required.
+	// +required
 	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=2
 	// +kubebuilder:validation:XValidation:rule="self.all(a, self.exists_one(b, a == b))",message="an action must not be listed twice"
 	// +kubebuilder:validation:XValidation:rule="!(self.exists(a, a == 'Deny') && self.exists(a, a == 'Warn'))",message="Deny and Warn cannot be combined: a denied write already carries the message"
@@ -75,52 +79,69 @@ type NodeRestrictionPolicySpec struct {
 	// match says which kubelets this policy restricts.
 	// Omitted or empty ({}): all kubelets.
 	// +optional
+	// +structType=atomic
 	Match *Match `json:"match,omitempty"`
 
 	// baseline checks what the in-tree admission plugin NodeRestriction checks, for clusters where that is off.
 	// Omitted: off. Empty ({}): for nodes and pods.
 	// +optional
+	// +structType=atomic
 	Baseline *Baseline `json:"baseline,omitempty"`
 
 	// nodes has the rules for what a kubelet writes to Nodes: at registration (CREATE nodes) and later through nodes and
 	// nodes/status.
-	// Omitted: no rule for Nodes.
+	// Omitted or empty ({}): no rule for Nodes.
 	// +optional
+	// +structType=atomic
 	Nodes NodeRules `json:"nodes,omitzero"` //nolint:kubeapilinter // Empty is as good as omitted: no section, no rule.
 
 	// mirrorPods has the rules for the pods a kubelet creates. A stock kubelet creates only mirror pods, which show a static
 	// pod in the API. Denying a mirror pod does not stop the static pod: it keeps running, unseen by the API.
-	// Omitted: no rule for created pods.
+	// Omitted or empty ({}): no rule for created pods.
 	// +optional
+	// +structType=atomic
 	MirrorPods MirrorPodRules `json:"mirrorPods,omitzero"` //nolint:kubeapilinter // Empty is as good as omitted: no section, no rule.
 
 	// pods has the rules for what a kubelet writes to existing pods, through pods/status.
-	// Omitted: no rule for existing pods.
+	// Omitted or empty ({}): no rule for existing pods.
 	// +optional
+	// +structType=atomic
 	Pods PodRules `json:"pods,omitzero"` //nolint:kubeapilinter // Empty is as good as omitted: no section, no rule.
 
 	// serviceAccountTokens restricts the tokens that a kubelet requests for the pods on its node. The chart sends these writes
 	// only if its value rules.serviceAccountTokens is set.
 	// Omitted: not restricted. Empty ({}): tokens of any service account, for a day at most.
 	// +optional
+	// +structType=atomic
 	ServiceAccountTokens *ServiceAccountTokens `json:"serviceAccountTokens,omitempty"`
 
 	// csiNodes restricts the metadata of CSINodes: with a finalizer the deletion of one hangs, with a foreign owner it goes
 	// when the owner goes. The chart sends these writes only if its value rules.csiNodes is set.
 	// Omitted: not restricted. Empty ({}): no finalizers, and no owner but the Node of the same name.
 	// +optional
+	// +structType=atomic
 	CSINodes *CSINodes `json:"csiNodes,omitempty"`
 
 	// resourceSlices keeps a kubelet from offering devices: a stock kubelet only deletes ResourceSlices, drivers write them
 	// with credentials of their own. The chart sends these writes only if its value rules.resourceSlices is set.
 	// Omitted: not restricted. Empty ({}): deletion only.
 	// +optional
+	// +structType=atomic
 	ResourceSlices *ResourceSlices `json:"resourceSlices,omitempty"`
 
+	// lockdown denies every write of the matched kubelets that is sent to the webhook, for a node that is compromised: a client
+	// certificate cannot be revoked. Leases and heartbeats that change nothing are not sent, nor what the chart does not send, and
+	// reads are not writes: see docs/node-compromised.md. It needs match.nodeNames.
+	// Omitted: off. Empty ({}): nothing may be written.
+	// +optional
+	// +structType=atomic
+	Lockdown *Lockdown `json:"lockdown,omitempty"`
+
 	// events restricts the objects about which a kubelet writes events, which nothing else limits. Each event about a pod costs
-	// a look-up. The chart sends these writes only if its value rules.events is set.
+	// a lookup. The chart sends these writes only if its value rules.events is set.
 	// Omitted: not restricted. Empty ({}): only its own Node and the pods on it.
 	// +optional
+	// +structType=atomic
 	Events *Events `json:"events,omitempty"`
 }
 
@@ -133,20 +154,34 @@ type NodeRestrictionPolicySpec struct {
 // +kubebuilder:validation:Pattern=`^[!-~]+$`
 type Pattern string
 
+// Lockdown denies every write. It has no fields: an exception would be a way out.
+type Lockdown struct{}
+
+// KeyValuePattern is a pattern on the key of a label or an annotation, such as example.com/*, or patterns on its key and its value,
+// such as example.com/pool=gpu-*. The first = separates them. Without = any value matches; with nothing behind it, only the empty value.
+// Each * stands for any run of characters. Printable ASCII, no spaces in the key, 1 to 512 characters.
+//
+// +kubebuilder:validation:MinLength=1
+// +kubebuilder:validation:MaxLength=512
+// +kubebuilder:validation:Pattern=`^[!-<>-~]+(=[ -~]*)?$`
+type KeyValuePattern string
+
 // Match says which kubelets a policy restricts. All given fields must hold. Names are those in the credential
 // (system:node:<name>), which a kubelet cannot choose.
 type Match struct {
 	// nodeNames are patterns on the node name; one must match.
-	// Omitted or empty: every name.
+	// Omitted: every name.
 	// +optional
 	// +listType=set
+	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=256
 	NodeNames []Pattern `json:"nodeNames,omitempty"`
 
 	// excludeNodeNames are patterns on the node name; none may match.
-	// Omitted or empty: no name is excluded.
+	// Omitted: no name is excluded.
 	// +optional
 	// +listType=set
+	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=256
 	ExcludeNodeNames []Pattern `json:"excludeNodeNames,omitempty"`
 
@@ -180,36 +215,60 @@ type NodeRestrictionPolicyStatus struct {
 	// +kubebuilder:validation:Minimum=1
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
-	// denials counts the writes this policy denied, as far as the replicas have reported them: each replica reports at
-	// most every 10 seconds. The denial log is the exact record.
+	// violations counts the writes that violated this policy, as far as the replicas have reported them: each replica reports
+	// at most every 10 seconds. The records are exact.
 	// Omitted: none reported.
 	// +optional
-	Denials *Denials `json:"denials,omitempty"`
+	Violations *Violations `json:"violations,omitempty"`
 }
 
-// Denials are the writes that a policy denied.
-type Denials struct {
-	// total is the number of writes this policy denied since it was created. Dry runs do not count.
+// Violations are the writes that violated a policy, by what this policy made of them. Another policy may have denied a write that
+// this one only recorded. Dry runs do not count.
+type Violations struct {
+	// lastTime is when a write last violated the policy.
+	// Omitted: never.
+	// +optional
+	LastTime *metav1.Time `json:"lastTime,omitempty"`
+
+	// denied are the writes that this policy denied.
+	// Omitted: none.
+	// +optional
+	Denied *ViolationCount `json:"denied,omitempty"`
+
+	// warned are the writes that this policy warned about.
+	// Omitted: none.
+	// +optional
+	Warned *ViolationCount `json:"warned,omitempty"`
+
+	// audited are the writes that this policy only recorded: those that it would deny with validationActions: [Deny].
+	// Omitted: none.
+	// +optional
+	Audited *ViolationCount `json:"audited,omitempty"`
+}
+
+// ViolationCount counts writes and shows the latest.
+type ViolationCount struct {
+	// total is the number of writes since the policy was created.
 	// Omitted: 0.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	Total int64 `json:"total,omitempty"` //nolint:kubeapilinter // Zero is as good as omitted.
 
-	// lastTime is when the policy last denied a write.
+	// lastTime is when the latest of them happened.
 	// Omitted: never.
 	// +optional
 	LastTime *metav1.Time `json:"lastTime,omitempty"`
 
-	// recent are the latest denials, newest first, equal ones merged.
+	// recent are the latest of them, newest first, equal ones merged.
 	// Omitted: none.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=10
-	Recent []RecentDenial `json:"recent,omitempty"`
+	Recent []RecentViolation `json:"recent,omitempty"`
 }
 
-// RecentDenial is one or several equal denials.
-type RecentDenial struct {
+// RecentViolation is one write, or several equal ones.
+type RecentViolation struct {
 	// time is when the latest of them happened.
 	// +required
 	Time metav1.Time `json:"time,omitzero"` //nolint:kubeapilinter // It marshals as a string, and zero is no time.
@@ -220,7 +279,7 @@ type RecentDenial struct {
 	// +kubebuilder:validation:MaxLength=256
 	Node string `json:"node,omitempty"`
 
-	// rule is the ID of the first rule that was violated, such as node-labels.
+	// rule is the ID of the first rule of this policy that was violated, such as node-labels.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64
@@ -239,7 +298,7 @@ type RecentDenial struct {
 	// +kubebuilder:validation:MaxLength=512
 	Object string `json:"object,omitempty"`
 
-	// count is how many denials this entry stands for.
+	// count is how many writes this entry stands for.
 	// +required
 	// +kubebuilder:validation:Minimum=1
 	Count int64 `json:"count,omitempty"`

@@ -252,7 +252,7 @@ func (c *testCluster) startWebhook(t *testing.T) *webhook {
 	t.Helper()
 	compiled, errs := rules.NewCompiler().Compile(&v1alpha1.NodeRestrictionPolicy{
 		ObjectMeta: metav1.ObjectMeta{Name: "baseline"},
-		Spec: v1alpha1.NodeRestrictionPolicySpec{Baseline: &v1alpha1.Baseline{
+		Spec: v1alpha1.NodeRestrictionPolicySpec{ValidationActions: []v1alpha1.ValidationAction{v1alpha1.Deny}, Baseline: &v1alpha1.Baseline{
 			Resources: []v1alpha1.BaselineResource{v1alpha1.BaselineServiceAccounts},
 		}},
 	})

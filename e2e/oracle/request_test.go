@@ -76,7 +76,7 @@ func wholeBaseline(t testing.TB) *policy.Set {
 	t.Helper()
 	p, errs := rules.NewCompiler().Compile(&v1alpha1.NodeRestrictionPolicy{
 		ObjectMeta: metav1.ObjectMeta{Name: "baseline"},
-		Spec: v1alpha1.NodeRestrictionPolicySpec{Baseline: &v1alpha1.Baseline{
+		Spec: v1alpha1.NodeRestrictionPolicySpec{ValidationActions: []v1alpha1.ValidationAction{v1alpha1.Deny}, Baseline: &v1alpha1.Baseline{
 			Resources: []v1alpha1.BaselineResource{
 				v1alpha1.BaselineNodes, v1alpha1.BaselinePods, v1alpha1.BaselinePersistentVolumeClaims,
 				v1alpha1.BaselineServiceAccounts, v1alpha1.BaselineLeases, v1alpha1.BaselineCSINodes,

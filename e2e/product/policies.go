@@ -25,6 +25,7 @@ import (
 func DenyFinalizers(name string, nodes ...v1alpha1.Pattern) *v1alpha1.NodeRestrictionPolicy {
 	p := &v1alpha1.NodeRestrictionPolicy{}
 	p.Name = name
+	p.Spec.ValidationActions = []v1alpha1.ValidationAction{v1alpha1.Deny}
 	if len(nodes) > 0 {
 		p.Spec.Match = &v1alpha1.Match{NodeNames: nodes}
 	}

@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"noderestriction.plus/e2e/project"
+	"noderestriction.plus/e2e/suite"
 )
 
 // TestSecondSyncChangesNothing renders the chart with the values of each file in config/gitops, and with every switch, and applies it twice
@@ -51,10 +52,10 @@ func (s *server) sync(t *testing.T, objects []*unstructured.Unstructured) map[st
 	for _, object := range objects {
 		what := object.GetKind() + " " + object.GetNamespace() + "/" + object.GetName()
 		mapping, err := s.mapper.RESTMapping(object.GroupVersionKind().GroupKind(), object.GroupVersionKind().Version)
-		check(t, err)
+		suite.Check(t, err)
 		resource := s.client.Resource(mapping.Resource)
 		data, err := object.MarshalJSON()
-		check(t, err)
+		suite.Check(t, err)
 		options := metav1.PatchOptions{FieldManager: "argocd-controller", Force: new(true)}
 		var applied *unstructured.Unstructured
 		if mapping.Scope.Name() == meta.RESTScopeNameNamespace {
@@ -75,21 +76,21 @@ func (s *server) sync(t *testing.T, objects []*unstructured.Unstructured) map[st
 func gitopsValues(t *testing.T, name string, fields ...string) string {
 	t.Helper()
 	root, err := project.Root()
-	check(t, err)
+	suite.Check(t, err)
 	data, err := os.ReadFile(filepath.Join(root, "config", "gitops", name))
-	check(t, err)
+	suite.Check(t, err)
 	for _, document := range strings.Split(string(data), "\n---\n") {
 		var object map[string]any
-		check(t, yaml.Unmarshal([]byte(document), &object))
+		suite.Check(t, yaml.Unmarshal([]byte(document), &object))
 		values, found, err := unstructured.NestedMap(object, fields...)
-		check(t, err)
+		suite.Check(t, err)
 		if !found {
 			continue
 		}
 		text, err := json.Marshal(values)
-		check(t, err)
+		suite.Check(t, err)
 		path := filepath.Join(t.TempDir(), "values.yaml")
-		check(t, os.WriteFile(path, text, 0o600))
+		suite.Check(t, os.WriteFile(path, text, 0o600))
 		return path
 	}
 	t.Fatalf("%s has no values", name)

@@ -98,12 +98,15 @@ var arrows = map[string]struct {
 	"internal/denials/pagetest": {[]string{"internal/text"}, "pages are compared in tests only"},
 	"internal/newrule":          {nil, "it must also run when the rules do not compile"},
 	"internal/demo":             {[]string{"internal/cli", "internal/command", "internal/fixture"}, "it must build in a fraction of the time of the rest"},
+	"internal/policystatus": {
+		[]string{"api/v1alpha1", "internal/program"}, "a status is written the same way whoever has something to say in it",
+	},
 	"internal/denial": {
-		[]string{"api/v1alpha1", "policy", "internal/record", "internal/program", "internal/text", "internal/faultlog"},
+		[]string{"api/v1alpha1", "policy", "internal/record", "internal/policystatus", "internal/program", "internal/text", "internal/faultlog"},
 		"a sink takes records; it does not know where they come from",
 	},
 	"internal/policystore": {
-		[]string{"api/v1alpha1", "policy", "internal/program"}, "the store holds policies; it does not know who reads them",
+		[]string{"api/v1alpha1", "policy", "internal/policystatus", "internal/program"}, "the store holds policies; it does not know who reads them",
 	},
 	"internal/cluster": {
 		[]string{"api/v1alpha1", "policy", "policy/object", "internal/faultlog"}, "lookups are the engine's Facts, and nothing more",
@@ -116,7 +119,9 @@ var arrows = map[string]struct {
 	},
 	"internal/delegatedauth": {[]string{"internal/faultlog"}, "who may read the metrics has nothing to do with what they say"},
 	"internal/probe": {
-		[]string{"api/v1alpha1", "internal/review", "internal/command", "internal/kubeconfig", "internal/program"},
+		[]string{
+			"api/v1alpha1", "internal/review", "internal/command", "internal/kubeconfig", "internal/policystatus", "internal/program",
+		},
 		"the probe must be what the review takes for one; the command probe is the same write by hand",
 	},
 	"webhooks": {

@@ -132,7 +132,8 @@ func TestNodesAreWatchedOnceAPolicyNeedsThem(t *testing.T) {
 		t.Errorf("watched %d times without a policy, ready: %v", watched, err)
 	}
 	selecting, errs := rules.NewCompiler().Compile(&v1alpha1.NodeRestrictionPolicy{Spec: v1alpha1.NodeRestrictionPolicySpec{
-		Match: &v1alpha1.Match{NodeSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"pool": "pci"}}},
+		ValidationActions: []v1alpha1.ValidationAction{v1alpha1.Deny},
+		Match:             &v1alpha1.Match{NodeSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"pool": "pci"}}},
 	}})
 	if len(errs) > 0 {
 		t.Fatal(errs)

@@ -174,6 +174,7 @@ func compiled(t *testing.T, name string) *policy.Policy {
 	t.Helper()
 	p := &v1alpha1.NodeRestrictionPolicy{}
 	p.Name = name
+	p.Spec.ValidationActions = []v1alpha1.ValidationAction{v1alpha1.Deny}
 	p.Spec.Nodes.Finalizers = &v1alpha1.NodeFinalizers{}
 	c, errs := rules.NewCompiler().Compile(p)
 	if len(errs) > 0 {

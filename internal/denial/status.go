@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/internal/policystatus"
 	"noderestriction.plus/internal/record"
 	"noderestriction.plus/policy"
 )
@@ -23,7 +24,7 @@ import (
 const (
 	// statusInterval is how often a replica writes the status of one policy, at most.
 	statusInterval = 10 * time.Second
-	// statusDelay is how long the first denial after a quiet time waits for others, to be written together.
+	// statusDelay is how long the first violation after a quiet time waits for others, to be written together.
 	statusDelay = time.Second
 	// writeTimeout is how long the status of one policy may take, so that it does not hold up the others'.
 	writeTimeout = 5 * time.Second
@@ -33,56 +34,57 @@ const (
 	maxTallies = 1024
 )
 
-// Status keeps status.denials of the policies. It is a [Sink] that counts in memory and writes at most every 10
+// Status keeps status.violations of the policies. It is a [Sink] that counts in memory and writes at most every 10
 // seconds, for all replicas at once: what it adds, it adds to what is stored. Dry runs and late answers do not count. What could not be
-// written is tried again; the log, not the status, is the exact record.
+// written is retried; the log, not the status, is the exact record.
 type Status struct {
 	log logr.Logger
-	add func(ctx context.Context, policy string, t tally) error
+	add func(ctx context.Context, policy string, t tallies) error
 	// pending has an element if there are tallies to write.
 	pending chan struct{}
 
 	mu      sync.Mutex
-	tallies map[string]tally // by policy
+	tallies map[string]tallies // by policy
 }
 
 // NewStatus returns a Status that reads policies from reader, which must not be a cache, and writes their status
 // through writer.
 func NewStatus(reader client.Reader, writer client.StatusClient, log logr.Logger) *Status {
-	return newStatus(func(ctx context.Context, policy string, t tally) error {
-		return addDenials(ctx, reader, writer, policy, t)
+	statuses := policystatus.NewWriter(writer, "violations")
+	return newStatus(func(ctx context.Context, policy string, t tallies) error {
+		return addViolations(ctx, reader, statuses, policy, t)
 	}, log)
 }
 
-func newStatus(add func(context.Context, string, tally) error, log logr.Logger) *Status {
-	return &Status{log: log, add: add, pending: make(chan struct{}, 1), tallies: map[string]tally{}}
+func newStatus(add func(context.Context, string, tallies) error, log logr.Logger) *Status {
+	return &Status{log: log, add: add, pending: make(chan struct{}, 1), tallies: map[string]tallies{}}
 }
 
-// Observe counts a denial for each policy that denied the write.
+// Observe counts the write for each policy that it violates, by what that policy makes of it.
 func (s *Status) Observe(rec *record.Record) {
-	if rec.Msg != policy.Denied || rec.DryRun || rec.Late {
+	if rec.DryRun || rec.Late || rec.Msg != policy.Denied && rec.Msg != policy.Warned && rec.Msg != policy.Audited {
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for name, rule := range denying(rec.Decision) {
-		s.count(name, tallyOf(rec, rule))
+	for name, first := range violated(rec.Decision) {
+		s.count(name, tallies{first.Action: tallyOf(rec, first.Rule)})
 	}
 }
 
-// denying has the policies that deny a write, each with the first of its rules that does.
-func denying(d policy.Decision) map[string]policy.RuleID {
-	rules := map[string]policy.RuleID{}
-	for _, v := range d.Violations {
-		if _, known := rules[v.Policy]; !known && v.Policy != "" && v.Action == v1alpha1.Deny {
-			rules[v.Policy] = v.Rule
+// violated has the policies that a write violates, each with its first violation.
+func violated(d policy.Decision) map[string]*policy.PolicyViolation {
+	first := map[string]*policy.PolicyViolation{}
+	for i := range d.Violations {
+		if v := &d.Violations[i]; v.Policy != "" && first[v.Policy] == nil {
+			first[v.Policy] = v
 		}
 	}
-	return rules
+	return first
 }
 
-// count adds to a policy's tally. The caller holds mu.
-func (s *Status) count(name string, t tally) {
+// count adds to the tallies of a policy. The caller holds mu.
+func (s *Status) count(name string, t tallies) {
 	known, ok := s.tallies[name]
 	if !ok && len(s.tallies) >= maxTallies {
 		return
@@ -129,51 +131,48 @@ func awaitTurn(ctx context.Context, pending <-chan struct{}, delay func() time.D
 // flush writes all tallies, and keeps those that it could not write.
 func (s *Status) flush(ctx context.Context) {
 	s.mu.Lock()
-	tallies := s.tallies
-	s.tallies = map[string]tally{}
+	counted := s.tallies
+	s.tallies = map[string]tallies{}
 	s.mu.Unlock()
-	for _, name := range slices.Sorted(maps.Keys(tallies)) {
-		err := s.write(ctx, name, tallies[name])
+	for _, name := range slices.Sorted(maps.Keys(counted)) {
+		err := s.write(ctx, name, counted[name])
 		if err == nil || apierrors.IsNotFound(err) {
 			continue
 		}
 		if apierrors.IsInvalid(err) || apierrors.IsRequestEntityTooLargeError(err) {
-			s.log.Error(err, "The policy's status does not take these denials, they are not counted there", "policy", name)
+			s.log.Error(err, "The policy's status does not take these violations, they are not counted there", "policy", name)
 			continue
 		}
-		s.log.Error(err, "Could not count denials in the policy's status, will try again", "policy", name)
+		s.log.Error(err, "Could not count violations in the policy's status, will retry", "policy", name)
 		s.mu.Lock()
-		s.count(name, tallies[name])
+		s.count(name, counted[name])
 		s.mu.Unlock()
 	}
 }
 
-// write writes one tally. What the API server calls invalid would be invalid again: only the numbers are tried once more.
-func (s *Status) write(ctx context.Context, name string, t tally) error {
+// write writes the tallies of one policy. What the API server calls invalid would be invalid again: only the numbers are retried.
+func (s *Status) write(ctx context.Context, name string, t tallies) error {
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
 	err := s.add(ctx, name, t)
 	if apierrors.IsInvalid(err) {
-		s.log.Error(err, "Could not show denials in the policy's status", "policy", name)
-		t.recent = nil
-		err = s.add(ctx, name, t)
+		s.log.Error(err, "Could not show violations in the policy's status", "policy", name)
+		err = s.add(ctx, name, t.numbers())
 	}
 	return err
 }
 
-// addDenials adds a tally to what is stored. It changes nothing else of the status, and nothing that changed meanwhile.
-func addDenials(ctx context.Context, reader client.Reader, writer client.StatusClient, name string, t tally) error {
+// addViolations adds tallies to what is stored. It changes nothing else of the status, and nothing that changed meanwhile.
+func addViolations(ctx context.Context, reader client.Reader, writer policystatus.Writer, name string, t tallies) error {
 	return retry.RetryOnConflict(retry.DefaultBackoff, func() error {
 		stored := &v1alpha1.NodeRestrictionPolicy{}
 		if err := reader.Get(ctx, client.ObjectKey{Name: name}, stored); err != nil {
 			return err
 		}
-		updated := stored.DeepCopy()
-		if updated.Status == nil {
-			updated.Status = &v1alpha1.NodeRestrictionPolicyStatus{}
+		var violations *v1alpha1.Violations
+		if stored.Status != nil {
+			violations = stored.Status.Violations
 		}
-		updated.Status.Denials = t.addedTo(updated.Status.Denials)
-		patch := client.MergeFromWithOptions(stored, client.MergeFromWithOptimisticLock{})
-		return writer.Status().Patch(ctx, updated, patch)
+		return writer.WriteViolations(ctx, stored, t.addedTo(violations))
 	})
 }

@@ -35,7 +35,7 @@ type openAPI struct {
 	Minimum                                  *float64
 }
 
-// statusSchema is the schema of status.denials.
+// statusSchema is the schema of status.violations.
 func statusSchema(t *testing.T) openAPI {
 	t.Helper()
 	data, err := os.ReadFile("../../config/crd/noderestriction.plus_noderestrictionpolicies.yaml")
@@ -52,11 +52,11 @@ func statusSchema(t *testing.T) openAPI {
 	if err := yaml.Unmarshal(data, &crd); err != nil {
 		t.Fatal(err)
 	}
-	denials, ok := crd.Spec.Versions[0].Schema.OpenAPIV3Schema.Properties["status"].Properties["denials"]
+	violations, ok := crd.Spec.Versions[0].Schema.OpenAPIV3Schema.Properties["status"].Properties["violations"]
 	if !ok {
-		t.Fatal("the schema has no status.denials")
+		t.Fatal("the schema has no status.violations")
 	}
-	return denials
+	return violations
 }
 
 // errors says where a value is not what the schema wants.
@@ -97,10 +97,10 @@ func (s *openAPI) errors(at string, value any) (all []string) {
 	return all
 }
 
-func TestWhateverIsDeniedTheStatusTakesIt(t *testing.T) {
+func TestWhateverIsWrittenTheStatusTakesIt(t *testing.T) {
 	bounds := statusSchema(t)
 	texts := []string{"", "a", "...", "\x00", "\xff", strings.Repeat("x", 10_000), strings.Repeat("<", 300), strings.Repeat("世", 300)}
-	var sum *v1alpha1.Denials
+	var sum *v1alpha1.Violations
 	for _, node := range texts {
 		for _, text := range texts {
 			for _, rule := range texts {
@@ -110,7 +110,7 @@ func TestWhateverIsDeniedTheStatusTakesIt(t *testing.T) {
 					},
 				}, policy.Decision{Violations: []policy.PolicyViolation{{Policy: "p", Rule: policy.RuleID(rule), Action: v1alpha1.Deny}}})
 				rec.Time = record.Time(time.Now())
-				sum = tallyOf(&rec, policy.RuleID(rule)).addedTo(sum)
+				sum = tallies{v1alpha1.Deny: tallyOf(&rec, policy.RuleID(rule)), v1alpha1.Audit: tallyOf(&rec, policy.RuleID(rule))}.addedTo(sum)
 				data, err := json.Marshal(sum)
 				if err != nil {
 					t.Fatal(err)
@@ -119,7 +119,7 @@ func TestWhateverIsDeniedTheStatusTakesIt(t *testing.T) {
 				if err := json.Unmarshal(data, &value); err != nil {
 					t.Fatal(err)
 				}
-				if wrong := bounds.errors("denials", value); len(wrong) > 0 {
+				if wrong := bounds.errors("violations", value); len(wrong) > 0 {
 					t.Fatalf("%.20q, %.20q, %.20q: %v", node, text, rule, wrong)
 				}
 			}
@@ -130,8 +130,8 @@ func TestWhateverIsDeniedTheStatusTakesIt(t *testing.T) {
 func TestAStatusThatCannotBeWrittenStopsNoOther(t *testing.T) {
 	invalid := apierrors.NewInvalid(schema.GroupKind{}, "a", nil)
 	var tries []string
-	s := newStatus(func(ctx context.Context, name string, t tally) error {
-		tries = append(tries, fmt.Sprint(name, " ", len(t.recent)))
+	s := newStatus(func(ctx context.Context, name string, t tallies) error {
+		tries = append(tries, fmt.Sprint(name, " ", len(t[v1alpha1.Deny].recent)))
 		switch name {
 		case "a":
 			return invalid
@@ -150,7 +150,7 @@ func TestAStatusThatCannotBeWrittenStopsNoOther(t *testing.T) {
 	if want := []string{"a 1", "a 0", "b 1", "c 1"}; !slices.Equal(tries, want) {
 		t.Errorf("tried %q, want %q", tries, want)
 	}
-	if len(s.tallies) != 1 || s.tallies["b"].total != 1 {
+	if len(s.tallies) != 1 || s.tallies["b"][v1alpha1.Deny].total != 1 {
 		t.Errorf("%v is kept to be tried again, want only b", s.tallies)
 	}
 }

@@ -23,20 +23,28 @@ import (
 
 // additions collects what a Status would add to the policies.
 type additions struct {
-	mu    sync.Mutex
-	log   []string
-	err   error
-	total int64
+	mu  sync.Mutex
+	log []string
+	err error
 }
 
-func (a *additions) add(_ context.Context, policy string, t tally) error {
+func (a *additions) add(_ context.Context, policy string, ts tallies) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.err != nil {
 		return a.err
 	}
-	a.log = append(a.log, fmt.Sprintf("%s +%d", policy, t.total))
-	a.total += t.total
+	for _, action := range []v1alpha1.ValidationAction{v1alpha1.Deny, v1alpha1.Warn, v1alpha1.Audit} {
+		t, counted := ts[action]
+		if !counted {
+			continue
+		}
+		entry := fmt.Sprintf("%s +%d", policy, t.total)
+		if action != v1alpha1.Deny {
+			entry += " " + string(action)
+		}
+		a.log = append(a.log, entry)
+	}
 	return nil
 }
 
@@ -117,10 +125,11 @@ func TestStatusForgetsAPolicyThatIsGone(t *testing.T) {
 	}
 }
 
-func TestStatusCountsDenialsOnly(t *testing.T) {
+func TestStatusDoesNotCountEverything(t *testing.T) {
 	a := run(t, func(s *Status, _ *additions) {
 		observe(s, func(rec *record.Record) { rec.DryRun = true })
-		observe(s, func(rec *record.Record) { rec.Msg = policy.Audited })
+		observe(s, func(rec *record.Record) { rec.Late = true })
+		observe(s, func(rec *record.Record) { rec.Msg = record.Probed })
 		observe(s, func(rec *record.Record) { rec.Decision.Violations[0].Policy = "" })
 	})
 	if len(a.log) != 0 {
@@ -128,16 +137,21 @@ func TestStatusCountsDenialsOnly(t *testing.T) {
 	}
 }
 
-func TestStatusCountsADenialForEachPolicyThatDenies(t *testing.T) {
+func TestStatusCountsAWriteForEachPolicyByItsAction(t *testing.T) {
 	a := run(t, func(s *Status, _ *additions) {
 		observe(s, func(rec *record.Record) {
 			rec.Decision.Violations = append(rec.Decision.Violations,
 				policy.PolicyViolation{Policy: "recommended", Rule: "node-taints", Action: v1alpha1.Deny},
 				policy.PolicyViolation{Policy: "strict", Rule: "node-taints", Action: v1alpha1.Deny},
+				policy.PolicyViolation{Policy: "careful", Rule: "node-taints", Action: v1alpha1.Warn, Audited: true},
 				policy.PolicyViolation{Policy: "trial", Rule: "node-taints", Action: v1alpha1.Audit})
 		})
+		observe(s, func(rec *record.Record) {
+			rec.Msg = policy.Audited
+			rec.Decision.Violations = []policy.PolicyViolation{{Policy: "trial", Rule: "node-taints", Action: v1alpha1.Audit}}
+		})
 	})
-	if got, want := fmt.Sprint(a.log), "[recommended +1 strict +1]"; got != want {
+	if got, want := fmt.Sprint(a.log), "[careful +1 Warn recommended +1 strict +1 trial +2 Audit]"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }

@@ -17,7 +17,7 @@ import (
 	"golang.org/x/net/html"
 
 	"noderestriction.plus/internal/record"
-	"noderestriction.plus/internal/recordlog"
+	"noderestriction.plus/internal/text"
 )
 
 // browser returns a browser that can print a page after its script has run, or skips the test.
@@ -104,7 +104,7 @@ func browserLog(t *testing.T) string {
 func TestTheScriptOfThePageFilters(t *testing.T) {
 	program := browser(t)
 	page := pageOf(t, browserLog(t))
-	escaped := recordlog.Printable(hostile)
+	escaped := text.Printable(hostile)
 	file := filepath.Join(t.TempDir(), "page.html")
 	if err := os.WriteFile(file, page, 0o600); err != nil {
 		t.Fatal(err)

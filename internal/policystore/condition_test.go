@@ -53,6 +53,18 @@ func TestCondition(t *testing.T) {
 	}
 }
 
+func TestConditionSaysWhatIsProbablyNotMeant(t *testing.T) {
+	p := object("a", "1", 1, true)
+	p.Spec.Match = &v1alpha1.Match{NodeSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"pool": "a"}}}
+	h := policyStates{}
+	h.hold(rules.NewCompiler(), []v1alpha1.NodeRestrictionPolicy{p})
+	c := h["a"].condition()
+	const want = "the policy is enforced as written; but: spec.match.nodeSelector: "
+	if c.Status != metav1.ConditionTrue || !strings.HasPrefix(c.Message, want) {
+		t.Errorf("got %+v", c)
+	}
+}
+
 func TestConditionMessageIsBounded(t *testing.T) {
 	h := &policyState{generation: 1}
 	for range 100 {
@@ -87,8 +99,8 @@ func TestPlan(t *testing.T) {
 	}{
 		{name: "a policy that nobody has seen is written", want: of(good, 1), write: true},
 		{
-			name: "a status with nothing but denials is written",
-			have: &v1alpha1.NodeRestrictionPolicyStatus{Denials: &v1alpha1.Denials{Total: 1}}, want: of(good, 1), write: true,
+			name: "a status with nothing but violations is written",
+			have: &v1alpha1.NodeRestrictionPolicyStatus{Violations: &v1alpha1.Violations{}}, want: of(good, 1), write: true,
 		},
 		{name: "a newer generation is written", have: at(good, 0, 1), want: of(good, 2), write: true},
 		{name: "what the status says already is not written", have: at(good, 0, 1), want: of(good, 1)},
@@ -118,21 +130,5 @@ func TestPlan(t *testing.T) {
 				t.Errorf("write %v, wait %s", write, wait)
 			}
 		})
-	}
-}
-
-func TestTransitionTimeChangesWithTheStatusOnly(t *testing.T) {
-	now, before := time.Now(), metav1.NewTime(time.Now().Add(-time.Hour))
-	have := conditionAfter(true)
-	have.LastTransitionTime = before
-	status := &v1alpha1.NodeRestrictionPolicyStatus{Conditions: []metav1.Condition{have}}
-	if got := transitioned(conditionAfter(true), status, now).LastTransitionTime; !got.Equal(&before) {
-		t.Errorf("the status did not change, but the time did: %s", got)
-	}
-	if got := transitioned(conditionAfter(false), status, now).LastTransitionTime.Time; !got.Equal(now) {
-		t.Errorf("the status changed, but the time is %s", got)
-	}
-	if got := transitioned(conditionAfter(true), nil, now).LastTransitionTime.Time; !got.Equal(now) {
-		t.Errorf("the first time is %s", got)
 	}
 }

@@ -25,14 +25,12 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/internal/policystatus"
 	"noderestriction.plus/internal/program"
 	"noderestriction.plus/policy"
 )
 
 const (
-	// fieldOwner owns what this package writes to a status; what others write there stays.
-	fieldOwner = client.FieldOwner(program.Name + "-policies")
-
 	// reportingController is the source of the Events.
 	reportingController = program.Name
 
@@ -71,7 +69,7 @@ func Setup(
 		policies: mgr.GetCache(),
 		live:     live,
 		expect:   expect,
-		status:   mgr.GetClient(),
+		status:   policystatus.NewWriter(mgr.GetClient(), "policies"),
 		events:   mgr.GetEventRecorder(reportingController),
 		metrics:  newMetrics(registerer),
 	}
@@ -106,7 +104,7 @@ type reconciler struct {
 	policies client.Reader // a cache of all policies
 	live     client.Reader
 	expect   []func(*policy.Set)
-	status   client.StatusClient
+	status   policystatus.Writer
 	events   recorder.EventRecorder
 	metrics  *metrics
 
@@ -199,9 +197,8 @@ func (r *reconciler) writeStatuses(
 func (r *reconciler) writeStatus(
 	ctx context.Context, object *v1alpha1.NodeRestrictionPolicy, held *policyState, now time.Time,
 ) error {
-	condition := transitioned(held.condition(), object.Status, now)
-	apply := client.ApplyConfigurationFromUnstructured(statusOf(object, condition))
-	if err := r.status.Status().Apply(ctx, apply, fieldOwner, client.ForceOwnership); err != nil {
+	condition := policystatus.Transitioned(held.condition(), object.Status, now)
+	if err := r.status.WriteObserved(ctx, object, condition); err != nil {
 		return err
 	}
 	logger := log.FromContext(ctx).WithValues("policy", object.Name, "generation", held.generation)

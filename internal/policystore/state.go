@@ -22,7 +22,9 @@ type policyState struct {
 	inForce *policy.Policy
 	// errs are the errors of the generation.
 	errs field.ErrorList
-	// good is the last generation that compiled since startup, or nil.
+	// warnings are what is valid in the generation, but probably not meant.
+	warnings []string
+	// good is the last generation that compiled, nil if there was none since the program was started.
 	good           *policy.Policy
 	goodGeneration int64
 }
@@ -37,6 +39,7 @@ func hold(compiler *policy.Compiler, before *policyState, object *v1alpha1.NodeR
 	switch {
 	case len(h.errs) == 0:
 		h.good, h.goodGeneration = h.inForce, h.generation
+		h.warnings = compiler.Warnings(object)
 	case before != nil && before.uid == object.UID && before.good != nil:
 		// A previous object of this name does not stay in force.
 		h.good, h.goodGeneration = before.good, before.goodGeneration

@@ -20,15 +20,15 @@ import (
 
 // object is a policy that denies finalizers on Nodes, and labels unless its pattern for them is broken.
 func object(name string, uid types.UID, generation int64, valid bool) v1alpha1.NodeRestrictionPolicy {
-	pattern := v1alpha1.Pattern("example.com/*")
+	pattern := v1alpha1.KeyValuePattern("example.com/*")
 	if !valid {
 		pattern = "not a pattern"
 	}
 	return v1alpha1.NodeRestrictionPolicy{
 		ObjectMeta: metav1.ObjectMeta{Name: name, UID: uid, Generation: generation},
-		Spec: v1alpha1.NodeRestrictionPolicySpec{Nodes: v1alpha1.NodeRules{
+		Spec: v1alpha1.NodeRestrictionPolicySpec{ValidationActions: []v1alpha1.ValidationAction{v1alpha1.Deny}, Nodes: v1alpha1.NodeRules{
 			Finalizers: &v1alpha1.NodeFinalizers{},
-			Labels:     &v1alpha1.NodeLabels{Update: &v1alpha1.NodeUpdateLabels{Allowed: []v1alpha1.Pattern{pattern}}},
+			Labels:     &v1alpha1.NodeLabels{Update: &v1alpha1.NodeUpdateLabels{Allowed: []v1alpha1.KeyValuePattern{pattern}}},
 		}},
 	}
 }

@@ -11,23 +11,17 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/recorder"
 
 	"noderestriction.plus/api/v1alpha1"
-	"noderestriction.plus/internal/program"
+	"noderestriction.plus/internal/policystatus"
 )
 
 const (
 	// conditionEnforced is the condition of a policy that says whether the API server asks about kubelets at all.
 	conditionEnforced = "Enforced"
-	// fieldOwner owns that condition; what others write to a status stays.
-	fieldOwner = client.FieldOwner(program.Name + "-probe")
-	// contestInterval is how long what another replica found stands before it is contradicted.
-	contestInterval = time.Minute
 	// maxMessage bounds the message of a condition and the note of an Event, in bytes.
 	maxMessage = 1024
 )
@@ -36,13 +30,13 @@ const (
 // only what a status does not say yet.
 type Conditions struct {
 	policies client.Reader
-	status   client.StatusClient
+	status   policystatus.Writer
 	events   recorder.EventRecorder
 }
 
 // NewConditions returns a Reporter that reads policies from a reader, which may be a cache, and writes their status.
 func NewConditions(policies client.Reader, status client.StatusClient, events recorder.EventRecorder) *Conditions {
-	return &Conditions{policies: policies, status: status, events: events}
+	return &Conditions{policies: policies, status: policystatus.NewWriter(status, "probe"), events: events}
 }
 
 // Report implements [Reporter].
@@ -82,32 +76,18 @@ func conditionOf(result Result, detail string) metav1.Condition {
 // outdated says whether the status must be told. Replicas may differ for a moment; they do not overwrite each other at
 // the speed of the probe.
 func outdated(status *v1alpha1.NodeRestrictionPolicyStatus, want metav1.Condition, now time.Time) bool {
-	if status == nil {
-		return true
-	}
-	have := meta.FindStatusCondition(status.Conditions, want.Type)
+	have := policystatus.Condition(status, want.Type)
 	if have == nil || have.Status == want.Status {
 		return have == nil
 	}
-	return now.Sub(have.LastTransitionTime.Time) >= contestInterval
+	return policystatus.Contest(have, now) == 0
 }
 
 func (c *Conditions) write(
 	ctx context.Context, object *v1alpha1.NodeRestrictionPolicy, want metav1.Condition,
 ) error {
-	apply := client.ApplyConfigurationFromUnstructured(&unstructured.Unstructured{Object: map[string]any{
-		"apiVersion": v1alpha1.GroupVersion().String(),
-		"kind":       v1alpha1.Kind,
-		"metadata": map[string]any{
-			"name": object.Name, "uid": string(object.UID), "resourceVersion": object.ResourceVersion,
-		},
-		"status": map[string]any{"conditions": []any{map[string]any{
-			"type": want.Type, "status": string(want.Status), "reason": want.Reason, "message": want.Message,
-			"observedGeneration": want.ObservedGeneration,
-			"lastTransitionTime": time.Now().UTC().Format(time.RFC3339),
-		}}},
-	}})
-	if err := c.status.Status().Apply(ctx, apply, fieldOwner, client.ForceOwnership); err != nil {
+	want = policystatus.Transitioned(want, object.Status, time.Now())
+	if err := c.status.WriteCondition(ctx, object, want); err != nil {
 		return err
 	}
 	if want.Status != metav1.ConditionTrue {

@@ -22,7 +22,7 @@ func TestAnswer(t *testing.T) {
 	const violation = `NodeRestrictionPolicy \"test\": node labels (must not add \"a\")`
 	tests := map[string]struct {
 		body    string
-		actions []v1alpha1.ValidationAction
+		actions []v1alpha1.ValidationAction // nil: Deny
 		receipt review.Receipt
 		want    string
 	}{
@@ -63,7 +63,11 @@ func TestAnswer(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			r := decoded(t, test.body)
-			set := compiled(t, func(p *v1alpha1.NodeRestrictionPolicy) { p.Spec.ValidationActions = test.actions })
+			set := compiled(t, func(p *v1alpha1.NodeRestrictionPolicy) {
+				if test.actions != nil {
+					p.Spec.ValidationActions = test.actions
+				}
+			})
 			v := r.Evaluate(set, nil)
 			if got := string(r.Answer(v, test.receipt)); got != test.want {
 				t.Errorf("got  %s\nwant %s", got, test.want)

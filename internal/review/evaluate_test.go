@@ -22,7 +22,7 @@ func compiled(t testing.TB, tweak func(*v1alpha1.NodeRestrictionPolicy)) *policy
 	t.Helper()
 	p := &v1alpha1.NodeRestrictionPolicy{
 		ObjectMeta: metav1.ObjectMeta{Name: "test", Generation: 3},
-		Spec: v1alpha1.NodeRestrictionPolicySpec{Nodes: v1alpha1.NodeRules{
+		Spec: v1alpha1.NodeRestrictionPolicySpec{ValidationActions: []v1alpha1.ValidationAction{v1alpha1.Deny}, Nodes: v1alpha1.NodeRules{
 			Labels: &v1alpha1.NodeLabels{Update: &v1alpha1.NodeUpdateLabels{Additions: v1alpha1.AdditionsListed}},
 		}},
 	}

@@ -19,6 +19,26 @@ func CheckLength(n, limit int, at *field.Path) field.ErrorList {
 	return nil
 }
 
+// CheckList is [CheckLength] for a list that a policy may omit, but must not leave empty: omitted is the only word for the default.
+func CheckList[T any](list []T, limit int, at *field.Path) field.ErrorList {
+	if list != nil && len(list) == 0 {
+		return empty(at)
+	}
+	return CheckLength(len(list), limit, at)
+}
+
+// CheckMap is [CheckList] for a map.
+func CheckMap[K comparable, V any](m map[K]V, limit int, at *field.Path) field.ErrorList {
+	if m != nil && len(m) == 0 {
+		return empty(at)
+	}
+	return CheckLength(len(m), limit, at)
+}
+
+func empty(at *field.Path) field.ErrorList {
+	return field.ErrorList{field.Required(at, "must not be empty; omit the field for its default")}
+}
+
 // CheckEnum returns an error for a value that is not in a string enumeration. An empty value stands for the default.
 func CheckEnum[T ~string](value T, at *field.Path, valid ...T) field.ErrorList {
 	if value == "" || slices.Contains(valid, value) {
@@ -29,7 +49,7 @@ func CheckEnum[T ~string](value T, at *field.Path, valid ...T) field.ErrorList {
 
 // CheckTexts returns the errors of a list: it may have at most limit texts, each of 1 to length bytes and each once.
 func CheckTexts(list []string, limit, length int, at *field.Path) field.ErrorList {
-	if errs := CheckLength(len(list), limit, at); errs != nil {
+	if errs := CheckList(list, limit, at); errs != nil {
 		return errs
 	}
 	var errs field.ErrorList

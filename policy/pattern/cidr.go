@@ -14,7 +14,7 @@ import (
 
 // CompileCIDRs compiles a list of at most limit CIDRs. Each error has its path under at.
 func CompileCIDRs(list []v1alpha1.CIDR, limit int, at *field.Path) ([]netip.Prefix, field.ErrorList) {
-	if errs := CheckLength(len(list), limit, at); errs != nil {
+	if errs := CheckList(list, limit, at); errs != nil {
 		return nil, errs
 	}
 	var errs field.ErrorList

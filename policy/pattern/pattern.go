@@ -78,24 +78,34 @@ func Compile(p v1alpha1.Pattern, at *field.Path) (Pattern, field.ErrorList) {
 	case len(s) > maxPatternLength:
 		return nil, field.ErrorList{field.TooLong(at, "", maxPatternLength)}
 	}
-	for _, c := range s {
-		if c <= ' ' || c > '~' {
-			return nil, field.ErrorList{field.Invalid(at, s, "must be printable ASCII without spaces")}
-		}
+	if !isPrintable(s, '!') {
+		return nil, field.ErrorList{field.Invalid(at, s, "must be printable ASCII without spaces")}
 	}
 	return strings.Split(s, "*"), nil
 }
 
-// CompileAll compiles a list of at most limit patterns. Each error has its path under at.
+// isPrintable reports whether all characters are ASCII from the first, a space or what follows it, to the tilde.
+func isPrintable(s string, first rune) bool {
+	return !strings.ContainsFunc(s, func(c rune) bool { return c < first || c > '~' })
+}
+
+// CompileAll compiles a list of at most limit patterns.
 func CompileAll(list []v1alpha1.Pattern, limit int, at *field.Path) (Patterns, field.ErrorList) {
-	if errs := CheckLength(len(list), limit, at); errs != nil {
+	return compileList(list, limit, at, Compile)
+}
+
+// compileList compiles each pattern of a list that the schema bounds.
+func compileList[P ~string, C any](
+	list []P, limit int, at *field.Path, compile func(P, *field.Path) (C, field.ErrorList),
+) ([]C, field.ErrorList) {
+	if errs := CheckList(list, limit, at); errs != nil {
 		return nil, errs
 	}
 	var errs field.ErrorList
-	var ps Patterns
-	seen := make(map[v1alpha1.Pattern]bool, len(list))
+	var ps []C
+	seen := make(map[P]bool, len(list))
 	for i, p := range list {
-		compiled, bad := Compile(p, at.Index(i))
+		compiled, bad := compile(p, at.Index(i))
 		switch {
 		case len(bad) > 0:
 			errs = append(errs, bad...)

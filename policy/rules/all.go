@@ -16,7 +16,7 @@ func NewCompiler() *policy.Compiler {
 
 // All returns all rules. Violations are reported in their order.
 func All() []policy.Rule {
-	return []policy.Rule{
+	rules := []policy.Rule{
 		nodeSelf(),
 		nodeNames(),
 		nodeLabels(),
@@ -49,7 +49,7 @@ func All() []policy.Rule {
 		mirrorPodManagedFields(),
 		mirrorPodReferences(),
 		mirrorPodPlacement(),
-		mirrorPodPriorities(),
+		mirrorPodPriorityClasses(),
 		mirrorPodHostAccess(),
 		podSelf(),
 		podMetadata(),
@@ -75,4 +75,5 @@ func All() []policy.Rule {
 		baselineCertificateSigningRequests(),
 		baselinePodCertificateRequests(),
 	}
+	return append(rules, lockdown(rules))
 }

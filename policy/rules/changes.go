@@ -59,7 +59,46 @@ func (c keyChanges) except(allowed func(key string) bool) keyChanges {
 	return keyChanges{without(c.added, allowed), without(c.changed, allowed), without(c.removed, allowed)}
 }
 
-// violations returns a violation of the field for each kind of change.
+// pairChanges are the changes of labels or annotations where values matter, too.
+type pairChanges struct {
+	keyChanges
+	old, updated map[string]string
+}
+
+// comparePairs is [compareKeys] for a rule whose policies may name values.
+func comparePairs(old, updated map[string]string) pairChanges {
+	return pairChanges{compareKeys(old, updated), old, updated}
+}
+
+// except returns the changes for which allowed is false: of the new value where a key is added, of the old one where it is removed, of
+// either where it is changed. A key stands with that value, as key=value, if valueMatters.
+func (c pairChanges) except(allowed func(key, value string) bool, valueMatters func(key string) bool) keyChanges {
+	return keyChanges{
+		added:   refusedPairs(c.added, allowed, valueMatters, c.updated),
+		changed: refusedPairs(c.changed, allowed, valueMatters, c.updated, c.old),
+		removed: refusedPairs(c.removed, allowed, valueMatters, c.old),
+	}
+}
+
+// refusedPairs are the keys of which a value, one in each of the maps, is not allowed.
+func refusedPairs(
+	keys []string, allowed func(key, value string) bool, valueMatters func(key string) bool, maps ...map[string]string,
+) []string {
+	var refused []string
+	for _, key := range keys {
+		i := slices.IndexFunc(maps, func(m map[string]string) bool { return !allowed(key, m[key]) })
+		switch {
+		case i < 0:
+		case valueMatters(key):
+			refused = append(refused, key+"="+maps[i][key])
+		default:
+			refused = append(refused, key)
+		}
+	}
+	return refused
+}
+
+// violations has one violation of the field for each kind of change.
 func (c keyChanges) violations(field string) []policy.Violation {
 	return c.violationsOf(field, "")
 }

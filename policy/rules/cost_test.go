@@ -63,7 +63,9 @@ func section1(section, name, format string, n int, item string) string {
 // everything is a policy with each rule about Nodes and pods.
 func everything(tb testing.TB) *policy.Set {
 	tb.Helper()
-	spec := v1alpha1.NodeRestrictionPolicySpec{Baseline: &v1alpha1.Baseline{}}
+	spec := v1alpha1.NodeRestrictionPolicySpec{
+		ValidationActions: []v1alpha1.ValidationAction{v1alpha1.Deny}, Baseline: &v1alpha1.Baseline{},
+	}
 	for _, section := range []any{&spec.Nodes, &spec.Pods} {
 		v := reflect.ValueOf(section).Elem()
 		for i := range v.NumField() {
@@ -165,6 +167,7 @@ func TestWhatATenantMakesLongLeavesItsKubeletAlone(t *testing.T) {
 func TestAnExpensiveBoundIsAnErrorOfItsPolicyAlone(t *testing.T) {
 	for _, text := range []v1alpha1.Quantity{"1e-999999999", "1e3", "", "x", "-1", v1alpha1.Quantity(strings.Repeat("9", 1<<20))} {
 		p := &v1alpha1.NodeRestrictionPolicy{}
+		p.Spec.ValidationActions = []v1alpha1.ValidationAction{v1alpha1.Deny}
 		p.Spec.Nodes.Finalizers = &v1alpha1.NodeFinalizers{}
 		p.Spec.Nodes.Capacity = &v1alpha1.NodeCapacity{Max: map[corev1.ResourceName]v1alpha1.Quantity{"cpu": text}}
 		c, errs := NewCompiler().Compile(p)
@@ -187,7 +190,7 @@ func TestDecodedValuesAreBounded(t *testing.T) {
 
 func TestPoliciesStopAtTheirBounds(t *testing.T) {
 	const n = 200_000
-	same := make([]v1alpha1.Pattern, n)
+	same := make([]v1alpha1.KeyValuePattern, n)
 	for i := range same {
 		same[i] = "a"
 	}

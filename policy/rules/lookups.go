@@ -25,7 +25,7 @@ func csiNodesLookUp(spec *v1alpha1.NodeRestrictionPolicySpec) policy.Lookups {
 }
 
 func nodeAddressesLookUp(spec *v1alpha1.NodeRestrictionPolicySpec) policy.Lookups {
-	if a := spec.Nodes.Addresses; a == nil || a.OfOtherNodes != v1alpha1.DenyOtherNodes {
+	if a := spec.Nodes.Addresses; a == nil || a.OfOtherNodes != v1alpha1.AccessDeny {
 		return 0
 	}
 	return policy.LooksUpAddresses
@@ -33,8 +33,8 @@ func nodeAddressesLookUp(spec *v1alpha1.NodeRestrictionPolicySpec) policy.Lookup
 
 func podIPsLookUp(spec *v1alpha1.NodeRestrictionPolicySpec) policy.Lookups {
 	ips := spec.Pods.IPs
-	if ips != nil && (ips.PodIPs != nil && ips.PodIPs.OfOtherNodes == v1alpha1.DenyOtherNodes ||
-		ips.HostIPs != nil && ips.HostIPs.OfOtherNodes == v1alpha1.DenyOtherNodes) {
+	if ips != nil && (ips.PodIPs != nil && ips.PodIPs.OfOtherNodes == v1alpha1.AccessDeny ||
+		ips.HostIPs != nil && ips.HostIPs.OfOtherNodes == v1alpha1.AccessDeny) {
 		return policy.LooksUpAddresses
 	}
 	return 0

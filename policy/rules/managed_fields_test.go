@@ -140,6 +140,7 @@ func drawOwned(t *rapid.T) *unstructured.Unstructured {
 func ownershipSet(t interface{ Fatal(args ...any) }) *policy.Set {
 	p := &v1alpha1.NodeRestrictionPolicy{}
 	p.Name = "test"
+	p.Spec.ValidationActions = []v1alpha1.ValidationAction{v1alpha1.Deny}
 	p.Spec.Nodes.ManagedFields = &v1alpha1.NodeManagedFields{}
 	p.Spec.MirrorPods.ManagedFields = &v1alpha1.MirrorPodManagedFields{}
 	p.Spec.Pods.ManagedFields = &v1alpha1.PodManagedFields{}

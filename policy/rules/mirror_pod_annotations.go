@@ -40,7 +40,7 @@ func compileMirrorPodAnnotations(spec *v1alpha1.NodeRestrictionPolicySpec, at *f
 	if cfg == nil {
 		return nil, nil
 	}
-	allowed, errs := pattern.CompileAll(cfg.Allowed, 128, at.Child("mirrorPods", "annotations", "allowed"))
+	allowed, errs := pattern.CompileKeyValues(cfg.Allowed, 128, at.Child("mirrorPods", "annotations", "allowed"))
 	return func(r *policy.Request) []policy.Violation {
 		const prefix = "kubernetes.io/config."
 		annotations := r.Pod().Annotations().New()
@@ -61,9 +61,9 @@ func compileMirrorPodAnnotations(spec *v1alpha1.NodeRestrictionPolicySpec, at *f
 			})
 		}
 		if len(allowed) > 0 {
-			refused := compareKeys(nil, annotations).except(func(key string) bool {
-				return strings.HasPrefix(key, prefix) || allowed.Match(key)
-			})
+			refused := comparePairs(nil, annotations).except(func(key, value string) bool {
+				return strings.HasPrefix(key, prefix) || allowed.Match(key, value)
+			}, allowed.ValueMatters)
 			vs = appendViolation(vs, "metadata.annotations", "must not have", refused.added)
 		}
 		return vs

@@ -43,7 +43,7 @@ func compileMirrorPodHostAccess(spec *v1alpha1.NodeRestrictionPolicySpec, at *fi
 		return nil, nil
 	}
 	at = at.Child("mirrorPods", "hostAccess")
-	if errs := pattern.CheckLength(len(cfg.HostPathPrefixes), 64, at.Child("hostPathPrefixes")); errs != nil {
+	if errs := pattern.CheckList(cfg.HostPathPrefixes, 64, at.Child("hostPathPrefixes")); errs != nil {
 		return nil, errs
 	}
 	var errs field.ErrorList
@@ -53,7 +53,7 @@ func compileMirrorPodHostAccess(spec *v1alpha1.NodeRestrictionPolicySpec, at *fi
 	}{
 		{"hostNetwork", cfg.HostNetwork}, {"hostPID", cfg.HostPID}, {"hostIPC", cfg.HostIPC}, {"privileged", cfg.Privileged},
 	} {
-		errs = append(errs, pattern.CheckEnum(access.value, at.Child(access.name), v1alpha1.AccessAllowed, v1alpha1.AccessDenied)...)
+		errs = append(errs, pattern.CheckEnum(access.value, at.Child(access.name), v1alpha1.AccessAllow, v1alpha1.AccessDeny)...)
 	}
 	for i, prefix := range cfg.HostPathPrefixes {
 		if !path.IsAbs(prefix) {
@@ -67,10 +67,10 @@ func compileMirrorPodHostAccess(spec *v1alpha1.NodeRestrictionPolicySpec, at *fi
 			field string
 			used  bool
 		}{
-			{"spec.containers", hasPrivileged(pod) && cfg.Privileged != v1alpha1.AccessAllowed},
-			{"spec.hostIPC", pod.HostIPC().New() && cfg.HostIPC != v1alpha1.AccessAllowed},
-			{"spec.hostNetwork", pod.HostNetwork().New() && cfg.HostNetwork == v1alpha1.AccessDenied},
-			{"spec.hostPID", pod.HostPID().New() && cfg.HostPID != v1alpha1.AccessAllowed},
+			{"spec.containers", hasPrivileged(pod) && cfg.Privileged != v1alpha1.AccessAllow},
+			{"spec.hostIPC", pod.HostIPC().New() && cfg.HostIPC != v1alpha1.AccessAllow},
+			{"spec.hostNetwork", pod.HostNetwork().New() && cfg.HostNetwork == v1alpha1.AccessDeny},
+			{"spec.hostPID", pod.HostPID().New() && cfg.HostPID != v1alpha1.AccessAllow},
 		} {
 			if use.used {
 				what := strings.TrimPrefix(use.field, "spec.")

@@ -39,23 +39,24 @@ func compileMirrorPodLabels(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.
 		return nil, nil
 	}
 	at = at.Child("mirrorPods", "labels")
-	allowed, errs := pattern.CompileAll(cfg.Allowed, 128, at.Child("allowed"))
-	denied, bad := pattern.CompileAll(cfg.Denied, 128, at.Child("denied"))
+	allowed, errs := pattern.CompileKeyValues(cfg.Allowed, 128, at.Child("allowed"))
+	denied, bad := pattern.CompileKeyValues(cfg.Denied, 128, at.Child("denied"))
 	errs = append(errs, bad...)
 	listed := len(cfg.Allowed) > 0
-	mayHave := func(key string) bool {
+	mayHave := func(key, value string) bool {
 		switch {
 		case isTopologyLabel(key):
 			return true
-		case denied.Match(key):
+		case denied.Match(key, value):
 			return false
 		case isControllerLabel(key):
-			return allowed.MatchNamed(key)
+			return allowed.MatchNamed(key, value)
 		}
-		return !listed || allowed.Match(key)
+		return !listed || allowed.Match(key, value)
 	}
+	valueMatters := func(key string) bool { return allowed.ValueMatters(key) || denied.ValueMatters(key) }
 	return func(r *policy.Request) []policy.Violation {
-		refused := compareKeys(nil, r.Pod().Labels().New()).except(mayHave)
+		refused := comparePairs(nil, r.Pod().Labels().New()).except(mayHave, valueMatters)
 		return appendViolation(nil, "metadata.labels", "must not have", refused.added)
 	}, errs
 }

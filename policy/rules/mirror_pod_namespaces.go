@@ -39,7 +39,7 @@ func compileMirrorPodNamespaces(spec *v1alpha1.NodeRestrictionPolicySpec, at *fi
 		return nil, nil
 	}
 	list := cfg.Allowed
-	if len(list) == 0 {
+	if list == nil {
 		list = []v1alpha1.Pattern{"kube-system"}
 	}
 	allowed, errs := pattern.CompileAll(list, 64, at.Child("mirrorPods", "namespaces", "allowed"))

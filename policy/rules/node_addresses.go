@@ -49,7 +49,7 @@ func compileNodeAddresses(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Pa
 	if len(types) == 0 {
 		types = []v1alpha1.NodeAddressType{"InternalIP", "Hostname"}
 	}
-	if errs := pattern.CheckLength(len(cfg.AllowedTypes), 5, at.Child("allowedTypes")); errs != nil {
+	if errs := pattern.CheckList(cfg.AllowedTypes, 5, at.Child("allowedTypes")); errs != nil {
 		return nil, errs
 	}
 	var errs field.ErrorList
@@ -61,7 +61,7 @@ func compileNodeAddresses(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Pa
 	errs = append(errs, bad...)
 	denied, bad := pattern.CompileCIDRs(cfg.DeniedCIDRs, 64, at.Child("deniedCIDRs"))
 	errs = append(errs, bad...)
-	errs = append(errs, pattern.CheckEnum(cfg.OfOtherNodes, at.Child("ofOtherNodes"), v1alpha1.AllowOtherNodes, v1alpha1.DenyOtherNodes)...)
+	errs = append(errs, pattern.CheckEnum(cfg.OfOtherNodes, at.Child("ofOtherNodes"), v1alpha1.AccessAllow, v1alpha1.AccessDeny)...)
 	mayReport := func(a corev1.NodeAddress, node string) bool {
 		switch {
 		case !slices.Contains(types, v1alpha1.NodeAddressType(a.Type)):
@@ -95,7 +95,7 @@ func compileNodeAddresses(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Pa
 			}
 		}
 		vs := appendViolation(nil, "status.addresses", "must not report", refused)
-		if cfg.OfOtherNodes != v1alpha1.DenyOtherNodes {
+		if cfg.OfOtherNodes != v1alpha1.AccessDeny {
 			return vs
 		}
 		return append(vs, othersAddresses(r, "status.addresses", added)...)

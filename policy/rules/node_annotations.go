@@ -50,7 +50,7 @@ func compileNodeAnnotations(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.
 		return nil, nil
 	}
 	at = at.Child("nodes", "annotations")
-	allowed, errs := pattern.CompileAll(cfg.Allowed, 128, at.Child("allowed"))
+	allowed, errs := pattern.CompileKeyValues(cfg.Allowed, 128, at.Child("allowed"))
 	cidrs, bad := pattern.CompileCIDRs(cfg.ProvidedNodeIPCIDRs, 64, at.Child("providedNodeIPCIDRs"))
 	errs = append(errs, bad...)
 	limit := int(cfg.MaxTotalBytes)
@@ -60,11 +60,10 @@ func compileNodeAnnotations(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.
 	case limit < minAnnotationBytes || limit > maxAnnotationBytes:
 		errs = append(errs, field.Invalid(at.Child("maxTotalBytes"), limit, "must be between 1024 and 262144"))
 	}
-	mayWrite := func(key string) bool { return isKubeletAnnotation(key) || allowed.Match(key) }
+	mayWrite := func(key, value string) bool { return isKubeletAnnotation(key) || allowed.Match(key, value) }
 	return func(r *policy.Request) []policy.Violation {
 		old, updated := r.Node().Annotations().Change()
-		changes := compareKeys(old, updated)
-		vs := changes.except(mayWrite).violations("metadata.annotations")
+		vs := comparePairs(old, updated).except(mayWrite, allowed.ValueMatters).violations("metadata.annotations")
 		vs = append(vs, checkProvidedNodeIP(cidrs, old, updated)...)
 		if size := totalSize(updated, mayWrite); size > limit && size > totalSize(old, mayWrite) {
 			vs = append(vs, policy.Violation{
@@ -95,10 +94,10 @@ func checkProvidedNodeIP(cidrs []netip.Prefix, old, updated map[string]string) [
 }
 
 // totalSize returns the size of the keys that count and of their values, in bytes.
-func totalSize(annotations map[string]string, counts func(key string) bool) int {
+func totalSize(annotations map[string]string, counts func(key, value string) bool) int {
 	n := 0
 	for key, value := range annotations {
-		if counts(key) {
+		if counts(key, value) {
 			n += len(key) + len(value)
 		}
 	}

@@ -58,7 +58,7 @@ func compileNodeCapacity(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Pat
 
 // compileCapacity returns the limits: those of the policy, and the built-in ones of other resources.
 func compileCapacity(bounds map[corev1.ResourceName]v1alpha1.Quantity, at *field.Path) (corev1.ResourceList, field.ErrorList) {
-	if errs := pattern.CheckLength(len(bounds), 64, at); errs != nil {
+	if errs := pattern.CheckMap(bounds, 64, at); errs != nil {
 		return nil, errs
 	}
 	limits := corev1.ResourceList{

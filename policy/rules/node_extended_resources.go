@@ -42,7 +42,7 @@ func compileNodeExtendedResources(spec *v1alpha1.NodeRestrictionPolicySpec, at *
 		return nil, nil
 	}
 	at = at.Child("nodes", "extendedResources", "allowed")
-	if errs := pattern.CheckLength(len(cfg.Allowed), 64, at); errs != nil {
+	if errs := pattern.CheckList(cfg.Allowed, 64, at); errs != nil {
 		return nil, errs
 	}
 	var errs field.ErrorList

@@ -37,7 +37,7 @@ func compileNodeFeatures(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Pat
 	if cfg == nil {
 		return nil, nil
 	}
-	allowed, errs := pattern.CompileAll(cfg.AllowedDeclared, 256, at.Child("nodes", "features", "allowedDeclared"))
+	allowed, errs := pattern.CompileAll(cfg.Allowed, 256, at.Child("nodes", "features", "allowed"))
 	return func(r *policy.Request) []policy.Violation {
 		old, updated := r.Node().DeclaredFeatures().Change()
 		added := compareSets(old, updated).added

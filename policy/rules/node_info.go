@@ -43,7 +43,7 @@ func compileNodeInfo(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path) (
 		return nil, nil
 	}
 	at = at.Child("nodes", "info", "allowed")
-	if errs := pattern.CheckLength(len(cfg.Allowed), 6, at); errs != nil {
+	if errs := pattern.CheckMap(cfg.Allowed, 6, at); errs != nil {
 		return nil, errs
 	}
 	known := nodeInfoFields(&object.NodeInfo{})

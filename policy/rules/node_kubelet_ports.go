@@ -40,7 +40,7 @@ func compileNodeKubeletPorts(spec *v1alpha1.NodeRestrictionPolicySpec, at *field
 		return nil, nil
 	}
 	at = at.Child("nodes", "kubeletPorts", "allowed")
-	if errs := pattern.CheckLength(len(cfg.Allowed), 16, at); errs != nil {
+	if errs := pattern.CheckList(cfg.Allowed, 16, at); errs != nil {
 		return nil, errs
 	}
 	var errs field.ErrorList

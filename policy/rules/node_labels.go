@@ -64,36 +64,37 @@ func compileRegistrationLabels(
 	if cfg == nil {
 		cfg = &v1alpha1.NodeRegistrationLabels{}
 	}
-	allowed, errs := pattern.CompileAll(cfg.Allowed, 128, at.Child("allowed"))
-	denied, bad := pattern.CompileAll(cfg.Denied, 128, at.Child("denied"))
+	allowed, errs := pattern.CompileKeyValues(cfg.Allowed, 128, at.Child("allowed"))
+	denied, bad := pattern.CompileKeyValues(cfg.Denied, 128, at.Child("denied"))
 	errs = append(errs, bad...)
-	required, bad := pattern.CompileAll(cfg.Required, 32, at.Child("required"))
+	required, bad := pattern.CompileKeyValues(cfg.Required, 32, at.Child("required"))
 	errs = append(errs, bad...)
 	listed := len(cfg.Allowed) > 0
-	mayRegister := func(key string) bool {
+	mayRegister := func(key, value string) bool {
 		switch {
 		case isComputedLabel(key):
 			return true
-		case denied.Match(key):
+		case denied.Match(key, value):
 			return false
 		case isReservedLabel(key):
-			return allowed.MatchNamed(key)
+			return allowed.MatchNamed(key, value)
 		}
-		return !listed || allowed.Match(key)
+		return !listed || allowed.Match(key, value)
 	}
+	valueMatters := func(key string) bool { return allowed.ValueMatters(key) || denied.ValueMatters(key) }
 	return func(labels map[string]string) []policy.Violation {
-		vs := compareKeys(nil, labels).except(mayRegister).violations("metadata.labels")
+		vs := comparePairs(nil, labels).except(mayRegister, valueMatters).violations("metadata.labels")
 		return appendViolation(vs, "metadata.labels", "must have a label that matches", unmatched(required, cfg.Required, labels))
 	}, errs
 }
 
-// unmatched returns the patterns that no key matches.
-func unmatched(compiled pattern.Patterns, source []v1alpha1.Pattern, labels map[string]string) []string {
+// unmatched returns the patterns that no label matches.
+func unmatched(compiled pattern.KeyValues, source []v1alpha1.KeyValuePattern, labels map[string]string) []string {
 	var missing []string
 	for i, p := range compiled {
 		found := false
-		for key := range labels {
-			found = found || p.Match(key)
+		for key, value := range labels {
+			found = found || p.Match(key, value)
 		}
 		if !found {
 			missing = append(missing, string(source[i]))
@@ -106,19 +107,18 @@ func compileUpdateLabels(cfg *v1alpha1.NodeUpdateLabels, at *field.Path) (policy
 	if cfg == nil {
 		cfg = &v1alpha1.NodeUpdateLabels{}
 	}
-	allowed, errs := pattern.CompileAll(cfg.Allowed, 128, at.Child("allowed"))
+	allowed, errs := pattern.CompileKeyValues(cfg.Allowed, 128, at.Child("allowed"))
 	errs = append(errs, pattern.CheckEnum(cfg.Additions, at.Child("additions"),
 		v1alpha1.AdditionsAny, v1alpha1.AdditionsCSI, v1alpha1.AdditionsListed)...)
-	mayChange := func(key string) bool {
-		return isReconciledLabel(key) || allowed.MatchNamed(key) || !isReservedLabel(key) && allowed.Match(key)
+	mayChange := func(key, value string) bool {
+		return isReconciledLabel(key) || allowed.MatchNamed(key, value) || !isReservedLabel(key) && allowed.Match(key, value)
 	}
 	return func(r *policy.Request) []policy.Violation {
-		changes := compareKeys(r.Node().Labels().Change())
-		refused := changes.except(mayChange)
-		if len(refused.added) > 0 && mayAddUnlisted(cfg.Additions, r) {
-			refused.added = slices.DeleteFunc(refused.added, func(key string) bool { return !isReservedLabel(key) })
+		changes := comparePairs(r.Node().Labels().Change())
+		if len(changes.added) > 0 && mayAddUnlisted(cfg.Additions, r) {
+			changes.added = slices.DeleteFunc(changes.added, func(key string) bool { return !isReservedLabel(key) })
 		}
-		return refused.violations("metadata.labels")
+		return changes.except(mayChange, allowed.ValueMatters).violations("metadata.labels")
 	}, errs
 }
 

@@ -90,7 +90,7 @@ func (p *taintPattern) match(t *corev1.Taint) bool {
 }
 
 func compileTaints(list []v1alpha1.TaintPattern, limit int, at *field.Path) (taintPatterns, field.ErrorList) {
-	if errs := pattern.CheckLength(len(list), limit, at); errs != nil {
+	if errs := pattern.CheckList(list, limit, at); errs != nil {
 		return nil, errs
 	}
 	var errs field.ErrorList

@@ -79,7 +79,7 @@ func checkBaselineResources(b *v1alpha1.Baseline, at *field.Path) field.ErrorLis
 		v1alpha1.BaselineResourceSlices, v1alpha1.BaselineCertificateSigningRequests,
 		v1alpha1.BaselinePodCertificateRequests,
 	}
-	if errs := pattern.CheckLength(len(b.Resources), len(known), at); errs != nil {
+	if errs := pattern.CheckList(b.Resources, len(known), at); errs != nil {
 		return errs
 	}
 	var errs field.ErrorList

@@ -77,8 +77,8 @@ func compileRanges(source *v1alpha1.AddressRanges, at *field.Path) (addressRange
 	}
 	cidrs, errs := pattern.CompileCIDRs(source.AllowedCIDRs, 64, at.Child("allowedCIDRs"))
 	errs = append(errs, pattern.CheckEnum(source.From, at.Child("from"), v1alpha1.FromNodePodCIDRs, v1alpha1.FromNodeAddresses)...)
-	errs = append(errs, pattern.CheckEnum(source.OfOtherNodes, at.Child("ofOtherNodes"), v1alpha1.AllowOtherNodes, v1alpha1.DenyOtherNodes)...)
-	return addressRanges{cidrs, source.From, source.OfOtherNodes == v1alpha1.DenyOtherNodes}, errs
+	errs = append(errs, pattern.CheckEnum(source.OfOtherNodes, at.Child("ofOtherNodes"), v1alpha1.AccessAllow, v1alpha1.AccessDeny)...)
+	return addressRanges{cidrs, source.From, source.OfOtherNodes == v1alpha1.AccessDeny}, errs
 }
 
 // check returns violations for added addresses that are in no range, that are not routable, or that belong to another Node.

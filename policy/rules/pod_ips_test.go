@@ -76,6 +76,7 @@ func TestPodIPsFromTheNode(t *testing.T) {
 func newPodIPsSet(t *testing.T, spec string) *policy.Set {
 	t.Helper()
 	p := &v1alpha1.NodeRestrictionPolicy{}
+	p.Spec.ValidationActions = []v1alpha1.ValidationAction{v1alpha1.Deny}
 	if err := yaml.UnmarshalStrict([]byte(spec), &p.Spec); err != nil {
 		t.Fatal(err)
 	}

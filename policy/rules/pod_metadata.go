@@ -37,11 +37,15 @@ func compilePodMetadata(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path
 	if cfg == nil {
 		return nil, nil
 	}
-	allowed, errs := pattern.CompileAll(cfg.AllowedAnnotations, 64, at.Child("pods", "metadata", "allowedAnnotations"))
+	var allowed pattern.KeyValues
+	var errs field.ErrorList
+	if cfg.Annotations != nil {
+		allowed, errs = pattern.CompileKeyValues(cfg.Annotations.Allowed, 64, at.Child("pods", "metadata", "annotations", "allowed"))
+	}
 	return func(r *policy.Request) []policy.Violation {
 		pod := r.Pod()
 		vs := compareKeys(pod.Labels().Change()).violationsOf("metadata.labels", "label")
-		annotations := compareKeys(pod.Annotations().Change()).except(allowed.Match)
+		annotations := comparePairs(pod.Annotations().Change()).except(allowed.Match, allowed.ValueMatters)
 		vs = append(vs, annotations.violationsOf("metadata.annotations", "annotation")...)
 		finalizers := compareSets(pod.Finalizers().Change())
 		return append(vs, finalizers.violationsOf("metadata.finalizers", "finalizer")...)

@@ -66,7 +66,7 @@ func drawSpecs(t *rapid.T, fixtures []*fixture.Fixture) []v1alpha1.NodeRestricti
 		policies := rapid.SampledFrom(fixtures).Draw(t, "policies").Policies
 		spec := rapid.SampledFrom(policies).Draw(t, "policy").DeepCopy().Spec
 		spec.ValidationActions = rapid.SampledFrom([][]v1alpha1.ValidationAction{
-			nil, {v1alpha1.Deny}, {v1alpha1.Warn}, {v1alpha1.Audit}, {v1alpha1.Deny, v1alpha1.Audit},
+			{v1alpha1.Deny}, {v1alpha1.Warn}, {v1alpha1.Audit}, {v1alpha1.Deny, v1alpha1.Audit},
 		}).Draw(t, "actions")
 		return spec
 	}), 0, 4).Draw(t, "specs")
@@ -281,7 +281,7 @@ func widenTree(tree map[string]any, pattern string) {
 		case map[string]any:
 			widenTree(value, pattern)
 		case []any:
-			if _, isText := value[0].(string); isText && (name == "allowed" || name == "allowedAnnotations") &&
+			if _, isText := value[0].(string); isText && name == "allowed" &&
 				!slices.Contains(value, any(pattern)) {
 				tree[name] = append(value, pattern)
 			}

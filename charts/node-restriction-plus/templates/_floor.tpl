@@ -116,17 +116,18 @@ spec:
 {{- $at := .registration | default dict -}}
 {{- $allowed := $at.allowed | default list -}}
 {{- $named := list -}}
-{{- range $allowed }}{{ if not (regexMatch "^\\*+$" .) }}{{ $named = append $named . }}{{ end }}{{ end -}}
+{{- range $allowed }}{{ if not (regexMatch "^\\*+(=|$)" .) }}{{ $named = append $named . }}{{ end }}{{ end -}}
+{{- $label := list "key" "object.metadata.labels[key]" -}}
 size(object.metadata.?labels.orValue({})) <= 256 &&
 object.metadata.?labels.orValue({}).all(key,
   key in {{ include "node-restriction-plus.computedLabels" . }} ||
-  !({{ include "node-restriction-plus.matches" (list "key" ($at.denied | default list)) }}) && (
+  !({{ include "node-restriction-plus.matchesPair" (append $label ($at.denied | default list)) }}) && (
     {{- include "node-restriction-plus.reservedLabel" . | nindent 4 }} ?
-    {{ include "node-restriction-plus.matches" (list "key" $named) }} :
-    {{ if $allowed }}{{ include "node-restriction-plus.matches" (list "key" $allowed) }}{{ else }}true{{ end }})
+    {{ include "node-restriction-plus.matchesPair" (append $label $named) }} :
+    {{ if $allowed }}{{ include "node-restriction-plus.matchesPair" (append $label $allowed) }}{{ else }}true{{ end }})
 ) &&
 {{- range $at.required }}
-object.metadata.?labels.orValue({}).exists(key, {{ include "node-restriction-plus.matches" (list "key" (list .)) }}) &&
+object.metadata.?labels.orValue({}).exists(key, {{ include "node-restriction-plus.matchesPair" (append $label (list .)) }}) &&
 {{- end }}
 object.metadata.?labels[?'kubernetes.io/hostname'].orValue(object.metadata.name).lowerAscii() == object.metadata.name.lowerAscii()
 {{- end }}
@@ -185,6 +186,31 @@ string.
 {{- with $kinds.matches }}{{ $either = append $either (printf "%s.matches(%s)" $text (printf "^(?s:%s)$" (join "|" .) | toJson)) }}{{ end -}}
 {{- if $any }}{{ $either = list "true" }}{{ end -}}
 {{- if not $either }}{{ $either = list "false" }}{{ end -}}
+({{ join " || " $either }})
+{{- end }}
+
+{{- /*
+matchesPair: whether the expressions of a key and its value, the first and second of three, are matched by one of a list of patterns, the
+third, as in policy/pattern/keyvalue.go: what stands behind the first = of a pattern is a pattern on the value.
+*/ -}}
+{{- define "node-restriction-plus.matchesPair" -}}
+{{- $key := index . 0 -}}
+{{- $value := index . 1 -}}
+{{- $keys := list -}}
+{{- $values := dict -}}
+{{- range index . 2 -}}
+{{- if contains "=" . -}}
+{{- $pair := splitn "=" 2 . -}}
+{{- $_ := set $values $pair._0 (append (get $values $pair._0 | default list) $pair._1) -}}
+{{- else -}}
+{{- $keys = append $keys . -}}
+{{- end -}}
+{{- end -}}
+{{- $either := list (include "node-restriction-plus.matches" (list $key $keys)) -}}
+{{- range $pattern, $list := $values -}}
+{{- $either = append $either (printf "%s && %s" (include "node-restriction-plus.matches" (list $key (list $pattern)))
+  (include "node-restriction-plus.matches" (list $value $list))) -}}
+{{- end -}}
 ({{ join " || " $either }})
 {{- end }}
 

@@ -12,6 +12,9 @@
 {{- end -}}
 {{- end -}}
 {{- range $name, $spec := $v.extra -}}
+{{- if not $spec.validationActions -}}
+{{- fail (printf "policies.extra.%s.validationActions: must have at least one of Deny, Warn and Audit" $name) -}}
+{{- end -}}
 {{- $list = append $list (dict "name" $name "spec" $spec) -}}
 {{- end -}}
 {{- range $list -}}
@@ -22,9 +25,9 @@
 {{- toYaml $list -}}
 {{- end }}
 
-{{- /* denies: whether a policy's spec has the action Deny, which is the default. */ -}}
+{{- /* denies: whether a policy's spec has the action Deny. */ -}}
 {{- define "node-restriction-plus.denies" -}}
-{{- if has "Deny" (.validationActions | default (list "Deny")) }}true{{ end -}}
+{{- if has "Deny" .validationActions }}true{{ end -}}
 {{- end }}
 
 {{- /* merge: the first of two objects with the second merged into it: objects by key, null removes a key, anything else is replaced. */ -}}

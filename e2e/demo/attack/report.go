@@ -82,7 +82,7 @@ func (d *demo) showCounts(ctx context.Context, want int) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	if err := d.product.Process().Await(ctx, func(ctx context.Context) error {
-		total, err := d.Kubectl.Run(ctx, nil, "get", "nrp", "recommended", "--output=jsonpath={.status.denials.total}")
+		total, err := d.Kubectl.Run(ctx, nil, "get", "nrp", "recommended", "--output=jsonpath={.status.violations.denied.total}")
 		if err == nil && total != fmt.Sprint(want) {
 			err = fmt.Errorf("the policy counts %q denials, want %d", total, want)
 		}

@@ -12,36 +12,36 @@ import (
 	"noderestriction.plus/policy/pattern"
 )
 
-func mirrorPodPriorities() policy.Rule {
+func mirrorPodPriorityClasses() policy.Rule {
 	return policy.Rule{
-		ID: "mirror-pod-priorities",
+		ID: "mirror-pod-priority-classes",
 		Doc: policy.Doc{
 			Title: "A mirror pod may have only an allowed priority class",
 			Text: "A mirror pod of a high class keeps the scheduler from placing other pods on the node, and passes " +
 				"for one that an administrator approved.",
 			Kubelet: "A kubelet copies the class of the manifest: system-node-critical for control planes, often none.",
 			Attack:  "kubectl --kubeconfig kubelet.conf create -f mirror-pod-of-class-payments-critical.yaml",
-			Spec:    "spec.mirrorPods.priorities",
+			Spec:    "spec.mirrorPods.priorityClasses",
 			Fields:  []string{"spec.priorityClassName"},
 			Since:   "v0.1.0",
 			Source:  "kubernetes v1.37.2 plugin/pkg/admission/priority",
 		},
 		Targets: podCreations(),
 		Note:    staticPodKeepsRunning,
-		Compile: compileMirrorPodPriorities,
+		Compile: compileMirrorPodPriorityClasses,
 	}
 }
 
-func compileMirrorPodPriorities(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path) (policy.Check, field.ErrorList) {
-	cfg := spec.MirrorPods.Priorities
+func compileMirrorPodPriorityClasses(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path) (policy.Check, field.ErrorList) {
+	cfg := spec.MirrorPods.PriorityClasses
 	if cfg == nil {
 		return nil, nil
 	}
-	list := cfg.AllowedClasses
-	if len(list) == 0 {
+	list := cfg.Allowed
+	if list == nil {
 		list = []v1alpha1.Pattern{"system-node-critical", "system-cluster-critical"}
 	}
-	allowed, errs := pattern.CompileAll(list, 32, at.Child("mirrorPods", "priorities", "allowedClasses"))
+	allowed, errs := pattern.CompileAll(list, 32, at.Child("mirrorPods", "priorityClasses", "allowed"))
 	return func(r *policy.Request) []policy.Violation {
 		if class := r.Pod().PriorityClassName().New(); class != "" && !allowed.Match(class) {
 			return []policy.Violation{{Field: "spec.priorityClassName", Detail: "must not have priority class " + text.Quote(class)}}
