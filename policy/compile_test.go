@@ -9,17 +9,17 @@ import (
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
 
 	"noderestriction.plus/api/v1alpha1"
-	"noderestriction.plus/internal/manifest"
 	"noderestriction.plus/policy"
 	"noderestriction.plus/policy/rules"
 )
 
 func parse(t *testing.T, name, spec string) *v1alpha1.NodeRestrictionPolicy {
 	t.Helper()
-	parsed, err := manifest.Spec([]byte(spec))
-	if err != nil {
+	parsed := &v1alpha1.NodeRestrictionPolicySpec{}
+	if err := yaml.UnmarshalStrict([]byte(spec), parsed); err != nil {
 		t.Fatal(err)
 	}
 	return &v1alpha1.NodeRestrictionPolicy{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: *parsed}
@@ -36,10 +36,10 @@ func TestCompileReportsEachError(t *testing.T) {
 		"an empty pattern":       {`match: {nodeNames: [""]}`, []string{"spec.match.nodeNames[0]"}},
 		"a pattern twice":        {`match: {excludeNodeNames: [a, b, a]}`, []string{"spec.match.excludeNodeNames[2]"}},
 		"a selector that has no values": {
-			`match: {nodeSelector: {matchExpressions: [{key: a, operator: In}]}}`, []string{"spec.match.nodeSelector"},
+			`match: {nodeSelector: {matchExpressions: [{key: a, operator: In}]}}`, []string{"spec.match.nodeSelector.matchExpressions[0].values"},
 		},
 		"a selector with a wrong operator": {
-			`match: {nodeSelector: {matchExpressions: [{key: a, operator: Is}]}}`, []string{"spec.match.nodeSelector"},
+			`match: {nodeSelector: {matchExpressions: [{key: a, operator: Is}]}}`, []string{"spec.match.nodeSelector.matchExpressions[0].operator"},
 		},
 		"patterns in every list of node labels": {
 			`nodes: {labels: {registration: {allowed: ["a b"], denied: ["a b"], required: ["a b"]}, update: {allowed: ["a b"]}}}`,

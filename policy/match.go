@@ -4,7 +4,10 @@
 package policy
 
 import (
+	"fmt"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -57,10 +60,19 @@ func compileSelector(source *metav1.LabelSelector, at *field.Path) (labels.Selec
 	if len(errs) > 0 {
 		return nil, errs
 	}
+	for _, err := range metav1validation.ValidateLabelSelector(source, metav1validation.LabelSelectorValidationOptions{}, at) {
+		if err.Type == field.ErrorTypeInvalid {
+			err.BadValue = text.Cut(fmt.Sprint(err.BadValue), text.MaxQuoted)
+		}
+		err.Detail = text.Cut(err.Detail, maxMessage)
+		errs = append(errs, err)
+	}
+	if len(errs) > 0 {
+		return nil, errs
+	}
 	selector, err := metav1.LabelSelectorAsSelector(source)
 	if err != nil {
-		shown := text.Cut(metav1.FormatLabelSelector(source), maxMessage)
-		return nil, field.ErrorList{field.Invalid(at, shown, text.Cut(err.Error(), maxMessage))}
+		return nil, field.ErrorList{field.Invalid(at, "", text.Cut(err.Error(), maxMessage))}
 	}
 	return selector, nil
 }

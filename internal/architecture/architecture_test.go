@@ -51,7 +51,9 @@ var arrows = map[string]struct {
 		"a rule is handed to the engine, and knows nothing of those who run it",
 	},
 	"internal/program": {nil, "everything may ask for the program's name and version"},
-	"internal/command": {[]string{"internal/program"}, "what all commands share knows none of them"},
+	"internal/command": {[]string{"internal/program", "internal/text"}, "what all commands share knows none of them"},
+	"internal/input":   {nil, "how a text is stored has nothing to do with what it says"},
+	"config/crd":       {nil, "it is the generated CRD, and nothing else"},
 	"internal/commandtest": {
 		[]string{"internal/command", "internal/docs", "internal/program"},
 		"scripts and pages are tested alike for all commands, in tests only",
@@ -65,9 +67,12 @@ var arrows = map[string]struct {
 	},
 	"internal/record": {[]string{"api/v1alpha1", "policy"}, "the command review prints the records that the webhook writes"},
 	"internal/recordlog": {
-		[]string{"api/v1alpha1", "policy", "internal/record"}, "a log is read far from the cluster that wrote it",
+		[]string{"api/v1alpha1", "policy", "internal/input", "internal/record"}, "a log is read far from the cluster that wrote it",
 	},
-	"internal/manifest": {[]string{"api/v1alpha1", "policy", "policy/object"}, "it reads what people write, for commands and for fixtures"},
+	"internal/manifest": {
+		[]string{"api/v1alpha1", "config/crd", "policy", "policy/object", "internal/input", "internal/text"},
+		"it reads what people write, for commands and for fixtures",
+	},
 	"internal/fixture": {
 		[]string{"api/v1alpha1", "policy", "internal/manifest", "internal/review"},
 		"fixtures run in tests, in the command test and in e2e; who is a kubelet is for the review to say",
@@ -76,14 +81,14 @@ var arrows = map[string]struct {
 	"internal/cli": {
 		[]string{
 			"api/v1alpha1", "policy", "policy/pattern", "policy/rules", "internal/review", "internal/record",
-			"internal/recordlog", "internal/manifest", "internal/fixture", "internal/command", "internal/program",
+			"internal/recordlog", "internal/manifest", "internal/fixture", "internal/command", "internal/program", "internal/text",
 		},
 		"the commands that need no cluster must not wait for one",
 	},
 	"internal/denials": {
 		[]string{
 			"api/v1alpha1", "policy", "policy/pattern", "policy/rules", "internal/record", "internal/recordlog", "internal/command",
-			"internal/program", "internal/denials/page",
+			"internal/program", "internal/text", "internal/denials/page",
 		},
 		"a log is read far from the cluster that wrote it, and without its policies",
 	},
@@ -146,7 +151,7 @@ var bans = []struct {
 		[]string{
 			"policy", "policy/object", "policy/pattern", "policy/rules", "internal/text", "cmd/kubectl-nrp", "internal/cli", "internal/denials", "internal/denials/page", "internal/command",
 			"internal/program",
-			"internal/review", "internal/record", "internal/recordlog", "internal/manifest", "internal/fixture",
+			"internal/review", "internal/record", "internal/recordlog", "internal/manifest", "internal/fixture", "internal/input",
 		},
 		[]string{
 			"k8s.io/client-go", "sigs.k8s.io/controller-runtime", "go.uber.org/zap", "github.com/go-logr/zapr",
@@ -346,7 +351,8 @@ func isEmbedded(d *ast.GenDecl) bool {
 	})
 }
 
-// isConstant reports whether a variable is one in name only: an assertion that a type implements an interface, or an error.
+// isConstant reports whether a variable is one in name only: an assertion that a type implements an interface, an error, or a value that
+// is computed once, from constants, by the first reader.
 func isConstant(v *ast.ValueSpec) bool {
 	if v.Names[0].Name == "_" {
 		return true
@@ -361,6 +367,6 @@ func isConstant(v *ast.ValueSpec) bool {
 			return true
 		}
 		pkg, ok := function.X.(*ast.Ident)
-		return !ok || pkg.Name != "errors" || function.Sel.Name != "New"
+		return !ok || !slices.Contains([]string{"errors.New", "sync.OnceValue", "sync.OnceValues"}, pkg.Name+"."+function.Sel.Name)
 	})
 }

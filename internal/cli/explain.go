@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"noderestriction.plus/internal/command"
+	"noderestriction.plus/internal/text"
 	"noderestriction.plus/policy"
 	"noderestriction.plus/policy/rules"
 )
@@ -108,7 +109,7 @@ func explain(name string) (explanation, error) {
 			return explainRule(rule), nil
 		}
 	}
-	return explanation{}, command.Usagef("no rule is named %q%s", name, command.DidYouMean(string(id), ruleIDs()))
+	return explanation{}, command.Usagef("no rule is named %q%s", name, text.DidYouMean(string(id), ruleIDs()))
 }
 
 // ruleIDs are the names that explain knows.

@@ -38,7 +38,7 @@ Exit code: 0 whatever the verdicts; 2 usage, or a policy, a file or a document t
     jq -r 'select(.response.allowed | not) | .response.status.message'`,
 	}
 	flags := cmd.Flags()
-	flags.StringArrayVar(&o.policies, "policy", nil, "`file` with NodeRestrictionPolicies; may be repeated")
+	flags.StringArrayVar(&o.policies, "policy", nil, policyFlag)
 	flags.StringVar(&o.context, "context", "",
 		"`file` with the objects that look-ups find (Nodes), as a v1 List or as documents")
 	flags.StringVar(&o.records, "records", "",
@@ -72,7 +72,7 @@ func (o *reviewOptions) run(files []string, stdin io.Reader, stdout, stderr io.W
 	}
 	compiled := make([]*policy.Policy, len(objects))
 	for i, object := range objects {
-		compiled[i] = object.compiled
+		compiled[i] = object.Compiled
 	}
 	j.set = policy.NewSet(compiled...)
 	if j.facts, err = readFacts(in, o.context); err != nil {
@@ -127,16 +127,23 @@ func (j *judge) file(in *command.Inputs, file string) error {
 		return err
 	}
 	defer f.Close()
-	docs := newDocuments(f)
+	docs, err := manifest.NewStream(f)
+	if err != nil {
+		return fmt.Errorf("%s: %w", command.Title(file), err)
+	}
 	for {
-		doc, err := docs.next()
+		doc, err := docs.Next()
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", command.Title(file), err)
 		}
-		r, err := review.Decode(doc.json)
+		converted, err := doc.JSON()
+		if err != nil {
+			return fmt.Errorf("%s: document %d: %w", command.Title(file), doc.Number, err)
+		}
+		r, err := review.Decode(converted)
 		if err != nil {
 			return fmt.Errorf("%s: %s: not an AdmissionReview: %w", command.Title(file), doc, err)
 		}

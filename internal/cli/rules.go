@@ -15,6 +15,7 @@ import (
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/command"
+	"noderestriction.plus/internal/manifest"
 	"noderestriction.plus/policy"
 	"noderestriction.plus/policy/rules"
 )
@@ -31,7 +32,7 @@ beyond what a stock kubelet needs; {} allows nothing beyond.`,
   kubectl nrp rules --policy recommended.yaml`,
 		Args: command.NoArguments,
 	}
-	cmd.Flags().StringArrayVar(&files, "policy", nil, "file with policies, or - for standard input; may be repeated")
+	cmd.Flags().StringArrayVar(&files, "policy", nil, policyFlag)
 	output := command.AddOutput(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		w := cmd.OutOrStdout()
@@ -98,21 +99,21 @@ type activeRule struct {
 	Section json.RawMessage `json:"section"`
 }
 
-func rulesOf(o *policyObject) (policyRules, error) {
+func rulesOf(o *manifest.Policy) (policyRules, error) {
 	p := policyRules{
-		Policy: o.policy.Name, ValidationActions: o.policy.Spec.ValidationActions, Match: o.policy.Spec.Match,
+		Policy: o.Object.Name, ValidationActions: o.Object.Spec.ValidationActions, Match: o.Object.Spec.Match,
 		Rules: []activeRule{},
 	}
 	if len(p.ValidationActions) == 0 {
 		p.ValidationActions = []v1alpha1.ValidationAction{v1alpha1.Deny}
 	}
-	on := o.compiled.Rules()
+	on := o.Compiled.Rules()
 	for _, rule := range rules.All() {
 		if !slices.Contains(on, rule.ID) {
 			p.RulesOff = append(p.RulesOff, rule.ID)
 			continue
 		}
-		section, err := sectionOf(o.policy, rule.Doc.Spec)
+		section, err := sectionOf(o.Object, rule.Doc.Spec)
 		if err != nil {
 			return p, fmt.Errorf("rule %s: %w", rule.ID, err)
 		}

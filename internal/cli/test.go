@@ -25,7 +25,7 @@ func testCommand() *cobra.Command {
 		Use:   "test PATH...",
 		Short: "Run fixtures: a policy, a kubelet's write and the wanted verdict",
 		Long: `Run fixtures: files that hold a policy, one write by a kubelet and the verdict that is wanted,
-the exact message of a denial or the word allowed. Of a folder each *.txtar in it and below it is
+the exact message of a denial or the word allowed. Of a directory each *.txtar in it and below it is
 run.
 
 A fixture is a txtar archive. It begins with a sentence that says what it shows:
@@ -50,7 +50,7 @@ look-ups find.
 Exit code: 0 all passed, 1 one failed, 2 usage, no fixture found, or a fixture is wrong in itself.`,
 		Example: `  kubectl nrp test fixtures/
   kubectl nrp test -o junit fixtures/ > report.xml`,
-		Args: command.AtLeastOne("a fixture or a folder of fixtures"),
+		Args: command.AtLeastOne("a fixture or a directory of fixtures"),
 	}
 	output := command.AddOutput(cmd, command.FormatJUnit)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

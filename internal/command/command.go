@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"noderestriction.plus/internal/program"
+	"noderestriction.plus/internal/text"
 )
 
 // Exit codes other than 0.
@@ -74,7 +75,7 @@ func newRoot(root *cobra.Command, commands []*cobra.Command) *cobra.Command {
 		for _, c := range cmd.Commands() {
 			names = append(names, c.Name())
 		}
-		return Usagef("unknown command %q%s", args[0], DidYouMean(args[0], names))
+		return Usagef("unknown command %q%s", args[0], text.DidYouMean(args[0], names))
 	}
 	root.RunE = func(cmd *cobra.Command, _ []string) error {
 		cmd.SetOut(cmd.ErrOrStderr())

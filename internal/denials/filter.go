@@ -15,6 +15,7 @@ import (
 	"noderestriction.plus/internal/command"
 	"noderestriction.plus/internal/record"
 	"noderestriction.plus/internal/recordlog"
+	"noderestriction.plus/internal/text"
 	"noderestriction.plus/policy"
 	"noderestriction.plus/policy/pattern"
 	"noderestriction.plus/policy/rules"
@@ -107,7 +108,7 @@ func (f *filterOptions) compile() (*recordlog.Filter, error) {
 	}
 	for _, rule := range f.rules {
 		if !strings.Contains(rule, "*") && !slices.Contains(ruleIDs(), rule) {
-			return nil, command.Usagef("--rule: no rule is named %q%s", rule, command.DidYouMean(rule, ruleIDs()))
+			return nil, command.Usagef("--rule: no rule is named %q%s", rule, text.DidYouMean(rule, ruleIDs()))
 		}
 	}
 	for _, action := range f.actions {

@@ -58,3 +58,20 @@ func Cut(s string, limit int) string {
 	}
 	return s + mark
 }
+
+// Escape escapes what does not print in a line of text, such as control characters and line breaks. Invalid UTF-8 becomes U+FFFD.
+func Escape(s string) string {
+	if !strings.ContainsFunc(s, func(r rune) bool { return !strconv.IsPrint(r) || r == utf8.RuneError }) {
+		return s
+	}
+	var b strings.Builder
+	for _, r := range s {
+		if strconv.IsPrint(r) {
+			b.WriteRune(r)
+		} else {
+			quoted := strconv.QuoteRune(r)
+			b.WriteString(quoted[1 : len(quoted)-1])
+		}
+	}
+	return b.String()
+}

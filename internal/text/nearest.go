@@ -1,16 +1,16 @@
 // Copyright The NodeRestriction-plus Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package command
+package text
 
 import "strings"
 
 // maxNearest is how many names are suggested for a wrong one.
 const maxNearest = 3
 
-// nearest returns the names that may have been meant, best first: those of which the name is a part, or else those
+// Nearest returns the names that may have been meant, best first: those of which the name is a part, or else those
 // within a distance of a third of its length.
-func nearest(name string, names []string) []string {
+func Nearest(name string, names []string) []string {
 	var near []string
 	for _, candidate := range names {
 		if name != "" && strings.Contains(candidate, name) {
@@ -29,7 +29,7 @@ func nearest(name string, names []string) []string {
 
 // DidYouMean returns the end of a message about a wrong name: the names that may have been meant, or nothing.
 func DidYouMean(name string, names []string) string {
-	near := nearest(name, names)
+	near := Nearest(name, names)
 	if len(near) == 0 {
 		return ""
 	}
