@@ -5,6 +5,8 @@ package policy
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
@@ -33,8 +35,51 @@ func compileMatch(m *v1alpha1.Match, at *field.Path) (matcher, field.ErrorList) 
 	errs = append(errs, bad...)
 	c.excluded, bad = pattern.CompileAll(m.ExcludeNodeNames, 256, at.Child("excludeNodeNames"))
 	errs = append(errs, bad...)
+	if len(errs) == 0 {
+		errs = checkSomeNode(m.NodeNames, at.Child("nodeNames"))
+	}
 	c.selector, bad = compileSelector(m.NodeSelector, at.Child("nodeSelector"))
 	return c, append(errs, bad...)
+}
+
+// checkSomeNode refuses names of which none can be that of a Node: the policy would restrict nobody.
+func checkSomeNode(list []v1alpha1.Pattern, at *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for i, p := range list {
+		why := pattern.NodeNames().Unreachable(p)
+		if why == "" {
+			return nil // the others are warned of
+		}
+		errs = append(errs, field.Invalid(at.Index(i), text.Cut(string(p), text.MaxQuoted), strings.TrimPrefix(why, text.Quote(string(p))+" ")))
+	}
+	return errs
+}
+
+// warnOfMatch warns of names that no Node can have, and of exclusions that leave nobody.
+func warnOfMatch(m *v1alpha1.Match, at *field.Path) []string {
+	if m == nil {
+		return nil
+	}
+	var warnings []string
+	for _, names := range []struct {
+		field string
+		list  []v1alpha1.Pattern
+	}{{"nodeNames", m.NodeNames}, {"excludeNodeNames", m.ExcludeNodeNames}} {
+		for i, p := range names.list {
+			if why := pattern.NodeNames().Unreachable(p); why != "" && len(warnings) < MaxWarnings {
+				warnings = append(warnings, fmt.Sprintf("%s: %s", at.Child(names.field).Index(i), why))
+			}
+		}
+	}
+	excluded, errs := pattern.CompileAll(m.ExcludeNodeNames, len(m.ExcludeNodeNames), at)
+	named := m.NodeNames
+	if len(named) == 0 {
+		named = []v1alpha1.Pattern{"*"}
+	}
+	if len(errs) == 0 && !slices.ContainsFunc(named, func(p v1alpha1.Pattern) bool { return !excluded.Covers(p) }) {
+		warnings = append(warnings, at.Child("excludeNodeNames").String()+": excludes every kubelet, so this policy restricts nobody")
+	}
+	return warnings
 }
 
 // The bounds of a selector, those of the schema.

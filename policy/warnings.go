@@ -13,10 +13,10 @@ import (
 // MaxWarnings is how many warnings a policy gets at most.
 const MaxWarnings = 16
 
-// Warnings are what is valid in a policy but probably not meant, each a sentence without a period: what its rules say, and that it
-// restricts nothing.
+// Warnings are what is valid in a policy but probably not meant, each a sentence without a period: what match and its rules
+// say, and that it restricts nothing.
 func (c *Compiler) Warnings(p *v1alpha1.NodeRestrictionPolicy) []string {
-	var warnings []string
+	warnings := warnOfMatch(p.Spec.Match, field.NewPath("spec", "match"))
 	for i := range c.rules {
 		if warn := c.rules[i].Warn; warn != nil && len(warnings) < MaxWarnings {
 			warnings = append(warnings, warn(&p.Spec, field.NewPath("spec"))...)

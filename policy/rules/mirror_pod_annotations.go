@@ -11,7 +11,6 @@ import (
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/text"
 	"noderestriction.plus/policy"
-	"noderestriction.plus/policy/pattern"
 )
 
 func mirrorPodAnnotations() policy.Rule {
@@ -40,7 +39,7 @@ func compileMirrorPodAnnotations(spec *v1alpha1.NodeRestrictionPolicySpec, at *f
 	if cfg == nil {
 		return nil, nil
 	}
-	allowed, errs := pattern.CompileAll(cfg.Allowed, 128, at.Child("mirrorPods", "annotations", "allowed"))
+	allowed, errs := compileKeys(cfg.Allowed, 128, at.Child("mirrorPods", "annotations", "allowed"))
 	return func(r *policy.Request) []policy.Violation {
 		const prefix = "kubernetes.io/config."
 		annotations := r.Pod.Annotations

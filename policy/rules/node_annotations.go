@@ -35,7 +35,13 @@ func nodeAnnotations() policy.Rule {
 		},
 		Targets:     nodeWrites(),
 		OnlyChanges: true,
-		Compile:     compileNodeAnnotations,
+		Warn: func(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path) []string {
+			if spec.Nodes.Annotations == nil {
+				return nil
+			}
+			return warnUnreachable(spec.Nodes.Annotations.Allowed, pattern.AnnotationKeys(), at.Child("nodes", "annotations", "allowed"))
+		},
+		Compile: compileNodeAnnotations,
 	}
 }
 
@@ -51,7 +57,7 @@ func compileNodeAnnotations(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.
 		return nil, nil
 	}
 	at = at.Child("nodes", "annotations")
-	allowed, errs := pattern.CompileAll(cfg.Allowed, 128, at.Child("allowed"))
+	allowed, errs := compileKeys(cfg.Allowed, 128, at.Child("allowed"))
 	cidrs, bad := pattern.CompileCIDRs(cfg.ProvidedNodeIPCIDRs, 64, at.Child("providedNodeIPCIDRs"))
 	errs = append(errs, bad...)
 	limit := int(cfg.MaxTotalBytes)

@@ -65,11 +65,13 @@ func compileRegistrationLabels(
 	if cfg == nil {
 		cfg = &v1alpha1.NodeRegistrationLabels{}
 	}
-	allowed, errs := pattern.CompileAll(cfg.Allowed, 128, at.Child("allowed"))
-	denied, bad := pattern.CompileAll(cfg.Denied, 128, at.Child("denied"))
+	allowed, errs := compileKeys(cfg.Allowed, 128, at.Child("allowed"))
+	denied, bad := compileKeys(cfg.Denied, 128, at.Child("denied"))
 	errs = append(errs, bad...)
-	required, bad := pattern.CompileAll(cfg.Required, 32, at.Child("required"))
+	errs = append(errs, checkReachable(cfg.Denied, 128, pattern.LabelKeys(), at.Child("denied"))...)
+	required, bad := compileKeys(cfg.Required, 32, at.Child("required"))
 	errs = append(errs, bad...)
+	errs = append(errs, checkReachable(cfg.Required, 32, pattern.LabelKeys(), at.Child("required"))...)
 	listed := len(cfg.Allowed) > 0
 	mayRegister := func(key string) bool {
 		switch {
@@ -81,6 +83,9 @@ func compileRegistrationLabels(
 			return allowed.MatchNamed(key)
 		}
 		return !listed || allowed.Match(key)
+	}
+	if len(errs) == 0 {
+		errs = checkRequired(cfg.Required, mayRegister, at.Child("required"))
 	}
 	return func(labels map[string]string) []policy.Violation {
 		vs := compareKeys(nil, labels).except(mayRegister).violations("metadata.labels")
@@ -107,7 +112,7 @@ func compileUpdateLabels(cfg *v1alpha1.NodeUpdateLabels, at *field.Path) (policy
 	if cfg == nil {
 		cfg = &v1alpha1.NodeUpdateLabels{}
 	}
-	allowed, errs := pattern.CompileAll(cfg.Allowed, 128, at.Child("allowed"))
+	allowed, errs := compileKeys(cfg.Allowed, 128, at.Child("allowed"))
 	errs = append(errs, pattern.CheckEnum(cfg.Additions, at.Child("additions"),
 		v1alpha1.AdditionsAny, v1alpha1.AdditionsCSI, v1alpha1.AdditionsListed)...)
 	mayChange := func(key string) bool {

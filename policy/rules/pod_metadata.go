@@ -8,7 +8,6 @@ import (
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/policy"
-	"noderestriction.plus/policy/pattern"
 )
 
 func podMetadata() policy.Rule {
@@ -38,7 +37,7 @@ func compilePodMetadata(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path
 	if cfg == nil {
 		return nil, nil
 	}
-	allowed, errs := pattern.CompileAll(cfg.AllowedAnnotations, 64, at.Child("pods", "metadata", "allowedAnnotations"))
+	allowed, errs := compileKeys(cfg.AllowedAnnotations, 64, at.Child("pods", "metadata", "allowedAnnotations"))
 	return func(r *policy.Request) []policy.Violation {
 		old, updated := &r.OldPod.Metadata, &r.Pod.Metadata
 		vs := compareKeys(old.Labels, updated.Labels).violationsOf("metadata.labels", "label")
