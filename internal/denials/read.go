@@ -25,10 +25,11 @@ type reader struct {
 	view   view
 	out    *bufio.Writer // to which the view writes
 
-	lines int
-	seen  int // records
-	shown int
-	maybe int // records of which the log does not say whether they are wanted
+	lines  int
+	quoted int // lines that quote records
+	seen   int // records
+	shown  int
+	maybe  int // records of which the log does not say whether they are wanted
 }
 
 func (r *reader) readAll(files []string) error {
@@ -53,6 +54,7 @@ func (r *reader) read(file string) error {
 	for {
 		line, err := reader.Next()
 		if errors.Is(err, io.EOF) {
+			r.quoted += reader.Quoted()
 			return nil
 		}
 		if err != nil {
@@ -91,6 +93,8 @@ func (r *reader) add(file string, line *recordlog.Line) error {
 // warn says what a reader of the answer should know beside it.
 func (r *reader) warn(w io.Writer, found recordlog.Completeness) {
 	switch {
+	case r.seen == 0 && r.quoted > 0:
+		notef(w, "there is no record, but %s quoting one: unwrap them first, such as by jq -r .FIELD or a CSV reader", count(r.quoted, "line"))
 	case r.seen == 0 && r.lines > 0:
 		notef(w, "there is no record in %s: is it the standard output of the webhook?", count(r.lines, "line"))
 	case r.shown == 0:

@@ -29,6 +29,9 @@ type Reader struct {
 // read. A gzip stream that is cut short is read up to there, and then gives [io.ErrUnexpectedEOF].
 func NewReader(r io.Reader) (*Reader, error) {
 	raw := bufio.NewReaderSize(r, bufferSize)
+	if _, err := raw.Peek(1); err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
 	in := &Reader{raw: raw, text: raw}
 	if hasPrefix(raw, "\x1f\x8b") {
 		unzipped, err := gzip.NewReader(raw)

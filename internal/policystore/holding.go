@@ -22,6 +22,8 @@ type holding struct {
 	inForce *policy.Policy
 	// errs are the errors of the generation.
 	errs field.ErrorList
+	// warnings are what is valid in the generation but probably not meant.
+	warnings []string
 	// good is the last generation that compiled, nil if there was none since the program was started.
 	good           *policy.Policy
 	goodGeneration int64
@@ -34,6 +36,7 @@ func hold(compiler *policy.Compiler, before *holding, object *v1alpha1.NodeRestr
 	}
 	h := &holding{uid: object.UID, generation: object.Generation}
 	h.inForce, h.errs = compiler.Compile(object)
+	h.warnings = compiler.Warnings(object)
 	switch {
 	case len(h.errs) == 0:
 		h.good, h.goodGeneration = h.inForce, h.generation
