@@ -22,7 +22,7 @@ type schema = map[string]any
 
 // policy draws a policy.
 func (d *drawer) policy(root schema) map[string]any {
-	d.wrong = []float64{0, 0, 0.01, 0.05}[d.IntN(4)]
+	d.wrong = []float64{0, 0.02, 0.05, 0.1}[d.IntN(4)]
 	spec := root["properties"].(schema)["spec"].(schema)
 	policy := map[string]any{
 		"apiVersion": "noderestriction.plus/v1alpha1", "kind": "NodeRestrictionPolicy",

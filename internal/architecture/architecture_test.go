@@ -74,7 +74,7 @@ var arrows = map[string]struct {
 		"it reads what people write, for commands and for fixtures",
 	},
 	"internal/fixture": {
-		[]string{"api/v1alpha1", "policy", "internal/manifest", "internal/review"},
+		[]string{"api/v1alpha1", "policy", "internal/manifest", "internal/review", "internal/text"},
 		"fixtures run in tests, in the command test and in e2e; who is a kubelet is for the review to say",
 	},
 	"internal/docs": {[]string{"policy"}, "the pages are rendered from what they are handed: rules, metrics, commands"},

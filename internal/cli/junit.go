@@ -42,12 +42,12 @@ type (
 
 // writeJUnit writes one suite with a case for each fixture: its class is the directory, its name the file.
 func (r *testReport) writeJUnit(w io.Writer) error {
-	suite := junitSuite{Name: program.Name, Tests: len(r.Results), Failures: r.Failed, Errors: r.Wrong}
+	suite := junitSuite{Name: program.Name, Tests: len(r.Items), Failures: r.Failed, Errors: r.Wrong}
 	var total time.Duration
-	for _, result := range r.Results {
+	for _, result := range r.Items {
 		total += result.took
 		c := junitCase{
-			Class: filepath.ToSlash(filepath.Dir(result.File)), Name: filepath.Base(result.File), Time: seconds(result.took),
+			Class: filepath.ToSlash(filepath.Dir(result.File)), Name: filepath.Base(result.title()), Time: seconds(result.took),
 		}
 		switch result.Result {
 		case failed:
