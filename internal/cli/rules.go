@@ -11,11 +11,13 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/command"
 	"noderestriction.plus/internal/manifest"
+	"noderestriction.plus/internal/text"
 	"noderestriction.plus/policy"
 	"noderestriction.plus/policy/rules"
 )
@@ -38,7 +40,7 @@ beyond what a stock kubelet needs; {} allows nothing beyond.`,
 		w := cmd.OutOrStdout()
 		if len(files) == 0 {
 			catalogue := listRules()
-			return output.Write(w, catalogue, func(w io.Writer) error { return writeCatalogue(w, catalogue) })
+			return output.Write(w, command.NewList("RuleList", catalogue), func(w io.Writer) error { return writeCatalogue(w, catalogue) })
 		}
 		objects, err := loadPolicies(&command.Inputs{Stdin: cmd.InOrStdin()}, files)
 		if err != nil {
@@ -50,7 +52,7 @@ beyond what a stock kubelet needs; {} allows nothing beyond.`,
 				return err
 			}
 		}
-		return output.Write(w, policies, func(w io.Writer) error { return writePolicyRules(w, policies) })
+		return output.Write(w, command.NewList("PolicyRulesList", policies), func(w io.Writer) error { return writePolicyRules(w, policies) })
 	}
 	return cmd
 }
@@ -183,14 +185,27 @@ func (p policyRules) writeText(w io.Writer) error {
 	return err
 }
 
-// matched says which kubelets the policy restricts.
+// matched says in words which kubelets the policy restricts.
 func (p policyRules) matched() string {
 	if p.Match == nil {
-		return "for every kubelet"
+		return "for all kubelets"
 	}
-	match, err := json.Marshal(p.Match)
-	if err != nil {
-		return err.Error()
+	list := func(patterns []v1alpha1.Pattern) string {
+		names := make([]string, len(patterns))
+		for i, pattern := range patterns {
+			names[i] = string(pattern)
+		}
+		return text.Escape(strings.Join(names, ", "))
 	}
-	return "for kubelets that match " + string(match)
+	matched := "for all kubelets"
+	if len(p.Match.NodeNames) > 0 {
+		matched = "for the kubelets " + list(p.Match.NodeNames)
+	}
+	if len(p.Match.ExcludeNodeNames) > 0 {
+		matched += " except " + list(p.Match.ExcludeNodeNames)
+	}
+	if p.Match.NodeSelector != nil {
+		matched += ", if their Node matches " + text.Escape(metav1.FormatLabelSelector(p.Match.NodeSelector))
+	}
+	return matched
 }

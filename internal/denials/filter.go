@@ -112,12 +112,26 @@ func (f *filterOptions) compile() (*recordlog.Filter, error) {
 		}
 	}
 	for _, action := range f.actions {
+		action = outcomeOf(action)
 		if !slices.Contains(actionNames(), action) {
 			return nil, command.Usagef("--action: must be one of %s, not %q", strings.Join(actionNames(), ", "), action)
 		}
 		filter.Outcomes = append(filter.Outcomes, policy.Outcome(action))
 	}
 	return filter, f.compileTimes(filter)
+}
+
+// outcomeOf returns the outcome for the name of a validation action, such as denied for Deny, and other names as they are.
+func outcomeOf(action string) string {
+	switch strings.ToLower(action) {
+	case "deny":
+		return string(policy.Denied)
+	case "warn":
+		return string(policy.Warned)
+	case "audit":
+		return string(policy.Audited)
+	}
+	return action
 }
 
 func (f *filterOptions) compileTimes(filter *recordlog.Filter) error {
