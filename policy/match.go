@@ -42,7 +42,7 @@ func compileMatch(m *v1alpha1.Match, at *field.Path) (matcher, field.ErrorList) 
 	return c, append(errs, bad...)
 }
 
-// checkSomeNode refuses names of which none can be that of a Node: the policy would restrict nobody.
+// checkSomeNode refuses a list without a name that a Node can have: the policy would restrict nobody.
 func checkSomeNode(list []v1alpha1.Pattern, at *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	for i, p := range list {
@@ -137,7 +137,7 @@ func (m *matcher) matchLabels(r *Request) (bool, error) {
 	return err == nil && m.selector.Matches(labels.Set(set)), err
 }
 
-// nodeLabelsOf returns the labels of the kubelet's own Node. A write to that Node carries them, others need a look-up.
+// nodeLabelsOf returns the labels of the kubelet's own Node. A write to that Node carries them, others need a lookup.
 func nodeLabelsOf(r *Request) (map[string]string, error) {
 	ownNode := r.Resource == "nodes" && (r.Name == r.NodeName || r.Name == "")
 	switch {

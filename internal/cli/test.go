@@ -265,7 +265,7 @@ func (r *testResult) set(want fixture.Want, d policy.Decision) {
 	r.Got = fixture.Got(d)
 }
 
-// runRecorded evaluates recorded AdmissionReviews, each of which must have the wanted verdict.
+// runRecorded evaluates recorded AdmissionReviews, and compares each with the wanted verdict.
 func (o *testOptions) runRecorded(in *command.Inputs, files []string, set *policy.Set, report func(testResult) error) error {
 	facts, err := readFacts(in, o.context)
 	if err != nil {

@@ -94,7 +94,8 @@ func (r *reader) add(file string, line *recordlog.Line) error {
 func (r *reader) warn(w io.Writer, found recordlog.Completeness) {
 	switch {
 	case r.seen == 0 && r.quoted > 0:
-		notef(w, "there is no record, but %s quoting one: unwrap them first, such as by jq -r .FIELD or a CSV reader", count(r.quoted, "line"))
+		notef(w, "there is no record in %s, but %d quote one: unwrap them first, such as by jq -r .FIELD or a CSV reader",
+			count(r.lines, "line"), r.quoted)
 	case r.seen == 0 && r.lines > 0:
 		notef(w, "there is no record in %s: is it the standard output of the webhook?", count(r.lines, "line"))
 	case r.shown == 0:

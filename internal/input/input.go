@@ -111,7 +111,7 @@ func refuse(r *bufio.Reader) error {
 	return nil
 }
 
-// isTar reports whether a tar header follows. Its name is filled up with zeros, so that text is told apart by its first bytes.
+// isTar reports whether a tar header follows. Its name is filled up with zeros.
 func isTar(r *bufio.Reader) bool {
 	const magicAt, magic = 257, "ustar"
 	if first, _ := r.Peek(1); len(first) == 0 || first[0] == 0 {

@@ -11,7 +11,7 @@ import (
 )
 
 // account keeps the numbers of the records of one boot: which were seen, and a digest of each to tell a line that was
-// read twice from two records with one number. It takes some 5 bytes a record.
+// read twice from two records with one number. It takes about 5 bytes for each record.
 type account struct {
 	boot        string
 	source      string // of its latest record
@@ -33,7 +33,7 @@ const (
 	maxLost = 100_000
 )
 
-// chunk has the records of which the numbers less one have a quotient by 64 in common.
+// chunk holds 64 consecutive numbers of records.
 type chunk struct {
 	seen uint64 // a bit for each
 	sums [chunkSize]digest

@@ -9,12 +9,12 @@ import "bytes"
 type frame struct {
 	source  []byte // what kubectl logs --prefix says, without brackets
 	stream  []byte // in the format of the Container Runtime Interface, CRI
-	partial bool   // the text goes on in the stream's next line
+	partial bool   // the text continues in the stream's next line
 	text    []byte
 }
 
 // unframe takes a line apart. It knows "[pod/x/container] ", a time, and "time stdout F ", in this order. Nothing else
-// may stand before a record: otherwise whoever is quoted in some other line could forge one.
+// may stand before a record: otherwise anyone who is quoted in some other line could forge one.
 func unframe(line []byte) frame {
 	var f frame
 	if bytes.HasPrefix(line, []byte("[pod/")) {

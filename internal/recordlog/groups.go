@@ -46,7 +46,7 @@ func (d Dimension) ofViolation() bool { return d == ByRule || d == ByPolicy || d
 // ofTime reports whether the values are times, in which order they are shown.
 func (d Dimension) ofTime() bool { return d == ByHour || d == ByMinute }
 
-// maxGroups bounds the memory for groups: some 200 bytes each.
+// maxGroups bounds the memory for groups: about 200 bytes each.
 const maxGroups = 1 << 20
 
 // Groups counts records by the values that they have in some dimensions. A record with several violations is in several

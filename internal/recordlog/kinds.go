@@ -9,7 +9,7 @@ import (
 	"noderestriction.plus/internal/record"
 )
 
-// maxKinds bounds the memory for kinds: two generations of some 500 bytes an entry.
+// maxKinds bounds the memory for kinds: two generations of about 500 bytes for each entry.
 const maxKinds = 50_000
 
 // kinds remembers the latest records in full, by what short lines refer to.

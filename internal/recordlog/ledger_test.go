@@ -19,7 +19,7 @@ import (
 	"noderestriction.plus/policy"
 )
 
-// fullDisk is a log of which the disk is full for some writes.
+// fullDisk is a log whose disk is full for some writes.
 type fullDisk struct {
 	bytes.Buffer
 	full bool

@@ -175,7 +175,7 @@ const (
 const opening = `{"ts":"`
 
 // resembles reports whether a text looks like a line of the denial log. Within a JSON string the markers would have
-// escaped quotes, so that nobody who is quoted in another line can make it look like one.
+// escaped quotes, so that a text quoted in another line cannot make it look like one.
 func resembles(text []byte) likeness {
 	object := len(text) > 0 && text[0] == '{'
 	switch {
@@ -192,12 +192,12 @@ func resembles(text []byte) likeness {
 	return unlike
 }
 
-// beginsLike reports whether a text is too short to be told from the beginning of a record.
+// beginsLike reports whether a text may be the beginning of a record, as far as it goes.
 func beginsLike(text []byte) bool {
 	return len(text) > 0 && bytes.HasPrefix([]byte(opening), text)
 }
 
-// explain says in words of our own what is wrong with a text: the JSON library chooses some of its words by lot.
+// explain says in words of our own what is wrong with a text: the JSON library chooses some of its words at random.
 func explain(err error) error {
 	syntax, semantic := (*jsontext.SyntacticError)(nil), (*json.SemanticError)(nil)
 	switch {

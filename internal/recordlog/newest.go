@@ -30,7 +30,7 @@ type Newest struct {
 // NewNewest returns a Newest that keeps limit rows, or all if that is 0.
 func NewNewest(limit int) *Newest { return &Newest{limit: limit} }
 
-// Add adds a row, of which it keeps a copy.
+// Add adds a copy of a row.
 func (n *Newest) Add(e *Entry, violations []record.Violation) {
 	row := &Row{Entry: *e, Violations: violations, n: n.n}
 	n.n++

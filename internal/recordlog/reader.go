@@ -20,7 +20,7 @@ const (
 	maxText = 2 * record.MaxLine
 	// maxRaw is how much of a line is looked at. The rest of a longer one is passed over.
 	maxRaw = 64 << 10
-	// maxPending bounds the streams of which the beginning of a line is kept, maxSources the names that are remembered.
+	// maxPending bounds the streams with an incomplete line that is kept, maxSources the names that are remembered.
 	maxPending = 256
 	maxSources = 4096
 )

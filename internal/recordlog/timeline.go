@@ -9,7 +9,7 @@ import (
 	"noderestriction.plus/policy"
 )
 
-// Timeline counts records in intervals of time, of which the length grows with what it has to cover.
+// Timeline counts records in intervals of time, which get longer with the time that it covers.
 type Timeline struct {
 	step      int // of steps
 	intervals map[int64]*Interval

@@ -8,7 +8,7 @@ import "strings"
 // maxNearest is how many names are suggested for a wrong one.
 const maxNearest = 3
 
-// Nearest returns the names that may have been meant, best first: those of which the name is a part, or else those
+// Nearest returns the names that may have been meant, best first: those that contain the name, or else those
 // within a distance of a third of its length.
 func Nearest(name string, names []string) []string {
 	var near []string

@@ -110,7 +110,7 @@ func checkRequired(required []v1alpha1.Pattern, mayRegister func(key string) boo
 	return errs
 }
 
-// checkSomeAddress refuses ranges of which every one is denied.
+// checkSomeAddress refuses allowed ranges that are all denied.
 func checkSomeAddress(allowed, denied []netip.Prefix, at *field.Path) field.ErrorList {
 	for _, a := range allowed {
 		if !slices.ContainsFunc(denied, func(d netip.Prefix) bool { return d.Bits() <= a.Bits() && d.Contains(a.Addr()) }) {
