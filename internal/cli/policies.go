@@ -52,7 +52,7 @@ func place(file string, p *manifest.Problem) string {
 // readPolicies reads the policies of files and directories. What is wrong is in the files, also a name that is used twice.
 func readPolicies(in *command.Inputs, args []string) []*policyFile {
 	var files []*policyFile
-	compiler := rules.NewCompiler()
+	compiler, read := rules.NewCompiler(), map[string]bool{}
 	for _, arg := range args {
 		names, directory, err := manifestFiles(arg)
 		if err != nil {
@@ -61,6 +61,11 @@ func readPolicies(in *command.Inputs, args []string) []*policyFile {
 		}
 		found := 0
 		for _, name := range names {
+			if read[filepath.Clean(name)] && name != command.StandardInput {
+				found++ // by an argument before this one
+				continue
+			}
+			read[filepath.Clean(name)] = true
 			f := readPolicyFile(in, name, compiler)
 			found += len(f.Policies) + len(f.Errors)
 			if !directory && len(f.Policies)+len(f.Errors) == 0 && f.unreadable == nil {
