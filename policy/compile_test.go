@@ -9,9 +9,9 @@ import (
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
 
 	"noderestriction.plus/api/v1alpha1"
-	"noderestriction.plus/internal/manifest"
 	"noderestriction.plus/policy"
 	"noderestriction.plus/policy/rules"
 )
@@ -19,8 +19,8 @@ import (
 // parse returns a policy of the spec, which denies unless it has validationActions.
 func parse(t *testing.T, name, spec string) *v1alpha1.NodeRestrictionPolicy {
 	t.Helper()
-	parsed, err := manifest.Spec([]byte(spec))
-	if err != nil {
+	parsed := &v1alpha1.NodeRestrictionPolicySpec{}
+	if err := yaml.UnmarshalStrict([]byte(spec), parsed); err != nil {
 		t.Fatal(err)
 	}
 	if parsed.ValidationActions == nil {
@@ -52,10 +52,10 @@ func TestCompileReportsEachError(t *testing.T) {
 		"an empty pattern":                 {`match: {nodeNames: [""]}`, []string{"spec.match.nodeNames[0]"}},
 		"a pattern twice":                  {`match: {excludeNodeNames: [a, b, a]}`, []string{"spec.match.excludeNodeNames[2]"}},
 		"a selector that has no values": {
-			`match: {nodeSelector: {matchExpressions: [{key: a, operator: In}]}}`, []string{"spec.match.nodeSelector"},
+			`match: {nodeSelector: {matchExpressions: [{key: a, operator: In}]}}`, []string{"spec.match.nodeSelector.matchExpressions[0].values"},
 		},
 		"a selector with a wrong operator": {
-			`match: {nodeSelector: {matchExpressions: [{key: a, operator: Is}]}}`, []string{"spec.match.nodeSelector"},
+			`match: {nodeSelector: {matchExpressions: [{key: a, operator: Is}]}}`, []string{"spec.match.nodeSelector.matchExpressions[0].operator"},
 		},
 		"patterns in every list of node labels": {
 			`nodes: {labels: {registration: {allowed: ["a b"], denied: ["a b"], required: ["a b"]}, update: {allowed: ["a b"]}}}`,
@@ -131,6 +131,96 @@ func TestCompileRestrictsNobodyIfMatchIsBroken(t *testing.T) {
 	}
 }
 
+// TestCompileRefusesWhatOpensOrBreaks: valid by the schema, but a hole, or a cluster that no kubelet can join.
+func TestCompileRefusesWhatOpensOrBreaks(t *testing.T) {
+	for name, test := range map[string]struct{ spec, want string }{
+		"a required label that no kubelet may set": {
+			`nodes: {labels: {registration: {required: [node-restriction.kubernetes.io/pool]}}}`,
+			`spec.nodes.labels.registration.required[0]: Invalid value: "node-restriction.kubernetes.io/pool": no kubelet may register ` +
+				`with this label, so no kubelet could register`,
+		},
+		"required labels that no kubelet may set": {
+			`nodes: {labels: {registration: {required: ["node-restriction.kubernetes.io/*"]}}}`,
+			`spec.nodes.labels.registration.required[0]: Invalid value: "node-restriction.kubernetes.io/*": no kubelet may register ` +
+				`with this label, so no kubelet could register`,
+		},
+		"a reserved label that is required and allowed": {
+			`nodes: {labels: {registration: {required: ["node-role.kubernetes.io/*"], allowed: ["node-role.kubernetes.io/*"]}}}`, ``,
+		},
+		"a required label that is denied": {
+			`nodes: {labels: {registration: {required: [example.com/a], denied: ["example.com/*"]}}}`,
+			`spec.nodes.labels.registration.required[0]: Invalid value: "example.com/a": no kubelet may register with this label, so no ` +
+				`kubelet could register`,
+		},
+		"a required label that is not among the allowed": {
+			`nodes: {labels: {registration: {required: [example.com/a], allowed: [example.com/b]}}}`,
+			`spec.nodes.labels.registration.required[0]: Invalid value: "example.com/a": no kubelet may register with this label, so no ` +
+				`kubelet could register`,
+		},
+		"a required label with its value": {
+			`nodes: {labels: {registration: {required: [pool=batch]}}}`,
+			`spec.nodes.labels.registration.required[0]: Invalid value: "pool=batch": must be a key without a value, such as "pool"`,
+		},
+		"an allowed label with its value": {
+			`nodes: {labels: {registration: {allowed: [example.com/pool=gpu]}}}`,
+			`spec.nodes.labels.registration.allowed[0]: Invalid value: "example.com/pool=gpu": must be a key without a value, such as ` +
+				`"example.com/pool"`,
+		},
+		"a taint's key with its value": {
+			`nodes: {taints: {required: [{key: "dedicated=gpu"}]}}`,
+			`spec.nodes.taints.required[0].key: Invalid value: "dedicated=gpu": must be a key without a value, such as "dedicated"`,
+		},
+		"names of question marks": {
+			`nodes: {names: {allowed: ["pci-??"]}}`,
+			`spec.nodes.names.allowed[0]: Invalid value: "pci-??": matches no node name: a pattern is not a regular expression, its only ` +
+				`wildcard is *`,
+		},
+		"names in capitals": {
+			`nodes: {names: {allowed: ["Worker-*"]}}`,
+			`spec.nodes.names.allowed[0]: Invalid value: "Worker-*": matches no node name: write "worker-*"`,
+		},
+		"names that no Node has": {
+			`{match: {nodeNames: ["worker-[0-9]+", "system:node:worker-1"]}, nodes: {labels: {}}}`,
+			`spec.match.nodeNames[0]: Invalid value: "worker-[0-9]+": matches no node name: a pattern is not a regular expression, its ` +
+				`only wildcard is * spec.match.nodeNames[1]: Invalid value: "system:node:worker-1": matches no node name, but "worker-1" does`,
+		},
+		"denied labels that match nothing": {
+			`nodes: {labels: {registration: {denied: ["example.com/", "^example.com/.*", "Example.com/*", "example.com/*"]}}}`,
+			`spec.nodes.labels.registration.denied[0]: Invalid value: "example.com/": matches no label key: write "example.com/*" ` +
+				`spec.nodes.labels.registration.denied[1]: Invalid value: "^example.com/.*": matches no label key: a pattern is not a ` +
+				`regular expression, its only wildcard is * ` +
+				`spec.nodes.labels.registration.denied[2]: Invalid value: "Example.com/*": matches no label key: write "example.com/*"`,
+		},
+		"denied labels of mirror pods that match nothing": {
+			`mirrorPods: {labels: {denied: [k8s-app/]}}`,
+			`spec.mirrorPods.labels.denied[0]: Invalid value: "k8s-app/": matches no label key: write "k8s-app/*"`,
+		},
+		"a namespace in place of its service accounts": {
+			`serviceAccountTokens: {denied: [kube-system]}`,
+			`spec.serviceAccountTokens.denied[0]: Invalid value: "kube-system": matches no service account, which is namespace/name: ` +
+				`write "kube-system/*"`,
+		},
+		"ranges that are all denied": {
+			`nodes: {addresses: {allowedCIDRs: [10.1.0.0/16, 10.2.0.0/16], deniedCIDRs: [10.0.0.0/8]}}`,
+			`spec.nodes.addresses.allowedCIDRs: Invalid value: 2: every range is also denied, so no address could be reported`,
+		},
+		"ranges of which some are denied": {
+			`nodes: {addresses: {allowedCIDRs: [10.0.0.0/8], deniedCIDRs: [10.1.0.0/16]}}`, ``,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, errs := rules.NewCompiler().Compile(parse(t, "test", test.spec))
+			var got []string
+			for _, err := range errs {
+				got = append(got, err.Error())
+			}
+			if got := strings.Join(got, " "); got != test.want {
+				t.Errorf("got  %s\nwant %s", got, test.want)
+			}
+		})
+	}
+}
+
 func TestWarnings(t *testing.T) {
 	for name, test := range map[string]struct {
 		spec string
@@ -151,6 +241,47 @@ func TestWarnings(t *testing.T) {
 		"a computed label that is denied": {
 			`nodes: {labels: {registration: {denied: [example.com/a, kubernetes.io/os]}}}`,
 			[]string{`spec.nodes.labels.registration.denied[1]: "kubernetes.io/os" has no effect`},
+		},
+		"some names that no Node has": {
+			`{match: {nodeNames: [a, "system:node:a"], excludeNodeNames: [B]}, nodes: {names: {allowed: [a, "a-?"]}}}`,
+			[]string{
+				`spec.match.nodeNames[1]: "system:node:a" matches no node name, but "a" does`,
+				`spec.match.excludeNodeNames[0]: "B" matches no node name: write "b"`,
+				`spec.nodes.names.allowed[1]: "a-?" matches no node name`,
+			},
+		},
+		"every kubelet is excluded": {
+			`{match: {excludeNodeNames: ["*"]}, nodes: {labels: {}}}`,
+			[]string{`spec.match.excludeNodeNames: excludes every kubelet, so this policy restricts nobody`},
+		},
+		"every named kubelet is excluded": {
+			`{match: {nodeNames: ["a-*", "b"], excludeNodeNames: ["a*", "b"]}, nodes: {labels: {}}}`,
+			[]string{`spec.match.excludeNodeNames: excludes every kubelet, so this policy restricts nobody`},
+		},
+		"some kubelets are excluded": {`{match: {nodeNames: ["a*"], excludeNodeNames: ["ab*"]}, nodes: {labels: {}}}`, nil},
+		"allowed labels that match nothing": {
+			`nodes: {labels: {registration: {allowed: ["example.com/", a]}, update: {allowed: ["b/"]}}}`,
+			[]string{
+				`spec.nodes.labels.update.allowed[0]: "b/" matches no label key: write "b/*"`,
+				`spec.nodes.labels.registration.allowed[0]: "example.com/" matches no label key: write "example.com/*"`,
+			},
+		},
+		"allowed labels that are all denied": {
+			`{nodes: {labels: {registration: {allowed: ["*"], denied: ["*"]}}}, mirrorPods: {labels: {allowed: [app], denied: ["a*"]}}}`,
+			[]string{
+				`spec.nodes.labels.registration.allowed: all of it is denied`, `spec.mirrorPods.labels.allowed: all of it is denied`,
+			},
+		},
+		"allowed labels that the plugin refuses": {
+			`nodes: {labels: {registration: {allowed: ["node-restriction.kubernetes.io/*"]}}}`,
+			[]string{`spec.nodes.labels.registration.allowed: the NodeRestriction plugin, where it is on, refuses all of these labels`},
+		},
+		"annotations and namespaces that match nothing": {
+			`{nodes: {annotations: {allowed: ["example.com/"]}}, mirrorPods: {namespaces: {allowed: [a.b, kube-system]}}}`,
+			[]string{
+				`spec.nodes.annotations.allowed[0]: "example.com/" matches no annotation key: write "example.com/*"`,
+				`spec.mirrorPods.namespaces.allowed[0]: "a.b" matches no namespace`,
+			},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -4,7 +4,12 @@
 package policy
 
 import (
+	"fmt"
+	"slices"
+	"strings"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -30,8 +35,51 @@ func compileMatch(m *v1alpha1.Match, at *field.Path) (matcher, field.ErrorList) 
 	errs = append(errs, bad...)
 	c.excluded, bad = pattern.CompileAll(m.ExcludeNodeNames, 256, at.Child("excludeNodeNames"))
 	errs = append(errs, bad...)
+	if len(errs) == 0 {
+		errs = checkSomeNode(m.NodeNames, at.Child("nodeNames"))
+	}
 	c.selector, bad = compileSelector(m.NodeSelector, at.Child("nodeSelector"))
 	return c, append(errs, bad...)
+}
+
+// checkSomeNode refuses a list without a name that a Node can have: the policy would restrict nobody.
+func checkSomeNode(list []v1alpha1.Pattern, at *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for i, p := range list {
+		why := pattern.NodeNames().Unreachable(string(p))
+		if why == "" {
+			return nil // the others are warned of
+		}
+		errs = append(errs, field.Invalid(at.Index(i), text.Cut(string(p), text.MaxQuoted), strings.TrimPrefix(why, text.Quote(string(p))+" ")))
+	}
+	return errs
+}
+
+// warnOfMatch warns of names that no Node can have, and of exclusions that leave nobody.
+func warnOfMatch(m *v1alpha1.Match, at *field.Path) []string {
+	if m == nil {
+		return nil
+	}
+	var warnings []string
+	for _, names := range []struct {
+		field string
+		list  []v1alpha1.Pattern
+	}{{"nodeNames", m.NodeNames}, {"excludeNodeNames", m.ExcludeNodeNames}} {
+		for i, p := range names.list {
+			if why := pattern.NodeNames().Unreachable(string(p)); why != "" && len(warnings) < MaxWarnings {
+				warnings = append(warnings, fmt.Sprintf("%s: %s", at.Child(names.field).Index(i), why))
+			}
+		}
+	}
+	excluded, errs := pattern.CompileAll(m.ExcludeNodeNames, len(m.ExcludeNodeNames), at)
+	named := m.NodeNames
+	if len(named) == 0 {
+		named = []v1alpha1.Pattern{"*"}
+	}
+	if len(errs) == 0 && !slices.ContainsFunc(named, func(p v1alpha1.Pattern) bool { return !excluded.Covers(p) }) {
+		warnings = append(warnings, at.Child("excludeNodeNames").String()+": excludes every kubelet, so this policy restricts nobody")
+	}
+	return warnings
 }
 
 // The bounds of a selector, which are also in the schema.
@@ -57,10 +105,19 @@ func compileSelector(source *metav1.LabelSelector, at *field.Path) (labels.Selec
 	if len(errs) > 0 {
 		return nil, errs
 	}
+	for _, err := range metav1validation.ValidateLabelSelector(source, metav1validation.LabelSelectorValidationOptions{}, at) {
+		if err.Type == field.ErrorTypeInvalid {
+			err.BadValue = text.Cut(fmt.Sprint(err.BadValue), text.MaxQuoted)
+		}
+		err.Detail = text.Cut(err.Detail, maxMessage)
+		errs = append(errs, err)
+	}
+	if len(errs) > 0 {
+		return nil, errs
+	}
 	selector, err := metav1.LabelSelectorAsSelector(source)
 	if err != nil {
-		shown := text.Cut(metav1.FormatLabelSelector(source), maxMessage)
-		return nil, field.ErrorList{field.Invalid(at, shown, text.Cut(err.Error(), maxMessage))}
+		return nil, field.ErrorList{field.Invalid(at, "", text.Cut(err.Error(), maxMessage))}
 	}
 	return selector, nil
 }

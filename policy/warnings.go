@@ -16,7 +16,7 @@ const MaxWarnings = 16
 // Warnings returns sentences without a period about settings of a policy that are valid, but probably a mistake: those of its rules, and
 // one for a policy that restricts nothing. There are at most [MaxWarnings].
 func (c *Compiler) Warnings(p *v1alpha1.NodeRestrictionPolicy) []string {
-	var warnings []string
+	warnings := warnOfMatch(p.Spec.Match, field.NewPath("spec", "match"))
 	for i := range c.rules {
 		if warn := c.rules[i].Warn; warn != nil && len(warnings) < MaxWarnings {
 			warnings = append(warnings, warn(&p.Spec, field.NewPath("spec"))...)

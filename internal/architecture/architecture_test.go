@@ -53,6 +53,8 @@ var arrows = map[string]struct {
 	"internal/program":  {nil, "every package may need the program's name and version"},
 	"internal/faultlog": {nil, "how a fault is logged does not depend on what failed"},
 	"internal/command":  {[]string{"internal/program", "internal/text"}, "what all commands share knows none of them"},
+	"internal/input":    {nil, "how a text is stored has nothing to do with what it says"},
+	"config/crd":        {nil, "it is the generated CRD, and nothing else"},
 	"internal/commandtest": {
 		[]string{"internal/command", "internal/docs", "internal/program"},
 		"scripts and pages are tested alike for all commands, in tests only",
@@ -66,28 +68,30 @@ var arrows = map[string]struct {
 	},
 	"internal/record": {[]string{"api/v1alpha1", "policy", "internal/text"}, "the command review prints the records that the webhook writes"},
 	"internal/recordlog": {
-		[]string{"api/v1alpha1", "policy", "internal/record", "internal/text"}, "a log is read far from the cluster that wrote it",
+		[]string{"api/v1alpha1", "policy", "internal/input", "internal/record", "internal/text"}, "a log is read far from the cluster that wrote it",
 	},
-	"internal/manifest": {[]string{"api/v1alpha1", "policy", "policy/object"}, "it reads what people write, for commands and for fixtures"},
+	"internal/manifest": {
+		[]string{"api/v1alpha1", "config/crd", "policy", "policy/object", "internal/input", "internal/text"},
+		"it reads what people write, for commands and for fixtures",
+	},
 	"internal/fixture": {
-		[]string{"api/v1alpha1", "policy", "internal/manifest", "internal/review"},
+		[]string{"api/v1alpha1", "policy", "internal/manifest", "internal/review", "internal/text"},
 		"fixtures run in tests, in the command test and in e2e; who is a kubelet is for the review to say",
 	},
-	"config/crd":         {nil, "the CRD is generated, and embedded where its text is needed"},
 	"internal/apidoc":    {[]string{"config/crd"}, "the CRD documents the fields, for pages and for the command explain alike"},
 	"internal/shapetest": {[]string{"policy", "internal/review"}, "recorded writes are made again in tests only"},
 	"internal/docs":      {[]string{"internal/apidoc", "policy"}, "the pages are rendered from what they are handed: rules, metrics, commands"},
 	"internal/cli": {
 		[]string{
 			"api/v1alpha1", "policy", "policy/pattern", "policy/rules", "internal/review", "internal/record",
-			"internal/recordlog", "internal/manifest", "internal/fixture", "internal/command", "internal/program", "internal/apidoc",
+			"internal/recordlog", "internal/manifest", "internal/fixture", "internal/command", "internal/program", "internal/text", "internal/apidoc",
 		},
 		"the commands that need no cluster must not wait for one",
 	},
 	"internal/denials": {
 		[]string{
 			"api/v1alpha1", "policy", "policy/pattern", "policy/rules", "internal/record", "internal/recordlog", "internal/command",
-			"internal/program", "internal/denials/page",
+			"internal/program", "internal/text", "internal/denials/page",
 		},
 		"a log is read far from the cluster that wrote it, and without its policies",
 	},
@@ -158,7 +162,7 @@ var bans = []struct {
 		[]string{
 			"policy", "policy/object", "policy/pattern", "policy/rules", "internal/text", "cmd/kubectl-nrp", "internal/cli", "internal/denials", "internal/denials/page", "internal/command",
 			"internal/program",
-			"internal/review", "internal/record", "internal/recordlog", "internal/manifest", "internal/fixture",
+			"internal/review", "internal/record", "internal/recordlog", "internal/manifest", "internal/fixture", "internal/input",
 			"config/crd", "internal/apidoc",
 		},
 		[]string{
@@ -362,7 +366,8 @@ func isEmbedded(d *ast.GenDecl) bool {
 	})
 }
 
-// isConstant reports whether a variable is one in name only: an assertion that a type implements an interface, or an error.
+// isConstant reports whether a variable is one in name only: an assertion that a type implements an interface, an error, or a value that
+// is computed once, from constants, by the first reader.
 func isConstant(v *ast.ValueSpec) bool {
 	if v.Names[0].Name == "_" {
 		return true
@@ -377,6 +382,6 @@ func isConstant(v *ast.ValueSpec) bool {
 			return true
 		}
 		pkg, ok := function.X.(*ast.Ident)
-		return !ok || pkg.Name != "errors" || function.Sel.Name != "New"
+		return !ok || !slices.Contains([]string{"errors.New", "sync.OnceValue", "sync.OnceValues"}, pkg.Name+"."+function.Sel.Name)
 	})
 }

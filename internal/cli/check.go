@@ -7,33 +7,38 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
-	"slices"
 
 	"github.com/spf13/cobra"
 
 	"noderestriction.plus/internal/command"
-	"noderestriction.plus/policy/rules"
+	"noderestriction.plus/internal/manifest"
+)
+
+// Output formats of check beside those of others.
+const (
+	formatSARIF  = "sarif"
+	formatGitHub = "github"
 )
 
 func checkCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check FILE...",
-		Short: "Say whether policies are valid",
-		Long: `Say whether policies are valid, with every error and its field path, and warn of what is
-valid but probably not meant. A FILE holds one or several NodeRestrictionPolicies in YAML or
-JSON; - is standard input; of a folder its *.yaml, *.yml and *.json are read.
+		Short: "Check policies: report every error with its line",
+		Long: `Check whether policies are valid. Every error is reported with its line, its field and often a
+hint about what may have been meant. Warnings are about what is valid but probably a mistake. A FILE holds NodeRestrictionPolicies in YAML or JSON, also among objects of other
+kinds, which are counted and skipped. It may be compressed with gzip; - is standard input.
+In a directory and below it, each *.yaml, *.yml and *.json is read.
 
 Exit code: 0 all are valid, 1 one is not, 2 usage, or a file cannot be read.`,
 		Example: `  kubectl nrp check policy.yaml
-  kubectl get nrp -o yaml | kubectl nrp check -`,
-		Args: command.AtLeastOne("a file or a folder with policies, or - for standard input"),
+  kubectl get nrp -o yaml | kubectl nrp check -
+  kubectl nrp check -o github clusters/`,
+		Args: command.AtLeastOne("a file or a directory with policies, or - for standard input"),
 	}
-	output := command.AddOutput(cmd)
+	output := command.AddOutput(cmd, command.FormatJUnit, formatSARIF, formatGitHub)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		report := checkFiles(&command.Inputs{Stdin: cmd.InOrStdin()}, args)
-		if err := output.Write(cmd.OutOrStdout(), report, report.writeText); err != nil {
+		report := newCheckReport(readPolicies(&command.Inputs{Stdin: cmd.InOrStdin()}, args))
+		if err := report.write(cmd.OutOrStdout(), output); err != nil {
 			return err
 		}
 		return report.err()
@@ -43,114 +48,137 @@ Exit code: 0 all are valid, 1 one is not, 2 usage, or a file cannot be read.`,
 
 // checkReport is what check prints.
 type checkReport struct {
-	Policies   []checkedPolicy  `json:"policies"`
-	Unreadable []unreadableFile `json:"unreadable,omitempty"`
+	command.List[checkedPolicy]
+	Unreadable []problem `json:"unreadable,omitempty"`
+	Skipped    int       `json:"skipped,omitempty"` // objects of other kinds
 }
 
 type checkedPolicy struct {
 	File     string    `json:"file"`
+	Line     int       `json:"line,omitempty"`
 	Name     string    `json:"name"`
 	Valid    bool      `json:"valid"`
 	Errors   []problem `json:"errors,omitempty"`
-	Warnings []string  `json:"warnings,omitempty"`
+	Warnings []problem `json:"warnings,omitempty"`
 
 	title string
 }
 
-type unreadableFile struct {
-	File  string `json:"file"`
-	Error string `json:"error"`
+// problem is something that is wrong in a file.
+type problem struct {
+	File    string `json:"file,omitempty"`
+	Line    int    `json:"line,omitempty"`
+	Column  int    `json:"column,omitempty"`
+	Field   string `json:"field,omitempty"` // path, such as spec.match.nodeNames[0]
+	Message string `json:"message"`
+	Hint    string `json:"hint,omitempty"`
+
+	place, text string
 }
 
-func checkFiles(in *command.Inputs, args []string) *checkReport {
-	report := &checkReport{Policies: []checkedPolicy{}}
-	for _, arg := range args {
-		files, err := policyFiles(arg)
-		if err != nil {
-			report.Unreadable = append(report.Unreadable, unreadableFile{command.Title(arg), err.Error()})
+func newProblem(file string, p *manifest.Problem) problem {
+	return problem{
+		File: command.Title(file), Line: p.Line, Column: p.Column, Field: p.Field, Message: p.Message, Hint: p.Hint,
+		place: place(file, p), text: p.String(),
+	}
+}
+
+func newCheckReport(files []*policyFile) *checkReport {
+	report := &checkReport{List: command.NewList[checkedPolicy]("PolicyCheckList", nil)}
+	for _, f := range files {
+		report.Skipped += f.Others
+		if f.unreadable != nil {
+			report.Unreadable = append(report.Unreadable, problem{Message: f.unreadable.Error(), text: f.unreadable.Error()})
 		}
-		for _, file := range files {
-			objects, err := readPolicies(in, file)
-			if err != nil {
-				report.Unreadable = append(report.Unreadable, unreadableFile{command.Title(file), err.Error()})
+		for i := range f.Errors {
+			report.Unreadable = append(report.Unreadable, newProblem(f.name, &f.Errors[i]))
+		}
+		for _, p := range f.Policies {
+			checked := checkedPolicy{
+				File: command.Title(f.name), Line: p.Line, Name: p.Object.Name, Valid: len(p.Errors) == 0, title: titleOf(p),
 			}
-			for _, o := range objects {
-				report.Policies = append(report.Policies, checkPolicy(o))
+			for i := range p.Errors {
+				checked.Errors = append(checked.Errors, newProblem(f.name, &p.Errors[i]))
 			}
+			for i := range p.Warnings {
+				checked.Warnings = append(checked.Warnings, newProblem(f.name, &p.Warnings[i]))
+			}
+			report.Items = append(report.Items, checked)
 		}
 	}
 	return report
 }
 
-func checkPolicy(o *policyObject) checkedPolicy {
-	checked := checkedPolicy{
-		File: command.Title(o.file), Name: o.policy.Name, Valid: len(o.problems) == 0, Errors: o.problems, title: o.title(),
+func (r *checkReport) write(w io.Writer, output *command.Output) error {
+	switch output.String() {
+	case command.FormatJUnit:
+		return r.writeJUnit(w)
+	case formatSARIF:
+		return r.writeSARIF(w)
+	case formatGitHub:
+		return r.writeGitHub(w)
 	}
-	if o.compiled != nil {
-		checked.Warnings = rules.NewCompiler().Warnings(o.policy)
-	}
-	return checked
-}
-
-// policyFiles returns the files that an argument names: itself, or what a folder holds of them.
-func policyFiles(arg string) ([]string, error) {
-	if info, err := os.Stat(arg); arg == command.StandardInput || err != nil || !info.IsDir() {
-		return []string{arg}, nil //nolint:nilerr // The error comes again when the file is read.
-	}
-	entries, err := os.ReadDir(arg)
-	if err != nil {
-		return nil, err
-	}
-	var files []string
-	for _, entry := range entries {
-		if slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(entry.Name())) && !entry.IsDir() {
-			files = append(files, filepath.Join(arg, entry.Name()))
-		}
-	}
-	if len(files) == 0 {
-		return nil, fmt.Errorf("%s: no *.yaml, *.yml or *.json in this folder", arg)
-	}
-	return files, nil
+	return output.Write(w, r, r.writeText)
 }
 
 func (r *checkReport) writeText(w io.Writer) error {
-	for _, p := range r.Policies {
-		for _, e := range p.Errors {
-			if _, err := fmt.Fprintf(w, "%s: error: %s\n", p.title, e); err != nil {
-				return err
-			}
+	out := &errWriter{w: w}
+	for i := range r.Items {
+		p := &r.Items[i]
+		for i := range p.Errors {
+			out.printf("%s: %s: error: %s\n", p.Errors[i].place, p.title, p.Errors[i].text)
 		}
-		for _, warning := range p.Warnings {
-			if _, err := fmt.Fprintf(w, "%s: warning: %s\n", p.title, warning); err != nil {
-				return err
-			}
+		for i := range p.Warnings {
+			out.printf("%s: %s: warning: %s\n", p.Warnings[i].place, p.title, p.Warnings[i].text)
 		}
 		if p.Valid {
-			if _, err := fmt.Fprintf(w, "%s: valid\n", p.title); err != nil {
-				return err
-			}
+			out.printf("%s: %s: valid\n", p.File, p.title)
 		}
 	}
-	return nil
+	if r.Skipped > 0 {
+		out.printf("skipped: %s of other kinds\n", plural(r.Skipped, "object"))
+	}
+	return out.err
 }
 
 // err is the error of the command: what could not be read, or else how many policies are not valid.
 func (r *checkReport) err() error {
 	var unreadable []error
-	for _, file := range r.Unreadable {
-		unreadable = append(unreadable, errors.New(file.Error))
+	for i := range r.Unreadable {
+		text := r.Unreadable[i].text
+		if at := r.Unreadable[i].place; at != "" {
+			text = at + ": " + text
+		}
+		unreadable = append(unreadable, errors.New(text))
 	}
 	if len(unreadable) > 0 {
 		return errors.Join(unreadable...)
 	}
-	invalid := 0
-	for _, p := range r.Policies {
-		if !p.Valid {
-			invalid++
-		}
-	}
-	if invalid > 0 {
-		return command.No("%d of %d policies not valid", invalid, len(r.Policies))
+	if invalid := r.invalid(); invalid > 0 {
+		return command.No("%d of %d policies not valid", invalid, len(r.Items))
 	}
 	return nil
+}
+
+// invalid is how many policies are not valid.
+func (r *checkReport) invalid() int {
+	n := 0
+	for i := range r.Items {
+		if !r.Items[i].Valid {
+			n++
+		}
+	}
+	return n
+}
+
+// errWriter writes until an error occurs, and keeps that.
+type errWriter struct {
+	w   io.Writer
+	err error
+}
+
+func (w *errWriter) printf(format string, args ...any) {
+	if w.err == nil {
+		_, w.err = fmt.Fprintf(w.w, format, args...)
+	}
 }

@@ -6,24 +6,28 @@ package cli
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"noderestriction.plus/internal/command"
+	"noderestriction.plus/internal/text"
 	"noderestriction.plus/policy"
 	"noderestriction.plus/policy/rules"
 )
 
 func explainCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "explain [RULE]",
-		Short: "Explain a rule, or list all rules",
-		Long: `Explain a rule: what it restricts, what an attacker gains without it, what a stock kubelet
-writes there, which writes it looks at and which section of a policy turns it on. RULE is the ID
-of a rule, or its name as it stands in a denial. Without a RULE all rules are listed.`,
-		Example: `  kubectl nrp explain node-labels
-  kubectl nrp explain node owner references`,
+		Use:   "explain [RULE|SECTION|MESSAGE]...",
+		Short: "Explain rules, or list all rules",
+		Long: `Explain rules: what each restricts, what an attacker gains without it, what a stock kubelet
+writes there, which writes it looks at and which section of a policy turns it on. Name a rule by
+its ID, by its section such as spec.nodes.labels, or as it stands in a denial; or paste the whole
+message of a denial. Without an argument all rules are listed.`,
+		Example: `  kubectl nrp explain node-labels spec.nodes.taints
+  kubectl nrp explain node owner references
+  kubectl nrp explain 'node labels (must not add "example.com/dedicated")'`,
 		ValidArgsFunction: completeRules,
 	}
 	output := command.AddOutput(cmd)
@@ -31,13 +35,25 @@ of a rule, or its name as it stands in a denial. Without a RULE all rules are li
 		w := cmd.OutOrStdout()
 		if len(args) == 0 {
 			titles := ruleTitles()
-			return output.Write(w, titles, func(w io.Writer) error { return writeTitles(w, titles) })
+			return output.Write(w, command.NewList("RuleTitleList", titles), func(w io.Writer) error { return writeTitles(w, titles) })
 		}
-		e, err := explain(strings.Join(args, " "))
+		found, err := explainAll(args)
 		if err != nil {
 			return err
 		}
-		return output.Write(w, e, e.writeText)
+		return output.Write(w, command.NewList("RuleExplanationList", found), func(w io.Writer) error {
+			for i := range found {
+				if i > 0 {
+					if _, err := io.WriteString(w, "\n"); err != nil {
+						return err
+					}
+				}
+				if err := found[i].writeText(w); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
 	}
 	return cmd
 }
@@ -89,31 +105,83 @@ func targets(rule policy.Rule) []target {
 func unverified() explanation {
 	return explanation{
 		ID:    policy.Unverified,
-		Title: "A write that cannot be judged is denied by each policy that would have judged it",
+		Title: "A write that cannot be evaluated is denied by each policy that would have evaluated it",
 		Text: "It is no rule and has no section in a policy. A violation has this name if the written object could not be " +
-			"read (it is malformed, has a duplicate field or is too large), if a look-up failed (the labels of a Node for " +
-			"spec.match.nodeSelector), or if judging the write failed in the program itself. An attacker can cause most of " +
+			"read (it is malformed, has a duplicate field or is too large), if a lookup failed (the labels of a Node for " +
+			"spec.match.nodeSelector), or if evaluating the write failed in the webhook itself. An attacker can cause most of " +
 			"these, so none of them lets a write through. A stock kubelet writes well-formed objects: if it is denied with " +
-			"this name, the violation's detail says which it was, and the log of the program says more.",
+			"this name, the violation's detail says which it was, and the log of the webhook says more.",
 		Since: "v0.1.0",
 	}
 }
 
-// explain finds the rule that is meant by its ID or by its name in a message, in which spaces stand for hyphens.
-func explain(name string) (explanation, error) {
-	id := policy.RuleID(strings.ToLower(strings.Join(strings.Fields(name), "-")))
-	if id == policy.Unverified {
-		return unverified(), nil
+// explainAll finds the rules that arguments name: one that all of them name together, such as "node owner references", or else those
+// that each of them names.
+func explainAll(args []string) ([]explanation, error) {
+	if found := explain(strings.Join(args, " ")); len(found) > 0 {
+		return documented(found)
 	}
-	for _, rule := range rules.All() {
-		if rule.ID == id {
-			e := explainRule(rule)
-			var err error
-			e.sectionDoc, err = documentedSection(e.Spec)
-			return e, err
+	var all []explanation
+	for _, arg := range args {
+		found := explain(arg)
+		if len(found) == 0 {
+			if len(args) > 1 && !slices.ContainsFunc(args, func(arg string) bool { return len(explain(arg)) > 0 }) {
+				arg = strings.Join(args, " ")
+			}
+			return nil, command.Usagef("no rule is named %s%s", text.Quote(arg), text.DidYouMean(idOf(arg), ruleIDs()))
+		}
+		all = append(all, found...)
+	}
+	return documented(all)
+}
+
+// documented adds the documentation of their sections to explanations.
+func documented(all []explanation) ([]explanation, error) {
+	for i := range all {
+		if all[i].Spec == "" {
+			continue
+		}
+		var err error
+		if all[i].sectionDoc, err = documentedSection(all[i].Spec); err != nil {
+			return nil, err
 		}
 	}
-	return explanation{}, command.Usagef("no rule is named %q%s", name, command.DidYouMean(string(id), ruleIDs()))
+	return all, nil
+}
+
+// idOf is the ID of the rule that a message names, in which spaces stand for hyphens.
+func idOf(name string) string { return strings.ToLower(strings.Join(strings.Fields(name), "-")) }
+
+// explain finds the rules that are meant by an ID, by a name in a message, by a section of a policy or the sections below it, or that
+// a message names.
+func explain(name string) []explanation {
+	id := policy.RuleID(idOf(name))
+	if id == policy.Unverified {
+		return []explanation{unverified()}
+	}
+	var below, named []explanation
+	message := " " + strings.ToLower(strings.Join(strings.Fields(name), " "))
+	for _, rule := range rules.All() {
+		switch section := strings.TrimPrefix(rule.Doc.Spec, "spec."); {
+		case rule.ID == id:
+			return []explanation{explainRule(rule)}
+		case isSection(name, section):
+			below = append(below, explainRule(rule))
+		case strings.Contains(message, " "+rule.ID.Reason()+" ("):
+			named = append(named, explainRule(rule))
+		}
+	}
+	if len(below) > 0 {
+		return below
+	}
+	return named
+}
+
+// isSection reports whether a path, with spec. or without, is that of a section, of a field in it or of the group around it.
+func isSection(path, section string) bool {
+	path = strings.TrimPrefix(strings.TrimPrefix(path, "nrp."), "spec.")
+	return path != "" && !strings.ContainsAny(path, " ()") &&
+		(path == section || strings.HasPrefix(path, section+".") || strings.HasPrefix(section, path+"."))
 }
 
 // ruleIDs are the names that explain knows.
@@ -125,10 +193,7 @@ func ruleIDs() []string {
 	return append(ids, string(policy.Unverified))
 }
 
-func completeRules(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-	if len(args) > 0 {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
+func completeRules(_ *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 	var completions []string
 	for _, t := range ruleTitles() {
 		completions = append(completions, cobra.CompletionWithDesc(string(t.ID), t.Title))

@@ -40,14 +40,14 @@ type (
 	}
 )
 
-// writeJUnit writes one suite with a case for each fixture: its class is the folder, its name the file.
+// writeJUnit writes one suite with a case for each fixture: its class is the directory, its name the file.
 func (r *testReport) writeJUnit(w io.Writer) error {
-	suite := junitSuite{Name: program.Name, Tests: len(r.Results), Failures: r.Failed, Errors: r.Wrong}
+	suite := junitSuite{Name: program.Name, Tests: len(r.Items), Failures: r.Failed, Errors: r.Wrong}
 	var total time.Duration
-	for _, result := range r.Results {
+	for _, result := range r.Items {
 		total += result.took
 		c := junitCase{
-			Class: filepath.ToSlash(filepath.Dir(result.File)), Name: filepath.Base(result.File), Time: seconds(result.took),
+			Class: filepath.ToSlash(filepath.Dir(result.File)), Name: filepath.Base(result.title()), Time: seconds(result.took),
 		}
 		switch result.Result {
 		case failed:
@@ -60,7 +60,36 @@ func (r *testReport) writeJUnit(w io.Writer) error {
 		suite.Cases = append(suite.Cases, c)
 	}
 	suite.Time = seconds(total)
-	out, err := xml.MarshalIndent(junitSuites{Suites: []junitSuite{suite}}, "", "  ")
+	return suite.write(w)
+}
+
+// writeJUnit writes one suite with a case for each policy: its class is the file, its name the name of the policy.
+func (r *checkReport) writeJUnit(w io.Writer) error {
+	suite := junitSuite{
+		Name: program.Name, Tests: len(r.Items) + len(r.Unreadable), Failures: r.invalid(), Errors: len(r.Unreadable), Time: seconds(0),
+	}
+	for i := range r.Items {
+		p := &r.Items[i]
+		c := junitCase{Class: filepath.ToSlash(p.File), Name: p.Name, Time: seconds(0)}
+		if !p.Valid {
+			c.Failure = &junitProblem{Message: plural(len(p.Errors), "error")}
+			for i := range p.Errors {
+				c.Failure.Text += p.Errors[i].place + ": " + p.Errors[i].text + "\n"
+			}
+		}
+		suite.Cases = append(suite.Cases, c)
+	}
+	for i := range r.Unreadable {
+		p := &r.Unreadable[i]
+		suite.Cases = append(suite.Cases, junitCase{
+			Class: filepath.ToSlash(p.File), Name: "unreadable", Time: seconds(0), Error: &junitProblem{Message: p.text, Text: p.place},
+		})
+	}
+	return suite.write(w)
+}
+
+func (s *junitSuite) write(w io.Writer) error {
+	out, err := xml.MarshalIndent(junitSuites{Suites: []junitSuite{*s}}, "", "  ")
 	if err != nil {
 		return err
 	}

@@ -11,10 +11,13 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/command"
+	"noderestriction.plus/internal/manifest"
+	"noderestriction.plus/internal/text"
 	"noderestriction.plus/policy"
 	"noderestriction.plus/policy/rules"
 )
@@ -31,13 +34,13 @@ beyond what a stock kubelet needs; {} allows nothing beyond.`,
   kubectl nrp rules --policy recommended.yaml`,
 		Args: command.NoArguments,
 	}
-	cmd.Flags().StringArrayVar(&files, "policy", nil, "file with policies, or - for standard input; may be repeated")
+	cmd.Flags().StringArrayVar(&files, "policy", nil, policyFlag)
 	output := command.AddOutput(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		w := cmd.OutOrStdout()
 		if len(files) == 0 {
 			catalogue := listRules()
-			return output.Write(w, catalogue, func(w io.Writer) error { return writeCatalogue(w, catalogue) })
+			return output.Write(w, command.NewList("RuleList", catalogue), func(w io.Writer) error { return writeCatalogue(w, catalogue) })
 		}
 		objects, err := loadPolicies(&command.Inputs{Stdin: cmd.InOrStdin()}, files)
 		if err != nil {
@@ -49,7 +52,7 @@ beyond what a stock kubelet needs; {} allows nothing beyond.`,
 				return err
 			}
 		}
-		return output.Write(w, policies, func(w io.Writer) error { return writePolicyRules(w, policies) })
+		return output.Write(w, command.NewList("PolicyRulesList", policies), func(w io.Writer) error { return writePolicyRules(w, policies) })
 	}
 	return cmd
 }
@@ -98,21 +101,21 @@ type activeRule struct {
 	Section json.RawMessage `json:"section"`
 }
 
-func rulesOf(o *policyObject) (policyRules, error) {
+func rulesOf(o *manifest.Policy) (policyRules, error) {
 	p := policyRules{
-		Policy: o.policy.Name, ValidationActions: o.policy.Spec.ValidationActions, Match: o.policy.Spec.Match,
+		Policy: o.Object.Name, ValidationActions: o.Object.Spec.ValidationActions, Match: o.Object.Spec.Match,
 		Rules: []activeRule{},
 	}
 	if len(p.ValidationActions) == 0 {
 		p.ValidationActions = []v1alpha1.ValidationAction{v1alpha1.Deny}
 	}
-	on := o.compiled.Rules()
+	on := o.Compiled.Rules()
 	for _, rule := range rules.All() {
 		if !slices.Contains(on, rule.ID) {
 			p.RulesOff = append(p.RulesOff, rule.ID)
 			continue
 		}
-		section, err := sectionOf(o.policy, rule.Doc.Spec)
+		section, err := sectionOf(o.Object, rule.Doc.Spec)
 		if err != nil {
 			return p, fmt.Errorf("rule %s: %w", rule.ID, err)
 		}
@@ -182,14 +185,27 @@ func (p policyRules) writeText(w io.Writer) error {
 	return err
 }
 
-// matched says which kubelets the policy restricts.
+// matched says in words which kubelets the policy restricts.
 func (p policyRules) matched() string {
 	if p.Match == nil {
-		return "for every kubelet"
+		return "for all kubelets"
 	}
-	match, err := json.Marshal(p.Match)
-	if err != nil {
-		return err.Error()
+	list := func(patterns []v1alpha1.Pattern) string {
+		names := make([]string, len(patterns))
+		for i, pattern := range patterns {
+			names[i] = string(pattern)
+		}
+		return text.Printable(strings.Join(names, ", "))
 	}
-	return "for kubelets that match " + string(match)
+	matched := "for all kubelets"
+	if len(p.Match.NodeNames) > 0 {
+		matched = "for the kubelets " + list(p.Match.NodeNames)
+	}
+	if len(p.Match.ExcludeNodeNames) > 0 {
+		matched += " except " + list(p.Match.ExcludeNodeNames)
+	}
+	if p.Match.NodeSelector != nil {
+		matched += ", if their Node matches " + text.Printable(metav1.FormatLabelSelector(p.Match.NodeSelector))
+	}
+	return matched
 }

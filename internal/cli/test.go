@@ -17,16 +17,20 @@ import (
 
 	"noderestriction.plus/internal/command"
 	"noderestriction.plus/internal/fixture"
+	"noderestriction.plus/internal/manifest"
+	"noderestriction.plus/internal/review"
+	"noderestriction.plus/policy"
 	"noderestriction.plus/policy/rules"
 )
 
 func testCommand() *cobra.Command {
+	o := testOptions{compiler: rules.NewCompiler()}
 	cmd := &cobra.Command{
-		Use:   "test PATH...",
-		Short: "Run fixtures: a policy, a kubelet's write and the wanted verdict",
-		Long: `Run fixtures: files that hold a policy, one write by a kubelet and the verdict that is wanted,
-the exact message of a denial or the word allowed. Of a folder each *.txtar in it and below it is
-run.
+		Use:                   "test [--policy FILE]... [--write] PATH... | test --policy FILE... --want VERDICT FILE...",
+		DisableFlagsInUseLine: true,
+		Short:                 "Run fixtures: a policy, a kubelet's write and the wanted verdict",
+		Long: `Run fixtures: files that hold a policy, one write by a kubelet and the wanted verdict. In a
+directory and below it, each *.txtar is run.
 
 A fixture is a txtar archive. It begins with a sentence that says what it shows:
 
@@ -41,32 +45,45 @@ A fixture is a txtar archive. It begins with a sentence that says what it shows:
   -- new.yaml --
   metadata: {name: worker-1, labels: {example.com/tier: gold}}
   -- want --
-  node "worker-1" violates NodeRestrictionPolicy "test": node labels (must not add "example.com/tier")
+  denied by node-labels
 
-policy.yaml is the spec of a policy that is then named "test", or whole NodeRestrictionPolicies. At
-CREATE there is no old.yaml, at DELETE no new.yaml. An optional facts.yaml holds the Nodes that
-look-ups find.
+The wanted verdict is the exact message of a denial, or one of these: allowed; denied; warned;
+audited; denied by node-labels, node-taints (and the same with warned and audited). A write that
+is warned about or audited is allowed, too.
+
+policy.yaml is the spec of a policy that is then named "test", or whole NodeRestrictionPolicies.
+With --policy, your own policies are tested instead, and policy.yaml may be omitted. At CREATE
+there is no old.yaml, at DELETE no new.yaml. An optional facts.yaml holds the objects that
+lookups find, such as Nodes.
+
+With --want, each FILE holds recorded AdmissionReviews, and each of their writes must have that
+verdict.
 
 Exit code: 0 all passed, 1 one failed, 2 usage, no fixture found, or a fixture is wrong in itself.`,
 		Example: `  kubectl nrp test fixtures/
+  kubectl nrp test --policy workers.yaml fixtures/
+  kubectl nrp test --policy workers.yaml --want allowed registrations.json
   kubectl nrp test -o junit fixtures/ > report.xml`,
-		Args: command.AtLeastOne("a fixture or a folder of fixtures"),
+		Args: command.AtLeastOne("a fixture or a directory of fixtures"),
 	}
+	flags := cmd.Flags()
+	flags.StringArrayVar(&o.policies, "policy", nil, policyFlag+"; used in place of policy.yaml")
+	flags.StringVar((*string)(&o.want), "want", "", "the `verdict` that each write of recorded AdmissionReviews must have")
+	flags.StringVar(&o.context, "context", "", "with --want: `file` with the objects that lookups find (Nodes)")
+	flags.BoolVar(&o.rewrite, "write", false, "write the actual verdicts into the fixtures that fail")
 	output := command.AddOutput(cmd, command.FormatJUnit)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		files, err := fixtureFiles(args)
+		report := &testReport{Envelope: command.Envelope{APIVersion: command.APIVersion, Kind: "TestResultList"}, Items: []testResult{}}
+		text := output.String() == command.FormatText
+		err := o.run(&command.Inputs{Stdin: cmd.InOrStdin()}, args, func(result testResult) error {
+			report.add(result)
+			if !text {
+				return nil
+			}
+			return result.writeText(cmd.OutOrStdout())
+		})
 		if err != nil {
 			return err
-		}
-		report := &testReport{Results: make([]testResult, 0, len(files))}
-		for _, file := range files {
-			result := runFixture(file)
-			report.add(result)
-			if output.String() == command.FormatText {
-				if err := result.writeText(cmd.OutOrStdout()); err != nil {
-					return err
-				}
-			}
 		}
 		if output.String() == command.FormatJUnit {
 			err = report.writeJUnit(cmd.OutOrStdout())
@@ -81,8 +98,60 @@ Exit code: 0 all passed, 1 one failed, 2 usage, no fixture found, or a fixture i
 	return cmd
 }
 
-// fixtureFiles returns the files that the arguments name, of folders each *.txtar below them, in the order of their
-// names.
+type testOptions struct {
+	compiler *policy.Compiler
+	policies []string
+	want     fixture.Want
+	context  string
+	rewrite  bool
+}
+
+// run runs the fixtures or recorded writes that the arguments name, and reports each result.
+func (o *testOptions) run(in *command.Inputs, args []string, report func(testResult) error) error {
+	switch {
+	case o.want == "" && o.context != "":
+		return command.Usagef("--context: is for --want; a fixture has facts.yaml")
+	case o.want != "" && len(o.policies) == 0:
+		return command.Usagef("--want: name the policies with --policy")
+	case o.want != "" && o.rewrite:
+		return command.Usagef("--write: is for fixtures, not for --want")
+	}
+	if err := o.want.Check(o.compiler); err != nil {
+		return command.Usagef("--want: %w", err)
+	}
+	var set *policy.Set
+	if len(o.policies) > 0 {
+		loaded, err := loadPolicies(in, o.policies)
+		if err != nil {
+			return err
+		}
+		set = newSet(loaded)
+	}
+	if o.want != "" {
+		return o.runRecorded(in, args, set, report)
+	}
+	files, err := fixtureFiles(args)
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		if err := report(o.runFixture(file, set)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// newSet returns the set of policies that have been read.
+func newSet(loaded []*manifest.Policy) *policy.Set {
+	compiled := make([]*policy.Policy, len(loaded))
+	for i, p := range loaded {
+		compiled[i] = p.Compiled
+	}
+	return policy.NewSet(compiled...)
+}
+
+// fixtureFiles returns the files that the arguments name, of directories each *.txtar below them, in the order of their names.
 func fixtureFiles(args []string) ([]string, error) {
 	var files []string
 	for _, arg := range args {
@@ -108,20 +177,23 @@ func fixtureFiles(args []string) ([]string, error) {
 
 // testReport is what test prints.
 type testReport struct {
-	Passed  int          `json:"passed"`
-	Failed  int          `json:"failed"`
-	Wrong   int          `json:"wrong"` // fixtures that cannot be run
-	Results []testResult `json:"results"`
+	command.Envelope
+	Passed int          `json:"passed"`
+	Failed int          `json:"failed"`
+	Wrong  int          `json:"wrong"` // fixtures that cannot be run
+	Items  []testResult `json:"items"`
 }
 
-// testResult is what came of one fixture.
+// testResult is the result of one fixture or one recorded write.
 type testResult struct {
-	File    string `json:"file"`
-	Comment string `json:"comment,omitempty"`
-	Result  string `json:"result"`
-	Want    string `json:"want,omitempty"`
-	Got     string `json:"got,omitempty"`
-	Error   string `json:"error,omitempty"`
+	File     string `json:"file"`
+	Document int    `json:"document,omitempty"` // of a recorded write, from 1
+	Comment  string `json:"comment,omitempty"`
+	Result   string `json:"result"`
+	Want     string `json:"want,omitempty"`
+	Got      string `json:"got,omitempty"`
+	Error    string `json:"error,omitempty"`
+	Written  bool   `json:"written,omitempty"` // the fixture has got the actual verdict
 
 	took time.Duration
 }
@@ -133,17 +205,18 @@ const (
 	wrong  = "wrong"
 )
 
-func runFixture(file string) testResult {
+// runFixture runs a fixture with its own policies, or with those of set.
+func (o *testOptions) runFixture(file string, set *policy.Set) testResult {
 	start := time.Now()
 	result := testResult{File: file, Result: wrong}
-	if err := result.run(); err != nil {
+	if err := o.runInto(&result, set); err != nil {
 		result.Error = err.Error()
 	}
 	result.took = time.Since(start)
 	return result
 }
 
-func (r *testResult) run() error {
+func (o *testOptions) runInto(r *testResult, set *policy.Set) error {
 	data, err := os.ReadFile(r.File)
 	if err != nil {
 		return err
@@ -153,34 +226,94 @@ func (r *testResult) run() error {
 		return err
 	}
 	r.Comment, r.Want = f.Comment, f.Want
-	if f.Want == "" {
+	want := fixture.Want(f.Want)
+	if f.Want == "" && !o.rewrite {
 		return errors.New("want: missing")
 	}
-	if r.Got, err = f.Run(rules.NewCompiler()); err != nil {
+	if err := want.Check(o.compiler); err != nil {
+		return fmt.Errorf("want: %w", err)
+	}
+	if set == nil {
+		compiled, err := f.Compile(o.compiler)
+		if err != nil {
+			return err
+		}
+		set = policy.NewSet(compiled...)
+	}
+	d, err := f.Evaluate(set)
+	if err != nil {
 		return err
 	}
-	r.Result = passed
-	if r.Got != r.Want {
-		r.Result = failed
+	r.set(want, d)
+	if r.Result == failed && o.rewrite {
+		info, err := os.Stat(r.File)
+		if err != nil {
+			return err
+		}
+		r.Written, r.Result = true, passed
+		return os.WriteFile(r.File, f.WithWant(r.Got), info.Mode().Perm())
 	}
 	return nil
 }
 
-func (r *testResult) writeText(w io.Writer) error {
-	var err error
-	switch r.Result {
-	case passed:
-		_, err = fmt.Fprintf(w, "PASS  %s\n", r.File)
-	case failed:
-		_, err = fmt.Fprintf(w, "FAIL  %s\n      %s\n      - want: %s\n      + got:  %s\n", r.File, r.Comment, r.Want, r.Got)
-	default:
-		_, err = fmt.Fprintf(w, "WRONG %s\n      %s\n", r.File, r.Error)
+// set compares a decision with the wanted verdict.
+func (r *testResult) set(want fixture.Want, d policy.Decision) {
+	r.Result = failed
+	if want.Matches(d) {
+		r.Result = passed
 	}
-	return err
+	r.Got = fixture.Got(d)
+}
+
+// runRecorded evaluates recorded AdmissionReviews, and compares each with the wanted verdict.
+func (o *testOptions) runRecorded(in *command.Inputs, files []string, set *policy.Set, report func(testResult) error) error {
+	facts, err := readFacts(in, o.context)
+	if err != nil {
+		return err
+	}
+	return eachReview(in, files, func(file string, doc *manifest.Document, r *review.Review) error {
+		start := time.Now()
+		result := testResult{File: command.Title(file), Document: doc.Number, Result: wrong, Want: string(o.want)}
+		verdict := r.Evaluate(set, facts)
+		if verdict.Err != nil {
+			result.Error = verdict.Err.Error()
+		} else {
+			result.set(o.want, verdict.Decision)
+		}
+		result.took = time.Since(start)
+		return report(result)
+	})
+}
+
+// title is how a text names a fixture or a recorded write.
+func (r *testResult) title() string {
+	if r.Document == 0 {
+		return r.File
+	}
+	return fmt.Sprintf("%s: document %d", r.File, r.Document)
+}
+
+func (r *testResult) writeText(w io.Writer) error {
+	out := &errWriter{w: w}
+	switch {
+	case r.Written:
+		out.printf("WRITE %s\n      %s\n", r.title(), r.Got)
+	case r.Result == passed:
+		out.printf("PASS  %s\n", r.title())
+	case r.Result == failed:
+		out.printf("FAIL  %s\n", r.title())
+		if r.Comment != "" {
+			out.printf("      %s\n", r.Comment)
+		}
+		out.printf("      - want: %s\n      + got:  %s\n", r.Want, r.Got)
+	default:
+		out.printf("WRONG %s\n      %s\n", r.title(), r.Error)
+	}
+	return out.err
 }
 
 func (r *testReport) add(result testResult) {
-	r.Results = append(r.Results, result)
+	r.Items = append(r.Items, result)
 	switch result.Result {
 	case passed:
 		r.Passed++
@@ -201,11 +334,17 @@ func (r *testReport) writeSummary(w io.Writer) error {
 }
 
 func (r *testReport) err() error {
+	noun := "fixtures"
+	if len(r.Items) > 0 && r.Items[0].Document > 0 {
+		noun = "writes"
+	}
 	switch {
 	case r.Wrong > 0:
-		return fmt.Errorf("%d of %d fixtures cannot be run", r.Wrong, len(r.Results))
+		return fmt.Errorf("%d of %d %s cannot be run", r.Wrong, len(r.Items), noun)
 	case r.Failed > 0:
-		return command.No("%d of %d fixtures failed", r.Failed, len(r.Results))
+		return command.No("%d of %d %s failed", r.Failed, len(r.Items), noun)
+	case len(r.Items) == 0:
+		return errors.New("no recorded write found")
 	}
 	return nil
 }

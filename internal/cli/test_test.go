@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"noderestriction.plus/policy/rules"
 )
 
 // TestTheFixtureInTheHelpPasses runs the fixture that the help of the command test shows.
@@ -22,7 +24,8 @@ func TestTheFixtureInTheHelpPasses(t *testing.T) {
 	if err := os.WriteFile(file, []byte(shown.String()), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if result := runFixture(file); result.Result != passed {
+	o := testOptions{compiler: rules.NewCompiler()}
+	if result := o.runFixture(file, nil); result.Result != passed {
 		t.Errorf("%s: %s\n%s\ngot  %s\nwant %s", result.Result, result.Error, shown.String(), result.Got, result.Want)
 	}
 }

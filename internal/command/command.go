@@ -75,7 +75,7 @@ func newRoot(root *cobra.Command, commands []*cobra.Command) *cobra.Command {
 		for _, c := range cmd.Commands() {
 			names = append(names, c.Name())
 		}
-		return Usagef("unknown command %q%s", args[0], DidYouMean(args[0], names))
+		return Usagef("unknown command %q%s", args[0], text.DidYouMean(args[0], names))
 	}
 	root.RunE = func(cmd *cobra.Command, _ []string) error {
 		cmd.SetOut(cmd.ErrOrStderr())
@@ -86,7 +86,43 @@ func newRoot(root *cobra.Command, commands []*cobra.Command) *cobra.Command {
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return UsageError{err} })
 	root.AddCommand(commands...)
+	root.InitDefaultHelpCmd()
+	for _, cmd := range root.Commands() {
+		if cmd.Name() == "help" {
+			refuseUnknownTopics(cmd)
+		}
+	}
+	usage := root.UsageFunc()
+	root.SetUsageFunc(func(cmd *cobra.Command) error { return writeUsage(cmd, usage) })
 	return root
+}
+
+// refuseUnknownTopics makes help of a command that does not exist an error.
+func refuseUnknownTopics(help *cobra.Command) {
+	help.Run = nil
+	help.RunE = func(cmd *cobra.Command, args []string) error {
+		topic, rest, err := cmd.Root().Find(args)
+		if err != nil || len(rest) > 0 {
+			return Usagef("unknown help topic %q", strings.Join(args, " "))
+		}
+		topic.InitDefaultHelpFlag()
+		return topic.Help()
+	}
+}
+
+// writeUsage writes the usage without the values of flags that are given without one.
+func writeUsage(cmd *cobra.Command, usage func(*cobra.Command) error) error {
+	const values = "[=true|false]"
+	out := cmd.OutOrStderr()
+	var b strings.Builder
+	cmd.SetOut(&b)
+	err := usage(cmd)
+	cmd.SetOut(out)
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(out, strings.ReplaceAll(b.String(), values, strings.Repeat(" ", len(values))))
+	return err
 }
 
 // Run runs the root command with the arguments of the process, prints its error and returns the exit code.

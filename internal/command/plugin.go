@@ -38,10 +38,26 @@ func Plugin(call string, commands ...*cobra.Command) *cobra.Command {
 	for _, cmd := range root.Commands() {
 		if cmd.Name() == "completion" {
 			cmd.AddCommand(pluginCompletion())
+			refuseUnknownShells(cmd)
 		}
 	}
 	say(root, call)
 	return root
+}
+
+// refuseUnknownShells makes the completion of a shell that is not supported an error.
+func refuseUnknownShells(completion *cobra.Command) {
+	completion.Args = cobra.ArbitraryArgs
+	completion.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return cmd.Help()
+		}
+		var shells []string
+		for _, shell := range cmd.Commands() {
+			shells = append(shells, shell.Name())
+		}
+		return Usagef("no completion for %q, only for %s", args[0], strings.Join(shells, ", "))
+	}
 }
 
 // say replaces how the program is called in the texts of a command and its subcommands.

@@ -69,7 +69,7 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 func Pages(t *testing.T, root *cobra.Command, update bool) {
 	t.Helper()
 	for _, cmd := range root.Commands() {
-		if cmd.Name() == "completion" { // cobra documents it
+		if cmd.Name() == "completion" || cmd.Name() == "help" { // cobra documents them
 			continue
 		}
 		page, want := filepath.Join("..", "..", "docs", "cli", root.Name(), cmd.Name()+".md"), docs.Command(cmd)

@@ -16,6 +16,7 @@ import (
 	"noderestriction.plus/internal/command"
 	"noderestriction.plus/internal/denials/page"
 	"noderestriction.plus/internal/recordlog"
+	"noderestriction.plus/internal/text"
 )
 
 // Output formats of the command denials beside those of others.
@@ -163,7 +164,7 @@ func (o *options) dimensions() ([]recordlog.Dimension, error) {
 	for _, name := range o.by {
 		d := recordlog.Dimension(name)
 		if !slices.Contains(recordlog.Dimensions(), d) {
-			return nil, command.Usagef("--by: no dimension is named %q%s", name, command.DidYouMean(name, dimensionNames()))
+			return nil, command.Usagef("--by: no dimension is named %q%s", name, text.DidYouMean(name, dimensionNames()))
 		}
 		if !slices.Contains(all, d) {
 			all = append(all, d)

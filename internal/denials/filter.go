@@ -15,6 +15,7 @@ import (
 	"noderestriction.plus/internal/command"
 	"noderestriction.plus/internal/record"
 	"noderestriction.plus/internal/recordlog"
+	"noderestriction.plus/internal/text"
 	"noderestriction.plus/policy"
 	"noderestriction.plus/policy/pattern"
 	"noderestriction.plus/policy/rules"
@@ -107,16 +108,30 @@ func (f *filterOptions) compile() (*recordlog.Filter, error) {
 	}
 	for _, rule := range f.rules {
 		if !strings.Contains(rule, "*") && !slices.Contains(ruleIDs(), rule) {
-			return nil, command.Usagef("--rule: no rule is named %q%s", rule, command.DidYouMean(rule, ruleIDs()))
+			return nil, command.Usagef("--rule: no rule is named %q%s", rule, text.DidYouMean(rule, ruleIDs()))
 		}
 	}
 	for _, action := range f.actions {
+		action = outcomeOf(action)
 		if !slices.Contains(actionNames(), action) {
 			return nil, command.Usagef("--action: must be one of %s, not %q", strings.Join(actionNames(), ", "), action)
 		}
 		filter.Outcomes = append(filter.Outcomes, policy.Outcome(action))
 	}
 	return filter, f.compileTimes(filter)
+}
+
+// outcomeOf returns the outcome for the name of a validation action, such as denied for Deny, and other names as they are.
+func outcomeOf(action string) string {
+	switch strings.ToLower(action) {
+	case "deny":
+		return string(policy.Denied)
+	case "warn":
+		return string(policy.Warned)
+	case "audit":
+		return string(policy.Audited)
+	}
+	return action
 }
 
 func (f *filterOptions) compileTimes(filter *recordlog.Filter) error {

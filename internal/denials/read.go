@@ -27,10 +27,11 @@ type reader struct {
 
 	titles []string // of the inputs, in the order in which they were read
 
-	lines int
-	seen  int // records
-	shown int
-	maybe int // records that the filters may or may not match
+	lines  int
+	quoted int // lines that quote records
+	seen   int // records
+	shown  int
+	maybe  int // records that the filters may or may not match
 }
 
 func (r *reader) readAll(files []string) error {
@@ -56,6 +57,7 @@ func (r *reader) read(file string) error {
 	for {
 		line, err := reader.Next()
 		if errors.Is(err, io.EOF) {
+			r.quoted += reader.Quoted()
 			return nil
 		}
 		if err != nil {
@@ -94,6 +96,9 @@ func (r *reader) add(file string, line *recordlog.Line) error {
 // warn says what a reader of the answer should know beside it.
 func (r *reader) warn(w io.Writer, found recordlog.Completeness) {
 	switch {
+	case r.seen == 0 && r.quoted > 0:
+		notef(w, "there is no record in %s, but %d quote one: unwrap them first, such as by jq -r .FIELD or a CSV reader",
+			count(r.lines, "line"), r.quoted)
 	case r.seen == 0 && r.lines > 0:
 		notef(w, "there is no record in %s: is it the standard output of the webhook?", count(r.lines, "line"))
 	case r.shown == 0:

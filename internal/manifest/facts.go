@@ -19,10 +19,10 @@ import (
 	"noderestriction.plus/policy/object"
 )
 
-// Facts reads the objects that look-ups find: a stream of objects or v1 Lists. Of these it keeps Nodes, Pods, ServiceAccounts,
+// Facts reads the objects that lookups find: a stream of objects or v1 Lists. It keeps Nodes, Pods, ServiceAccounts,
 // PersistentVolumeClaims, PersistentVolumes and CSIDrivers. What the cluster's authorizers allow follows from its Roles,
-// ClusterRoles and their bindings, and from SubjectAccessReviews whose status is allowed. Other kinds are passed over. An object
-// without a name, but for SubjectAccessReviews, is an error.
+// ClusterRoles and their bindings, and from SubjectAccessReviews whose status is allowed. Other kinds are skipped. An object
+// without a name is an error, except for SubjectAccessReviews.
 func Facts(data []byte) (policy.StaticFacts, error) {
 	f := newFacts()
 	docs, err := Documents(data)
@@ -98,7 +98,7 @@ func (f *facts) add(meta typeMeta, object []byte) error {
 	return nil
 }
 
-// metadataOnly is an object of which only the metadata matters.
+// metadataOnly is the metadata of an object.
 type metadataOnly struct {
 	metav1.ObjectMeta `json:"metadata"`
 }

@@ -25,6 +25,9 @@ const (
 	maxErrors = 16
 	maxError  = 256
 
+	// maxWarnings is how many warnings a message lists, each of at most maxError bytes.
+	maxWarnings = 4
+
 	// partly begins the message if no earlier generation is left to be in force.
 	partly = "only the sections that compile are enforced: "
 )
@@ -35,8 +38,12 @@ func (h *policyState) condition() metav1.Condition {
 		Type: conditionReady, Status: metav1.ConditionTrue, Reason: reasonCompiled, ObservedGeneration: h.generation,
 		Message: "the policy is enforced as written",
 	}
-	if len(h.warnings) > 0 {
-		c.Message += "; but: " + list(h.warnings)
+	for i, warning := range h.warnings {
+		if i == maxWarnings {
+			c.Message += fmt.Sprintf("; and %d more warnings", len(h.warnings)-maxWarnings)
+			break
+		}
+		c.Message += "; warning: " + cut(warning, maxError)
 	}
 	if len(h.errs) > 0 {
 		c.Status, c.Reason = metav1.ConditionFalse, reasonInvalid

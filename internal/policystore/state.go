@@ -36,6 +36,7 @@ func hold(compiler *policy.Compiler, before *policyState, object *v1alpha1.NodeR
 	}
 	h := &policyState{uid: object.UID, generation: object.Generation}
 	h.inForce, h.errs = compiler.Compile(object)
+	h.warnings = compiler.Warnings(object)
 	switch {
 	case len(h.errs) == 0:
 		h.good, h.goodGeneration = h.inForce, h.generation

@@ -80,7 +80,7 @@ func (l *Line) parse(text []byte, whole bool) {
 	case !whole:
 		l.reject(fmt.Errorf("longer than %d bytes, which no record is", maxText))
 	case suspect == fragment:
-		l.reject(errors.New("a piece of a record"))
+		l.reject(errors.New("a piece of a record, or a record after other text; stern needs -o raw or -o json"))
 	default:
 		l.decode(text)
 	}

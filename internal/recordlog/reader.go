@@ -7,11 +7,11 @@ import (
 	"bufio"
 	"bytes"
 	"cmp"
-	"compress/gzip"
 	"errors"
 	"io"
 	"slices"
 
+	"noderestriction.plus/internal/input"
 	"noderestriction.plus/internal/record"
 	"noderestriction.plus/internal/text"
 )
@@ -26,16 +26,20 @@ const (
 	maxSources = 4096
 )
 
-// Reader reads a log line by line, in bounded memory whatever the log holds. The log may be compressed by gzip.
+// Reader reads a log line by line, in bounded memory whatever the log holds. The log may be stored as package input says, and each of
+// its lines may be wrapped in a JSON object by a log shipper.
 type Reader struct {
-	raw     *bufio.Reader // the input
-	lines   *bufio.Reader // its lines: raw, or what it decompresses to
+	raw     *input.Reader // what was given
+	lines   *bufio.Reader // its lines
 	number  int64
 	pending map[string]*partial // by stream
 	sources map[string]string
 	text    []byte // of a line that was joined
 	ended   bool
 	left    []*partial // at the end: what was never completed
+	bare    bool       // the input has a record that is not wrapped
+	wrapped bool       // the input has a record that is wrapped
+	quoted  int
 }
 
 // partial is the beginning of a line that a container runtime wrote in several pieces.
@@ -46,32 +50,18 @@ type partial struct {
 	whole  bool // text has all of it
 }
 
-// NewReader returns a reader of r. It reads the first bytes and fails if they cannot be read.
+// NewReader returns a reader of r. It reads the first bytes and fails if they cannot be read, or are not those of a text.
 func NewReader(r io.Reader) (*Reader, error) {
-	raw := bufio.NewReaderSize(r, maxRaw)
-	reader := &Reader{raw: raw, lines: raw, pending: map[string]*partial{}, sources: map[string]string{}}
-	magic, err := raw.Peek(2)
-	if err != nil && !errors.Is(err, io.EOF) {
+	raw, err := input.NewReader(r)
+	if err != nil {
 		return nil, err
 	}
-	if string(magic) == "\x1f\x8b" {
-		unzipped, err := gzip.NewReader(raw)
-		if errors.Is(err, io.ErrUnexpectedEOF) {
-			reader.lines = bufio.NewReader(failing{err})
-			return reader, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		reader.lines = bufio.NewReaderSize(unzipped, maxRaw)
-	}
-	return reader, nil
+	lines := bufio.NewReaderSize(raw, maxRaw)
+	return &Reader{raw: raw, lines: lines, pending: map[string]*partial{}, sources: map[string]string{}}, nil
 }
 
-// failing is a reader that only returns an error.
-type failing struct{ error }
-
-func (f failing) Read([]byte) (int, error) { return 0, f.error }
+// Quoted returns how many lines so far quote records in a way that is not read. Anyone who is quoted in a log can write such lines.
+func (r *Reader) Quoted() int { return r.quoted }
 
 // Idle reports whether reading the next line may block because nothing is buffered.
 func (r *Reader) Idle() bool { return r.lines.Buffered() == 0 && r.raw.Buffered() == 0 }
@@ -108,11 +98,35 @@ func (r *Reader) next() (Line, bool, error) {
 	case len(raw) == 0:
 		return Line{}, false, nil
 	}
-	line, complete := r.join(unframe(raw), whole)
+	if r.number == 1 && whole {
+		if err := refuseFormat(raw); err != nil {
+			return Line{}, false, err
+		}
+	}
+	line, complete := r.unpack(raw, whole)
 	if err != nil && complete {
 		line.markCut()
 	}
 	return line, complete, nil
+}
+
+// unpack takes off what a log shipper, a container runtime or kubectl put around a line. A shipper wraps all lines of an input or none:
+// if one was not wrapped, a wrapped one is text that somebody quotes.
+func (r *Reader) unpack(raw []byte, whole bool) (Line, bool) {
+	if text, source, found := unwrap(raw); found && whole && !r.bare {
+		r.wrapped = true
+		line := Line{Number: r.number, Source: r.source([]byte(source))}
+		line.parse(within(text, true))
+		return line, true
+	}
+	line, complete := r.join(unframe(raw), whole)
+	if complete {
+		r.bare = r.bare || !r.wrapped && line.Kind != Foreign && line.Kind != Unparsable
+		if line.Kind == Foreign && quotesRecord(raw) {
+			r.quoted++
+		}
+	}
+	return line, complete
 }
 
 // markCut marks a line without an end as cut if it cannot be parsed or is too short to decide.

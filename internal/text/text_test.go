@@ -179,3 +179,18 @@ func FuzzBound(f *testing.F) {
 		}
 	})
 }
+
+func TestEscape(t *testing.T) {
+	for given, want := range map[string]string{
+		"":                     "",
+		"plain ünïcode":        "plain ünïcode",
+		"\x1b[31mred\r\n":      `\x1b[31mred\r\n`,
+		"\u202eright to left":  `\u202eright to left`,
+		"\xff":                 "\ufffd",
+		"a \"quoted\" 'value'": `a "quoted" 'value'`,
+	} {
+		if got := text.Printable(given); got != want {
+			t.Errorf("%q: got %q, want %q", given, got, want)
+		}
+	}
+}

@@ -29,6 +29,7 @@ func mirrorPodLabels() policy.Rule {
 		},
 		Targets: podCreations(),
 		Note:    staticPodKeepsRunning,
+		Warn:    warnOfMirrorPodLabels,
 		Compile: compileMirrorPodLabels,
 	}
 }
@@ -42,6 +43,7 @@ func compileMirrorPodLabels(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.
 	allowed, errs := pattern.CompileKeyValues(cfg.Allowed, 128, at.Child("allowed"))
 	denied, bad := pattern.CompileKeyValues(cfg.Denied, 128, at.Child("denied"))
 	errs = append(errs, bad...)
+	errs = append(errs, checkReachable(cfg.Denied, 128, pattern.Labels(), at.Child("denied"))...)
 	listed := len(cfg.Allowed) > 0
 	mayHave := func(key, value string) bool {
 		switch {
@@ -64,4 +66,14 @@ func compileMirrorPodLabels(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.
 // isTopologyLabel reports whether the API server copies the label from the Node to each pod bound to it.
 func isTopologyLabel(key string) bool {
 	return key == "topology.kubernetes.io/zone" || key == "topology.kubernetes.io/region"
+}
+
+func warnOfMirrorPodLabels(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path) []string {
+	cfg := spec.MirrorPods.Labels
+	if cfg == nil {
+		return nil
+	}
+	at = at.Child("mirrorPods", "labels")
+	warnings := warnUnreachable(cfg.Allowed, pattern.Labels(), at.Child("allowed"))
+	return append(warnings, warnCovered(cfg.Allowed, cfg.Denied, "label", at)...)
 }

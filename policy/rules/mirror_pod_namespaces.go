@@ -29,6 +29,12 @@ func mirrorPodNamespaces() policy.Rule {
 		},
 		Targets: podCreations(),
 		Note:    staticPodKeepsRunning,
+		Warn: func(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path) []string {
+			if spec.MirrorPods.Namespaces == nil {
+				return nil
+			}
+			return warnUnreachable(spec.MirrorPods.Namespaces.Allowed, pattern.Namespaces(), at.Child("mirrorPods", "namespaces", "allowed"))
+		},
 		Compile: compileMirrorPodNamespaces,
 	}
 }

@@ -62,6 +62,9 @@ func compileNodeAddresses(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Pa
 	denied, bad := pattern.CompileCIDRs(cfg.DeniedCIDRs, 64, at.Child("deniedCIDRs"))
 	errs = append(errs, bad...)
 	errs = append(errs, pattern.CheckEnum(cfg.OfOtherNodes, at.Child("ofOtherNodes"), v1alpha1.AccessAllow, v1alpha1.AccessDeny)...)
+	if len(errs) == 0 {
+		errs = checkSomeAddress(allowed, denied, at.Child("allowedCIDRs"))
+	}
 	mayReport := func(a corev1.NodeAddress, node string) bool {
 		switch {
 		case !slices.Contains(types, v1alpha1.NodeAddressType(a.Type)):

@@ -34,6 +34,12 @@ func nodeAnnotations() policy.Rule {
 				"pkg/volume/csi/nodeinfomanager",
 		},
 		Targets: nodeWrites(),
+		Warn: func(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path) []string {
+			if spec.Nodes.Annotations == nil {
+				return nil
+			}
+			return warnUnreachable(spec.Nodes.Annotations.Allowed, pattern.Annotations(), at.Child("nodes", "annotations", "allowed"))
+		},
 		Compile: compileNodeAnnotations,
 	}
 }

@@ -27,6 +27,12 @@ func nodeNames() policy.Rule {
 			Source:  "kubernetes v1.37.2 pkg/kubelet/kubelet_node_status.go",
 		},
 		Targets: nodeRegistrations(),
+		Warn: func(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path) []string {
+			if spec.Nodes.Names == nil {
+				return nil
+			}
+			return warnUnreachable(spec.Nodes.Names.Allowed, pattern.NodeNames(), at.Child("nodes", "names", "allowed"))
+		},
 		Compile: compileNodeNames,
 	}
 }
@@ -37,6 +43,7 @@ func compileNodeNames(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path) 
 		return nil, nil
 	}
 	allowed, errs := pattern.CompileAll(cfg.Allowed, 64, at.Child("nodes", "names", "allowed"))
+	errs = append(errs, checkSomeReachable(cfg.Allowed, 64, pattern.NodeNames(), at.Child("nodes", "names", "allowed"))...)
 	return func(r *policy.Request) []policy.Violation {
 		var vs []policy.Violation
 		if r.Node().GenerateName().New() != "" {

@@ -100,7 +100,7 @@ func compileTaints(list []v1alpha1.TaintPattern, limit int, at *field.Path) (tai
 		p.text = taintText(&corev1.Taint{Key: string(source.Key), Value: string(source.Value), Effect: source.Effect})
 		var bad field.ErrorList
 		p.key, bad = pattern.Compile(source.Key, at.Index(i).Child("key"))
-		errs = append(errs, bad...)
+		errs = append(append(errs, bad...), checkKey(source.Key, at.Index(i).Child("key"))...)
 		if source.Value != "" {
 			p.value, bad = pattern.Compile(source.Value, at.Index(i).Child("value"))
 			errs = append(errs, bad...)

@@ -44,6 +44,7 @@ func compileServiceAccountTokens(spec *v1alpha1.NodeRestrictionPolicySpec, at *f
 	}
 	at = at.Child("serviceAccountTokens")
 	denied, errs := pattern.CompileAll(cfg.Denied, 64, at.Child("denied"))
+	errs = append(errs, checkReachable(cfg.Denied, 64, pattern.ServiceAccounts(), at.Child("denied"))...)
 	limit := cfg.MaxExpirationSeconds
 	switch {
 	case limit == 0:

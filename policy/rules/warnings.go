@@ -6,15 +6,18 @@ package rules
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/text"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/pattern"
 )
 
-// warnOfLabels warns about a nodeSelector on labels that a kubelet may set itself, and about denied labels that every kubelet computes.
+// warnOfLabels warns about a nodeSelector on labels by which a kubelet can take itself out of the policy, of patterns that match no
+// label, and of denied labels that every kubelet computes.
 func warnOfLabels(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path) []string {
 	var warnings []string
 	for _, key := range selfSetLabels(spec.Match) {
@@ -26,13 +29,30 @@ func warnOfLabels(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path) []st
 				"prefer a label under node-restriction.kubernetes.io/", at.Child("match", "nodeSelector"), text.Quote(key)))
 	}
 	labels := spec.Nodes.Labels
-	if labels == nil || labels.Registration == nil {
+	if labels == nil {
 		return warnings
 	}
-	for i, denied := range labels.Registration.Denied {
-		if isComputedLabel(string(denied)) && len(warnings) < policy.MaxWarnings {
+	at = at.Child("nodes", "labels")
+	if labels.Update != nil {
+		warnings = append(warnings, warnUnreachable(labels.Update.Allowed, pattern.Labels(), at.Child("update", "allowed"))...)
+	}
+	if labels.Registration == nil {
+		return warnings
+	}
+	return append(warnings, warnOfRegistration(labels.Registration, at.Child("registration"))...)
+}
+
+func warnOfRegistration(cfg *v1alpha1.NodeRegistrationLabels, at *field.Path) []string {
+	warnings := warnUnreachable(cfg.Allowed, pattern.Labels(), at.Child("allowed"))
+	warnings = append(warnings, warnCovered(cfg.Allowed, cfg.Denied, "label beyond those that every kubelet computes", at)...)
+	if len(cfg.Allowed) > 0 && !slices.ContainsFunc(cfg.Allowed, func(p v1alpha1.KeyValuePattern) bool { return !isReservedPattern(p) }) {
+		warnings = append(warnings, at.Child("allowed").String()+": the NodeRestriction plugin, where it is on, refuses all of these labels, "+
+			"and this policy refuses all others")
+	}
+	for i, denied := range cfg.Denied {
+		if key, _, _ := strings.Cut(string(denied), "="); isComputedLabel(key) && len(warnings) < policy.MaxWarnings {
 			warnings = append(warnings, fmt.Sprintf("%s: %s has no effect, because every kubelet computes this label",
-				at.Child("nodes", "labels", "registration", "denied").Index(i), text.Quote(string(denied))))
+				at.Child("denied").Index(i), text.Quote(string(denied))))
 		}
 	}
 	return warnings

@@ -1,7 +1,7 @@
 // Copyright The NodeRestriction-plus Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package cli
+package manifest
 
 import (
 	"bytes"
@@ -16,24 +16,39 @@ import (
 	"pgregory.net/rapid"
 )
 
+// newStream returns a stream with a limit of 1 MiB.
+func newStream(r io.Reader) (*Stream, error) {
+	stream, err := NewStream(r)
+	if err == nil {
+		stream.limit, stream.block = 1<<20, 1<<20
+	}
+	return stream, err
+}
+
 // readAll returns the documents of a stream and where they begin.
 func readAll(r io.Reader) ([]string, error) {
 	var all []string
-	docs := newDocuments(r)
-	docs.limit = 1 << 20
+	docs, err := newStream(r)
+	if err != nil {
+		return nil, err
+	}
 	for {
-		doc, err := docs.next()
+		doc, err := docs.Next()
 		if errors.Is(err, io.EOF) {
 			return all, nil
 		}
 		if err != nil {
 			return all, err
 		}
-		all = append(all, fmt.Sprintf("%d:%d:%d %s", doc.number, doc.line, doc.offset, doc.json))
+		converted, err := doc.JSON()
+		if err != nil {
+			return all, err
+		}
+		all = append(all, fmt.Sprintf("%d:%d:%d %s", doc.Number, doc.Line, doc.Offset, converted))
 	}
 }
 
-func TestDocuments(t *testing.T) {
+func TestStream(t *testing.T) {
 	for name, test := range map[string]struct {
 		stream string
 		want   []string // number:line:offset and JSON
@@ -100,21 +115,21 @@ func TestDocuments(t *testing.T) {
 		"a JSON value that is not closed is malformed": {
 			stream: "{}\n{\"a\":",
 			want:   []string{"1:1:0 {}"},
-			err:    "document 2 (line 2, byte 3): unexpected end of JSON input at byte 5 of it",
+			err:    "line 2, column 5: unexpected end of JSON input",
 		},
 		"malformed JSON is reported as JSON": {
 			stream: "{}\n{\"a\":}}\n{}",
 			want:   []string{"1:1:0 {}"},
-			err:    "document 2 (line 2, byte 3): invalid character '}' looking for beginning of value at byte 6 of it",
+			err:    "line 2, column 6: invalid character '}' looking for beginning of value",
 		},
 		"malformed YAML is reported as YAML": {
 			stream: "a: 1\n---\na: [\n",
 			want:   []string{`1:1:0 {"a":1}`},
-			err:    "document 2 (line 3, byte 9): yaml: line 1: did not find expected node content",
+			err:    "line 3: did not find expected node content",
 		},
 		"a duplicate name in YAML is malformed": {
 			stream: "a: 1\na: 2\n",
-			err:    "document 1 (line 1, byte 0): yaml: unmarshal errors:\n  line 2: key \"a\" already set in map",
+			err:    "line 2: key \"a\" already set in map",
 		},
 		"what follows JSON on a line is a document too": {
 			stream: `{"a":1} x`,
@@ -137,19 +152,25 @@ func TestDocuments(t *testing.T) {
 	}
 }
 
-// TestDocumentsAsTheyCome writes one document at a time, reads it back before the next is written and never closes
+// TestStreamAsTheyCome writes one document at a time, reads it back before the next is written and never closes
 // the stream in between, as a test harness does that waits for each answer.
-func TestDocumentsAsTheyCome(t *testing.T) {
+func TestStreamAsTheyCome(t *testing.T) {
 	r, w := io.Pipe()
-	docs := newDocuments(r)
+	var docs *Stream
 	for n := range 3 {
 		written := make(chan error)
 		go func() {
 			_, err := w.Write([]byte(`{"n":1}`))
 			written <- err
 		}()
-		doc, err := docs.next()
-		if err != nil || doc.number != n+1 {
+		if docs == nil { // the first bytes tell the encoding
+			var err error
+			if docs, err = newStream(r); err != nil {
+				t.Fatal(err)
+			}
+		}
+		doc, err := docs.Next()
+		if err != nil || doc.Number != n+1 {
 			t.Fatalf("document %d: %v, %v", n+1, doc, err)
 		}
 		if err := <-written; err != nil {
@@ -158,7 +179,7 @@ func TestDocumentsAsTheyCome(t *testing.T) {
 	}
 }
 
-func TestDocumentsReportsWhereReadingFailed(t *testing.T) {
+func TestStreamReportsWhereReadingFailed(t *testing.T) {
 	broken := errors.New("connection reset")
 	_, err := readAll(io.MultiReader(strings.NewReader("{}\n"), iotest.ErrReader(broken)))
 	if !errors.Is(err, broken) || err.Error() != "after document 1 (line 2, byte 3): connection reset" {
@@ -180,7 +201,7 @@ func (e endless) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func TestDocumentsAreBounded(t *testing.T) {
+func TestStreamAreBounded(t *testing.T) {
 	for name, start := range map[string]string{"JSON": `{"a":"`, "YAML": "a: x"} {
 		t.Run(name, func(t *testing.T) {
 			_, err := readAll(io.MultiReader(strings.NewReader("{}\n"+start), endless('x')))
@@ -191,8 +212,8 @@ func TestDocumentsAreBounded(t *testing.T) {
 	}
 }
 
-// TestDocumentsKeepJSON joins JSON values in any way and wants each back byte for byte.
-func TestDocumentsKeepJSON(t *testing.T) {
+// TestStreamKeepJSON joins JSON values in any way and wants each back byte for byte.
+func TestStreamKeepJSON(t *testing.T) {
 	text := rapid.StringMatching(`[a-z{}\[\], ":#\-\n]*`)
 	gap := rapid.SampledFrom([]string{"", " ", "\n", "\r\n", "\n---\n", "\n# x\n", "\n...\n---\n"})
 	rapid.Check(t, func(t *rapid.T) {
@@ -204,21 +225,24 @@ func TestDocumentsKeepJSON(t *testing.T) {
 			stream.WriteString(value)
 			stream.WriteString(gap.Draw(t, "gap"))
 		}
-		docs := newDocuments(&stream)
+		docs, err := newStream(&stream)
+		if err != nil {
+			t.Fatal(err)
+		}
 		for i := 0; ; i++ {
-			doc, err := docs.next()
+			doc, err := docs.Next()
 			if errors.Is(err, io.EOF) && i == len(want) {
 				return
 			}
-			if err != nil || i == len(want) || string(doc.json) != want[i] {
-				t.Fatalf("document %d: %q, %v", i+1, doc.json, err)
+			if err != nil || i == len(want) || string(doc.Text) != want[i] {
+				t.Fatalf("document %d: %q, %v", i+1, doc.Text, err)
 			}
 		}
 	})
 }
 
-// FuzzDocuments reads a stream in one piece and byte by byte and wants the same documents and the same error.
-func FuzzDocuments(f *testing.F) {
+// FuzzStream reads a stream in one piece and byte by byte and wants the same documents and the same error.
+func FuzzStream(f *testing.F) {
 	f.Add([]byte("{\"a\":1}{\"b\":[2]}\n---\nc: |\n  x\n...\n# d\n{e: }}\r\n--- f"))
 	f.Fuzz(func(t *testing.T, stream []byte) {
 		whole, err := readAll(bytes.NewReader(stream))

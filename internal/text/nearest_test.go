@@ -1,7 +1,7 @@
 // Copyright The NodeRestriction-plus Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package command
+package text
 
 import (
 	"slices"
@@ -22,7 +22,7 @@ func TestNearest(t *testing.T) {
 		"nothing is named":              {"", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := nearest(test.name, names); !slices.Equal(got, test.want) {
+			if got := Nearest(test.name, names); !slices.Equal(got, test.want) {
 				t.Errorf("got %q, want %q", got, test.want)
 			}
 		})

@@ -1,16 +1,16 @@
 // Copyright The NodeRestriction-plus Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package command
+package text
 
 import "strings"
 
 // maxNearest is the maximum number of suggestions for a wrong name.
 const maxNearest = 3
 
-// nearest returns suggestions for a wrong name, best first: names that contain it, or else names within a distance of a third of
+// Nearest returns suggestions for a wrong name, best first: names that contain it, or else names within a distance of a third of
 // its length.
-func nearest(name string, names []string) []string {
+func Nearest(name string, names []string) []string {
 	var near []string
 	for _, candidate := range names {
 		if name != "" && strings.Contains(candidate, name) {
@@ -30,7 +30,7 @@ func nearest(name string, names []string) []string {
 // DidYouMean returns the end of a message about a wrong name: a question with suggestions, or nothing. cobra suggests only commands;
 // this is also for rules and fields.
 func DidYouMean(name string, names []string) string {
-	near := nearest(name, names)
+	near := Nearest(name, names)
 	if len(near) == 0 {
 		return ""
 	}
