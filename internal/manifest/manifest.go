@@ -90,7 +90,7 @@ func Policies(data []byte) ([]*v1alpha1.NodeRestrictionPolicy, error) {
 	return policies, nil
 }
 
-// Spec reads the spec of a NodeRestrictionPolicy alone, as [Policies] reads that of a whole one.
+// Spec reads the spec of a NodeRestrictionPolicy alone, as [Policies] reads that of a whole one. Without validationActions it denies.
 func Spec(data []byte) (*v1alpha1.NodeRestrictionPolicySpec, error) {
 	doc := &Document{Text: data, Number: 1, Line: 1, Column: 1}
 	spec, where, err := doc.decode()
@@ -99,6 +99,9 @@ func Spec(data []byte) (*v1alpha1.NodeRestrictionPolicySpec, error) {
 	}
 	if spec == nil {
 		spec = map[string]any{}
+	}
+	if fields, ok := spec.(map[string]any); ok && fields["validationActions"] == nil {
+		fields["validationActions"] = []any{string(v1alpha1.Deny)}
 	}
 	where.specOnly = true
 	p := &Policy{positions: where}

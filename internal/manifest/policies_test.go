@@ -114,10 +114,35 @@ func TestReadReportsWithPositionAndHint(t *testing.T) {
 		"status is ignored":  {"spec: {nodes: {labels: {}}}\nstatus: {later: 1}", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := problemsOf(head + test.spec + "\n"); got != test.want {
+			spec := withActions(test.spec)
+			if got := problemsOf(head + spec + "\n"); got != test.want {
 				t.Errorf("got:\n%swant:\n%s", got, test.want)
 			}
 		})
+	}
+}
+
+// withActions adds validationActions behind the fields of a spec, where they move no position, unless the spec has them.
+func withActions(spec string) string {
+	first, rest, more := strings.Cut(spec, "\n")
+	switch {
+	case strings.Contains(spec, "validationActions"):
+		return spec
+	case first == "spec:":
+		return spec + "\n  validationActions: [Deny]"
+	case strings.HasPrefix(first, "spec: {") && strings.HasSuffix(first, "}"):
+		first = strings.TrimSuffix(first, "}") + ", validationActions: [Deny]}"
+	}
+	if more {
+		return first + "\n" + rest
+	}
+	return first
+}
+
+func TestActionsAreRequired(t *testing.T) {
+	const want = "4:1 spec.validationActions: must be set\n"
+	if got := problemsOf(head + "spec: {nodes: {labels: {}}}\n"); got != want {
+		t.Errorf("got:\n%swant:\n%s", got, want)
 	}
 }
 
@@ -159,12 +184,12 @@ func TestReadStopsAtItsBounds(t *testing.T) {
 	item := "- " + strings.Repeat("a", 28) + "\n"
 	for name, test := range map[string]struct{ text, want string }{
 		"a policy larger than a YAML document may be": {
-			head + "spec:\n  match:\n    nodeNames:\n" + strings.Repeat("    "+item, 400_000),
+			head + "spec:\n  validationActions: [Deny]\n  match:\n    nodeNames:\n" + strings.Repeat("    "+item, 400_000),
 			"0:0 document 1 (line 1, byte 0): larger than 8 MiB\n",
 		},
 		"a list of more items than the schema allows": {
-			head + "spec:\n  match:\n    nodeNames:\n" + strings.Repeat("    "+item, 20_000),
-			"6:5 spec.match.nodeNames: must have at most 256 items, not 20000\n",
+			head + "spec:\n  validationActions: [Deny]\n  match:\n    nodeNames:\n" + strings.Repeat("    "+item, 20_000),
+			"7:5 spec.match.nodeNames: must have at most 256 items, not 20000\n",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
