@@ -31,7 +31,7 @@ func accessors(t *testing.T) []accessor {
 			}
 			part := methods.Method(i).Call(nil)[0]
 			a := accessor{object: methods.Elem().Type().Name(), name: method.Name}
-			a.id = partID(part.FieldByName("id").Uint()) //nolint:gosec // it is a partID
+			a.id = partID(part.FieldByName("id").Uint())
 			if kept := part.FieldByName("values"); kept.IsValid() {
 				a.values, a.of = kept.Pointer(), kept.Type().Elem().Field(0).Type
 			}
