@@ -62,7 +62,7 @@ func testCommand() *cobra.Command {
 		Use:                   "test [--policy FILE]... [--write] PATH... | test --policy FILE... --want VERDICT FILE...",
 		DisableFlagsInUseLine: true,
 		Short:                 "Run fixtures: a policy, a kubelet's write and the wanted verdict",
-		Long: testHelp,
+		Long:                  testHelp,
 		Example: `  kubectl nrp test fixtures/
   kubectl nrp test --policy workers.yaml fixtures/
   kubectl nrp test --policy workers.yaml --want allowed registrations.json
