@@ -240,7 +240,8 @@ func (a *agreement) named(t *testing.T, body []byte, problems []manifest.Problem
 	for _, cause := range status.Details.Causes {
 		named := cause.Field == "" || strings.HasPrefix(cause.Field, "<nil>")
 		for _, p := range problems {
-			named = named || strings.HasPrefix(dotted(p.Field), dotted(cause.Field)) || strings.HasPrefix(dotted(cause.Field), dotted(p.Field))
+			ours, theirs := dotted(p.Field), dotted(cause.Field)
+			named = named || strings.HasPrefix(ours, theirs) || strings.HasPrefix(theirs, ours)
 		}
 		if !named {
 			a.differ(t, body, "check does not name %s: %s", cause.Field, cause.Message)

@@ -34,7 +34,8 @@ func (d *drawer) policy(root schema) map[string]any {
 	case d.IntN(2) == 0:
 		meta["name"] = pick(d, "", "Upper", "a_b", "-a", strings.Repeat("a", 254))
 	default:
-		meta[pick(d, "labels", "annotations", "name", "finalizers", "lables")] = pick[any](d, map[string]any{"a b": "c"}, []any{"a"}, 1, "a")
+		name := pick(d, "labels", "annotations", "name", "finalizers", "lables")
+		meta[name] = pick[any](d, map[string]any{"a b": "c"}, []any{"a"}, 1, "a")
 	}
 	if d.errs() {
 		policy[pick(d, "spce", "data")] = map[string]any{}
@@ -153,13 +154,14 @@ func (d *drawer) text(s schema) string {
 		return pick(d, values...).(string)
 	}
 	samples := []string{
-		"*", "a", "a*", "example.com/*", "example.com/a", "node-1", "kube-system", "kube-system/*", "16", "64Gi", "1.5", "100m", "/var/lib",
-		"/", "linux", "Ready", "True", "10.0.0.0/8", "fd00::/8", "192.168.1.1/32", "a,b", "NodePodCIDRs", "https://example.com",
+		"*", "a", "a*", "example.com/*", "example.com/a", "node-1", "kube-system", "kube-system/*", "16", "64Gi", "1.5", "100m", "/var/lib", "/",
+		"linux", "Ready", "True", "10.0.0.0/8", "fd00::/8", "192.168.1.1/32", "a,b", "NodePodCIDRs", "https://example.com",
 	}
 	if d.errs() {
 		samples = []string{
 			"", " ", "a b", "é", "\n", "10.0.0.1", "10.0.0.0/33", "::/129", "10.0.0.1/8", "fe80::1%eth0/64", "010.0.0.0/8", "1e3", "-1", "+1",
-			"1.", "1ki", "a/b/c", strings.Repeat("a", 318), strings.Repeat("é", 317), strings.Repeat("1", 21), "::ffff:10.0.0.0/104",
+			"1.", "1ki", "a/b/c",
+			strings.Repeat("a", 318), strings.Repeat("é", 317), strings.Repeat("1", 21), "::ffff:10.0.0.0/104",
 		}
 		return pick(d, samples...)
 	}
@@ -170,7 +172,8 @@ func (d *drawer) text(s schema) string {
 	}
 	_, isCIDR := s["x-kubernetes-validations"]
 	samples = slices.DeleteFunc(samples, func(sample string) bool {
-		return !matching.MatchString(sample) || len(sample) > most || isCIDR && (!strings.Contains(sample, "/") || !strings.ContainsAny(sample[:1], "f1"))
+		return !matching.MatchString(sample) || len(sample) > most ||
+			isCIDR && (!strings.Contains(sample, "/") || !strings.ContainsAny(sample[:1], "f1"))
 	})
 	return pick(d, samples...)
 }

@@ -25,9 +25,10 @@ func checkCommand() *cobra.Command {
 		Use:   "check FILE...",
 		Short: "Check policies: report every error with its line",
 		Long: `Check whether policies are valid. Every error is reported with its line, its field and often a
-hint about what may have been meant. Warnings are about what is valid but probably a mistake. A FILE holds NodeRestrictionPolicies in YAML or JSON, also among objects of other
-kinds, which are counted and skipped. It may be compressed with gzip; - is standard input.
-In a directory and below it, each *.yaml, *.yml and *.json is read.
+hint about what may have been meant. Warnings are about what is valid but probably a mistake.
+A FILE holds NodeRestrictionPolicies in YAML or JSON, also among objects of other kinds, which
+are counted and skipped. It may be compressed with gzip; - is standard input. In a directory
+and below it, each *.yaml, *.yml and *.json is read.
 
 Exit code: 0 all are valid, 1 one is not, 2 usage, or a file cannot be read.`,
 		Example: `  kubectl nrp check policy.yaml

@@ -40,7 +40,8 @@ beyond what a stock kubelet needs; {} allows nothing beyond.`,
 		w := cmd.OutOrStdout()
 		if len(files) == 0 {
 			catalogue := listRules()
-			return output.Write(w, command.NewList("RuleList", catalogue), func(w io.Writer) error { return writeCatalogue(w, catalogue) })
+			list := command.NewList("RuleList", catalogue)
+			return output.Write(w, list, func(w io.Writer) error { return writeCatalogue(w, catalogue) })
 		}
 		objects, err := loadPolicies(&command.Inputs{Stdin: cmd.InOrStdin()}, files)
 		if err != nil {

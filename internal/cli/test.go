@@ -23,13 +23,8 @@ import (
 	"noderestriction.plus/policy/rules"
 )
 
-func testCommand() *cobra.Command {
-	o := testOptions{compiler: rules.NewCompiler()}
-	cmd := &cobra.Command{
-		Use:                   "test [--policy FILE]... [--write] PATH... | test --policy FILE... --want VERDICT FILE...",
-		DisableFlagsInUseLine: true,
-		Short:                 "Run fixtures: a policy, a kubelet's write and the wanted verdict",
-		Long: `Run fixtures: files that hold a policy, one write by a kubelet and the wanted verdict. In a
+// testHelp is the long help of test. Its fixture is tested.
+const testHelp = `Run fixtures: files that hold a policy, one write by a kubelet and the wanted verdict. In a
 directory and below it, each *.txtar is run.
 
 A fixture is a txtar archive. It begins with a sentence that says what it shows:
@@ -59,7 +54,15 @@ lookups find, such as Nodes.
 With --want, each FILE holds recorded AdmissionReviews, and each of their writes must have that
 verdict.
 
-Exit code: 0 all passed, 1 one failed, 2 usage, no fixture found, or a fixture is wrong in itself.`,
+Exit code: 0 all passed, 1 one failed, 2 usage, no fixture found, or a fixture is wrong in itself.`
+
+func testCommand() *cobra.Command {
+	o := testOptions{compiler: rules.NewCompiler()}
+	cmd := &cobra.Command{
+		Use:                   "test [--policy FILE]... [--write] PATH... | test --policy FILE... --want VERDICT FILE...",
+		DisableFlagsInUseLine: true,
+		Short:                 "Run fixtures: a policy, a kubelet's write and the wanted verdict",
+		Long:                  testHelp,
 		Example: `  kubectl nrp test fixtures/
   kubectl nrp test --policy workers.yaml fixtures/
   kubectl nrp test --policy workers.yaml --want allowed registrations.json

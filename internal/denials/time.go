@@ -26,8 +26,8 @@ func parseTime(text string, now time.Time) (time.Time, error) {
 			return at, nil
 		}
 	}
-	return time.Time{}, fmt.Errorf("must be an age such as 90m or 2d, a date such as 2026-11-24 or a time such as 2026-11-24T08:00:00Z, not %q",
-		text)
+	return time.Time{}, fmt.Errorf(
+		"must be an age such as 90m or 2d, a date such as 2026-11-24 or a time such as 2026-11-24T08:00:00Z, not %q", text)
 }
 
 // maxDays bounds an age in days, so that it does not overflow.
