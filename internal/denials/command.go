@@ -117,7 +117,7 @@ func (o *options) addFlags(cmd *cobra.Command) {
 	flags.StringVar(&o.title, "title", "", "with --html: what the page is about, such as the name of the cluster")
 	flags.IntVar(&o.limit, "limit", defaultLimit,
 		"show up to this `number` of the newest records or the largest groups;\n"+
-			"0 shows all; by default only tables and pages have a limit.\nA page has all groups of equal records beside the newest records")
+			"0 shows all; by default only tables and pages have a limit.\nA page also has all groups of equal records")
 	o.output.AddTo(cmd)
 }
 
