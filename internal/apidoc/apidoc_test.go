@@ -40,7 +40,7 @@ func TestEverySettingIsDocumented(t *testing.T) {
 func TestTypesOfFields(t *testing.T) {
 	reference := read(t)
 	for path, want := range map[string]string{
-		"spec.nodes.labels.registration.allowed": "list of Pattern, at most 128",
+		"spec.nodes.labels.registration.allowed": "list of KeyValuePattern, at most 128",
 		"spec.nodes.labels.update.additions":     "one of Any, CSI, Listed",
 		"spec.nodes.annotations.maxTotalBytes":   "integer from 1024 to 262144",
 		"spec.nodes.capacity.max":                "map to Quantity",
