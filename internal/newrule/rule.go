@@ -38,7 +38,7 @@ type rule struct {
 	Type     string // its Go type, such as NodeFooBar
 }
 
-// maxID is how long an ID may be, in bytes: status.denials of a policy has no room for more.
+// maxID is how long an ID may be, in bytes: status.violations of a policy has no room for more.
 const maxID = 64
 
 // newRule returns the rule with an ID.
