@@ -157,14 +157,14 @@ func TestCompileRefusesWhatOpensOrBreaks(t *testing.T) {
 			`spec.nodes.labels.registration.required[0]: Invalid value: "example.com/a": no kubelet may register with this label, so no ` +
 				`kubelet could register`,
 		},
-		"a required label with its value": {
-			`nodes: {labels: {registration: {required: [pool=batch]}}}`,
-			`spec.nodes.labels.registration.required[0]: Invalid value: "pool=batch": must be a key without a value, such as "pool"`,
+		"a required label whose value is denied": {
+			`nodes: {labels: {registration: {denied: [pool=*], required: [pool=batch]}}}`,
+			`spec.nodes.labels.registration.required[0]: Invalid value: "pool=batch": no kubelet may register with this label, so no ` +
+				`kubelet could register`,
 		},
-		"an allowed label with its value": {
-			`nodes: {labels: {registration: {allowed: [example.com/pool=gpu]}}}`,
-			`spec.nodes.labels.registration.allowed[0]: Invalid value: "example.com/pool=gpu": must be a key without a value, such as ` +
-				`"example.com/pool"`,
+		"a required label with a value that no label has": {
+			`nodes: {labels: {registration: {required: ["pool=a b"]}}}`,
+			`spec.nodes.labels.registration.required[0]: Invalid value: "pool=a b": matches no label`,
 		},
 		"a taint's key with its value": {
 			`nodes: {taints: {required: [{key: "dedicated=gpu"}]}}`,
@@ -186,14 +186,14 @@ func TestCompileRefusesWhatOpensOrBreaks(t *testing.T) {
 		},
 		"denied labels that match nothing": {
 			`nodes: {labels: {registration: {denied: ["example.com/", "^example.com/.*", "Example.com/*", "example.com/*"]}}}`,
-			`spec.nodes.labels.registration.denied[0]: Invalid value: "example.com/": matches no label key: write "example.com/*" ` +
-				`spec.nodes.labels.registration.denied[1]: Invalid value: "^example.com/.*": matches no label key: a pattern is not a ` +
+			`spec.nodes.labels.registration.denied[0]: Invalid value: "example.com/": matches no label: write "example.com/*" ` +
+				`spec.nodes.labels.registration.denied[1]: Invalid value: "^example.com/.*": matches no label: a pattern is not a ` +
 				`regular expression, its only wildcard is * ` +
-				`spec.nodes.labels.registration.denied[2]: Invalid value: "Example.com/*": matches no label key: write "example.com/*"`,
+				`spec.nodes.labels.registration.denied[2]: Invalid value: "Example.com/*": matches no label: write "example.com/*"`,
 		},
 		"denied labels of mirror pods that match nothing": {
 			`mirrorPods: {labels: {denied: [k8s-app/]}}`,
-			`spec.mirrorPods.labels.denied[0]: Invalid value: "k8s-app/": matches no label key: write "k8s-app/*"`,
+			`spec.mirrorPods.labels.denied[0]: Invalid value: "k8s-app/": matches no label: write "k8s-app/*"`,
 		},
 		"a namespace in place of its service accounts": {
 			`serviceAccountTokens: {denied: [kube-system]}`,
@@ -262,8 +262,8 @@ func TestWarnings(t *testing.T) {
 		"allowed labels that match nothing": {
 			`nodes: {labels: {registration: {allowed: ["example.com/", a]}, update: {allowed: ["b/"]}}}`,
 			[]string{
-				`spec.nodes.labels.update.allowed[0]: "b/" matches no label key: write "b/*"`,
-				`spec.nodes.labels.registration.allowed[0]: "example.com/" matches no label key: write "example.com/*"`,
+				`spec.nodes.labels.update.allowed[0]: "b/" matches no label: write "b/*"`,
+				`spec.nodes.labels.registration.allowed[0]: "example.com/" matches no label: write "example.com/*"`,
 			},
 		},
 		"allowed labels that are all denied": {
@@ -279,7 +279,7 @@ func TestWarnings(t *testing.T) {
 		"annotations and namespaces that match nothing": {
 			`{nodes: {annotations: {allowed: ["example.com/"]}}, mirrorPods: {namespaces: {allowed: [a.b, kube-system]}}}`,
 			[]string{
-				`spec.nodes.annotations.allowed[0]: "example.com/" matches no annotation key: write "example.com/*"`,
+				`spec.nodes.annotations.allowed[0]: "example.com/" matches no annotation: write "example.com/*"`,
 				`spec.mirrorPods.namespaces.allowed[0]: "a.b" matches no namespace`,
 			},
 		},

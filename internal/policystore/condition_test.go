@@ -59,7 +59,7 @@ func TestConditionSaysWhatIsProbablyNotMeant(t *testing.T) {
 	h := policyStates{}
 	h.hold(rules.NewCompiler(), []v1alpha1.NodeRestrictionPolicy{p})
 	c := h["a"].condition()
-	const want = "the policy is enforced as written; but: spec.match.nodeSelector: "
+	const want = "the policy is enforced as written; warning: spec.match.nodeSelector: "
 	if c.Status != metav1.ConditionTrue || !strings.HasPrefix(c.Message, want) {
 		t.Errorf("got %+v", c)
 	}
