@@ -254,7 +254,7 @@ func (o *testOptions) runInto(r *testResult, set *policy.Set) error {
 			return err
 		}
 		r.Written, r.Result = true, passed
-		return os.WriteFile(r.File, f.WithWant(r.Got), info.Mode().Perm())
+		return os.WriteFile(r.File, f.WithWant(r.Got), info.Mode().Perm()) //nolint:gosec // The user names the file to rewrite.
 	}
 	return nil
 }

@@ -192,7 +192,7 @@ func (v *pageView) describe(r *reader, found recordlog.Completeness, filters []s
 	d.MoreFiles = len(r.titles) - len(d.Files)
 	if r.maybe > 0 {
 		d.Unsure = textf("%s left out: the log does not say whether the filters match, because the line is a short one.",
-			are(uint64(r.maybe), "more record")) //nolint:gosec // It is a count.
+			are(uint64(r.maybe), "more record"))
 	}
 	d.Problems = texts(problems(found))
 	if d.Rest = len(d.Problems) - maxProblems; d.Rest > 0 {

@@ -96,8 +96,8 @@ aws logs filter-log-events --log-group-name /aws/eks/<cluster>/cluster --log-str
 
 ## Alerts
 
-The chart's values under ` + "`monitoring.prometheusRule`" + ` switch alerts off, change their severity, duration, labels and thresholds, and
-say where you keep a copy of these pages.
+The chart's values under ` + "`monitoring.prometheusRule`" + ` switch alerts off, change their severity, duration, labels and
+thresholds, and say where you keep a copy of these pages.
 
 | alert | severity | summary |
 |---|---|---|

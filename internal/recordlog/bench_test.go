@@ -14,8 +14,6 @@ import (
 	"noderestriction.plus/internal/recordlog"
 )
 
-func recordTime(t time.Time) record.Time { return record.Time(t) }
-
 // BenchmarkRead reads, checks and counts a log as kubectl prints it.
 func BenchmarkRead(b *testing.B) {
 	for name, line := range map[string]func(int) string{"full": full, "compact": compact} {

@@ -142,7 +142,8 @@ func TestATimelineCountsEachSeriesByTime(t *testing.T) {
 	}
 	timeline.Merge(func(int) int { return 7 })
 	want = []recordlog.Count{
-		{Series: 7, Interval: -1, Records: 1}, {Series: 7, Interval: begin.Unix(), Records: 3},
+		{Series: 7, Interval: -1, Records: 1},
+		{Series: 7, Interval: begin.Unix(), Records: 3},
 		{Series: 7, Interval: begin.Unix() + 3, Records: 1},
 	}
 	if got := timeline.Counts(); !slices.Equal(got, want) {

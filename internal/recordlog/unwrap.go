@@ -34,7 +34,7 @@ func refuseFormat(first []byte) error {
 	case bytes.HasPrefix(text, []byte("[")) && (len(text) == 1 || bytes.HasPrefix(bytes.TrimSpace(text[1:]), []byte("{"))):
 		return errors.New("a JSON array: write each record on a line first, such as by jq -c '.[]'")
 	case string(text) == "{":
-		return errors.New("JSON over several lines: write each record on a line first, such as by jq -c .")
+		return errors.New("JSON over several lines: write each record on a line first, such as by jq -c '.'")
 	}
 	return nil
 }

@@ -91,7 +91,7 @@ func TestAFormatThatIsNotReadIsNamed(t *testing.T) {
 		"tar":               {"denials.log" + strings.Repeat("\x00", 246) + "ustar\x00", "the input is a tar archive, which is not read: extract its files first, such as tar -xOf FILE"},
 		"a JSON array":      {"[" + full(1) + "," + full(2) + "]\n", "a JSON array: write each record on a line first, such as by jq -c '.[]'"},
 		"an array in lines": {"[\n" + full(1) + ",\n" + full(2) + "\n]\n", "a JSON array: write each record on a line first, such as by jq -c '.[]'"},
-		"indented JSON":     {"{\n  \"ts\": \"\"\n}\n", "JSON over several lines: write each record on a line first, such as by jq -c ."},
+		"indented JSON":     {"{\n  \"ts\": \"\"\n}\n", "JSON over several lines: write each record on a line first, such as by jq -c '.'"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			reader, err := recordlog.NewReader(strings.NewReader(test.log))
