@@ -88,7 +88,7 @@ func TestCheckAgreesWithTheAPIServer(t *testing.T) {
 	for range 8 {
 		workers.Go(func() {
 			for n := next.Add(1); n <= int64(*drawn) && ctx.Err() == nil && !a.enough(); n = next.Add(1) {
-				d := &drawer{Rand: rand.New(rand.NewPCG(*seed, uint64(n)))} //nolint:gosec // It draws tests.
+				d := &drawer{Rand: rand.New(rand.NewPCG(*seed, uint64(n)))}
 				a.compare(t, d.policy(root), n%2 == 0)
 			}
 		})

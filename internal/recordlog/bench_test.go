@@ -8,9 +8,7 @@ import (
 	"errors"
 	"io"
 	"testing"
-	"time"
 
-	"noderestriction.plus/internal/record"
 	"noderestriction.plus/internal/recordlog"
 )
 
