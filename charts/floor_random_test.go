@@ -17,6 +17,7 @@ import (
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/rules"
 )
 
 // What policies and Nodes are drawn from, so that patterns often match. Patterns may have whatever regular expressions and
@@ -53,7 +54,7 @@ func TestFloorAgreesAtRandom(t *testing.T) {
 	draw := rand.New(rand.NewPCG(1, 2))
 	specs := map[string]v1alpha1.NodeRestrictionPolicySpec{}
 	for i := range 40 {
-		specs[fmt.Sprintf("p%d", i)] = drawSpec(draw)
+		specs[fmt.Sprintf("p%d", i)] = drawValidSpec(draw)
 	}
 	floors := renderFloors(t, specs)
 	c := &caller{t: t}
@@ -86,6 +87,16 @@ func some[T comparable](draw *rand.Rand, most int, from []T) []T {
 		drawn = append(drawn, from[i])
 	}
 	return drawn
+}
+
+// drawValidSpec draws until no pattern makes the policy invalid, such as a required label that no Node can have.
+func drawValidSpec(draw *rand.Rand) v1alpha1.NodeRestrictionPolicySpec {
+	for {
+		p := &v1alpha1.NodeRestrictionPolicy{ObjectMeta: metav1.ObjectMeta{Name: "test"}, Spec: drawSpec(draw)}
+		if _, errs := rules.NewCompiler().Compile(p); len(errs) == 0 {
+			return p.Spec
+		}
+	}
 }
 
 func drawSpec(draw *rand.Rand) v1alpha1.NodeRestrictionPolicySpec {

@@ -20,13 +20,16 @@ metricRelabelings:
 {{- end }}
 {{- end }}
 
-{{- /* monitoringMetadata: the metadata of an object, given a list of the root context, its values and what follows the chart's name in its name. */ -}}
+{{- /*
+monitoringMetadata: the metadata of an object, given a list of the root context, its values, and the suffix of its name, behind the
+chart's name.
+*/ -}}
 {{- define "node-restriction-plus.monitoringMetadata" -}}
 {{- $root := index . 0 -}}
 {{- $values := index . 1 -}}
 name: {{ $root.Chart.Name }}{{ index . 2 }}
 namespace: {{ $values.namespace | default $root.Release.Namespace }}
-{{- with merge (dict) $values.annotations ($root.Values.commonAnnotations | default dict) }}
+{{- with merge (dict) ($values.annotations | default dict) ($root.Values.commonAnnotations | default dict) }}
 annotations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
