@@ -22,7 +22,7 @@ func TestPolicies(t *testing.T) {
 		"strict denies and says it in the audit log": {
 			"policies.recommended=Off,policies.strict=Deny", map[string]string{"strict": "Deny Audit"},
 		},
-		"there are none":      {"policies.recommended=Off", map[string]string{}},
+		"there is no policy":  {"policies.recommended=Off", map[string]string{}},
 		"there is another":    {"policies.recommended=Off,policies.extra.a.validationActions={Warn},policies.extra.a.nodes.names.allowed={b}", map[string]string{"a": "Warn"}},
 		"a distribution's":    {"policies.distribution=talos", map[string]string{"recommended": "Audit"}},
 		"outside the cluster": {"webhook.url=https://10.0.0.1", map[string]string{"recommended": "Audit"}},

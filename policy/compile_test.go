@@ -204,7 +204,7 @@ func TestCompileRefusesWhatOpensOrBreaks(t *testing.T) {
 			`nodes: {addresses: {allowedCIDRs: [10.1.0.0/16, 10.2.0.0/16], deniedCIDRs: [10.0.0.0/8]}}`,
 			`spec.nodes.addresses.allowedCIDRs: Invalid value: 2: every range is also denied, so no address could be reported`,
 		},
-		"ranges of which some are denied": {
+		"ranges with a denied part": {
 			`nodes: {addresses: {allowedCIDRs: [10.0.0.0/8], deniedCIDRs: [10.1.0.0/16]}}`, ``,
 		},
 	} {

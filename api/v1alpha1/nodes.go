@@ -48,7 +48,7 @@ type NodeRules struct {
 	Finalizers *NodeFinalizers `json:"finalizers,omitempty"`
 
 	// ownerReferences forbids a kubelet to give its Node owners: when an owner goes, the garbage collector deletes the Node,
-	// and the kubelet can register it anew with other labels and taints.
+	// and the kubelet can register it again with other labels and taints.
 	// Omitted: owner references are not restricted. Empty ({}): none at registration, and no change later.
 	// +optional
 	OwnerReferences *NodeOwnerReferences `json:"ownerReferences,omitempty"` //nolint:kubeapilinter // Named like the field it restricts.

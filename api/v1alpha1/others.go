@@ -13,7 +13,7 @@ type ServiceAccountTokens struct {
 	// +kubebuilder:validation:Maximum=4294967296
 	MaxExpirationSeconds int64 `json:"maxExpirationSeconds,omitempty"`
 
-	// denied are patterns on <namespace>/<name> of service accounts of which a kubelet may request no token, for those that
+	// denied are patterns on <namespace>/<name> of service accounts whose tokens a kubelet may not request, because they
 	// never run on the restricted nodes.
 	// Omitted: none.
 	// +optional

@@ -122,7 +122,7 @@ type PodRules struct {
 
 	// managedFields forbids a kubelet to own fields of pods by server-side apply through pods/status: it becomes a co-owner of
 	// labels and annotations, which then stay when their owner no longer applies them.
-	// Omitted: not restricted. Empty ({}): no entry of operation Apply is added, changed or taken over.
+	// Omitted: not restricted. Empty ({}): no entry of operation Apply is added, changed or claimed.
 	// +optional
 	ManagedFields *PodManagedFields `json:"managedFields,omitempty"`
 
@@ -244,7 +244,7 @@ type MirrorPodHostAccess struct {
 	// +optional
 	Privileged Access `json:"privileged,omitempty"`
 
-	// hostPathPrefixes are the folders of the host in which the hostPath volumes of mirror pods must be.
+	// hostPathPrefixes are the directories of the host that the hostPath volumes of mirror pods may use.
 	// Omitted: any.
 	// +optional
 	// +listType=set

@@ -221,7 +221,7 @@ func (c *cluster) testHelm(t *testing.T) {
 	c.checkStored(t, "custom")
 }
 
-// testConflict shows that a conflict is one about the same section or group, and that equal values are none.
+// testConflict shows that only different values of the same section or group conflict.
 func (c *cluster) testConflict(t *testing.T) {
 	defer c.clear(t)
 	c.run(t, list(t, c.policies("custom")), "apply", "--server-side", "--field-manager=first", "--filename=-")

@@ -103,7 +103,7 @@ var arrows = map[string]struct {
 	"internal/newrule":          {nil, "it must also run when the rules do not compile"},
 	"internal/demo":             {[]string{"internal/cli", "internal/command", "internal/fixture"}, "it must build in a fraction of the time of the rest"},
 	"internal/policystatus": {
-		[]string{"api/v1alpha1", "internal/program"}, "a status is written the same way whoever has something to say in it",
+		[]string{"api/v1alpha1", "internal/program"}, "one package writes the status, for the store, the sinks and the probe",
 	},
 	"internal/denial": {
 		[]string{"api/v1alpha1", "policy", "internal/record", "internal/policystatus", "internal/program", "internal/text", "internal/faultlog"},

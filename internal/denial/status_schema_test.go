@@ -151,6 +151,6 @@ func TestAStatusThatCannotBeWrittenStopsNoOther(t *testing.T) {
 		t.Errorf("tried %q, want %q", tries, want)
 	}
 	if len(s.tallies) != 1 || s.tallies["b"][v1alpha1.Deny].total != 1 {
-		t.Errorf("%v is kept to be tried again, want only b", s.tallies)
+		t.Errorf("%v is kept for a retry, want only b", s.tallies)
 	}
 }

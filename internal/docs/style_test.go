@@ -19,7 +19,7 @@ import (
 )
 
 // cleanAreas are the parts of the repository that are checked by default.
-const cleanAreas = "docs,config,chart,build"
+const cleanAreas = "docs,config,chart,build,go"
 
 var areas = flag.String("areas", cleanAreas, "parts of the repository to check: docs, config, chart, build, go")
 

@@ -4,8 +4,7 @@
 // Package policystatus writes the status of policies. Every replica writes, none leads: each part of a status has a field owner of
 // its own, is applied to the object as it was read, and what other owners wrote stays.
 //
-// It builds the few fields by hand: the apply configurations that controller-gen makes of the API are 60 types, of which these
-// are 3.
+// It builds the few fields by hand: controller-gen would generate apply configurations for 60 types, and it needs only 3.
 package policystatus
 
 import (

@@ -73,7 +73,7 @@ func conditionOf(result Result, detail string) metav1.Condition {
 	return condition
 }
 
-// outdated says whether the status must be told. Replicas may differ for a moment; they do not overwrite each other at
+// outdated reports whether the status must be written. Replicas may differ for a moment; they do not overwrite each other at
 // the speed of the probe.
 func outdated(status *v1alpha1.NodeRestrictionPolicyStatus, want metav1.Condition, now time.Time) bool {
 	have := policystatus.Condition(status, want.Type)

@@ -80,7 +80,7 @@ func (c pairChanges) except(allowed func(key, value string) bool, valueMatters f
 	}
 }
 
-// refusedPairs are the keys of which a value, one in each of the maps, is not allowed.
+// refusedPairs returns the keys whose value in one of the maps is not allowed.
 func refusedPairs(
 	keys []string, allowed func(key, value string) bool, valueMatters func(key string) bool, maps ...map[string]string,
 ) []string {

@@ -18,7 +18,7 @@ func lockdown(others []policy.Rule) policy.Rule {
 		ID: "lockdown",
 		Doc: policy.Doc{
 			Title: "A kubelet whose node is compromised may write nothing",
-			Text: "A client certificate cannot be revoked: whoever copied it from a node can write with it until it expires. " +
+			Text: "A client certificate cannot be revoked: anyone who copied it from a node can write with it until it expires. " +
 				"A Node that was deleted registers again. docs/node-compromised.md says what else to do.",
 			Kubelet: "A kubelet keeps its lease, and its heartbeats that change nothing are not sent to the webhook. All else that is " +
 				"sent is denied: the node works no longer.",
