@@ -213,7 +213,7 @@ func (o *options) run(files []string, stdin io.Reader, stdout, stderr io.Writer)
 		r.warn(stderr, found)
 		return out.Flush()
 	}
-	err = o.output.Write(out, found, func(w io.Writer) error { return writeCompleteness(w, found) })
+	err = o.output.Write(out, newCompleteness(found), func(w io.Writer) error { return writeCompleteness(w, found) })
 	if err := errors.Join(err, out.Flush()); err != nil {
 		return err
 	}

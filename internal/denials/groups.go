@@ -60,7 +60,7 @@ func (v *groupsView) finish() error {
 	if v.output.String() == formatCSV {
 		return v.writeCSV(all)
 	}
-	return v.output.Write(v.w, all, func(w io.Writer) error { return v.writeTable(w, all) })
+	return v.output.Write(v.w, command.NewList("DenialGroupList", all), func(w io.Writer) error { return v.writeTable(w, all) })
 }
 
 func (v *groupsView) writeTable(w io.Writer, all []group) error {

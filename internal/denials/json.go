@@ -6,10 +6,12 @@ package denials
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 
 	"sigs.k8s.io/yaml"
 
+	"noderestriction.plus/internal/command"
 	"noderestriction.plus/internal/record"
 	"noderestriction.plus/internal/recordlog"
 )
@@ -78,23 +80,31 @@ func newJSONRow(row *recordlog.Row) jsonRow {
 	return j
 }
 
-// jsonRows shows records as a JSON array.
+// listKind is the kind of the list of records.
+const listKind = "DenialRecordList"
+
+// jsonRows shows records as a list in JSON.
 type jsonRows struct {
 	w     io.Writer
 	begun bool
 }
 
+func (v *jsonRows) begin() string {
+	v.begun = true
+	return fmt.Sprintf("{\n  \"apiVersion\": %q,\n  \"kind\": %q,\n  \"items\": [", command.APIVersion, listKind)
+}
+
 func (v *jsonRows) add(row *recordlog.Row) error {
 	var b bytes.Buffer
-	b.WriteString("[\n  ")
 	if v.begun {
-		b.Reset()
-		b.WriteString(",\n  ")
+		b.WriteString(",")
+	} else {
+		b.WriteString(v.begin())
 	}
-	v.begun = true
+	b.WriteString("\n    ")
 	encoder := json.NewEncoder(&b)
 	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("  ", "  ")
+	encoder.SetIndent("    ", "  ")
 	if err := encoder.Encode(newJSONRow(row)); err != nil {
 		return err
 	}
@@ -103,27 +113,36 @@ func (v *jsonRows) add(row *recordlog.Row) error {
 }
 
 func (v *jsonRows) finish() error {
-	end := "[]\n"
-	if v.begun {
-		end = "\n]\n"
+	end := "\n  ]\n}\n"
+	if !v.begun {
+		end = v.begin() + "]\n}\n"
 	}
 	_, err := io.WriteString(v.w, end)
 	return err
 }
 
-// yamlRows shows records as a YAML list.
+// yamlRows shows records as a list in YAML.
 type yamlRows struct {
 	w     io.Writer
 	begun bool
 }
 
-func (v *yamlRows) add(row *recordlog.Row) error {
+func (v *yamlRows) begin() string {
 	v.begun = true
+	return fmt.Sprintf("apiVersion: %s\nkind: %s\nitems:", command.APIVersion, listKind)
+}
+
+func (v *yamlRows) add(row *recordlog.Row) error {
+	var b bytes.Buffer
+	if !v.begun {
+		b.WriteString(v.begin() + "\n")
+	}
 	out, err := yaml.Marshal([]jsonRow{newJSONRow(row)})
 	if err != nil {
 		return err
 	}
-	_, err = v.w.Write(out)
+	b.Write(out)
+	_, err = v.w.Write(b.Bytes())
 	return err
 }
 
@@ -131,6 +150,6 @@ func (v *yamlRows) finish() error {
 	if v.begun {
 		return nil
 	}
-	_, err := io.WriteString(v.w, "[]\n")
+	_, err := io.WriteString(v.w, v.begin()+" []\n")
 	return err
 }

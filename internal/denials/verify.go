@@ -28,6 +28,16 @@ func verdict(found recordlog.Completeness) error {
 	return nil
 }
 
+// completeness is what --verify finds, as JSON and YAML.
+type completeness struct {
+	command.Envelope
+	recordlog.Completeness
+}
+
+func newCompleteness(found recordlog.Completeness) completeness {
+	return completeness{command.Envelope{APIVersion: command.APIVersion, Kind: "DenialLogCompleteness"}, found}
+}
+
 // writeCompleteness writes what --verify found.
 func writeCompleteness(w io.Writer, found recordlog.Completeness) error {
 	if len(found.Boots) > 0 {
