@@ -66,12 +66,17 @@ func examples(t *testing.T) map[policy.RuleID]docs.Example {
 	return marked
 }
 
-// policyOf is the policy of a fixture as it is written.
+// policyOf returns the spec of a fixture's policy as it is written, with the actions that a fixture may omit.
 func policyOf(data []byte) string {
 	for _, file := range txtar.Parse(data).Files {
-		if file.Name == "policy.yaml" {
-			return string(file.Data)
+		if file.Name != "policy.yaml" {
+			continue
 		}
+		spec := string(file.Data)
+		if !strings.Contains(spec, "validationActions") {
+			spec = "validationActions: [Deny]\n" + spec
+		}
+		return spec
 	}
 	return ""
 }
