@@ -162,6 +162,12 @@ func TestCompileRefusesWhatOpensOrBreaks(t *testing.T) {
 			`spec.nodes.labels.registration.required[0]: Invalid value: "pool=batch": no kubelet may register with this label, so no ` +
 				`kubelet could register`,
 		},
+		"two labels with which no kubelet can register": {
+			`nodes: {labels: {registration: {required: ["pool=a b", node-restriction.kubernetes.io/pool]}}}`,
+			`spec.nodes.labels.registration.required[0]: Invalid value: "pool=a b": matches no label ` +
+				`spec.nodes.labels.registration.required[1]: Invalid value: "node-restriction.kubernetes.io/pool": no kubelet may ` +
+				`register with this label, so no kubelet could register`,
+		},
 		"a required label with a value that no label has": {
 			`nodes: {labels: {registration: {required: ["pool=a b"]}}}`,
 			`spec.nodes.labels.registration.required[0]: Invalid value: "pool=a b": matches no label`,

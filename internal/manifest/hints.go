@@ -35,6 +35,9 @@ func (v *validator) meant(name string, s *schema, at *field.Path) string {
 	if near := nearestFold(name, slices.Sorted(maps.Keys(s.Properties))); len(near) > 0 {
 		return hintOf(near)
 	}
+	if s.Properties["matchLabels"] != nil {
+		return "write it under matchLabels"
+	}
 	if below := s.find(name, ""); len(below) == 1 {
 		return hintOf([]string{at.String() + below[0]})
 	}
@@ -129,8 +132,14 @@ func (s *schema) typeHint(value any) string {
 			return "remove it to turn it off"
 		}
 	case string:
-		if s.Type == "array" && s.Items != nil && s.Items.Type == "string" {
+		switch {
+		case s.Type == "array" && s.Items != nil && s.Items.Type == "string":
+			if near := nearestFold(value, s.Items.Enum); len(near) > 0 {
+				written = text.Quote(near[0])
+			}
 			return fmt.Sprintf("write [%s]", written)
+		case s.Type == "object" && s.Properties["key"] != nil:
+			return fmt.Sprintf("write {key: %s}", written)
 		}
 	}
 	return ""

@@ -56,6 +56,15 @@ func TestReadReportsWithPositionAndHint(t *testing.T) {
 		"a field of match": {
 			"spec: {excludeNodeNames: [a]}", "4:8 spec.excludeNodeNames: unknown field; did you mean spec.match.excludeNodeNames?\n",
 		},
+		"an action in another case that is no list": {
+			"spec: {validationActions: deny}", "4:8 spec.validationActions: must be a list, not a string; write [\"Deny\"]\n",
+		},
+		"a label in a selector": {
+			"spec: {match: {nodeSelector: {pool: a}}}", "4:31 spec.match.nodeSelector.pool: unknown field; write it under matchLabels\n",
+		},
+		"a taint that is a string": {
+			"spec: {nodes: {taints: {allowed: [a]}}}", "4:35 spec.nodes.taints.allowed[0]: must be an object, not a string; write {key: \"a\"}\n",
+		},
 		"a field in another case": {"spec: {mirrorpods: {}}", "4:8 spec.mirrorpods: unknown field; did you mean mirrorPods?\n"},
 		"a field of Gatekeeper": {
 			"spec: {enforcementAction: deny}", "4:8 spec.enforcementAction: unknown field; did you mean validationActions?\n",
@@ -78,7 +87,7 @@ func TestReadReportsWithPositionAndHint(t *testing.T) {
 			"spec: {validationActions: 1, nodes: {labels: [], taints: {allowed: [x]}}}",
 			"4:8 spec.validationActions: must be a list, not a number\n" +
 				"4:38 spec.nodes.labels: must be an object, not a list\n" +
-				"4:69 spec.nodes.taints.allowed[0]: must be an object, not a string\n",
+				"4:69 spec.nodes.taints.allowed[0]: must be an object, not a string; write {key: \"x\"}\n",
 		},
 		"a bad quantity beside another error": {
 			"spec:\n  nodes:\n    capacity:\n      max:\n        cpu: lots\n    images: {maxCount: 0}",

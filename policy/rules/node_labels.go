@@ -67,9 +67,10 @@ func compileRegistrationLabels(
 	allowed, errs := pattern.CompileKeyValues(cfg.Allowed, 128, at.Child("allowed"))
 	denied, bad := pattern.CompileKeyValues(cfg.Denied, 128, at.Child("denied"))
 	errs = append(errs, bad...)
-	errs = append(errs, checkReachable(cfg.Denied, 128, pattern.Labels(), at.Child("denied"))...)
 	required, bad := pattern.CompileKeyValues(cfg.Required, 32, at.Child("required"))
 	errs = append(errs, bad...)
+	compiles := len(errs) == 0
+	errs = append(errs, checkReachable(cfg.Denied, 128, pattern.Labels(), at.Child("denied"))...)
 	errs = append(errs, checkReachable(cfg.Required, 32, pattern.Labels(), at.Child("required"))...)
 	listed := len(cfg.Allowed) > 0
 	mayRegister := func(key, value string) bool {
@@ -84,8 +85,8 @@ func compileRegistrationLabels(
 		return !listed || allowed.Match(key, value)
 	}
 	valueMatters := func(key string) bool { return allowed.ValueMatters(key) || denied.ValueMatters(key) }
-	if len(errs) == 0 {
-		errs = checkRequired(cfg.Required, mayRegister, valueMatters, at.Child("required"))
+	if compiles {
+		errs = append(errs, checkRequired(cfg.Required, mayRegister, valueMatters, at.Child("required"))...)
 	}
 	return func(labels map[string]string) []policy.Violation {
 		vs := comparePairs(nil, labels).except(mayRegister, valueMatters).violations("metadata.labels")

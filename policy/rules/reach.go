@@ -92,6 +92,9 @@ func checkRequired(
 ) field.ErrorList {
 	var errs field.ErrorList
 	for i, p := range required {
+		if pattern.Labels().Unreachable(string(p)) != "" {
+			continue // which is an error already
+		}
 		key, value, hasValue := strings.Cut(string(p), "=")
 		trusted := strings.Contains(string(p), "*") && !isReservedPattern(p) || !hasValue && valueMatters(key)
 		if !trusted && !mayRegister(key, value) {
