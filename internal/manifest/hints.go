@@ -145,6 +145,18 @@ func (s *schema) typeHint(value any) string {
 	return ""
 }
 
+// example returns how to write a list of words that is missing, or nothing.
+func (s *schema) example() string {
+	if s == nil || s.Items == nil || len(s.Items.Enum) == 0 {
+		return ""
+	}
+	lists := make([]string, len(s.Items.Enum))
+	for i, word := range s.Items.Enum {
+		lists[i] = "[" + word + "]"
+	}
+	return "write " + oneOf(lists)
+}
+
 // holds reports whether a value has the type of the schema, which is that of an item of a list.
 func (s *schema) holds(value any) bool {
 	switch value.(type) {

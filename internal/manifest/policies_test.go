@@ -149,7 +149,7 @@ func withActions(spec string) string {
 }
 
 func TestActionsAreRequired(t *testing.T) {
-	const want = "4:1 spec.validationActions: must be set\n"
+	const want = "4:1 spec.validationActions: must be set; write [Deny], [Warn] or [Audit]\n"
 	if got := problemsOf(head + "spec: {nodes: {labels: {}}}\n"); got != want {
 		t.Errorf("got:\n%swant:\n%s", got, want)
 	}

@@ -212,7 +212,7 @@ func (v *validator) object(object map[string]any, s *schema, at *field.Path) map
 	}
 	for _, name := range s.Required {
 		if _, found := object[name]; !found {
-			v.report(at.Child(name), "must be set", "")
+			v.report(at.Child(name), "must be set", s.Properties[name].example())
 		}
 	}
 	return kept
