@@ -15,7 +15,7 @@ import (
 // testPolicies shows which policies the API server refuses because of the schema of the CRD.
 func (s *environment) testPolicies(t *testing.T) {
 	admin := suite.Admin(t, s.ControlPlane.APIServer)
-	long := strings.Repeat("a", 318)
+	long := strings.Repeat("a", 513)
 	many := strings.TrimSuffix(strings.Repeat(`"a*%d",`, 129), ",")
 	for i := range 129 {
 		many = strings.Replace(many, "%d", fmt.Sprint(i), 1)
@@ -57,6 +57,11 @@ func (s *environment) testPolicies(t *testing.T) {
 			"spec.nodes.labels.update.allowed: Too many",
 		},
 		{
+			"no action",
+			`{"nodes":{"labels":{}}}`,
+			"spec.validationActions: Required value",
+		},
+		{
 			"an address instead of a CIDR",
 			`{"nodes":{"annotations":{"providedNodeIPCIDRs":["10.0.0.1"]}}}`,
 			"spec.nodes.annotations.providedNodeIPCIDRs[0]: Invalid value",
@@ -88,6 +93,9 @@ func (s *environment) testPolicies(t *testing.T) {
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			if !strings.HasPrefix(test.want, "spec.validationActions") {
+				test.spec = strings.Replace(test.spec, "{", `{"validationActions":["Deny"],`, 1)
+			}
 			request := suite.Create("/apis/noderestriction.plus/v1alpha1/noderestrictionpolicies", fmt.Sprintf(
 				`{"apiVersion":"noderestriction.plus/v1alpha1","kind":"NodeRestrictionPolicy","metadata":{"name":"bad"},"spec":%s}`, test.spec))
 			request.Query, request.DryRun = "fieldValidation=Strict", true
