@@ -125,7 +125,7 @@ func (n *Node) report(ctx context.Context) error {
 	now := metav1.Now()
 	resources := corev1.ResourceList{
 		corev1.ResourceCPU: resource.MustParse("8"), corev1.ResourceMemory: resource.MustParse("16Gi"),
-		corev1.ResourcePods: resource.MustParse("110"),
+		corev1.ResourceEphemeralStorage: resource.MustParse("100Gi"), corev1.ResourcePods: resource.MustParse("110"),
 	}
 	patch, err := json.Marshal(map[string]any{"status": corev1.NodeStatus{
 		Capacity: resources, Allocatable: resources,
