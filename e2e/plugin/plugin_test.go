@@ -97,7 +97,7 @@ func TestKubectlCompletesThePlugin(t *testing.T) {
 		want  string
 	}{
 		"its name":              {[]string{"nr"}, "nrp\t"},
-		"its commands":          {[]string{"nrp", ""}, "denials\tWho was denied what"},
+		"its commands":          {[]string{"nrp", ""}, "denials\tShow denied writes"},
 		"rules":                 {[]string{"nrp", "explain", "node-"}, "node-labels\tA kubelet may give its Node only the labels"},
 		"the values of a flag":  {[]string{"nrp", "denials", "--action", ""}, "warned\n"},
 		"the names of flags":    {[]string{"nrp", "review", "--con"}, "--context\t"},
