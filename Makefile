@@ -39,7 +39,7 @@ step = @echo "==> $(1)"; start=$$(date +%s); { $(2); } && echo "==> $(1): done i
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help build demo test test-unit test-chart test-monitoring test-alerts test-e2e outage chaos lint lint-go lint-module \
+.PHONY: help build demo test test-unit test-chart test-monitoring test-alerts test-page test-e2e outage chaos lint lint-go lint-module \
 	lint-chart lint-workflows vulnerabilities vulnerabilities-tools format new-rule generate generate-api verify headers notices fuzz bench \
 	bench-packages bench-compare numbers profile scale soak tools helm-path clean
 
@@ -73,6 +73,10 @@ test-monitoring: ## Test alerts and dashboard with Prometheus' query engine.
 test-alerts: $(promtool) ## Test the alerts with promtool itself (builds it once).
 	$(call step,promtool check rules,$(promtool) check rules config/alerts/*.rules.yaml)
 	$(call step,promtool test rules,$(promtool) test rules config/alerts/tests/*.yaml)
+
+# Not part of test, because it needs a browser, Chromium or Chrome, in PATH.
+test-page: ## Test the script of the page of denials in Chromium or Chrome.
+	$(call step,test the page in a browser,go test -count=1 -tags browser $(testflags) -run '^TestTheScriptOfThePage' ./internal/denials)
 
 # The target outage is not part of it: restarts without a failed write need an idle machine. Packages run one after the other,
 # because each has its own control plane.

@@ -301,4 +301,6 @@ type withoutNodes struct{ *cluster.Objects }
 
 func (withoutNodes) Node(string) (*object.Metadata, bool, error) { return nil, false, nil }
 
-func (withoutNodes) NodesAt(string) ([]string, error) { return nil, errors.New("not implemented") }
+func (withoutNodes) NodesAt(string) ([]string, error) {
+	return nil, errors.New("a token request must not look up Nodes by address")
+}

@@ -1,6 +1,8 @@
 // Copyright The NodeRestriction-plus Authors.
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build browser
+
 package denials
 
 import (
@@ -20,7 +22,7 @@ import (
 	"noderestriction.plus/internal/text"
 )
 
-// browser returns a browser that can print a page after its script has run, or skips the test.
+// browser returns a browser that can print a page after its script has run. Without one the test fails.
 func browser(t *testing.T) string {
 	t.Helper()
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
@@ -28,7 +30,7 @@ func browser(t *testing.T) string {
 			return path
 		}
 	}
-	t.Skip("the script of the page needs chromium or google-chrome in PATH")
+	t.Fatal("the script of the page needs chromium or google-chrome in PATH")
 	return ""
 }
 

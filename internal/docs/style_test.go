@@ -263,7 +263,7 @@ func TestFindAvoided(t *testing.T) {
 		"# all but\n# for one":                    1,
 		"// all but\n\t// for one":                1,
 		"an authority":                            1,
-		"the key client-authority":                0,
+		"the key other-authority":                 0,
 		"Whoever is told that, goes on":           3,
 		"everything else that is not concerned":   1,
 		"--reset-then-reuse-values":               0,

@@ -77,7 +77,7 @@ func newMetrics(
 		reloadErrors("serving-certificate", func() float64 { return float64(certificates.RenewalErrors()) }))
 	if clients != nil {
 		registerer.MustRegister(
-			reloadErrors("client-authority", func() float64 { return float64(clients.reloadErrors.Load()) }))
+			reloadErrors("client-ca", func() float64 { return float64(clients.reloadErrors.Load()) }))
 	}
 	return m
 }
@@ -94,7 +94,7 @@ func (m *metrics) timed(next http.Handler) http.Handler {
 func reloadErrors(file string, count func() float64) prometheus.CounterFunc {
 	return prometheus.NewCounterFunc(prometheus.CounterOpts{
 		Name:        "node_restriction_plus_certificate_reload_errors_total",
-		Help:        "Failures to reload or renew a certificate: serving-certificate or client-authority.",
+		Help:        "Failures to reload or renew a certificate: serving-certificate or client-ca.",
 		ConstLabels: prometheus.Labels{"file": file},
 	}, count)
 }
