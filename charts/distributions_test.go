@@ -7,11 +7,15 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
+	admissionv1 "k8s.io/api/admission/v1"
+
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/distribution"
+	"noderestriction.plus/internal/fixture"
 	"noderestriction.plus/internal/manifest"
 )
 
@@ -64,4 +68,67 @@ func adapted(t *testing.T, preset, name string) *v1alpha1.NodeRestrictionPolicy 
 		t.Fatal(err)
 	}
 	return policies[0]
+}
+
+// TestAgentsAreNotRefused checks that a write which a distribution's policy allows to its agents never goes to gate, so that it is not
+// refused while no replica answers, and that gate loses nothing else by it.
+func TestAgentsAreNotRefused(t *testing.T) {
+	usual := newCaller(t)
+	for _, name := range distributions(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newCaller(t, "--set", "policies.distribution="+name)
+			for path, f := range fixturesOf(t, name, "allow") {
+				// A mirror pod may wait: the static pod still runs.
+				if f.Request.Resource == "pods" && f.Request.Operation == admissionv1.Create && f.Request.Subresource == "" {
+					continue
+				}
+				if called, failed := c.calls("system:node:"+f.Request.NodeName, f.Request); slices.Contains(called, gate) || len(failed) > 0 {
+					t.Errorf("%s: %v are called, and the conditions of %v end in an error", path, called, failed)
+				}
+			}
+			for path, f := range fixturesOf(t, name, "deny") {
+				user := "system:node:" + f.Request.NodeName
+				before, _ := usual.calls(user, f.Request)
+				called, failed := c.calls(user, f.Request)
+				if len(called) != 1 || len(failed) > 0 {
+					t.Errorf("%s: %v are called, and the conditions of %v end in an error", path, called, failed)
+				}
+				if !slices.Equal(called, before) {
+					t.Errorf("%s: %v are called, without the distribution %v", path, called, before)
+				}
+			}
+			for what, write := range otherWrites {
+				want := gate
+				spec := adapted(t, "recommended", name).Spec
+				if what == "an eviction" && spec.Pods.Eviction == nil || what == "a cordoned Node" && spec.Nodes.Unschedulable.Changes == "Any" {
+					want = status
+				}
+				t.Run(what, func(t *testing.T) { checkCalls(t, c, kubelet, write, want) })
+			}
+			for what, test := range stockWrites {
+				t.Run(what, func(t *testing.T) { checkCalls(t, c, kubelet, test.write, test.want) })
+			}
+		})
+	}
+}
+
+// fixturesOf returns the fixtures of a distribution with a verdict, allow or deny, by path.
+func fixturesOf(t *testing.T, name, verdict string) map[string]*fixture.Fixture {
+	t.Helper()
+	paths, err := filepath.Glob("../config/policies/distributions/testdata/" + name + "/" + verdict + "/*.txtar")
+	if err != nil || len(paths) == 0 {
+		t.Fatal("there are no fixtures", err)
+	}
+	fixtures := map[string]*fixture.Fixture{}
+	for _, path := range paths {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if fixtures[path], err = fixture.Parse(data); err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+	}
+	return fixtures
 }

@@ -43,7 +43,7 @@ type Facts interface {
 	APIAudiences() ([]string, error)
 }
 
-// StaticFacts are Facts from maps, to evaluate writes without an API server. They never fail.
+// StaticFacts are Facts from maps, to evaluate writes without an API server. A lookup fails only if it is of CSIDrivers and there are none.
 type StaticFacts struct {
 	Nodes                  map[string]*object.Metadata // by name
 	NodeObjects            map[string]*corev1.Node     // by name
@@ -114,8 +114,12 @@ func (f StaticFacts) PersistentVolume(name string) (*corev1.PersistentVolume, bo
 	return volume, found, nil
 }
 
-// CSIDriver returns a CSIDriver of CSIDrivers.
+// CSIDriver returns a CSIDriver of CSIDrivers. Without any it returns an error, because a Node that has drivers is probably in a cluster
+// that has CSIDrivers.
 func (f StaticFacts) CSIDriver(name string) (*storagev1.CSIDriver, bool, error) {
+	if len(f.CSIDrivers) == 0 {
+		return nil, false, errNoCSIDrivers
+	}
 	driver, found := f.CSIDrivers[name]
 	return driver, found, nil
 }
@@ -128,7 +132,10 @@ func (f StaticFacts) Authorized(access *authorizationv1.SubjectAccessReviewSpec)
 // APIAudiences returns no audiences, because no API server has changed the write.
 func (f StaticFacts) APIAudiences() ([]string, error) { return nil, nil }
 
-var errNoFacts = errors.New("no lookups are available")
+var (
+	errNoFacts      = errors.New("no lookups are available")
+	errNoCSIDrivers = errors.New("no CSIDrivers are given")
+)
 
 // facts returns an error if there are no Facts.
 func (r *Request) facts() (Facts, error) {

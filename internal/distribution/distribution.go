@@ -76,7 +76,7 @@ func head(data []byte) string {
 	return lines.String()
 }
 
-// value returns the value of a key of an object, and nil if there is none.
+// value returns the value of a key of an object, or nil
 func value(object *yaml.Node, key string) *yaml.Node {
 	if i := index(object, key); i >= 0 {
 		return object.Content[i+1]
@@ -84,7 +84,7 @@ func value(object *yaml.Node, key string) *yaml.Node {
 	return nil
 }
 
-// index returns the place of a key in the content of an object, and -1 if there is none.
+// index returns the place of a key in the content of an object, or -1
 func index(object *yaml.Node, key string) int {
 	for i := 0; i+1 < len(object.Content); i += 2 {
 		if object.Content[i].Value == key {

@@ -4,6 +4,7 @@
 package rules
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -136,25 +137,44 @@ func mayAddUnlisted(additions v1alpha1.LabelAdditions, r *policy.Request) bool {
 	case v1alpha1.AdditionsListed:
 		return false
 	}
-	old, updated := r.Node().Annotations().Change()
-	return registersCSIDriver(old[annotationCSINodeIDs], updated[annotationCSINodeIDs])
+	return r.Subresource == "status" && hasCSIDriver(r)
 }
 
-// registersCSIDriver reports whether a driver is added or gets another node ID. The arguments are the annotation before and
-// after the write, a JSON object of node IDs by driver. A kubelet writes it together with the driver's topology labels.
-func registersCSIDriver(old, updated string) bool {
-	if old == updated {
-		return false
-	}
+// maxCSIDrivers is how many drivers of a Node are looked up.
+const maxCSIDrivers = 16
+
+// hasCSIDriver reports whether the Node has, after this write, the node ID of a driver that a CSIDriver names. A kubelet writes the ID
+// together with the driver's topology labels, or only the labels that are missing if it has the ID already; the keys are the driver's
+// choice. A kubelet can make up a driver, but cannot create a CSIDriver. If that cannot be looked up, the driver is believed: the label
+// may be the kubelet's own, which does not register the driver without it.
+func hasCSIDriver(r *policy.Request) bool {
 	var before, after map[string]string
-	if err := json.Unmarshal([]byte(updated), &after); err != nil {
+	if err := json.Unmarshal([]byte(r.Node().Annotations().New()[annotationCSINodeIDs]), &after); err != nil {
 		return false
 	}
-	if err := json.Unmarshal([]byte(old), &before); err != nil {
+	if err := json.Unmarshal([]byte(r.Node().Annotations().Old()[annotationCSINodeIDs]), &before); err != nil {
 		before = nil
 	}
-	changes := compareKeys(before, after)
-	return len(changes.added)+len(changes.changed) > 0
+	// The drivers that this write registers come first.
+	names := slices.Sorted(maps.Keys(after))
+	slices.SortStableFunc(names, func(a, b string) int { return compareBools(before[a] == after[a], before[b] == after[b]) })
+	for _, name := range names[:min(len(names), maxCSIDrivers)] {
+		if _, found, err := r.LookUpCSIDriver(name); found || err != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// compareBools sorts false before true.
+func compareBools(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return 1
+	}
+	return -1
 }
 
 // checkHostname allows a new kubernetes.io/hostname only if it is the name of the Node: a kubelet sets both from the same host name. Local
