@@ -21,7 +21,7 @@ var (
 		"cluster get apiextensions.k8s.io/customresourcedefinitions[noderestrictionpolicies.noderestriction.plus]",
 		"cluster get,list,watch /nodes",
 		"cluster get /pods",
-		"cluster get storage.k8s.io/csidrivers",
+		"cluster get,list storage.k8s.io/csidrivers",
 		"default create,patch events.k8s.io/events",
 	}
 	metricsPermissions = []string{

@@ -5,6 +5,7 @@ package policy
 
 import (
 	"errors"
+	"maps"
 	"net/netip"
 	"slices"
 
@@ -36,6 +37,8 @@ type Facts interface {
 	PersistentVolume(name string) (*corev1.PersistentVolume, bool, error)
 	// CSIDriver returns a stored CSIDriver, and false if it does not exist.
 	CSIDriver(name string) (*storagev1.CSIDriver, bool, error)
+	// CSIDriverNames returns the names of all stored CSIDrivers.
+	CSIDriverNames() ([]string, error)
 	// Authorized reports whether the authorizers of the cluster allow what the spec describes.
 	Authorized(access *authorizationv1.SubjectAccessReviewSpec) (bool, error)
 	// APIAudiences returns the audiences of the API server, which it sets in a request for a token without audiences. It returns
@@ -43,7 +46,7 @@ type Facts interface {
 	APIAudiences() ([]string, error)
 }
 
-// StaticFacts are Facts from maps, to evaluate writes without an API server. A lookup fails only if it is of CSIDrivers and there are none.
+// StaticFacts are Facts from maps, to evaluate writes without an API server. They never fail.
 type StaticFacts struct {
 	Nodes                  map[string]*object.Metadata // by name
 	NodeObjects            map[string]*corev1.Node     // by name
@@ -114,14 +117,15 @@ func (f StaticFacts) PersistentVolume(name string) (*corev1.PersistentVolume, bo
 	return volume, found, nil
 }
 
-// CSIDriver returns a CSIDriver of CSIDrivers. Without any it returns an error, because a Node that has drivers is probably in a cluster
-// that has CSIDrivers.
+// CSIDriver returns a CSIDriver of CSIDrivers.
 func (f StaticFacts) CSIDriver(name string) (*storagev1.CSIDriver, bool, error) {
-	if len(f.CSIDrivers) == 0 {
-		return nil, false, errNoCSIDrivers
-	}
 	driver, found := f.CSIDrivers[name]
 	return driver, found, nil
+}
+
+// CSIDriverNames returns the names of CSIDrivers.
+func (f StaticFacts) CSIDriverNames() ([]string, error) {
+	return slices.Collect(maps.Keys(f.CSIDrivers)), nil
 }
 
 // Authorized calls Allows.
@@ -132,10 +136,7 @@ func (f StaticFacts) Authorized(access *authorizationv1.SubjectAccessReviewSpec)
 // APIAudiences returns no audiences, because no API server has changed the write.
 func (f StaticFacts) APIAudiences() ([]string, error) { return nil, nil }
 
-var (
-	errNoFacts      = errors.New("no lookups are available")
-	errNoCSIDrivers = errors.New("no CSIDrivers are given")
-)
+var errNoFacts = errors.New("no lookups are available")
 
 // facts returns an error if there are no Facts.
 func (r *Request) facts() (Facts, error) {
@@ -188,6 +189,15 @@ func (r *Request) LookUpPersistentVolume(name string) (*corev1.PersistentVolume,
 // LookUpCSIDriver looks up a CSIDriver.
 func (r *Request) LookUpCSIDriver(name string) (*storagev1.CSIDriver, bool, error) {
 	return lookUp(r, name, Facts.CSIDriver)
+}
+
+// CSIDriverNames returns the names of all stored CSIDrivers.
+func (r *Request) CSIDriverNames() ([]string, error) {
+	facts, err := r.facts()
+	if err != nil {
+		return nil, err
+	}
+	return facts.CSIDriverNames()
 }
 
 // Authorized reports whether the authorizers of the cluster allow what the spec describes.

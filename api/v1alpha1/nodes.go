@@ -197,7 +197,8 @@ const (
 	// AdditionsAny lets a kubelet add any label that Kubernetes does not reserve.
 	AdditionsAny LabelAdditions = "Any"
 	// AdditionsCSI lets a kubelet add any label that Kubernetes does not reserve, but only through nodes/status, and only
-	// while the annotation csi.volume.kubernetes.io/nodeid of the Node has a driver that a CSIDriver object names.
+	// while the annotation csi.volume.kubernetes.io/nodeid of the Node has a driver that a CSIDriver object names; any driver,
+	// if the cluster has no CSIDriver.
 	AdditionsCSI LabelAdditions = "CSI"
 	// AdditionsListed lets a kubelet add only its own labels and those in update.allowed.
 	AdditionsListed LabelAdditions = "Listed"
@@ -216,10 +217,10 @@ type NodeUpdateLabels struct {
 	Allowed []KeyValuePattern `json:"allowed,omitempty"`
 
 	// additions says which labels a kubelet may add besides its own and the allowed ones, among those that Kubernetes does
-	// not reserve: Any; CSI, only while the Node has the node ID of a driver that a CSIDriver object names, since the driver
-	// chooses the keys of its topology labels, and a kubelet adds those that are missing whenever it registers the driver; or
-	// none but the Listed. With CSI, a kubelet of a node with a CSI driver can add any such label. With Listed, name the
-	// topology keys of your CSI drivers in allowed, or their volumes fail on new nodes.
+	// not reserve: Any; CSI, only while the Node has the node ID of a driver that a CSIDriver object names (any driver, if the
+	// cluster has no CSIDriver), since the driver chooses the keys of its topology labels, and a kubelet adds the missing ones
+	// whenever it registers the driver; or only the Listed. With CSI, the kubelet of a node with a CSI driver can add any such
+	// label. With Listed, name the topology keys of your CSI drivers in allowed, or their volumes fail on new nodes.
 	// Omitted: CSI.
 	// +optional
 	Additions LabelAdditions `json:"additions,omitempty"`

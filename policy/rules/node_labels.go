@@ -4,7 +4,6 @@
 package rules
 
 import (
-	"maps"
 	"slices"
 	"strings"
 
@@ -140,41 +139,17 @@ func mayAddUnlisted(additions v1alpha1.LabelAdditions, r *policy.Request) bool {
 	return r.Subresource == "status" && hasCSIDriver(r)
 }
 
-// maxCSIDrivers is how many drivers of a Node are looked up.
-const maxCSIDrivers = 16
-
 // hasCSIDriver reports whether the Node has, after this write, the node ID of a driver that a CSIDriver names. A kubelet writes the ID
 // together with the driver's topology labels, or only the labels that are missing if it has the ID already; the keys are the driver's
-// choice. A kubelet can make up a driver, but cannot create a CSIDriver. If that cannot be looked up, the driver is believed: the label
-// may be the kubelet's own, which does not register the driver without it.
+// choice. A kubelet can make up a driver, but cannot create a CSIDriver. If there is no CSIDriver, or they cannot be looked up, the driver
+// is believed: a CSIDriver is optional, and a kubelet does not register a driver without its labels.
 func hasCSIDriver(r *policy.Request) bool {
-	var before, after map[string]string
-	if err := json.Unmarshal([]byte(r.Node().Annotations().New()[annotationCSINodeIDs]), &after); err != nil {
+	var nodeIDs map[string]string
+	if err := json.Unmarshal([]byte(r.Node().Annotations().New()[annotationCSINodeIDs]), &nodeIDs); err != nil || len(nodeIDs) == 0 {
 		return false
 	}
-	if err := json.Unmarshal([]byte(r.Node().Annotations().Old()[annotationCSINodeIDs]), &before); err != nil {
-		before = nil
-	}
-	// The drivers that this write registers come first.
-	names := slices.Sorted(maps.Keys(after))
-	slices.SortStableFunc(names, func(a, b string) int { return compareBools(before[a] == after[a], before[b] == after[b]) })
-	for _, name := range names[:min(len(names), maxCSIDrivers)] {
-		if _, found, err := r.LookUpCSIDriver(name); found || err != nil {
-			return true
-		}
-	}
-	return false
-}
-
-// compareBools sorts false before true.
-func compareBools(a, b bool) int {
-	switch {
-	case a == b:
-		return 0
-	case a:
-		return 1
-	}
-	return -1
+	names, err := r.CSIDriverNames()
+	return err != nil || len(names) == 0 || slices.ContainsFunc(names, func(name string) bool { return nodeIDs[name] != "" })
 }
 
 // checkHostname allows a new kubernetes.io/hostname only if it is the name of the Node: a kubelet sets both from the same host name. Local
