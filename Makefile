@@ -129,6 +129,7 @@ new-rule: ## Add a rule: ID=node-foo-bar writes its files; go test ./policy/rule
 	@$(MAKE) --no-print-directory generate-api
 
 generate: generate-api ## Generate deepcopy functions, CRD, chart, docs, notices, and the verdicts of fixtures.
+	$(call step,policies for distributions,go test ./internal/distribution -run '^(TestProfilesAreCurrent|TestDistributions)$$' -update)
 	$(call step,chart from config and values.yaml,go -C charts test . -run 'AreCurrent$$|IsCurrent$$' -update)
 	$(call step,alerts and dashboard in the chart,cp $(alerts) $(chart)/files/alerts.yaml && cp $(dashboard) $(chart)/files/dashboard.json)
 	$(call step,docs,go test ./internal/docs ./cmd/kubectl-nrp ./internal/command ./internal/serve ./internal/probe -run TestPagesAreCurrent -update)
@@ -148,7 +149,7 @@ verify: $(controller-gen) ## Check that generated files are current, without cha
 	$(call step,alerts in the chart are current,git diff --no-index --exit-code $(alerts) $(chart)/files/alerts.yaml)
 	$(call step,dashboard in the chart is current,git diff --no-index --exit-code $(dashboard) $(chart)/files/dashboard.json)
 	$(call step,docs and fixtures are current,go test ./internal/docs ./cmd/kubectl-nrp ./internal/command ./internal/serve ./internal/probe ./policy/rules \
-		-run "^(TestPagesAreCurrent|TestRules)$$")
+		./internal/distribution -run "^(TestPagesAreCurrent|TestRules|TestProfilesAreCurrent)$$")
 	$(call step,third-party notices are current,$(printnotices) > $(aside)/notices && \
 		git diff --no-index --exit-code THIRD_PARTY_NOTICES $(aside)/notices)
 	$(call step,go.mod files are tidy,for m in $(modules) $(programs); do go -C $$m mod tidy -diff || exit; done)

@@ -19,12 +19,14 @@ func TestFilesAreCurrent(t *testing.T) {
 	} {
 		compareWithSource(t, name, source)
 	}
-	distributions, err := filepath.Glob("../config/policies/profiles/*.yaml")
-	if err != nil || len(distributions) == 0 {
-		t.Fatal("there are no policies for distributions", err)
+	names := distributions(t)
+	for _, name := range names {
+		file := "policies/distributions/" + name + ".yaml"
+		compareWithSource(t, file, file)
 	}
-	for _, path := range distributions {
-		compareWithSource(t, "policies/distributions/"+filepath.Base(path), "policies/profiles/"+filepath.Base(path))
+	copies, err := filepath.Glob(filepath.Join(chart, "files/policies/distributions/*"))
+	if err != nil || len(copies) != len(names) {
+		t.Errorf("the chart has the distributions %v, config has %v: %v", copies, names, err)
 	}
 }
 

@@ -59,6 +59,18 @@ func updateNode(subresource string, change func(*corev1.Node)) policy.Request {
 	}
 }
 
+// repairedTopology is the write of a kubelet that restarts, and finds that a topology label of a driver is missing.
+func repairedTopology() policy.Request {
+	old, updated := storedNode(), storedNode()
+	for _, n := range []*corev1.Node{old, updated} {
+		n.Annotations[csiDrivers] = `{"csi.example.com":"1"}`
+	}
+	updated.Labels["topology.csi.example.com/zone"] = "a"
+	r := updateNode("status", func(*corev1.Node) {})
+	r.OldObject, r.Object = mustMarshal(old), mustMarshal(updated)
+	return r
+}
+
 // updatePod is the update of the status of a pod that change makes of it.
 func updatePod(namespace, name string, change func(*corev1.Pod)) policy.Request {
 	pod := &corev1.Pod{
@@ -137,6 +149,7 @@ var stockWrites = map[string]struct {
 		n.Annotations[csiDrivers] = `{"csi.example.com":"1"}`
 		n.Labels["topology.csi.example.com/zone"] = "a"
 	}), status},
+	"a topology label of a CSI driver is repaired": {repairedTopology(), status},
 	"a CSI driver without topology is registered": {updateNode("status", func(n *corev1.Node) {
 		n.Annotations[csiDrivers] = `{"csi.example.com":"1"}`
 	}), status},
@@ -156,7 +169,9 @@ var stockWrites = map[string]struct {
 
 // What no stock kubelet writes.
 var otherWrites = map[string]policy.Request{
-	"an update of the Node itself":   updateNode("", func(n *corev1.Node) { n.Spec.Unschedulable = false }),
+	"an update of the Node itself":   updateNode("", func(n *corev1.Node) { n.Labels["example.com/rack"] = "8" }),
+	"a cordoned Node":                updateNode("", func(n *corev1.Node) { n.Spec.Unschedulable = true }),
+	"another provider ID":            updateNode("", func(n *corev1.Node) { n.Spec.ProviderID = "example://2" }),
 	"a label":                        updateNode("status", func(n *corev1.Node) { n.Labels["example.com/dedicated"] = "pci" }),
 	"a label with an empty value":    updateNode("status", func(n *corev1.Node) { n.Labels["node-role.kubernetes.io/master"] = "" }),
 	"another value of a label":       updateNode("status", func(n *corev1.Node) { n.Labels["example.com/rack"] = "8" }),

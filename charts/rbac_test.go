@@ -21,6 +21,7 @@ var (
 		"cluster get apiextensions.k8s.io/customresourcedefinitions[noderestrictionpolicies.noderestriction.plus]",
 		"cluster get,list,watch /nodes",
 		"cluster get /pods",
+		"cluster get,list storage.k8s.io/csidrivers",
 		"default create,patch events.k8s.io/events",
 	}
 	metricsPermissions = []string{
@@ -34,7 +35,6 @@ var (
 	}
 	baselinePermissions = []string{
 		"cluster get /serviceaccounts", "cluster get /persistentvolumeclaims", "cluster get /persistentvolumes",
-		"cluster get storage.k8s.io/csidrivers",
 	}
 	reviewPermissions = []string{"cluster create authorization.k8s.io/subjectaccessreviews"}
 	probePermissions  = []string{

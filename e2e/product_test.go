@@ -46,6 +46,7 @@ func TestProduct(t *testing.T) {
 	t.Run("audited and warned", s.testAuditedAndWarned)
 	t.Run("restart", s.testRestart)
 	t.Run("fixtures", s.testFixtures)
+	t.Run("distributions", s.testDistributions)
 	t.Run("metrics", s.testMetrics)
 	t.Run("strays", s.testStrays)
 }

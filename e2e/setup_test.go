@@ -4,11 +4,13 @@
 package e2e_test
 
 import (
+	"context"
 	"encoding/json"
 	"testing"
 
 	admissionv1 "k8s.io/api/admission/v1"
 	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -71,6 +73,7 @@ func (s *setup) set(t *testing.T) *write {
 		s.setObjects(t)
 	} else {
 		s.setNodes(t)
+		s.setCSIDrivers(t)
 	}
 	w := &write{collection: s.collection(), name: s.name(t), subresource: r.Subresource, typed: s.resource.typed}
 	switch {
@@ -227,6 +230,23 @@ func (s *setup) setAddresses(t *testing.T, name string) {
 	node.Status.Addresses = facts.NodeObjects[name].Status.Addresses
 	_, err = nodes.UpdateStatus(t.Context(), node, metav1.UpdateOptions{})
 	suite.Check(t, err)
+}
+
+// setCSIDrivers stores the CSIDrivers that lookups find, until the test ends.
+func (s *setup) setCSIDrivers(t *testing.T) {
+	t.Helper()
+	facts, _ := s.fixture.Request.Facts.(policy.StaticFacts)
+	drivers := s.Admin.StorageV1().CSIDrivers()
+	for name := range facts.CSIDrivers {
+		_, err := drivers.Create(t.Context(), &storagev1.CSIDriver{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
+		if apierrors.IsAlreadyExists(err) {
+			continue
+		}
+		suite.Check(t, err)
+		t.Cleanup(func() {
+			suite.Check(t, drivers.Delete(context.WithoutCancel(t.Context()), name, metav1.DeleteOptions{}))
+		})
+	}
 }
 
 // clear deletes the fixture's object, unless lookups find it.

@@ -5,6 +5,7 @@ package policy
 
 import (
 	"errors"
+	"maps"
 	"net/netip"
 	"slices"
 
@@ -36,6 +37,8 @@ type Facts interface {
 	PersistentVolume(name string) (*corev1.PersistentVolume, bool, error)
 	// CSIDriver returns a stored CSIDriver, and false if it does not exist.
 	CSIDriver(name string) (*storagev1.CSIDriver, bool, error)
+	// CSIDriverNames returns the names of all stored CSIDrivers.
+	CSIDriverNames() ([]string, error)
 	// Authorized reports whether the authorizers of the cluster allow what the spec describes.
 	Authorized(access *authorizationv1.SubjectAccessReviewSpec) (bool, error)
 	// APIAudiences returns the audiences of the API server, which it sets in a request for a token without audiences. It returns
@@ -120,6 +123,11 @@ func (f StaticFacts) CSIDriver(name string) (*storagev1.CSIDriver, bool, error) 
 	return driver, found, nil
 }
 
+// CSIDriverNames returns the names of CSIDrivers.
+func (f StaticFacts) CSIDriverNames() ([]string, error) {
+	return slices.Collect(maps.Keys(f.CSIDrivers)), nil
+}
+
 // Authorized calls Allows.
 func (f StaticFacts) Authorized(access *authorizationv1.SubjectAccessReviewSpec) (bool, error) {
 	return f.Allows != nil && f.Allows(access), nil
@@ -181,6 +189,15 @@ func (r *Request) LookUpPersistentVolume(name string) (*corev1.PersistentVolume,
 // LookUpCSIDriver looks up a CSIDriver.
 func (r *Request) LookUpCSIDriver(name string) (*storagev1.CSIDriver, bool, error) {
 	return lookUp(r, name, Facts.CSIDriver)
+}
+
+// CSIDriverNames returns the names of all stored CSIDrivers.
+func (r *Request) CSIDriverNames() ([]string, error) {
+	facts, err := r.facts()
+	if err != nil {
+		return nil, err
+	}
+	return facts.CSIDriverNames()
 }
 
 // Authorized reports whether the authorizers of the cluster allow what the spec describes.

@@ -26,7 +26,7 @@ type NodeRules struct {
 	// labels restricts the labels a kubelet gives its Node. A label steers workloads: a kubelet that labels its own Node can
 	// draw privileged pods to itself.
 	// Omitted: labels are not restricted. Empty ({}): at registration any label but those that Kubernetes reserves; later
-	// only what a kubelet writes itself: its own labels, and the topology labels of a CSI driver as it registers the driver.
+	// only what a kubelet writes itself: its own labels, and topology labels, which it adds while the Node has a CSI driver.
 	// +optional
 	Labels *NodeLabels `json:"labels,omitempty"`
 
@@ -196,8 +196,9 @@ type LabelAdditions string
 const (
 	// AdditionsAny lets a kubelet add any label that Kubernetes does not reserve.
 	AdditionsAny LabelAdditions = "Any"
-	// AdditionsCSI lets a kubelet add any label that Kubernetes does not reserve, but only in a write that registers a CSI
-	// driver, one that adds or changes a driver in the annotation csi.volume.kubernetes.io/nodeid.
+	// AdditionsCSI lets a kubelet add any label that Kubernetes does not reserve, but only through nodes/status, and only
+	// while the annotation csi.volume.kubernetes.io/nodeid of the Node has a driver that a CSIDriver object names; any driver,
+	// if the cluster has no CSIDriver.
 	AdditionsCSI LabelAdditions = "CSI"
 	// AdditionsListed lets a kubelet add only its own labels and those in update.allowed.
 	AdditionsListed LabelAdditions = "Listed"
@@ -216,9 +217,10 @@ type NodeUpdateLabels struct {
 	Allowed []KeyValuePattern `json:"allowed,omitempty"`
 
 	// additions says which labels a kubelet may add besides its own and the allowed ones, among those that Kubernetes does
-	// not reserve: Any; CSI, only in the write that registers a CSI driver, since the driver chooses the keys of its topology
-	// labels; or none but the Listed. CSI refuses a plain label, but not one that comes with a made-up driver. Listed refuses
-	// both; with it, name the topology keys of your CSI drivers in allowed, or their volumes fail on new nodes.
+	// not reserve: Any; CSI, only while the Node has the node ID of a driver that a CSIDriver object names (any driver, if the
+	// cluster has no CSIDriver), since the driver chooses the keys of its topology labels, and a kubelet adds the missing ones
+	// whenever it registers the driver; or only the Listed. With CSI, the kubelet of a node with a CSI driver can add any such
+	// label. With Listed, name the topology keys of your CSI drivers in allowed, or their volumes fail on new nodes.
 	// Omitted: CSI.
 	// +optional
 	Additions LabelAdditions `json:"additions,omitempty"`

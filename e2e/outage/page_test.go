@@ -37,6 +37,10 @@ A write is refused immediately if the Service has no endpoint, and after 2 s whi
 until its node is marked NotReady: 50 s in most clusters. If another client changes the object in that time, the write waits once
 more. Other clients than kubelets are not affected: their requests are never sent to the webhook.
 
+With ` + "`policies.distribution`" + `, the writes of the distribution's agents pass, too: the annotations, labels, cordons and evictions that
+[its policy](distributions.md) allows, also through an update of the Node itself. This applies even if ` + "`policies.recommended`" + ` is
+Off and another policy denies them. Mirror pods wait. A test sends the writes of each distribution while nothing answers.
+
 To end the refusals immediately: kubectl delete validatingwebhookconfiguration node-restriction-plus
 
 ## Outages

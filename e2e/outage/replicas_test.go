@@ -59,6 +59,24 @@ func (s *setup) allDown(t *testing.T) {
 	s.AwaitPod(t, recovery, "kube-system", "waits-"+kubeletNode, suite.Gone)
 }
 
+// agentsFirst powers off all nodes of the product. Each is back only once the agent of k3s has written its Node, as k3s starts the
+// network of pods only then.
+func (s *setup) agentsFirst(t *testing.T) {
+	suite.Check(t, s.Install(t.Context(), current, append(slices.Clone(s.values), "policies.distribution=k3s")...))
+	s.awaitGeneration(t)
+	suite.Check(t, s.AwaitRollout(t.Context()))
+	s.powerOff()
+	for i, n := range s.Nodes {
+		agent := suite.Kubelet(t, s.ControlPlane.APIServer, n.Name)
+		address := fmt.Sprintf("10.0.0.%d", i+1)
+		agent.MustSend(t, suite.AnnotateAsK3s(t, s.GetNode(t, n.Name), address))
+		n.PowerOn()
+	}
+	s.awaitRecovered(t)
+	suite.Check(t, s.Install(t.Context(), current, s.values...))
+	s.awaitGeneration(t)
+}
+
 // runPod runs a pod on the node of the kubelet, and deletes it.
 func (s *setup) runPod(t *testing.T, name string) {
 	t.Helper()

@@ -30,6 +30,12 @@ func scenarios() []scenario {
 			recovers: "when one of the nodes is back: its kubelet registers and reports its pods, which become endpoints again",
 		},
 		{
+			name: "The same with k3s, whose agent writes the Node before it starts the network of pods, with `policies.distribution: k3s`",
+			core: true, run: (*setup).agentsFirst,
+			kubelets: "as above; the agents' writes pass", enforced: "as above, except what the distribution's agents write: see above",
+			recorded: "nothing", recovers: "when one of the nodes is back: its agent writes, and its kubelet starts the replica",
+		},
+		{
 			name: "API servers cannot reach any replica", run: (*setup).cutOff,
 			kubelets: "as above; a write is refused after 2 s with `Fail`, and passes after 1 s with `Ignore`", enforced: "as above",
 			recorded: "nothing", recovers: "with the next write after the network is back",

@@ -10,7 +10,7 @@ import (
 )
 
 // renderings returns sets of values, in the form of Helm's flags.
-func renderings(ca *controlplane.CA) map[string][]string {
+func renderings(ca *controlplane.CA, distributions []string) map[string][]string {
 	bundle := "--set=webhook.caBundle=" + base64.StdEncoding.EncodeToString(ca.PEM())
 	provided := "--set=certificates.mode=provided,certificates.provided.secretName=serving"
 	files := "--set=profile=controlPlane,controlPlane.static.enabled=true,certificates.mode=provided"
@@ -55,7 +55,7 @@ func renderings(ca *controlplane.CA) map[string][]string {
 		"every switch on control-plane nodes": everySwitch(
 			"--set=profile=controlPlane,clientCertificates.configMap=clients"),
 	}
-	for _, distribution := range []string{"k3s", "talos", "aks", "kubeadm-legacy"} {
+	for _, distribution := range distributions {
 		all["for "+distribution] = []string{"--set=policies.recommended=Deny,policies.distribution=" + distribution}
 	}
 	return all

@@ -48,7 +48,9 @@ func TestAPIServerAcceptsWhatIsRendered(t *testing.T) {
 	var mu sync.Mutex
 	seen := map[string]bool{}
 	t.Run("with", func(t *testing.T) {
-		for name, values := range renderings(s.ca) {
+		distributions, err := project.Distributions()
+		suite.Check(t, err)
+		for name, values := range renderings(s.ca, distributions) {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
 				out := helmTemplate(t, s.helm, values...)

@@ -41,6 +41,22 @@ func ReadFile(path ...string) ([]byte, error) {
 	return os.ReadFile(filepath.Join(append([]string{root}, path...)...))
 }
 
+// Distributions returns the names of the distributions to which the chart adapts its policies.
+func Distributions() ([]string, error) {
+	root, err := Root()
+	if err != nil {
+		return nil, err
+	}
+	names, err := filepath.Glob(filepath.Join(root, "config/policies/distributions/*.yaml"))
+	for i := range names {
+		names[i] = strings.TrimSuffix(filepath.Base(names[i]), ".yaml")
+	}
+	if err == nil && len(names) == 0 {
+		err = errors.New("there are no distributions in config/policies")
+	}
+	return names, err
+}
+
 // declares reports whether a file is the go.mod of the module.
 func declares(file, module string) bool {
 	f, err := os.Open(file)

@@ -7,7 +7,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"testing"
 	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // Media types of the API.
@@ -77,6 +81,19 @@ func AddFinalizer(node string) Request { return PatchNodeStatus(node, Finalizer)
 // Fail.
 func AnnotateOwnNode(node string) Request {
 	return PatchNode(node, `{"metadata":{"annotations":{"volumes.kubernetes.io/controller-managed-attach-detach":"true"}}}`)
+}
+
+// AnnotateAsK3s updates a Node as the agent of k3s does at each start, with the kubelet's credential: it replaces the whole object.
+// Source: k3s-io/k3s pkg/agent/run.go, pkg/nodeconfig/nodeconfig.go.
+func AnnotateAsK3s(t testing.TB, node *corev1.Node, address string) Request {
+	node = node.DeepCopy()
+	node.APIVersion, node.Kind = "v1", "Node"
+	for key, value := range map[string]string{
+		"k3s.io/hostname": node.Name, "k3s.io/internal-ip": address, "k3s.io/node-args": `["agent"]`, "k3s.io/node-env": "{}",
+	} {
+		metav1.SetMetaDataAnnotation(&node.ObjectMeta, key, value)
+	}
+	return Request{Method: http.MethodPut, Path: NodesPath + "/" + node.Name, Type: JSONType, Body: string(JSON(t, node))}
 }
 
 // Heartbeat is the heartbeat of a kubelet.

@@ -78,9 +78,10 @@ var arrows = map[string]struct {
 		[]string{"api/v1alpha1", "policy", "internal/manifest", "internal/review", "internal/text"},
 		"fixtures run in tests, in the command test and in e2e; who is a kubelet is for the review to say",
 	},
-	"internal/apidoc":    {[]string{"config/crd"}, "the CRD documents the fields, for pages and for the command explain alike"},
-	"internal/shapetest": {[]string{"policy", "internal/review"}, "recorded writes are made again in tests only"},
-	"internal/docs":      {[]string{"internal/apidoc", "policy"}, "the pages are rendered from what they are handed: rules, metrics, commands"},
+	"internal/apidoc":       {[]string{"config/crd"}, "the CRD documents the fields, for pages and for the command explain alike"},
+	"internal/distribution": {nil, "it merges texts, and does not know what they say"},
+	"internal/shapetest":    {[]string{"policy", "internal/review"}, "recorded writes are made again in tests only"},
+	"internal/docs":         {[]string{"internal/apidoc", "policy"}, "the pages are rendered from what they are handed: rules, metrics, commands"},
 	"internal/cli": {
 		[]string{
 			"api/v1alpha1", "policy", "policy/pattern", "policy/rules", "internal/review", "internal/record",

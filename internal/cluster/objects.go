@@ -5,6 +5,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 
@@ -22,10 +23,11 @@ import (
 )
 
 // Objects answers lookups of other objects, each with one read from the API server within 300 ms, and asks the API server's
-// authorizers. It caches nothing: only the baseline needs it, for objects that change often. It is safe for concurrent use.
+// authorizers. It caches nothing: the baseline needs it, for objects that change often, and few writes of other kinds. It is safe for
+// concurrent use.
 //
-// It needs permission to get nodes, pods, serviceaccounts, persistentvolumeclaims, persistentvolumes and csidrivers.storage.k8s.io,
-// and to create subjectaccessreviews.authorization.k8s.io.
+// It needs permission to get nodes, pods, serviceaccounts, persistentvolumeclaims, persistentvolumes and csidrivers.storage.k8s.io, to list
+// the last, and to create subjectaccessreviews.authorization.k8s.io.
 type Objects struct {
 	core          coreclient.CoreV1Interface
 	storage       storageclient.StorageV1Interface
@@ -121,6 +123,29 @@ func (o *Objects) CSIDriver(name string) (*storagev1.CSIDriver, bool, error) {
 	return look(func(ctx context.Context) (*storagev1.CSIDriver, error) {
 		return o.storage.CSIDrivers().Get(ctx, name, metav1.GetOptions{})
 	})
+}
+
+var errTooManyDrivers = errors.New("there are too many CSIDrivers")
+
+// maxCSIDrivers bounds how many CSIDrivers are listed. Clusters have a few.
+const maxCSIDrivers = 500
+
+// CSIDriverNames implements [policy.Facts]. It is an error if there are more than 500.
+func (o *Objects) CSIDriverNames() ([]string, error) {
+	list, _, err := look(func(ctx context.Context) (*storagev1.CSIDriverList, error) {
+		return o.storage.CSIDrivers().List(ctx, metav1.ListOptions{Limit: maxCSIDrivers})
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case list == nil || list.Continue != "":
+		return nil, errTooManyDrivers
+	}
+	names := make([]string, len(list.Items))
+	for i := range list.Items {
+		names[i] = list.Items[i].Name
+	}
+	return names, nil
 }
 
 // Authorized implements [policy.Facts] with a SubjectAccessReview.

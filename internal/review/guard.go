@@ -111,6 +111,11 @@ func (g *guard) CSIDriver(name string) (*storagev1.CSIDriver, bool, error) {
 	return find(g, func() (*storagev1.CSIDriver, bool, error) { return g.facts.CSIDriver(name) })
 }
 
+// CSIDriverNames implements policy.Facts.
+func (g *guard) CSIDriverNames() ([]string, error) {
+	return ask(g, g.facts.CSIDriverNames)
+}
+
 // Authorized implements policy.Facts.
 func (g *guard) Authorized(access *authorizationv1.SubjectAccessReviewSpec) (bool, error) {
 	return ask(g, func() (bool, error) { return g.facts.Authorized(access) })

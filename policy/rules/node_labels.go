@@ -136,25 +136,20 @@ func mayAddUnlisted(additions v1alpha1.LabelAdditions, r *policy.Request) bool {
 	case v1alpha1.AdditionsListed:
 		return false
 	}
-	old, updated := r.Node().Annotations().Change()
-	return registersCSIDriver(old[annotationCSINodeIDs], updated[annotationCSINodeIDs])
+	return r.Subresource == "status" && hasCSIDriver(r)
 }
 
-// registersCSIDriver reports whether a driver is added or gets another node ID. The arguments are the annotation before and
-// after the write, a JSON object of node IDs by driver. A kubelet writes it together with the driver's topology labels.
-func registersCSIDriver(old, updated string) bool {
-	if old == updated {
+// hasCSIDriver reports whether the Node has, after this write, the node ID of a driver that a CSIDriver names. A kubelet writes the ID
+// together with the driver's topology labels, or only the labels that are missing if it has the ID already; the keys are the driver's
+// choice. A kubelet can make up a driver, but cannot create a CSIDriver. If there is no CSIDriver, or they cannot be looked up, the driver
+// is believed: a CSIDriver is optional, and a kubelet does not register a driver without its labels.
+func hasCSIDriver(r *policy.Request) bool {
+	var nodeIDs map[string]string
+	if err := json.Unmarshal([]byte(r.Node().Annotations().New()[annotationCSINodeIDs]), &nodeIDs); err != nil || len(nodeIDs) == 0 {
 		return false
 	}
-	var before, after map[string]string
-	if err := json.Unmarshal([]byte(updated), &after); err != nil {
-		return false
-	}
-	if err := json.Unmarshal([]byte(old), &before); err != nil {
-		before = nil
-	}
-	changes := compareKeys(before, after)
-	return len(changes.added)+len(changes.changed) > 0
+	names, err := r.CSIDriverNames()
+	return err != nil || len(names) == 0 || slices.ContainsFunc(names, func(name string) bool { return nodeIDs[name] != "" })
 }
 
 // checkHostname allows a new kubernetes.io/hostname only if it is the name of the Node: a kubelet sets both from the same host name. Local

@@ -32,19 +32,34 @@ oldObject.?spec.?nodeName.orValue('') == '' ||
 {{- end }}
 
 {{- /*
+agents: what recommended, adapted to the distribution and by the values, lets a distribution's agents write with a kubelet's credential,
+and a stock kubelet does not write: patterns of labels and annotations, whether they cordon, and whether they evict. It is not refused
+while no replica answers, even if recommended is Off: nodes that need their agents would not come back.
+*/ -}}
+{{- define "node-restriction-plus.agents" -}}
+{{- $spec := include "node-restriction-plus.preset" (list . "recommended") | fromYaml -}}
+{{- $labels := dig "nodes" "labels" "update" "allowed" list $spec -}}
+{{- $annotations := dig "nodes" "annotations" "allowed" list $spec -}}
+{{- $cordon := has (dig "nodes" "unschedulable" "changes" "None" $spec) (list "Cordon" "Any") -}}
+{{- dict "labels" $labels "annotations" $annotations "cordon" $cordon "evict" (not (hasKey ($spec.pods | default dict) "eviction"))
+  "writeNodes" (or $labels $annotations $cordon | not | not) | toYaml -}}
+{{- end }}
+
+{{- /*
 gate: what no stock kubelet ever writes. Of the resources that others also sends, only quantities go here. The API server evaluates
 every condition for every client, so a client that is not a kubelet is excluded first.
 */ -}}
 {{- define "node-restriction-plus.gate" -}}
+{{- $agents := include "node-restriction-plus.agents" . | fromYaml -}}
 {{ include "node-restriction-plus.kubelet" . }} && (
 request.resource.resource == 'nodes' ? (
-  request.?subResource.orValue('') != 'status' ||
-  {{- include "node-restriction-plus.gateNodeStatus" . | nindent 2 }}
+  {{- include "node-restriction-plus.gateNode" . | nindent 2 }}
 ) : request.resource.resource == 'pods' && request.operation == 'DELETE' ? (
   {{- include "node-restriction-plus.gatePodDeletion" . | nindent 2 }}
 ) : request.resource.resource == 'pods' && request.?subResource.orValue('') == 'status' ? (
   {{- include "node-restriction-plus.gatePodStatus" . | nindent 2 }}
-) : request.resource.resource == 'pods' && request.operation == 'CREATE' && request.?subResource.orValue('') in ['', 'eviction'] || (
+) : request.resource.resource == 'pods' && request.operation == 'CREATE' && request.?subResource.orValue('') in
+  {{ ternary "['']" "['', 'eviction']" $agents.evict }} || (
   {{- include "node-restriction-plus.otherQuantities" . | nindent 2 }}
 ))
 {{- end }}
@@ -54,7 +69,11 @@ status: what a stock kubelet also writes and a rule reads. Heartbeats and most u
 everything that an API server evaluates, so the conditions of gate are evaluated again only for the remaining writes.
 */ -}}
 {{- define "node-restriction-plus.status" -}}
+{{- $agents := include "node-restriction-plus.agents" . | fromYaml -}}
 {{ include "node-restriction-plus.kubelet" . }} && (
+{{- if $agents.evict }}
+request.operation == 'CREATE' ||
+{{- end }}
 request.operation == 'DELETE' ? !(
   {{- include "node-restriction-plus.gatePodDeletion" . | nindent 2 }}
 ) : request.resource.resource == 'pods' ? (
@@ -63,11 +82,14 @@ request.operation == 'DELETE' ? !(
 ) && !(
   {{- include "node-restriction-plus.gatePodStatus" . | nindent 2 }}
 ) : (
+  {{- if $agents.writeNodes }}
+  request.?subResource.orValue('') != 'status' ||
+  {{- end }}
   {{- include "node-restriction-plus.nodeChanges" . | nindent 2 }} ||
   ({{- include "node-restriction-plus.nodeStatusChanges" . | nindent 2 }}) ||
   {{- include "node-restriction-plus.ownershipChanges" . | nindent 2 }}
 ) && !(
-  {{- include "node-restriction-plus.gateNodeStatus" . | nindent 2 }}
+  {{- include "node-restriction-plus.gateNode" . | nindent 2 }}
 ))
 {{- end }}
 
@@ -94,6 +116,22 @@ request.operation == 'DELETE' ? !(
   (include "node-restriction-plus.sliceQuantities" . | nindent 2 | trim)) -}}
 {{- end -}}
 {{- join " ||\n" $kinds | default "false" -}}
+{{- end }}
+
+{{- /* gateNode: an update of the Node itself, except those that a distribution's agents need, or a status that no kubelet writes. */ -}}
+{{- define "node-restriction-plus.gateNode" -}}
+{{- $agents := include "node-restriction-plus.agents" . | fromYaml -}}
+{{- if $agents.writeNodes -}}
+request.?subResource.orValue('') != 'status' && (
+  request.operation != 'UPDATE' ||
+  {{- $fields := list "?spec" "podCIDR" "podCIDRs" "providerID" "taints" "configSource" "externalID" "podPreemptionPolicy" -}}
+  {{- if not $agents.cordon }}{{ $fields = append $fields "unschedulable" }}{{ end -}}
+  {{- include "node-restriction-plus.differ" $fields | nindent 2 }}
+) ||
+{{ else -}}
+request.?subResource.orValue('') != 'status' ||
+{{ end -}}
+{{- include "node-restriction-plus.gateNodeStatus" . }}
 {{- end }}
 
 {{- /* gateNodeStatus: it is the Node of another kubelet, the write changes more than a kubelet does, or no kubelet writes such a Node. */ -}}
@@ -287,10 +325,11 @@ has(object.status) && has(oldObject.status) ? (
 
 {{- /*
 nodeOwn: nothing changes in the Node's metadata except what a stock kubelet writes there: the labels and annotations that it manages,
-and labels that it adds when it registers a CSI driver, which chooses their keys. The cost of iterating over the keys of a map grows with
+and labels that it adds while the Node has a CSI driver, which chooses their keys; nor what a distribution's agents need. The cost of iterating over the keys of a map grows with
 their square (by cel-go's cost model), so a write of a Node with more keys than any Node has is always sent.
 */ -}}
 {{- define "node-restriction-plus.nodeOwn" -}}
+{{- $agents := include "node-restriction-plus.agents" . | fromYaml -}}
 size(object.metadata.?labels.orValue({})) <= 512 && size(oldObject.metadata.?labels.orValue({})) <= 512 &&
 size(object.metadata.?annotations.orValue({})) <= 512 && size(oldObject.metadata.?annotations.orValue({})) <= 512 &&
 object.metadata.?finalizers.orValue([]) == oldObject.metadata.?finalizers.orValue([]) &&
@@ -298,22 +337,32 @@ object.metadata.?ownerReferences.orValue([]) == oldObject.metadata.?ownerReferen
 object.metadata.?labels.orValue({}).all(key,
   object.metadata.?labels[?key] == oldObject.metadata.?labels[?key] ||
   key in {{ include "node-restriction-plus.kubeletLabels" . }} ||
+  {{- with $agents.labels }}
+  {{ include "node-restriction-plus.matchesPair" (list "key" "object.metadata.labels[key]" .) }} ||
+  {{- end }}
   !(key in oldObject.metadata.?labels.orValue({})) &&
-  object.metadata.?annotations[?{{ include "node-restriction-plus.csiDrivers" . }}].hasValue() &&
-  object.metadata.?annotations[?{{ include "node-restriction-plus.csiDrivers" . }}] !=
-  oldObject.metadata.?annotations[?{{ include "node-restriction-plus.csiDrivers" . }}]
+  object.metadata.?annotations[?{{ include "node-restriction-plus.csiDrivers" . }}].hasValue()
 ) &&
 oldObject.metadata.?labels.orValue({}).all(key,
   key in object.metadata.?labels.orValue({}) ||
   key in {{ include "node-restriction-plus.kubeletLabels" . }}
+  {{- with $agents.labels }} ||
+  {{ include "node-restriction-plus.matchesPair" (list "key" "oldObject.metadata.labels[key]" .) }}
+  {{- end }}
 ) &&
 object.metadata.?annotations.orValue({}).all(key,
   object.metadata.?annotations[?key] == oldObject.metadata.?annotations[?key] ||
   key in {{ include "node-restriction-plus.kubeletAnnotations" . }}
+  {{- with $agents.annotations }} ||
+  {{ include "node-restriction-plus.matchesPair" (list "key" "object.metadata.annotations[key]" .) }}
+  {{- end }}
 ) &&
 oldObject.metadata.?annotations.orValue({}).all(key,
   key in object.metadata.?annotations.orValue({}) ||
   key in {{ include "node-restriction-plus.kubeletAnnotations" . }}
+  {{- with $agents.annotations }} ||
+  {{ include "node-restriction-plus.matchesPair" (list "key" "oldObject.metadata.annotations[key]" .) }}
+  {{- end }}
 )
 {{- end }}
 

@@ -1,14 +1,13 @@
 {{- /* policies: the chart's policies, as a list of name and spec. */ -}}
 {{- define "node-restriction-plus.policies" -}}
 {{- $v := .Values.policies -}}
-{{- $file := ternary (printf "distributions/%s" $v.distribution) "recommended" (ne $v.distribution "") -}}
 {{- $list := list -}}
-{{- range $p := list (dict "name" "recommended" "file" $file "action" $v.recommended) (dict "name" "strict" "file" "strict" "action" $v.strict) -}}
-{{- if ne $p.action "Off" -}}
-{{- $spec := (printf "files/policies/%s.yaml" $p.file | $.Files.Get | fromYaml).spec -}}
-{{- include "node-restriction-plus.merge" (list $spec (get $v.adapt $p.name | default dict | deepCopy)) -}}
-{{- if eq $p.action "Audit" }}{{ $_ := set $spec "validationActions" (list "Audit") }}{{ end -}}
-{{- $list = append $list (dict "name" $p.name "spec" $spec) -}}
+{{- range $name := list "recommended" "strict" -}}
+{{- $action := get $v $name -}}
+{{- if ne $action "Off" -}}
+{{- $spec := include "node-restriction-plus.preset" (list $ $name) | fromYaml -}}
+{{- if eq $action "Audit" }}{{ $_ := set $spec "validationActions" (list "Audit") }}{{ end -}}
+{{- $list = append $list (dict "name" $name "spec" $spec) -}}
 {{- end -}}
 {{- end -}}
 {{- range $name, $spec := $v.extra -}}
@@ -23,6 +22,23 @@
 {{- end -}}
 {{- end -}}
 {{- toYaml $list -}}
+{{- end }}
+
+{{- /*
+preset: the spec of recommended or strict, the second of two arguments, adapted to the distribution and by the values. The package
+internal/distribution does the same for config/policies/profiles.
+*/ -}}
+{{- define "node-restriction-plus.preset" -}}
+{{- $root := index . 0 -}}
+{{- $name := index . 1 -}}
+{{- $v := $root.Values.policies -}}
+{{- $spec := (printf "files/policies/%s.yaml" $name | $root.Files.Get | fromYaml).spec -}}
+{{- with $v.distribution -}}
+{{- $changes := printf "files/policies/distributions/%s.yaml" . | $root.Files.Get | fromYaml -}}
+{{- include "node-restriction-plus.merge" (list $spec (get $changes $name | default dict)) -}}
+{{- end -}}
+{{- include "node-restriction-plus.merge" (list $spec (get $v.adapt $name | default dict | deepCopy)) -}}
+{{- toYaml $spec -}}
 {{- end }}
 
 {{- /* denies: whether a policy's spec has the action Deny. */ -}}

@@ -27,10 +27,11 @@
 - {apiGroups: [""], resources: [nodes], verbs: [get, list, watch]}
 # The pod of an eviction, which is not in the request.
 - {apiGroups: [""], resources: [pods], verbs: [get]}
+# The CSI drivers with which a kubelet may add topology labels.
+- {apiGroups: [storage.k8s.io], resources: [csidrivers], verbs: [get, list]}
 {{- if .Values.baseline }}
 # Lookups of the section baseline.
 - {apiGroups: [""], resources: [serviceaccounts, persistentvolumeclaims, persistentvolumes], verbs: [get]}
-- {apiGroups: [storage.k8s.io], resources: [csidrivers], verbs: [get]}
 {{- end }}
 {{- if and .Values.metrics.enabled .Values.metrics.secure }}
 # Authentication and authorization of metrics clients.

@@ -4,6 +4,7 @@
 
 {{- /* webhooks: the webhooks of the configuration. */ -}}
 {{- define "node-restriction-plus.webhooks" -}}
+{{- $agents := include "node-restriction-plus.agents" . | fromYaml -}}
 # What no stock kubelet ever writes: also refused while no replica answers.
 - name: gate.noderestriction.plus
   failurePolicy: {{ ternary "Ignore" "Fail" (eq .Values.profile "observe") }}
@@ -27,7 +28,7 @@
   - apiGroups: [""]
     apiVersions: [v1]
     operations: [CREATE]
-    resources: [pods, pods/eviction]
+    resources: {{ ternary "[pods]" "[pods, pods/eviction]" $agents.evict }}
     scope: Namespaced
   - apiGroups: [""]
     apiVersions: [v1]
@@ -74,7 +75,7 @@
   - name: kubelet
     expression: {{ include "node-restriction-plus.kubelet" . }}
 
-# What a stock kubelet also writes, for rules that read its values.
+# What a stock kubelet also writes, for rules that read its values{{ if or $agents.writeNodes $agents.evict }}, and what the agents of the distribution write{{ end }}.
 - name: status.noderestriction.plus
   failurePolicy: Ignore
   timeoutSeconds: {{ .Values.webhook.timeoutSeconds.status }}
@@ -87,7 +88,7 @@
   - apiGroups: [""]
     apiVersions: [v1]
     operations: [UPDATE]
-    resources: [nodes/status]
+    resources: {{ ternary "[nodes, nodes/status]" "[nodes/status]" $agents.writeNodes }}
     scope: Cluster
   - apiGroups: [""]
     apiVersions: [v1]
@@ -99,6 +100,13 @@
     operations: [DELETE]
     resources: [pods]
     scope: Namespaced
+  {{- if $agents.evict }}
+  - apiGroups: [""]
+    apiVersions: [v1]
+    operations: [CREATE]
+    resources: [pods/eviction]
+    scope: Namespaced
+  {{- end }}
   matchConditions:
   - name: kubelet
     expression: {{ include "node-restriction-plus.kubelet" . }}
