@@ -182,7 +182,7 @@ var otherWrites = map[string]policy.Request{
 		p.Status.Phase = corev1.PodSucceeded
 		p.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "c", State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}}}
 	}),
-	"a disruption of a pod that goes on": updatePod("default", "a", func(p *corev1.Pod) {
+	"a disruption of a pod that continues": updatePod("default", "a", func(p *corev1.Pod) {
 		p.Status.Conditions = []corev1.PodCondition{
 			{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: corev1.PodReasonTerminationByKubelet},
 		}

@@ -22,7 +22,7 @@ func podConditions() policy.Rule {
 			Title: "A kubelet may write only its own conditions of pods",
 			Text: "Readiness gates are conditions that load balancers and others set. A kubelet that sets them puts a " +
 				"pod into traffic before it is healthy, or holds up a rollout. DisruptionTarget says who ends a pod: the " +
-				"scheduler, the taint manager, an eviction. A Job may be told to ignore such failures.",
+				"scheduler, the taint manager, an eviction. The podFailurePolicy of a Job can ignore such failures.",
 			Kubelet: "A kubelet writes PodScheduled, Initialized, ContainersReady, Ready, PodReadyToStartContainers, " +
 				"PodResizePending, PodResizeInProgress and AllContainersRestarting. It writes DisruptionTarget only in the " +
 				"write with which the pod fails or succeeds: it adds one with the reason TerminationByKubelet, or brings " +
