@@ -116,7 +116,7 @@ type NodeRules struct {
 	Images *NodeImages `json:"images,omitempty"`
 
 	// info restricts what a kubelet reports of its machine.
-	// Omitted: not restricted. Empty ({}): operating system and architecture never change.
+	// Omitted: not restricted. Empty ({}): operating system and architecture never change, and no label contradicts them.
 	// +optional
 	Info *NodeInfo `json:"info,omitempty"`
 
@@ -154,8 +154,8 @@ type NodeLabels struct {
 	Registration *NodeRegistrationLabels `json:"registration,omitempty"`
 
 	// update restricts changes to the labels of a registered Node.
-	// Omitted or empty ({}): only the kubelet's own labels may change or go, and only topology labels of CSI drivers may
-	// be added.
+	// Omitted or empty ({}): only the kubelet's own labels may change, only its zone, region and instance type may go, and only
+	// topology labels of CSI drivers may be added.
 	// +optional
 	Update *NodeUpdateLabels `json:"update,omitempty"`
 }
@@ -171,7 +171,8 @@ type NodeRegistrationLabels struct {
 	// +kubebuilder:validation:MaxItems=128
 	Allowed []KeyValuePattern `json:"allowed,omitempty"`
 
-	// denied are patterns on the labels that a kubelet may not register with, even if allowed names them.
+	// denied are patterns on the labels that a kubelet may not register with, even if allowed names them. A kubelet may not add
+	// them later either, nor change another value to them, unless a pattern in update.allowed has the same key without an asterisk.
 	// Omitted: none.
 	// +optional
 	// +listType=set
@@ -214,6 +215,18 @@ type NodeUpdateLabels struct {
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=128
 	Allowed []KeyValuePattern `json:"allowed,omitempty"`
+
+	// fixed are patterns on the labels that a kubelet may not add, change or remove after registration, even if allowed names
+	// them, such as topology.kubernetes.io/*. A pattern with a value fixes the labels that have this value before or after the
+	// write. The labels that every kubelet computes itself are never fixed. A kubelet with an external cloud provider does not
+	// compute the zone, region and instance type: the cloud controller sets them. But at a restart a kubelet repairs those in its
+	// --node-labels flag. If one is fixed and its Node has another value, the kubelet reports no status until they agree.
+	// Omitted: none.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=128
+	Fixed []KeyValuePattern `json:"fixed,omitempty"`
 
 	// additions says which labels a kubelet may add besides its own and the allowed ones, among those that Kubernetes does
 	// not reserve: Any; CSI, only in the write that registers a CSI driver, since the driver chooses the keys of its topology

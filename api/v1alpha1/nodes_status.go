@@ -177,6 +177,12 @@ type NodeInfo struct {
 	// +kubebuilder:validation:MinProperties=1
 	// +kubebuilder:validation:MaxProperties=6
 	Allowed map[NodeInfoField]PatternList `json:"allowed,omitempty"` //nolint:kubeapilinter // The keys are those of nodeInfo, an object.
+
+	// machineChanges says whether machineID and systemUUID may change after registration. Deny has a machine that is replaced,
+	// or reinstalled with another machine ID, need its Node deleted first. bootID, which changes with every boot, may always change.
+	// Omitted: Allow.
+	// +optional
+	MachineChanges Access `json:"machineChanges,omitempty"`
 }
 
 // NodeInfoField names a field of status.nodeInfo.

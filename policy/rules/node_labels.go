@@ -25,7 +25,8 @@ func nodeLabels() policy.Rule {
 			Text: "Labels steer workloads: a kubelet that labels its own Node draws pods to itself, with their secrets, and " +
 				"one that takes another Node's hostname draws the pods bound to that Node's local volumes.",
 			Kubelet: "At registration a kubelet sets its computed labels and those of --node-labels. Later it repairs its " +
-				"computed and topology labels and adds the topology keys of CSI drivers; it removes none.",
+				"computed labels, and the zone, region and instance type of --node-labels, and adds the topology keys of CSI " +
+				"drivers. It removes none, unless --node-labels has it with an empty value.",
 			Attack: `kubectl --kubeconfig kubelet.conf label node "$NODE" example.com/dedicated=pci`,
 			Spec:   "spec.nodes.labels",
 			Fields: []string{"metadata.labels"},
@@ -45,7 +46,7 @@ func compileNodeLabels(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path)
 	}
 	at = at.Child("nodes", "labels")
 	registration, errs := compileRegistrationLabels(cfg.Registration, at.Child("registration"))
-	update, bad := compileUpdateLabels(cfg.Update, at.Child("update"))
+	update, bad := compileUpdateLabels(cfg.Update, cfg.Registration, at.Child("update"))
 	errs = append(errs, bad...)
 	return func(r *policy.Request) []policy.Violation {
 		var vs []policy.Violation
@@ -109,22 +110,27 @@ func unmatched(compiled pattern.KeyValues, source []v1alpha1.KeyValuePattern, la
 	return missing
 }
 
-func compileUpdateLabels(cfg *v1alpha1.NodeUpdateLabels, at *field.Path) (policy.Check, field.ErrorList) {
+func compileUpdateLabels(
+	cfg *v1alpha1.NodeUpdateLabels, registration *v1alpha1.NodeRegistrationLabels, at *field.Path,
+) (policy.Check, field.ErrorList) {
 	if cfg == nil {
 		cfg = &v1alpha1.NodeUpdateLabels{}
 	}
 	allowed, errs := pattern.CompileKeyValues(cfg.Allowed, 128, at.Child("allowed"))
 	errs = append(errs, pattern.CheckEnum(cfg.Additions, at.Child("additions"),
 		v1alpha1.AdditionsAny, v1alpha1.AdditionsCSI, v1alpha1.AdditionsListed)...)
+	pins, bad := compileLabelPins(cfg, registration, at)
+	errs = append(errs, bad...)
 	mayChange := func(key, value string) bool {
 		return isReconciledLabel(key) || allowed.MatchNamed(key, value) || !isReservedLabel(key) && allowed.Match(key, value)
 	}
 	return func(r *policy.Request) []policy.Violation {
 		changes := comparePairs(r.Node().Labels().Change())
+		pinned := pins.take(&changes)
 		if len(changes.added) > 0 && mayAddUnlisted(cfg.Additions, r) {
 			changes.added = slices.DeleteFunc(changes.added, func(key string) bool { return !isReservedLabel(key) })
 		}
-		return changes.except(mayChange, allowed.ValueMatters).violations("metadata.labels")
+		return changes.except(mayChange, allowed.ValueMatters).and(pinned).violations("metadata.labels")
 	}, errs
 }
 
