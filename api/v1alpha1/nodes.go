@@ -37,7 +37,8 @@ type NodeRules struct {
 	Annotations *NodeAnnotations `json:"annotations,omitempty"`
 
 	// taints restricts the taints with which a kubelet registers its Node, the only time a kubelet may set them.
-	// Omitted: taints are not restricted. Empty ({}): any taints at registration, and no change later.
+	// Omitted: taints are not restricted. Empty ({}): any taints but node.kubernetes.io/out-of-service at registration, and no
+	// change later.
 	// +optional
 	Taints *NodeTaints `json:"taints,omitempty"`
 
@@ -82,7 +83,7 @@ type NodeRules struct {
 	OtherSpec *NodeOtherSpec `json:"otherSpec,omitempty"`
 
 	// addresses restricts the addresses a kubelet reports. The API server connects to them for logs and exec, and approvers
-	// of certificates compare with them. What is removed does not matter.
+	// of certificates compare with them. A kubelet may remove some, but not the last IP address.
 	// Omitted: not restricted. Empty ({}): only InternalIP and the Node's own name as Hostname, no loopback, link-local,
 	// multicast or unspecified address.
 	// +optional
@@ -266,6 +267,13 @@ type NodeAnnotations struct {
 	// +kubebuilder:validation:MaxItems=64
 	ProvidedNodeIPCIDRs []CIDR `json:"providedNodeIPCIDRs,omitempty"`
 
+	// providedNodeIPOfOtherNodes says whether an address in the annotation alpha.kubernetes.io/provided-node-ip may be one that
+	// another Node reports. Deny has each replica of the program watch the addresses of all Nodes, and denies a machine that has
+	// got the address of a Node which still exists. A write violates the rule if the addresses cannot be looked up.
+	// Omitted: Allow.
+	// +optional
+	ProvidedNodeIPOfOtherNodes Access `json:"providedNodeIPOfOtherNodes,omitempty"`
+
 	// maxTotalBytes bounds the size of what a kubelet may store in annotations: the keys and values, in bytes, of all
 	// annotations that it may write. Only a write that makes them larger is measured.
 	// Omitted: 65536.
@@ -278,10 +286,11 @@ type NodeAnnotations struct {
 // NodeTaints restricts the taints with which a Node is registered. After registration a kubelet may not change taints. The
 // taint node.kubernetes.io/not-ready:NoSchedule, which the API server itself adds, and
 // node.cloudprovider.kubernetes.io/uninitialized:NoSchedule, which a kubelet with an external cloud provider adds, are
-// always allowed.
+// always allowed. The taint node.kubernetes.io/out-of-service, with which controllers take volumes away from a machine that is off, is
+// allowed only if a pattern in allowed or required whose key is not * matches it.
 type NodeTaints struct {
 	// allowed are the taints with which a kubelet may register.
-	// Omitted: any.
+	// Omitted: any but node.kubernetes.io/out-of-service.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MinItems=1

@@ -30,7 +30,9 @@ func isComputedLabel(key string) bool {
 
 // isPermanentLabel reports whether no kubelet removes the label: it has a value that is never empty. A kubelet removes a label that it
 // repairs, if --node-labels has it with an empty value.
-func isPermanentLabel(key string) bool { return key == labelHostname || key == labelOS || key == labelArch }
+func isPermanentLabel(key string) bool {
+	return key == labelHostname || key == labelOS || key == labelArch
+}
 
 // isReconciledLabel reports whether a kubelet repairs the label when it restarts and finds its Node with another value.
 func isReconciledLabel(key string) bool {

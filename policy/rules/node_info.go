@@ -107,7 +107,7 @@ func checkPlatformLabels(r *policy.Request) []policy.Violation {
 	if !node.Labels().Changed() && !node.NodeInfo().Changed() {
 		return nil
 	}
-	old, labels := node.Labels().Change()
+	old, labels := node.Labels().Old(), node.Labels().New()
 	before, info := node.NodeInfo().Old(), node.NodeInfo().New()
 	var refused []string
 	for _, platform := range []struct{ label, beta, before, value string }{
