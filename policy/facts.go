@@ -6,6 +6,7 @@ package policy
 import (
 	"errors"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -93,16 +94,22 @@ func (f StaticFacts) NodesOf(machine string) ([]string, error) {
 	return names, nil
 }
 
-// MachineOf returns a text that is the same for all provider IDs of a machine. Provider IDs of Azure differ in case, and the cloud
-// controllers of AWS and OpenStack find an instance by the last segment, without its zone or region.
+// MachineOf returns a text that is the same for all provider IDs of a machine. Names in Azure are the same in any case. The cloud
+// controllers of AWS and OpenStack find an instance by the last segment, without its zone or region, and need no scheme.
 func MachineOf(providerID string) string {
 	id := strings.ToLower(providerID)
-	scheme, path, _ := strings.Cut(id, "://")
-	if scheme != "aws" && scheme != "openstack" {
+	scheme, path, found := strings.Cut(id, "://")
+	switch {
+	case !found:
+		path = id
+	case scheme != "aws" && scheme != "openstack":
 		return id
 	}
+	if u, err := url.Parse("//host/" + path); err == nil {
+		path = u.Path // without a query or escapes
+	}
 	path = strings.TrimRight(path, "/")
-	return scheme + "://" + path[strings.LastIndexByte(path, '/')+1:]
+	return path[strings.LastIndexByte(path, '/')+1:]
 }
 
 // AddressesOf returns the IP addresses that a Node reports, in their canonical form.

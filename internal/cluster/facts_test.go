@@ -112,7 +112,7 @@ func TestReduceKeepsWhatPoliciesLookAt(t *testing.T) {
 	if object, err := reduce(full); err != nil {
 		t.Error(err)
 	} else if kept := object.(*unstructured.Unstructured); kept.GetName() != "a" || kept.GetLabels() != nil ||
-		!slices.Equal(identitiesOf(kept), []string{"address 10.0.0.1", "machine aws://i-1"}) ||
+		!slices.Equal(identitiesOf(kept), []string{"address 10.0.0.1", "machine i-1"}) ||
 		len(kept.Object["status"].(map[string]any)) != 1 || len(kept.Object["spec"].(map[string]any)) != 1 {
 		t.Errorf("kept %+v", kept)
 	}

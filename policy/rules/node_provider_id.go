@@ -26,7 +26,8 @@ func nodeProviderID() policy.Rule {
 			Spec:   "spec.nodes.providerID",
 			Fields: []string{"spec.providerID"},
 			Since:  "v0.1.0",
-			Source: "kubernetes v1.37.2 pkg/kubelet/kubelet_node_status.go (initialNode)",
+			Source: "kubernetes v1.37.2 pkg/kubelet/kubelet_node_status.go (initialNode); how controllers read provider IDs: " +
+				"cloud-provider-aws b82bcf9d pkg/providers/v1/instances.go, cloud-provider-openstack a2ca362d pkg/openstack/utils.go",
 		},
 		Targets: nodeSpecWrites(),
 		LooksUp: nodeProviderIDLookUp,
