@@ -72,7 +72,7 @@ everything that an API server evaluates, so the conditions of gate are evaluated
 {{- $agents := include "node-restriction-plus.agents" . | fromYaml -}}
 {{ include "node-restriction-plus.kubelet" . }} && (
 {{- if $agents.evict }}
-request.operation == 'CREATE' ||
+request.operation == 'CREATE' ? true :
 {{- end }}
 request.operation == 'DELETE' ? !(
   {{- include "node-restriction-plus.gatePodDeletion" . | nindent 2 }}
