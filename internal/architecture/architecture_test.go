@@ -122,9 +122,17 @@ var arrows = map[string]struct {
 		"a certificate is what the listener asks for; what it is served for is not its business",
 	},
 	"internal/delegatedauth": {[]string{"internal/faultlog"}, "who may read the metrics has nothing to do with what they say"},
+	"internal/enforced": {
+		[]string{"api/v1alpha1", "internal/faultlog", "internal/policystatus", "internal/text"},
+		"one package writes the condition, whoever verifies enforcement, and however",
+	},
+	"internal/wiring": {
+		[]string{"api/v1alpha1", "internal/enforced", "internal/faultlog", "internal/text"},
+		"what is installed is compared with what it says of itself; it takes no template and no value of the chart",
+	},
 	"internal/probe": {
 		[]string{
-			"api/v1alpha1", "internal/review", "internal/command", "internal/kubeconfig", "internal/policystatus", "internal/program",
+			"internal/enforced", "internal/review", "internal/command", "internal/kubeconfig",
 		},
 		"the probe must be what the review takes for one; the command probe is the same write by hand",
 	},
@@ -138,8 +146,8 @@ var arrows = map[string]struct {
 	"internal/serve": {
 		[]string{
 			"api/v1alpha1", "webhooks", "internal/certificates", "internal/cluster", "internal/command", "internal/delegatedauth",
-			"internal/denial", "internal/kubeconfig", "internal/policystore", "internal/probe", "internal/program",
-			"internal/faultlog", "internal/review", "internal/server", "internal/text", "policy/rules",
+			"internal/denial", "internal/enforced", "internal/kubeconfig", "internal/policystore", "internal/probe", "internal/program",
+			"internal/faultlog", "internal/review", "internal/server", "internal/text", "internal/wiring", "policy/rules",
 		},
 		"serve puts the parts of the webhook together; the commands that need no cluster are not among them",
 	},

@@ -36,8 +36,9 @@ gate: what no stock kubelet ever writes. Of the resources that others also sends
 every condition for every client, so a client that is not a kubelet is excluded first.
 */ -}}
 {{- define "node-restriction-plus.gate" -}}
-{{ include "node-restriction-plus.kubelet" . }} && (
-request.resource.resource == 'nodes' ? (
+{{ include "node-restriction-plus.kubelet" . }} && ({{ include "node-restriction-plus.isCSINode" . }} ? (
+  {{- include "node-restriction-plus.probes" "gate" | nindent 2 }}
+) : request.resource.resource == 'nodes' ? (
   request.?subResource.orValue('') != 'status' ||
   {{- include "node-restriction-plus.gateNodeStatus" . | nindent 2 }}
 ) : request.resource.resource == 'pods' && request.operation == 'DELETE' ? (
@@ -54,8 +55,9 @@ status: what a stock kubelet also writes and a rule reads. Heartbeats and most u
 everything that an API server evaluates, so the conditions of gate are evaluated again only for the remaining writes.
 */ -}}
 {{- define "node-restriction-plus.status" -}}
-{{ include "node-restriction-plus.kubelet" . }} && (
-request.operation == 'DELETE' ? !(
+{{ include "node-restriction-plus.kubelet" . }} && ({{ include "node-restriction-plus.isCSINode" . }} ? (
+  {{- include "node-restriction-plus.probes" "status" | nindent 2 }}
+) : request.operation == 'DELETE' ? !(
   {{- include "node-restriction-plus.gatePodDeletion" . | nindent 2 }}
 ) : request.resource.resource == 'pods' ? (
   ({{- include "node-restriction-plus.podStatusChanges" . | nindent 2 }}) ||
@@ -71,10 +73,16 @@ request.operation == 'DELETE' ? !(
 ))
 {{- end }}
 
-{{- /* others: the writes of other resources that are sent, except those that go to gate. */ -}}
+{{- /* others: the writes of other resources that are sent, except those that go to gate, and probes of other webhooks. */ -}}
 {{- define "node-restriction-plus.others" -}}
 {{ include "node-restriction-plus.kubelet" . }} && !(
   {{- include "node-restriction-plus.otherQuantities" . | nindent 2 }}
+) && (
+  !({{ include "node-restriction-plus.isCSINode" . }} && request.operation == 'CREATE') ||
+  {{- if include "node-restriction-plus.sendsCSINodes" . }}
+  request.userInfo.?username.orValue('') != 'system:node:node-restriction-plus-probe' || !request.?dryRun.orValue(false) ||
+  {{- end }}
+  {{- include "node-restriction-plus.probes" "others" | nindent 2 }}
 )
 {{- end }}
 
