@@ -181,6 +181,14 @@ func topics() []topic {
 				"node_restriction_plus_enforcement_probes_total",
 				"`allowed`: writes that must be denied pass. `failed`: the probe itself could not be sent.",
 			},
+			{
+				"node_restriction_plus_wiring_differences",
+				"Above 0: [NodeRestrictionPlusWiringChanged](runbooks/NodeRestrictionPlusWiringChanged.md).",
+			},
+			{
+				"node_restriction_plus_wiring_check_success",
+				"0 for minutes: [NodeRestrictionPlusWiringUnknown](runbooks/NodeRestrictionPlusWiringUnknown.md).",
+			},
 		}},
 	}
 }

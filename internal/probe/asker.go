@@ -4,6 +4,7 @@
 package probe
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -82,35 +83,48 @@ func NewAsker(config *rest.Config, webhooks []string) (*Asker, error) {
 	return &Asker{webhooks: webhooks, nodes: core.Nodes(), csiNodes: storage.CSINodes()}, nil
 }
 
-// Ask sends the API server, as dry runs, a write for each webhook that this webhook must deny. It returns the worst result, and a
-// sentence that explains it. It takes at most 10 s.
-func (a *Asker) Ask(ctx context.Context) (Result, string) {
+// Answers are the results of one probe of all webhooks.
+type Answers struct {
+	// Result is the worst one, and Detail a sentence that explains it.
+	Result Result
+	Detail string
+	// ByWebhook has the result of each webhook.
+	ByWebhook map[string]Result
+}
+
+// Ask sends the API server, as dry runs, a write for each webhook that this webhook must deny. It takes at most 10 s.
+func (a *Asker) Ask(ctx context.Context) Answers {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
+	answers := Answers{ByWebhook: map[string]Result{}}
 	var allowed, failed []string
 	var cause error
 	for _, webhook := range a.webhooks {
-		err := a.ask(ctx, webhook)
-		switch {
-		case err == nil:
+		result, err := a.ask(ctx, webhook)
+		answers.ByWebhook[webhook] = result
+		switch result {
+		case Allowed:
 			allowed = append(allowed, webhook)
-		case !apierrors.IsForbidden(err) || !deniedBy(webhook, err):
+		case Failed:
 			failed = append(failed, webhook)
-			if cause == nil {
-				cause = err
-			}
+			cause = cmp.Or(cause, err)
 		}
 	}
 	switch {
 	case len(allowed) > 0:
-		return Allowed, fmt.Sprintf("the API server allowed a kubelet's write that the webhook denies; it did not call %s, or could not "+
+		answers.Result = Allowed
+		answers.Detail = fmt.Sprintf("the API server allowed a kubelet's write that the webhook denies; it did not call %s, or could not "+
 			"reach it: check the ValidatingWebhookConfiguration", strings.Join(allowed, ", "))
-	case ctx.Err() != nil && len(failed) > 0:
-		return Failed, "the API server did not answer in time"
+	case len(failed) > 0 && ctx.Err() != nil:
+		answers.Result, answers.Detail = Failed, "the API server did not answer in time"
 	case len(failed) > 0:
-		return Failed, fmt.Sprintf("it is unknown whether kubelets are restricted by %s: %v", strings.Join(failed, ", "), cause)
+		answers.Result = Failed
+		answers.Detail = fmt.Sprintf("it is unknown whether kubelets are restricted by %s: %v", strings.Join(failed, ", "), cause)
+	default:
+		answers.Result = Denied
+		answers.Detail = "the API server calls the webhook, and the write is denied: " + strings.Join(a.webhooks, ", ")
 	}
-	return Denied, fmt.Sprintf("the API server calls the webhook, and the write is denied: %s", strings.Join(a.webhooks, ", "))
+	return answers
 }
 
 // deniedBy reports whether this webhook denied the probe. Its name may have a suffix, as in a manifest of the API server.
@@ -119,8 +133,19 @@ func deniedBy(webhook string, err error) bool {
 	return strings.Contains(text, `admission webhook "`+webhook+`.noderestriction.plus`) && strings.Contains(text, review.ProbeDenied)
 }
 
-// ask makes the write that goes to a webhook and to no other.
-func (a *Asker) ask(ctx context.Context, webhook string) error {
+// ask makes the write that goes to a webhook and to no other. It returns the error of a write that failed.
+func (a *Asker) ask(ctx context.Context, webhook string) (Result, error) {
+	err := a.write(ctx, webhook)
+	switch {
+	case err == nil:
+		return Allowed, nil
+	case apierrors.IsForbidden(err) && deniedBy(webhook, err):
+		return Denied, nil
+	}
+	return Failed, err
+}
+
+func (a *Asker) write(ctx context.Context, webhook string) error {
 	options := metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}}
 	meta := metav1.ObjectMeta{Name: review.ProbeNode}
 	if webhook == registration {

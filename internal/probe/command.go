@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -50,7 +49,7 @@ func Command() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&path, "kubeconfig", "", kubeconfig.Usage)
 	cmd.Flags().DurationVar(&timeout, "timeout", time.Minute, "`time` after which it gives up; 0s tries once")
-	cmd.Flags().StringSliceVar(&webhooks, "webhooks", DefaultWebhooks(), "`webhooks` to probe: "+strings.Join(Webhooks(), ", "))
+	cmd.Flags().StringSliceVar(&webhooks, "webhooks", DefaultWebhooks(), "`webhooks` to probe, out of gate, registration, status,\nothers, policies")
 	return cmd
 }
 
@@ -66,14 +65,14 @@ func run(ctx context.Context, out io.Writer, path string, webhooks []string, tim
 	}
 	over := time.After(timeout)
 	for {
-		result, detail := asker.Ask(ctx)
-		if result == Denied {
-			_, err := fmt.Fprintln(out, detail)
+		answers := asker.Ask(ctx)
+		if answers.Result == Denied {
+			_, err := fmt.Fprintln(out, answers.Detail)
 			return err
 		}
 		select {
 		case <-over:
-			return resultError(result, detail)
+			return resultError(answers)
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-time.After(retryInterval):
@@ -81,11 +80,11 @@ func run(ctx context.Context, out io.Writer, path string, webhooks []string, tim
 	}
 }
 
-// resultError is the error for a result other than [Denied].
-func resultError(result Result, detail string) error {
+// resultError is the error for answers other than [Denied].
+func resultError(answers Answers) error {
 	code := 2
-	if result == Allowed {
+	if answers.Result == Allowed {
 		code = 1
 	}
-	return &command.ExitError{Code: code, Err: errors.New(detail)}
+	return &command.ExitError{Code: code, Err: errors.New(answers.Detail)}
 }

@@ -33,7 +33,7 @@ type Probe struct {
 
 // New returns a Probe that asks at an interval. Metrics are registered with reg.
 func New(asker *Asker, interval time.Duration, report enforced.Report, reg prometheus.Registerer, log logr.Logger) *Probe {
-	return &Probe{asker: asker, interval: interval, report: report, metrics: newMetrics(reg), log: log}
+	return &Probe{asker: asker, interval: interval, report: report, metrics: newMetrics(reg, asker.webhooks), log: log}
 }
 
 // NeedLeaderElection implements the manager's LeaderElectionRunnable: every replica probes.
@@ -54,18 +54,18 @@ func (p *Probe) Start(ctx context.Context) error {
 }
 
 func (p *Probe) once(ctx context.Context) {
-	result, detail := p.asker.Ask(ctx)
-	p.metrics.observe(result)
-	if result != Denied {
-		p.log.Info("The enforcement probe was not denied", "result", result, "reason", detail)
+	answers := p.asker.Ask(ctx)
+	p.metrics.observe(answers)
+	if answers.Result != Denied {
+		p.log.Info("The enforcement probe was not denied", "result", answers.Result, "reason", answers.Detail)
 	}
-	p.report(ctx, findingOf(result, detail))
+	p.report(ctx, findingOf(answers))
 }
 
-// findingOf returns what a result says about enforcement.
-func findingOf(result Result, detail string) enforced.Finding {
-	f := enforced.Finding{Message: detail}
-	switch result {
+// findingOf returns what answers say about enforcement.
+func findingOf(answers Answers) enforced.Finding {
+	f := enforced.Finding{Message: answers.Detail}
+	switch answers.Result {
 	case Denied:
 		f.Status, f.Reason = metav1.ConditionTrue, "ProbeDenied"
 	case Allowed:
