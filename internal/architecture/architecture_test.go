@@ -127,8 +127,10 @@ var arrows = map[string]struct {
 		"one package writes the condition, whoever verifies enforcement, and however",
 	},
 	"internal/wiring": {
-		[]string{"api/v1alpha1", "internal/enforced", "internal/faultlog", "internal/text"},
-		"what is installed is compared with what it says of itself; it takes no template and no value of the chart",
+		[]string{"api/v1alpha1", "internal/text"}, "what is installed is compared with what it says of itself, wherever it was read",
+	},
+	"internal/wiringcheck": {
+		[]string{"internal/enforced", "internal/faultlog", "internal/wiring"}, "it reads and reports; what a difference is, it is told",
 	},
 	"internal/probe": {
 		[]string{
@@ -147,7 +149,7 @@ var arrows = map[string]struct {
 		[]string{
 			"api/v1alpha1", "webhooks", "internal/certificates", "internal/cluster", "internal/command", "internal/delegatedauth",
 			"internal/denial", "internal/enforced", "internal/kubeconfig", "internal/policystore", "internal/probe", "internal/program",
-			"internal/faultlog", "internal/review", "internal/server", "internal/text", "internal/wiring", "policy/rules",
+			"internal/faultlog", "internal/review", "internal/server", "internal/text", "internal/wiringcheck", "policy/rules",
 		},
 		"serve puts the parts of the webhook together; the commands that need no cluster are not among them",
 	},
@@ -171,7 +173,7 @@ var bans = []struct {
 			"policy", "policy/object", "policy/pattern", "policy/rules", "internal/text", "cmd/kubectl-nrp", "internal/cli", "internal/denials", "internal/denials/page", "internal/command",
 			"internal/program",
 			"internal/review", "internal/record", "internal/recordlog", "internal/manifest", "internal/fixture", "internal/input",
-			"config/crd", "internal/apidoc",
+			"config/crd", "internal/apidoc", "internal/wiring",
 		},
 		[]string{
 			"k8s.io/client-go", "sigs.k8s.io/controller-runtime", "go.uber.org/zap", "github.com/go-logr/zapr",

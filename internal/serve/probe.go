@@ -17,7 +17,7 @@ import (
 	"noderestriction.plus/internal/enforced"
 	"noderestriction.plus/internal/probe"
 	"noderestriction.plus/internal/program"
-	"noderestriction.plus/internal/wiring"
+	"noderestriction.plus/internal/wiringcheck"
 )
 
 // The bounds of the intervals. Each probe of a webhook is one request to the API server and one to the webhook; each comparison is a few
@@ -84,7 +84,7 @@ func (o *probeOptions) add(mgr manager.Manager, config *rest.Config, log logr.Lo
 	if o.configuration == "" {
 		return nil
 	}
-	checker, err := wiring.New(
+	checker, err := wiringcheck.New(
 		config, o.configuration, o.wiringInterval, conditions.Source(), metrics.Registry, log.WithName("wiring"))
 	if err != nil {
 		return err

@@ -27,8 +27,8 @@ const (
 	partFloor         = "floor"
 )
 
-// parts returns what a difference can be about: a webhook, by the first label of its name; the configuration as a whole; the floor.
-func parts() []string {
+// Parts returns what a difference can be about: a webhook, by the first label of its name; the configuration as a whole; the floor.
+func Parts() []string {
 	return []string{"gate", "registration", "status", "others", "policies", partConfiguration, partFloor}
 }
 
@@ -55,6 +55,13 @@ func aboutWebhook(part, name string) *differences {
 
 func (d *differences) add(weaker bool, format string, args ...any) {
 	d.list = append(d.list, Difference{d.part, weaker, text.Bound(d.subject+" "+fmt.Sprintf(format, args...), maxText)})
+}
+
+// MissingConfiguration returns the difference of a ValidatingWebhookConfiguration that does not exist.
+func MissingConfiguration(name string) Difference {
+	d := &differences{part: partConfiguration, subject: "ValidatingWebhookConfiguration " + text.Quote(name)}
+	d.add(true, "does not exist, so no write is sent")
+	return d.list[0]
 }
 
 // CompareWebhooks compares the webhooks of a configuration with those that were installed. CA bundles are not compared: the webhook
@@ -85,7 +92,7 @@ func CompareWebhooks(want, have []admissionregistrationv1.ValidatingWebhook) []D
 // partOf returns the part that a webhook is: names in an object are not used as labels of metrics.
 func partOf(webhook string) string {
 	name, _, _ := strings.Cut(webhook, ".")
-	if slices.Contains(parts(), name) {
+	if slices.Contains(Parts(), name) {
 		return name
 	}
 	return partConfiguration

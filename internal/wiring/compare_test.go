@@ -381,7 +381,7 @@ func TestInstalled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	decoded, err := installed[Installed](map[string]string{Annotation: string(text)})
+	decoded, err := Decode[Installed](map[string]string{Annotation: string(text)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -392,7 +392,7 @@ func TestInstalled(t *testing.T) {
 		"no annotation":      {"example.com/x": "y"},
 		"another annotation": {Annotation: "installed"},
 	} {
-		if _, err := installed[Installed](annotations); err == nil || !strings.Contains(err.Error(), Annotation) {
+		if _, err := Decode[Installed](annotations); err == nil || !strings.Contains(err.Error(), Annotation) {
 			t.Errorf("%s: the error is %v", name, err)
 		}
 	}

@@ -17,6 +17,13 @@ func floorDifferences(kind, name string) *differences {
 	return &differences{part: partFloor, subject: kind + " " + text.Quote(name), verb: "evaluate"}
 }
 
+// MissingFromFloor returns the difference of an object of the floor that does not exist.
+func MissingFromFloor(kind, name string) Difference {
+	d := floorDifferences(kind, name)
+	d.add(true, "does not exist")
+	return d.list[0]
+}
+
 // ComparePolicy compares a ValidatingAdmissionPolicy with the spec that was installed, whose expressions are digests.
 func ComparePolicy(name string, want, have *admissionregistrationv1.ValidatingAdmissionPolicySpec) []Difference {
 	d := floorDifferences("ValidatingAdmissionPolicy", name)

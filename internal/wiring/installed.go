@@ -26,9 +26,6 @@ const (
 	// Annotation is the annotation in which an object says how it was installed.
 	Annotation = v1alpha1.GroupName + "/installed"
 
-	// maxFloor is the maximum number of objects of the floor that are compared.
-	maxFloor = 256
-
 	digestPrefix = "sha256:"
 )
 
@@ -42,8 +39,8 @@ type Installed struct {
 
 var errNotAnnotated = errors.New("it does not say how it was installed: the annotation " + Annotation + " is missing")
 
-// installed decodes the annotation of an object.
-func installed[T any](annotations map[string]string) (*T, error) {
+// Decode decodes the annotation of an object: as Installed, or as the spec of a policy or binding of the floor.
+func Decode[T any](annotations map[string]string) (*T, error) {
 	text, found := annotations[Annotation]
 	if !found {
 		return nil, errNotAnnotated

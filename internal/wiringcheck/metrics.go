@@ -1,9 +1,13 @@
 // Copyright The NodeRestriction-plus Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package wiring
+package wiringcheck
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"noderestriction.plus/internal/wiring"
+)
 
 // The effects of differences, as a label.
 const (
@@ -35,7 +39,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 }
 
 // set publishes differences that were found.
-func (m *metrics) set(found []Difference) {
+func (m *metrics) set(found []wiring.Difference) {
 	count := map[[2]string]float64{}
 	for _, d := range found {
 		effect := effectOther
@@ -44,7 +48,7 @@ func (m *metrics) set(found []Difference) {
 		}
 		count[[2]string{d.Part, effect}]++
 	}
-	for _, part := range parts() {
+	for _, part := range wiring.Parts() {
 		for _, effect := range []string{effectWeaker, effectOther} {
 			m.differences.WithLabelValues(part, effect).Set(count[[2]string{part, effect}])
 		}

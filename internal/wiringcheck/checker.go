@@ -1,7 +1,8 @@
 // Copyright The NodeRestriction-plus Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package wiring
+// Package wiringcheck periodically compares the webhook configuration and the floor with what was installed, and reports the differences.
+package wiringcheck
 
 import (
 	"context"
@@ -21,7 +22,7 @@ import (
 
 	"noderestriction.plus/internal/enforced"
 	"noderestriction.plus/internal/faultlog"
-	"noderestriction.plus/internal/text"
+	"noderestriction.plus/internal/wiring"
 )
 
 const (
@@ -29,6 +30,8 @@ const (
 	timeout = 20 * time.Second
 	// maxListed is how many differences a message lists.
 	maxListed = 4
+	// maxFloor is the maximum number of policies of the floor that are compared.
+	maxFloor = 256
 
 	// changed and unreadable are the faults.
 	changed    = "The webhook configuration or the floor is not as it was installed"
@@ -48,7 +51,7 @@ type Checker struct {
 
 	// previous are the differences of the last comparison. During an upgrade, objects change one after the other, so a difference
 	// counts only if two comparisons in a row find it.
-	previous []Difference
+	previous []wiring.Difference
 }
 
 // New returns a Checker for the configuration with this name. Metrics are registered with reg.
@@ -88,14 +91,14 @@ func (c *Checker) once(ctx context.Context) {
 	if ctx.Err() != nil {
 		return
 	}
-	confirmed := slices.DeleteFunc(slices.Clone(found), func(d Difference) bool { return !slices.Contains(c.previous, d) })
+	confirmed := slices.DeleteFunc(slices.Clone(found), func(d wiring.Difference) bool { return !slices.Contains(c.previous, d) })
 	c.previous = found
 	c.publish(confirmed, err)
 	c.report(ctx, findingOf(confirmed, err))
 }
 
 // publish writes the metrics and the log.
-func (c *Checker) publish(found []Difference, err error) {
+func (c *Checker) publish(found []wiring.Difference, err error) {
 	c.faults.Report(unreadable, err)
 	c.metrics.success.Set(0)
 	if err == nil {
@@ -108,7 +111,7 @@ func (c *Checker) publish(found []Difference, err error) {
 }
 
 // list returns an error that lists differences, nil if there are none.
-func list(found []Difference) error {
+func list(found []wiring.Difference) error {
 	if len(found) == 0 {
 		return nil
 	}
@@ -123,8 +126,8 @@ func list(found []Difference) error {
 }
 
 // findingOf returns what differences, and an error during the comparison, say about enforcement.
-func findingOf(found []Difference, err error) enforced.Finding {
-	var weaker, other []Difference
+func findingOf(found []wiring.Difference, err error) enforced.Finding {
+	var weaker, other []wiring.Difference
 	for _, d := range found {
 		if d.Weaker {
 			weaker = append(weaker, d)
@@ -152,21 +155,19 @@ func findingOf(found []Difference, err error) enforced.Finding {
 }
 
 // compare reads the objects and returns their differences. It returns those that it found also with an error.
-func (c *Checker) compare(ctx context.Context) ([]Difference, error) {
+func (c *Checker) compare(ctx context.Context) ([]wiring.Difference, error) {
 	configuration, err := c.client.ValidatingWebhookConfigurations().Get(ctx, c.name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
-		d := &differences{part: partConfiguration, subject: "ValidatingWebhookConfiguration " + text.Quote(c.name)}
-		d.add(true, "does not exist, so no write is sent")
-		return d.list, nil
+		return []wiring.Difference{wiring.MissingConfiguration(c.name)}, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	want, err := installed[Installed](configuration.Annotations)
+	want, err := wiring.Decode[wiring.Installed](configuration.Annotations)
 	if err != nil {
 		return nil, fmt.Errorf("ValidatingWebhookConfiguration %q: %w", c.name, err)
 	}
-	found := CompareWebhooks(want.Webhooks, configuration.Webhooks)
+	found := wiring.CompareWebhooks(want.Webhooks, configuration.Webhooks)
 	var errs []error
 	for _, name := range want.Floor[:min(len(want.Floor), maxFloor)] {
 		more, err := c.compareFloor(ctx, name)
@@ -177,16 +178,16 @@ func (c *Checker) compare(ctx context.Context) ([]Difference, error) {
 }
 
 // compareFloor compares one policy of the floor and its binding.
-func (c *Checker) compareFloor(ctx context.Context, name string) ([]Difference, error) {
+func (c *Checker) compareFloor(ctx context.Context, name string) ([]wiring.Difference, error) {
 	policies, policyErr := compareObject(ctx, "ValidatingAdmissionPolicy", name, c.client.ValidatingAdmissionPolicies().Get,
-		func(have *admissionregistrationv1.ValidatingAdmissionPolicy, want *admissionregistrationv1.ValidatingAdmissionPolicySpec) []Difference {
-			return ComparePolicy(name, want, &have.Spec)
+		func(have *admissionregistrationv1.ValidatingAdmissionPolicy, want *admissionregistrationv1.ValidatingAdmissionPolicySpec) []wiring.Difference {
+			return wiring.ComparePolicy(name, want, &have.Spec)
 		})
 	bindings, bindingErr := compareObject(ctx, "ValidatingAdmissionPolicyBinding", name, c.client.ValidatingAdmissionPolicyBindings().Get,
 		func(
 			have *admissionregistrationv1.ValidatingAdmissionPolicyBinding, want *admissionregistrationv1.ValidatingAdmissionPolicyBindingSpec,
-		) []Difference {
-			return CompareBinding(name, want, &have.Spec)
+		) []wiring.Difference {
+			return wiring.CompareBinding(name, want, &have.Spec)
 		})
 	return append(policies, bindings...), errors.Join(policyErr, bindingErr)
 }
@@ -194,18 +195,16 @@ func (c *Checker) compareFloor(ctx context.Context, name string) ([]Difference, 
 // compareObject reads an object of the floor and compares it with the spec in its annotation.
 func compareObject[O metav1.Object, S any](
 	ctx context.Context, kind, name string, get func(context.Context, string, metav1.GetOptions) (O, error),
-	compare func(O, *S) []Difference,
-) ([]Difference, error) {
+	compare func(O, *S) []wiring.Difference,
+) ([]wiring.Difference, error) {
 	have, err := get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
-		d := floorDifferences(kind, name)
-		d.add(true, "does not exist")
-		return d.list, nil
+		return []wiring.Difference{wiring.MissingFromFloor(kind, name)}, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	want, err := installed[S](have.GetAnnotations())
+	want, err := wiring.Decode[S](have.GetAnnotations())
 	if err != nil {
 		return nil, fmt.Errorf("%s %q: %w", kind, name, err)
 	}
