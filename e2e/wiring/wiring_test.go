@@ -155,13 +155,23 @@ func (s *setup) metric(t *testing.T, name string, labels ...string) float64 {
 	return m.Sum(name, labels...)
 }
 
+// allowedProbes returns how many probes of each webhook were allowed.
+func (s *setup) allowedProbes(t *testing.T) map[string]float64 {
+	t.Helper()
+	count := map[string]float64{}
+	for _, webhook := range []string{"gate", "registration", "status", "policies"} {
+		count[webhook] = s.metric(t, probes, "webhook", webhook, "result", "allowed")
+	}
+	return count
+}
+
 // awaitDifferences waits until this number of differences of a part is counted, and no others.
 func (s *setup) awaitDifferences(t *testing.T, want float64, part, effect string) {
 	t.Helper()
 	suite.Eventually(t, recovery, func() error {
 		all, some := s.metric(t, differences), s.metric(t, differences, "part", part, "effect", effect)
 		if all != want || some != want {
-			return fmt.Errorf("%v differences, of which %v are of %s and %s", all, some, part, effect)
+			return fmt.Errorf("%v differences, %v of them of %s and %s", all, some, part, effect)
 		}
 		return nil
 	})
@@ -203,7 +213,7 @@ func (s *setup) testUpgrade(t *testing.T) {
 		{"webhook.timeoutSeconds.gate=3", "rules.events=true", "baseline={pods,leases}", "policies.strict=Deny"}, {},
 	} {
 		s.configure(t, more...)
-		// Several comparisons, of which the first may see some objects before and others after the upgrade.
+		// Several comparisons. The first may see some objects before the upgrade, and others after it.
 		for end := time.Now().Add(8 * time.Second); time.Now().Before(end); {
 			if n := s.metric(t, differences); n != 0 {
 				c, err := s.enforced(t)
@@ -233,6 +243,8 @@ func (s *setup) testFloor(t *testing.T) {
 func (s *setup) testCA(t *testing.T) {
 	other, err := controlplane.NewCA("other")
 	suite.Check(t, err)
+	// Before the configuration was there, probes of each webhook were allowed.
+	count := s.allowedProbes(t)
 	var before []byte
 	suite.Check(t, s.ChangeWebhooks(t.Context(), func(w *admissionregistrationv1.ValidatingWebhook) {
 		if w.Name == "status.noderestriction.plus" {
@@ -240,13 +252,13 @@ func (s *setup) testCA(t *testing.T) {
 		}
 	}))
 	suite.Eventually(t, recovery, func() error {
-		if n := s.metric(t, probes, "webhook", "status", "result", "allowed"); n == 0 {
+		if s.allowedProbes(t)["status"] == count["status"] {
 			return errors.New("no probe of the webhook is allowed")
 		}
 		return nil
 	})
 	for _, webhook := range []string{"gate", "registration", "policies"} {
-		if n := s.metric(t, probes, "webhook", webhook, "result", "allowed"); n != 0 {
+		if n := s.allowedProbes(t)[webhook] - count[webhook]; n != 0 {
 			t.Errorf("%v probes of %s are allowed", n, webhook)
 		}
 	}
@@ -268,12 +280,13 @@ func (s *setup) testCA(t *testing.T) {
 
 // testDeletion deletes the configuration: nothing is sent any more.
 func (s *setup) testDeletion(t *testing.T) {
+	before := s.allowedProbes(t)
 	err := s.Admin.AdmissionregistrationV1().ValidatingWebhookConfigurations().Delete(t.Context(), product.Name, metav1.DeleteOptions{})
 	suite.Check(t, err)
 	s.awaitDifferences(t, 1, "configuration", "weaker")
 	suite.Eventually(t, recovery, func() error {
-		for _, webhook := range []string{"gate", "registration", "status", "policies"} {
-			if s.metric(t, probes, "webhook", webhook, "result", "allowed") == 0 {
+		for webhook, n := range s.allowedProbes(t) {
+			if n == before[webhook] {
 				return fmt.Errorf("no probe of %s is allowed", webhook)
 			}
 		}

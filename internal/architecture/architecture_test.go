@@ -124,13 +124,13 @@ var arrows = map[string]struct {
 	"internal/delegatedauth": {[]string{"internal/faultlog"}, "who may read the metrics has nothing to do with what they say"},
 	"internal/enforced": {
 		[]string{"api/v1alpha1", "internal/faultlog", "internal/policystatus", "internal/text"},
-		"one package writes the condition, whoever verifies enforcement, and however",
+		"one package writes the condition, for all packages that verify enforcement",
 	},
 	"internal/wiring": {
 		[]string{"api/v1alpha1", "internal/text"}, "what is installed is compared with what it says of itself, wherever it was read",
 	},
 	"internal/wiringcheck": {
-		[]string{"internal/enforced", "internal/faultlog", "internal/wiring"}, "it reads and reports; what a difference is, it is told",
+		[]string{"internal/enforced", "internal/faultlog", "internal/wiring"}, "it reads and reports; another package knows what a difference is",
 	},
 	"internal/probe": {
 		[]string{

@@ -110,7 +110,7 @@ func (c *Checker) publish(found []wiring.Difference, err error) {
 	}
 }
 
-// list returns an error that lists differences, nil if there are none.
+// list returns an error that lists differences, nil for no differences.
 func list(found []wiring.Difference) error {
 	if len(found) == 0 {
 		return nil

@@ -90,7 +90,7 @@ request.userInfo.?username.orValue('') == 'system:node:node-restriction-plus-pro
 object.metadata.?annotations[?'noderestriction.plus/probe'].orValue('') == '{{ . }}'
 {{- end }}
 
-{{- /* isCSINode: the write is about a CSINode, of which only the others are sent otherwise. */ -}}
+{{- /* isCSINode: the write is about a CSINode. */ -}}
 {{- define "node-restriction-plus.isCSINode" -}}
 request.resource.resource == 'csinodes'
 {{- end }}
