@@ -15,9 +15,12 @@ import (
 	"time"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"noderestriction.plus/api/v1alpha1"
@@ -165,6 +168,29 @@ func (s *setup) allowedProbes(t *testing.T) map[string]float64 {
 	return count
 }
 
+// awaitSent waits until the API server sends kubelets' writes in a namespace to the product, or not. The product always denies a
+// kubelet whose name is empty.
+func (s *setup) awaitSent(t *testing.T, namespace string, want bool) {
+	t.Helper()
+	config, err := s.ControlPlane.User("system:node:", "system:masters")
+	suite.Check(t, err)
+	nameless, err := kubernetes.NewForConfig(config)
+	suite.Check(t, err)
+	pod := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: "a"}, Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "a", Image: "a"}}},
+	}
+	suite.Eventually(t, recovery, func() error {
+		_, err := nameless.CoreV1().Pods(namespace).Create(t.Context(), pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		switch {
+		case want && apierrors.IsForbidden(err), !want && err == nil:
+			return nil
+		case err == nil:
+			return errors.New("it is not sent")
+		}
+		return err
+	})
+}
+
 // awaitDifferences waits until this number of differences of a part is counted, and no others.
 func (s *setup) awaitDifferences(t *testing.T, want float64, part, effect string) {
 	t.Helper()
@@ -188,6 +214,11 @@ func (s *setup) testNamespaceSelector(t *testing.T) {
 	rewrite := func(selector *metav1.LabelSelector) {
 		suite.Check(t, s.ChangeWebhooks(t.Context(), func(w *admissionregistrationv1.ValidatingWebhook) { w.NamespaceSelector = selector }))
 	}
+	// The labels of kube-system in AKS.
+	_, err := s.Admin.CoreV1().Namespaces().Patch(t.Context(), metav1.NamespaceSystem, types.MergePatchType,
+		[]byte(`{"metadata":{"labels":{"control-plane":"true","kubernetes.azure.com/managedby":"aks"}}}`), metav1.PatchOptions{})
+	suite.Check(t, err)
+	s.awaitSent(t, metav1.NamespaceSystem, true)
 	rewrite(&metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{
 		{Key: "control-plane", Operator: metav1.LabelSelectorOpNotIn, Values: []string{"true"}},
 		{Key: "kubernetes.azure.com/managedby", Operator: metav1.LabelSelectorOpNotIn, Values: []string{"aks"}},
@@ -202,7 +233,10 @@ func (s *setup) testNamespaceSelector(t *testing.T) {
 	s.awaitCondition(t, metav1.ConditionFalse, "WiringChanged", `webhook "gate.noderestriction.plus" does not send writes in namespaces `+
 		`excluded by namespaceSelector "control-plane notin (true),kubernetes.azure.com/managedby notin (aks)"; `+
 		`webhook "status.noderestriction.plus" does not send writes in namespaces excluded by namespaceSelector`)
+	s.awaitSent(t, metav1.NamespaceSystem, false)
+	s.awaitSent(t, metav1.NamespaceDefault, true)
 	rewrite(&metav1.LabelSelector{})
+	s.awaitSent(t, metav1.NamespaceSystem, true)
 	s.awaitClean(t)
 	s.awaitCondition(t, metav1.ConditionTrue, "ProbeDenied", "as they were installed")
 }
