@@ -47,6 +47,7 @@ func scenarios() []scenario {
 		{"job", (*worker).job},
 		{"sidecar", (*worker).sidecar},
 		{"drain", (*worker).drain},
+		{"driver", (*worker).driver},
 		{"eviction", (*worker).eviction},
 
 		{"shutdown", (*worker).shutdown},
@@ -66,8 +67,8 @@ func scenarios() []scenario {
 // run runs all scenarios repeatedly until a moment, and at least its share. Each worker starts with another scenario.
 func (l *worker) run(t *testing.T, index int, until time.Time) {
 	all := scenarios()
-	share := len(all) / workers
-	all = slices.Concat(all[index*share:], all[:index*share])
+	share := (len(all) + workers - 1) / workers
+	all = slices.Concat(all[index*share:], all[:index*share]) // the last worker runs some again
 	for i := 0; i < share || time.Now().Before(until); i++ {
 		s := all[i%len(all)]
 		l.scenarios++

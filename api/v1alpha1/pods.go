@@ -326,7 +326,8 @@ const (
 	// FromNodePodCIDRs are the ranges in spec.podCIDRs of the kubelet's Node.
 	FromNodePodCIDRs AddressSource = "NodePodCIDRs"
 	// FromNodeAddresses are the addresses in status.addresses of the kubelet's Node. A kubelet reports them itself: restrict
-	// them with nodes.addresses.
+	// them with nodes.addresses. A kubelet whose address has changed may be denied until it has reported the new one; it
+	// retries every 10 s.
 	FromNodeAddresses AddressSource = "NodeAddresses"
 )
 

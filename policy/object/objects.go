@@ -40,6 +40,8 @@ type NodeInfo struct {
 	KubeletVersion          string `json:"kubeletVersion"`
 	OperatingSystem         string `json:"operatingSystem"`
 	Architecture            string `json:"architecture"`
+	MachineID               string `json:"machineID"`
+	SystemUUID              string `json:"systemUUID"`
 }
 
 // Image is an entry of a Node's status.images.

@@ -51,8 +51,9 @@ every condition for every client, so a client that is not a kubelet is excluded 
 */ -}}
 {{- define "node-restriction-plus.gate" -}}
 {{- $agents := include "node-restriction-plus.agents" . | fromYaml -}}
-{{ include "node-restriction-plus.kubelet" . }} && (
-request.resource.resource == 'nodes' ? (
+{{ include "node-restriction-plus.kubelet" . }} && ({{ include "node-restriction-plus.isCSINode" . }} ? (
+  {{- include "node-restriction-plus.probes" "gate" | nindent 2 }}
+) : request.resource.resource == 'nodes' ? (
   {{- include "node-restriction-plus.gateNode" . | nindent 2 }}
 ) : request.resource.resource == 'pods' && request.operation == 'DELETE' ? (
   {{- include "node-restriction-plus.gatePodDeletion" . | nindent 2 }}
@@ -70,11 +71,9 @@ everything that an API server evaluates, so the conditions of gate are evaluated
 */ -}}
 {{- define "node-restriction-plus.status" -}}
 {{- $agents := include "node-restriction-plus.agents" . | fromYaml -}}
-{{ include "node-restriction-plus.kubelet" . }} && (
-{{- if $agents.evict }}
-request.operation == 'CREATE' ||
-{{- end }}
-request.operation == 'DELETE' ? !(
+{{ include "node-restriction-plus.kubelet" . }} && ({{ include "node-restriction-plus.isCSINode" . }} ? (
+  {{- include "node-restriction-plus.probes" "status" | nindent 2 }}
+) : {{ if $agents.evict }}request.operation == 'CREATE' ? true : {{ end }}request.operation == 'DELETE' ? !(
   {{- include "node-restriction-plus.gatePodDeletion" . | nindent 2 }}
 ) : request.resource.resource == 'pods' ? (
   ({{- include "node-restriction-plus.podStatusChanges" . | nindent 2 }}) ||
@@ -93,10 +92,16 @@ request.operation == 'DELETE' ? !(
 ))
 {{- end }}
 
-{{- /* others: the writes of other resources that are sent, except those that go to gate. */ -}}
+{{- /* others: the writes of other resources that are sent, except those that go to gate, and probes of other webhooks. */ -}}
 {{- define "node-restriction-plus.others" -}}
 {{ include "node-restriction-plus.kubelet" . }} && !(
   {{- include "node-restriction-plus.otherQuantities" . | nindent 2 }}
+) && (
+  !({{ include "node-restriction-plus.isCSINode" . }} && request.operation == 'CREATE') ||
+  {{- if include "node-restriction-plus.sendsCSINodes" . }}
+  request.userInfo.?username.orValue('') != 'system:node:node-restriction-plus-probe' || !request.?dryRun.orValue(false) ||
+  {{- end }}
+  {{- include "node-restriction-plus.probes" "others" | nindent 2 }}
 )
 {{- end }}
 
