@@ -23,7 +23,8 @@ const anyDepth = 1 << 30
 // keptDepth returns the depth down to which the values of a part are kept when it is decoded. Deeper values are skipped, or kept as text.
 func (id partID) keptDepth() int {
 	switch id {
-	case otherTop, otherMetadata, otherSpec, otherStatus, specSchedulingGroup, specResourceClaims, specAffinity, statusConfig, statusVolumesAttached:
+	case otherTop, otherMetadata, otherSpec, otherStatus, specSchedulingGroup, specResourceClaims, specAffinity, statusConfig,
+		statusVolumesAttached:
 		return 0
 	case specContainers, specInitContainers, specEphemeralContainers, specTopologySpreadConstraints,
 		statusConditions, statusContainerStatuses, statusInitContainerStatuses, statusEphemeralContainerStatuses:
