@@ -180,7 +180,9 @@ func (c *Checker) compare(ctx context.Context) ([]wiring.Difference, error) {
 // compareFloor compares one policy of the floor and its binding.
 func (c *Checker) compareFloor(ctx context.Context, name string) ([]wiring.Difference, error) {
 	policies, policyErr := compareObject(ctx, "ValidatingAdmissionPolicy", name, c.client.ValidatingAdmissionPolicies().Get,
-		func(have *admissionregistrationv1.ValidatingAdmissionPolicy, want *admissionregistrationv1.ValidatingAdmissionPolicySpec) []wiring.Difference {
+		func(
+			have *admissionregistrationv1.ValidatingAdmissionPolicy, want *admissionregistrationv1.ValidatingAdmissionPolicySpec,
+		) []wiring.Difference {
 			return wiring.ComparePolicy(name, want, &have.Spec)
 		})
 	bindings, bindingErr := compareObject(ctx, "ValidatingAdmissionPolicyBinding", name, c.client.ValidatingAdmissionPolicyBindings().Get,
