@@ -49,7 +49,8 @@ func Command() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&path, "kubeconfig", "", kubeconfig.Usage)
 	cmd.Flags().DurationVar(&timeout, "timeout", time.Minute, "`time` after which it gives up; 0s tries once")
-	cmd.Flags().StringSliceVar(&webhooks, "webhooks", DefaultWebhooks(), "`webhooks` to probe, out of gate, registration, status,\nothers, policies")
+	cmd.Flags().StringSliceVar(&webhooks, "webhooks", DefaultWebhooks(),
+		"`webhooks` to probe, out of gate, registration, status,\nothers, policies")
 	return cmd
 }
 

@@ -47,7 +47,6 @@ type Checker struct {
 	report   enforced.Report
 	metrics  *metrics
 	faults   *faultlog.Log
-	log      logr.Logger
 
 	// previous are the differences of the last comparison. During an upgrade, objects change one after the other, so a difference
 	// counts only if two comparisons in a row find it.
@@ -63,7 +62,7 @@ func New(
 		return nil, err
 	}
 	return &Checker{
-		client: client, name: name, interval: interval, report: report, metrics: newMetrics(reg), faults: faultlog.New(log), log: log,
+		client: client, name: name, interval: interval, report: report, metrics: newMetrics(reg), faults: faultlog.New(log),
 	}, nil
 }
 
@@ -91,23 +90,28 @@ func (c *Checker) once(ctx context.Context) {
 	if ctx.Err() != nil {
 		return
 	}
-	confirmed := slices.DeleteFunc(slices.Clone(found), func(d wiring.Difference) bool { return !slices.Contains(c.previous, d) })
-	c.previous = found
-	c.publish(confirmed, err)
-	c.report(ctx, findingOf(confirmed, err))
-}
-
-// publish writes the metrics and the log.
-func (c *Checker) publish(found []wiring.Difference, err error) {
 	c.faults.Report(unreadable, err)
 	c.metrics.success.Set(0)
 	if err == nil {
 		c.metrics.success.Set(1)
 	}
+	if !c.settled(found) {
+		return
+	}
 	if err == nil || len(found) > 0 {
 		c.metrics.set(found)
 		c.faults.Report(changed, list(found))
 	}
+	c.report(ctx, findingOf(found, err))
+}
+
+// settled reports whether the last comparison also found these differences, and remembers them. Until then, what was reported before
+// stands: a replica that has just started does not contradict the others.
+func (c *Checker) settled(found []wiring.Difference) bool {
+	isNew := func(d wiring.Difference) bool { return !slices.Contains(c.previous, d) }
+	settled := !slices.ContainsFunc(found, isNew)
+	c.previous = found
+	return settled
 }
 
 // list returns an error that lists differences, nil for no differences.
@@ -180,7 +184,9 @@ func (c *Checker) compare(ctx context.Context) ([]wiring.Difference, error) {
 // compareFloor compares one policy of the floor and its binding.
 func (c *Checker) compareFloor(ctx context.Context, name string) ([]wiring.Difference, error) {
 	policies, policyErr := compareObject(ctx, "ValidatingAdmissionPolicy", name, c.client.ValidatingAdmissionPolicies().Get,
-		func(have *admissionregistrationv1.ValidatingAdmissionPolicy, want *admissionregistrationv1.ValidatingAdmissionPolicySpec) []wiring.Difference {
+		func(
+			have *admissionregistrationv1.ValidatingAdmissionPolicy, want *admissionregistrationv1.ValidatingAdmissionPolicySpec,
+		) []wiring.Difference {
 			return wiring.ComparePolicy(name, want, &have.Spec)
 		})
 	bindings, bindingErr := compareObject(ctx, "ValidatingAdmissionPolicyBinding", name, c.client.ValidatingAdmissionPolicyBindings().Get,

@@ -46,6 +46,29 @@ func TestFindingOf(t *testing.T) {
 	}
 }
 
+func TestSettled(t *testing.T) {
+	a, b := wiring.Difference{Part: "gate", Weaker: true, Text: "a"}, wiring.Difference{Part: "gate", Weaker: true, Text: "b"}
+	c := &Checker{}
+	for _, step := range []struct {
+		name    string
+		found   []wiring.Difference
+		settled bool
+	}{
+		{"the first comparison finds no difference", nil, true},
+		{"it finds one", []wiring.Difference{a}, false},
+		{"it finds it again", []wiring.Difference{a}, true},
+		{"it finds another one, too", []wiring.Difference{a, b}, false},
+		{"it finds both again", []wiring.Difference{b, a}, true},
+		{"one is gone", []wiring.Difference{b}, true},
+		{"both are gone", nil, true},
+		{"the first one is back", []wiring.Difference{a}, false},
+	} {
+		if settled := c.settled(step.found); settled != step.settled {
+			t.Errorf("%s: settled is %t", step.name, settled)
+		}
+	}
+}
+
 func TestMetrics(t *testing.T) {
 	const floor = "floor"
 	m := newMetrics(prometheus.NewRegistry())
