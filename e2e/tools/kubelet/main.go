@@ -20,7 +20,6 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/component-base/cli"
 	cliflag "k8s.io/component-base/cli/flag"
-	remote "k8s.io/cri-client/pkg"
 	kubeletoptions "k8s.io/kubernetes/cmd/kubelet/app/options"
 	kubeletconfig "k8s.io/kubernetes/pkg/kubelet/apis/config"
 	"k8s.io/kubernetes/pkg/kubelet/cm"
@@ -87,10 +86,7 @@ func (o *options) run(ctx context.Context) error {
 	if err := startLogind(ctx, filepath.Join(o.rootDir, "bus.sock")); err != nil {
 		return fmt.Errorf("start the system bus: %w", err)
 	}
-	runtime, err := remote.NewRemoteRuntimeServiceBuilder().
-		WithEndpoint(endpoint).
-		WithConnectionTimeout(15 * time.Second).
-		Build(ctx)
+	runtime, err := connect(ctx, endpoint)
 	if err != nil {
 		return fmt.Errorf("connect to the container runtime: %w", err)
 	}
