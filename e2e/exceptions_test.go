@@ -114,5 +114,23 @@ func notSent() map[string]string {
 // sinceMinor returns the fixtures with a field that API servers have only since a minor release of Kubernetes 1: older ones drop it, or
 // refuse the write. Fixtures of a resource that is newer need no entry.
 func sinceMinor() map[string]int {
-	return map[string]int{}
+	const (
+		resize           = 33 // pods/resize
+		claims           = 34 // devices are claimed
+		declaredFeatures = 36 // status.declaredFeatures of Nodes, by default
+		nodeAllocatable  = 36 // status.nodeAllocatableResourceClaimStatuses of pods
+		csiStatus        = 37 // csinodes/status
+	)
+	return map[string]int{
+		"baseline-csi-nodes/deny/writes-status":               csiStatus,
+		"baseline-pods/allow/leaves-claim-statuses":           nodeAllocatable,
+		"baseline-pods/allow/writes-claim-statuses-back":      nodeAllocatable,
+		"baseline-pods/deny/creates-with-claim":               claims,
+		"baseline-pods/deny/resizes-a-pod":                    resize,
+		"node-features/allow/declares-another-listed-feature": declaredFeatures,
+		"node-features/allow/declares-any":                    declaredFeatures,
+		"node-features/allow/declares-listed-feature":         declaredFeatures,
+		"node-features/deny/declares-too-many":                declaredFeatures,
+		"node-features/deny/declares-unlisted-feature":        declaredFeatures,
+	}
 }
