@@ -42,7 +42,7 @@ func components() []component {
 		{
 			program: binaries.KubeAPIServer(), variable: "KUBE",
 			tests: []tests{
-				{".", []string{"TestProduct"}},
+				{".", []string{"TestProduct", "TestRecords"}},
 				{"./profiles", []string{"TestAPIServerAcceptsWhatIsRendered", "TestSecondSyncChangesNothing"}},
 				{"./apply", []string{"TestSections"}},
 				{"./policies", []string{"TestCheckAgreesWithTheAPIServer"}},
