@@ -44,8 +44,11 @@ var (
 		}
 		return append(all, "*=gpu", "example.com/*=t*", "example.com/rack=true", "example.com/rack=gpu", "node-restriction.kubernetes.io/pool=gpu")
 	}()
-	effects    = []corev1.TaintEffect{"", corev1.TaintEffectNoSchedule, corev1.TaintEffectPreferNoSchedule, corev1.TaintEffectNoExecute}
-	taintKeys  = []string{"node.kubernetes.io/not-ready", "node.cloudprovider.kubernetes.io/uninitialized", "example.com/dedicated", "gpu"}
+	effects   = []corev1.TaintEffect{"", corev1.TaintEffectNoSchedule, corev1.TaintEffectPreferNoSchedule, corev1.TaintEffectNoExecute}
+	taintKeys = []string{
+		"node.kubernetes.io/not-ready", "node.cloudprovider.kubernetes.io/uninitialized", "node.kubernetes.io/out-of-service",
+		"example.com/dedicated", "gpu",
+	}
 	taintGlobs = []v1alpha1.Pattern{"*", "example.com/*", "gpu", "g*u", "node.*"}
 )
 

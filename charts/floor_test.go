@@ -176,7 +176,7 @@ func TestFloorSaysWhatTheRulesSay(t *testing.T) {
 	floors := renderFloors(t, specs)
 	for name, spec := range specs {
 		t.Run(name, func(t *testing.T) {
-			if floors[name] == nil { // a section that says nothing of a registration, such as taints: {}
+			if floors[name] == nil { // a section that says nothing of a registration, such as none of these rules
 				if reasons := engine(t, spec, requests[name]); len(reasons) > 0 {
 					t.Errorf("there is no floor, though the rules say %q", reasons)
 				}

@@ -15,6 +15,7 @@ import (
 	resourcev1 "k8s.io/api/resource/v1"
 	resourcev1beta1 "k8s.io/api/resource/v1beta1"
 	resourcev1beta2 "k8s.io/api/resource/v1beta2"
+	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -112,6 +113,8 @@ func (c *caller) attributesWith(userName string, r policy.Request, options runti
 	case "persistentvolumeclaims":
 		kind = corev1.SchemeGroupVersion.WithKind("PersistentVolumeClaim")
 		empty = func() runtime.Object { return &corev1.PersistentVolumeClaim{} }
+	case "csinodes":
+		kind, empty = storagev1.SchemeGroupVersion.WithKind("CSINode"), func() runtime.Object { return &storagev1.CSINode{} }
 	case "resourceslices":
 		kind, empty = resourcev1.SchemeGroupVersion.WithKind("ResourceSlice"), func() runtime.Object { return emptySlice(r.Version) }
 	}

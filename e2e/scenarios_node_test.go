@@ -5,6 +5,7 @@ package e2e_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
@@ -36,6 +38,52 @@ func (l *worker) restartKubelet(t *testing.T) {
 	restarted := time.Now()
 	suite.Check(t, l.Restart())
 	suite.Check(t, l.AwaitReady(suite.Within(t, stepTimeout), l.Admin, restarted))
+}
+
+// driver registers a CSI driver, takes its topology label away, and restarts the kubelet while the driver stays: the kubelet then adds
+// the label alone. Finally, the driver leaves.
+func (l *worker) driver(t *testing.T, name string) {
+	const key = "topology.csi.example.com/zone"
+	drivers := l.Admin.StorageV1().CSIDrivers()
+	object := &storagev1.CSIDriver{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	_, err := drivers.Create(t.Context(), object, metav1.CreateOptions{})
+	suite.Check(t, err)
+	d := &kubelet.CSIDriver{Name: name, NodeID: "id-of-" + l.Node, Topology: map[string]string{key: "a"}}
+	suite.Check(t, l.AddCSIDriver(d))
+	l.awaitNode(t, func(node *corev1.Node) bool { return node.Labels[key] == "a" && len(nodeIDs(t, node)) == 1 })
+
+	_, err = l.Kubectl.Run(t.Context(), nil, "label", "node", l.Node, key+"-")
+	suite.Check(t, err)
+	l.restartKubelet(t)
+	l.awaitNode(t, func(node *corev1.Node) bool { return node.Labels[key] == "a" })
+
+	suite.Check(t, d.Remove())
+	l.awaitNode(t, func(node *corev1.Node) bool { return len(nodeIDs(t, node)) == 0 })
+	_, err = l.Kubectl.Run(t.Context(), nil, "label", "node", l.Node, key+"-")
+	suite.Check(t, err)
+	suite.Check(t, drivers.Delete(t.Context(), name, metav1.DeleteOptions{}))
+}
+
+// nodeIDs returns the IDs that CSI drivers gave the Node, by driver.
+func nodeIDs(t *testing.T, node *corev1.Node) map[string]string {
+	t.Helper()
+	var ids map[string]string
+	if text, has := node.Annotations["csi.volume.kubernetes.io/nodeid"]; has {
+		suite.Check(t, json.Unmarshal([]byte(text), &ids))
+	}
+	return ids
+}
+
+// awaitNode waits until a condition holds for the Node.
+func (l *worker) awaitNode(t *testing.T, condition func(*corev1.Node) bool) {
+	t.Helper()
+	suite.Eventually(t, stepTimeout, func() error {
+		node := l.GetNode(t, l.Node)
+		if condition(node) {
+			return nil
+		}
+		return fmt.Errorf("node %s has the labels %v and the annotations %v", l.Node, node.Labels, node.Annotations)
+	})
 }
 
 // url adds, changes and removes a static pod at the URL of the kubelet.

@@ -47,6 +47,7 @@ func scenarios() []scenario {
 		{"job", (*worker).job},
 		{"sidecar", (*worker).sidecar},
 		{"drain", (*worker).drain},
+		{"driver", (*worker).driver},
 		{"eviction", (*worker).eviction},
 
 		{"shutdown", (*worker).shutdown},
@@ -66,8 +67,8 @@ func scenarios() []scenario {
 // run runs all scenarios repeatedly until a moment, and at least its share. Each worker starts with another scenario.
 func (l *worker) run(t *testing.T, index int, until time.Time) {
 	all := scenarios()
-	share := len(all) / workers
-	all = slices.Concat(all[index*share:], all[:index*share])
+	share := (len(all) + workers - 1) / workers
+	all = slices.Concat(all[index*share:], all[:index*share]) // the last worker runs some again
 	for i := 0; i < share || time.Now().Before(until); i++ {
 		s := all[i%len(all)]
 		l.scenarios++
@@ -147,16 +148,17 @@ func isReady(pod *corev1.Pod, status corev1.ConditionStatus) bool {
 	})
 }
 
-// staticPod returns the manifest of a static pod. An empty namespace is omitted.
+// staticPod returns the manifest of a static pod. Without a namespace it has no priority class either.
 func staticPod(namespace, name string) []byte {
-	metadata := fmt.Sprintf("{name: %s, labels: {component: %s, tier: node}}", name, name)
+	metadata, class := fmt.Sprintf("{name: %s, labels: {component: %s, tier: node}}", name, name), `""`
 	if namespace != "" {
 		metadata = strings.Replace(metadata, "{", "{namespace: "+namespace+", ", 1)
+		class = "system-node-critical"
 	}
 	return []byte("apiVersion: v1\nkind: Pod\nmetadata: " + metadata + `
 spec:
   hostNetwork: true
-  priorityClassName: system-node-critical
+  priorityClassName: ` + class + `
   terminationGracePeriodSeconds: 1
   containers:
   - {name: c, image: "` + kubelet.Stays + `", resources: {requests: {cpu: 10m}}}

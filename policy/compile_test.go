@@ -58,10 +58,18 @@ func TestCompileReportsEachError(t *testing.T) {
 			`match: {nodeSelector: {matchExpressions: [{key: a, operator: Is}]}}`, []string{"spec.match.nodeSelector.matchExpressions[0].operator"},
 		},
 		"patterns in every list of node labels": {
-			`nodes: {labels: {registration: {allowed: ["a b"], denied: ["a b"], required: ["a b"]}, update: {allowed: ["a b"]}}}`,
+			`nodes: {labels: {registration: {allowed: ["a b"], denied: ["a b"], required: ["a b"]},
+			 update: {allowed: ["a b"], fixed: ["a b"]}}}`,
 			[]string{
 				"spec.nodes.labels.registration.allowed[0]", "spec.nodes.labels.registration.denied[0]",
 				"spec.nodes.labels.registration.required[0]", "spec.nodes.labels.update.allowed[0]",
+				"spec.nodes.labels.update.fixed[0]",
+			},
+		},
+		"unknown answers about other Nodes and machines": {
+			`nodes: {annotations: {providedNodeIPOfOtherNodes: No}, providerID: {ofOtherNodes: No}, info: {machineChanges: No}}`,
+			[]string{
+				"spec.nodes.annotations.providedNodeIPOfOtherNodes", "spec.nodes.providerID.ofOtherNodes", "spec.nodes.info.machineChanges",
 			},
 		},
 		"unknown additions": {
@@ -197,6 +205,10 @@ func TestCompileRefusesWhatOpensOrBreaks(t *testing.T) {
 				`regular expression, its only wildcard is * ` +
 				`spec.nodes.labels.registration.denied[2]: Invalid value: "Example.com/*": matches no label: write "example.com/*"`,
 		},
+		"fixed labels that match nothing": {
+			`nodes: {labels: {update: {fixed: ["topology.kubernetes.io/"]}}}`,
+			`spec.nodes.labels.update.fixed[0]: Invalid value: "topology.kubernetes.io/": matches no label: write "topology.kubernetes.io/*"`,
+		},
 		"denied labels of mirror pods that match nothing": {
 			`mirrorPods: {labels: {denied: [k8s-app/]}}`,
 			`spec.mirrorPods.labels.denied[0]: Invalid value: "k8s-app/": matches no label: write "k8s-app/*"`,
@@ -247,6 +259,14 @@ func TestWarnings(t *testing.T) {
 		"a computed label that is denied": {
 			`nodes: {labels: {registration: {denied: [example.com/a, kubernetes.io/os]}}}`,
 			[]string{`spec.nodes.labels.registration.denied[1]: "kubernetes.io/os" has no effect`},
+		},
+		"a computed label that is fixed": {
+			`nodes: {labels: {update: {fixed: ["topology.kubernetes.io/*", kubernetes.io/arch]}}}`,
+			[]string{`spec.nodes.labels.update.fixed[1]: "kubernetes.io/arch" has no effect`},
+		},
+		"allowed labels that are all fixed": {
+			`nodes: {labels: {update: {allowed: [example.com/a, example.com/b], fixed: ["example.com/*"]}}}`,
+			[]string{`spec.nodes.labels.update.allowed: all of it is fixed`},
 		},
 		"some names that no Node has": {
 			`{match: {nodeNames: [a, "system:node:a"], excludeNodeNames: [B]}, nodes: {names: {allowed: [a, "a-?"]}}}`,

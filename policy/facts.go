@@ -7,7 +7,9 @@ import (
 	"errors"
 	"maps"
 	"net/netip"
+	"net/url"
 	"slices"
+	"strings"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -27,6 +29,8 @@ type Facts interface {
 	NodeObject(name string) (*corev1.Node, bool, error)
 	// NodesAt returns the names of the Nodes that report an address, an IP without a zone in its canonical form.
 	NodesAt(address string) ([]string, error)
+	// NodesOf returns the names of the Nodes with a provider ID of the machine that [MachineOf] has returned.
+	NodesOf(machine string) ([]string, error)
 	// Pod returns a stored pod, and false if it does not exist.
 	Pod(namespace, name string) (*corev1.Pod, bool, error)
 	// ServiceAccount returns the metadata of a stored ServiceAccount, and false if it does not exist.
@@ -80,6 +84,35 @@ func (f StaticFacts) NodesAt(address string) ([]string, error) {
 		}
 	}
 	return names, nil
+}
+
+// NodesOf searches NodeObjects.
+func (f StaticFacts) NodesOf(machine string) ([]string, error) {
+	var names []string
+	for name, node := range f.NodeObjects {
+		if node.Spec.ProviderID != "" && MachineOf(node.Spec.ProviderID) == machine {
+			names = append(names, name)
+		}
+	}
+	return names, nil
+}
+
+// MachineOf returns a text that is the same for all provider IDs of a machine. Names in Azure are the same in any case. The cloud
+// controllers of AWS and OpenStack find an instance by the last segment, without its zone or region, and need no scheme.
+func MachineOf(providerID string) string {
+	id := strings.ToLower(providerID)
+	scheme, path, found := strings.Cut(id, "://")
+	switch {
+	case !found:
+		path = id
+	case scheme != "aws" && scheme != "openstack":
+		return id
+	}
+	if u, err := url.Parse("//host/" + path); err == nil {
+		path = u.Path // without a query or escapes
+	}
+	path = strings.TrimRight(path, "/")
+	return path[strings.LastIndexByte(path, '/')+1:]
 }
 
 // AddressesOf returns the IP addresses that a Node reports, in their canonical form.
@@ -163,6 +196,16 @@ func (r *Request) IsOfAnotherNode(ip netip.Addr) (bool, error) {
 		return false, err
 	}
 	names, err := facts.NodesAt(ip.Unmap().WithZone("").String())
+	return slices.ContainsFunc(names, func(name string) bool { return name != r.NodeName }), err
+}
+
+// IsProviderIDOfAnotherNode reports whether a Node other than the kubelet's has a provider ID of the same machine.
+func (r *Request) IsProviderIDOfAnotherNode(id string) (bool, error) {
+	facts, err := r.facts()
+	if err != nil {
+		return false, err
+	}
+	names, err := facts.NodesOf(MachineOf(id))
 	return slices.ContainsFunc(names, func(name string) bool { return name != r.NodeName }), err
 }
 

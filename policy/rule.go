@@ -85,8 +85,9 @@ type Lookups uint8
 
 // The kinds of lookups that must be answered from memory.
 const (
-	LooksUpNodes     Lookups = 1 << iota // the metadata of Nodes
-	LooksUpAddresses                     // the Nodes that report an address
+	LooksUpNodes       Lookups = 1 << iota // the metadata of Nodes
+	LooksUpAddresses                       // the Nodes that report an address
+	LooksUpProviderIDs                     // the Nodes that have a provider ID
 )
 
 // Check evaluates one write and returns all violations. It is pure: it depends on the request and its Facts only. It must not keep or

@@ -80,7 +80,7 @@ func (s *Set) evaluators(r *Request) []evaluator {
 func (s *Set) Policies() []*Policy { return slices.Clone(s.policies) }
 
 // LooksUpNodes reports whether any policy may look up the metadata of a Node, for its match.nodeSelector or because of a rule. Only
-// these lookups, and those of addresses, must be answered from memory.
+// these lookups, and those of addresses and provider IDs, must be answered from memory.
 func (s *Set) LooksUpNodes() bool {
 	return slices.ContainsFunc(s.policies, func(p *Policy) bool { return p.looksUp&LooksUpNodes != 0 })
 }
@@ -88,6 +88,11 @@ func (s *Set) LooksUpNodes() bool {
 // LooksUpAddresses reports whether any policy may look up which Nodes report an address.
 func (s *Set) LooksUpAddresses() bool {
 	return slices.ContainsFunc(s.policies, func(p *Policy) bool { return p.looksUp&LooksUpAddresses != 0 })
+}
+
+// LooksUpProviderIDs reports whether any policy may look up which Nodes have a provider ID.
+func (s *Set) LooksUpProviderIDs() bool {
+	return slices.ContainsFunc(s.policies, func(p *Policy) bool { return p.looksUp&LooksUpProviderIDs != 0 })
 }
 
 // Evaluates reports whether any policy evaluates such a write by such a kubelet. It reads neither the objects nor Facts.

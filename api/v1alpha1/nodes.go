@@ -37,7 +37,8 @@ type NodeRules struct {
 	Annotations *NodeAnnotations `json:"annotations,omitempty"`
 
 	// taints restricts the taints with which a kubelet registers its Node, the only time a kubelet may set them.
-	// Omitted: taints are not restricted. Empty ({}): any taints at registration, and no change later.
+	// Omitted: taints are not restricted. Empty ({}): any taints except node.kubernetes.io/out-of-service at registration, and no
+	// change later.
 	// +optional
 	Taints *NodeTaints `json:"taints,omitempty"`
 
@@ -82,7 +83,7 @@ type NodeRules struct {
 	OtherSpec *NodeOtherSpec `json:"otherSpec,omitempty"`
 
 	// addresses restricts the addresses a kubelet reports. The API server connects to them for logs and exec, and approvers
-	// of certificates compare with them. What is removed does not matter.
+	// of certificates compare with them. A kubelet may remove some, but not the last IP address.
 	// Omitted: not restricted. Empty ({}): only InternalIP and the Node's own name as Hostname, no loopback, link-local,
 	// multicast or unspecified address.
 	// +optional
@@ -116,7 +117,7 @@ type NodeRules struct {
 	Images *NodeImages `json:"images,omitempty"`
 
 	// info restricts what a kubelet reports of its machine.
-	// Omitted: not restricted. Empty ({}): operating system and architecture never change.
+	// Omitted: not restricted. Empty ({}): operating system and architecture never change, and no label contradicts them.
 	// +optional
 	Info *NodeInfo `json:"info,omitempty"`
 
@@ -154,8 +155,8 @@ type NodeLabels struct {
 	Registration *NodeRegistrationLabels `json:"registration,omitempty"`
 
 	// update restricts changes to the labels of a registered Node.
-	// Omitted or empty ({}): only the kubelet's own labels may change or go, and only topology labels of CSI drivers may
-	// be added.
+	// Omitted or empty ({}): only the kubelet's own labels may change, only its zone, region and instance type may go, and only
+	// topology labels of CSI drivers may be added.
 	// +optional
 	Update *NodeUpdateLabels `json:"update,omitempty"`
 }
@@ -171,7 +172,8 @@ type NodeRegistrationLabels struct {
 	// +kubebuilder:validation:MaxItems=128
 	Allowed []KeyValuePattern `json:"allowed,omitempty"`
 
-	// denied are patterns on the labels that a kubelet may not register with, even if allowed names them.
+	// denied are patterns on the labels that a kubelet may not register with, even if allowed names them. A kubelet may not add
+	// them later either, nor change another value to them, unless a pattern in update.allowed has the same key without an asterisk.
 	// Omitted: none.
 	// +optional
 	// +listType=set
@@ -216,6 +218,18 @@ type NodeUpdateLabels struct {
 	// +kubebuilder:validation:MaxItems=128
 	Allowed []KeyValuePattern `json:"allowed,omitempty"`
 
+	// fixed are patterns on the labels that a kubelet may not add, change or remove after registration, even if allowed names
+	// them, such as topology.kubernetes.io/*. A pattern with a value fixes the labels that have this value before or after the
+	// write. The labels that every kubelet computes itself are never fixed. A kubelet with an external cloud provider does not
+	// compute the zone, region and instance type: the cloud controller sets them. But at a restart a kubelet repairs those in its
+	// --node-labels flag. If one is fixed and its Node has another value, the kubelet reports no status until they agree.
+	// Omitted: none.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=128
+	Fixed []KeyValuePattern `json:"fixed,omitempty"`
+
 	// additions says which labels a kubelet may add besides its own and the allowed ones, among those that Kubernetes does
 	// not reserve: Any; CSI, only while the Node has the node ID of a driver that a CSIDriver object names (any driver, if the
 	// cluster has no CSIDriver), since the driver chooses the keys of its topology labels, and a kubelet adds the missing ones
@@ -255,6 +269,13 @@ type NodeAnnotations struct {
 	// +kubebuilder:validation:MaxItems=64
 	ProvidedNodeIPCIDRs []CIDR `json:"providedNodeIPCIDRs,omitempty"`
 
+	// providedNodeIPOfOtherNodes says whether an address in the annotation alpha.kubernetes.io/provided-node-ip may be one that
+	// another Node reports. Deny has each replica of the program watch the addresses of all Nodes, and denies a machine that has
+	// got the address of a Node which still exists. A write violates the rule if the addresses cannot be looked up.
+	// Omitted: Allow.
+	// +optional
+	ProvidedNodeIPOfOtherNodes Access `json:"providedNodeIPOfOtherNodes,omitempty"`
+
 	// maxTotalBytes bounds the size of what a kubelet may store in annotations: the keys and values, in bytes, of all
 	// annotations that it may write. Only a write that makes them larger is measured.
 	// Omitted: 65536.
@@ -267,10 +288,11 @@ type NodeAnnotations struct {
 // NodeTaints restricts the taints with which a Node is registered. After registration a kubelet may not change taints. The
 // taint node.kubernetes.io/not-ready:NoSchedule, which the API server itself adds, and
 // node.cloudprovider.kubernetes.io/uninitialized:NoSchedule, which a kubelet with an external cloud provider adds, are
-// always allowed.
+// always allowed. The taint node.kubernetes.io/out-of-service, with which controllers take volumes away from a machine that is off, is
+// allowed only if a pattern in allowed or required whose key is not * matches it.
 type NodeTaints struct {
 	// allowed are the taints with which a kubelet may register.
-	// Omitted: any.
+	// Omitted: any except node.kubernetes.io/out-of-service.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MinItems=1

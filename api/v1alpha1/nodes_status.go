@@ -34,12 +34,20 @@ type NodeProviderID struct {
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=32
 	Allowed []Pattern `json:"allowed,omitempty"`
+
+	// ofOtherNodes says whether a Node may be registered with a provider ID that another Node has, too. Deny has each replica of
+	// the program watch all Nodes, and denies a machine that registers under a new name while its old Node still exists. Provider
+	// IDs are compared without regard to case, and those of AWS and OpenStack without zone and region, as the cloud controllers do.
+	// A registration violates the rule if the provider IDs cannot be looked up.
+	// Omitted: Allow.
+	// +optional
+	OfOtherNodes Access `json:"ofOtherNodes,omitempty"`
 }
 
 // NodeOtherSpec freezes the rest of spec. It has no fields.
 type NodeOtherSpec struct{}
 
-// NodeAddresses restricts status.addresses. Only added and changed entries are looked at.
+// NodeAddresses restricts status.addresses. Only added and changed entries are looked at, and whether an IP address remains.
 type NodeAddresses struct {
 	// allowedTypes are the types of addresses that a kubelet may report. A Hostname must be the Node's own name.
 	// Omitted: [InternalIP, Hostname], the two that a kubelet writes.
@@ -177,6 +185,12 @@ type NodeInfo struct {
 	// +kubebuilder:validation:MinProperties=1
 	// +kubebuilder:validation:MaxProperties=6
 	Allowed map[NodeInfoField]PatternList `json:"allowed,omitempty"` //nolint:kubeapilinter // The keys are those of nodeInfo, an object.
+
+	// machineChanges says whether machineID and systemUUID may change after registration. Deny has a machine that is replaced,
+	// or reinstalled with another machine ID, need its Node deleted first. bootID, which changes with every boot, may always change.
+	// Omitted: Allow.
+	// +optional
+	MachineChanges Access `json:"machineChanges,omitempty"`
 }
 
 // NodeInfoField names a field of status.nodeInfo.

@@ -122,8 +122,9 @@ type NodeRestrictionPolicySpec struct {
 	// +structType=atomic
 	CSINodes *CSINodes `json:"csiNodes,omitempty"`
 
-	// resourceSlices keeps a kubelet from offering devices: a stock kubelet only deletes ResourceSlices, drivers write them
-	// with credentials of their own. The chart sends these writes only if its value rules.resourceSlices is set.
+	// resourceSlices keeps a kubelet from offering devices: a stock kubelet only deletes ResourceSlices. Most drivers write
+	// them with credentials of their own, but AKS's managed driver for NVIDIA GPUs writes as the kubelet. The chart sends these
+	// writes only if its value rules.resourceSlices is set.
 	// Omitted: not restricted. Empty ({}): deletion only.
 	// +optional
 	// +structType=atomic

@@ -157,6 +157,31 @@ func isReady(node *corev1.Node) bool {
 	})
 }
 
+// CSIDriver is a CSI driver that runs on the machine of a kubelet, whether the kubelet runs or not.
+type CSIDriver struct {
+	Name     string
+	NodeID   string            // which the driver gives the node
+	Topology map[string]string // of the node
+
+	process *process.Process
+}
+
+// AddCSIDriver starts a driver, which the kubelet registers a moment later.
+func (k *Kubelet) AddCSIDriver(d *CSIDriver) (err error) {
+	args := []string{"csi-driver", "--root-dir=" + k.rootDir(), "--name=" + d.Name, "--node-id=" + d.NodeID}
+	for key, value := range d.Topology {
+		args = append(args, "--topology="+key+"="+value)
+	}
+	d.process, err = process.Start(process.Spec{
+		Name: "CSI driver of " + k.Node, Path: k.binary, Dir: k.options.Dir, LogFile: filepath.Join(k.options.Dir, "csi.log"), Args: args,
+	})
+	return err
+}
+
+// Remove stops the driver, which the kubelet then forgets. It returns an error if the driver has not run until now: it ends if the
+// kubelet does not register it.
+func (d *CSIDriver) Remove() error { return d.process.Stop(10 * time.Second) }
+
 // StaticPod returns the manifest of a static pod in the namespace kube-system.
 func StaticPod(name string) []byte {
 	return fmt.Appendf(nil, `apiVersion: v1

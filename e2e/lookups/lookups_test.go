@@ -304,3 +304,7 @@ func (withoutNodes) Node(string) (*object.Metadata, bool, error) { return nil, f
 func (withoutNodes) NodesAt(string) ([]string, error) {
 	return nil, errors.New("a token request must not look up Nodes by address")
 }
+
+func (withoutNodes) NodesOf(string) ([]string, error) {
+	return nil, errors.New("a token request must not look up Nodes by provider ID")
+}

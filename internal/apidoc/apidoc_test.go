@@ -65,7 +65,7 @@ func TestTypesOfFields(t *testing.T) {
 func TestSettingsAreBelowTheirSection(t *testing.T) {
 	reference := read(t)
 	for path, want := range map[string]string{
-		"spec.nodes.labels": "registration.allowed registration.denied registration.required update.additions update.allowed",
+		"spec.nodes.labels": "registration.allowed registration.denied registration.required update.additions update.allowed update.fixed",
 		"spec.nodes.taints": "allowed allowed[].effect allowed[].key allowed[].value required required[].effect required[].key required[].value",
 		"spec.nodes.self":   "",
 	} {

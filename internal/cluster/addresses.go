@@ -17,13 +17,18 @@ import (
 	"noderestriction.plus/policy"
 )
 
-// addressIndex is the index of Nodes by the addresses that they report.
-const addressIndex = "address"
+// identityIndex is the index of Nodes by the addresses that they report and by the machine that their provider ID names. It is one index,
+// because adding a second one could fail after the first was added, and no index can be added twice.
+const (
+	identityIndex = "identity"
+	addressPrefix = "address "
+	machinePrefix = "machine "
+)
 
-var errNotRead = errors.New("the addresses of the nodes have not been read yet")
+var errNotRead = errors.New("the nodes have not been read yet")
 
-// addresses finds the Nodes that report an address, from a watch that begins once a policy needs it. It keeps only the name and the
-// addresses of each Node.
+// addresses finds the Nodes that report an address or have a provider ID, from a watch that begins once a policy needs it. It keeps only
+// the name, the addresses and the provider ID of each Node.
 type addresses struct {
 	nodes  cache.Cache
 	synced atomic.Pointer[func() bool] // nil: not watched
@@ -39,8 +44,8 @@ func (a *addresses) watch() error {
 	if err != nil {
 		return err
 	}
-	err = a.nodes.IndexField(ctx, wholeNode(), addressIndex, func(object client.Object) []string {
-		return policy.AddressesOf(addressesOf(object.(*unstructured.Unstructured)))
+	err = a.nodes.IndexField(ctx, wholeNode(), identityIndex, func(object client.Object) []string {
+		return identitiesOf(object.(*unstructured.Unstructured))
 	})
 	if err != nil {
 		return err
@@ -56,7 +61,13 @@ func (a *addresses) ready() bool {
 }
 
 // NodesAt implements [policy.Facts].
-func (a *addresses) NodesAt(address string) ([]string, error) {
+func (a *addresses) NodesAt(address string) ([]string, error) { return a.find(addressPrefix + address) }
+
+// NodesOf implements [policy.Facts].
+func (a *addresses) NodesOf(machine string) ([]string, error) { return a.find(machinePrefix + machine) }
+
+// find returns the names of the Nodes with an identity.
+func (a *addresses) find(identity string) ([]string, error) {
 	if a.synced.Load() == nil {
 		return nil, errNotRead
 	}
@@ -68,7 +79,7 @@ func (a *addresses) NodesAt(address string) ([]string, error) {
 	}
 	list := unstructured.UnstructuredList{}
 	list.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("NodeList"))
-	if err := a.nodes.List(ctx, &list, client.MatchingFields{addressIndex: address}); err != nil {
+	if err := a.nodes.List(ctx, &list, client.MatchingFields{identityIndex: identity}); err != nil {
 		return nil, err
 	}
 	names := make([]string, len(list.Items))
@@ -85,7 +96,7 @@ func wholeNode() *unstructured.Unstructured {
 	return node
 }
 
-// reduceToAddresses keeps only name and addresses of a Node, and what the cache itself needs.
+// reduceToAddresses keeps only name, addresses and provider ID of a Node, and what the cache itself needs.
 func reduceToAddresses(node *unstructured.Unstructured) *unstructured.Unstructured {
 	kept := wholeNode()
 	kept.SetName(node.GetName())
@@ -95,7 +106,27 @@ func reduceToAddresses(node *unstructured.Unstructured) *unstructured.Unstructur
 	if found && err == nil {
 		kept.Object["status"] = map[string]any{"addresses": addresses}
 	}
+	if id := providerIDOf(node); id != "" {
+		kept.Object["spec"] = map[string]any{"providerID": id}
+	}
 	return kept
+}
+
+func providerIDOf(node *unstructured.Unstructured) string {
+	id, _, _ := unstructured.NestedString(node.Object, "spec", "providerID")
+	return id
+}
+
+// identitiesOf returns the values of a Node in the index.
+func identitiesOf(node *unstructured.Unstructured) []string {
+	identities := policy.AddressesOf(addressesOf(node))
+	for i, address := range identities {
+		identities[i] = addressPrefix + address
+	}
+	if id := providerIDOf(node); id != "" {
+		identities = append(identities, machinePrefix+policy.MachineOf(id))
+	}
+	return identities
 }
 
 // addressesOf returns a Node that has only its addresses.

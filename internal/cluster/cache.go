@@ -12,7 +12,7 @@ import (
 )
 
 // CacheOptions returns options for a cache that keeps only name, UID and labels of each Node, about 2.5 KiB for a Node with 15
-// labels, and returns them without copying: they must not be changed. If addresses are looked up it keeps those, too.
+// labels, and returns them without copying: they must not be changed. If addresses or provider IDs are looked up it keeps those, too.
 func CacheOptions() map[client.Object]cache.ByObject {
 	return map[client.Object]cache.ByObject{
 		nodeMetadata(): {Transform: reduce, UnsafeDisableDeepCopy: new(true)},

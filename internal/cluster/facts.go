@@ -60,9 +60,9 @@ func New(nodes cache.Cache, live client.Reader, others *Objects, log logr.Logger
 // Expect prepares for the lookups of a set: Nodes are watched once a set looks them up. It does not block, and must not be called
 // concurrently.
 func (f *Facts) Expect(set *policy.Set) {
-	if set.LooksUpAddresses() {
+	if set.LooksUpAddresses() || set.LooksUpProviderIDs() {
 		if err := f.addresses.watch(); err != nil {
-			f.log.Error(err, "Could not watch the addresses of nodes, retrying; until then they cannot be looked up")
+			f.log.Error(err, "Could not watch the addresses and provider IDs of nodes, retrying; until then they cannot be looked up")
 		}
 	}
 	if f.synced.Load() != nil || !set.LooksUpNodes() {

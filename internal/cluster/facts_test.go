@@ -103,7 +103,8 @@ func TestReduceKeepsWhatPoliciesLookAt(t *testing.T) {
 		t.Error("kept more than needed")
 	}
 	full := wholeNode()
-	raw := `{"metadata":{"name":"a","labels":{"a":"b"}},"status":{"images":[{}],"capacity":{"cpu":"1e-999999999"},` +
+	raw := `{"metadata":{"name":"a","labels":{"a":"b"}},"spec":{"providerID":"AWS:///eu-1a/i-1","podCIDR":"10.244.0.0/24"},` +
+		`"status":{"images":[{}],"capacity":{"cpu":"1e-999999999"},` +
 		`"addresses":[{"type":"InternalIP","address":"10.0.0.1"}]}}`
 	if err := json.Unmarshal([]byte(raw), &full.Object); err != nil {
 		t.Fatal(err)
@@ -111,7 +112,8 @@ func TestReduceKeepsWhatPoliciesLookAt(t *testing.T) {
 	if object, err := reduce(full); err != nil {
 		t.Error(err)
 	} else if kept := object.(*unstructured.Unstructured); kept.GetName() != "a" || kept.GetLabels() != nil ||
-		!slices.Equal(policy.AddressesOf(addressesOf(kept)), []string{"10.0.0.1"}) || len(kept.Object["status"].(map[string]any)) != 1 {
+		!slices.Equal(identitiesOf(kept), []string{"address 10.0.0.1", "machine i-1"}) ||
+		len(kept.Object["status"].(map[string]any)) != 1 || len(kept.Object["spec"].(map[string]any)) != 1 {
 		t.Errorf("kept %+v", kept)
 	}
 	if same, err := reduce("something else"); err != nil || same != "something else" {

@@ -62,7 +62,7 @@ func recipes(t *testing.T) []recipe {
 // TestCookbook holds the page to what the commands say of it.
 func TestCookbook(t *testing.T) {
 	all := recipes(t)
-	if len(all) != 8 {
+	if len(all) != 9 {
 		t.Errorf("there are %d recipes", len(all))
 	}
 	writes := 0

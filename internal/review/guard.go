@@ -84,6 +84,11 @@ func (g *guard) NodesAt(address string) ([]string, error) {
 	return ask(g, func() ([]string, error) { return g.facts.NodesAt(address) })
 }
 
+// NodesOf implements policy.Facts.
+func (g *guard) NodesOf(machine string) ([]string, error) {
+	return ask(g, func() ([]string, error) { return g.facts.NodesOf(machine) })
+}
+
 // Pod implements policy.Facts.
 func (g *guard) Pod(namespace, name string) (*corev1.Pod, bool, error) {
 	return find(g, func() (*corev1.Pod, bool, error) { return g.facts.Pod(namespace, name) })

@@ -59,6 +59,22 @@ func (c keyChanges) except(allowed func(key string) bool) keyChanges {
 	return keyChanges{without(c.added, allowed), without(c.changed, allowed), without(c.removed, allowed)}
 }
 
+// and returns the changes of both.
+func (c keyChanges) and(others keyChanges) keyChanges {
+	return keyChanges{
+		sortedJoin(c.added, others.added), sortedJoin(c.changed, others.changed), sortedJoin(c.removed, others.removed),
+	}
+}
+
+func sortedJoin(a, b []string) []string {
+	if len(b) == 0 {
+		return a
+	}
+	joined := slices.Concat(a, b)
+	slices.Sort(joined)
+	return joined
+}
+
 // pairChanges are the changes of labels or annotations where values matter, too.
 type pairChanges struct {
 	keyChanges

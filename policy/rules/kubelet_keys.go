@@ -11,6 +11,10 @@ import "strings"
 
 const (
 	labelHostname            = "kubernetes.io/hostname"
+	labelOS                  = "kubernetes.io/os"
+	labelArch                = "kubernetes.io/arch"
+	betaLabelOS              = "beta.kubernetes.io/os"
+	betaLabelArch            = "beta.kubernetes.io/arch"
 	annotationProvidedNodeIP = "alpha.kubernetes.io/provided-node-ip"
 	annotationCSINodeIDs     = "csi.volume.kubernetes.io/nodeid"
 )
@@ -18,11 +22,16 @@ const (
 // isComputedLabel reports whether every kubelet computes the label.
 func isComputedLabel(key string) bool {
 	switch key {
-	case labelHostname, "kubernetes.io/os", "kubernetes.io/arch", "beta.kubernetes.io/os", "beta.kubernetes.io/arch",
-		"node.kubernetes.io/windows-build":
+	case labelHostname, labelOS, labelArch, betaLabelOS, betaLabelArch, "node.kubernetes.io/windows-build":
 		return true
 	}
 	return false
+}
+
+// isPermanentLabel reports whether no kubelet removes the label: it has a value that is never empty. A kubelet removes a label that it
+// repairs, if --node-labels has it with an empty value.
+func isPermanentLabel(key string) bool {
+	return key == labelHostname || key == labelOS || key == labelArch
 }
 
 // isReconciledLabel reports whether a kubelet repairs the label when it restarts and finds its Node with another value.

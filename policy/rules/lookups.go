@@ -31,6 +31,20 @@ func nodeAddressesLookUp(spec *v1alpha1.NodeRestrictionPolicySpec) policy.Lookup
 	return policy.LooksUpAddresses
 }
 
+func nodeAnnotationsLookUp(spec *v1alpha1.NodeRestrictionPolicySpec) policy.Lookups {
+	if a := spec.Nodes.Annotations; a == nil || a.ProvidedNodeIPOfOtherNodes != v1alpha1.AccessDeny {
+		return 0
+	}
+	return policy.LooksUpAddresses
+}
+
+func nodeProviderIDLookUp(spec *v1alpha1.NodeRestrictionPolicySpec) policy.Lookups {
+	if id := spec.Nodes.ProviderID; id == nil || id.OfOtherNodes != v1alpha1.AccessDeny {
+		return 0
+	}
+	return policy.LooksUpProviderIDs
+}
+
 func podIPsLookUp(spec *v1alpha1.NodeRestrictionPolicySpec) policy.Lookups {
 	ips := spec.Pods.IPs
 	if ips != nil && (ips.PodIPs != nil && ips.PodIPs.OfOtherNodes == v1alpha1.AccessDeny ||

@@ -10,10 +10,10 @@ import (
 	"noderestriction.plus/policy/object"
 )
 
-// countingFacts counts lookups of the metadata of Nodes.
+// countingFacts counts the lookups that must be answered from memory.
 type countingFacts struct {
 	policy.Facts
-	nodes int
+	nodes, addresses, providerIDs int
 }
 
 func (f *countingFacts) Node(name string) (*object.Metadata, bool, error) {
@@ -21,8 +21,18 @@ func (f *countingFacts) Node(name string) (*object.Metadata, bool, error) {
 	return f.Facts.Node(name)
 }
 
-func TestSetSaysWhetherItLooksUpNodes(t *testing.T) {
-	asked := 0
+func (f *countingFacts) NodesAt(address string) ([]string, error) {
+	f.addresses++
+	return f.Facts.NodesAt(address)
+}
+
+func (f *countingFacts) NodesOf(machine string) ([]string, error) {
+	f.providerIDs++
+	return f.Facts.NodesOf(machine)
+}
+
+func TestSetSaysWhatItLooksUp(t *testing.T) {
+	var asked countingFacts
 	for _, f := range allFixtures(t) {
 		set := setOf(t, f)
 		facts := &countingFacts{Facts: f.Request.Facts}
@@ -32,12 +42,15 @@ func TestSetSaysWhetherItLooksUpNodes(t *testing.T) {
 		r := f.Request
 		r.Facts = facts
 		set.Evaluate(&r)
-		if facts.nodes > 0 && !set.LooksUpNodes() {
-			t.Errorf("%s: Nodes were looked up by a set that says it does not", f.Comment)
+		if facts.nodes > 0 && !set.LooksUpNodes() || facts.addresses > 0 && !set.LooksUpAddresses() ||
+			facts.providerIDs > 0 && !set.LooksUpProviderIDs() {
+			t.Errorf("%s: a set looks up what it says it does not", f.Comment)
 		}
-		asked += facts.nodes
+		asked.nodes += facts.nodes
+		asked.addresses += facts.addresses
+		asked.providerIDs += facts.providerIDs
 	}
-	if asked == 0 {
-		t.Error("no fixture looks up a Node")
+	if asked.nodes == 0 || asked.addresses == 0 || asked.providerIDs == 0 {
+		t.Errorf("the fixtures look up %d nodes, %d addresses, %d provider IDs", asked.nodes, asked.addresses, asked.providerIDs)
 	}
 }

@@ -22,8 +22,8 @@ import (
 //   - Server-side apply replaces the fields of its manager's Apply entry with those that it sends, changed or not. The entry
 //     gets a new time only if the object changes: a new entry may have no time, and an old one may grow and keep its time.
 //   - Through a subresource the list that a client sends is ignored. At a creation, and in an update of the resource itself,
-//     it replaces the stored list unless it is absent or cannot be decoded; [] and [{}] empty the list. While it is empty,
-//     updates are not tracked.
+//     it replaces the stored list unless it is absent or cannot be decoded; [] and [{}] empty the list, but at a creation the
+//     fields of the object are then tracked as if it were absent. While it is empty, updates are not tracked.
 //   - An update drops entries of unknown versions, and merges the oldest Update entries into an entry of the manager
 //     ancient-changes if there are more than 10. An object that is too large for etcd is stored without managedFields.
 //   - Mutating admission runs later and is not tracked: a change that it reverts has still moved ownership.

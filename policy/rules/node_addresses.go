@@ -23,9 +23,10 @@ func nodeAddresses() policy.Rule {
 			Title: "A kubelet may report only addresses of allowed types and ranges",
 			Text: "The API server connects to a Node's addresses for logs, exec and proxying, and approvers of " +
 				"serving certificates compare with them. A kubelet that reports another's address has the API " +
-				"server's credentials and users' sessions sent there.",
+				"server's credentials and users' sessions sent there. A Node without addresses is unreachable for logs and " +
+				"exec, and its addresses are free for other Nodes.",
 			Kubelet: "A kubelet reports InternalIPs and its own name as Hostname; with an external cloud provider only " +
-				"until the Node has addresses. It may remove any.",
+				"until the Node has addresses. It may remove some, but a Node that has IP addresses keeps one.",
 			Attack: "curl -X PATCH -H 'Content-Type: application/merge-patch+json' .../api/v1/nodes/$NODE/status -d " +
 				`'{"status":{"addresses":[{"type":"InternalIP","address":"127.0.0.1"}]}}'`,
 			Spec:   "spec.nodes.addresses",
@@ -80,9 +81,7 @@ func compileNodeAddresses(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Pa
 	}
 	return func(r *policy.Request) []policy.Violation {
 		before, after := r.Node().Addresses().Change()
-		if len(after) == 0 {
-			return nil
-		}
+		vs := checkReachableNode(before, after)
 		old := make(map[corev1.NodeAddress]bool, len(before))
 		for _, a := range before {
 			old[a] = true
@@ -97,12 +96,28 @@ func compileNodeAddresses(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Pa
 				added = append(added, a.Address)
 			}
 		}
-		vs := appendViolation(nil, "status.addresses", "must not report", refused)
+		vs = appendViolation(vs, "status.addresses", "must not report", refused)
 		if cfg.OfOtherNodes != v1alpha1.AccessDeny {
 			return vs
 		}
 		return append(vs, othersAddresses(r, "status.addresses", added)...)
 	}, errs
+}
+
+// checkReachableNode refuses to remove all addresses, or all IP addresses. A kubelet that cannot determine its addresses leaves them as
+// they are.
+func checkReachableNode(before, after []corev1.NodeAddress) []policy.Violation {
+	switch {
+	case len(before) > 0 && len(after) == 0:
+		return []policy.Violation{{Field: "status.addresses", Detail: "must not remove all addresses"}}
+	case slices.ContainsFunc(before, isIP) && !slices.ContainsFunc(after, isIP):
+		return []policy.Violation{{Field: "status.addresses", Detail: "must not remove all IP addresses"}}
+	}
+	return nil
+}
+
+func isIP(a corev1.NodeAddress) bool {
+	return a.Type == corev1.NodeInternalIP || a.Type == corev1.NodeExternalIP
 }
 
 // othersAddresses returns a violation if another Node reports one of the addresses. It skips names.

@@ -34,6 +34,7 @@ func nodeAnnotations() policy.Rule {
 				"pkg/volume/csi/nodeinfomanager",
 		},
 		Targets: nodeWrites(),
+		LooksUp: nodeAnnotationsLookUp,
 		Warn: func(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path) []string {
 			if spec.Nodes.Annotations == nil {
 				return nil
@@ -59,6 +60,8 @@ func compileNodeAnnotations(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.
 	allowed, errs := pattern.CompileKeyValues(cfg.Allowed, 128, at.Child("allowed"))
 	cidrs, bad := pattern.CompileCIDRs(cfg.ProvidedNodeIPCIDRs, 64, at.Child("providedNodeIPCIDRs"))
 	errs = append(errs, bad...)
+	errs = append(errs, pattern.CheckEnum(cfg.ProvidedNodeIPOfOtherNodes, at.Child("providedNodeIPOfOtherNodes"),
+		v1alpha1.AccessAllow, v1alpha1.AccessDeny)...)
 	limit := int(cfg.MaxTotalBytes)
 	switch {
 	case limit == 0:
@@ -71,6 +74,10 @@ func compileNodeAnnotations(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.
 		old, updated := r.Node().Annotations().Change()
 		vs := comparePairs(old, updated).except(mayWrite, allowed.ValueMatters).violations("metadata.annotations")
 		vs = append(vs, checkProvidedNodeIP(cidrs, old, updated)...)
+		if cfg.ProvidedNodeIPOfOtherNodes == v1alpha1.AccessDeny {
+			added := missing(providedNodeIPs(updated), providedNodeIPs(old))
+			vs = append(vs, othersAddresses(r, "metadata.annotations", added)...)
+		}
 		if size := totalSize(updated, mayWrite); size > limit && size > totalSize(old, mayWrite) {
 			vs = append(vs, policy.Violation{
 				Field: "metadata.annotations",
@@ -82,14 +89,27 @@ func compileNodeAnnotations(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.
 	}, errs
 }
 
+// providedNodeIPs returns the addresses in alpha.kubernetes.io/provided-node-ip.
+func providedNodeIPs(annotations map[string]string) []string {
+	value, has := annotations[annotationProvidedNodeIP]
+	if !has {
+		return nil
+	}
+	ips := strings.Split(value, ",")
+	for i, ip := range ips {
+		ips[i] = strings.TrimSpace(ip)
+	}
+	return ips
+}
+
 // checkProvidedNodeIP allows a new alpha.kubernetes.io/provided-node-ip, of one or two addresses, only in the given ranges.
 func checkProvidedNodeIP(cidrs []netip.Prefix, old, updated map[string]string) []policy.Violation {
 	value, has := updated[annotationProvidedNodeIP]
 	if before, had := old[annotationProvidedNodeIP]; len(cidrs) == 0 || !has || had && before == value {
 		return nil
 	}
-	for part := range strings.SplitSeq(value, ",") {
-		if addr, err := netip.ParseAddr(strings.TrimSpace(part)); err != nil || !pattern.ContainsAddr(cidrs, addr) {
+	for _, part := range providedNodeIPs(updated) {
+		if addr, err := netip.ParseAddr(part); err != nil || !pattern.ContainsAddr(cidrs, addr) {
 			return []policy.Violation{{
 				Field:  "metadata.annotations",
 				Detail: "must not set " + text.Quote(annotationProvidedNodeIP) + " to " + text.Quote(value),

@@ -18,8 +18,8 @@ func nodeDirectUpdates() policy.Rule {
 			Title: "A kubelet may not write its Node but through nodes/status",
 			Text: "Cordons, taints, pod ranges and provider IDs are written through the Node itself, where a stock " +
 				"kubelet has nothing to do after registration.",
-			Kubelet: "After registration a kubelet writes nodes/status only. The agents of k3s and Talos, and kubeadm " +
-				"before 1.37, write the Node.",
+			Kubelet: "After registration a kubelet writes nodes/status only. Agents of distributions write the Node, such as " +
+				"those of AKS, k3s and Talos, and kubeadm before 1.37 when a node joins or is upgraded.",
 			Attack: `kubectl --kubeconfig kubelet.conf annotate node "$NODE" example.com/any=thing`,
 			Spec:   "spec.nodes.directUpdates",
 			Fields: []string{"metadata", "spec"},

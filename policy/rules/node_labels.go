@@ -25,7 +25,8 @@ func nodeLabels() policy.Rule {
 			Text: "Labels steer workloads: a kubelet that labels its own Node draws pods to itself, with their secrets, and " +
 				"one that takes another Node's hostname draws the pods bound to that Node's local volumes.",
 			Kubelet: "At registration a kubelet sets its computed labels and those of --node-labels. Later it repairs its " +
-				"computed and topology labels and adds the topology keys of CSI drivers; it removes none.",
+				"computed labels, and the zone, region and instance type of --node-labels, and adds the topology keys of CSI " +
+				"drivers. It removes none, unless --node-labels has it with an empty value.",
 			Attack: `kubectl --kubeconfig kubelet.conf label node "$NODE" example.com/dedicated=pci`,
 			Spec:   "spec.nodes.labels",
 			Fields: []string{"metadata.labels"},
@@ -45,7 +46,7 @@ func compileNodeLabels(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path)
 	}
 	at = at.Child("nodes", "labels")
 	registration, errs := compileRegistrationLabels(cfg.Registration, at.Child("registration"))
-	update, bad := compileUpdateLabels(cfg.Update, at.Child("update"))
+	update, bad := compileUpdateLabels(cfg.Update, cfg.Registration, at.Child("update"))
 	errs = append(errs, bad...)
 	return func(r *policy.Request) []policy.Violation {
 		var vs []policy.Violation
@@ -109,22 +110,27 @@ func unmatched(compiled pattern.KeyValues, source []v1alpha1.KeyValuePattern, la
 	return missing
 }
 
-func compileUpdateLabels(cfg *v1alpha1.NodeUpdateLabels, at *field.Path) (policy.Check, field.ErrorList) {
+func compileUpdateLabels(
+	cfg *v1alpha1.NodeUpdateLabels, registration *v1alpha1.NodeRegistrationLabels, at *field.Path,
+) (policy.Check, field.ErrorList) {
 	if cfg == nil {
 		cfg = &v1alpha1.NodeUpdateLabels{}
 	}
 	allowed, errs := pattern.CompileKeyValues(cfg.Allowed, 128, at.Child("allowed"))
 	errs = append(errs, pattern.CheckEnum(cfg.Additions, at.Child("additions"),
 		v1alpha1.AdditionsAny, v1alpha1.AdditionsCSI, v1alpha1.AdditionsListed)...)
+	pins, bad := compileLabelPins(cfg, registration, at)
+	errs = append(errs, bad...)
 	mayChange := func(key, value string) bool {
 		return isReconciledLabel(key) || allowed.MatchNamed(key, value) || !isReservedLabel(key) && allowed.Match(key, value)
 	}
 	return func(r *policy.Request) []policy.Violation {
 		changes := comparePairs(r.Node().Labels().Change())
+		pinned := pins.take(&changes)
 		if len(changes.added) > 0 && mayAddUnlisted(cfg.Additions, r) {
 			changes.added = slices.DeleteFunc(changes.added, func(key string) bool { return !isReservedLabel(key) })
 		}
-		return changes.except(mayChange, allowed.ValueMatters).violations("metadata.labels")
+		return changes.except(mayChange, allowed.ValueMatters).and(pinned).violations("metadata.labels")
 	}, errs
 }
 
@@ -165,4 +171,72 @@ func checkHostname(r *policy.Request) []policy.Violation {
 		Field:  "metadata.labels",
 		Detail: "must not set " + text.Quote(labelHostname) + " to " + text.Quote(hostname) + ", which is not the Node's name",
 	}}
+}
+
+// labelPins are the changes of a registered Node's labels that a policy refuses, whatever else allows them.
+type labelPins struct {
+	fixed  pattern.KeyValues // may not be added, changed or removed
+	denied pattern.KeyValues // at registration, so they may not come later either
+	named  pattern.KeyValues // in update.allowed by their exact key, which takes precedence over denied
+}
+
+func compileLabelPins(
+	cfg *v1alpha1.NodeUpdateLabels, registration *v1alpha1.NodeRegistrationLabels, at *field.Path,
+) (labelPins, field.ErrorList) {
+	var pins labelPins
+	fixed, errs := pattern.CompileKeyValues(cfg.Fixed, 128, at.Child("fixed"))
+	errs = append(errs, checkReachable(cfg.Fixed, 128, pattern.Labels(), at.Child("fixed"))...)
+	pins.fixed = fixed
+	if registration != nil {
+		// Errors in denied are those of the registration, and errors in allowed those of the update.
+		pins.denied, _ = pattern.CompileKeyValues(registration.Denied, 128, at)
+	}
+	named := slices.DeleteFunc(slices.Clone(cfg.Allowed), func(p v1alpha1.KeyValuePattern) bool {
+		key, _, _ := strings.Cut(string(p), "=")
+		return strings.Contains(key, "*")
+	})
+	pins.named, _ = pattern.CompileKeyValues(named, 128, at)
+	return pins, errs
+}
+
+// take removes the changes that are refused from c, and returns them.
+func (p *labelPins) take(c *pairChanges) keyChanges {
+	var taken keyChanges
+	c.added, taken.added = p.split(c.added, func(key string) (string, bool) {
+		return c.updated[key], p.refusesNew(key, c.updated[key])
+	})
+	c.changed, taken.changed = p.split(c.changed, func(key string) (string, bool) {
+		if p.fixes(key, c.old[key]) {
+			return c.old[key], true
+		}
+		return c.updated[key], p.refusesNew(key, c.updated[key])
+	})
+	c.removed, taken.removed = p.split(c.removed, func(key string) (string, bool) {
+		return c.old[key], isPermanentLabel(key) || p.fixes(key, c.old[key])
+	})
+	return taken
+}
+
+// split separates the keys that are refused because of a value. A key stands with that value, as key=value, if values of it matter.
+func (p *labelPins) split(keys []string, refuses func(key string) (value string, refused bool)) (kept, refused []string) {
+	for _, key := range keys {
+		value, is := refuses(key)
+		switch {
+		case !is:
+			kept = append(kept, key)
+		case p.fixed.ValueMatters(key) || p.denied.ValueMatters(key):
+			refused = append(refused, key+"="+value)
+		default:
+			refused = append(refused, key)
+		}
+	}
+	return kept, refused
+}
+
+func (p *labelPins) fixes(key, value string) bool {
+	return !isComputedLabel(key) && p.fixed.Match(key, value)
+}
+
+func (p *labelPins) refusesNew(key, value string) bool {
+	return p.fixes(key, value) || !isComputedLabel(key) && p.denied.Match(key, value) && !p.named.Match(key, value)
 }

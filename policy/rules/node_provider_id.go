@@ -26,9 +26,11 @@ func nodeProviderID() policy.Rule {
 			Spec:   "spec.nodes.providerID",
 			Fields: []string{"spec.providerID"},
 			Since:  "v0.1.0",
-			Source: "kubernetes v1.37.2 pkg/kubelet/kubelet_node_status.go (initialNode)",
+			Source: "kubernetes v1.37.2 pkg/kubelet/kubelet_node_status.go (initialNode); how controllers read provider IDs: " +
+				"cloud-provider-aws b82bcf9d pkg/providers/v1/instances.go, cloud-provider-openstack a2ca362d pkg/openstack/utils.go",
 		},
 		Targets: nodeSpecWrites(),
+		LooksUp: nodeProviderIDLookUp,
 		Compile: compileNodeProviderID,
 	}
 }
@@ -38,16 +40,36 @@ func compileNodeProviderID(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.P
 	if cfg == nil {
 		return nil, nil
 	}
-	allowed, errs := pattern.CompileAll(cfg.Allowed, 32, at.Child("nodes", "providerID", "allowed"))
+	at = at.Child("nodes", "providerID")
+	allowed, errs := pattern.CompileAll(cfg.Allowed, 32, at.Child("allowed"))
+	errs = append(errs, pattern.CheckEnum(cfg.OfOtherNodes, at.Child("ofOtherNodes"), v1alpha1.AccessAllow, v1alpha1.AccessDeny)...)
 	return func(r *policy.Request) []policy.Violation {
 		old, id := r.Node().ProviderID().Change()
 		registers := r.Operation == admissionv1.Create
+		detail := ""
 		switch {
 		case !registers && id != old:
-			return []policy.Violation{{Field: "spec.providerID", Detail: "must not change the provider ID to " + text.Quote(id)}}
-		case registers && id != "" && len(allowed) > 0 && !allowed.Match(id):
-			return []policy.Violation{{Field: "spec.providerID", Detail: "must not register with provider ID " + text.Quote(id)}}
+			detail = "must not change the provider ID to " + text.Quote(id)
+		case !registers || id == "":
+		case len(allowed) > 0 && !allowed.Match(id):
+			detail = "must not register with provider ID " + text.Quote(id)
+		case cfg.OfOtherNodes == v1alpha1.AccessDeny:
+			detail = othersProviderID(r, id)
 		}
-		return nil
+		if detail == "" {
+			return nil
+		}
+		return []policy.Violation{{Field: "spec.providerID", Detail: detail}}
 	}, errs
+}
+
+// othersProviderID returns what is wrong if another Node has the provider ID.
+func othersProviderID(r *policy.Request, id string) string {
+	switch others, err := r.IsProviderIDOfAnotherNode(id); {
+	case err != nil:
+		return "must not register with the provider ID of another Node, but they could not be looked up"
+	case others:
+		return "must not register with the provider ID of another Node " + text.Quote(id)
+	}
+	return ""
 }

@@ -21,14 +21,18 @@ func nodeTaints() policy.Rule {
 		Doc: policy.Doc{
 			Title: "A kubelet may register only with the taints that a policy allows and requires, and not change them",
 			Text: "Taints keep pods away from a node. A kubelet that registers again without its dedicated or start-up taint " +
-				"gets pods that were never meant for it.",
+				"gets pods that were never meant for it. The taint node.kubernetes.io/out-of-service, of any effect, promises " +
+				"that the machine is off: once the Node is not ready, controllers delete its pods by force and detach its " +
+				"volumes, which the machine still writes to when others mount them.",
 			Kubelet: "A kubelet sets taints at registration only: those of --register-with-taints, and " +
-				"node.cloudprovider.kubernetes.io/uninitialized with an external cloud provider.",
+				"node.cloudprovider.kubernetes.io/uninitialized with an external cloud provider. Only an administrator sets " +
+				"node.kubernetes.io/out-of-service.",
 			Attack: `kubectl --kubeconfig kubelet.conf create -f node-without-its-dedicated-taint.yaml`,
 			Spec:   "spec.nodes.taints",
 			Fields: []string{"spec.taints"},
 			Since:  "v0.1.0",
-			Source: "kubernetes v1.37.2 pkg/kubelet/kubelet_node_status.go, plugin/pkg/admission/nodetaint",
+			Source: "kubernetes v1.37.2 pkg/kubelet/kubelet_node_status.go, plugin/pkg/admission/nodetaint, " +
+				"pkg/controller/podgc, pkg/controller/volume/attachdetach/reconciler",
 		},
 		Targets: nodeSpecWrites(),
 		Compile: compileNodeTaints,
@@ -51,7 +55,9 @@ func compileNodeTaints(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path)
 		}
 		var refused, missing []string
 		for i := range taints {
-			if t := &taints[i]; len(cfg.Allowed) > 0 && !isStockTaint(t) && !allowed.match(t) && !required.match(t) {
+			switch t := &taints[i]; {
+			case t.Key == corev1.TaintNodeOutOfService && !allowed.matchNamed(t) && !required.matchNamed(t),
+				len(cfg.Allowed) > 0 && !isStockTaint(t) && !allowed.match(t) && !required.match(t):
 				refused = append(refused, taintText(t))
 			}
 		}
@@ -64,6 +70,10 @@ func compileNodeTaints(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path)
 		return appendViolation(vs, "spec.taints", "must have", missing)
 	}, errs
 }
+
+// Of the taints that controllers set, only out-of-service needs more than a policy's lists. Those of conditions and of the cloud
+// controller, such as node.kubernetes.io/unreachable, keep pods away or evict them, which an attacker can also have by being not ready,
+// and their controllers remove them again when they do not hold. No controller deletes by force or detaches because of one of them.
 
 // isStockTaint reports whether a taint is set at registration without --register-with-taints: the API server adds not-ready, and
 // --cloud-provider=external adds uninitialized.
@@ -83,6 +93,11 @@ type taintPatterns []taintPattern
 
 func (ps taintPatterns) match(t *corev1.Taint) bool {
 	return slices.ContainsFunc(ps, func(p taintPattern) bool { return p.match(t) })
+}
+
+// matchNamed is match without the patterns that match every key.
+func (ps taintPatterns) matchNamed(t *corev1.Taint) bool {
+	return slices.ContainsFunc(ps, func(p taintPattern) bool { return pattern.Patterns{p.key}.MatchNamed(t.Key) && p.match(t) })
 }
 
 func (p *taintPattern) match(t *corev1.Taint) bool {

@@ -19,8 +19,9 @@ func resourceSlices() policy.Rule {
 			Title: "A kubelet may only delete ResourceSlices",
 			Text: "A ResourceSlice offers devices. A kubelet that writes one draws pods which ask for devices that it " +
 				"does not have.",
-			Kubelet: "A kubelet deletes the slices of drivers that are gone. Drivers write theirs with their own service " +
-				"accounts.",
+			Kubelet: "A kubelet deletes the slices of drivers that are gone. Most drivers write theirs with their own service " +
+				"accounts. On AKS, the managed driver for NVIDIA GPUs is a service of the node and writes as the kubelet: " +
+				"leave the section out there.",
 			Attack: "kubectl --kubeconfig kubelet.conf create -f resource-slice.yaml",
 			Spec:   "spec.resourceSlices",
 			Fields: []string{"metadata.name"},

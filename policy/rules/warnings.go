@@ -35,6 +35,7 @@ func warnOfLabels(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path) []st
 	at = at.Child("nodes", "labels")
 	if labels.Update != nil {
 		warnings = append(warnings, warnUnreachable(labels.Update.Allowed, pattern.Labels(), at.Child("update", "allowed"))...)
+		warnings = append(warnings, warnOfFixed(labels.Update, at.Child("update"))...)
 	}
 	if labels.Registration == nil {
 		return warnings
@@ -49,10 +50,27 @@ func warnOfRegistration(cfg *v1alpha1.NodeRegistrationLabels, at *field.Path) []
 		warnings = append(warnings, at.Child("allowed").String()+": the NodeRestriction plugin, where it is on, refuses all of these labels, "+
 			"and this policy refuses all others")
 	}
-	for i, denied := range cfg.Denied {
-		if key, _, _ := strings.Cut(string(denied), "="); isComputedLabel(key) && len(warnings) < policy.MaxWarnings {
+	return append(warnings, warnComputed(cfg.Denied, at.Child("denied"))...)
+}
+
+// warnOfFixed warns of fixed labels that every kubelet computes, and if all labels that are allowed are also fixed.
+func warnOfFixed(cfg *v1alpha1.NodeUpdateLabels, at *field.Path) []string {
+	warnings := warnComputed(cfg.Fixed, at.Child("fixed"))
+	ps, errs := pattern.CompileKeyValues(cfg.Fixed, len(cfg.Fixed), at)
+	if len(errs) > 0 || len(cfg.Allowed) == 0 ||
+		slices.ContainsFunc(cfg.Allowed, func(p v1alpha1.KeyValuePattern) bool { return !ps.Covers(p) }) {
+		return warnings
+	}
+	return append(warnings, at.Child("allowed").String()+": all of it is fixed, so it allows nothing")
+}
+
+// warnComputed warns of patterns in a list of refused labels that name a label which every kubelet computes.
+func warnComputed(refused []v1alpha1.KeyValuePattern, at *field.Path) []string {
+	var warnings []string
+	for i, p := range refused {
+		if key, _, _ := strings.Cut(string(p), "="); isComputedLabel(key) && len(warnings) < policy.MaxWarnings {
 			warnings = append(warnings, fmt.Sprintf("%s: %s has no effect, because every kubelet computes this label",
-				at.Child("denied").Index(i), text.Quote(string(denied))))
+				at.Index(i), text.Quote(string(p))))
 		}
 	}
 	return warnings

@@ -38,37 +38,27 @@ from a policy has.
 {{- /* floor: policy and binding, given a list of a floor and the suffix of its name. */ -}}
 {{- define "node-restriction-plus.floor" -}}
 {{- $root := index . 0 -}}
-{{- $name := printf "%s%s" (index . 1).name (index . 2) -}}
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingAdmissionPolicy
-metadata:
-  name: {{ $name }}
-  {{- include "node-restriction-plus.marks" (list $root dict) | nindent 2 }}
-spec:
-  failurePolicy: Fail
-  matchConstraints:
-    matchPolicy: Equivalent
-    resourceRules:
-    - {apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [nodes], scope: Cluster}
-  matchConditions:
-  - name: kubelet
-    expression: {{ include "node-restriction-plus.kubelet" $root }}
-  # The webhook itself must deny the probe, which helm test also sends.
-  - name: not-the-probe
-    expression: >-
-      request.userInfo.username != 'system:node:node-restriction-plus-probe' || !request.?dryRun.orValue(false)
-  # Only after the answer Forbidden does a kubelet continue with its existing Node.
-  validations:
-  {{- toYaml (index . 1).validations | nindent 2 }}
----
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingAdmissionPolicyBinding
-metadata:
-  name: {{ $name }}
-  {{- include "node-restriction-plus.marks" (list $root dict) | nindent 2 }}
-spec:
-  policyName: {{ $name }}
-  validationActions: [Deny, Audit]
+{{- $spec := include "node-restriction-plus.floorSpec" (list $root (index . 1).validations) -}}
+{{- include "node-restriction-plus.policyAndBinding" (list $root (printf "%s%s" (index . 1).name (index . 2)) $spec) -}}
+{{- end }}
+
+{{- /* floorSpec: the spec of a policy of the floor, given a list of the root context and the validations. */ -}}
+{{- define "node-restriction-plus.floorSpec" -}}
+failurePolicy: Fail
+matchConstraints:
+  matchPolicy: Equivalent
+  resourceRules:
+  - {apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [nodes], scope: Cluster}
+matchConditions:
+- name: kubelet
+  expression: {{ include "node-restriction-plus.kubelet" (index . 0) }}
+# The webhook itself must deny the probe, which helm test also sends.
+- name: not-the-probe
+  expression: >-
+    request.userInfo.username != 'system:node:node-restriction-plus-probe' || !request.?dryRun.orValue(false)
+# Only after the answer Forbidden does a kubelet continue with its existing Node.
+validations:
+{{ toYaml (index . 1) }}
 {{- end }}
 
 {{- /* validations: one for each of the five rules that a policy, given as name and spec, turns on. */ -}}
@@ -82,12 +72,10 @@ spec:
     {{- include "node-restriction-plus.floorLabels" $nodes.labels | nindent 4 }}
 {{- end }}
 {{- if kindIs "map" (get $nodes "taints") }}
-{{- with include "node-restriction-plus.floorTaints" $nodes.taints | trim }}
 - reason: Forbidden
   message: '{{ $violates }} node taints'
   expression: |-
-    {{- . | nindent 4 }}
-{{- end }}
+    {{- include "node-restriction-plus.floorTaints" $nodes.taints | nindent 4 }}
 {{- end }}
 {{- if kindIs "map" (get $nodes "ownerReferences") }}
 - reason: Forbidden
@@ -132,15 +120,28 @@ object.metadata.?labels.orValue({}).exists(key, {{ include "node-restriction-plu
 object.metadata.?labels[?'kubernetes.io/hostname'].orValue(object.metadata.name).lowerAscii() == object.metadata.name.lowerAscii()
 {{- end }}
 
-{{- /* floorTaints: the same as policy/rules/node_taints.go at registration, given spec.nodes.taints. Empty: any taints are allowed. */ -}}
+{{- /*
+floorTaints: the same as policy/rules/node_taints.go at registration, given spec.nodes.taints. Only a pattern that matches the key
+out-of-service, and is not an asterisk, allows this taint.
+*/ -}}
 {{- define "node-restriction-plus.floorTaints" -}}
+{{- $lists := concat (.allowed | default list) (.required | default list) -}}
+{{- $outOfService := list "t.key != 'node.kubernetes.io/out-of-service'" -}}
+{{- range $lists -}}
 {{- $parts := list -}}
+{{- range splitList "*" .key }}{{ $parts = append $parts (regexQuoteMeta .) }}{{ end -}}
+{{- if and (not (regexMatch "^\\*+$" .key)) (regexMatch (printf "^%s$" (join ".*" $parts)) "node.kubernetes.io/out-of-service") -}}
+{{- $outOfService = append $outOfService (include "node-restriction-plus.taint" .) -}}
+{{- end -}}
+{{- end -}}
+{{- $each := list (printf "(%s)" (join " || " $outOfService)) -}}
 {{- if .allowed -}}
 {{- $may := list "t.effect == 'NoSchedule' && t.key in ['node.kubernetes.io/not-ready', 'node.cloudprovider.kubernetes.io/uninitialized']" -}}
-{{- range concat .allowed (.required | default list) }}{{ $may = append $may (include "node-restriction-plus.taint" .) }}{{ end -}}
-{{- $parts = append $parts "size(object.?spec.?taints.orValue([])) <= 256" -}}
-{{- $parts = append $parts (printf "object.?spec.?taints.orValue([]).all(t,\n  %s)" (join " ||\n  " $may)) -}}
+{{- range $lists }}{{ $may = append $may (include "node-restriction-plus.taint" .) }}{{ end -}}
+{{- $each = append $each (printf "(%s)" (join " ||\n  " $may)) -}}
 {{- end -}}
+{{- $parts := list "size(object.?spec.?taints.orValue([])) <= 256" -}}
+{{- $parts = append $parts (printf "object.?spec.?taints.orValue([]).all(t,\n  %s)" (join " &&\n  " $each)) -}}
 {{- range .required -}}
 {{- $parts = append $parts (printf "object.?spec.?taints.orValue([]).exists(t, %s)" (include "node-restriction-plus.taint" .)) -}}
 {{- end -}}
