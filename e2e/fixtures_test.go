@@ -51,6 +51,9 @@ func (s *pair) testFixtures(t *testing.T) {
 		}
 		sent++
 		others := listed[name]
+		if minor < others.since {
+			others.stock = others.open
+		}
 		delete(listed, name)
 		data, err := os.ReadFile(path)
 		suite.Check(t, err)

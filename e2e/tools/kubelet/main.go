@@ -22,7 +22,6 @@ import (
 	cliflag "k8s.io/component-base/cli/flag"
 	kubeletoptions "k8s.io/kubernetes/cmd/kubelet/app/options"
 	kubeletconfig "k8s.io/kubernetes/pkg/kubelet/apis/config"
-	"k8s.io/kubernetes/pkg/kubelet/cm"
 	"k8s.io/kubernetes/pkg/kubemark"
 	utilflag "k8s.io/kubernetes/pkg/util/flag"
 )
@@ -92,7 +91,7 @@ func (o *options) run(ctx context.Context) error {
 		return fmt.Errorf("connect to the container runtime: %w", err)
 	}
 	kubemark.NewHollowKubelet(flags, config, client, heartbeatClient, machine, containers.ImageService, runtime,
-		cm.NewStubContainerManager()).Run(ctx)
+		newContainerManager()).Run(ctx)
 	return nil
 }
 

@@ -12,6 +12,7 @@ import (
 	remote "k8s.io/cri-client/pkg"
 	"k8s.io/klog/v2"
 	cadvisortest "k8s.io/kubernetes/pkg/kubelet/cadvisor/testing"
+	"k8s.io/kubernetes/pkg/kubelet/cm"
 )
 
 // This file has what differs between releases of Kubernetes; _before-1.37 has it for older ones.
@@ -39,3 +40,6 @@ func memoryCapacity(machine *cadvisortest.Fake) (uint64, error) {
 func connect(ctx context.Context, endpoint string) (internalapi.RuntimeService, error) {
 	return remote.NewRemoteRuntimeServiceBuilder().WithEndpoint(endpoint).WithConnectionTimeout(15 * time.Second).Build(ctx)
 }
+
+// newContainerManager returns a container manager that manages nothing.
+func newContainerManager() cm.ContainerManager { return cm.NewStubContainerManager() }
