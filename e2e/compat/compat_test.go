@@ -73,7 +73,8 @@ func TestClaimsAreTested(t *testing.T) {
 	}
 	for n := first; n < last; n++ {
 		if version := "1." + strconv.Itoa(n); !listed["kubelet "+version] {
-			t.Errorf("no row of kubelet %s, which recommended.yaml says passes, nor is it listed as not tested: run make compat KUBELET=%[1]s", version)
+			t.Errorf("no row of kubelet %s, which recommended.yaml says passes, and it is not listed as not tested: "+
+				"run make compat KUBELET=%[1]s", version)
 		}
 	}
 	if !strings.Contains(page, "Kubernetes "+release) {

@@ -39,7 +39,7 @@ func readEvents(in io.Reader, all *counts, log io.Writer) (passed []string, err 
 		}
 		switch {
 		case e.Action == "output" && e.Test == "":
-			io.WriteString(log, e.Output)
+			fmt.Fprint(log, e.Output)
 		case e.Action == "output":
 			output[e.Test] += e.Output
 		case e.Test == "":
@@ -49,14 +49,14 @@ func readEvents(in io.Reader, all *counts, log io.Writer) (passed []string, err 
 		case e.Action == "skip":
 			all.skipped++
 		case e.Action == "fail":
-			io.WriteString(log, output[e.Test])
+			fmt.Fprint(log, output[e.Test])
 		}
 		if e.Action == "pass" || e.Action == "skip" || e.Action == "fail" {
 			delete(output, e.Test)
 		}
 	}
 	for _, unfinished := range output {
-		io.WriteString(log, unfinished)
+		fmt.Fprint(log, unfinished)
 	}
 	return passed, lines.Err()
 }
