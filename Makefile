@@ -27,6 +27,8 @@ FUZZTIME  ?= 60s
 SOAK      ?= 10m
 CHAOS     ?= 1h
 SEED      ?=
+KUBE      ?=
+KUBELET   ?=
 BENCH     ?=
 SCALE     ?=
 testflags ?=
@@ -39,7 +41,7 @@ step = @echo "==> $(1)"; start=$$(date +%s); { $(2); } && echo "==> $(1): done i
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help build demo test test-unit test-chart test-monitoring test-alerts test-page test-e2e outage chaos lint lint-go lint-module \
+.PHONY: help build demo test test-unit test-chart test-monitoring test-alerts test-page test-e2e outage chaos compat lint lint-go lint-module \
 	lint-chart lint-workflows vulnerabilities vulnerabilities-tools format new-rule generate generate-api verify headers notices fuzz bench \
 	bench-packages bench-compare numbers profile scale soak tools helm-path clean
 
@@ -90,6 +92,10 @@ outage: $(helm) ## Test every outage on what the chart installs (half an hour).
 
 chaos: $(helm) ## Inject a fault every 20 s for an hour; CHAOS=5m for less, SEED=1 for the same again.
 	$(call step,chaos for $(CHAOS),CHAOS=$(CHAOS) SEED=$(SEED) go -C e2e test -count=1 -timeout 24h -v $(testflags) -run '^TestChaos$$' ./outage)
+
+# Building a program of another release takes as long as building the current one.
+compat: $(helm) ## Test other releases: KUBE=1.31 of the API server, KUBELET=1.34 of kubelets; writes docs/compatibility.md.
+	$(call step,test with another release,go -C e2e run ./compat $(if $(KUBE),-kube-apiserver $(KUBE)) $(if $(KUBELET),-kubelet $(KUBELET)))
 
 numbers: $(helm) ## Try every expensive quantity in every field and encoding on a real API server (hours).
 	$(call step,every expensive quantity,NRP_EVERY_NUMBER=1 go -C e2e test -count=1 -timeout 24h -v $(testflags) -run '^TestHostile$$' ./hostile)

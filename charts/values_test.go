@@ -104,6 +104,20 @@ func TestWrongValuesAreRefused(t *testing.T) {
 	}
 }
 
+// TestOldestKubernetes renders the chart for the oldest release that Chart.yaml names, a preview of it, and the one before.
+func TestOldestKubernetes(t *testing.T) {
+	oldest := oldestKubernetes.String()
+	for _, release := range []string{oldest + ".0", oldest + ".0-rc.1", oldest + ".14-eks-a1b2c3d"} {
+		if _, err := helmTemplate(t, "--kube-version", release); err != nil {
+			t.Errorf("%s: %v", release, err)
+		}
+	}
+	before := oldestKubernetes.WithMinor(oldestKubernetes.Minor()-1).String() + ".14"
+	if _, err := helmTemplate(t, "--kube-version", before); err == nil || !strings.Contains(err.Error(), "kubeVersion") {
+		t.Errorf("%s: got %v", before, err)
+	}
+}
+
 // TestNotesWarn checks which values the notes warn about.
 func TestNotesWarn(t *testing.T) {
 	for set, want := range map[string]string{

@@ -4,6 +4,7 @@
 package charts_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -12,6 +13,8 @@ import (
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	resourcev1 "k8s.io/api/resource/v1"
+	resourcev1beta1 "k8s.io/api/resource/v1beta1"
+	resourcev1beta2 "k8s.io/api/resource/v1beta2"
 	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -113,14 +116,15 @@ func (c *caller) attributesWith(userName string, r policy.Request, options runti
 	case "csinodes":
 		kind, empty = storagev1.SchemeGroupVersion.WithKind("CSINode"), func() runtime.Object { return &storagev1.CSINode{} }
 	case "resourceslices":
-		kind, empty = resourcev1.SchemeGroupVersion.WithKind("ResourceSlice"), func() runtime.Object { return &resourcev1.ResourceSlice{} }
+		kind, empty = resourcev1.SchemeGroupVersion.WithKind("ResourceSlice"), func() runtime.Object { return emptySlice(r.Version) }
 	}
+	kind.Version = cmp.Or(r.Version, kind.Version)
 	if c.unstructured {
 		empty = func() runtime.Object { return &unstructured.Unstructured{} }
 	}
 	object, old := c.typed(r.Object, kind, empty()), c.typed(r.OldObject, kind, empty())
 	caller := &user.DefaultInfo{Name: userName, Groups: []string{"system:nodes", "system:authenticated"}}
-	resource := schema.GroupVersionResource{Group: group, Version: "v1", Resource: name}
+	resource := schema.GroupVersionResource{Group: group, Version: kind.Version, Resource: name}
 	a := &admission.VersionedAttributes{
 		Attributes: admission.NewAttributesRecord(object, old, kind, r.Namespace, r.Name, resource, r.Subresource,
 			admission.Operation(r.Operation), options, r.DryRun, caller),
@@ -133,6 +137,17 @@ func (c *caller) attributesWith(userName string, r policy.Request, options runti
 		a.VersionedOldObject.Set(old)
 	}
 	return a
+}
+
+// emptySlice returns a ResourceSlice of a version; empty is v1.
+func emptySlice(version string) runtime.Object {
+	switch version {
+	case "v1beta1":
+		return &resourcev1beta1.ResourceSlice{}
+	case "v1beta2":
+		return &resourcev1beta2.ResourceSlice{}
+	}
+	return &resourcev1.ResourceSlice{}
 }
 
 func (c *caller) typed(raw []byte, kind schema.GroupVersionKind, into runtime.Object) runtime.Object {

@@ -178,6 +178,32 @@ func TestWebhooksAreSentWhatRulesLookAt(t *testing.T) {
 	compareWrites(t, targetsOf(all), sentBy(render(t, everything()...)))
 }
 
+// TestBetaVersionsAreSent is about resources that API servers from 1.31 on have only in a beta version.
+func TestBetaVersionsAreSent(t *testing.T) {
+	c := newCaller(t, everything()...)
+	for _, version := range []string{"v1beta1", "v1beta2"} {
+		t.Run("ResourceSlices in "+version, func(t *testing.T) {
+			for _, operation := range []admissionv1.Operation{admissionv1.Create, admissionv1.Update, admissionv1.Delete} {
+				slice := mustMarshal(emptySlice(version))
+				r := policy.Request{Write: policy.Write{
+					Operation: operation, Resource: "resourceslices.resource.k8s.io", Version: version, Name: "a", OldObject: slice,
+				}}
+				if operation != admissionv1.Delete {
+					r.Object = slice
+				}
+				checkCalls(t, c, kubelet, r, "others.noderestriction.plus")
+			}
+		})
+	}
+	t.Run("PodCertificateRequests in v1beta1", func(t *testing.T) {
+		r := policy.Request{Write: policy.Write{
+			Operation: admissionv1.Create, Resource: "podcertificaterequests.certificates.k8s.io", Version: "v1beta1",
+			Namespace: "default", Name: "a", Object: []byte(`{}`),
+		}}
+		checkCalls(t, c, kubelet, r, "others.noderestriction.plus")
+	})
+}
+
 func targetsOf(counts func(policy.Rule) bool) map[write]bool {
 	wanted := map[write]bool{}
 	for _, rule := range rules.All() {

@@ -7,6 +7,9 @@ package e2e_test
 type exception struct {
 	open  string // without NodeRestriction
 	stock string
+	// since is the minor release of Kubernetes 1 since which NodeRestriction refuses the write. An older one does not, and the answer of an
+	// API server with it is the same as without.
+	since int
 }
 
 // everywhere returns an exception for both API servers.
@@ -58,11 +61,11 @@ func notOurs() map[string]exception {
 		},
 		"mirror-pod-references/allow/has-an-injected-pull-secret": inTree(refers),
 		"mirror-pod-references/deny/claims-a-resource":            {open: "do not support resource claims", stock: refers},
-		"mirror-pod-references/deny/has-a-csi-volume":             inTree(refers),
-		"mirror-pod-references/deny/has-a-glusterfs-volume":       inTree(refers),
-		"mirror-pod-references/deny/has-an-ephemeral-volume":      inTree(refers),
+		"mirror-pod-references/deny/has-a-csi-volume":             {stock: refers, since: 34},
+		"mirror-pod-references/deny/has-a-glusterfs-volume":       {stock: refers, since: 34},
+		"mirror-pod-references/deny/has-an-ephemeral-volume":      {stock: refers, since: 34},
 		"mirror-pod-references/deny/projects-a-certificate":       inTree(refers),
-		"mirror-pod-references/deny/projects-a-token":             {open: "when serviceAccountName is not set", stock: refers},
+		"mirror-pod-references/deny/projects-a-token":             {open: "when serviceAccountName is not set", stock: refers, since: 34},
 		"mirror-pod-references/deny/projects-a-trust-bundle":      inTree(refers),
 
 		"pod-metadata/deny/adds-annotation-with-empty-value": everywhere("must be a 32bit integer"),
@@ -121,5 +124,37 @@ func notSent() map[string]string {
 		"pod-unknown-fields/allow/leaves-unknown-field":             unknown,
 		"pod-unknown-fields/deny/adds-unknown-field":                unknown,
 		"unverified/allow/copies-what-a-tenant-wrote":               "the floor refuses such a pod",
+	}
+}
+
+// sinceMinor returns the fixtures with a field that API servers have only since a minor release of Kubernetes 1: older ones drop it, or
+// refuse the write. Fixtures of a resource that is newer need no entry.
+func sinceMinor() map[string]int {
+	const (
+		resize           = 33 // pods/resize
+		claims           = 34 // devices are claimed
+		declaredFeatures = 36 // status.declaredFeatures of Nodes, by default
+		nodeAllocatable  = 36 // status.nodeAllocatableResourceClaimStatuses of pods
+		certificates     = 37 // projected certificates and trust bundles, by default
+		csiStatus        = 37 // csinodes/status
+		podLevel         = 35 // status.allocatedResources and status.resources of pods
+	)
+	return map[string]int{
+		"baseline-csi-nodes/deny/writes-status":               csiStatus,
+		"baseline-pods/allow/leaves-claim-statuses":           nodeAllocatable,
+		"baseline-pods/allow/writes-claim-statuses-back":      nodeAllocatable,
+		"baseline-pods/deny/creates-with-claim":               claims,
+		"baseline-pods/deny/resizes-a-pod":                    resize,
+		"mirror-pod-references/deny/claims-a-resource":        claims,
+		"mirror-pod-references/deny/projects-a-certificate":   certificates,
+		"mirror-pod-references/deny/projects-a-trust-bundle":  certificates,
+		"node-features/allow/declares-another-listed-feature": declaredFeatures,
+		"node-features/allow/declares-any":                    declaredFeatures,
+		"node-features/allow/declares-listed-feature":         declaredFeatures,
+		"node-features/deny/declares-too-many":                declaredFeatures,
+		"node-features/deny/declares-unlisted-feature":        declaredFeatures,
+		"unverified/allow/copies-a-small-exponent":            podLevel,
+		"unverified/deny/pod-pod-level":                       podLevel,
+		"unverified/deny/pod-pod-level-limits":                podLevel,
 	}
 }

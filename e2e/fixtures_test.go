@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +19,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/e2e/binaries"
 	"noderestriction.plus/e2e/controlplane"
 	"noderestriction.plus/e2e/product"
 	"noderestriction.plus/e2e/suite"
@@ -35,7 +37,7 @@ func (s *pair) testFixtures(t *testing.T) {
 	}
 	s.freeKubelets(t)
 	s.sendEverything(t)
-	listed, kept := notOurs(), notSent()
+	listed, kept, newer, minor := notOurs(), notSent(), sinceMinor(), s.minor(t)
 	enforced := map[string]bool{}
 	sent := 0
 	for _, path := range paths {
@@ -49,12 +51,20 @@ func (s *pair) testFixtures(t *testing.T) {
 		}
 		sent++
 		others := listed[name]
+		if minor < others.since {
+			others.stock = others.open
+		}
 		delete(listed, name)
 		data, err := os.ReadFile(path)
 		suite.Check(t, err)
 		f, err := fixture.Parse(data)
 		suite.Check(t, err)
+		since := max(newer[name], resourceOf(t, f.Request.Resource).since)
+		delete(newer, name)
 		t.Run(name, func(t *testing.T) {
+			if minor < since {
+				t.Skipf("the API server would have to be of 1.%d or newer", since)
+			}
 			if isBaseline(&f.Request, f.Policies) {
 				s.testFreed(t, f, factsOf(t, data), others, enforced)
 			} else {
@@ -68,6 +78,28 @@ func (s *pair) testFixtures(t *testing.T) {
 	}
 	for name := range kept {
 		t.Errorf("%s: there is no such fixture", name)
+	}
+	for name := range newer {
+		t.Errorf("%s: there is no such fixture", name)
+	}
+}
+
+// minor returns the minor release of the API servers, which is that of compat if it names one.
+func (s *environment) minor(t *testing.T) int {
+	t.Helper()
+	version, err := s.Admin.Discovery().ServerVersion()
+	suite.Check(t, err)
+	checkRelease(t, binaries.KubeAPIServer(), version.GitVersion)
+	minor, err := strconv.Atoi(version.Minor)
+	suite.Check(t, err)
+	return minor
+}
+
+// checkRelease fails if the environment names another release of a program than that which runs.
+func checkRelease(t *testing.T, program binaries.Program, running string) {
+	t.Helper()
+	if want := os.Getenv(program.VersionVariable); want != "" && running != want {
+		t.Errorf("%s is %s, want %s", program.Name, running, want)
 	}
 }
 

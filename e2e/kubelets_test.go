@@ -16,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/e2e/binaries"
 	"noderestriction.plus/e2e/controlplane"
 	"noderestriction.plus/e2e/kubelet"
 	"noderestriction.plus/e2e/product"
@@ -170,6 +171,7 @@ func (s *environment) startWorker(t *testing.T, node string) *worker {
 func (l *worker) checkRegistration(t *testing.T) {
 	t.Helper()
 	node := l.GetNode(t, l.Node)
+	checkRelease(t, binaries.Kubelet(), node.Status.NodeInfo.KubeletVersion)
 	if node.Labels[rackLabel] != "r-1" {
 		t.Errorf("the Node has no label %s: %v", rackLabel, node.Labels)
 	}

@@ -34,7 +34,7 @@ func (s *environment) testPolicies(t *testing.T) {
 		{
 			"an action twice",
 			`{"validationActions":["Audit","Audit"]}`,
-			"spec.validationActions: Invalid value: an action must not be listed twice",
+			"an action must not be listed twice",
 		},
 		{
 			"a pattern with a space",
@@ -93,7 +93,7 @@ func (s *environment) testPolicies(t *testing.T) {
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			if !strings.HasPrefix(test.want, "spec.validationActions") {
+			if !strings.Contains(test.spec, "validationActions") && test.name != "no action" {
 				test.spec = strings.Replace(test.spec, "{", `{"validationActions":["Deny"],`, 1)
 			}
 			request := suite.Create("/apis/noderestriction.plus/v1alpha1/noderestrictionpolicies", fmt.Sprintf(

@@ -24,6 +24,8 @@ type resource struct {
 	namespaced          bool
 	// minimal has the fields that the API server requires, besides the name.
 	minimal string
+	// since is the minor release of Kubernetes 1 that first has this version of the resource, if not every supported one has it.
+	since int
 }
 
 // resources returns the resources that fixtures write or look up.
@@ -47,12 +49,13 @@ func resources() []resource {
 		{
 			plural: "resourceslices", group: "resource.k8s.io", kind: "ResourceSlice",
 			minimal: `{"spec":{"driver":"gpu.example.com","pool":{"name":"p","generation":1,"resourceSliceCount":1}}}`,
+			since:   34,
 		},
 		{
 			plural: "certificatesigningrequests", group: "certificates.k8s.io", kind: "CertificateSigningRequest",
 			minimal: `{"spec":{"usages":["digital signature"]}}`,
 		},
-		{plural: "podcertificaterequests", group: "certificates.k8s.io", kind: "PodCertificateRequest", namespaced: true},
+		{plural: "podcertificaterequests", group: "certificates.k8s.io", kind: "PodCertificateRequest", namespaced: true, since: 37},
 		{plural: "events", kind: "Event", namespaced: true},
 		{
 			plural: "events", group: "events.k8s.io", kind: "Event", namespaced: true,

@@ -57,6 +57,14 @@ func Path(ctx context.Context, log io.Writer, p Program) (string, error) {
 	if p.ldflags != nil {
 		b.ldflags = append(b.ldflags, p.ldflags(version)...)
 	}
+	if p.release() == "" {
+		return path, b.run(ctx, path)
+	}
+	b.dir = path + ".module"
+	defer os.RemoveAll(b.dir)
+	if err := p.writeModule(ctx, &b, root, version); err != nil {
+		return "", fmt.Errorf("%s: %w", label, err)
+	}
 	return path, b.run(ctx, path)
 }
 
@@ -121,6 +129,9 @@ func fromClone(ctx context.Context, log io.Writer, kind Build, pkg string) (stri
 
 // given returns the path of the program in the environment, or empty.
 func given(p Program) (string, error) {
+	if p.release() != "" {
+		return "", nil
+	}
 	if path := os.Getenv(p.Variable); path != "" {
 		return path, requireExecutable(p.Variable, path)
 	}

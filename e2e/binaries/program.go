@@ -5,7 +5,8 @@
 //
 // It looks for a program in this order: its own environment variable, such as NRP_KUBE_APISERVER; the directory that
 // KUBEBUILDER_ASSETS names; the user's cache directory, where the first build leaves the program for all clones. The go.mod that
-// lists the program as a tool has its version.
+// lists the program as a tool has its version. For programs of Kubernetes, a variable such as NRP_KUBE_APISERVER_VERSION names another
+// release and comes first.
 package binaries
 
 import (
@@ -15,16 +16,22 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+
+	"noderestriction.plus/e2e/project"
 )
 
 // Program is a program that is built from a Go module.
 type Program struct {
 	Name     string // of the file
 	Variable string // environment variable with the path of one to use instead
-	module   string // its version is the program's version
-	pkg      string // import path of the main package
-	goMod    string // directory, from the root of the repository, of the go.mod that has it as a tool
-	source   string // directory of a main package of our own, from the root of the repository
+	// VersionVariable is the environment variable that names another release than that of the go.mod, such as v1.31.14. Empty: the
+	// program has only one version.
+	VersionVariable string
+
+	module string // its version is the program's version
+	pkg    string // import path of the main package
+	goMod  string // directory, from the root of the repository, of the go.mod that has it as a tool
+	source string // directory of a main package of our own, from the root of the repository
 	// ldflags returns further linker flags for a version; may be nil.
 	ldflags func(version string) []string
 }
@@ -78,7 +85,7 @@ func Gatekeeper() Program {
 
 func kubernetes(name, variable string) Program {
 	return Program{
-		Name: name, Variable: variable,
+		Name: name, Variable: variable, VersionVariable: variable + "_VERSION",
 		module: "k8s.io/kubernetes", pkg: "k8s.io/kubernetes/cmd/" + name, goMod: "e2e/tools",
 		ldflags: kubernetesVersion,
 	}
@@ -109,7 +116,7 @@ func (p Program) fileName(root, version string) (string, error) {
 	if p.source == "" {
 		return name, nil
 	}
-	files, err := filepath.Glob(filepath.Join(root, p.source, "*.go"))
+	files, err := p.sources(root, version)
 	if err != nil {
 		return "", err
 	}
@@ -127,7 +134,27 @@ func (p Program) fileName(root, version string) (string, error) {
 	return fmt.Sprintf("%s-%.4x", name, sum.Sum(nil)), nil
 }
 
-// version returns the version of the program's module in its go.mod.
+// Version returns the version that [Path] returns the program in, if the environment does not name its path.
+func (p Program) Version() (string, error) {
+	root, err := project.Root()
+	if err != nil {
+		return "", err
+	}
+	return p.version(root)
+}
+
+// version returns the version of the program: the release that the environment names, or the version of its module in its go.mod.
 func (p Program) version(root string) (string, error) {
+	if release := p.release(); release != "" {
+		return release, nil
+	}
 	return ModuleVersion(filepath.Join(root, p.goMod, "go.mod"), p.module)
+}
+
+// release returns the release that the environment names, or empty.
+func (p Program) release() string {
+	if p.VersionVariable == "" {
+		return ""
+	}
+	return os.Getenv(p.VersionVariable)
 }

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 
+	"noderestriction.plus/e2e/binaries"
 	"noderestriction.plus/e2e/controlplane"
 	"noderestriction.plus/e2e/kubectl"
 	"noderestriction.plus/e2e/project"
@@ -73,8 +74,13 @@ func (p *Product) Render(ctx context.Context, helm string, values ...string) ([]
 	if err != nil {
 		return nil, err
 	}
+	version, err := binaries.KubeAPIServer().Version()
+	if err != nil {
+		return nil, err
+	}
 	args := []string{
 		"template", filepath.Join(root, "charts", "node-restriction-plus"),
+		"--kube-version=" + version,
 		"--set=webhook.url=" + p.URL,
 		"--set=webhook.caBundle=" + base64.StdEncoding.EncodeToString(p.options.CA.PEM()),
 		"--set=policies.recommended=Off", // tests bring their own policies

@@ -100,7 +100,9 @@ func chartDir(t *testing.T) string {
 // helmTemplate renders the chart.
 func helmTemplate(t *testing.T, helm string, values ...string) string {
 	t.Helper()
-	args := append([]string{"template", "nrp", chartDir(t), "--namespace=" + restricted}, values...)
+	version, err := binaries.KubeAPIServer().Version()
+	suite.Check(t, err)
+	args := append([]string{"template", "nrp", chartDir(t), "--namespace=" + restricted, "--kube-version=" + version}, values...)
 	var out, errors bytes.Buffer
 	cmd := exec.CommandContext(t.Context(), helm, args...)
 	cmd.Stdout, cmd.Stderr = &out, &errors

@@ -1,5 +1,9 @@
-{{- /* otherRules: the writes of resources other than nodes and pods that are sent. Each kind of write is in one rule. */ -}}
+{{- /*
+otherRules: the writes of resources other than nodes and pods that are sent. Each kind of write is in one rule. Older API servers have only
+beta versions of some resources.
+*/ -}}
 {{- define "node-restriction-plus.otherRules" -}}
+{{- $slices := include "node-restriction-plus.sliceVersions" . -}}
 {{- $rules := .Values.rules -}}
 {{- $baseline := .Values.baseline -}}
 {{- if has "pods" $baseline }}
@@ -29,13 +33,13 @@
 - {apiGroups: [storage.k8s.io], apiVersions: [v1], operations: [UPDATE], resources: [csinodes/status], scope: Cluster}
 {{- end }}
 {{- if or $rules.resourceSlices (has "resourceslices" $baseline) }}
-- {apiGroups: [resource.k8s.io], apiVersions: [v1], operations: [CREATE], resources: [resourceslices], scope: Cluster}
+- {apiGroups: [resource.k8s.io], apiVersions: {{ $slices }}, operations: [CREATE], resources: [resourceslices], scope: Cluster}
 {{- end }}
 {{- if $rules.resourceSlices }}
-- {apiGroups: [resource.k8s.io], apiVersions: [v1], operations: [UPDATE], resources: [resourceslices], scope: Cluster}
+- {apiGroups: [resource.k8s.io], apiVersions: {{ $slices }}, operations: [UPDATE], resources: [resourceslices], scope: Cluster}
 {{- end }}
 {{- if has "resourceslices" $baseline }}
-- {apiGroups: [resource.k8s.io], apiVersions: [v1], operations: [DELETE], resources: [resourceslices], scope: Cluster}
+- {apiGroups: [resource.k8s.io], apiVersions: {{ $slices }}, operations: [DELETE], resources: [resourceslices], scope: Cluster}
 {{- end }}
 {{- if $rules.events }}
 - {apiGroups: ["", events.k8s.io], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [events], scope: Namespaced}
@@ -56,12 +60,12 @@
 {{- end }}
 {{- if has "podcertificaterequests" $baseline }}
 - apiGroups: [certificates.k8s.io]
-  apiVersions: [v1]
+  apiVersions: [v1, v1beta1]
   operations: [CREATE, UPDATE, DELETE]
   resources: [podcertificaterequests]
   scope: Namespaced
 - apiGroups: [certificates.k8s.io]
-  apiVersions: [v1]
+  apiVersions: [v1, v1beta1]
   operations: [UPDATE]
   resources: [podcertificaterequests/status]
   scope: Namespaced
@@ -75,6 +79,7 @@
 
 {{- /* quantityRules: the part of otherRules with quantities, which also go to gate if they are not cheap. */ -}}
 {{- define "node-restriction-plus.quantityRules" -}}
+{{- $slices := include "node-restriction-plus.sliceVersions" . -}}
 {{- $baseline := .Values.baseline -}}
 {{- if has "pods" $baseline }}
 - apiGroups: [""]
@@ -92,9 +97,14 @@
 - {apiGroups: [""], apiVersions: [v1], operations: [UPDATE], resources: [persistentvolumeclaims/status], scope: Namespaced}
 {{- end }}
 {{- if or .Values.rules.resourceSlices (has "resourceslices" $baseline) }}
-- {apiGroups: [resource.k8s.io], apiVersions: [v1], operations: [CREATE], resources: [resourceslices], scope: Cluster}
+- {apiGroups: [resource.k8s.io], apiVersions: {{ $slices }}, operations: [CREATE], resources: [resourceslices], scope: Cluster}
 {{- end }}
 {{- if .Values.rules.resourceSlices }}
-- {apiGroups: [resource.k8s.io], apiVersions: [v1], operations: [UPDATE], resources: [resourceslices], scope: Cluster}
+- {apiGroups: [resource.k8s.io], apiVersions: {{ $slices }}, operations: [UPDATE], resources: [resourceslices], scope: Cluster}
 {{- end }}
+{{- end }}
+
+{{- /* sliceVersions: the versions of ResourceSlices, which 1.34 is the first to have in v1. */ -}}
+{{- define "node-restriction-plus.sliceVersions" -}}
+[v1, v1beta2, v1beta1]
 {{- end }}

@@ -132,12 +132,15 @@ request.operation != 'CREATE' &&
     oldObject.?spec.?resources.?limits[?k].orValue('') != m[k]))
 {{- end }}
 
-{{- /* sliceQuantities: a write of a ResourceSlice has a quantity that is not cheap. It has no status. */ -}}
+{{- /*
+sliceQuantities: a write of a ResourceSlice has a quantity that is not cheap, or has devices as in v1beta1 (basic), whose quantities are
+elsewhere. It has no status.
+*/ -}}
 {{- define "node-restriction-plus.sliceQuantities" -}}
 request.operation != 'DELETE' && (
   size(object.?spec.?devices.orValue([])) > 128 || size(object.?spec.?sharedCounters.orValue([])) > 8 ||
   object.?spec.?sharedCounters.orValue([]).exists(s, {{ include "node-restriction-plus.counters" "s" }}) ||
-  object.?spec.?devices.orValue([]).exists(d,
+  object.?spec.?devices.orValue([]).exists(d, d.?basic.hasValue() ||
     size(d.?capacity.orValue({})) > (size(object.spec.devices) > 64 ? 4 : 8) ||
     size(d.?consumesCounters.orValue([])) > (size(object.spec.devices) > 64 ? 1 : 2) ||
     size(d.?nodeAllocatableResources.orValue({})) > 4 ||

@@ -9,8 +9,6 @@ import (
 	"path/filepath"
 	"time"
 
-	cadvisorapi "github.com/google/cadvisor/lib/model"
-	"k8s.io/klog/v2"
 	cadvisortest "k8s.io/kubernetes/pkg/kubelet/cadvisor/testing"
 )
 
@@ -25,44 +23,42 @@ func newMachine(node, rootDir string) *machine {
 }
 
 // ContainerInfoV2 is about the machine as a whole, which is all that decides about evictions.
-func (m *machine) ContainerInfoV2(
-	name string, _ cadvisorapi.RequestOptions,
-) (map[string]cadvisorapi.ContainerInfo, error) {
+func (m *machine) ContainerInfoV2(name string, _ requestOptions) (map[string]containerInfo, error) {
 	if name != "/" {
-		return map[string]cadvisorapi.ContainerInfo{}, nil
+		return map[string]containerInfo{}, nil
 	}
-	info, err := m.MachineInfo(klog.Background())
+	capacity, err := memoryCapacity(&m.Fake)
 	if err != nil {
 		return nil, err
 	}
-	used := info.MemoryCapacity / 2
+	used := capacity / 2
 	if _, err := os.Stat(m.starve); err == nil {
-		used = info.MemoryCapacity
+		used = capacity
 	}
-	return map[string]cadvisorapi.ContainerInfo{name: {
-		Spec: cadvisorapi.ContainerSpec{HasMemory: true, Memory: cadvisorapi.MemorySpec{Limit: info.MemoryCapacity}},
-		Stats: []*cadvisorapi.ContainerStats{{
-			Timestamp: time.Now(), Memory: &cadvisorapi.MemoryStats{Usage: used, WorkingSet: used},
+	return map[string]containerInfo{name: {
+		Spec: containerSpec{HasMemory: true, Memory: memorySpec{Limit: capacity}},
+		Stats: []*containerStats{{
+			Timestamp: time.Now(), Memory: &memoryStats{Usage: used, WorkingSet: used},
 		}},
 	}}, nil
 }
 
 // disk is the one file system.
-func disk() cadvisorapi.FsInfo {
-	return cadvisorapi.FsInfo{
+func disk() fsInfo {
+	return fsInfo{
 		Device: "/dev/vda", Mountpoint: "/", Timestamp: time.Now(),
 		Capacity: 100 << 30, Available: 90 << 30, Usage: 10 << 30,
 	}
 }
 
 // RootFsInfo is about the file system of the machine.
-func (m *machine) RootFsInfo() (cadvisorapi.FsInfo, error) { return disk(), nil }
+func (m *machine) RootFsInfo() (fsInfo, error) { return disk(), nil }
 
 // ImagesFsInfo is about the file system of images, which is the same.
-func (m *machine) ImagesFsInfo(context.Context) (cadvisorapi.FsInfo, error) { return disk(), nil }
+func (m *machine) ImagesFsInfo(context.Context) (fsInfo, error) { return disk(), nil }
 
 // ContainerFsInfo is about the file system of containers, which is the same.
-func (m *machine) ContainerFsInfo(context.Context) (cadvisorapi.FsInfo, error) { return disk(), nil }
+func (m *machine) ContainerFsInfo(context.Context) (fsInfo, error) { return disk(), nil }
 
 // GetDirFsInfo is about the file system of a directory, which is the same.
-func (m *machine) GetDirFsInfo(string) (cadvisorapi.FsInfo, error) { return disk(), nil }
+func (m *machine) GetDirFsInfo(string) (fsInfo, error) { return disk(), nil }

@@ -20,10 +20,8 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/component-base/cli"
 	cliflag "k8s.io/component-base/cli/flag"
-	remote "k8s.io/cri-client/pkg"
 	kubeletoptions "k8s.io/kubernetes/cmd/kubelet/app/options"
 	kubeletconfig "k8s.io/kubernetes/pkg/kubelet/apis/config"
-	"k8s.io/kubernetes/pkg/kubelet/cm"
 	"k8s.io/kubernetes/pkg/kubemark"
 	utilflag "k8s.io/kubernetes/pkg/util/flag"
 )
@@ -88,15 +86,12 @@ func (o *options) run(ctx context.Context) error {
 	if err := startLogind(ctx, filepath.Join(o.rootDir, "bus.sock")); err != nil {
 		return fmt.Errorf("start the system bus: %w", err)
 	}
-	runtime, err := remote.NewRemoteRuntimeServiceBuilder().
-		WithEndpoint(endpoint).
-		WithConnectionTimeout(15 * time.Second).
-		Build(ctx)
+	runtime, err := connect(ctx, endpoint)
 	if err != nil {
 		return fmt.Errorf("connect to the container runtime: %w", err)
 	}
 	kubemark.NewHollowKubelet(flags, config, client, heartbeatClient, machine, containers.ImageService, runtime,
-		cm.NewStubContainerManager()).Run(ctx)
+		newContainerManager()).Run(ctx)
 	return nil
 }
 
