@@ -35,13 +35,13 @@ func (s *pair) testDistributions(t *testing.T) {
 			suite.Check(t, s.product.Configure(t.Context(), s.Kubectl, s.helm, "policies.distribution="+name))
 			s.enforce(t, []*v1alpha1.NodeRestrictionPolicy{profile(t, name)}, enforced)
 			suite.Check(t, s.product.AwaitCalled(t.Context(), s.open))
-			for path, f := range distributionFixtures(t, name) {
+			for path, f := range s.distributionFixtures(t, name) {
 				t.Run(path, func(t *testing.T) { s.testAgent(t, f) })
 			}
 			suite.Check(t, s.SetURL(t.Context(), nobody))
 			s.awaitUnanswered(t)
 			t.Run("while nothing answers", func(t *testing.T) {
-				for path, f := range distributionFixtures(t, name) {
+				for path, f := range s.distributionFixtures(t, name) {
 					if f.Want == fixture.Allowed {
 						t.Run(path, func(t *testing.T) { s.testAgentAlone(t, f) })
 					}
@@ -103,8 +103,9 @@ func profile(t *testing.T, name string) *v1alpha1.NodeRestrictionPolicy {
 	return policies[0]
 }
 
-// distributionFixtures returns the fixtures of a distribution by verdict and name.
-func distributionFixtures(t *testing.T, name string) map[string]*fixture.Fixture {
+// distributionFixtures returns the fixtures of a distribution by verdict and name, except those of resources that the API servers do not
+// have.
+func (s *environment) distributionFixtures(t *testing.T, name string) map[string]*fixture.Fixture {
 	t.Helper()
 	directory := "../config/policies/distributions/testdata/" + name
 	paths, err := filepath.Glob(directory + "/*/*.txtar")
@@ -113,12 +114,15 @@ func distributionFixtures(t *testing.T, name string) map[string]*fixture.Fixture
 		t.Fatalf("%s has no fixtures", name)
 	}
 	all := map[string]*fixture.Fixture{}
+	minor := s.minor(t)
 	for _, path := range paths {
 		data, err := os.ReadFile(path)
 		suite.Check(t, err)
 		f, err := fixture.Parse(data)
 		suite.Check(t, err)
-		all[strings.TrimSuffix(strings.TrimPrefix(path, directory+"/"), ".txtar")] = f
+		if resourceOf(t, f.Request.Resource).since <= minor {
+			all[strings.TrimSuffix(strings.TrimPrefix(path, directory+"/"), ".txtar")] = f
+		}
 	}
 	return all
 }

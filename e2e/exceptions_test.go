@@ -132,6 +132,7 @@ func notSent() map[string]string {
 func sinceMinor() map[string]int {
 	const (
 		resize           = 33 // pods/resize
+		observed         = 34 // status.observedGeneration of pods, by default
 		claims           = 34 // devices are claimed
 		declaredFeatures = 36 // status.declaredFeatures of Nodes, by default
 		nodeAllocatable  = 36 // status.nodeAllocatableResourceClaimStatuses of pods
@@ -140,21 +141,28 @@ func sinceMinor() map[string]int {
 		podLevel         = 35 // status.allocatedResources and status.resources of pods
 	)
 	return map[string]int{
-		"baseline-csi-nodes/deny/writes-status":               csiStatus,
-		"baseline-pods/allow/leaves-claim-statuses":           nodeAllocatable,
-		"baseline-pods/allow/writes-claim-statuses-back":      nodeAllocatable,
-		"baseline-pods/deny/creates-with-claim":               claims,
-		"baseline-pods/deny/resizes-a-pod":                    resize,
-		"mirror-pod-references/deny/claims-a-resource":        claims,
-		"mirror-pod-references/deny/projects-a-certificate":   certificates,
-		"mirror-pod-references/deny/projects-a-trust-bundle":  certificates,
-		"node-features/allow/declares-another-listed-feature": declaredFeatures,
-		"node-features/allow/declares-any":                    declaredFeatures,
-		"node-features/allow/declares-listed-feature":         declaredFeatures,
-		"node-features/deny/declares-too-many":                declaredFeatures,
-		"node-features/deny/declares-unlisted-feature":        declaredFeatures,
-		"unverified/allow/copies-a-small-exponent":            podLevel,
-		"unverified/deny/pod-pod-level":                       podLevel,
-		"unverified/deny/pod-pod-level-limits":                podLevel,
+		"baseline-csi-nodes/deny/writes-status":                            csiStatus,
+		"baseline-pods/allow/leaves-claim-statuses":                        nodeAllocatable,
+		"baseline-pods/allow/writes-claim-statuses-back":                   nodeAllocatable,
+		"baseline-pods/deny/creates-with-claim":                            claims,
+		"baseline-pods/deny/resizes-a-pod":                                 resize,
+		"mirror-pod-references/deny/claims-a-resource":                     claims,
+		"mirror-pod-references/deny/projects-a-certificate":                certificates,
+		"mirror-pod-references/deny/projects-a-trust-bundle":               certificates,
+		"node-features/allow/declares-another-listed-feature":              declaredFeatures,
+		"node-features/allow/declares-any":                                 declaredFeatures,
+		"node-features/allow/declares-listed-feature":                      declaredFeatures,
+		"node-features/deny/declares-too-many":                             declaredFeatures,
+		"node-features/deny/declares-unlisted-feature":                     declaredFeatures,
+		"pod-observed-generation/allow/condition-observes-the-pod":         observed,
+		"pod-observed-generation/allow/leaves-what-observes-too-much":      observed,
+		"pod-observed-generation/allow/mirror-pod-observes-its-manifest":   observed,
+		"pod-observed-generation/allow/observes-the-pod":                   observed,
+		"pod-observed-generation/deny/condition-observes-more-than-before": observed,
+		"pod-observed-generation/deny/condition-observes-the-future":       observed,
+		"pod-observed-generation/deny/observes-the-future":                 observed,
+		"unverified/allow/copies-a-small-exponent":                         podLevel,
+		"unverified/deny/pod-pod-level":                                    podLevel,
+		"unverified/deny/pod-pod-level-limits":                             podLevel,
 	}
 }
