@@ -136,6 +136,20 @@ func largePodWrites() map[string]policy.Request {
 			}
 			p.Status.NodeAllocatableResourceClaimStatuses = claimStatuses(16)
 		}),
+		"a pod that ends with as many containers and conditions": write(func(p *corev1.Pod, old bool) {
+			containers(p, 128, 16, longText(false))
+			p.Status.InitContainerStatuses = slices.Clone(p.Status.ContainerStatuses)
+			p.ManagedFields = appliedBy(64, false)
+			for range 64 {
+				p.Status.Conditions = append(p.Status.Conditions, corev1.PodCondition{
+					Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: corev1.PodReasonTerminationByKubelet,
+				})
+			}
+			p.Status.Phase = corev1.PodRunning
+			if !old {
+				p.Status.Phase, p.Status.Conditions[63].Message = corev1.PodFailed, "changed"
+			}
+		}),
 		"a pod with many expensive quantities of its tenant": write(func(p *corev1.Pod, old bool) {
 			containers(p, 8, 16, strings.Repeat("9", 400))
 			p.Spec.InitContainers, p.Spec.EphemeralContainers = manyContainers(8), nil

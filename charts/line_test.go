@@ -153,6 +153,12 @@ var stockWrites = map[string]struct {
 	"a CSI driver without topology is registered": {updateNode("status", func(n *corev1.Node) {
 		n.Annotations[csiDrivers] = `{"csi.example.com":"1"}`
 	}), status},
+	"the end of an evicted pod calls nobody": {updatePod("default", "a", func(p *corev1.Pod) {
+		p.Status.Phase = corev1.PodFailed
+		p.Status.Conditions = []corev1.PodCondition{
+			{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: corev1.PodReasonTerminationByKubelet},
+		}
+	}), ""},
 	"a pod's status calls nobody": {updatePod("default", "a", func(p *corev1.Pod) { p.Status.Phase = corev1.PodRunning }), ""},
 	"a Node is registered": {policy.Request{
 		Write: policy.Write{Operation: admissionv1.Create, Resource: "nodes", Name: "worker-1", Object: mustMarshal(storedNode())},
@@ -172,6 +178,21 @@ var otherWrites = map[string]policy.Request{
 	"a label that is removed":        updateNode("status", func(n *corev1.Node) { delete(n.Labels, "example.com/rack") }),
 	"an empty label that is removed": updateNode("status", func(n *corev1.Node) { delete(n.Labels, "node-role.kubernetes.io/worker") }),
 	"no label any more":              updateNode("status", func(n *corev1.Node) { n.Labels = nil }),
+	"a pod that ends while it runs": updatePod("default", "a", func(p *corev1.Pod) {
+		p.Status.Phase = corev1.PodSucceeded
+		p.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "c", State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}}}
+	}),
+	"a disruption of a pod that continues": updatePod("default", "a", func(p *corev1.Pod) {
+		p.Status.Conditions = []corev1.PodCondition{
+			{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: corev1.PodReasonTerminationByKubelet},
+		}
+	}),
+	"a disruption by somebody else": updatePod("default", "a", func(p *corev1.Pod) {
+		p.Status.Phase = corev1.PodFailed
+		p.Status.Conditions = []corev1.PodCondition{
+			{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: corev1.PodReasonPreemptionByScheduler},
+		}
+	}),
 	"an annotation":                  updateNode("status", func(n *corev1.Node) { n.Annotations["example.com/a"] = "" }),
 	"another value of an annotation": updateNode("status", func(n *corev1.Node) { n.Annotations["node.alpha.kubernetes.io/ttl"] = "1" }),
 	"no annotation any more":         updateNode("status", func(n *corev1.Node) { n.Annotations = nil }),

@@ -83,6 +83,73 @@ func drawMetadata(t *rapid.T, name string) metav1.ObjectMeta {
 	return m
 }
 
+// TestLineAndPodRulesAgree is TestLineAndRulesAgree for how a pod ends, who ends it, and which generation of it is observed.
+func TestLineAndPodRulesAgree(t *testing.T) {
+	typed, unstructured := newCaller(t), newCaller(t)
+	unstructured.unstructured = true
+	strictest, errs := rules.NewCompiler().Compile(&v1alpha1.NodeRestrictionPolicy{
+		ObjectMeta: metav1.ObjectMeta{Name: "strictest"},
+		Spec: v1alpha1.NodeRestrictionPolicySpec{ValidationActions: []v1alpha1.ValidationAction{v1alpha1.Deny}, Pods: v1alpha1.PodRules{
+			Conditions: &v1alpha1.PodConditions{}, Phase: &v1alpha1.PodPhase{}, ObservedGeneration: &v1alpha1.PodObservedGeneration{},
+		}},
+	})
+	if len(errs) > 0 {
+		t.Fatal(errs.ToAggregate())
+	}
+	set := policy.NewSet(strictest)
+	rapid.Check(t, func(t *rapid.T) {
+		pod := emptyPod().(*corev1.Pod)
+		pod.Generation = rapid.Int64Range(0, 2).Draw(t, "generation")
+		if rapid.IntRange(0, 3).Draw(t, "mirror pod") == 0 {
+			pod.Annotations = map[string]string{corev1.MirrorPodAnnotationKey: "h"}
+		}
+		old, updated := pod.DeepCopy(), pod.DeepCopy()
+		old.Status, updated.Status = drawPodStatus(t, "old"), drawPodStatus(t, "new")
+		r := policy.Request{
+			NodeName: "worker-1", Write: policy.Write{
+				Operation: admissionv1.Update, Resource: "pods", Subresource: "status", Namespace: "default", Name: "a",
+				OldObject: mustMarshal(old), Object: mustMarshal(updated),
+			},
+		}
+		denied := set.Evaluate(&r).Denied()
+		for _, c := range []*caller{typed, unstructured} {
+			called, failed := c.calls(kubelet, r)
+			if len(failed) > 0 {
+				t.Fatalf("the conditions of %v end in an error", failed)
+			}
+			if denied && len(called) != 1 {
+				t.Fatalf("called is %v, but the rules deny the write", called)
+			}
+			if slices.Equal(called, []string{gate}) && !denied {
+				t.Fatal("gate is called, but the rules at their strictest allow the write")
+			}
+		}
+	})
+}
+
+func drawPodStatus(t *rapid.T, name string) (s corev1.PodStatus) {
+	s.Phase = rapid.SampledFrom([]corev1.PodPhase{"", corev1.PodRunning, corev1.PodSucceeded, corev1.PodFailed}).Draw(t, name+" phase")
+	s.ObservedGeneration = rapid.Int64Range(0, 3).Draw(t, name+" observed generation")
+	states := []corev1.ContainerState{
+		{}, {Running: &corev1.ContainerStateRunning{}}, {Terminated: &corev1.ContainerStateTerminated{ExitCode: 1}},
+	}
+	s.ContainerStatuses = []corev1.ContainerStatus{{Name: "c", State: rapid.SampledFrom(states).Draw(t, name+" state")}}
+	if rapid.Bool().Draw(t, name+" has an init container") {
+		s.InitContainerStatuses = []corev1.ContainerStatus{{Name: "i", State: rapid.SampledFrom(states).Draw(t, name+" init state")}}
+	}
+	for _, conditionType := range []corev1.PodConditionType{corev1.PodReady, corev1.DisruptionTarget, corev1.DisruptionTarget} {
+		if !rapid.Bool().Draw(t, name+" condition") {
+			continue
+		}
+		s.Conditions = append(s.Conditions, corev1.PodCondition{
+			Type: conditionType, Status: rapid.SampledFrom([]corev1.ConditionStatus{"True", "False"}).Draw(t, name+" condition status"),
+			Reason:             rapid.SampledFrom([]string{"", "EvictionByEvictionAPI", "TerminationByKubelet"}).Draw(t, name+" reason"),
+			ObservedGeneration: rapid.Int64Range(0, 3).Draw(t, name+" condition's generation"),
+		})
+	}
+	return s
+}
+
 func drawMap(t *rapid.T, name string, values map[string][]string) map[string]string {
 	m := map[string]string{}
 	for _, key := range slices.Sorted(maps.Keys(values)) {

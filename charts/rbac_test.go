@@ -24,6 +24,12 @@ var (
 		"cluster get,list storage.k8s.io/csidrivers",
 		"default create,patch events.k8s.io/events",
 	}
+	wiringPermissions = []string{
+		"cluster get admissionregistration.k8s.io/validatingwebhookconfigurations[node-restriction-plus]",
+		"cluster get admissionregistration.k8s.io/validatingadmissionpolicies[node-restriction-plus.quantities node-restriction-plus.pod-quantities]",
+		"cluster get admissionregistration.k8s.io/validatingadmissionpolicybindings" +
+			"[node-restriction-plus.quantities node-restriction-plus.pod-quantities]",
+	}
 	metricsPermissions = []string{
 		"cluster create authentication.k8s.io/tokenreviews",
 		"cluster create authorization.k8s.io/subjectaccessreviews",
@@ -50,19 +56,31 @@ func TestPermissions(t *testing.T) {
 		set  string
 		want [][]string
 	}{
-		"by default":                         {"profile=balanced", [][]string{basicPermissions, metricsPermissions, certificatePermissions}},
-		"on control-plane nodes":             {"profile=controlPlane", [][]string{basicPermissions, metricsPermissions, certificatePermissions}},
-		"with a certificate of cert-manager": {"certificates.mode=certManager", [][]string{basicPermissions, metricsPermissions}},
+		"by default": {"profile=balanced", [][]string{basicPermissions, wiringPermissions, metricsPermissions, certificatePermissions}},
+		"on control-plane nodes": {
+			"profile=controlPlane", [][]string{basicPermissions, wiringPermissions, metricsPermissions, certificatePermissions},
+		},
+		"with a certificate of cert-manager": {
+			"certificates.mode=certManager", [][]string{basicPermissions, wiringPermissions, metricsPermissions},
+		},
 		"without metrics": {
-			"certificates.mode=certManager,metrics.enabled=false", [][]string{basicPermissions},
+			"certificates.mode=certManager,metrics.enabled=false", [][]string{basicPermissions, wiringPermissions},
+		},
+		"without metrics and without the wiring check": {
+			"certificates.mode=certManager,metrics.enabled=false,wiringCheck.enabled=false", [][]string{basicPermissions},
+		},
+		"with the wiring check and without a floor": {
+			"certificates.mode=certManager,metrics.enabled=false,floor.enabled=false", [][]string{basicPermissions, wiringPermissions[:1]},
 		},
 		"with the baseline": {
-			"certificates.mode=certManager,metrics.enabled=false,baseline={pods}", [][]string{basicPermissions, baselinePermissions, reviewPermissions},
+			"certificates.mode=certManager,metrics.enabled=false,baseline={pods}",
+			[][]string{basicPermissions, wiringPermissions, baselinePermissions, reviewPermissions},
 		},
 		"with the probe": {
-			"certificates.mode=certManager,metrics.enabled=false,enforcementProbe.enabled=true", [][]string{basicPermissions, probePermissions},
+			"certificates.mode=certManager,metrics.enabled=false,enforcementProbe.enabled=true",
+			[][]string{basicPermissions, wiringPermissions, probePermissions},
 		},
-		"outside the cluster":                     {outside, [][]string{basicPermissions, metricsPermissions}},
+		"outside the cluster":                     {outside, [][]string{basicPermissions, wiringPermissions, metricsPermissions}},
 		"created elsewhere":                       {"rbac.create=false,enforcementProbe.enabled=true", nil},
 		"outside the cluster, with no user named": {"webhook.url=https://10.0.0.1", nil},
 	} {

@@ -47,11 +47,15 @@ func TestArguments(t *testing.T) {
 		"denialLog.file.enabled=true": {
 			"--denial-log-file=/var/log/node-restriction-plus/denials.log", "--denial-log-file-max-size=100Mi", "--denial-log-file-max-backups=5",
 		},
-		"events.enabled=false":            {"--events=false"},
-		"enforcementProbe.enabled=true":   {"--enforcement-probe", "--enforcement-probe-interval=60s"},
-		"pprofBindAddress=127.0.0.1:6060": {"--pprof-bind-address=127.0.0.1:6060"},
-		"shutdown.delaySeconds=20":        {"--shutdown-delay=20s"},
-		"extraArgs={--log-level=error}":   {"--log-level=error"},
+		"events.enabled=false": {"--events=false"},
+		"enforcementProbe.enabled=true": {
+			"--enforcement-probe", "--enforcement-probe-interval=60s", "--enforcement-probe-webhooks=gate,registration,status,policies",
+		},
+		"enforcementProbe.enabled=true,rules.events=true": {"--enforcement-probe-webhooks=gate,registration,status,others,policies"},
+		"wiringCheck.interval=2m":                         {"--wiring-check-configuration=node-restriction-plus", "--wiring-check-interval=2m"},
+		"pprofBindAddress=127.0.0.1:6060":                 {"--pprof-bind-address=127.0.0.1:6060"},
+		"shutdown.delaySeconds=20":                        {"--shutdown-delay=20s"},
+		"extraArgs={--log-level=error}":                   {"--log-level=error"},
 	} {
 		t.Run(set, func(t *testing.T) {
 			t.Parallel()

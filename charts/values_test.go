@@ -115,6 +115,7 @@ func TestNotesWarn(t *testing.T) {
 		"logLevel=info":                "Clients need no certificate",
 		"webhook.url=https://10.0.0.1": "webhook.caBundle is empty",
 		"policies.recommended=Deny,floor.enabled=false": "floor.enabled is false",
+		"policies.distribution=aks":                     "AKS excludes kube-system from webhook configurations",
 		"policies.adapt.recommended.nodes.labels=null":  "policies.adapt.recommended removes nodes.labels: a section that is removed turns its rule off",
 	} {
 		if notes := helmNotes(t, "--set", set); !strings.Contains(unwrapped(notes), "WARNING") || !strings.Contains(unwrapped(notes), want) {
@@ -125,6 +126,12 @@ func TestNotesWarn(t *testing.T) {
 		strings.Repeat("0", 64))
 	if strings.Contains(safe, "WARNING") {
 		t.Errorf("the notes warn of nothing:\n%s", safe)
+	}
+	for _, value := range []string{"webhook.labels", "webhook.annotations", "commonLabels", "commonAnnotations"} {
+		notes := helmNotes(t, "--set", "policies.distribution=aks", "--set-string", value+`.admissions\.enforcer/disabled=true`)
+		if strings.Contains(unwrapped(notes), "AKS excludes") {
+			t.Errorf("with %s the notes still warn:\n%s", value, notes)
+		}
 	}
 }
 

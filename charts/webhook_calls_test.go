@@ -12,6 +12,7 @@ import (
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	resourcev1 "k8s.io/api/resource/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -109,6 +110,8 @@ func (c *caller) attributesWith(userName string, r policy.Request, options runti
 	case "persistentvolumeclaims":
 		kind = corev1.SchemeGroupVersion.WithKind("PersistentVolumeClaim")
 		empty = func() runtime.Object { return &corev1.PersistentVolumeClaim{} }
+	case "csinodes":
+		kind, empty = storagev1.SchemeGroupVersion.WithKind("CSINode"), func() runtime.Object { return &storagev1.CSINode{} }
 	case "resourceslices":
 		kind, empty = resourcev1.SchemeGroupVersion.WithKind("ResourceSlice"), func() runtime.Object { return &resourcev1.ResourceSlice{} }
 	}

@@ -201,6 +201,10 @@ func sentBy(r rendered) map[write]bool {
 			continue
 		}
 		for _, rule := range w.Rules {
+			// The probe has a rule of its own, which TestProbes tests.
+			if w.Name != "others.noderestriction.plus" && slices.Contains(rule.Resources, "csinodes") {
+				continue
+			}
 			for _, group := range rule.APIGroups {
 				for _, op := range rule.Operations {
 					for _, resource := range rule.Resources {

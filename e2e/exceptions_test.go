@@ -25,6 +25,8 @@ func notOurs() map[string]exception {
 		changesOwners = "is not allowed to modify ownerReferences"
 		podLabels     = "cannot update labels through pod status"
 		anothersNode  = "is not allowed to modify node"
+		refers        = "can not create pods that reference"
+		setsPriority  = "must not be provided in pod spec"
 	)
 	return map[string]exception{
 		"node-labels/allow/differs-in-case-of-hostname":                  inTree(anothersNode),
@@ -54,11 +56,22 @@ func notOurs() map[string]exception {
 		"mirror-pod-names/allow/named-after-node-in-upper-case": {
 			open: "a lowercase RFC 1123 subdomain", stock: `node "N1.example" not found`,
 		},
+		"mirror-pod-references/allow/has-an-injected-pull-secret": inTree(refers),
+		"mirror-pod-references/deny/claims-a-resource":            {open: "do not support resource claims", stock: refers},
+		"mirror-pod-references/deny/has-a-csi-volume":             inTree(refers),
+		"mirror-pod-references/deny/has-a-glusterfs-volume":       inTree(refers),
+		"mirror-pod-references/deny/has-an-ephemeral-volume":      inTree(refers),
+		"mirror-pod-references/deny/projects-a-certificate":       inTree(refers),
+		"mirror-pod-references/deny/projects-a-token":             {open: "when serviceAccountName is not set", stock: refers},
+		"mirror-pod-references/deny/projects-a-trust-bundle":      inTree(refers),
+
 		"pod-metadata/deny/adds-annotation-with-empty-value": everywhere("must be a 32bit integer"),
 		"set/deny/hostile-text":                              everywhere("metadata.finalizers: Invalid value"),
 
 		"mirror-pod-priority-classes/allow/has-listed-class":                       everywhere("no PriorityClass with name"),
 		"mirror-pod-priority-classes/deny/has-another-class":                       everywhere("no PriorityClass with name"),
+		"mirror-pod-priority-classes/allow/has-the-highest-priority-of-users":      everywhere(setsPriority),
+		"mirror-pod-priority-classes/deny/has-a-system-priority-elsewhere":         everywhere(setsPriority),
 		"node-names/deny/name-is-generated":                                        inTree(anothersNode),
 		"baseline-certificate-signing-requests/deny/asks-with-what-cannot-be-read": everywhere("spec.request: Invalid value"),
 		"baseline-pods/deny/creates-with-claim":                                    everywhere("do not support resource claims"),

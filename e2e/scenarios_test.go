@@ -148,16 +148,17 @@ func isReady(pod *corev1.Pod, status corev1.ConditionStatus) bool {
 	})
 }
 
-// staticPod returns the manifest of a static pod. An empty namespace is omitted.
+// staticPod returns the manifest of a static pod. Without a namespace it has no priority class either.
 func staticPod(namespace, name string) []byte {
-	metadata := fmt.Sprintf("{name: %s, labels: {component: %s, tier: node}}", name, name)
+	metadata, class := fmt.Sprintf("{name: %s, labels: {component: %s, tier: node}}", name, name), `""`
 	if namespace != "" {
 		metadata = strings.Replace(metadata, "{", "{namespace: "+namespace+", ", 1)
+		class = "system-node-critical"
 	}
 	return []byte("apiVersion: v1\nkind: Pod\nmetadata: " + metadata + `
 spec:
   hostNetwork: true
-  priorityClassName: system-node-critical
+  priorityClassName: ` + class + `
   terminationGracePeriodSeconds: 1
   containers:
   - {name: c, image: "` + kubelet.Stays + `", resources: {requests: {cpu: 10m}}}

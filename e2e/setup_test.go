@@ -205,6 +205,8 @@ func (s *setup) setNodes(t *testing.T) {
 	}
 	for name, labels := range want {
 		node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels}}
+		node.Spec.ProviderID = s.providerID(name)
+		s.removeOtherMachine(t, node)
 		_, err := nodes.Create(t.Context(), node, metav1.CreateOptions{})
 		if apierrors.IsAlreadyExists(err) {
 			node, err = nodes.Get(t.Context(), name, metav1.GetOptions{})
@@ -214,6 +216,31 @@ func (s *setup) setNodes(t *testing.T) {
 		}
 		suite.Check(t, err)
 		s.setAddresses(t, name)
+	}
+}
+
+// providerID returns the provider ID that a Node of the fixture's facts has.
+func (s *setup) providerID(name string) string {
+	facts, ok := s.fixture.Request.Facts.(policy.StaticFacts)
+	if !ok || facts.NodeObjects[name] == nil {
+		return ""
+	}
+	return facts.NodeObjects[name].Spec.ProviderID
+}
+
+// removeOtherMachine deletes a stored Node of the same name that has not the wanted provider ID, which no update can change.
+func (s *setup) removeOtherMachine(t *testing.T, want *corev1.Node) {
+	t.Helper()
+	if want.Spec.ProviderID == "" {
+		return
+	}
+	nodes := s.Admin.CoreV1().Nodes()
+	stored, err := nodes.Get(t.Context(), want.Name, metav1.GetOptions{})
+	if err == nil && stored.Spec.ProviderID != want.Spec.ProviderID {
+		err = nodes.Delete(t.Context(), want.Name, metav1.DeleteOptions{})
+	}
+	if !apierrors.IsNotFound(err) {
+		suite.Check(t, err)
 	}
 }
 

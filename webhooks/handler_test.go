@@ -377,22 +377,37 @@ func TestTheEnforcementProbeIsRecordedAndNotCounted(t *testing.T) {
 			`"name":"` + node + `","operation":"CREATE","userInfo":{"username":"system:node:` + node + `"},` +
 			`"object":{"metadata":{"name":"` + node + `"}},"dryRun":` + dryRun + `}}`
 	}
-	t.Run("the probe is denied, whatever the policies", func(t *testing.T) {
-		r := newRig(t, options{policies: &store{set: policy.NewSet()}})
-		_, got := r.post(t, registration("node-restriction-plus-probe", "true"), nil)
-		if got.Response.Allowed || got.Response.Result.Message != "the enforcement probe is denied, as it should be" {
-			t.Errorf("got %+v", got.Response)
-		}
-		if records := r.denials.records(t); len(records) != 1 || records[0].Msg != record.Probed || records[0].Seq != 1 {
-			t.Errorf("got records %+v", records)
-		}
-		for _, name := range []string{"denials_total", "violations_total", "evaluations_total"} {
-			if n := r.metric(t, name); n != 0 {
-				t.Errorf("%s is %v", name, n)
-			}
-		}
-	})
+	csiNode := func(operation, dryRun string) string {
+		return `{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{"uid":"u-1",` +
+			`"kind":{"group":"storage.k8s.io","version":"v1","kind":"CSINode"},` +
+			`"resource":{"group":"storage.k8s.io","version":"v1","resource":"csinodes"},` +
+			`"name":"node-restriction-plus-probe","operation":"` + operation + `",` +
+			`"userInfo":{"username":"system:node:node-restriction-plus-probe"},` +
+			`"object":{"metadata":{"name":"node-restriction-plus-probe"}},"dryRun":` + dryRun + `}}`
+	}
 	for name, body := range map[string]string{
+		"the registration of the probe is denied, whatever the policies": registration("node-restriction-plus-probe", "true"),
+		"the CSINode of the probe is denied, whatever the policies":      csiNode("CREATE", "true"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, options{policies: &store{set: policy.NewSet()}})
+			_, got := r.post(t, body, nil)
+			if got.Response.Allowed || got.Response.Result.Message != "the enforcement probe is denied, as it should be" {
+				t.Errorf("got %+v", got.Response)
+			}
+			if records := r.denials.records(t); len(records) != 1 || records[0].Msg != record.Probed || records[0].Seq != 1 {
+				t.Errorf("got records %+v", records)
+			}
+			for _, name := range []string{"denials_total", "violations_total", "evaluations_total"} {
+				if n := r.metric(t, name); n != 0 {
+					t.Errorf("%s is %v", name, n)
+				}
+			}
+		})
+	}
+	for name, body := range map[string]string{
+		"a CSINode that is no dry run is evaluated like any other":      csiNode("CREATE", "false"),
+		"the update of a CSINode is evaluated like any other":           csiNode("UPDATE", "true"),
 		"a registration that is no dry run is evaluated like any other": registration("node-restriction-plus-probe", "false"),
 		"a dry run of another kubelet is evaluated like any other":      registration("worker-1", "true"),
 	} {

@@ -85,6 +85,9 @@ func (h *policyHandler) handle(r *http.Request, buffer *bytes.Buffer, due deadli
 	if err != nil {
 		return nil, &refusal{http.StatusBadRequest, denial.RefusedMalformed, err.Error()}
 	}
+	if rev.Probe() {
+		return rev.Answer(rev.Refuse(review.ProbeDenied), review.Receipt{}), nil
+	}
 	q := &rev.Request
 	if q.Resource != policyResource+"."+v1alpha1.GroupName || q.Subresource != "" {
 		return policyAnswer(rev, nil, apierrors.NewBadRequest(

@@ -118,6 +118,21 @@ func TestPolicyWebhookDecodesOnlyPolicies(t *testing.T) {
 	}
 }
 
+// TestPolicyWebhookDeniesTheProbe sends the probe's CSINode, which is no policy, and that of another kubelet.
+func TestPolicyWebhookDeniesTheProbe(t *testing.T) {
+	for node, want := range map[string]string{
+		"node-restriction-plus-probe": "the enforcement probe is denied, as it should be",
+		"worker-1":                    "only noderestrictionpolicies.noderestriction.plus are validated here",
+	} {
+		got := validate(t, `{"uid": "1", "userInfo": {"username": "system:node:`+node+`"}, "operation": "CREATE", "name": "`+node+`",
+			"kind": {"group": "storage.k8s.io", "version": "v1", "kind": "CSINode"}, "dryRun": true,
+			"resource": {"group": "storage.k8s.io", "version": "v1", "resource": "csinodes"}, "object": {"metadata": {"name": "`+node+`"}}}`)
+		if got.Allowed || got.Result.Message != want {
+			t.Errorf("%s: allowed %t, %+v", node, got.Allowed, got.Result)
+		}
+	}
+}
+
 func TestRoutes(t *testing.T) {
 	reached := func(name string) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Reached", name) })

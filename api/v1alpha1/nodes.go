@@ -37,7 +37,7 @@ type NodeRules struct {
 	Annotations *NodeAnnotations `json:"annotations,omitempty"`
 
 	// taints restricts the taints with which a kubelet registers its Node, the only time a kubelet may set them.
-	// Omitted: taints are not restricted. Empty ({}): any taints but node.kubernetes.io/out-of-service at registration, and no
+	// Omitted: taints are not restricted. Empty ({}): any taints except node.kubernetes.io/out-of-service at registration, and no
 	// change later.
 	// +optional
 	Taints *NodeTaints `json:"taints,omitempty"`
@@ -292,7 +292,7 @@ type NodeAnnotations struct {
 // allowed only if a pattern in allowed or required whose key is not * matches it.
 type NodeTaints struct {
 	// allowed are the taints with which a kubelet may register.
-	// Omitted: any but node.kubernetes.io/out-of-service.
+	// Omitted: any except node.kubernetes.io/out-of-service.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MinItems=1

@@ -39,8 +39,9 @@ type MirrorPodRules struct {
 	// +optional
 	Annotations *MirrorPodAnnotations `json:"annotations,omitempty"`
 
-	// references forbids references to API objects that the NodeRestriction plugin does not look for.
-	// Omitted: not restricted. Empty ({}): no scheduling group.
+	// references forbids references to API objects that the NodeRestriction plugin, or an older version of it, does not look for.
+	// Omitted: not restricted. Empty ({}): no scheduling group, no resource claims, no ephemeral, CSI or Glusterfs volume, and no
+	// projected service account token, trust bundle or pod certificate.
 	// +optional
 	References *MirrorPodReferences `json:"references,omitempty"` //nolint:kubeapilinter // It is the rule about references, and has none.
 
@@ -50,7 +51,7 @@ type MirrorPodRules struct {
 	Placement *MirrorPodPlacement `json:"placement,omitempty"`
 
 	// priorityClasses restricts the priority of mirror pods, by which the scheduler and kubelet prefer them to others.
-	// Omitted: not restricted. Empty ({}): system-node-critical, system-cluster-critical, or no class.
+	// Omitted: not restricted. Empty ({}): system-node-critical, system-cluster-critical, or no class, in any namespace.
 	// +optional
 	PriorityClasses *MirrorPodPriorityClasses `json:"priorityClasses,omitempty"`
 
@@ -60,6 +61,11 @@ type MirrorPodRules struct {
 	// privileged containers are not.
 	// +optional
 	HostAccess *MirrorPodHostAccess `json:"hostAccess,omitempty"`
+
+	// readinessGates forbids readiness gates: the controller of a load balancer may treat a pod with its gate as a target.
+	// Omitted: not restricted. Empty ({}): no readiness gate.
+	// +optional
+	ReadinessGates *MirrorPodReadinessGates `json:"readinessGates,omitempty"`
 }
 
 // MirrorPodNames binds the name of a mirror pod to its node. It has no fields: a kubelet never names one otherwise.
@@ -133,7 +139,8 @@ type PodRules struct {
 	Self *PodSelf `json:"self,omitempty"`
 
 	// conditions restricts which conditions a kubelet may write. Readiness gates belong to others.
-	// Omitted: not restricted. Empty ({}): only those that a kubelet writes.
+	// Omitted: not restricted. Empty ({}): only those that a kubelet writes, and DisruptionTarget only in the write that ends a
+	// pod, added with the reason TerminationByKubelet.
 	// +optional
 	Conditions *PodConditions `json:"conditions,omitempty"` //nolint:kubeapilinter // It is the rule about conditions, and has none.
 
@@ -143,8 +150,9 @@ type PodRules struct {
 	// +optional
 	IPs *PodIPs `json:"ips,omitempty"`
 
-	// phase keeps a finished pod finished. Mirror pods are exempt: they run again after a reboot.
-	// Omitted: not restricted. Empty ({}): from Succeeded or Failed no pod goes back to Pending or Running.
+	// phase keeps a finished pod finished, and a running one unfinished. Mirror pods are exempt: they run again after a reboot.
+	// Omitted: not restricted. Empty ({}): from Succeeded or Failed no pod goes back to Pending or Running, and none becomes
+	// Succeeded or Failed in a status that says that a container runs.
 	// +optional
 	Phase *PodPhase `json:"phase,omitempty"` //nolint:kubeapilinter // It is the rule about phases, and has none.
 
@@ -169,6 +177,12 @@ type PodRules struct {
 	// Omitted: not restricted. Empty ({}): no change of an unknown field.
 	// +optional
 	UnknownFields *PodUnknownFields `json:"unknownFields,omitempty"`
+
+	// observedGeneration keeps a kubelet from reporting that it has observed changes of a pod that are yet to come. Mirror pods are
+	// exempt.
+	// Omitted: not restricted. Empty ({}): neither the status nor a condition observes more than the generation of the pod.
+	// +optional
+	ObservedGeneration *PodObservedGeneration `json:"observedGeneration,omitempty"`
 }
 
 // PodMetadata forbids changes of a pod's metadata.
@@ -220,6 +234,15 @@ type MirrorPodPriorityClasses struct {
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=32
 	Allowed []Pattern `json:"allowed,omitempty"`
+
+	// systemNamespaces are patterns on the namespaces in which a mirror pod may have a system priority: a class whose name begins
+	// with system-, or a priority of 2000000000 or more.
+	// Omitted: any namespace.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	SystemNamespaces []Pattern `json:"systemNamespaces,omitempty"`
 }
 
 // MirrorPodHostAccess restricts what a mirror pod shows of access to the host.
@@ -254,6 +277,17 @@ type MirrorPodHostAccess struct {
 	// +kubebuilder:validation:items:MaxLength=4096
 	// +kubebuilder:validation:items:Pattern=`^/`
 	HostPathPrefixes []string `json:"hostPathPrefixes,omitempty"`
+}
+
+// MirrorPodReadinessGates forbids readiness gates of mirror pods.
+type MirrorPodReadinessGates struct {
+	// allowed are patterns on the condition types of readiness gates that a mirror pod may have, for webhooks that add them to pods.
+	// Omitted: none.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	Allowed []Pattern `json:"allowed,omitempty"`
 }
 
 // PodSelf binds a kubelet to the pods on its node. It has no fields.
@@ -292,7 +326,8 @@ const (
 	// FromNodePodCIDRs are the ranges in spec.podCIDRs of the kubelet's Node.
 	FromNodePodCIDRs AddressSource = "NodePodCIDRs"
 	// FromNodeAddresses are the addresses in status.addresses of the kubelet's Node. A kubelet reports them itself: restrict
-	// them with nodes.addresses.
+	// them with nodes.addresses. A kubelet whose address has changed may be denied until it has reported the new one; it
+	// retries every 10 s.
 	FromNodeAddresses AddressSource = "NodeAddresses"
 )
 
@@ -320,7 +355,7 @@ type AddressRanges struct {
 	OfOtherNodes Access `json:"ofOtherNodes,omitempty"`
 }
 
-// PodPhase keeps a finished pod finished. It has no fields.
+// PodPhase keeps a finished pod finished, and a running one unfinished. It has no fields.
 type PodPhase struct{}
 
 // PodContainers binds container statuses to the spec. It has no fields.
@@ -353,3 +388,6 @@ type PodEviction struct{}
 
 // PodUnknownFields forbids changes of unknown fields. It has no fields.
 type PodUnknownFields struct{}
+
+// PodObservedGeneration forbids observed generations that do not exist yet. It has no fields.
+type PodObservedGeneration struct{}

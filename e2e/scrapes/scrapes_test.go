@@ -116,7 +116,8 @@ func newSetup(t *testing.T) *setup {
 func flags(t *testing.T) []string {
 	t.Helper()
 	return []string{
-		"--enforcement-probe", "--enforcement-probe-interval=1s", "--denial-log-file=" + filepath.Join(t.TempDir(), "denials"),
+		"--enforcement-probe", "--enforcement-probe-interval=1s",
+		"--wiring-check-configuration=" + product.Name, "--wiring-check-interval=1s", "--denial-log-file=" + filepath.Join(t.TempDir(), "denials"),
 	}
 }
 
@@ -208,7 +209,8 @@ func (s *setup) failMatchCondition(t *testing.T) {
 	suite.Check(t, configurations.Delete(t.Context(), name, metav1.DeleteOptions{}))
 }
 
-// awaitSynced waits until the product has compared its policies with those of the API server, and a probe was denied.
+// awaitSynced waits until the product has compared its policies with those of the API server, a probe was denied, and the wiring was
+// compared.
 func (s *setup) awaitSynced(t *testing.T) {
 	t.Helper()
 	suite.Eventually(t, 2*time.Minute, func() error {
@@ -218,8 +220,9 @@ func (s *setup) awaitSynced(t *testing.T) {
 		}
 		age := float64(time.Now().Unix()) - m.Sum("node_restriction_plus_policies_last_sync_timestamp_seconds")
 		proved := m.Sum("node_restriction_plus_enforcement_probe_success")
-		if age > 90 || proved != 1 {
-			return fmt.Errorf("the last sync was %.0f s ago, the success of the probe is %v", age, proved)
+		compared := m.Sum("node_restriction_plus_wiring_check_success")
+		if age > 90 || proved != 1 || compared != 1 {
+			return fmt.Errorf("the last sync was %.0f s ago, the success of the probe is %v, of the comparison %v", age, proved, compared)
 		}
 		return nil
 	})

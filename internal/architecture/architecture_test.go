@@ -123,9 +123,19 @@ var arrows = map[string]struct {
 		"a certificate is what the listener asks for; what it is served for is not its business",
 	},
 	"internal/delegatedauth": {[]string{"internal/faultlog"}, "who may read the metrics has nothing to do with what they say"},
+	"internal/enforced": {
+		[]string{"api/v1alpha1", "internal/faultlog", "internal/policystatus", "internal/text"},
+		"one package writes the condition, for all packages that verify enforcement",
+	},
+	"internal/wiring": {
+		[]string{"api/v1alpha1", "internal/text"}, "what is installed is compared with what it says of itself, wherever it was read",
+	},
+	"internal/wiringcheck": {
+		[]string{"internal/enforced", "internal/faultlog", "internal/wiring"}, "it reads and reports; another package knows what a difference is",
+	},
 	"internal/probe": {
 		[]string{
-			"api/v1alpha1", "internal/review", "internal/command", "internal/kubeconfig", "internal/policystatus", "internal/program",
+			"internal/enforced", "internal/review", "internal/command", "internal/kubeconfig",
 		},
 		"the probe must be what the review takes for one; the command probe is the same write by hand",
 	},
@@ -139,8 +149,8 @@ var arrows = map[string]struct {
 	"internal/serve": {
 		[]string{
 			"api/v1alpha1", "webhooks", "internal/certificates", "internal/cluster", "internal/command", "internal/delegatedauth",
-			"internal/denial", "internal/kubeconfig", "internal/policystore", "internal/probe", "internal/program",
-			"internal/faultlog", "internal/review", "internal/server", "internal/text", "policy/rules",
+			"internal/denial", "internal/enforced", "internal/kubeconfig", "internal/policystore", "internal/probe", "internal/program",
+			"internal/faultlog", "internal/review", "internal/server", "internal/text", "internal/wiringcheck", "policy/rules",
 		},
 		"serve puts the parts of the webhook together; the commands that need no cluster are not among them",
 	},
@@ -164,7 +174,7 @@ var bans = []struct {
 			"policy", "policy/object", "policy/pattern", "policy/rules", "internal/text", "cmd/kubectl-nrp", "internal/cli", "internal/denials", "internal/denials/page", "internal/command",
 			"internal/program",
 			"internal/review", "internal/record", "internal/recordlog", "internal/manifest", "internal/fixture", "internal/input",
-			"config/crd", "internal/apidoc",
+			"config/crd", "internal/apidoc", "internal/wiring",
 		},
 		[]string{
 			"k8s.io/client-go", "sigs.k8s.io/controller-runtime", "go.uber.org/zap", "github.com/go-logr/zapr",

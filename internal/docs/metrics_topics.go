@@ -30,7 +30,7 @@ label ` + "`name`" + ` is the name of a webhook, such as ` + "`gate.noderestrict
 
 | metric | meaning | what to do |
 |---|---|---|
-| ` + "`apiserver_admission_webhook_rejection_count{error_type=\"no_error\"}`" + ` | writes that a replica denied, as the API server saw them; equals ` + "`node_restriction_plus_denials_total`" + `, which does not count late answers | if they differ for long, look for replicas that are not scraped |
+| ` + "`apiserver_admission_webhook_rejection_count{error_type=\"no_error\"}`" + ` | writes that a replica denied, as the API server saw them, with probes; otherwise it equals ` + "`node_restriction_plus_denials_total`" + `, which does not count late answers | if they differ for long, look for replicas that are not scraped |
 | ` + "`apiserver_admission_webhook_rejection_count{error_type=\"calling_webhook_error\"}`" + ` | writes refused because no replica answered, where failurePolicy is Fail | [NodeRestrictionPlusCallErrors](runbooks/NodeRestrictionPlusCallErrors.md) |
 | ` + "`apiserver_admission_webhook_fail_open_count`" + ` | writes that passed without evaluation because no replica answered, where failurePolicy is Ignore | [NodeRestrictionPlusFailOpen](runbooks/NodeRestrictionPlusFailOpen.md) |
 | ` + "`apiserver_admission_match_condition_evaluation_errors_total`" + ` | match conditions that could not be evaluated; with failurePolicy Ignore the write passes, and no other metric shows it | [NodeRestrictionPlusMatchConditionErrors](runbooks/NodeRestrictionPlusMatchConditionErrors.md) |
@@ -180,6 +180,14 @@ func topics() []topic {
 			{
 				"node_restriction_plus_enforcement_probes_total",
 				"`allowed`: writes that must be denied pass. `failed`: the probe itself could not be sent.",
+			},
+			{
+				"node_restriction_plus_wiring_differences",
+				"Above 0: [NodeRestrictionPlusWiringChanged](runbooks/NodeRestrictionPlusWiringChanged.md).",
+			},
+			{
+				"node_restriction_plus_wiring_check_success",
+				"0 for minutes: [NodeRestrictionPlusWiringUnknown](runbooks/NodeRestrictionPlusWiringUnknown.md).",
 			},
 		}},
 	}

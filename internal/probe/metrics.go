@@ -12,32 +12,36 @@ type metrics struct {
 	probes      *prometheus.CounterVec
 }
 
-func newMetrics(reg prometheus.Registerer) *metrics {
+func newMetrics(reg prometheus.Registerer, webhooks []string) *metrics {
 	m := &metrics{
 		success: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "node_restriction_plus_enforcement_probe_success",
-			Help: "1 if the latest enforcement probe was denied, as it should be; 0 if it was not, or if there has been none.",
+			Help: "1 if the latest enforcement probe was denied by every webhook, as it should be; 0 if it was not, or if there has been none.",
 		}),
 		lastSuccess: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "node_restriction_plus_enforcement_probe_last_success_timestamp_seconds",
-			Help: "When an enforcement probe was last denied, in seconds since 1970; 0 if none was.",
+			Help: "When an enforcement probe was last denied by every webhook, in seconds since 1970; 0 if none was.",
 		}),
 		probes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "node_restriction_plus_enforcement_probes_total",
-			Help: "Enforcement probes, by result: denied is as it should be, allowed means that kubelets are not " +
+			Help: "Enforcement probes, by webhook and result: denied is as it should be, allowed means that kubelets are not " +
 				"restricted, failed that this is unknown.",
-		}, []string{"result"}),
+		}, []string{"webhook", "result"}),
 	}
-	for _, r := range []Result{Denied, Allowed, Failed} {
-		m.probes.WithLabelValues(string(r))
+	for _, webhook := range webhooks {
+		for _, r := range []Result{Denied, Allowed, Failed} {
+			m.probes.WithLabelValues(webhook, string(r))
+		}
 	}
 	reg.MustRegister(m.success, m.lastSuccess, m.probes)
 	return m
 }
 
-func (m *metrics) observe(r Result) {
-	m.probes.WithLabelValues(string(r)).Inc()
-	if r != Denied {
+func (m *metrics) observe(answers Answers) {
+	for webhook, r := range answers.ByWebhook {
+		m.probes.WithLabelValues(webhook, string(r)).Inc()
+	}
+	if answers.Result != Denied {
 		m.success.Set(0)
 		return
 	}

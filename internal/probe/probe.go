@@ -4,92 +4,36 @@
 // Package probe periodically verifies that the API server calls the webhook for kubelets' writes, and that such a write is
 // denied. A webhook configuration that was removed, narrowed or given a wrong CA causes no error anywhere: kubelets are
 // simply no longer restricted.
+//
+// Each webhook of the configuration is probed with a write that goes to no other. Without an object that exists, the NodeRestriction
+// plugin lets a kubelet create only a few: the registration of its Node, which goes to the webhook registration, and its CSINode, which
+// goes to the others if an annotation names them. Kubernetes calls no webhook for reviews of access, which would be simpler. So the probe
+// verifies that each webhook is called, answers and is trusted, and package wiring that its rules and selectors are complete.
 package probe
 
 import (
 	"context"
-	"fmt"
-	"strings"
 	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
-	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
-	"k8s.io/client-go/rest"
 
-	"noderestriction.plus/internal/review"
+	"noderestriction.plus/internal/enforced"
 )
 
-// timeout bounds one probe.
-const timeout = 10 * time.Second
-
-// Result is the result of the probe's write.
-type Result string
-
-// The results.
-const (
-	Denied  Result = "denied"  // as it should be
-	Allowed Result = "allowed" // kubelets are not restricted
-	Failed  Result = "failed"  // it is unknown
-)
-
-// Reporter receives the result of every probe. The detail explains in a sentence what the result means.
-type Reporter interface {
-	Report(ctx context.Context, result Result, detail string) error
-}
-
-// Asker makes the probe's write.
-type Asker struct {
-	nodes corev1client.NodeInterface
-}
-
-// NewAsker returns an Asker that impersonates a kubelet with the given configuration, whose user needs permission to do so.
-func NewAsker(config *rest.Config) (*Asker, error) {
-	kubelet := review.UserOf(review.ProbeNode)
-	as := rest.CopyConfig(config)
-	// Only system:nodes is requested; the API server adds system:authenticated.
-	as.Impersonate = rest.ImpersonationConfig{UserName: kubelet.Username, Groups: kubelet.Groups[:1]}
-	client, err := corev1client.NewForConfig(as)
-	if err != nil {
-		return nil, err
-	}
-	return &Asker{nodes: client.Nodes()}, nil
-}
-
-// Ask asks the API server, as a dry run, to register a Node that must be denied. It returns the result, and a sentence that
-// explains it. It takes at most 10 s.
-func (a *Asker) Ask(ctx context.Context) (Result, string) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	result, detail := a.ask(ctx)
-	if ctx.Err() != nil && result != Denied {
-		return Failed, "the API server did not answer in time"
-	}
-	return result, detail
-}
-
-// Probe asks the API server at an interval to register a Node that must be denied. It is a Runnable for a manager.
+// Probe probes webhooks at an interval. It is a Runnable for a manager.
 type Probe struct {
 	asker    *Asker
 	interval time.Duration
-	reporter Reporter
+	report   enforced.Report
 	metrics  *metrics
 	log      logr.Logger
 }
 
-// New returns a Probe that impersonates a kubelet with the given configuration, whose user needs permission to do so.
-// Metrics are registered with reg.
-func New(
-	config *rest.Config, interval time.Duration, reporter Reporter, reg prometheus.Registerer, log logr.Logger,
-) (*Probe, error) {
-	asker, err := NewAsker(config)
-	if err != nil {
-		return nil, err
-	}
-	return &Probe{asker: asker, interval: interval, reporter: reporter, metrics: newMetrics(reg), log: log}, nil
+// New returns a Probe that asks at an interval. Metrics are registered with reg.
+func New(asker *Asker, interval time.Duration, report enforced.Report, reg prometheus.Registerer, log logr.Logger) *Probe {
+	return &Probe{asker: asker, interval: interval, report: report, metrics: newMetrics(reg, asker.webhooks), log: log}
 }
 
 // NeedLeaderElection implements the manager's LeaderElectionRunnable: every replica probes.
@@ -110,28 +54,24 @@ func (p *Probe) Start(ctx context.Context) error {
 }
 
 func (p *Probe) once(ctx context.Context) {
-	result, detail := p.asker.Ask(ctx)
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	p.metrics.observe(result)
-	if result != Denied {
-		p.log.Info("The enforcement probe was not denied", "result", result, "reason", detail)
+	answers := p.asker.Ask(ctx)
+	p.metrics.observe(answers)
+	if answers.Result != Denied {
+		p.log.Info("The enforcement probe was not denied", "result", answers.Result, "reason", answers.Detail)
 	}
-	if err := p.reporter.Report(ctx, result, detail); err != nil {
-		p.log.Info("Could not report the result of the enforcement probe", "result", result, "reason", err.Error())
-	}
+	p.report(ctx, findingOf(answers))
 }
 
-// ask makes the write and returns its result.
-func (a *Asker) ask(ctx context.Context) (Result, string) {
-	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: review.ProbeNode}}
-	_, err := a.nodes.Create(ctx, node, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
-	switch {
-	case err == nil:
-		return Allowed, "the API server allowed a kubelet's write that the webhook denies; " +
-			"it did not call the webhook, or could not reach it: check the ValidatingWebhookConfiguration"
-	case apierrors.IsForbidden(err) && strings.Contains(err.Error(), review.ProbeDenied):
-		return Denied, "the API server calls the webhook, and the write is denied"
+// findingOf returns what answers say about enforcement.
+func findingOf(answers Answers) enforced.Finding {
+	f := enforced.Finding{Message: answers.Detail}
+	switch answers.Result {
+	case Denied:
+		f.Status, f.Reason = metav1.ConditionTrue, "ProbeDenied"
+	case Allowed:
+		f.Status, f.Reason = metav1.ConditionFalse, "ProbeAllowed"
+	default:
+		f.Status, f.Reason = metav1.ConditionUnknown, "ProbeFailed"
 	}
-	return Failed, fmt.Sprintf("it is unknown whether kubelets are restricted: %v", err)
+	return f
 }

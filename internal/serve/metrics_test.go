@@ -43,7 +43,7 @@ var wired = sync.OnceValues(func() ([]docs.Metric, error) {
 		"--kubeconfig", filepath.Join(dir, "kubeconfig"), "--cert-dir", dir, "--bind-address", "127.0.0.1", "--port", "0",
 		"--health-probe-bind-address", "0", "--metrics-bind-address", "0", "--shutdown-delay", "0s",
 		"--client-ca-file", filepath.Join(dir, "tls.crt"), "--client-allowed-names", "a",
-		"--denial-log-file", filepath.Join(dir, "denials.log"), "--enforcement-probe",
+		"--denial-log-file", filepath.Join(dir, "denials.log"), "--enforcement-probe", "--wiring-check-configuration", "a",
 	}); err != nil {
 		return nil, err
 	}

@@ -9,51 +9,85 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
+	"noderestriction.plus/internal/enforced"
 	"noderestriction.plus/internal/probe"
 	"noderestriction.plus/internal/program"
+	"noderestriction.plus/internal/wiringcheck"
 )
 
-// The bounds of --enforcement-probe-interval. Each probe is one request to the API server and one to the webhook.
+// The bounds of the intervals. Each probe of a webhook is one request to the API server and one to the webhook; each comparison is a few
+// reads.
 const (
 	minProbeInterval = time.Second
 	maxProbeInterval = time.Hour
 )
 
-// probeOptions are the flags about the enforcement probe.
+// probeOptions are the flags about how enforcement is verified: by probes, and by comparing the objects that enforce.
 type probeOptions struct {
-	enabled  bool
-	interval time.Duration
+	enabled        bool
+	interval       time.Duration
+	webhooks       []string
+	configuration  string
+	wiringInterval time.Duration
 }
 
 func (o *probeOptions) addFlags(flags *pflag.FlagSet) {
 	flags.BoolVar(&o.enabled, "enforcement-probe", false,
-		"periodically verify enforcement with a dry-run write by a non-existent\n"+
+		"periodically verify enforcement with dry-run writes by a non-existent\n"+
 			"kubelet; requires permission to impersonate that kubelet")
 	flags.DurationVar(&o.interval, "enforcement-probe-interval", time.Minute, "`time` between two probes")
+	flags.StringSliceVar(&o.webhooks, "enforcement-probe-webhooks", probe.DefaultWebhooks(), "`webhooks` to probe")
+	flags.StringVar(&o.configuration, "wiring-check-configuration", "",
+		"`name` of the ValidatingWebhookConfiguration to compare periodically,\n"+
+			"with its floor, with what the chart installed; if empty, none is")
+	flags.DurationVar(&o.wiringInterval, "wiring-check-interval", time.Minute, "`time` between two comparisons")
 }
 
-// validate checks the flags; the error names one.
+// validate checks the flags; each error names one.
 func (o *probeOptions) validate() error {
-	if o.interval < minProbeInterval || o.interval > maxProbeInterval {
-		return fmt.Errorf("--enforcement-probe-interval: must be from %s to %s, not %s",
-			minProbeInterval, maxProbeInterval, o.interval)
+	for _, interval := range []struct {
+		flag string
+		time.Duration
+	}{{"enforcement-probe-interval", o.interval}, {"wiring-check-interval", o.wiringInterval}} {
+		if interval.Duration < minProbeInterval || interval.Duration > maxProbeInterval {
+			return fmt.Errorf("--%s: must be from %s to %s, not %s", interval.flag, minProbeInterval, maxProbeInterval, interval.Duration)
+		}
+	}
+	if err := probe.ValidateWebhooks(o.webhooks); err != nil {
+		return fmt.Errorf("--enforcement-probe-webhooks: %w", err)
+	}
+	if o.configuration != "" && len(validation.IsDNS1123Subdomain(o.configuration)) > 0 {
+		return fmt.Errorf("--wiring-check-configuration: must be the name of a ValidatingWebhookConfiguration, not %q", o.configuration)
 	}
 	return nil
 }
 
-// add adds the probe to the manager if it is enabled.
+// add adds what is enabled to the manager.
 func (o *probeOptions) add(mgr manager.Manager, config *rest.Config, log logr.Logger) error {
-	if !o.enabled {
+	conditions := enforced.New(
+		mgr.GetCache(), mgr.GetClient(), mgr.GetEventRecorder(program.Name), log.WithName("enforced"))
+	if o.enabled {
+		asker, err := probe.NewAsker(config, o.webhooks)
+		if err != nil {
+			return err
+		}
+		p := probe.New(asker, o.interval, conditions.Source(), metrics.Registry, log.WithName("probe"))
+		if err := mgr.Add(p); err != nil {
+			return err
+		}
+	}
+	if o.configuration == "" {
 		return nil
 	}
-	conditions := probe.NewConditions(mgr.GetCache(), mgr.GetClient(), mgr.GetEventRecorder(program.Name))
-	p, err := probe.New(config, o.interval, conditions, metrics.Registry, log)
+	checker, err := wiringcheck.New(
+		config, o.configuration, o.wiringInterval, conditions.Source(), metrics.Registry, log.WithName("wiring"))
 	if err != nil {
 		return err
 	}
-	return mgr.Add(p)
+	return mgr.Add(checker)
 }

@@ -93,7 +93,7 @@ func assemble(ctx context.Context, o *options, in inputs, records io.Writer, log
 	if err := metrics.Registry.Register(recorder); err != nil {
 		return nil, err
 	}
-	if err := o.probe.add(mgr, in.config, log.WithName("probe")); err != nil {
+	if err := o.probe.add(mgr, in.config, log); err != nil {
 		return nil, err
 	}
 	srv, err := server.New(server.Options{

@@ -23,11 +23,14 @@ const anyDepth = 1 << 30
 // keptDepth returns the depth down to which the values of a part are kept when it is decoded. Deeper values are skipped, or kept as text.
 func (id partID) keptDepth() int {
 	switch id {
-	case otherTop, otherMetadata, otherSpec, otherStatus, specSchedulingGroup, specAffinity, statusConfig, statusVolumesAttached:
+	case otherTop, otherMetadata, otherSpec, otherStatus, specSchedulingGroup, specResourceClaims, specAffinity, statusConfig,
+		statusVolumesAttached:
 		return 0
-	case specContainers, specInitContainers, specEphemeralContainers, specVolumes, specTopologySpreadConstraints,
+	case specContainers, specInitContainers, specEphemeralContainers, specTopologySpreadConstraints,
 		statusConditions, statusContainerStatuses, statusInitContainerStatuses, statusEphemeralContainerStatuses:
 		return 1
+	case specVolumes:
+		return 4 // the sources of projected volumes
 	}
 	return anyDepth
 }

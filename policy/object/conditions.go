@@ -40,6 +40,19 @@ func (c Condition) Same(other Condition) bool {
 	return json.Unmarshal(c.value, &a) == nil && json.Unmarshal(other.value, &b) == nil && a == b
 }
 
+// Reason returns the reason of the condition, and "" if the condition cannot be decoded.
+func (c Condition) Reason() string { return c.fields().Reason }
+
+// ObservedGeneration returns the observed generation of the condition, and 0 if the condition cannot be decoded.
+func (c Condition) ObservedGeneration() int64 { return c.fields().ObservedGeneration }
+
+func (c Condition) fields() (fields conditionFields) {
+	if json.Unmarshal(c.value, &fields) != nil {
+		return conditionFields{}
+	}
+	return fields
+}
+
 // Conditions are the conditions of a Node or a pod.
 type Conditions []Condition
 

@@ -53,6 +53,17 @@ type Image struct {
 type Container struct {
 	Name            string           `json:"name"`
 	SecurityContext *SecurityContext `json:"securityContext"`
+	State           *ContainerState  `json:"state"` // of a container status
+}
+
+// ContainerState is the state of a container, as far as rules read it.
+type ContainerState struct {
+	Running jsontext.Value `json:"running"`
+}
+
+// Runs reports whether a container status says that the container runs.
+func (c *Container) Runs() bool {
+	return c.State != nil && len(c.State.Running) > 0 && c.State.Running.Kind() != jsontext.KindNull
 }
 
 // SecurityContext is the security context of a container, as far as rules read it.
@@ -66,6 +77,27 @@ type Volume struct {
 	HostPath *struct {
 		Path string `json:"path"`
 	} `json:"hostPath"`
+	Ephemeral jsontext.Value `json:"ephemeral"`
+	CSI       jsontext.Value `json:"csi"`
+	Glusterfs jsontext.Value `json:"glusterfs"`
+	Projected *Projection    `json:"projected"`
+}
+
+// Projection is a projected volume, as far as rules read it.
+type Projection struct {
+	Sources []ProjectionSource `json:"sources"`
+}
+
+// ProjectionSource is a source of a projected volume, as far as rules read it.
+type ProjectionSource struct {
+	ServiceAccountToken jsontext.Value `json:"serviceAccountToken"`
+	ClusterTrustBundle  jsontext.Value `json:"clusterTrustBundle"`
+	PodCertificate      jsontext.Value `json:"podCertificate"`
+}
+
+// ReadinessGate is a readiness gate of a pod.
+type ReadinessGate struct {
+	ConditionType string `json:"conditionType"`
 }
 
 // Affinity is the part of a pod's affinity that affects other pods.

@@ -43,6 +43,7 @@ const (
 	metadataFinalizers
 	metadataOwnerReferences
 	metadataDeletionTimestamp
+	metadataGeneration
 	otherSpec
 	specTaints
 	specUnschedulable
@@ -54,6 +55,7 @@ const (
 	specHostPID
 	specHostIPC
 	specPriorityClassName
+	specPriority
 	specContainers
 	specInitContainers
 	specEphemeralContainers
@@ -61,11 +63,14 @@ const (
 	specAffinity
 	specTopologySpreadConstraints
 	specSchedulingGroup
+	specResourceClaims
+	specReadinessGates
 	otherStatus
 	statusCapacity
 	statusAllocatable
 	statusPhase
 	statusConditions
+	statusObservedGeneration
 	statusAddresses
 	statusDaemonEndpoints
 	statusNodeInfo
@@ -119,6 +124,8 @@ func metadataPart(name string) (partID, string) {
 		return metadataOwnerReferences, "ownerReferences"
 	case "deletionTimestamp":
 		return metadataDeletionTimestamp, "deletionTimestamp"
+	case "generation":
+		return metadataGeneration, "generation"
 	}
 	return otherMetadata, ""
 }
@@ -145,6 +152,8 @@ func specPart(name string) (partID, string) {
 		return specHostIPC, "hostIPC"
 	case "priorityClassName":
 		return specPriorityClassName, "priorityClassName"
+	case "priority":
+		return specPriority, "priority"
 	case "containers":
 		return specContainers, "containers"
 	case "initContainers":
@@ -159,6 +168,10 @@ func specPart(name string) (partID, string) {
 		return specTopologySpreadConstraints, "topologySpreadConstraints"
 	case "schedulingGroup":
 		return specSchedulingGroup, "schedulingGroup"
+	case "resourceClaims":
+		return specResourceClaims, "resourceClaims"
+	case "readinessGates":
+		return specReadinessGates, "readinessGates"
 	}
 	return otherSpec, ""
 }
@@ -173,6 +186,8 @@ func statusPart(name string) (partID, string) {
 		return statusPhase, "phase"
 	case "conditions":
 		return statusConditions, "conditions"
+	case "observedGeneration":
+		return statusObservedGeneration, "observedGeneration"
 	case "addresses":
 		return statusAddresses, "addresses"
 	case "daemonEndpoints":

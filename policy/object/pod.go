@@ -16,9 +16,12 @@ type Pod struct {
 
 	uid                                  values[types.UID]
 	deletionTimestamp                    values[*metav1.Time]
+	generation                           values[int64]
 	nodeName                             values[string]
 	hostNetwork, hostPID, hostIPC        values[bool]
 	priorityClassName                    values[string]
+	priority                             values[int64]
+	readinessGates                       values[[]ReadinessGate]
 	containers, initContainers           values[[]Container]
 	ephemeralContainers                  values[[]Container]
 	volumes                              values[[]Volume]
@@ -26,6 +29,7 @@ type Pod struct {
 	topologySpreadConstraints            values[[]jsontext.Value]
 	phase                                values[corev1.PodPhase]
 	conditions                           values[Conditions]
+	observedGeneration                   values[int64]
 	hostIP, podIP                        values[string]
 	hostIPs, podIPs                      values[[]IP]
 	containerStatuses                    values[[]Container]
@@ -50,6 +54,9 @@ func (p *Pod) DeletionTimestamp() Part[*metav1.Time] {
 	return partOf(p.view, metadataDeletionTimestamp, &p.deletionTimestamp)
 }
 
+// Generation is metadata.generation.
+func (p *Pod) Generation() Part[int64] { return partOf(p.view, metadataGeneration, &p.generation) }
+
 // NodeName is spec.nodeName.
 func (p *Pod) NodeName() Part[string] { return partOf(p.view, specNodeName, &p.nodeName) }
 
@@ -65,6 +72,14 @@ func (p *Pod) HostIPC() Part[bool] { return partOf(p.view, specHostIPC, &p.hostI
 // PriorityClassName is spec.priorityClassName.
 func (p *Pod) PriorityClassName() Part[string] {
 	return partOf(p.view, specPriorityClassName, &p.priorityClassName)
+}
+
+// Priority is spec.priority.
+func (p *Pod) Priority() Part[int64] { return partOf(p.view, specPriority, &p.priority) }
+
+// ReadinessGates is spec.readinessGates.
+func (p *Pod) ReadinessGates() Part[[]ReadinessGate] {
+	return partOf(p.view, specReadinessGates, &p.readinessGates)
 }
 
 // Containers is spec.containers.
@@ -94,11 +109,19 @@ func (p *Pod) TopologySpreadConstraints() Part[[]jsontext.Value] {
 // SchedulingGroup is spec.schedulingGroup.
 func (p *Pod) SchedulingGroup() RawPart { return RawPart{p.view, specSchedulingGroup} }
 
+// ResourceClaims is spec.resourceClaims.
+func (p *Pod) ResourceClaims() RawPart { return RawPart{p.view, specResourceClaims} }
+
 // Phase is status.phase.
 func (p *Pod) Phase() Part[corev1.PodPhase] { return partOf(p.view, statusPhase, &p.phase) }
 
 // Conditions is status.conditions.
 func (p *Pod) Conditions() Part[Conditions] { return partOf(p.view, statusConditions, &p.conditions) }
+
+// ObservedGeneration is status.observedGeneration.
+func (p *Pod) ObservedGeneration() Part[int64] {
+	return partOf(p.view, statusObservedGeneration, &p.observedGeneration)
+}
 
 // HostIP is status.hostIP.
 func (p *Pod) HostIP() Part[string] { return partOf(p.view, statusHostIP, &p.hostIP) }

@@ -4,6 +4,9 @@
 package rules
 
 import (
+	"strconv"
+	"strings"
+
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
@@ -18,13 +21,15 @@ func mirrorPodPriorityClasses() policy.Rule {
 		Doc: policy.Doc{
 			Title: "A mirror pod may have only an allowed priority class",
 			Text: "A mirror pod of a high class keeps the scheduler from placing other pods on the node, and passes " +
-				"for one that an administrator approved.",
-			Kubelet: "A kubelet copies the class of the manifest: system-node-critical for control planes, often none.",
-			Attack:  "kubectl --kubeconfig kubelet.conf create -f mirror-pod-of-class-payments-critical.yaml",
-			Spec:    "spec.mirrorPods.priorityClasses",
-			Fields:  []string{"spec.priorityClassName"},
-			Since:   "v0.1.0",
-			Source:  "kubernetes v1.37.2 plugin/pkg/admission/priority",
+				"for one that an administrator approved. With systemNamespaces it has a system class, or a priority of " +
+				"2000000000 or more, only in the namespaces where the control plane runs.",
+			Kubelet: "A kubelet copies the class of the manifest: system-node-critical for control planes, in kube-system or, with " +
+				"OpenShift, in namespaces that begin with openshift-; often none.",
+			Attack: "kubectl --kubeconfig kubelet.conf create -f mirror-pod-of-class-payments-critical.yaml",
+			Spec:   "spec.mirrorPods.priorityClasses",
+			Fields: []string{"spec.priorityClassName", "spec.priority"},
+			Since:  "v0.1.0",
+			Source: "kubernetes v1.37.2 plugin/pkg/admission/priority",
 		},
 		Targets: podCreations(),
 		Note:    staticPodKeepsRunning,
@@ -41,11 +46,28 @@ func compileMirrorPodPriorityClasses(spec *v1alpha1.NodeRestrictionPolicySpec, a
 	if list == nil {
 		list = []v1alpha1.Pattern{"system-node-critical", "system-cluster-critical"}
 	}
-	allowed, errs := pattern.CompileAll(list, 32, at.Child("mirrorPods", "priorityClasses", "allowed"))
+	at = at.Child("mirrorPods", "priorityClasses")
+	allowed, errs := pattern.CompileAll(list, 32, at.Child("allowed"))
+	namespaces, bad := pattern.CompileAll(cfg.SystemNamespaces, 64, at.Child("systemNamespaces"))
 	return func(r *policy.Request) []policy.Violation {
-		if class := r.Pod().PriorityClassName().New(); class != "" && !allowed.Match(class) {
-			return []policy.Violation{{Field: "spec.priorityClassName", Detail: "must not have priority class " + text.Quote(class)}}
+		class, priority := r.Pod().PriorityClassName().New(), r.Pod().Priority().New()
+		anywhere := len(namespaces) == 0 || namespaces.Match(r.Namespace)
+		field, detail := "spec.priorityClassName", "must not have priority class "+text.Quote(class)
+		switch {
+		case class != "" && !allowed.Match(class):
+		case !anywhere && strings.HasPrefix(class, systemClassPrefix):
+			detail += " in namespace " + text.Quote(r.Namespace)
+		case !anywhere && priority >= systemPriority:
+			field, detail = "spec.priority", "must not have priority "+strconv.FormatInt(priority, 10)+" in namespace "+text.Quote(r.Namespace)
+		default:
+			return nil
 		}
-		return nil
-	}, errs
+		return []policy.Violation{{Field: field, Detail: detail}}
+	}, append(errs, bad...)
 }
+
+// The names and the priorities that Kubernetes reserves for its own classes. Source: kubernetes v1.37.2 pkg/apis/scheduling/types.go.
+const (
+	systemClassPrefix = "system-"
+	systemPriority    = 2_000_000_000
+)

@@ -4,6 +4,9 @@
 package rules
 
 import (
+	"slices"
+
+	"github.com/go-json-experiment/json/jsontext"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
@@ -17,13 +20,18 @@ func mirrorPodReferences() policy.Rule {
 		Doc: policy.Doc{
 			Title: "A mirror pod may not refer to API objects that the NodeRestriction plugin does not look for",
 			Text: "A mirror pod that joins a scheduling group counts as one of its pods: a gang is scheduled that is " +
-				"not complete.",
-			Kubelet: "A kubelet copies the manifest of a static pod, in which references to API objects have no effect.",
-			Attack:  "kubectl --kubeconfig kubelet.conf create -f mirror-pod-in-scheduling-group.yaml",
-			Spec:    "spec.mirrorPods.references",
-			Fields:  []string{"spec.schedulingGroup"},
-			Since:   "v0.1.0",
-			Source:  "kubernetes v1.37.2 pkg/api/pod/util.go (HasAPIObjectReference)",
+				"not complete. With an ephemeral volume it has a controller create a PersistentVolumeClaim, and with a resource " +
+				"claim it reserves devices. The plugin looks for resource claims, ephemeral, CSI and Glusterfs volumes since " +
+				"Kubernetes 1.34 only, or since a patch release before it. References to service accounts, Secrets, ConfigMaps and " +
+				"PersistentVolumeClaims, which each version of the plugin refuses, are left to it and to baseline.",
+			Kubelet: "A kubelet refuses a static pod that refers to API objects other than a priority class, a runtime class or a " +
+				"scheduling group.",
+			Attack: "kubectl --kubeconfig kubelet.conf create -f mirror-pod-with-ephemeral-volume.yaml",
+			Spec:   "spec.mirrorPods.references",
+			Fields: []string{"spec.schedulingGroup", "spec.resourceClaims", "spec.volumes"},
+			Since:  "v0.1.0",
+			Source: "kubernetes v1.37.2 pkg/api/pod/util.go (HasAPIObjectReference), pkg/kubelet/config/common.go; kubernetes v1.31.0 and " +
+				"v1.33.5 plugin/pkg/admission/noderestriction; CVE-2025-4563",
 		},
 		Targets: podCreations(),
 		Note:    staticPodKeepsRunning,
@@ -36,9 +44,33 @@ func compileMirrorPodReferences(spec *v1alpha1.NodeRestrictionPolicySpec, _ *fie
 		return nil, nil
 	}
 	return func(r *policy.Request) []policy.Violation {
-		if object.IsEmpty(r.Pod().SchedulingGroup().New()) {
-			return nil
+		var vs []policy.Violation
+		if !object.IsEmpty(r.Pod().SchedulingGroup().New()) {
+			vs = append(vs, policy.Violation{Field: "spec.schedulingGroup", Detail: "must not be in a scheduling group"})
 		}
-		return []policy.Violation{{Field: "spec.schedulingGroup", Detail: "must not be in a scheduling group"}}
+		if !object.IsEmpty(r.Pod().ResourceClaims().New()) {
+			vs = append(vs, policy.Violation{Field: "spec.resourceClaims", Detail: "must not have resource claims"})
+		}
+		var referring []string
+		for _, v := range r.Pod().Volumes().New() {
+			if refers(&v) {
+				referring = append(referring, v.Name)
+			}
+		}
+		return appendViolation(vs, "spec.volumes", "must not refer to an API object in volume", referring)
 	}, nil
 }
+
+// refers reports whether a volume refers to an API object for which an older NodeRestriction plugin does not look. The API server
+// writes an empty object for a volume with only defaults, and leaves out a volume of another kind.
+func refers(v *object.Volume) bool {
+	if isSet(v.Ephemeral) || isSet(v.CSI) || isSet(v.Glusterfs) {
+		return true
+	}
+	return v.Projected != nil && slices.ContainsFunc(v.Projected.Sources, func(s object.ProjectionSource) bool {
+		return isSet(s.ServiceAccountToken) || isSet(s.ClusterTrustBundle) || isSet(s.PodCertificate)
+	})
+}
+
+// isSet reports whether an object has a member, even if it is empty.
+func isSet(value jsontext.Value) bool { return len(value) > 0 && value.Kind() != jsontext.KindNull }

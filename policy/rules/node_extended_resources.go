@@ -22,7 +22,8 @@ func nodeExtendedResources() policy.Rule {
 			Text: "Pods that ask for a GPU go where one is reported. A kubelet that reports 64 draws them all, and " +
 				"one that reports a resource which only trusted nodes have gets pods meant for those.",
 			Kubelet: "A kubelet reports what device plugins register, zeroes it when they go, and drops it later. A " +
-				"plugin that registers for the first time needs its resource in the list.",
+				"plugin that registers for the first time needs its resource in the list. A status update is denied as a whole: while " +
+				"the kubelet reports what is not allowed, its Node cannot become Ready.",
 			Attack: "curl -X PATCH -H 'Content-Type: application/merge-patch+json' .../api/v1/nodes/$NODE/status -d " +
 				`'{"status":{"capacity":{"nvidia.com/gpu":"64"}}}'`,
 			Spec:   "spec.nodes.extendedResources",

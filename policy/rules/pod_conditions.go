@@ -4,10 +4,14 @@
 package rules
 
 import (
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/object"
 	"noderestriction.plus/policy/pattern"
 )
 
@@ -17,15 +21,18 @@ func podConditions() policy.Rule {
 		Doc: policy.Doc{
 			Title: "A kubelet may write only its own conditions of pods",
 			Text: "Readiness gates are conditions that load balancers and others set. A kubelet that sets them puts a " +
-				"pod into traffic before it is healthy, or holds up a rollout.",
+				"pod into traffic before it is healthy, or holds up a rollout. DisruptionTarget says who ends a pod: the " +
+				"scheduler, the taint manager, an eviction. The podFailurePolicy of a Job can ignore such failures.",
 			Kubelet: "A kubelet writes PodScheduled, Initialized, ContainersReady, Ready, PodReadyToStartContainers, " +
-				"PodResizePending, PodResizeInProgress, AllContainersRestarting and DisruptionTarget.",
+				"PodResizePending, PodResizeInProgress and AllContainersRestarting. It writes DisruptionTarget only in the " +
+				"write with which the pod fails or succeeds: it adds one with the reason TerminationByKubelet, or brings " +
+				"back the one of somebody else that it had read before.",
 			Attack: "curl -X PATCH -H 'Content-Type: application/strategic-merge-patch+json' .../pods/$POD/status -d " +
 				`'{"status":{"conditions":[{"type":"example.com/gate","status":"True"}]}}'`,
 			Spec:   "spec.pods.conditions",
 			Fields: []string{"status.conditions"},
 			Since:  "v0.1.0",
-			Source: "kubernetes v1.37.2 pkg/kubelet/types/pod_status.go",
+			Source: "kubernetes v1.37.2 pkg/kubelet/types/pod_status.go, pkg/kubelet/status/status_manager.go (mergePodStatus)",
 		},
 		Targets: podStatusWrites(),
 		Compile: compilePodConditions,
@@ -42,14 +49,29 @@ func compilePodConditions(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Pa
 	return func(r *policy.Request) []policy.Violation {
 		old, updated := r.Pod().Conditions().Change()
 		changes := compareConditions(old, updated, mayWrite)
+		if !changes.none() && endsPod(r.Pod()) {
+			changes.changed = without(changes.changed, isDisruptionTarget)
+			if !slices.ContainsFunc(updated, isOthersDisruption) {
+				changes.added = without(changes.added, isDisruptionTarget)
+			}
+		}
 		return changes.violations("status.conditions")
 	}, errs
+}
+
+func isDisruptionTarget(conditionType string) bool {
+	return conditionType == string(corev1.DisruptionTarget)
+}
+
+// isOthersDisruption reports whether somebody other than the kubelet ends the pod.
+func isOthersDisruption(c object.Condition) bool {
+	return isDisruptionTarget(c.Type) && c.Reason() != corev1.PodReasonTerminationByKubelet
 }
 
 func isKubeletPodCondition(t string) bool {
 	switch t {
 	case "PodScheduled", "Initialized", "ContainersReady", "Ready", "PodReadyToStartContainers", "PodResizePending",
-		"PodResizeInProgress", "AllContainersRestarting", "DisruptionTarget":
+		"PodResizeInProgress", "AllContainersRestarting":
 		return true
 	}
 	return false

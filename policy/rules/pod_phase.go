@@ -17,17 +17,19 @@ func podPhase() policy.Rule {
 	return policy.Rule{
 		ID: "pod-phase",
 		Doc: policy.Doc{
-			Title: "A kubelet may not bring a finished pod back",
-			Text: "Jobs count finished pods, and quotas and the scheduler forget them. A kubelet that brings one back " +
-				"fakes results and hides a running pod.",
+			Title: "A kubelet may not bring a finished pod back, nor finish one that runs",
+			Text: "Jobs count finished pods, and quotas and the scheduler forget them. A kubelet that brings one back, or " +
+				"finishes one whose containers run, fakes results and hides a running pod.",
 			Kubelet: "A kubelet never leaves a terminal phase, except for mirror pods, which run again after a reboot. It " +
-				"may turn Failed into Succeeded when the containers of an evicted pod exit with 0.",
+				"may turn Failed into Succeeded when the containers of an evicted pod exit with 0. It makes a pod Failed or " +
+				"Succeeded only after all its containers have stopped, except for mirror pods.",
 			Attack: "curl -X PATCH -H 'Content-Type: application/merge-patch+json' .../pods/$FINISHED_POD/status -d " +
 				`'{"status":{"phase":"Running"}}'`,
 			Spec:   "spec.pods.phase",
-			Fields: []string{"status.phase"},
+			Fields: []string{"status.phase", "status.containerStatuses", "status.initContainerStatuses"},
 			Since:  "v0.1.0",
-			Source: "kubernetes v1.37.2 pkg/kubelet/kubelet_pods.go (generateAPIPodStatus)",
+			Source: "kubernetes v1.37.2 pkg/kubelet/kubelet_pods.go (generateAPIPodStatus), pkg/kubelet/status/status_manager.go " +
+				"(mergePodStatus)",
 		},
 		Targets: podStatusWrites(),
 		Compile: compilePodPhase,
@@ -39,13 +41,35 @@ func compilePodPhase(spec *v1alpha1.NodeRestrictionPolicySpec, _ *field.Path) (p
 		return nil, nil
 	}
 	return func(r *policy.Request) []policy.Violation {
-		was, is := r.Pod().Phase().Change()
-		if !isTerminal(was) || isTerminal(is) || object.IsMirror(r.Pod().Annotations().Old()) {
+		pod := r.Pod()
+		was, is := pod.Phase().Change()
+		if isTerminal(was) == isTerminal(is) || object.IsMirror(pod.Annotations().Old()) {
 			return nil
 		}
 		detail := "must not go from " + text.Quote(string(was)) + " to " + text.Quote(string(is))
+		if isTerminal(is) {
+			running := append(runningOf(pod.ContainerStatuses().New()), runningOf(pod.InitContainerStatuses().New())...)
+			return appendViolation(nil, "status.phase", detail+" with running container", running)
+		}
 		return []policy.Violation{{Field: "status.phase", Detail: detail}}
 	}, nil
+}
+
+// runningOf returns the names of the containers that run.
+func runningOf(statuses []object.Container) []string {
+	var names []string
+	for i := range statuses {
+		if statuses[i].Runs() {
+			names = append(names, statuses[i].Name)
+		}
+	}
+	return names
+}
+
+// endsPod reports whether a write makes a pod Succeeded or Failed that was not before.
+func endsPod(pod *object.Pod) bool {
+	was, is := pod.Phase().Change()
+	return !isTerminal(was) && isTerminal(is)
 }
 
 func isTerminal(phase corev1.PodPhase) bool {

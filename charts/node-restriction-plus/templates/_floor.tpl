@@ -38,37 +38,27 @@ from a policy has.
 {{- /* floor: policy and binding, given a list of a floor and the suffix of its name. */ -}}
 {{- define "node-restriction-plus.floor" -}}
 {{- $root := index . 0 -}}
-{{- $name := printf "%s%s" (index . 1).name (index . 2) -}}
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingAdmissionPolicy
-metadata:
-  name: {{ $name }}
-  {{- include "node-restriction-plus.marks" (list $root dict) | nindent 2 }}
-spec:
-  failurePolicy: Fail
-  matchConstraints:
-    matchPolicy: Equivalent
-    resourceRules:
-    - {apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [nodes], scope: Cluster}
-  matchConditions:
-  - name: kubelet
-    expression: {{ include "node-restriction-plus.kubelet" $root }}
-  # The webhook itself must deny the probe, which helm test also sends.
-  - name: not-the-probe
-    expression: >-
-      request.userInfo.username != 'system:node:node-restriction-plus-probe' || !request.?dryRun.orValue(false)
-  # Only after the answer Forbidden does a kubelet continue with its existing Node.
-  validations:
-  {{- toYaml (index . 1).validations | nindent 2 }}
----
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingAdmissionPolicyBinding
-metadata:
-  name: {{ $name }}
-  {{- include "node-restriction-plus.marks" (list $root dict) | nindent 2 }}
-spec:
-  policyName: {{ $name }}
-  validationActions: [Deny, Audit]
+{{- $spec := include "node-restriction-plus.floorSpec" (list $root (index . 1).validations) -}}
+{{- include "node-restriction-plus.policyAndBinding" (list $root (printf "%s%s" (index . 1).name (index . 2)) $spec) -}}
+{{- end }}
+
+{{- /* floorSpec: the spec of a policy of the floor, given a list of the root context and the validations. */ -}}
+{{- define "node-restriction-plus.floorSpec" -}}
+failurePolicy: Fail
+matchConstraints:
+  matchPolicy: Equivalent
+  resourceRules:
+  - {apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [nodes], scope: Cluster}
+matchConditions:
+- name: kubelet
+  expression: {{ include "node-restriction-plus.kubelet" (index . 0) }}
+# The webhook itself must deny the probe, which helm test also sends.
+- name: not-the-probe
+  expression: >-
+    request.userInfo.username != 'system:node:node-restriction-plus-probe' || !request.?dryRun.orValue(false)
+# Only after the answer Forbidden does a kubelet continue with its existing Node.
+validations:
+{{ toYaml (index . 1) }}
 {{- end }}
 
 {{- /* validations: one for each of the five rules that a policy, given as name and spec, turns on. */ -}}

@@ -26,7 +26,7 @@ Service. Mirror pods are not exempt either, because a kubelet could give one the
 request.resource.resource != 'pods' || request.operation != 'DELETE' && request.?subResource.orValue('') != 'status' ||
 request.?namespace.orValue('') != '{{ .Release.Namespace }}' ||
 !request.?name.orValue('').startsWith('{{ .Chart.Name }}-') ||
-'kubernetes.io/config.mirror' in oldObject.metadata.?annotations.orValue({}) ||
+{{ include "node-restriction-plus.mirrorPod" . }} ||
 oldObject.?spec.?nodeName.orValue('') == '' ||
 {{ include "node-restriction-plus.foreignPod" . }}
 {{- end }}
@@ -51,8 +51,9 @@ every condition for every client, so a client that is not a kubelet is excluded 
 */ -}}
 {{- define "node-restriction-plus.gate" -}}
 {{- $agents := include "node-restriction-plus.agents" . | fromYaml -}}
-{{ include "node-restriction-plus.kubelet" . }} && (
-request.resource.resource == 'nodes' ? (
+{{ include "node-restriction-plus.kubelet" . }} && ({{ include "node-restriction-plus.isCSINode" . }} ? (
+  {{- include "node-restriction-plus.probes" "gate" | nindent 2 }}
+) : request.resource.resource == 'nodes' ? (
   {{- include "node-restriction-plus.gateNode" . | nindent 2 }}
 ) : request.resource.resource == 'pods' && request.operation == 'DELETE' ? (
   {{- include "node-restriction-plus.gatePodDeletion" . | nindent 2 }}
@@ -70,11 +71,9 @@ everything that an API server evaluates, so the conditions of gate are evaluated
 */ -}}
 {{- define "node-restriction-plus.status" -}}
 {{- $agents := include "node-restriction-plus.agents" . | fromYaml -}}
-{{ include "node-restriction-plus.kubelet" . }} && (
-{{- if $agents.evict }}
-request.operation == 'CREATE' ? true :
-{{- end }}
-request.operation == 'DELETE' ? !(
+{{ include "node-restriction-plus.kubelet" . }} && ({{ include "node-restriction-plus.isCSINode" . }} ? (
+  {{- include "node-restriction-plus.probes" "status" | nindent 2 }}
+) : {{ if $agents.evict }}request.operation == 'CREATE' ? true : {{ end }}request.operation == 'DELETE' ? !(
   {{- include "node-restriction-plus.gatePodDeletion" . | nindent 2 }}
 ) : request.resource.resource == 'pods' ? (
   ({{- include "node-restriction-plus.podStatusChanges" . | nindent 2 }}) ||
@@ -93,10 +92,16 @@ request.operation == 'DELETE' ? !(
 ))
 {{- end }}
 
-{{- /* others: the writes of other resources that are sent, except those that go to gate. */ -}}
+{{- /* others: the writes of other resources that are sent, except those that go to gate, and probes of other webhooks. */ -}}
 {{- define "node-restriction-plus.others" -}}
 {{ include "node-restriction-plus.kubelet" . }} && !(
   {{- include "node-restriction-plus.otherQuantities" . | nindent 2 }}
+) && (
+  !({{ include "node-restriction-plus.isCSINode" . }} && request.operation == 'CREATE') ||
+  {{- if include "node-restriction-plus.sendsCSINodes" . }}
+  request.userInfo.?username.orValue('') != 'system:node:node-restriction-plus-probe' || !request.?dryRun.orValue(false) ||
+  {{- end }}
+  {{- include "node-restriction-plus.probes" "others" | nindent 2 }}
 )
 {{- end }}
 
@@ -148,7 +153,7 @@ request.?subResource.orValue('') != 'status' ||
 {{- define "node-restriction-plus.gatePodDeletion" -}}
 {{ include "node-restriction-plus.foreignPod" . }} ||
 !(has(oldObject.metadata.deletionTimestamp) ||
-  'kubernetes.io/config.mirror' in oldObject.metadata.?annotations.orValue({})) ||
+  {{ include "node-restriction-plus.mirrorPod" . }}) ||
 {{ include "node-restriction-plus.storedPodQuantities" . }}
 {{- end }}
 
@@ -157,7 +162,54 @@ request.?subResource.orValue('') != 'status' ||
 {{ include "node-restriction-plus.foreignPod" . }} ||
 {{ include "node-restriction-plus.podChanges" . }} ||
 {{ include "node-restriction-plus.ownershipGrows" . }} ||
+{{ include "node-restriction-plus.endsWhileRunning" . }} ||
+{{ include "node-restriction-plus.disrupts" . }} ||
 {{ include "node-restriction-plus.podStatusQuantities" . }}
+{{- end }}
+
+{{- /* mirrorPod: the stored pod is a mirror pod. */ -}}
+{{- define "node-restriction-plus.mirrorPod" -}}
+'kubernetes.io/config.mirror' in oldObject.metadata.?annotations.orValue({})
+{{- end }}
+
+{{- /* podEnds: a pod becomes Succeeded or Failed. */ -}}
+{{- define "node-restriction-plus.podEnds" -}}
+object.?status.?phase.orValue('') in ['Succeeded', 'Failed'] && !(oldObject.?status.?phase.orValue('') in ['Succeeded', 'Failed'])
+{{- end }}
+
+{{- /* endsWhileRunning: a pod ends, and the same status says that a container runs. A kubelet writes this of mirror pods only. */ -}}
+{{- define "node-restriction-plus.endsWhileRunning" -}}
+{{ include "node-restriction-plus.podEnds" . }} && !({{ include "node-restriction-plus.mirrorPod" . }}) && (
+{{- range $i, $list := list "containerStatuses" "initContainerStatuses" }}
+  {{- if $i }} ||{{ end }}
+  size(object.?status.?{{ $list }}.orValue([])) > 128 ||
+  object.?status.?{{ $list }}.orValue([]).exists(c, c.?state.?running.hasValue())
+{{- end }}
+)
+{{- end }}
+
+{{- /*
+disrupts: the condition DisruptionTarget changes, and the pod does not end. In the write with which it ends a pod, a kubelet adds the
+condition with its own reason, or changes one that there is.
+*/ -}}
+{{- define "node-restriction-plus.disrupts" -}}
+size(object.?status.?conditions.orValue([])) <= 64 && size(oldObject.?status.?conditions.orValue([])) <= 64 &&
+object.?status.?conditions.orValue([]).filter(c, c.type == 'DisruptionTarget') !=
+oldObject.?status.?conditions.orValue([]).filter(c, c.type == 'DisruptionTarget') && !(
+  {{ include "node-restriction-plus.podEnds" . }} &&
+  object.?status.?conditions.orValue([]).exists(c, c.type == 'DisruptionTarget') && (
+    oldObject.?status.?conditions.orValue([]).exists(c, c.type == 'DisruptionTarget') ||
+    object.?status.?conditions.orValue([]).all(c, c.type != 'DisruptionTarget' || c.?reason.orValue('') == 'TerminationByKubelet'))
+)
+{{- end }}
+
+{{- /* observesFuture: the status or a condition of a pod that is not a mirror pod observes more than the generation of the pod. */ -}}
+{{- define "node-restriction-plus.observesFuture" -}}
+object.status.?observedGeneration.orValue(0) > oldObject.metadata.?generation.orValue(0) &&
+object.status.?observedGeneration != oldObject.status.?observedGeneration && !({{ include "node-restriction-plus.mirrorPod" . }}) ||
+size(object.status.?conditions.orValue([])) <= 64 &&
+object.status.?conditions.orValue([]).exists(c, c.?observedGeneration.orValue(0) > oldObject.metadata.?generation.orValue(0)) &&
+object.status.?conditions != oldObject.status.?conditions && !({{ include "node-restriction-plus.mirrorPod" . }})
 {{- end }}
 
 {{- /*
@@ -250,6 +302,7 @@ has(object.status) && has(oldObject.status) ? (
     object.status.?{{ . }}.orValue([]).map(c, c.name) != oldObject.status.?{{ . }}.orValue([]).map(c, c.name)) ||
 {{- end }}
   oldObject.status.?phase.orValue('') in ['Succeeded', 'Failed'] && object.status.?phase != oldObject.status.?phase ||
+  {{- include "node-restriction-plus.observesFuture" . | nindent 2 }} ||
   {{- include "node-restriction-plus.conditionChanges" "node-restriction-plus.podConditions" | nindent 2 }}
 ) : has(object.status) != has(oldObject.status)
 {{- end }}

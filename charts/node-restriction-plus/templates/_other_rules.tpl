@@ -21,7 +21,7 @@
 {{- if or $rules.serviceAccountTokens (has "serviceaccounts" $baseline) }}
 - {apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [serviceaccounts/token], scope: Namespaced}
 {{- end }}
-{{- if or $rules.csiNodes (has "csinodes" $baseline) }}
+{{- if include "node-restriction-plus.sendsCSINodes" . }}
 - {apiGroups: [storage.k8s.io], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [csinodes], scope: Cluster}
 {{- end }}
 {{- if has "csinodes" $baseline }}
@@ -66,6 +66,11 @@
   resources: [podcertificaterequests/status]
   scope: Namespaced
 {{- end }}
+{{- end }}
+
+{{- /* sendsCSINodes: writes of CSINodes are sent, not only the enforcement probe. */ -}}
+{{- define "node-restriction-plus.sendsCSINodes" -}}
+{{- if or .Values.rules.csiNodes (has "csinodes" .Values.baseline) }}true{{ end -}}
 {{- end }}
 
 {{- /* quantityRules: the part of otherRules with quantities, which also go to gate if they are not cheap. */ -}}

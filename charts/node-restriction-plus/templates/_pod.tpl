@@ -112,6 +112,11 @@ emptyDir:
 {{- if $v.enforcementProbe.enabled }}
 - --enforcement-probe
 - --enforcement-probe-interval={{ $v.enforcementProbe.interval }}
+- --enforcement-probe-webhooks={{ include "node-restriction-plus.probedWebhooks" . }}
+{{- end }}
+{{- if include "node-restriction-plus.wiringCheck" . }}
+- --wiring-check-configuration={{ .Chart.Name }}
+- --wiring-check-interval={{ $v.wiringCheck.interval }}
 {{- end }}
 {{- range $v.extraArgs }}
 - {{ . | quote }}

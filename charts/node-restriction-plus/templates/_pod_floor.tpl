@@ -10,36 +10,29 @@ its failurePolicy is Ignore: an evaluation that exceeds the budget refuses nothi
 {{- if and .Values.floor.enabled .Values.floor.pods (ne .Values.profile "observe") }}true{{ end -}}
 {{- end }}
 
+{{- define "node-restriction-plus.podFloorName" -}}
+{{- .Chart.Name }}.pod-quantities
+{{- end }}
+
 {{- /* podFloor: policy and binding, given a list of the root context and the suffix of the name. */ -}}
 {{- define "node-restriction-plus.podFloor" -}}
 {{- $root := index . 0 -}}
-{{- $name := printf "%s.pod-quantities%s" $root.Chart.Name (index . 1) -}}
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingAdmissionPolicy
-metadata:
-  name: {{ $name }}
-  {{- include "node-restriction-plus.marks" (list $root dict) | nindent 2 }}
-spec:
-  failurePolicy: Ignore
-  matchConstraints:
-    matchPolicy: Equivalent
-    resourceRules:
-    - {apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [pods], scope: Namespaced}
-    - {apiGroups: [""], apiVersions: [v1], operations: [UPDATE], resources: [pods/resize], scope: Namespaced}
-  validations:
-  - reason: Forbidden
-    message: 'NodeRestriction-plus: a quantity must not have more than 64 characters or an exponent of more than three digits'
-    expression: |-
-      {{- include "node-restriction-plus.podSpecQuantities" . | nindent 6 }}
----
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingAdmissionPolicyBinding
-metadata:
-  name: {{ $name }}
-  {{- include "node-restriction-plus.marks" (list $root dict) | nindent 2 }}
-spec:
-  policyName: {{ $name }}
-  validationActions: [Deny, Audit]
+{{- $name := printf "%s%s" (include "node-restriction-plus.podFloorName" $root) (index . 1) -}}
+{{- include "node-restriction-plus.policyAndBinding" (list $root $name (include "node-restriction-plus.podFloorSpec" $root)) -}}
+{{- end }}
+
+{{- define "node-restriction-plus.podFloorSpec" -}}
+failurePolicy: Ignore
+matchConstraints:
+  matchPolicy: Equivalent
+  resourceRules:
+  - {apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [pods], scope: Namespaced}
+  - {apiGroups: [""], apiVersions: [v1], operations: [UPDATE], resources: [pods/resize], scope: Namespaced}
+validations:
+- reason: Forbidden
+  message: 'NodeRestriction-plus: a quantity must not have more than 64 characters or an exponent of more than three digits'
+  expression: |-
+    {{- include "node-restriction-plus.podSpecQuantities" . | nindent 4 }}
 {{- end }}
 
 {{- /* podSpecQuantities: every quantity in the spec of a pod is cheap. The API server allows only a few values for a divisor. */ -}}

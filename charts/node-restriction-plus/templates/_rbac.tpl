@@ -43,6 +43,20 @@
 {{- if .Values.enforcementProbe.enabled }}
 {{ include "node-restriction-plus.probeRules" . }}
 {{- end }}
+{{- if include "node-restriction-plus.wiringCheck" . }}
+# What it compares with what was installed.
+- apiGroups: [admissionregistration.k8s.io]
+  resources: [validatingwebhookconfigurations]
+  resourceNames: [{{ .Chart.Name }}]
+  verbs: [get]
+{{- with include "node-restriction-plus.floorNames" . | fromJsonArray }}
+- apiGroups: [admissionregistration.k8s.io]
+  resources: [validatingadmissionpolicies, validatingadmissionpolicybindings]
+  resourceNames:
+  {{- toYaml . | nindent 2 }}
+  verbs: [get]
+{{- end }}
+{{- end }}
 {{- if include "node-restriction-plus.selfManaged" . }}
 # It writes its CA certificate into this configuration only.
 - apiGroups: [admissionregistration.k8s.io]

@@ -45,6 +45,12 @@
 - >-
   floor.enabled is false: while no replica answers, a Node can register with any labels and taints.
 {{- end }}
+{{- $marks := merge (dict) ($v.webhook.labels | default dict) ($v.webhook.annotations | default dict) ($v.commonLabels | default dict)
+  ($v.commonAnnotations | default dict) }}
+{{- if and (eq $v.policies.distribution "aks") (not (hasKey $marks "admissions.enforcer/disabled")) }}
+- >-
+  AKS excludes kube-system from webhook configurations, so no write of pods there is sent. Set webhook.labels, as docs/platforms.md says.
+{{- end }}
 {{- range $name, $change := $v.policies.adapt }}
 {{- with include "node-restriction-plus.removed" (list "" $change) | fromYamlArray }}
 {{- if ne (get $v.policies $name) "Off" }}

@@ -40,6 +40,8 @@
     operations: [UPDATE]
     resources: [pods/status]
     scope: Namespaced
+  # For the enforcement probe alone.
+  {{- include "node-restriction-plus.probeRule" . | nindent 2 }}
   {{- with include "node-restriction-plus.quantityRules" . | trim }}
   # Resources that others sends, if they have a quantity that no API server prints in time.
   {{- . | nindent 2 }}
@@ -107,6 +109,8 @@
     resources: [pods/eviction]
     scope: Namespaced
   {{- end }}
+  # For the enforcement probe alone.
+  {{- include "node-restriction-plus.probeRule" . | nindent 2 }}
   matchConditions:
   - name: kubelet
     expression: {{ include "node-restriction-plus.kubelet" . }}
@@ -137,11 +141,15 @@
   {{- with $others }}
   rules:
   {{- . | nindent 2 }}
+  {{- if not (include "node-restriction-plus.sendsCSINodes" $) }}
+  # For the enforcement probe alone.
+  {{- include "node-restriction-plus.probeRule" . | nindent 2 }}
+  {{- end }}
   {{- end }}
   matchConditions:
   - name: kubelet
     expression: {{ include "node-restriction-plus.kubelet" . }}
-  {{- if ne (include "node-restriction-plus.otherQuantities" .) "false" }}
+  {{- if $others }}
   - name: line
     expression: |-
       {{- include "node-restriction-plus.others" . | nindent 6 }}
@@ -163,4 +171,12 @@
     operations: [CREATE, UPDATE]
     resources: [noderestrictionpolicies]
     scope: Cluster
+  # For the enforcement probe alone.
+  {{- include "node-restriction-plus.probeRule" . | nindent 2 }}
+  matchConditions:
+  - name: policy
+    expression: |-
+      !({{ include "node-restriction-plus.isCSINode" . }}) || (
+        {{- include "node-restriction-plus.probes" "policies" | nindent 8 }}
+      )
 {{- end }}
