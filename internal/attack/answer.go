@@ -45,20 +45,24 @@ type verdict struct {
 }
 
 // The grammar of messages, as kube-apiserver 1.37 writes them.
-var (
-	byWebhook = regexp.MustCompile(`admission webhook "([^"]{1,253})" denied the request: `)
-	byVAP     = regexp.MustCompile(`ValidatingAdmissionPolicy '([^']{1,253})' with binding '[^']{0,253}' denied request`)
-	// byPlugin is how messages of NodeRestriction begin, after the name of the object. %NODE% is the quoted name of the node.
+const (
+	byWebhook = `admission webhook "([^"]{1,253})" denied the request: `
+	byVAP     = `ValidatingAdmissionPolicy '([^']{1,253})' with binding '[^']{0,253}' denied request`
+	// byPlugin is how messages of NodeRestriction begin, after the name of the object. %NODE% is the name of the node.
 	byPlugin = `^(?:node "?%NODE%"? (?:is not allowed to|can only|cannot|can not|must not|UID mismatch)|` +
 		`is not allowed to modify labels: |can only (?:access|create|delete) |pod does not have "kubernetes\.io/config\.mirror" annotation|` +
 		`unexpected (?:operation|pod subresource)|may only update PVC status|unable to (?:parse csr|access the object name)|` +
 		`node requested token|PodCertificateRequest|error looking up node )`
-	violates     = regexp.MustCompile(`NodeRestrictionPolicy "([^"]{1,253})": `)
-	cannotBe     = regexp.MustCompile(`cannot impersonate|impersonate-on:`)
+	violates     = `NodeRestrictionPolicy "([^"]{1,253})": `
+	cannotBe     = `cannot impersonate|impersonate-on:`
+	unauthorized = `^User "[^"]{1,300}" cannot [a-z]+ resource `
+	ruleWords    = `^[a-z][a-z ]{1,63}$`
 	noDryRun     = "does not support dry run"
 	notCalled    = "failed calling webhook"
-	unauthorized = regexp.MustCompile(`User "[^"]{1,300}" cannot [a-z]+ resource `)
 )
+
+// matches reports whether a text matches a pattern of the grammar.
+func matches(pattern, s string) bool { return regexp.MustCompile(pattern).MatchString(s) }
 
 // judge says who stopped an attack.
 func judge(node string, w *write, code int, body []byte) verdict {
@@ -95,8 +99,8 @@ func judge(node string, w *write, code int, body []byte) verdict {
 }
 
 func judgeSuccess(w *write, body []byte) verdict {
-	var answer object
-	if err := json.Unmarshal(body, &answer); err != nil {
+	answer, err := decode(body)
+	if err != nil {
 		return verdict{by: NotTried, detail: "the answer is no JSON object", failed: true}
 	}
 	// Numbers of the wanted object become what JSON makes of them.
@@ -108,11 +112,11 @@ func judgeSuccess(w *write, body []byte) verdict {
 
 // plain returns an object as it is read from JSON.
 func plain(of object) object {
-	var read object
 	data, err := json.Marshal(of)
-	if err == nil {
-		err = json.Unmarshal(data, &read)
+	if err != nil {
+		return of
 	}
+	read, err := decode(data)
 	if err != nil {
 		return of
 	}
@@ -120,7 +124,7 @@ func plain(of object) object {
 }
 
 func (v *verdict) judgeForbidden(node, message string) {
-	if m := byWebhook.FindStringSubmatch(message); m != nil {
+	if m := regexp.MustCompile(byWebhook).FindStringSubmatch(message); m != nil {
 		v.by, v.name = Webhook, text.Quote(m[1])
 		if strings.HasSuffix(m[1], ".noderestriction.plus") {
 			v.by = Here
@@ -128,7 +132,7 @@ func (v *verdict) judgeForbidden(node, message string) {
 		}
 		return
 	}
-	if m := byVAP.FindStringSubmatch(message); m != nil {
+	if m := regexp.MustCompile(byVAP).FindStringSubmatch(message); m != nil {
 		v.by, v.name = VAP, text.Quote(m[1])
 		if strings.HasPrefix(m[1], program.Name) {
 			v.by = Here
@@ -136,13 +140,12 @@ func (v *verdict) judgeForbidden(node, message string) {
 		return
 	}
 	_, reason, _ := strings.Cut(message, " is forbidden: ")
-	plugin := regexp.MustCompile(strings.ReplaceAll(byPlugin, "%NODE%", regexp.QuoteMeta(node)))
 	switch {
-	case cannotBe.MatchString(message):
+	case matches(cannotBe, message):
 		v.by, v.failed = NotTried, true
-	case unauthorized.MatchString(reason):
+	case matches(unauthorized, reason):
 		v.by = Authorizer
-	case plugin.MatchString(reason):
+	case matches(strings.ReplaceAll(byPlugin, "%NODE%", regexp.QuoteMeta(node)), reason):
 		v.by = NodeRestriction
 	default:
 		v.by = Admission
@@ -153,7 +156,7 @@ func (v *verdict) judgeForbidden(node, message string) {
 //
 //	... violates NodeRestrictionPolicy "a": node labels (must not add "b"), node finalizers (must not add "c"); NodeRestriction...
 func (v *verdict) readRules(message string) {
-	at := violates.FindStringSubmatchIndex(message)
+	at := regexp.MustCompile(violates).FindStringSubmatchIndex(message)
 	if at == nil {
 		return
 	}
@@ -162,7 +165,7 @@ func (v *verdict) readRules(message string) {
 	rest := message[at[1]:]
 	for {
 		rule, after, found := strings.Cut(rest, " (")
-		if !found || !ruleWords.MatchString(rule) {
+		if !found || !matches(ruleWords, rule) {
 			break
 		}
 		rules = append(rules, strings.ReplaceAll(rule, " ", "-"))
@@ -174,8 +177,6 @@ func (v *verdict) readRules(message string) {
 	}
 	v.rules = strings.Join(rules, ", ")
 }
-
-var ruleWords = regexp.MustCompile(`^[a-z][a-z ]{1,63}$`)
 
 // closing returns where the parenthesis closes, outside of quoted values, or -1.
 func closing(s string) int {

@@ -244,12 +244,17 @@ func nodeAttacks() []Attack {
 		{
 			ID: "declare-feature", Rule: "node-features", Technique: adversaryInMiddle,
 			Does:  "declares a feature that it does not have, to attract the pods that need it",
-			write: onNode("status", always(status(object{"declaredFeatures": []any{"Guaranteed"}}))), Stock: APIServer,
+			write: onNode("status", always(status(object{"declaredFeatures": []any{"Guaranteed"}}))),
 		},
 		{
 			ID: "set-unknown-node-field", Rule: "node-unknown-fields", Technique: dataManipulation, Stock: APIServer,
 			Does:  "sets a field of its Node that this version does not know",
 			write: onNode("status", always(status(object{"brandNew": object{"a": "b"}}))),
+		},
+		{
+			ID: "change-newer-field", Rule: "node-other-spec", Technique: dataManipulation, Stock: APIServer,
+			Does:  "changes a field of the spec that this version does not know",
+			write: onNode("", always(object{"spec": object{"newField": object{"a": "b"}}})),
 		},
 		{
 			ID: "write-other-node", Rule: "node-self", Technique: dataManipulation, Stock: NodeRestriction,
@@ -319,11 +324,6 @@ func registrationAttacks() []Attack {
 			ID: "register-as-machine", Rule: "node-provider-id", Technique: masquerading,
 			Does:  "registers with the provider ID of another machine, which a cloud controller may delete or route to",
 			write: registering(object{"spec": object{"providerID": "example:///eu-1a/i-0123"}}),
-		},
-		{
-			ID: "register-newer-field", Rule: "node-other-spec", Technique: dataManipulation, Stock: APIServer,
-			Does:  "registers with a field of the spec that this version does not know",
-			write: registering(object{"spec": object{"newField": object{"a": "b"}}}),
 		},
 		{
 			ID: "register-generated-name", Rule: "node-names", Technique: masquerading, Stock: NodeRestriction,

@@ -26,7 +26,7 @@ func allowed() []access {
 	return []access{
 		{http.MethodGet, "nodes", ""},
 		{http.MethodGet, "pods", ""},
-		{http.MethodGet, "noderestrictionpolicies.noderestriction.plus", ""},
+		{http.MethodGet, policiesResource, ""},
 		{http.MethodPost, "selfsubjectreviews.authentication.k8s.io", ""}, // reads who the user is
 
 		{http.MethodPost, "nodes", ""},
@@ -47,6 +47,9 @@ func allowed() []access {
 		{http.MethodPost, "clusterrolebindings.rbac.authorization.k8s.io", ""},
 	}
 }
+
+// policiesResource is the resource of policies, with its group.
+const policiesResource = "noderestrictionpolicies.noderestriction.plus"
 
 // versionPath is the path of the version of the API server, which may also be read.
 const versionPath = "/version"

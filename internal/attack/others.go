@@ -18,7 +18,7 @@ const noToken = "the API server ignores dryRun in a request for a token, and iss
 func otherAttacks() []Attack {
 	return []Attack{
 		{
-			ID: "renew-lease-of-another", Rule: "baseline-leases", Technique: indicatorBlocking, Stock: NodeRestriction,
+			ID: "renew-lease-of-another", Rule: "baseline-leases", Technique: indicatorBlocking, Stock: Authorizer,
 			Does: "renews the lease of another Node, so that a dead node looks alive",
 			write: func(s *state) (*write, string) {
 				if s.otherObject == nil {

@@ -88,6 +88,11 @@ func podAttacks() []Attack {
 			write: onPod(func(s *state) object { return s.finished }, noFinished, always(status(object{"phase": "Running"}))),
 		},
 		{
+			ID: "observe-future", Rule: "pod-observed-generation", Technique: dataManipulation,
+			Does:  "reports a generation of the pod that is yet to come, so that controllers take a change for done",
+			write: onPod(unfinished, noPod, always(status(object{"observedGeneration": int64(1_000_000)}))),
+		},
+		{
 			ID: "set-unknown-pod-field", Rule: "pod-unknown-fields", Technique: dataManipulation, Stock: APIServer,
 			Does:  "sets a field of a pod's status that this version does not know",
 			write: onPod(unfinished, noPod, always(status(object{"brandNew": int64(1)}))),
@@ -232,6 +237,11 @@ func mirrorPodAttacks() []Attack {
 				"hostPID": true, "hostIPC": true,
 				"containers": []any{mergePatch(container, object{"securityContext": object{"privileged": true}})},
 			})),
+		},
+		{
+			ID: "mirror-gated", Rule: "mirror-pod-readiness-gates", Technique: trustedRelation,
+			Does:  "creates a mirror pod with a readiness gate, so that a load balancer sends it traffic",
+			write: mirroring(spec(object{"readinessGates": []any{object{"conditionType": "target-health.elbv2.k8s.aws/web"}}})),
 		},
 		{
 			ID: "mirror-joins-group", Rule: "mirror-pod-references", Technique: resourceHijacking, Stock: APIServer,

@@ -167,7 +167,15 @@ func (w *write) effective(answer object) bool {
 		managed, _ := lookUp(answer, "metadata", "managedFields").([]any)
 		return slices.ContainsFunc(managed, func(entry any) bool { return holds(entry, object{"manager": fieldManager}) })
 	}
-	return holds(answer, w.body)
+	wanted := w.body
+	if managed, _ := lookUp(wanted, "metadata", "managedFields").([]any); len(managed) > 0 {
+		// The API server writes the fields of an entry anew.
+		entry, _ := managed[0].(object)
+		wanted = mergePatch(wanted, metadata(object{"managedFields": []any{
+			object{"manager": entry["manager"], "operation": entry["operation"]},
+		}}))
+	}
+	return holds(answer, wanted)
 }
 
 // holds reports whether a value has everything that a merge patch sets, and nothing that it removes.
@@ -176,8 +184,8 @@ func holds(value, wanted any) bool {
 	case object:
 		fields, is := value.(object)
 		for name, field := range wanted {
-			switch have, has := fields[name]; {
-			case field == nil && has, field != nil && !has && !empty(field), has && !holds(have, field):
+			switch have := fields[name]; { // null is the same as no field
+			case field == nil && have != nil, field != nil && have == nil && !empty(field), have != nil && !holds(have, field):
 				return false
 			}
 		}
