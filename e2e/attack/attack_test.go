@@ -127,8 +127,11 @@ func run(t *testing.T, server *controlplane.APIServer) *attack.Report {
 	t.Helper()
 	config, err := server.Admin()
 	suite.Check(t, err)
-	report, err := attack.Run(suite.Within(t, time.Minute), config, attack.Options{AsNode: node})
-	suite.Check(t, err)
+	var report *attack.Report
+	suite.Eventually(t, 30*time.Second, func() error { // until the API server knows a CRD
+		report, err = attack.Run(suite.Within(t, time.Minute), config, attack.Options{AsNode: node})
+		return err
+	})
 	return report
 }
 
@@ -300,7 +303,7 @@ metadata: {name: no-dedicated}
 spec:
   matchConstraints:
     resourceRules: [{apiGroups: [""], apiVersions: [v1], operations: [UPDATE], resources: [nodes/status]}]
-  validations: [{expression: "!('example.com/dedicated' in object.metadata.?labels.orValue({}))", message: no}]
+  validations: [{expression: "!('example.com/dedicated' in object.metadata.?labels.orValue({}))", message: denied}]
 ---
 apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingAdmissionPolicyBinding
@@ -363,6 +366,11 @@ func (c *cluster) versions(t *testing.T) map[string]string {
 func (c *cluster) checkVersions(t *testing.T, before map[string]string) {
 	t.Helper()
 	after := c.versions(t)
+	for _, name := range []string{"Pod/web", "Node/" + other, "PersistentVolumeClaim/data"} {
+		if before[name] == "" {
+			t.Errorf("%s: was not looked at", name)
+		}
+	}
 	for name, version := range after {
 		if before[name] != version {
 			t.Errorf("%s: was stored: version %s, before %s", name, version, before[name])

@@ -64,8 +64,8 @@ const (
 // matches reports whether a text matches a pattern of the grammar.
 func matches(pattern, s string) bool { return regexp.MustCompile(pattern).MatchString(s) }
 
-// judge says who stopped an attack.
-func judge(node string, w *write, code int, body []byte) verdict {
+// verdictOf returns who stopped an attack.
+func verdictOf(node string, w *write, code int, body []byte) verdict {
 	var s metav1.Status
 	if json.Unmarshal(body, &s) != nil || s.Kind != "Status" {
 		s = metav1.Status{}
@@ -73,12 +73,13 @@ func judge(node string, w *write, code int, body []byte) verdict {
 	v := verdict{detail: text.Printable(text.Cut(s.Message, maxDetail))}
 	switch {
 	case code < http.StatusMultipleChoices:
-		return judgeSuccess(w, body)
+		return acceptance(w, body)
 	case code == http.StatusConflict && s.Reason == metav1.StatusReasonAlreadyExists:
 		// An object is found to exist after admission.
 		return verdict{by: Nobody, detail: "admission let it pass; the object exists already"}
 	case code == http.StatusTooManyRequests && w.subresource == "eviction" && strings.Contains(s.Message, "disruption budget"):
 		return verdict{by: Nobody, detail: "admission let it pass; the pod's disruption budget did not"}
+	case v.readOthers(s.Message): // with whatever code they choose
 	case strings.Contains(s.Message, noDryRun):
 		v.by, v.failed = NotTried, true
 	case strings.Contains(s.Message, notCalled):
@@ -86,7 +87,7 @@ func judge(node string, w *write, code int, body []byte) verdict {
 	case code == http.StatusUnprocessableEntity:
 		v.by = APIServer
 	case code == http.StatusForbidden:
-		v.judgeForbidden(node, s.Message)
+		v.readForbidden(node, s.Message)
 	case code == http.StatusNotFound:
 		v.by = NotTried
 	default:
@@ -98,7 +99,7 @@ func judge(node string, w *write, code int, body []byte) verdict {
 	return v
 }
 
-func judgeSuccess(w *write, body []byte) verdict {
+func acceptance(w *write, body []byte) verdict {
 	answer, err := decode(body)
 	if err != nil {
 		return verdict{by: NotTried, detail: "the answer is no JSON object", failed: true}
@@ -123,22 +124,27 @@ func plain(of object) object {
 	return read
 }
 
-func (v *verdict) judgeForbidden(node, message string) {
+// readOthers reports whether a webhook or a ValidatingAdmissionPolicy denied the request.
+func (v *verdict) readOthers(message string) bool {
 	if m := regexp.MustCompile(byWebhook).FindStringSubmatch(message); m != nil {
 		v.by, v.name = Webhook, text.Quote(m[1])
 		if strings.HasSuffix(m[1], ".noderestriction.plus") {
 			v.by = Here
 			v.readRules(message)
 		}
-		return
+		return true
 	}
 	if m := regexp.MustCompile(byVAP).FindStringSubmatch(message); m != nil {
 		v.by, v.name = VAP, text.Quote(m[1])
 		if strings.HasPrefix(m[1], program.Name) {
 			v.by = Here
 		}
-		return
+		return true
 	}
+	return false
+}
+
+func (v *verdict) readForbidden(node, message string) {
 	_, reason, _ := strings.Cut(message, " is forbidden: ")
 	switch {
 	case matches(cannotBe, message):

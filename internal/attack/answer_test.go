@@ -61,7 +61,7 @@ func TestWhoStoppedIt(t *testing.T) {
 			name: "one rule of a policy", code: 403, message: denied + `"a": node labels (must not add "b")`, by: Here, title: "a/node-labels",
 		},
 		{
-			name: "several rules, of which one quotes a parenthesis", code: 403,
+			name: "several rules, and one quotes a parenthesis", code: 403,
 			message: denied + `"a": node labels (must not add "b), node taints (c"), node finalizers (must not add "d"); NodeRestrictionPolicy "e": node ...`,
 			by:      Here, title: "a/node-labels, node-finalizers",
 		},
@@ -69,11 +69,11 @@ func TestWhoStoppedIt(t *testing.T) {
 			name: "a message that is cut", code: 403, message: denied + `"a": node labels (must not add "bbb...`, by: Here, title: "a/node-labels",
 		},
 		{
-			name: "another webhook", code: 403, message: `admission webhook "x.example.com" denied the request: NodeRestrictionPolicy "a": node labels (`,
+			name: "another webhook with a code of its own", code: 400, message: `admission webhook "x.example.com" denied the request: NodeRestrictionPolicy "a": node labels (`,
 			by: Webhook, title: `webhook "x.example.com"`,
 		},
 		{
-			name: "a ValidatingAdmissionPolicy", code: 403,
+			name: "a ValidatingAdmissionPolicy", code: 422, reason: metav1.StatusReasonInvalid,
 			message: forbidden + `ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no`, by: VAP, title: `VAP "p"`,
 		},
 		{
@@ -107,7 +107,7 @@ func TestWhoStoppedIt(t *testing.T) {
 		{name: "a conflict", code: 409, reason: metav1.StatusReasonConflict, message: "conflict", by: NotTried, title: "not tried", failed: true},
 		{name: "an object that is not valid", code: 422, message: "is invalid", by: APIServer, title: "API server"},
 		{name: "an object that is gone", code: 404, message: "not found", by: NotTried, title: "not tried"},
-		{name: "too many requests", code: 429, message: "try again", by: NotTried, title: "not tried", failed: true},
+		{name: "too many requests", code: 429, message: "slow down", by: NotTried, title: "not tried", failed: true},
 		{name: "no Status at all", code: 502, by: NotTried, title: "not tried", failed: true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -117,7 +117,7 @@ func TestWhoStoppedIt(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			v := judge("worker-1", patchOf("nodes", "status", nil, nil), test.code, body)
+			v := verdictOf("worker-1", patchOf("nodes", "status", nil, nil), test.code, body)
 			if v.by != test.by || v.title() != test.title || v.failed != test.failed {
 				t.Errorf("got %q, %q, failed %v", v.by, v.title(), v.failed)
 			}
@@ -135,7 +135,7 @@ func TestHostileAnswers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		v := judge("worker-1", patchOf("nodes", "", nil, nil), 403, body)
+		v := verdictOf("worker-1", patchOf("nodes", "", nil, nil), 403, body)
 		if out := v.title() + v.detail; len(out) > 3*maxDetail || strings.Contains(out, "\x1b") {
 			t.Errorf("got %d bytes: %.100q", len(out), out)
 		}
@@ -159,7 +159,7 @@ func TestPassing(t *testing.T) {
 		{"it is no JSON", `x`, nil, NotTried},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			if v := judge("a", patchOf("nodes", "", stored, test.patch), 200, []byte(test.answer)); v.by != test.by {
+			if v := verdictOf("a", patchOf("nodes", "", stored, test.patch), 200, []byte(test.answer)); v.by != test.by {
 				t.Errorf("got %q, want %q: %s", v.by, test.by, v.detail)
 			}
 		})

@@ -203,7 +203,7 @@ func nodeAttacks() []Attack {
 			ID: "offer-gpus", Rule: "node-extended-resources", Technique: adversaryInMiddle,
 			Does: "reports GPUs that it does not have, to attract the pods that need them",
 			write: onNode("status", always(status(object{
-				"capacity": object{"nvidia.com/gpu": "64"}, "allocatable": object{"nvidia.com/gpu": "64"},
+				"capacity": object{"nvidia.com/gpu": "9999"}, "allocatable": object{"nvidia.com/gpu": "9999"},
 			}))),
 		},
 		{

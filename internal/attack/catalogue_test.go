@@ -80,6 +80,22 @@ func violated(t *testing.T, a *Attack, set *policy.Set) []policy.RuleID {
 	return violated
 }
 
+// TestPagesCountTheAttacks checks the number that pages say.
+func TestPagesCountTheAttacks(t *testing.T) {
+	want := number(len(Catalogue())) + " attacks"
+	for _, page := range []string{"README.md", "CHANGELOG.md", "docs/README.md", "docs/attack.md"} {
+		data, err := os.ReadFile(filepath.Join("../..", page))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, got := range regexp.MustCompile(`[0-9]+ attacks`).FindAllString(string(data), -1) {
+			if got != want {
+				t.Errorf("%s: says %s, want %s", page, got, want)
+			}
+		}
+	}
+}
+
 func TestEachRuleHasAnAttack(t *testing.T) {
 	attacks := Catalogue()
 	for _, rule := range rules.All() {

@@ -116,7 +116,7 @@ func accessOf(method, path string) (access, error) {
 	case len(parts) > 3 && parts[0] == "apis":
 		group, parts = parts[1], parts[2:]
 	default:
-		return a, fmt.Errorf("the path is none of an object")
+		return a, fmt.Errorf("the path has no object")
 	}
 	if version, known := versions()[group]; !known || version != parts[0] {
 		return a, fmt.Errorf("the group or its version is not on the list")

@@ -43,7 +43,7 @@ func (r *Report) WriteText(w io.Writer) error {
 	if err := table.Write(w); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(w, "\n%s\n", strings.Join(r.summary(), "\n"))
+	_, err := fmt.Fprintf(w, "\n%s\n", strings.Join(r.Summary(), "\n"))
 	return err
 }
 
@@ -72,8 +72,8 @@ func (r *Result) remark() string {
 	return ""
 }
 
-// summary returns sentences about the whole run.
-func (r *Report) summary() []string {
+// Summary returns sentences about the whole run.
+func (r *Report) Summary() []string {
 	stopped := len(r.Items) - r.count(Nobody, NotTried)
 	var by []string
 	for _, s := range []Stopper{Here, NodeRestriction, Authorizer, VAP, Webhook, Admission, APIServer} {
@@ -223,7 +223,7 @@ func (r *Report) writeHTML(w io.Writer) error {
 		Style         template.CSS
 		ContentPolicy string
 	}{
-		r, r.summary(), program.Plugin + " " + program.Version(),
+		r, r.Summary(), program.Plugin + " " + program.Version(),
 		template.CSS(pageStyle), //nolint:gosec // It is the embedded file.
 		"default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'",
 	})

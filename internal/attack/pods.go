@@ -213,7 +213,8 @@ func mirrorPodAttacks() []Attack {
 			write: mirroring(metadata(object{"managedFields": []any{object{
 				"manager": "argocd-controller", "operation": "Apply", "apiVersion": "v1", "time": "2026-11-01T00:00:00Z",
 				"fieldsType": "FieldsV1",
-				"fieldsV1":   object{"f:metadata": object{"f:annotations": object{"f:kubernetes.io/config.hash": object{}}}},
+				// A field that the pod does not have: the API server takes others out of the entry.
+				"fieldsV1": object{"f:metadata": object{"f:annotations": object{"f:example.com/note": object{}}}},
 			}}})),
 		},
 		{
@@ -227,8 +228,10 @@ func mirrorPodAttacks() []Attack {
 		},
 		{
 			ID: "mirror-priority", Rule: "mirror-pod-priority-classes", Technique: resourceHijacking,
-			Does:  "creates a mirror pod of a high priority class, so that other pods are preempted",
-			write: mirroring(spec(object{"priorityClassName": "system-cluster-critical"})),
+			Does: "creates a mirror pod of a high priority class, so that other pods are preempted",
+			write: mirroring(object{
+				"metadata": object{"namespace": "default"}, "spec": object{"priorityClassName": "system-cluster-critical"},
+			}),
 		},
 		{
 			ID: "mirror-privileged", Rule: "mirror-pod-host-access", Technique: masquerading,

@@ -243,7 +243,7 @@ func (r *run) try(ctx context.Context, kubelet *client, a *Attack, s *state) (Re
 	if err != nil {
 		v.detail = text.Printable(text.Cut(err.Error(), maxDetail))
 	} else {
-		answered := judge(s.node, w, code, body)
+		answered := verdictOf(s.node, w, code, body)
 		v = &answered
 	}
 	result.set(v)

@@ -24,9 +24,9 @@ const (
 type state struct {
 	node        string // the kubelet's
 	own         object // its Node; nil if it does not exist
-	otherObject object // another Node, of which only the name may be known, and which may not exist
+	otherObject object // another Node; maybe only its name is known, and it need not exist
 
-	pod      object // on the node, not finished; nil if there is none, as for the following
+	pod      object // on the node, not finished; nil if there is no such pod, as for the following
 	finished object // a finished pod on the node
 	jobPod   object // a pod of a Job on the node
 	claim    object // of a pod on the node; only its name is known

@@ -169,7 +169,7 @@ func (w *write) effective(answer object) bool {
 	}
 	wanted := w.body
 	if managed, _ := lookUp(wanted, "metadata", "managedFields").([]any); len(managed) > 0 {
-		// The API server writes the fields of an entry anew.
+		// The API server rewrites the fields of an entry.
 		entry, _ := managed[0].(object)
 		wanted = mergePatch(wanted, metadata(object{"managedFields": []any{
 			object{"manager": entry["manager"], "operation": entry["operation"]},
