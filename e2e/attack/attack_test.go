@@ -6,6 +6,7 @@
 package attack_test
 
 import (
+	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
@@ -49,6 +50,7 @@ func TestAttacks(t *testing.T) {
 	c.MustInstall(t, product.Options{}, s.ControlPlane.APIServer, c.open)
 	t.Run("policies", c.testPolicies)
 	t.Run("other policies", c.testVAP)
+	t.Run("command", c.testCommand)
 	t.Run("without webhooks", c.testWithoutWebhooks)
 	c.checkVersions(t, before)
 }
@@ -323,6 +325,27 @@ spec: {policyName: no-dedicated, validationActions: [Deny]}
 	})
 	_, err := c.Kubectl.Run(t.Context(), nil, "delete", "validatingadmissionpolicybinding,validatingadmissionpolicy", "no-dedicated")
 	suite.Check(t, err)
+}
+
+// testCommand runs the command itself.
+func (c *cluster) testCommand(t *testing.T) {
+	cmd := attack.Command()
+	var out, errs strings.Builder
+	cmd.SetOut(&out)
+	cmd.SetErr(&errs)
+	cmd.SetArgs([]string{"--kubeconfig", c.Kubectl.Kubeconfig, "--as-node", node, "--announce", "-o", "json"})
+	suite.Check(t, cmd.ExecuteContext(suite.Within(t, time.Minute)))
+	var r attack.Report
+	suite.Check(t, json.Unmarshal([]byte(out.String()), &r))
+	if r.Kind != "AttackResultList" || len(r.Items) != len(attack.Catalogue()) || !strings.HasPrefix(r.ServerVersion, "v1.") ||
+		len(r.Policies) != 1 || r.Policies[0].Name != "recommended" {
+		t.Errorf("got %+v", r)
+	}
+	for _, want := range []string{"begins at ", "ended at ", `as node "worker-1" on https://127.0.0.1:`, attack.UserAgent} {
+		if !strings.Contains(errs.String(), want) {
+			t.Errorf("the announcement lacks %q: %s", want, errs.String())
+		}
+	}
 }
 
 // testWithoutWebhooks checks that the command fails if a policy is in the cluster and nobody enforces it.

@@ -30,6 +30,10 @@ const (
 	UserAgent = program.Plugin + "-attack"
 	// requestTimeout bounds one request.
 	requestTimeout = 30 * time.Second
+	// maxAttempts is how often a request is sent at most.
+	maxAttempts = 5
+	// retryInterval is the time between two attempts.
+	retryInterval = time.Second
 	// maxAnswer bounds an answer, in bytes: 500 pods are much less.
 	maxAnswer = 64 << 20
 	// maxPods is how many pods of a node are read. A node has fewer.
@@ -76,15 +80,48 @@ func (c *client) send(
 		query.Set("dryRun", "All")
 	}
 	target.RawQuery = query.Encode()
-	var reader io.Reader
+	var data []byte
 	if body != nil {
-		data, err := json.Marshal(body)
-		if err != nil {
+		if data, err = json.Marshal(body); err != nil {
 			return 0, nil, err
 		}
-		reader = bytes.NewReader(data)
 	}
-	r, err := http.NewRequestWithContext(ctx, method, target.String(), reader)
+	for attempt := 1; ; attempt++ {
+		code, answer, err = c.sendOnce(ctx, method, target.String(), contentType, data)
+		if err != nil || attempt == maxAttempts || !transient(code, answer) {
+			return code, answer, err
+		}
+		select {
+		case <-ctx.Done():
+			return 0, nil, ctx.Err()
+		case <-time.After(retryInterval):
+		}
+	}
+}
+
+// transient reports whether an answer says that the server is busy, or that the kubelet itself has just written the object.
+func transient(code int, answer []byte) bool {
+	var s metav1.Status
+	if json.Unmarshal(answer, &s) != nil {
+		return false
+	}
+	switch code {
+	case http.StatusConflict:
+		return s.Reason == metav1.StatusReasonConflict
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		return s.Details != nil && s.Details.RetryAfterSeconds > 0
+	}
+	return false
+}
+
+func (c *client) sendOnce(
+	ctx context.Context, method, target, contentType string, body []byte,
+) (code int, answer []byte, err error) {
+	var reader io.Reader
+	if body != nil {
+		reader = bytes.NewReader(body)
+	}
+	r, err := http.NewRequestWithContext(ctx, method, target, reader)
 	if err != nil {
 		return 0, nil, err
 	}

@@ -115,3 +115,36 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 		t.Errorf("it asked %d times: %v", asked, err)
 	}
 }
+
+// TestRetries checks that a busy server, or a write of the kubelet in between, is no failure, and that what lasts is one.
+func TestRetries(t *testing.T) {
+	for _, test := range []struct {
+		name, busy string
+		code, want int
+	}{
+		{"a server that is busy", `{"kind":"Status","details":{"retryAfterSeconds":1}}`, http.StatusTooManyRequests, 2},
+		{"a conflict", `{"kind":"Status","reason":"Conflict"}`, http.StatusConflict, 2},
+		{"an object that exists", `{"kind":"Status","reason":"AlreadyExists"}`, http.StatusConflict, 1},
+		{"a disruption budget", `{"kind":"Status"}`, http.StatusTooManyRequests, 1},
+		{"a denial", `{"kind":"Status"}`, http.StatusForbidden, 1},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			asked := 0
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				if asked++; asked == 1 {
+					w.WriteHeader(test.code)
+					_, _ = w.Write([]byte(test.busy)) // a client that is gone is the test's end
+				}
+			}))
+			defer server.Close()
+			c, err := newClient(&rest.Config{Host: server.URL})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, _, err := c.send(t.Context(), http.MethodPost, "/api/v1/nodes", nil, jsonType, object{}); err != nil || asked != test.want {
+				t.Errorf("it asked %d times, want %d: %v", asked, test.want, err)
+			}
+		})
+	}
+}
