@@ -29,8 +29,10 @@ func TestGuard(t *testing.T) {
 		{name: "a dry run that is said twice", method: "PATCH", target: "/api/v1/nodes/a/status?dryRun=All&dryRun=All", body: "{}"},
 		{name: "a query that cannot be read", method: "PATCH", target: "/api/v1/nodes/a/status?dryRun=All;a", body: "{}"},
 		{name: "a deletion with a body, which replaces the query", method: "DELETE", target: "/api/v1/nodes/a?dryRun=All", body: "{}"},
-		{name: "a token, for which dryRun is ignored", method: "POST",
-			target: "/api/v1/namespaces/a/serviceaccounts/b/token?dryRun=All", body: "{}"},
+		{
+			name: "a token, for which dryRun is ignored", method: "POST",
+			target: "/api/v1/namespaces/a/serviceaccounts/b/token?dryRun=All", body: "{}",
+		},
 		{name: "an update", method: "PUT", target: "/api/v1/nodes/a?dryRun=All", body: "{}"},
 		{name: "a read of secrets", method: "GET", target: "/api/v1/namespaces/a/secrets"},
 		{name: "a read of logs", method: "GET", target: "/api/v1/namespaces/a/pods/b/log"},

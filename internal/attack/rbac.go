@@ -50,10 +50,14 @@ func Role(node, way string) *rbacv1.ClusterRole {
 	}
 	kubelet := review.UserOf(node)
 	if way == Impersonate {
-		role.Rules = append(role.Rules,
-			rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"users"}, ResourceNames: []string{kubelet.Username}, Verbs: []string{"impersonate"}},
-			rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"groups"}, ResourceNames: kubelet.Groups[:1], Verbs: []string{"impersonate"}},
-		)
+		for _, who := range []struct {
+			resource string
+			names    []string
+		}{{"users", []string{kubelet.Username}}, {"groups", kubelet.Groups[:1]}} {
+			role.Rules = append(role.Rules, rbacv1.PolicyRule{
+				APIGroups: []string{""}, Resources: []string{who.resource}, ResourceNames: who.names, Verbs: []string{"impersonate"},
+			})
+		}
 	} else {
 		role.Rules = append(role.Rules, rbacv1.PolicyRule{
 			APIGroups: []string{authenticationGroup}, Resources: []string{"nodes"}, ResourceNames: []string{node},

@@ -55,7 +55,8 @@ func (r *checkReport) writeJUnit(w io.Writer) error {
 	for i := range r.Unreadable {
 		p := &r.Unreadable[i]
 		suite.Cases = append(suite.Cases, report.JUnitCase{
-			Class: filepath.ToSlash(p.File), Name: "unreadable", Time: report.Seconds(0), Error: &report.JUnitProblem{Message: p.text, Text: p.place},
+			Class: filepath.ToSlash(p.File), Name: "unreadable", Time: report.Seconds(0),
+			Error: &report.JUnitProblem{Message: p.text, Text: p.place},
 		})
 	}
 	return suite.Write(w)
