@@ -41,12 +41,25 @@ func (s *setup) store(t *testing.T, w *write) []byte {
 	s.post(t, w, base)
 	if r.Resource == "nodes" {
 		s.removeAddedTaints(t, w, base)
+		s.storeStatus(t, w)
 	}
 	return s.client.MustSend(t, suite.Request{
 		Method: http.MethodPatch, Path: w.path(), Type: suite.ApplyPatch,
 		Body:  string(s.applied(t, r.OldObject)),
 		Query: "fieldManager=" + fieldManager + "&force=true",
 	})
+}
+
+// storeStatus stores the status of a fixture's Node that the write does not go through.
+func (s *setup) storeStatus(t *testing.T, w *write) {
+	t.Helper()
+	var old struct {
+		Status json.RawMessage `json:"status,omitempty"`
+	}
+	suite.Check(t, json.Unmarshal(s.fixture.Request.OldObject, &old))
+	if s.fixture.Request.Subresource == "" && old.Status != nil {
+		s.client.MustSend(t, suite.PatchNodeStatus(w.name, suite.JSON(t, old)))
+	}
 }
 
 // post stores an object, unless it is already stored because lookups find it, and returns it.

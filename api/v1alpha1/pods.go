@@ -152,7 +152,7 @@ type PodRules struct {
 
 	// phase keeps a finished pod finished, and a running one unfinished. Mirror pods are exempt: they run again after a reboot.
 	// Omitted: not restricted. Empty ({}): from Succeeded or Failed no pod goes back to Pending or Running, and none becomes
-	// Succeeded or Failed in a status that says that a container runs.
+	// Succeeded in a status that says that a container runs.
 	// +optional
 	Phase *PodPhase `json:"phase,omitempty"` //nolint:kubeapilinter // It is the rule about phases, and has none.
 

@@ -329,7 +329,6 @@ func (s *setup) testDeletion(t *testing.T) {
 	s.configure(t)
 	s.awaitClean(t)
 	suite.Check(t, s.product.AwaitCalled(t.Context(), s.ControlPlane.APIServer))
-	s.awaitCondition(t, metav1.ConditionTrue, "ProbeDenied", "as they were installed")
 }
 
 // testPermission takes the permission to read the objects. That is not a difference.
@@ -363,5 +362,4 @@ func (s *setup) testPermission(t *testing.T) {
 		}
 		return nil
 	})
-	s.awaitCondition(t, metav1.ConditionTrue, "ProbeDenied", "as they were installed")
 }

@@ -17,16 +17,17 @@ func podPhase() policy.Rule {
 	return policy.Rule{
 		ID: "pod-phase",
 		Doc: policy.Doc{
-			Title: "A kubelet may not bring a finished pod back, nor finish one that runs",
+			Title: "A kubelet may not bring a finished pod back, nor report success of one that runs",
 			Text: "Jobs count finished pods, and quotas and the scheduler forget them. A kubelet that brings one back, or " +
-				"finishes one whose containers run, fakes results and hides a running pod.",
+				"reports success of one whose containers run, fakes results and hides a running pod.",
 			Kubelet: "A kubelet never leaves a terminal phase, except for mirror pods, which run again after a reboot. It " +
-				"may turn Failed into Succeeded when the containers of an evicted pod exit with 0. It makes a pod Failed or " +
-				"Succeeded only after all its containers have stopped, except for mirror pods.",
+				"may turn Failed into Succeeded when the containers of an evicted pod exit with 0. It reports success only " +
+				"after all containers have stopped; but an evicted pod may be Failed while its last status still says that a " +
+				"container runs.",
 			Attack: "curl -X PATCH -H 'Content-Type: application/merge-patch+json' .../pods/$FINISHED_POD/status -d " +
 				`'{"status":{"phase":"Running"}}'`,
 			Spec:   "spec.pods.phase",
-			Fields: []string{"status.phase", "status.containerStatuses", "status.initContainerStatuses"},
+			Fields: []string{"status.phase", "status.containerStatuses"},
 			Since:  "v0.1.0",
 			Source: "kubernetes v1.37.2 pkg/kubelet/kubelet_pods.go (generateAPIPodStatus), pkg/kubelet/status/status_manager.go " +
 				"(mergePodStatus)",
@@ -47,9 +48,11 @@ func compilePodPhase(spec *v1alpha1.NodeRestrictionPolicySpec, _ *field.Path) (p
 			return nil
 		}
 		detail := "must not go from " + text.Quote(string(was)) + " to " + text.Quote(string(is))
-		if isTerminal(is) {
-			running := append(runningOf(pod.ContainerStatuses().New()), runningOf(pod.InitContainerStatuses().New())...)
-			return appendViolation(nil, "status.phase", detail+" with running container", running)
+		switch is {
+		case corev1.PodSucceeded:
+			return appendViolation(nil, "status.phase", detail+" with running container", runningOf(pod.ContainerStatuses().New()))
+		case corev1.PodFailed:
+			return nil // an evicted pod's status may still have the containers as they were before the eviction
 		}
 		return []policy.Violation{{Field: "status.phase", Detail: detail}}
 	}, nil

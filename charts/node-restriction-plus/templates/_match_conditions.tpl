@@ -162,7 +162,7 @@ request.?subResource.orValue('') != 'status' ||
 {{ include "node-restriction-plus.foreignPod" . }} ||
 {{ include "node-restriction-plus.podChanges" . }} ||
 {{ include "node-restriction-plus.ownershipGrows" . }} ||
-{{ include "node-restriction-plus.endsWhileRunning" . }} ||
+{{ include "node-restriction-plus.succeedsWhileRunning" . }} ||
 {{ include "node-restriction-plus.disrupts" . }} ||
 {{ include "node-restriction-plus.podStatusQuantities" . }}
 {{- end }}
@@ -177,14 +177,12 @@ request.?subResource.orValue('') != 'status' ||
 object.?status.?phase.orValue('') in ['Succeeded', 'Failed'] && !(oldObject.?status.?phase.orValue('') in ['Succeeded', 'Failed'])
 {{- end }}
 
-{{- /* endsWhileRunning: a pod ends, and the same status says that a container runs. A kubelet writes this of mirror pods only. */ -}}
-{{- define "node-restriction-plus.endsWhileRunning" -}}
-{{ include "node-restriction-plus.podEnds" . }} && !({{ include "node-restriction-plus.mirrorPod" . }}) && (
-{{- range $i, $list := list "containerStatuses" "initContainerStatuses" }}
-  {{- if $i }} ||{{ end }}
-  size(object.?status.?{{ $list }}.orValue([])) > 128 ||
-  object.?status.?{{ $list }}.orValue([]).exists(c, c.?state.?running.hasValue())
-{{- end }}
+{{- /* succeedsWhileRunning: a pod succeeds, and the same status says that a container runs. A kubelet never writes this. */ -}}
+{{- define "node-restriction-plus.succeedsWhileRunning" -}}
+{{ include "node-restriction-plus.podEnds" . }} && object.status.phase == 'Succeeded' &&
+!({{ include "node-restriction-plus.mirrorPod" . }}) && (
+  size(object.?status.?containerStatuses.orValue([])) > 128 ||
+  object.?status.?containerStatuses.orValue([]).exists(c, c.?state.?running.hasValue())
 )
 {{- end }}
 
