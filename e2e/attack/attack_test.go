@@ -255,13 +255,7 @@ func (c *cluster) testPolicies(t *testing.T) {
 			}
 		}
 		c.enforce(t, name, v1alpha1.Audit)
-		r = run(t, c.ControlPlane.APIServer)
-		stock := stoppers(r)
-		for attack, by := range catalogued(true) {
-			if stock[attack] != by && !strings.HasPrefix(attack, "register-") { // the floor has no audit
-				t.Errorf("%s, Audit: %s: stopped by %s, want %s", name, attack, stock[attack], by)
-			}
-		}
+		compare(t, name+" with Audit", run(t, c.ControlPlane.APIServer), catalogued(true))
 		suite.Check(t, product.Retire(t.Context(), c.Policies, name))
 	}
 }
