@@ -1,7 +1,7 @@
 // Copyright The NodeRestriction-plus Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command kubectl-nrp checks and tries NodeRestrictionPolicies, and reads the records of denials. None of its commands needs a
+// Command kubectl-nrp checks and tries NodeRestrictionPolicies, and reads the records of denials. Of its commands only attack needs a
 // cluster. It works as kubectl nrp, a plugin of kubectl, and by itself.
 package main
 
@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"noderestriction.plus/internal/attack"
 	"noderestriction.plus/internal/cli"
 	"noderestriction.plus/internal/command"
 	"noderestriction.plus/internal/denials"
@@ -21,5 +22,5 @@ func main() {
 
 // root returns the root command. Its texts say how the program is called.
 func root(call string) *cobra.Command {
-	return command.Plugin(call, append(cli.Commands(), denials.Command())...)
+	return command.Plugin(call, append(cli.Commands(), denials.Command(), attack.Command())...)
 }

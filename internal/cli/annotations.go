@@ -4,13 +4,11 @@
 package cli
 
 import (
-	"encoding/json"
 	"io"
-	"net/url"
 	"path/filepath"
 	"strings"
 
-	"noderestriction.plus/internal/program"
+	"noderestriction.plus/internal/report"
 )
 
 // each calls report for every problem in the order in which it is printed, with its level in the words of SARIF and GitHub.
@@ -54,77 +52,18 @@ func (r *checkReport) writeGitHub(w io.Writer) error {
 	return out.err
 }
 
-// The part of SARIF 2.1.0 that code scanners read.
-type (
-	sarifLog struct {
-		Schema  string     `json:"$schema"`
-		Version string     `json:"version"`
-		Runs    []sarifRun `json:"runs"`
-	}
-	sarifRun struct {
-		Tool       sarifTool     `json:"tool"`
-		ColumnKind string        `json:"columnKind"`
-		Results    []sarifResult `json:"results"`
-	}
-	sarifTool struct {
-		Driver sarifDriver `json:"driver"`
-	}
-	sarifDriver struct {
-		Name    string      `json:"name"`
-		Version string      `json:"version"`
-		Rules   []sarifRule `json:"rules"`
-	}
-	sarifRule struct {
-		ID          string    `json:"id"`
-		Description sarifText `json:"shortDescription"`
-	}
-	sarifResult struct {
-		RuleID    string          `json:"ruleId"`
-		Level     string          `json:"level"`
-		Message   sarifText       `json:"message"`
-		Locations []sarifLocation `json:"locations,omitempty"`
-	}
-	sarifText struct {
-		Text string `json:"text"`
-	}
-	sarifLocation struct {
-		Physical sarifPhysical `json:"physicalLocation"`
-	}
-	sarifPhysical struct {
-		Artifact sarifArtifact `json:"artifactLocation"`
-		Region   *sarifRegion  `json:"region,omitempty"`
-	}
-	sarifArtifact struct {
-		URI string `json:"uri"`
-	}
-	sarifRegion struct {
-		Line   int `json:"startLine"`
-		Column int `json:"startColumn,omitempty"`
-	}
-)
-
 // writeSARIF writes one run with a result for each problem.
 func (r *checkReport) writeSARIF(w io.Writer) error {
-	run := sarifRun{
-		Tool: sarifTool{sarifDriver{Name: program.Plugin, Version: program.Version(), Rules: []sarifRule{
-			{"policy-error", sarifText{"The policy is not valid, or cannot be read"}},
-			{"policy-warning", sarifText{"The policy is valid, but probably a mistake"}},
-		}}},
-		ColumnKind: "unicodeCodePoints", Results: []sarifResult{},
-	}
+	var results []report.SARIFResult
 	r.each(func(level string, _ *checkedPolicy, p *problem) {
-		result := sarifResult{RuleID: "policy-" + level, Level: level, Message: sarifText{p.text}}
+		result := report.SARIFResult{RuleID: "policy-" + level, Level: level, Message: report.SARIFText{Text: p.text}}
 		if p.File != "" {
-			location := sarifPhysical{Artifact: sarifArtifact{(&url.URL{Path: filepath.ToSlash(p.File)}).String()}}
-			if p.Line > 0 {
-				location.Region = &sarifRegion{p.Line, p.Column}
-			}
-			result.Locations = []sarifLocation{{location}}
+			result.Locations = []report.SARIFLocation{report.NewSARIFLocation(p.File, p.Line, p.Column)}
 		}
-		run.Results = append(run.Results, result)
+		results = append(results, result)
 	})
-	encoder := json.NewEncoder(w)
-	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(sarifLog{"https://json.schemastore.org/sarif-2.1.0.json", "2.1.0", []sarifRun{run}})
+	return report.WriteSARIF(w, []report.SARIFRule{
+		{ID: "policy-error", Description: report.SARIFText{Text: "The policy is not valid, or cannot be read"}},
+		{ID: "policy-warning", Description: report.SARIFText{Text: "The policy is valid, but probably a mistake"}},
+	}, results)
 }

@@ -133,6 +133,12 @@ func manifestFiles(arg string) (files []string, directory bool, err error) {
 	return files, true, err
 }
 
+// LoadPolicies reads the policies of files and directories for a command outside of this package. They are valid; the error holds
+// everything that is wrong with them.
+func LoadPolicies(in *command.Inputs, args []string) ([]*manifest.Policy, error) {
+	return loadPolicies(in, args)
+}
+
 // loadPolicies reads policies for a command that needs them to be valid. The error holds everything that is wrong with them.
 func loadPolicies(in *command.Inputs, args []string) ([]*manifest.Policy, error) {
 	var all []*manifest.Policy

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/term"
 
 	"noderestriction.plus/e2e/product"
+	"noderestriction.plus/internal/attack"
 )
 
 // report compares the outcomes and shows the record and the counts. It fails if an attempt was not allowed without the product, or not
@@ -49,12 +50,33 @@ func (d *demo) report(ctx context.Context, without, with []outcome) error {
 	if err := d.showCounts(ctx, len(denied)); err != nil {
 		return err
 	}
+	if err := d.catalogue(ctx); err != nil {
+		return err
+	}
 	d.screen.title("Look further")
 	d.screen.line("make demo KEEP=1                            leaves everything running")
 	d.screen.line("kubectl explain nrp.spec.nodes.labels       what a policy can say")
+	d.screen.line("bin/kubectl-nrp attack --as-node worker-1   each attack, and who stops it           (with KEEP=1, make build)")
 	d.screen.line("bin/kubectl-nrp explain node-labels         why, and what a kubelet writes   (make build)")
 	d.screen.line("README.md, docs/rules.md                    how to install it; all rules")
 	return nil
+}
+
+// catalogue tries all attacks that are known, as dry runs. It fails if one that the policy forbids was not stopped.
+func (d *demo) catalogue(ctx context.Context) error {
+	d.screen.title("The whole catalogue of attacks, as dry runs: kubectl nrp attack --as-node %s", nodeName)
+	config, err := d.ControlPlane.Admin()
+	if err != nil {
+		return err
+	}
+	result, err := attack.Run(ctx, config, attack.Options{AsNode: nodeName})
+	if err != nil {
+		return err
+	}
+	for _, sentence := range result.Summary() {
+		d.screen.line("%s", sentence)
+	}
+	return result.Err()
 }
 
 // records returns the records of the attacker's denials.
