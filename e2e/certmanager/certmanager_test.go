@@ -177,7 +177,7 @@ func (s *setup) testDeleted(t *testing.T) {
 	endFlood(t, flood)
 }
 
-// testUpgrade upgrades the release to one rule more and back: Helm must be able to remove a rule although cainjector owns a field of
+// testUpgrade upgrades the release to rules for leases and back: Helm must be able to remove a rule although cainjector owns a field of
 // each webhook.
 func (s *setup) testUpgrade(t *testing.T) {
 	trusted := s.trusted(t)
@@ -190,7 +190,7 @@ func (s *setup) testUpgrade(t *testing.T) {
 	before := rules()
 	s.install(t, "baseline={leases}")
 	s.checkInjected(t, trusted...)
-	if rules() != before+1 {
+	if rules() <= before {
 		t.Errorf("%d rules, before %d", rules(), before)
 	}
 	s.install(t)
