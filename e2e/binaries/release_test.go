@@ -86,7 +86,7 @@ func TestOlderReleasesHaveTheirOwnSources(t *testing.T) {
 		t.Fatal(err)
 	}
 	for version, directory := range map[string]string{
-		"v1.34.1": "_before-1.37", "v1.36.3": "_before-1.37", "v1.37.0": "kubelet", "v1.100.0": "kubelet",
+		"v1.34.1": "_before-1.36", "v1.36.3": "_before-1.37", "v1.37.0": "kubelet", "v1.100.0": "kubelet",
 	} {
 		files, err := Kubelet().sources(root, version)
 		if err != nil {

@@ -15,7 +15,7 @@ import (
 	"k8s.io/kubernetes/pkg/kubelet/cm"
 )
 
-// This file has what differs between releases of Kubernetes; _before-1.37 has it for older ones.
+// This file has what differs between releases of Kubernetes; _before-1.37 and _before-1.36 have it for older ones.
 
 type (
 	requestOptions = cadvisorapi.RequestOptions
