@@ -9,6 +9,7 @@ import (
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/text"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/expression"
 	"noderestriction.plus/policy/pattern"
 )
 
@@ -29,6 +30,7 @@ func mirrorPodPriorityClasses() policy.Rule {
 		Targets: podCreations(),
 		Note:    staticPodKeepsRunning,
 		Compile: compileMirrorPodPriorityClasses,
+		CEL:     exactly(expressMirrorPodPriorityClasses),
 	}
 }
 
@@ -48,4 +50,14 @@ func compileMirrorPodPriorityClasses(spec *v1alpha1.NodeRestrictionPolicySpec, a
 		}
 		return nil
 	}, errs
+}
+
+func expressMirrorPodPriorityClasses(spec *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) []expression.Expression {
+	allowed := spec.MirrorPods.PriorityClasses.Allowed
+	if allowed == nil {
+		allowed = []v1alpha1.Pattern{"system-node-critical", "system-cluster-critical"}
+	}
+	class := on.New("spec.priorityClassName", "''")
+	return []expression.Expression{when("spec.priorityClassName", "must not have this priority class",
+		expression.And(class+" != ''", expression.Not(expression.Matches(class, allowed))))}
 }

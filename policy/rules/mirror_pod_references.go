@@ -8,6 +8,7 @@ import (
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/expression"
 	"noderestriction.plus/policy/object"
 )
 
@@ -28,6 +29,7 @@ func mirrorPodReferences() policy.Rule {
 		Targets: podCreations(),
 		Note:    staticPodKeepsRunning,
 		Compile: compileMirrorPodReferences,
+		CEL:     exactly(expressMirrorPodReferences),
 	}
 }
 
@@ -41,4 +43,10 @@ func compileMirrorPodReferences(spec *v1alpha1.NodeRestrictionPolicySpec, _ *fie
 		}
 		return []policy.Violation{{Field: "spec.schedulingGroup", Detail: "must not be in a scheduling group"}}
 	}, nil
+}
+
+func expressMirrorPodReferences(_ *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) []expression.Expression {
+	return []expression.Expression{
+		when("spec.schedulingGroup", "must not be in a scheduling group", on.New("spec.schedulingGroup", "{}")+" != {}"),
+	}
 }

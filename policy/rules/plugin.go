@@ -14,6 +14,7 @@ import (
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/text"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/expression"
 	"noderestriction.plus/policy/pattern"
 )
 
@@ -135,4 +136,14 @@ func authorized(r *policy.Request, verb, resource, name string) (bool, error) {
 		}
 	}
 	return r.Authorized(access)
+}
+
+// notNamedAsNode is [checkNamedAsNode] in CEL.
+func notNamedAsNode(on *expression.Scope) string {
+	name := on.Name()
+	if on.Operation == expression.Create {
+		named := expression.Or(name+" != ''", on.New("metadata.generateName", "''")+" == ''")
+		name = "(" + expression.If(named, on.New("metadata.name", "''"), name) + ")"
+	}
+	return differs(name, on.NodeName())
 }

@@ -4,10 +4,13 @@
 package rules
 
 import (
+	"slices"
+
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/expression"
 	"noderestriction.plus/policy/pattern"
 )
 
@@ -29,6 +32,7 @@ func podConditions() policy.Rule {
 		},
 		Targets: podStatusWrites(),
 		Compile: compilePodConditions,
+		CEL:     exactly(expressPodConditions),
 	}
 }
 
@@ -46,11 +50,15 @@ func compilePodConditions(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Pa
 	}, errs
 }
 
-func isKubeletPodCondition(t string) bool {
-	switch t {
-	case "PodScheduled", "Initialized", "ContainersReady", "Ready", "PodReadyToStartContainers", "PodResizePending",
-		"PodResizeInProgress", "AllContainersRestarting", "DisruptionTarget":
-		return true
+func isKubeletPodCondition(t string) bool { return slices.Contains(kubeletPodConditions(), t) }
+
+func kubeletPodConditions() []string {
+	return []string{
+		"PodScheduled", "Initialized", "ContainersReady", "Ready", "PodReadyToStartContainers", "PodResizePending",
+		"PodResizeInProgress", "AllContainersRestarting", "DisruptionTarget",
 	}
-	return false
+}
+
+func expressPodConditions(spec *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) []expression.Expression {
+	return expressConditions(on, spec.Pods.Conditions.Allowed, kubeletPodConditions())
 }

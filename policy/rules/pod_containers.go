@@ -8,6 +8,7 @@ import (
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/expression"
 	"noderestriction.plus/policy/object"
 )
 
@@ -28,6 +29,7 @@ func podContainers() policy.Rule {
 		},
 		Targets: podStatusWrites(),
 		Compile: compilePodContainers,
+		CEL:     exactly(expressPodContainers),
 	}
 }
 
@@ -62,4 +64,24 @@ func containerNames(containers []object.Container) []string {
 		names[i] = containers[i].Name
 	}
 	return names
+}
+
+func expressPodContainers(_ *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) []expression.Expression {
+	var expressions []expression.Expression
+	for _, kind := range []struct{ statuses, spec string }{
+		{"status.containerStatuses", "spec.containers"},
+		{"status.ephemeralContainerStatuses", "spec.ephemeralContainers"},
+		{"status.initContainerStatuses", "spec.initContainers"},
+	} {
+		old, statuses := on.Both(kind.statuses, "[]")
+		containers := on.New(kind.spec, "[]")
+		names := expression.Texts(expression.Filter(statuses, "e", expression.And(
+			expression.Not(expression.Exists(old, "o", "o.name == e.name")), expression.Not(expression.Exists(containers, "o", "o.name == e.name")))),
+			"e.name")
+		// The containers of a pod are its tenant's.
+		unbounded := expression.Longer(expression.MaxItems, containers)
+		expressions = append(expressions, named(kind.statuses, "must not report container",
+			expression.If(unbounded, expression.None, expression.Within(expression.MaxItems, "containers", old, statuses, names))))
+	}
+	return expressions
 }

@@ -10,6 +10,7 @@ import (
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/text"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/expression"
 	"noderestriction.plus/policy/object"
 )
 
@@ -31,6 +32,7 @@ func podPhase() policy.Rule {
 		},
 		Targets: podStatusWrites(),
 		Compile: compilePodPhase,
+		CEL:     exactly(expressPodPhase),
 	}
 }
 
@@ -50,4 +52,12 @@ func compilePodPhase(spec *v1alpha1.NodeRestrictionPolicySpec, _ *field.Path) (p
 
 func isTerminal(phase corev1.PodPhase) bool {
 	return phase == corev1.PodSucceeded || phase == corev1.PodFailed
+}
+
+func expressPodPhase(_ *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) []expression.Expression {
+	was, is := on.Both("status.phase", "''")
+	const terminal = " in ['Succeeded', 'Failed']"
+	mirror := quote(corev1.MirrorPodAnnotationKey) + " in " + on.Old("metadata.annotations", "{}")
+	return []expression.Expression{when("status.phase", "must not leave a terminal phase",
+		expression.And(was+terminal, expression.Not(is+terminal), expression.Not(mirror)))}
 }
