@@ -38,7 +38,7 @@ func (c *compilation) conditions(w write, kinds []write) ([]admissionregistratio
 			"!request.?dryRun.orValue(false)"))
 	}
 	if w.subresource == policy.AnySubresource {
-		var others []string
+		others := []string{""} // pods/* is also pods
 		for _, other := range kinds {
 			if other.resource == w.resource && other.operation == w.operation && other.subresource != "" && other != w {
 				others = append(others, other.subresource)
