@@ -39,6 +39,7 @@ type enforced struct {
 	validator validating.Validator
 	// evaluators of all validations, all messages and all audit annotations, to measure what they cost.
 	evaluators []cel.ConditionEvaluator
+	compiler   *cel.CompositedCompiler
 }
 
 // newEnforced compiles a policy as the plugin ValidatingAdmissionPolicy of the oldest supported API server does. It returns the errors that
@@ -86,7 +87,10 @@ func newEnforced(kind compile.Kind) (*enforced, []error) {
 		return compiler.CompileCondition(list, options, environment.StoredExpressions)
 	}
 	matcher := matchconditions.NewMatcher(condition(conditions), p.Spec.FailurePolicy, "policy", "validate", p.Name)
-	e := &enforced{Kind: kind, evaluators: []cel.ConditionEvaluator{condition(validations), condition(messages), condition(annotations)}}
+	e := &enforced{
+		Kind: kind, compiler: compiler,
+		evaluators: []cel.ConditionEvaluator{condition(validations), condition(messages), condition(annotations)},
+	}
 	e.validator = validating.NewValidator(e.evaluators[0], matcher, e.evaluators[2], e.evaluators[1], p.Spec.FailurePolicy, nil)
 	return e, nil
 }
