@@ -149,7 +149,7 @@ func (c *compilation) kind(w write, rules []policy.Rule, kinds []write) (*Kind, 
 	}
 	spec := admissionregistrationv1.ValidatingAdmissionPolicySpec{
 		FailurePolicy: new(admissionregistrationv1.Fail), MatchConstraints: w.constraints(), MatchConditions: conditions,
-		AuditAnnotations: c.auditAnnotations(validations),
+		AuditAnnotations: c.auditAnnotations(validations, scope),
 	}
 	for _, v := range scope.Variables() {
 		spec.Variables = append(spec.Variables, admissionregistrationv1.Variable{Name: v.Name, Expression: v.Expression})
@@ -283,7 +283,7 @@ func (c *compilation) validation(v *validation) admissionregistrationv1.Validati
 }
 
 // auditAnnotations have the keys of the webhook's. An empty one is left out.
-func (c *compilation) auditAnnotations(validations []validation) []admissionregistrationv1.AuditAnnotation {
+func (c *compilation) auditAnnotations(validations []validation, scope *expression.Scope) []admissionregistrationv1.AuditAnnotation {
 	var rules []policy.RuleID
 	var all []string
 	byRule := map[policy.RuleID][]string{}
@@ -295,7 +295,7 @@ func (c *compilation) auditAnnotations(validations []validation) []admissionregi
 		byRule[v.rule] = append(byRule[v.rule], v.violated())
 		all = append(all, v.violated())
 	}
-	violated := expression.Or(all...)
+	violated := scope.Define("violates", expression.Or(all...))
 	var names []string
 	for _, rule := range rules {
 		names = append(names, expression.Or(byRule[rule]...)+" ? "+expression.Quote(string(rule))+" : ''")

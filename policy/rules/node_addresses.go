@@ -83,8 +83,8 @@ func compileNodeAddresses(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Pa
 		case a.Type == corev1.NodeInternalDNS || a.Type == corev1.NodeExternalDNS:
 			return true
 		}
-		ip, err := netip.ParseAddr(a.Address)
-		return err == nil && pattern.IsRoutable(ip) && (len(allowed) == 0 || pattern.ContainsAddr(allowed, ip)) &&
+		ip, ok := pattern.ParseAddr(a.Address)
+		return ok && pattern.IsRoutable(ip) && (len(allowed) == 0 || pattern.ContainsAddr(allowed, ip)) &&
 			!pattern.ContainsAddr(denied, ip)
 	}
 	return func(r *policy.Request) []policy.Violation {

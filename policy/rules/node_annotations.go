@@ -117,7 +117,7 @@ func checkProvidedNodeIP(cidrs []netip.Prefix, old, updated map[string]string) [
 		return nil
 	}
 	for _, part := range providedNodeIPs(updated) {
-		if addr, err := netip.ParseAddr(part); err != nil || !pattern.ContainsAddr(cidrs, addr) {
+		if addr, ok := pattern.ParseAddr(part); !ok || !pattern.ContainsAddr(cidrs, addr) {
 			return []policy.Violation{{
 				Field:  "metadata.annotations",
 				Detail: "must not set " + text.Quote(annotationProvidedNodeIP) + " to " + text.Quote(value),

@@ -61,10 +61,11 @@ func compileNodeImages(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path)
 				Field: "status.images", Detail: "must not report " + strconv.Itoa(len(updated)) + " images",
 			})
 		}
-		names := compareSets(imageNames(old), imageNames(updated)).added
+		names := newNames(old, updated)
 		if len(allowed) > 0 {
 			refused := slices.DeleteFunc(slices.Clone(names), allowed.Match)
-			vs = appendViolation(vs, "status.images", "must not report", refused)
+			slices.Sort(refused)
+			vs = appendViolation(vs, "status.images", "must not report", slices.Compact(refused))
 		}
 		if len(names) > limit*maxImageNames {
 			vs = append(vs, policy.Violation{
@@ -79,6 +80,16 @@ const (
 	defaultImages = 50 // nodeStatusMaxImages of a kubelet
 	maxImageNames = 5  // names that a kubelet reports for an image
 )
+
+// newNames returns the names of the updated images that no old image has. A name that several images have counts several times, which no
+// kubelet reports.
+func newNames(old, updated []object.Image) []string {
+	before := map[string]bool{}
+	for _, name := range imageNames(old) {
+		before[name] = true
+	}
+	return without(imageNames(updated), func(name string) bool { return before[name] })
+}
 
 func imageNames(images []object.Image) []string {
 	var names []string

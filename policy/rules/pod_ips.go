@@ -104,8 +104,8 @@ func (a addressRanges) check(r *policy.Request, field, what string, added []stri
 		cidrs = slices.Concat(cidrs, own)
 	}
 	refused := without(added, func(text string) bool {
-		ip, err := netip.ParseAddr(text)
-		return err == nil && pattern.IsRoutable(ip) && (len(cidrs) == 0 || pattern.ContainsAddr(cidrs, ip))
+		ip, ok := pattern.ParseAddr(text)
+		return ok && pattern.IsRoutable(ip) && (len(cidrs) == 0 || pattern.ContainsAddr(cidrs, ip))
 	})
 	vs := appendViolation(nil, field, "must not report "+what, refused)
 	if a.notOthers {
