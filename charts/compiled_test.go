@@ -99,7 +99,9 @@ func newEnforced(kind compile.Kind) (*enforced, []error) {
 var oldEnvironment = sync.OnceValue(func() *environment.EnvSet { return environment.MustBaseEnvSet(oldestKubernetes) })
 
 // looksAt reports whether the policy is for such a write.
-func (e *enforced) looksAt(attributes *admission.VersionedAttributes) bool { return isFor(e.Kind, attributes) }
+func (e *enforced) looksAt(attributes *admission.VersionedAttributes) bool {
+	return isFor(e.Kind, attributes)
+}
 
 func isFor(kind compile.Kind, attributes *admission.VersionedAttributes) bool {
 	return slices.ContainsFunc(kind.Policy.Spec.MatchConstraints.ResourceRules, func(rule admissionregistrationv1.NamedRuleWithOperations) bool {
@@ -161,15 +163,33 @@ func compileFor(t testing.TB, policies []*v1alpha1.NodeRestrictionPolicy) []comp
 	return kinds
 }
 
-// rulesOf returns the rules that a policy turns on.
-func rulesOf(t testing.TB, p *v1alpha1.NodeRestrictionPolicy) []policy.Rule {
+// judged is a policy as the engine evaluates it.
+type judged struct {
+	compiled *policy.Policy
+	rules    []policy.Rule
+}
+
+// judges are the policies that have been compiled for the engine, by pointer.
+var judges sync.Map
+
+func judgeOf(t testing.TB, p *v1alpha1.NodeRestrictionPolicy) *judged {
 	t.Helper()
+	if known, ok := judges.Load(p); ok {
+		return known.(*judged)
+	}
 	compiled, errs := allrules.NewCompiler().Compile(p)
 	if len(errs) > 0 {
 		t.Fatal(errs.ToAggregate())
 	}
 	on := compiled.Rules()
-	return slices.DeleteFunc(allrules.All(), func(r policy.Rule) bool { return !slices.Contains(on, r.ID) })
+	j := &judged{compiled, slices.DeleteFunc(allrules.All(), func(r policy.Rule) bool { return !slices.Contains(on, r.ID) })}
+	judges.Store(p, j)
+	return j
+}
+
+// rulesOf returns the rules that a policy turns on.
+func rulesOf(t testing.TB, p *v1alpha1.NodeRestrictionPolicy) []policy.Rule {
+	return judgeOf(t, p).rules
 }
 
 // asStored passes the objects of a write through their types, as an API server does, and returns false for what it does not read.
@@ -273,11 +293,7 @@ func judge(t testing.TB, policies []*v1alpha1.NodeRestrictionPolicy, r policy.Re
 	t.Helper()
 	var compiled []*policy.Policy
 	for _, p := range policies {
-		c, errs := allrules.NewCompiler().Compile(p)
-		if len(errs) > 0 {
-			t.Fatal(errs.ToAggregate())
-		}
-		compiled = append(compiled, c)
+		compiled = append(compiled, judgeOf(t, p).compiled)
 	}
 	rules = map[policy.RuleID]bool{}
 	for _, v := range policy.NewSet(compiled...).Evaluate(&r).Violations {

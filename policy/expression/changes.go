@@ -14,7 +14,7 @@ const (
 	MaxKeys       = 256
 	MaxItems      = 256
 	MaxConditions = 64 // of other writers
-	MaxOwners     = 64
+	MaxOwners     = 32
 	MaxAddresses  = 64
 	MaxVolumes    = 64
 	MaxManagers   = 128

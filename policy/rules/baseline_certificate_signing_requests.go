@@ -36,7 +36,7 @@ func baselineCertificateSigningRequests() policy.Rule {
 		},
 		Compile: compileBaseline(v1alpha1.BaselineCertificateSigningRequests, checkBaselineSigningRequest),
 		CEL: policy.CEL{
-			Kind: policy.NotAtAll, Strictest: `{}`,
+			Kind: policy.NotAtAll, Strictest: `{"resources":["certificatesigningrequests"]}`,
 			Why: "CEL does not parse certificate requests",
 		},
 	}

@@ -25,7 +25,7 @@ func baselineCSINodes() policy.Rule {
 		OptIn:   true,
 		Targets: baselineWrites("csinodes.storage.k8s.io"),
 		Compile: compileBaseline(v1alpha1.BaselineCSINodes, checkBaselineCSINode),
-		CEL:     exactly(expressBaselineCsiNodes),
+		CEL:     exactlyFor(v1alpha1.BaselineCSINodes, expressBaselineCsiNodes),
 	}
 }
 

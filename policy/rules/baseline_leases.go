@@ -29,7 +29,7 @@ func baselineLeases() policy.Rule {
 		OptIn:   true,
 		Targets: baselineWrites("leases.coordination.k8s.io"),
 		Compile: compileBaseline(v1alpha1.BaselineLeases, checkBaselineLease),
-		CEL:     exactly(expressBaselineLeases),
+		CEL:     exactlyFor(v1alpha1.BaselineLeases, expressBaselineLeases),
 	}
 }
 

@@ -32,7 +32,7 @@ func baselinePersistentVolumeClaims() policy.Rule {
 		OptIn:   true,
 		Targets: baselineWrites("persistentvolumeclaims"),
 		Compile: compileBaseline(v1alpha1.BaselinePersistentVolumeClaims, checkBaselineClaim),
-		CEL:     exactly(expressBaselinePersistentVolumeClaims),
+		CEL:     exactlyFor(v1alpha1.BaselinePersistentVolumeClaims, expressBaselinePersistentVolumeClaims),
 	}
 }
 

@@ -38,7 +38,7 @@ func baselinePodCertificateRequests() policy.Rule {
 		LooksUp: baselineLooksUp,
 		Compile: compileBaseline(v1alpha1.BaselinePodCertificateRequests, checkBaselinePodCertificate),
 		CEL: policy.CEL{
-			Kind: policy.NotAtAll, Strictest: `{}`,
+			Kind: policy.NotAtAll, Strictest: `{"resources":["podcertificaterequests"]}`,
 			Why: "the pod of the request is a lookup",
 		},
 	}

@@ -31,7 +31,7 @@ func baselineResourceSlices() policy.Rule {
 			target("resourceslices.resource.k8s.io", policy.AnySubresource, admissionv1.Create, admissionv1.Delete),
 		},
 		Compile: compileBaseline(v1alpha1.BaselineResourceSlices, checkBaselineSlice),
-		CEL:     exactly(expressBaselineResourceSlices),
+		CEL:     exactlyFor(v1alpha1.BaselineResourceSlices, expressBaselineResourceSlices),
 	}
 }
 

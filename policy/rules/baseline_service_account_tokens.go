@@ -36,7 +36,7 @@ func baselineServiceAccountTokens() policy.Rule {
 		Targets: []policy.Target{target("serviceaccounts", "token", admissionv1.Create)},
 		Compile: compileBaselineTokens,
 		CEL: policy.CEL{
-			Kind: policy.NotAtAll, Strictest: `{}`,
+			Kind: policy.NotAtAll, Strictest: `{"resources":["serviceaccounts"]}`,
 			Why: "the pod to which a token is bound, and the audiences of its volumes, are lookups",
 		},
 	}

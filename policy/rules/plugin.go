@@ -147,3 +147,13 @@ func notNamedAsNode(on *expression.Scope) string {
 	}
 	return differs(name, on.NodeName())
 }
+
+// exactlyFor is [exactly] for the rule on a resource of the baseline.
+func exactlyFor(
+	resource v1alpha1.BaselineResource,
+	express func(spec *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) []expression.Expression,
+) policy.CEL {
+	cel := exactly(express)
+	cel.Strictest = `{"resources":["` + string(resource) + `"]}`
+	return cel
+}

@@ -4,6 +4,8 @@
 package rules
 
 import (
+	"strings"
+
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
@@ -75,9 +77,11 @@ func expressPodContainers(_ *v1alpha1.NodeRestrictionPolicySpec, on *expression.
 	} {
 		old, statuses := on.Both(kind.statuses, "[]")
 		containers := on.New(kind.spec, "[]")
-		names := expression.Texts(expression.Filter(statuses, "e", expression.And(
-			expression.Not(expression.Exists(old, "o", "o.name == e.name")), expression.Not(expression.Exists(containers, "o", "o.name == e.name")))),
-			"e.name")
+		namesOf := func(which, list string) string {
+			return on.Define(which+strings.ReplaceAll(kind.spec, "spec.", "")+"Names", expression.Texts(list, "e.name"))
+		}
+		names := expression.Filter(namesOf("reported_", statuses), "name", expression.And(
+			expression.Absent("name", namesOf("stored_", old)), expression.Absent("name", namesOf("own_", containers))))
 		// The containers of a pod are its tenant's.
 		unbounded := expression.Longer(expression.MaxItems, containers)
 		expressions = append(expressions, named(kind.statuses, "must not report container",
