@@ -91,8 +91,9 @@ func (c *corpus) add(r policy.Request) {
 	for _, v := range variants {
 		for _, target := range c.rule.Targets {
 			if v.Resource == target.Resource && slices.Contains(target.Operations, v.Operation) && target.Subresource != policy.AnySubresource {
-				v.Subresource = target.Subresource
-				if stored, ok := asStored(v); ok {
+				w := v
+				w.Subresource = target.Subresource
+				if stored, ok := asStored(w); ok {
 					c.writes = append(c.writes, stored)
 				}
 			}
@@ -179,7 +180,7 @@ func TestServerAgreesOnMixedWrites(t *testing.T) {
 			newCorpus(t, rule).each(t, func(p *v1alpha1.NodeRestrictionPolicy, e *enforced, writes []policy.Request) {
 				policies := []*v1alpha1.NodeRestrictionPolicy{p}
 				for _, r := range writes {
-					webhook, verified := judge(t, policies, r)
+					webhook, verified := byEngine(t, policies, r)
 					if !verified {
 						continue
 					}

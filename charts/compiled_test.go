@@ -163,33 +163,33 @@ func compileFor(t testing.TB, policies []*v1alpha1.NodeRestrictionPolicy) []comp
 	return kinds
 }
 
-// judged is a policy as the engine evaluates it.
-type judged struct {
+// evaluated is a policy as the engine evaluates it.
+type evaluated struct {
 	compiled *policy.Policy
 	rules    []policy.Rule
 }
 
-// judges are the policies that have been compiled for the engine, by pointer.
-var judges sync.Map
+// evaluatedPolicies are compiled for the engine, by pointer.
+var evaluatedPolicies sync.Map
 
-func judgeOf(t testing.TB, p *v1alpha1.NodeRestrictionPolicy) *judged {
+func evaluatedBy(t testing.TB, p *v1alpha1.NodeRestrictionPolicy) *evaluated {
 	t.Helper()
-	if known, ok := judges.Load(p); ok {
-		return known.(*judged)
+	if known, ok := evaluatedPolicies.Load(p); ok {
+		return known.(*evaluated)
 	}
 	compiled, errs := allrules.NewCompiler().Compile(p)
 	if len(errs) > 0 {
 		t.Fatal(errs.ToAggregate())
 	}
 	on := compiled.Rules()
-	j := &judged{compiled, slices.DeleteFunc(allrules.All(), func(r policy.Rule) bool { return !slices.Contains(on, r.ID) })}
-	judges.Store(p, j)
+	j := &evaluated{compiled, slices.DeleteFunc(allrules.All(), func(r policy.Rule) bool { return !slices.Contains(on, r.ID) })}
+	evaluatedPolicies.Store(p, j)
 	return j
 }
 
 // rulesOf returns the rules that a policy turns on.
 func rulesOf(t testing.TB, p *v1alpha1.NodeRestrictionPolicy) []policy.Rule {
-	return judgeOf(t, p).rules
+	return evaluatedBy(t, p).rules
 }
 
 // asStored passes the objects of a write through their types, as an API server does, and returns false for what it does not read.
@@ -288,12 +288,12 @@ func (v verdicts) disagreement(t testing.TB, policies []*v1alpha1.NodeRestrictio
 	return differ
 }
 
-// judge evaluates a write by the engine.
-func judge(t testing.TB, policies []*v1alpha1.NodeRestrictionPolicy, r policy.Request) (rules map[policy.RuleID]bool, verified bool) {
+// byEngine evaluates a write by the engine.
+func byEngine(t testing.TB, policies []*v1alpha1.NodeRestrictionPolicy, r policy.Request) (rules map[policy.RuleID]bool, verified bool) {
 	t.Helper()
 	var compiled []*policy.Policy
 	for _, p := range policies {
-		compiled = append(compiled, judgeOf(t, p).compiled)
+		compiled = append(compiled, evaluatedBy(t, p).compiled)
 	}
 	rules = map[policy.RuleID]bool{}
 	for _, v := range policy.NewSet(compiled...).Evaluate(&r).Violations {
@@ -306,7 +306,7 @@ func judge(t testing.TB, policies []*v1alpha1.NodeRestrictionPolicy, r policy.Re
 func TestServerSaysWhatTheRulesSay(t *testing.T) {
 	seen := map[policy.RuleID]int{}
 	eachFixture(t, func(t *testing.T, _ string, f *fixture.Fixture, r policy.Request) {
-		webhook, verified := judge(t, f.Policies, r)
+		webhook, verified := byEngine(t, f.Policies, r)
 		if !verified || slices.ContainsFunc(f.Policies, func(p *v1alpha1.NodeRestrictionPolicy) bool {
 			return p.Spec.Match != nil && p.Spec.Match.NodeSelector != nil
 		}) {

@@ -33,7 +33,7 @@ func compileCommand() *cobra.Command {
 		Short: "Compile policies to ValidatingAdmissionPolicies, which need no webhook",
 		Long: `Compile policies to ValidatingAdmissionPolicies and bindings, which an API server enforces without
 the webhook: for API objects (--to vap), or for files that an API server reads at its start
-(--to static). Not every rule can be expressed in CEL. --partial says what becomes of the others:
+(--to static). Not every rule can be expressed in CEL. --partial says what happens to the others:
 
   refuse    it is an error, which names them
   narrower  nothing is denied that the webhook allows; the rest is left out
@@ -52,7 +52,7 @@ a file that cannot be read.`,
 	command.Complete(cmd, "to", []string{toVAP, toStatic})
 	modes := []string{string(compile.Refuse), string(compile.Narrower), string(compile.Wider)}
 	partial := command.NewOutput(modes...)
-	cmd.Flags().Var(partial, "partial", "what becomes of rules that CEL does not express exactly")
+	cmd.Flags().Var(partial, "partial", "what happens to rules that CEL does not express exactly")
 	command.Complete(cmd, "partial", modes)
 	actions := cmd.Flags().StringSlice("actions", nil, "validationActions instead of those of the policies, such as `Warn,Audit`")
 	kubernetes := cmd.Flags().String("kubernetes", "", "oldest `version` of the API servers, by default 1.31 for vap and 1.37 for static")

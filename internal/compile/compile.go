@@ -18,14 +18,14 @@ import (
 	"noderestriction.plus/policy/expression"
 )
 
-// Partial says what becomes of a rule that CEL does not express exactly.
+// Partial says what happens to a rule that CEL does not express exactly.
 type Partial string
 
-// What becomes of a rule that CEL does not express exactly.
+// What happens to a rule that CEL does not express exactly.
 const (
 	Refuse   Partial = "refuse"   // it is an error
 	Narrower Partial = "narrower" // nothing is denied that the webhook allows: what can be expressed is, and the rest is left out
-	Wider    Partial = "wider"    // nothing is allowed that the webhook denies: a rule of which less can be expressed is an error
+	Wider    Partial = "wider"    // nothing is allowed that the webhook denies: a rule that cannot be wider is an error
 )
 
 // Options say how policies are compiled.

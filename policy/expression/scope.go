@@ -72,10 +72,10 @@ func (s *Scope) Both(path, missing string) (old, updated string) {
 	return s.Old(path, missing), s.New(path, missing)
 }
 
-// Name returns the name of the written object in the request. It is empty if there is none.
+// Name returns the name of the written object in the request. It may be empty.
 func (s *Scope) Name() string { return s.Define("name", "request.?name.orValue('')") }
 
-// Namespace returns the namespace of the request. It is empty if there is none.
+// Namespace returns the namespace of the request. It may be empty.
 func (s *Scope) Namespace() string { return s.Define("namespace", "request.?namespace.orValue('')") }
 
 // UserPrefix begins the user name of every kubelet. The name of its node follows.

@@ -30,7 +30,7 @@ func CompileCIDRs(list []v1alpha1.CIDR, limit int, at *field.Path) ([]netip.Pref
 	return cidrs, errs
 }
 
-// ParseAddr parses an address, and returns false if it is none, or an IPv4-mapped IPv6 address: no kubelet writes these, and an API server
+// ParseAddr parses an address, and returns false for other texts, and for an IPv4-mapped IPv6 address: no kubelet writes these, and an API server
 // does not take them for addresses in CEL.
 func ParseAddr(text string) (netip.Addr, bool) {
 	addr, err := netip.ParseAddr(text)
