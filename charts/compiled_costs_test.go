@@ -64,18 +64,27 @@ func fullPod(n int) *corev1.Pod {
 	pod.Spec.NodeName = "worker-1"
 	for i := range expression.MaxItems {
 		pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: fmt.Sprintf("c%d-%d", i, n)})
-		pod.Status.ContainerStatuses = append(pod.Status.ContainerStatuses, corev1.ContainerStatus{Name: fmt.Sprintf("s%d-%d", i, n)})
+		pod.Spec.ReadinessGates = append(pod.Spec.ReadinessGates, corev1.PodReadinessGate{ConditionType: corev1.PodConditionType(fmt.Sprint("example.com/", i))})
+		pod.Status.ContainerStatuses = append(pod.Status.ContainerStatuses, corev1.ContainerStatus{
+			Name: fmt.Sprintf("s%d-%d", i, n), State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}},
+		})
 		pod.Status.PodIPs = append(pod.Status.PodIPs, corev1.PodIP{IP: fmt.Sprintf("10.%d.1.%d", n, i)})
 		pod.Status.HostIPs = append(pod.Status.HostIPs, corev1.HostIP{IP: fmt.Sprintf("10.%d.2.%d", n, i)})
 	}
 	pod.Spec.InitContainers, pod.Status.InitContainerStatuses = pod.Spec.Containers, pod.Status.ContainerStatuses
 	for i := range expression.MaxVolumes {
 		pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: fmt.Sprint("v", i), VolumeSource: corev1.VolumeSource{
-			HostPath: &corev1.HostPathVolumeSource{Path: strings.Repeat("/ab", expression.MaxPath/3)},
+			HostPath:  &corev1.HostPathVolumeSource{Path: strings.Repeat("/ab", expression.MaxPath/3)},
+			Projected: &corev1.ProjectedVolumeSource{Sources: make([]corev1.VolumeProjection, expression.MaxSources)},
 		}})
 	}
 	for i := range expression.MaxConditions {
-		pod.Status.Conditions = append(pod.Status.Conditions, corev1.PodCondition{Type: corev1.PodConditionType(fmt.Sprint("example.com/", i, n))})
+		pod.Status.Conditions = append(pod.Status.Conditions, corev1.PodCondition{
+			Type: corev1.PodConditionType(fmt.Sprint("example.com/", i, n)), ObservedGeneration: int64(n + 1),
+		})
+	}
+	if n > 1 {
+		pod.Status.Phase = corev1.PodSucceeded
 	}
 	return pod
 }
