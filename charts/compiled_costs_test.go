@@ -105,8 +105,12 @@ func TestCompiledPoliciesAreAffordable(t *testing.T) {
 		}
 		policies[name] = p
 	}
-	nodes := policy.Request{NodeName: "worker-1", Write: policy.Write{Resource: "nodes", Name: "worker-1", OldObject: mustMarshal(fullNode(1)), Object: mustMarshal(fullNode(2))}}
-	pods := policy.Request{NodeName: "worker-1", Write: policy.Write{Resource: "pods", Name: "a-worker-1", Namespace: "kube-system", OldObject: mustMarshal(fullPod(1)), Object: mustMarshal(fullPod(2))}}
+	nodes := policy.Request{NodeName: "worker-1", Write: policy.Write{
+		Resource: "nodes", Name: "worker-1", OldObject: mustMarshal(fullNode(1)), Object: mustMarshal(fullNode(2)),
+	}}
+	pods := policy.Request{NodeName: "worker-1", Write: policy.Write{
+		Resource: "pods", Name: "a-worker-1", Namespace: "kube-system", OldObject: mustMarshal(fullPod(1)), Object: mustMarshal(fullPod(2)),
+	}}
 	for name, p := range policies {
 		for _, kind := range compileFor(t, []*v1alpha1.NodeRestrictionPolicy{p}) {
 			e, errs := newEnforced(kind)

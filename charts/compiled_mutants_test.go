@@ -63,7 +63,7 @@ func mutants(e string) []mutant {
 // verdict.
 func TestEachOperatorMatters(t *testing.T) {
 	for _, rule := range allrules.All() {
-		if !slices.Contains([]policy.RuleID{"node-finalizers", "node-unschedulable", "node-conditions"}, rule.ID) {
+		if rule.CEL.Kind == policy.NotAtAll || slices.Contains(lackFixtures(), rule.ID) {
 			continue
 		}
 		t.Run(string(rule.ID), func(t *testing.T) {
@@ -83,6 +83,17 @@ func TestEachOperatorMatters(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// lackFixtures are rules with an operator whose change no write notices yet. A rule leaves the list with fixtures that notice.
+func lackFixtures() []policy.RuleID {
+	return []policy.RuleID{
+		"node-self", "node-labels", "node-annotations", "node-taints", "node-owner-references", "node-managed-fields",
+		"node-other-spec", "node-addresses", "node-capacity", "node-extended-resources", "node-images", "node-info",
+		"mirror-pod-placement", "mirror-pod-host-access", "pod-metadata", "pod-managed-fields", "pod-ips", "pod-containers",
+		"pod-deletion", "csi-nodes", "resource-slices", "events", "baseline-nodes", "baseline-pods",
+		"baseline-persistent-volume-claims", "baseline-leases", "baseline-csi-nodes",
 	}
 }
 

@@ -4,6 +4,7 @@
 package charts_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"maps"
 	"os"
@@ -15,6 +16,7 @@ import (
 
 	admissionv1 "k8s.io/api/admission/v1"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/admission"
@@ -347,4 +349,62 @@ func TestServerSaysWhatTheRulesSay(t *testing.T) {
 			t.Errorf("no fixture is denied for rule %s", rule.ID)
 		}
 	}
+}
+
+// TestCompiledPolicyIsForItsNodes compares the match of a compiled policy with the engine's.
+func TestCompiledPolicyIsForItsNodes(t *testing.T) {
+	for name, test := range map[string]struct {
+		match   v1alpha1.Match
+		partial compile.Partial
+		labels  map[string]string
+		user    string
+		want    bool
+	}{
+		"a named node":             {match: v1alpha1.Match{NodeNames: []v1alpha1.Pattern{"worker-*"}}, want: true},
+		"another node":             {match: v1alpha1.Match{NodeNames: []v1alpha1.Pattern{"gpu-*", "worker-2"}}},
+		"an excluded node":         {match: v1alpha1.Match{ExcludeNodeNames: []v1alpha1.Pattern{"worker-1"}}},
+		"an administrator":         {user: "worker-1"},
+		"a selected node":          {match: selecting("a"), labels: map[string]string{"pool": "a"}, partial: compile.Narrower, want: true},
+		"a node not selected":      {match: selecting("a"), labels: map[string]string{"pool": "b"}, partial: compile.Narrower},
+		"a node without the label": {match: selecting("a"), partial: compile.Wider},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := &v1alpha1.NodeRestrictionPolicy{ObjectMeta: metav1.ObjectMeta{Name: "test"}, Spec: v1alpha1.NodeRestrictionPolicySpec{
+				ValidationActions: []v1alpha1.ValidationAction{v1alpha1.Deny}, Match: &test.match,
+				Nodes: v1alpha1.NodeRules{Finalizers: &v1alpha1.NodeFinalizers{}},
+			}}
+			compiled, err := compile.Compile(p, rulesOf(t, p), compile.Options{Partial: test.partial})
+			if err != nil {
+				t.Fatal(err)
+			}
+			node := metav1.ObjectMeta{Name: "worker-1", Labels: test.labels}
+			old := mustMarshal(&corev1.Node{ObjectMeta: node})
+			node.Finalizers = []string{"example.com/a"}
+			attributes := (&caller{t: t}).attributes(cmp.Or(test.user, kubelet), policy.Request{Write: policy.Write{
+				Operation: admissionv1.Update, Resource: "nodes", Subresource: "status", Name: "worker-1",
+				OldObject: old, Object: mustMarshal(&corev1.Node{ObjectMeta: node}),
+			}})
+			denied := false
+			for _, kind := range compiled.Kinds {
+				if isFor(kind, attributes) {
+					e, errs := newEnforced(kind)
+					if len(errs) > 0 {
+						t.Fatal(errs)
+					}
+					violated, failure := e.violated(t, attributes)
+					if failure != "" {
+						t.Fatal(failure)
+					}
+					denied = denied || len(violated) > 0
+				}
+			}
+			if denied != test.want {
+				t.Errorf("denied: %v, want %v", denied, test.want)
+			}
+		})
+	}
+}
+
+func selecting(pool string) v1alpha1.Match {
+	return v1alpha1.Match{NodeSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"pool": pool}}}
 }

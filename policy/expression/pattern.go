@@ -33,7 +33,9 @@ func Matches[P ~string](text string, patterns []P) string {
 			parts = append(parts, inner)
 		}
 	}
-	either := []string{In(text, exact...), anyOf(text, "startsWith", prefixes), anyOf(text, "endsWith", suffixes), anyOf(text, "contains", parts)}
+	either := []string{
+		In(text, exact...), anyOf(text, "startsWith", prefixes), anyOf(text, "endsWith", suffixes), anyOf(text, "contains", parts),
+	}
 	if len(others) > 0 {
 		either = append(either, text+".matches("+Quote("^(?s:"+strings.Join(others, "|")+")$")+")")
 	}

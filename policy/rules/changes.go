@@ -209,7 +209,8 @@ func expressConditions(
 			return of
 		}
 		writable := expression.Or(expression.In("e.type", stock...), expression.Matches("e.type", allowed))
-		return on.Define(name, expression.If(expression.Longer(expression.MaxItems, of), of, expression.Filter(of, "e", expression.Not(writable))))
+		others := expression.Filter(of, "e", expression.Not(writable))
+		return on.Define(name, expression.If(expression.Longer(expression.MaxItems, of), of, others))
 	}
 	before, after := foreign(old, "oldForeignConditions"), foreign(updated, "newForeignConditions")
 	names := expression.ChangedGroups(before, after, "e.type", func(string) string { return expression.Not(mayChange(before, after)) })

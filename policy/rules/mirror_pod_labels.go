@@ -96,6 +96,7 @@ func expressMirrorPodLabels(spec *v1alpha1.NodeRestrictionPolicySpec, on *expres
 			expression.In(key, topologyLabels()...),
 			expression.And(
 				expression.Not(expression.MatchesPair(key, value, cfg.Denied)),
-				expression.If(expression.In(key, controllerLabels()...), expression.MatchesPair(key, value, expression.Named(cfg.Allowed)), free))))
+				expression.If(expression.In(key, controllerLabels()...),
+					expression.MatchesPair(key, value, expression.Named(cfg.Allowed)), free))))
 	}))}
 }

@@ -269,10 +269,9 @@ func expressNodeLabels(spec *v1alpha1.NodeRestrictionPolicySpec, on *expression.
 	if on.Operation == expression.Create {
 		return append(expressRegistrationLabels(registration, labels), host)
 	}
-	return []expression.Expression{
-		named("metadata.labels", "must not change", expressUpdateLabels(registration, update, old, labels, mayAddUnlistedIn(update.Additions, on))),
-		host,
-	}
+	mayAdd := mayAddUnlistedIn(update.Additions, on)
+	names := expressUpdateLabels(registration, update, old, labels, mayAdd)
+	return []expression.Expression{named("metadata.labels", "must not change", names), host}
 }
 
 func expressRegistrationLabels(cfg *v1alpha1.NodeRegistrationLabels, labels string) []expression.Expression {

@@ -89,7 +89,8 @@ func expressPodDeletion(spec *v1alpha1.NodeRestrictionPolicySpec, on *expression
 	uid := on.Define("deletedUID", "has(request.options) && request.options != null ? "+
 		"request.options.?preconditions.?uid.orValue('') : ''")
 	return append(expressions,
-		when("status.phase", "must not delete a pod that has not finished", expression.And(expression.Not(mirror), deleted, expression.Not(finished))),
+		when("status.phase", "must not delete a pod that has not finished",
+			expression.And(expression.Not(mirror), deleted, expression.Not(finished))),
 		when("options.preconditions.uid", "must name the UID of the pod as precondition", expression.And(
 			expression.Not(mirror), deleted, finished, differs(uid, on.Old("metadata.uid", "''")))))
 }
