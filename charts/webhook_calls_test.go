@@ -11,7 +11,12 @@ import (
 	"testing"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	certificatesv1 "k8s.io/api/certificates/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	resourcev1 "k8s.io/api/resource/v1"
 	resourcev1beta1 "k8s.io/api/resource/v1beta1"
 	resourcev1beta2 "k8s.io/api/resource/v1beta2"
@@ -106,24 +111,16 @@ func (c *caller) attributes(userName string, r policy.Request) *admission.Versio
 // attributesWith is attributes of a request with options, such as those of a patch.
 func (c *caller) attributesWith(userName string, r policy.Request, options runtime.Object) *admission.VersionedAttributes {
 	name, group, _ := strings.Cut(r.Resource, ".")
-	kind, empty := corev1.SchemeGroupVersion.WithKind("Node"), func() runtime.Object { return &corev1.Node{} }
-	switch name {
-	case "pods":
-		kind, empty = corev1.SchemeGroupVersion.WithKind("Pod"), func() runtime.Object { return &corev1.Pod{} }
-	case "persistentvolumeclaims":
-		kind = corev1.SchemeGroupVersion.WithKind("PersistentVolumeClaim")
-		empty = func() runtime.Object { return &corev1.PersistentVolumeClaim{} }
-	case "csinodes":
-		kind, empty = storagev1.SchemeGroupVersion.WithKind("CSINode"), func() runtime.Object { return &storagev1.CSINode{} }
-	case "resourceslices":
-		kind, empty = resourcev1.SchemeGroupVersion.WithKind("ResourceSlice"), func() runtime.Object { return emptySlice(r.Version) }
-	}
+	kind, empty := kindOf(r)
 	kind.Version = cmp.Or(r.Version, kind.Version)
 	if c.unstructured {
 		empty = func() runtime.Object { return &unstructured.Unstructured{} }
 	}
 	object, old := c.typed(r.Object, kind, empty()), c.typed(r.OldObject, kind, empty())
 	caller := &user.DefaultInfo{Name: userName, Groups: []string{"system:nodes", "system:authenticated"}}
+	if r.User.Groups != nil {
+		caller.Groups = r.User.Groups
+	}
 	resource := schema.GroupVersionResource{Group: group, Version: kind.Version, Resource: name}
 	a := &admission.VersionedAttributes{
 		Attributes: admission.NewAttributesRecord(object, old, kind, r.Namespace, r.Name, resource, r.Subresource,
@@ -163,4 +160,39 @@ func (c *caller) typed(raw []byte, kind schema.GroupVersionKind, into runtime.Ob
 	}
 	into.GetObjectKind().SetGroupVersionKind(kind)
 	return into
+}
+
+// kindOf is the kind of the object in a write, and how to make an empty one. What is not known has the kind of a Node.
+func kindOf(r policy.Request) (schema.GroupVersionKind, func() runtime.Object) {
+	switch strings.TrimSuffix(r.Resource+"/"+r.Subresource, "/") {
+	case "pods/eviction":
+		return policyv1.SchemeGroupVersion.WithKind("Eviction"), func() runtime.Object { return &policyv1.Eviction{} }
+	case "serviceaccounts/token":
+		return authenticationv1.SchemeGroupVersion.WithKind("TokenRequest"), func() runtime.Object { return &authenticationv1.TokenRequest{} }
+	}
+	name, _, _ := strings.Cut(r.Resource, ".")
+	switch name {
+	case "pods":
+		return corev1.SchemeGroupVersion.WithKind("Pod"), func() runtime.Object { return &corev1.Pod{} }
+	case "persistentvolumeclaims":
+		return corev1.SchemeGroupVersion.WithKind("PersistentVolumeClaim"), func() runtime.Object { return &corev1.PersistentVolumeClaim{} }
+	case "resourceslices":
+		return resourcev1.SchemeGroupVersion.WithKind("ResourceSlice"), func() runtime.Object { return emptySlice(r.Version) }
+	case "csinodes":
+		return storagev1.SchemeGroupVersion.WithKind("CSINode"), func() runtime.Object { return &storagev1.CSINode{} }
+	case "leases":
+		return coordinationv1.SchemeGroupVersion.WithKind("Lease"), func() runtime.Object { return &coordinationv1.Lease{} }
+	case "events":
+		if r.Resource == name {
+			return corev1.SchemeGroupVersion.WithKind("Event"), func() runtime.Object { return &corev1.Event{} }
+		}
+		return eventsv1.SchemeGroupVersion.WithKind("Event"), func() runtime.Object { return &eventsv1.Event{} }
+	case "certificatesigningrequests":
+		return certificatesv1.SchemeGroupVersion.WithKind("CertificateSigningRequest"),
+			func() runtime.Object { return &certificatesv1.CertificateSigningRequest{} }
+	case "podcertificaterequests":
+		return certificatesv1.SchemeGroupVersion.WithKind("PodCertificateRequest"),
+			func() runtime.Object { return &certificatesv1.PodCertificateRequest{} }
+	}
+	return corev1.SchemeGroupVersion.WithKind("Node"), func() runtime.Object { return &corev1.Node{} }
 }

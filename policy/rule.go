@@ -78,6 +78,8 @@ type Rule struct {
 	// Compile compiles the rule's section of a spec. It returns a nil Check if the section is omitted, and all errors in the
 	// section, each with its path under at.
 	Compile func(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path) (Check, field.ErrorList)
+	// CEL says how much of the rule an API server can evaluate without the webhook.
+	CEL CEL
 }
 
 // Lookups are kinds of lookups that must be answered from memory, because any write may need them.

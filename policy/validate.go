@@ -54,5 +54,6 @@ func (rule *Rule) validate() error {
 	if rule.Compile == nil {
 		errs = append(errs, errors.New("there is no Compile"))
 	}
+	errs = append(errs, rule.CEL.validate())
 	return errors.Join(errs...)
 }

@@ -28,6 +28,12 @@ func TestNewCompilerRefusesRulesThatAreNotComplete(t *testing.T) {
 			func(r *policy.Rule) { r.Targets = []policy.Target{{Resource: "nodes"}} }, "no Operations",
 		},
 		"no Compile": {func(r *policy.Rule) { r.Compile = nil }, "no Compile"},
+		"no CEL":     {func(r *policy.Rule) { r.CEL = policy.CEL{} }, "CEL.Kind"},
+		"a part that CEL does not express, without saying which": {
+			func(r *policy.Rule) { r.CEL.Why = "" }, "CEL.Why must say",
+		},
+		"no expressions":       {func(r *policy.Rule) { r.CEL.Express = nil }, "CEL.Express must be there"},
+		"no strictest section": {func(r *policy.Rule) { r.CEL.Strictest = "" }, "CEL.Strictest"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			list := rules.All()

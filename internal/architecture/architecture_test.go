@@ -39,15 +39,16 @@ var arrows = map[string]struct {
 	"api/v1alpha1":  {nil, "others import the API; it must not bring this program with it"},
 	"internal/text": {nil, "how foreign text is shown does not depend on what it is about"},
 	"policy": {
-		[]string{"api/v1alpha1", "internal/text", "policy/object", "policy/pattern"},
+		[]string{"api/v1alpha1", "internal/text", "policy/expression", "policy/object", "policy/pattern"},
 		"the engine evaluates what it is given, wherever it runs, by rules that it is handed and does not know",
 	},
+	"policy/expression": {nil, "it builds texts, and knows neither rules nor objects"},
 	"policy/object": {
 		[]string{"internal/text", "policy/pattern"}, "an object is read without knowing which rules ask, or of what request it is",
 	},
 	"policy/pattern": {[]string{"api/v1alpha1", "internal/text"}, "what a policy says in text means the same to everybody"},
 	"policy/rules": {
-		[]string{"api/v1alpha1", "internal/text", "policy", "policy/object", "policy/pattern"},
+		[]string{"api/v1alpha1", "internal/text", "policy", "policy/expression", "policy/object", "policy/pattern"},
 		"a rule is handed to the engine, and knows nothing of those who run it",
 	},
 	"internal/program":  {nil, "every package may need the program's name and version"},
@@ -82,11 +83,15 @@ var arrows = map[string]struct {
 	"internal/distribution": {nil, "it merges texts, and does not know what they say"},
 	"internal/shapetest":    {[]string{"policy", "internal/review"}, "recorded writes are made again in tests only"},
 	"internal/docs":         {[]string{"internal/apidoc", "policy"}, "the pages are rendered from what they are handed: rules, metrics, commands"},
+	"internal/compile": {
+		[]string{"api/v1alpha1", "policy", "policy/expression", "internal/program"},
+		"what the rules say in CEL is put together without knowing which rules there are",
+	},
 	"internal/cli": {
 		[]string{
 			"api/v1alpha1", "policy", "policy/pattern", "policy/rules", "internal/review", "internal/record",
-			"internal/recordlog", "internal/manifest", "internal/fixture", "internal/command", "internal/program", "internal/report", "internal/text",
-			"internal/apidoc",
+			"internal/recordlog", "internal/manifest", "internal/fixture", "internal/command", "internal/compile", "internal/program",
+			"internal/report", "internal/text", "internal/apidoc",
 		},
 		"the commands that need no cluster must not wait for one",
 	},
@@ -180,7 +185,8 @@ var bans = []struct {
 }{
 	{
 		[]string{
-			"policy", "policy/object", "policy/pattern", "policy/rules", "internal/text", "internal/cli", "internal/denials", "internal/denials/page", "internal/command",
+			"policy", "policy/expression", "policy/object", "policy/pattern", "policy/rules", "internal/text",
+			"internal/cli", "internal/compile", "internal/denials", "internal/denials/page", "internal/command",
 			"internal/program", "internal/report",
 			"internal/review", "internal/record", "internal/recordlog", "internal/manifest", "internal/fixture", "internal/input",
 			"config/crd", "internal/apidoc", "internal/wiring",
@@ -214,7 +220,10 @@ var bans = []struct {
 	},
 	{
 		[]string{""},
-		[]string{module + "/internal/attack", module + "/internal/cli", module + "/internal/denials", module + "/internal/fixture"},
+		[]string{
+			module + "/internal/attack", module + "/internal/cli", module + "/internal/compile", module + "/internal/denials",
+			module + "/internal/fixture",
+		},
 		"the command-line tool is not part of the webhook's image",
 	},
 	{

@@ -13,7 +13,7 @@ import (
 // Commands returns the commands that try and explain policies, and version.
 func Commands() []*cobra.Command {
 	return []*cobra.Command{
-		reviewCommand(), checkCommand(), testCommand(), explainCommand(), rulesCommand(), command.Version(reads()),
+		reviewCommand(), checkCommand(), testCommand(), compileCommand(), explainCommand(), rulesCommand(), command.Version(reads()),
 	}
 }
 

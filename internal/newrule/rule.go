@@ -115,6 +115,7 @@ import (
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/expression"
 )
 
 func {function}() policy.Rule {
@@ -132,6 +133,7 @@ func {function}() policy.Rule {
 		},
 		Targets: {targets},
 		Compile: compile{Function},
+		CEL:     exactly(express{Function}),
 	}
 }
 
@@ -141,6 +143,8 @@ func compile{Function}(spec *v1alpha1.NodeRestrictionPolicySpec, _ *field.Path) 
 	}
 	return func(*policy.Request) []policy.Violation { return nil }, nil
 }
+
+func express{Function}(_ *v1alpha1.NodeRestrictionPolicySpec, _ *expression.Scope) []expression.Expression { return nil }
 `)
 }
 

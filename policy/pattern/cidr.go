@@ -30,6 +30,13 @@ func CompileCIDRs(list []v1alpha1.CIDR, limit int, at *field.Path) ([]netip.Pref
 	return cidrs, errs
 }
 
+// ParseAddr parses an address. It returns false for other texts, and for an IPv4-mapped IPv6 address: no kubelet writes these, and CEL does
+// not take them for addresses.
+func ParseAddr(text string) (netip.Addr, bool) {
+	addr, err := netip.ParseAddr(text)
+	return addr, err == nil && !addr.Is4In6()
+}
+
 // ContainsAddr reports whether one of the ranges contains the address. An IPv4-mapped IPv6 address counts as IPv4. An address with a zone
 // is in no range.
 func ContainsAddr(cidrs []netip.Prefix, addr netip.Addr) bool {

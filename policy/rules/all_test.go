@@ -13,7 +13,9 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/yaml"
 
+	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/apidoc"
 	"noderestriction.plus/internal/fixture"
 	"noderestriction.plus/policy"
@@ -83,7 +85,7 @@ func checkFile(t *testing.T, id string) {
 
 // vocabulary are the files that rules share. Each other file is a rule's.
 var vocabulary = []string{
-	"all.go", "audiences.go", "changes.go", "doc.go", "kubelet_keys.go", "lookups.go", "managed_fields.go", "other_objects.go",
+	"all.go", "audiences.go", "changes.go", "doc.go", "expressions.go", "kubelet_keys.go", "lookups.go", "managed_fields.go", "other_objects.go",
 	"ownership.go", "plugin.go", "reach.go", "references.go", "targets.go", "unknown_fields.go", "warnings.go",
 }
 
@@ -189,6 +191,28 @@ func TestDocumentedFieldsExist(t *testing.T) {
 			if object != nil && !hasField(object, strings.Split(path, ".")) {
 				t.Errorf("rule %s: Doc.Fields has %q, which is not in %s", rule.ID, path, object)
 			}
+		}
+	}
+}
+
+// TestStrictestSectionTurnsTheRuleOn fails for a section that is not valid, or that turns another rule on.
+func TestStrictestSectionTurnsTheRuleOn(t *testing.T) {
+	for _, rule := range rules.All() {
+		spec := rule.CEL.Strictest
+		path := strings.Split(rule.Doc.Spec, ".")
+		for _, name := range slices.Backward(path[1:]) {
+			spec = `{"` + name + `":` + spec + `}`
+		}
+		p := &v1alpha1.NodeRestrictionPolicy{}
+		if err := yaml.UnmarshalStrict([]byte(spec), &p.Spec); err != nil {
+			t.Errorf("rule %s: %s: %v", rule.ID, spec, err)
+			continue
+		}
+		p.Spec.ValidationActions = []v1alpha1.ValidationAction{v1alpha1.Deny}
+		p.Spec.Match = &v1alpha1.Match{NodeNames: []v1alpha1.Pattern{"*"}}
+		compiled, errs := rules.NewCompiler().Compile(p)
+		if len(errs) > 0 || !slices.Contains(compiled.Rules(), rule.ID) {
+			t.Errorf("rule %s: %s turns on %v: %v", rule.ID, spec, compiled.Rules(), errs.ToAggregate())
 		}
 	}
 }

@@ -35,6 +35,10 @@ func baselineCertificateSigningRequests() policy.Rule {
 			target("certificatesigningrequests.certificates.k8s.io", policy.AnySubresource, admissionv1.Create),
 		},
 		Compile: compileBaseline(v1alpha1.BaselineCertificateSigningRequests, checkBaselineSigningRequest),
+		CEL: policy.CEL{
+			Kind: policy.NotAtAll, Strictest: `{"resources":["certificatesigningrequests"]}`,
+			Why: "CEL does not parse certificate requests",
+		},
 	}
 }
 

@@ -6,6 +6,7 @@ package rules
 import (
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/expression"
 )
 
 func baselineCSINodes() policy.Rule {
@@ -24,6 +25,7 @@ func baselineCSINodes() policy.Rule {
 		OptIn:   true,
 		Targets: baselineWrites("csinodes.storage.k8s.io"),
 		Compile: compileBaseline(v1alpha1.BaselineCSINodes, checkBaselineCSINode),
+		CEL:     exactlyFor(v1alpha1.BaselineCSINodes, expressBaselineCsiNodes),
 	}
 }
 
@@ -32,4 +34,12 @@ func checkBaselineCSINode(r *policy.Request) []policy.Violation {
 		return onlyViolation("status", "must not write the status of a CSINode")
 	}
 	return checkNamedAsNode(r)
+}
+
+func expressBaselineCsiNodes(_ *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) []expression.Expression {
+	violates := notNamedAsNode(on)
+	if on.Subresource == "status" {
+		violates = expression.True
+	}
+	return []expression.Expression{when("metadata.name", "must be the CSINode of this node", expression.And(on.InNodesGroup(), violates))}
 }

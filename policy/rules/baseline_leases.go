@@ -9,6 +9,7 @@ import (
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/text"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/expression"
 )
 
 func baselineLeases() policy.Rule {
@@ -28,6 +29,7 @@ func baselineLeases() policy.Rule {
 		OptIn:   true,
 		Targets: baselineWrites("leases.coordination.k8s.io"),
 		Compile: compileBaseline(v1alpha1.BaselineLeases, checkBaselineLease),
+		CEL:     exactlyFor(v1alpha1.BaselineLeases, expressBaselineLeases),
 	}
 }
 
@@ -36,4 +38,9 @@ func checkBaselineLease(r *policy.Request) []policy.Violation {
 		return onlyViolation("metadata.namespace", "must be in namespace "+text.Quote(corev1.NamespaceNodeLease))
 	}
 	return checkNamedAsNode(r)
+}
+
+func expressBaselineLeases(_ *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) []expression.Expression {
+	return []expression.Expression{when("metadata.name", "must be the lease of this node", expression.And(on.InNodesGroup(),
+		expression.Or(differs(on.Namespace(), quote(corev1.NamespaceNodeLease)), notNamedAsNode(on))))}
 }

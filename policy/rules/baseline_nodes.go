@@ -12,6 +12,7 @@ import (
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/text"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/expression"
 	"noderestriction.plus/policy/object"
 )
 
@@ -34,6 +35,7 @@ func baselineNodes() policy.Rule {
 		OptIn:   true,
 		Targets: baselineWrites("nodes"),
 		Compile: compileBaselineNodes,
+		CEL:     exactly(expressBaselineNodes),
 	}
 }
 
@@ -79,4 +81,22 @@ func changesConfigSource(node *object.Node) bool {
 	before, _ := decoded[corev1.NodeConfigSource](old["configSource"])
 	after, ok := decoded[corev1.NodeConfigSource](source)
 	return !ok || !equality.Semantic.DeepEqual(before, after)
+}
+
+func expressBaselineNodes(_ *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) []expression.Expression {
+	name := differs(on.Name(), on.NodeName())
+	expressions := []expression.Expression{when("metadata.name", "must not write another Node", expression.And(on.InNodesGroup(), name))}
+	if on.Operation == expression.Delete {
+		return expressions
+	}
+	old, labels := on.Both("metadata.labels", "{}")
+	oldSource, source := on.Both("spec.configSource", "{}")
+	changed := []string{expression.And(source+" != {}", differs(oldSource, source))}
+	if on.Operation == expression.Update {
+		changed = append(changed, differs(on.Both("spec.taints", "[]")), differs(on.Both("metadata.ownerReferences", "[]")))
+	}
+	reserved := expression.ChangedKeys(old, labels, reservedLabelIn)
+	return append(expressions,
+		when("spec", "must not change a config source, taints or owners", expression.And(on.InNodesGroup(), expression.Or(changed...))),
+		named("metadata.labels", "must not change label", expression.If(on.InNodesGroup(), reserved, expression.None)))
 }

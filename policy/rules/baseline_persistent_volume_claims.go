@@ -10,6 +10,7 @@ import (
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/expression"
 	"noderestriction.plus/policy/object"
 )
 
@@ -31,6 +32,7 @@ func baselinePersistentVolumeClaims() policy.Rule {
 		OptIn:   true,
 		Targets: baselineWrites("persistentvolumeclaims"),
 		Compile: compileBaseline(v1alpha1.BaselinePersistentVolumeClaims, checkBaselineClaim),
+		CEL:     exactlyFor(v1alpha1.BaselinePersistentVolumeClaims, expressBaselinePersistentVolumeClaims),
 	}
 }
 
@@ -81,4 +83,20 @@ func ignoreExpansion(c *corev1.PersistentVolumeClaim) {
 	c.ResourceVersion, c.ManagedFields = "", nil
 	c.Status.Capacity, c.Status.Conditions = nil, nil
 	c.Status.AllocatedResources, c.Status.AllocatedResourceStatuses = nil, nil
+}
+
+func expressBaselinePersistentVolumeClaims(_ *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) []expression.Expression {
+	if on.Subresource != "status" || on.Operation != expression.Update {
+		return []expression.Expression{when("", "must not write a claim except to update its status", on.InNodesGroup())}
+	}
+	changed := func(part string, ignored ...string) expression.Expression {
+		old, updated := on.Both(part, "{}")
+		names := expression.ChangedFields(old, updated, func(name string) string { return expression.In(name, ignored...) })
+		return named(part, "must not change", expression.If(on.InNodesGroup(), names, expression.None))
+	}
+	return []expression.Expression{
+		changed("metadata", "resourceVersion", "managedFields"),
+		changed("spec"),
+		changed("status", "capacity", "conditions", "allocatedResources", "allocatedResourceStatuses"),
+	}
 }

@@ -37,6 +37,10 @@ func baselinePodCertificateRequests() policy.Rule {
 		Targets: baselineWrites("podcertificaterequests.certificates.k8s.io"),
 		LooksUp: baselineLooksUp,
 		Compile: compileBaseline(v1alpha1.BaselinePodCertificateRequests, checkBaselinePodCertificate),
+		CEL: policy.CEL{
+			Kind: policy.NotAtAll, Strictest: `{"resources":["podcertificaterequests"]}`,
+			Why: "the pod of the request is a lookup",
+		},
 	}
 }
 

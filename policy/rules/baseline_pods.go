@@ -11,6 +11,7 @@ import (
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/text"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/expression"
 	"noderestriction.plus/policy/object"
 )
 
@@ -37,6 +38,13 @@ func baselinePods() policy.Rule {
 		Note:    staticPodKeepsRunning,
 		LooksUp: baselineLooksUp,
 		Compile: compileBaseline(v1alpha1.BaselinePods, checkBaselinePod),
+		CEL: policy.CEL{
+			Kind: policy.Narrower, Strictest: `{}`, Express: expressBaselinePods,
+			Why: "the pod of an eviction, a pod that no longer exists, and the UID of the Node are lookups",
+			Differs: func(_ *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) bool {
+				return on.Subresource == "eviction" || on.Subresource == "" && on.Operation != expression.Update
+			},
+		},
 	}
 }
 
@@ -145,4 +153,41 @@ func changedClaimStatuses(pod *object.Pod) []policy.Violation {
 		refuse("nodeAllocatableResourceClaimStatuses")
 	}
 	return vs
+}
+
+func expressBaselinePods(_ *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) []expression.Expression {
+	refuse := func(field, message, violates string) []expression.Expression {
+		return []expression.Expression{when(field, message, expression.And(on.InNodesGroup(), violates))}
+	}
+	foreign := differs(on.Old("spec.nodeName", "''"), on.NodeName())
+	switch {
+	case on.Subresource == "" && on.Operation == expression.Create:
+		return refuse("spec", "must be a mirror pod of this node that refers to no other object", expressCreatedPod(on))
+	case on.Subresource == "" && on.Operation == expression.Delete:
+		return refuse("spec.nodeName", "must not write a pod that is not on this node", foreign)
+	case on.Subresource == "status" && on.Operation == expression.Update:
+		changed := []string{foreign, differs(on.Both("metadata.labels", "{}"))}
+		for _, missing := range []struct{ name, value string }{
+			{"resourceClaimStatuses", "[]"}, {"extendedResourceClaimStatus", "{}"}, {"nodeAllocatableResourceClaimStatuses", "[]"},
+		} {
+			changed = append(changed, differs(on.Both("status."+missing.name, missing.value)))
+		}
+		return refuse("status", "must not change labels or the statuses of claims, or write a pod that is not on this node",
+			expression.Or(changed...))
+	case on.Subresource == "eviction" && on.Operation == expression.Create:
+		return nil
+	}
+	return refuse("", "must not write this subresource of a pod, nor update a pod", expression.True)
+}
+
+// expressCreatedPod is [checkCreatedPod] in CEL, without the UID of the Node.
+func expressCreatedPod(on *expression.Scope) string {
+	owners := on.New("metadata.ownerReferences", "[]")
+	owner := owners + "[0]"
+	own := expression.And("size("+owners+") == 1",
+		owner+".apiVersion == 'v1'", owner+".kind == 'Node'", owner+".name == "+on.NodeName(),
+		owner+".?controller.orValue(false)", "!"+owner+".?blockOwnerDeletion.orValue(false)")
+	return expression.Or(
+		expression.Not(quote(corev1.MirrorPodAnnotationKey)+" in "+on.New("metadata.annotations", "{}")),
+		differs(on.New("spec.nodeName", "''"), on.NodeName()), expression.Not(own), expressReferences(on))
 }

@@ -8,6 +8,7 @@ import (
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/expression"
 )
 
 func baselineResourceSlices() policy.Rule {
@@ -30,6 +31,7 @@ func baselineResourceSlices() policy.Rule {
 			target("resourceslices.resource.k8s.io", policy.AnySubresource, admissionv1.Create, admissionv1.Delete),
 		},
 		Compile: compileBaseline(v1alpha1.BaselineResourceSlices, checkBaselineSlice),
+		CEL:     exactlyFor(v1alpha1.BaselineResourceSlices, expressBaselineResourceSlices),
 	}
 }
 
@@ -51,4 +53,13 @@ func checkBaselineSlice(r *policy.Request) []policy.Violation {
 		return onlyViolation("spec.nodeName", "must not "+verb(r.Operation)+" a ResourceSlice that is not of this node")
 	}
 	return nil
+}
+
+func expressBaselineResourceSlices(_ *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) []expression.Expression {
+	nodeName := on.New("spec.nodeName", "''")
+	if on.Operation == expression.Delete {
+		nodeName = on.Old("spec.nodeName", "''")
+	}
+	return []expression.Expression{when("spec.nodeName", "must not write a ResourceSlice that is not of this node",
+		expression.And(on.InNodesGroup(), differs(nodeName, on.NodeName())))}
 }

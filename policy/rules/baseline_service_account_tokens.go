@@ -35,6 +35,10 @@ func baselineServiceAccountTokens() policy.Rule {
 		OptIn:   true,
 		Targets: []policy.Target{target("serviceaccounts", "token", admissionv1.Create)},
 		Compile: compileBaselineTokens,
+		CEL: policy.CEL{
+			Kind: policy.NotAtAll, Strictest: `{"resources":["serviceaccounts"]}`,
+			Why: "the pod to which a token is bound, and the audiences of its volumes, are lookups",
+		},
 	}
 }
 

@@ -9,8 +9,10 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/text"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/expression"
 	"noderestriction.plus/policy/object"
 )
 
@@ -194,4 +196,26 @@ func compareValues(old, updated map[string]jsontext.Value) keyChanges {
 		}
 	}
 	return compareKeys(before, after)
+}
+
+// expressConditions is [compareConditions] in CEL. It leaves out the stock types and those that match a pattern. Conditions of others may
+// be many; the list of them is compared before their types are. A type, called name, may change where mayChange is true.
+func expressConditions(
+	on *expression.Scope, allowed []v1alpha1.Pattern, stock []string, mayChange func(old, updated string) string,
+) []expression.Expression {
+	old, updated := on.Both("status.conditions", "[]")
+	foreign := func(of, name string) string {
+		if of == expression.None {
+			return of
+		}
+		writable := expression.Or(expression.In("e.type", stock...), expression.Matches("e.type", allowed))
+		others := expression.Filter(of, "e", expression.Not(writable))
+		return on.Define(name, expression.If(expression.Longer(expression.MaxItems, of), of, others))
+	}
+	before, after := foreign(old, "oldForeignConditions"), foreign(updated, "newForeignConditions")
+	names := expression.ChangedGroups(before, after, "e.type", func(string) string { return expression.Not(mayChange(before, after)) })
+	return []expression.Expression{
+		named("status.conditions", "must not change", expression.If(expression.Same(old, updated), expression.None,
+			expression.Within(expression.MaxConditions, "conditions", before, after, names))),
+	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/expression"
 )
 
 func csiNodes() policy.Rule {
@@ -31,6 +32,10 @@ func csiNodes() policy.Rule {
 		Targets: []policy.Target{target("csinodes.storage.k8s.io", "", admissionv1.Create, admissionv1.Update)},
 		LooksUp: csiNodesLookUp,
 		Compile: compileCsiNodes,
+		CEL: policy.CEL{
+			Kind: policy.Narrower, Strictest: `{}`, Express: expressCsiNodes,
+			Why: "the UID of the Node is a lookup",
+		},
 	}
 }
 
@@ -64,4 +69,16 @@ func othersThanNode(r *policy.Request, owners []metav1.OwnerReference) map[strin
 		others[o.Kind+" "+o.Name] = others[o.Kind+" "+o.Name] || !isOwn
 	}
 	return others
+}
+
+func expressCsiNodes(_ *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) []expression.Expression {
+	oldFinalizers, finalizers := on.Both("metadata.finalizers", "[]")
+	old, owners := on.Both("metadata.ownerReferences", "[]")
+	own := expression.And("e.apiVersion == 'v1'", "e.kind == 'Node'", "e.name == "+on.NodeName())
+	isOwn := owners + ".exists(e, " + ownerText + " == name) && " + owners + ".all(e, " + ownerText + " != name || " + own + ")"
+	return []expression.Expression{
+		named("metadata.finalizers", "must not change", expression.ChangedItems(oldFinalizers, finalizers, expression.Always)),
+		named("metadata.ownerReferences", "must not change", expression.Within(expression.MaxOwners, "owners", old, owners,
+			expression.ChangedGroups(old, owners, ownerText, func(string) string { return expression.Not(isOwn) }))),
+	}
 }

@@ -14,6 +14,7 @@ import (
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/text"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/expression"
 )
 
 func events() policy.Rule {
@@ -34,6 +35,10 @@ func events() policy.Rule {
 		OptIn:   true,
 		Targets: eventWrites(),
 		Compile: compileEvents,
+		CEL: policy.CEL{
+			Kind: policy.Narrower, Strictest: `{}`, Express: expressEvents,
+			Why: "the node of the pod that an event is about is a lookup",
+		},
 	}
 }
 
@@ -100,4 +105,22 @@ func eventWrites() []policy.Target {
 		targets = append(targets, target(resource, "", admissionv1.Create, admissionv1.Update))
 	}
 	return targets
+}
+
+func expressEvents(_ *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) []expression.Expression {
+	field := "involvedObject"
+	if on.Resource == "events.events.k8s.io" {
+		field = "regarding"
+	}
+	aboutOthers := func(get func(path, missing string) string) string {
+		kind := get(field+".kind", "''")
+		return expression.Not(expression.And(
+			expression.In(get(field+".apiVersion", "''"), "", "v1"),
+			expression.Or(kind+" == 'Pod'", expression.And(kind+" == 'Node'", get(field+".name", "''")+" == "+on.NodeName()))))
+	}
+	violates := aboutOthers(on.New)
+	if on.Operation == expression.Update {
+		violates = expression.Or(violates, aboutOthers(on.Old))
+	}
+	return []expression.Expression{when("involvedObject", "must not be about another object than its Node and pods", violates)}
 }

@@ -9,6 +9,7 @@ import (
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/expression"
 )
 
 // lockdown looks at every write that one of the other rules looks at, except leases: without them the node controller would evict
@@ -33,6 +34,7 @@ func lockdown(others []policy.Rule) policy.Rule {
 		Targets: lockedWrites(others),
 		Note:    staticPodKeepsRunning,
 		Compile: compileLockdown,
+		CEL:     exactly(expressLockdown),
 	}
 }
 
@@ -69,4 +71,8 @@ func compileLockdown(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path) (
 	return func(*policy.Request) []policy.Violation {
 		return []policy.Violation{{Detail: "must not write anything"}}
 	}, errs
+}
+
+func expressLockdown(*v1alpha1.NodeRestrictionPolicySpec, *expression.Scope) []expression.Expression {
+	return []expression.Expression{when("", "must not write anything", expression.True)}
 }

@@ -11,6 +11,7 @@ import (
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/text"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/expression"
 	"noderestriction.plus/policy/pattern"
 )
 
@@ -32,6 +33,7 @@ func mirrorPodAnnotations() policy.Rule {
 		Targets: podCreations(),
 		Note:    staticPodKeepsRunning,
 		Compile: compileMirrorPodAnnotations,
+		CEL:     exactly(expressMirrorPodAnnotations),
 	}
 }
 
@@ -42,16 +44,15 @@ func compileMirrorPodAnnotations(spec *v1alpha1.NodeRestrictionPolicySpec, at *f
 	}
 	allowed, errs := pattern.CompileKeyValues(cfg.Allowed, 128, at.Child("mirrorPods", "annotations", "allowed"))
 	return func(r *policy.Request) []policy.Violation {
-		const prefix = "kubernetes.io/config."
 		annotations := r.Pod().Annotations().New()
 		var vs []policy.Violation
-		if hash := annotations[prefix+"hash"]; hash == "" || hash != annotations[prefix+"mirror"] {
+		if hash := annotations[configPrefix+"hash"]; hash == "" || hash != annotations[configPrefix+"mirror"] {
 			vs = append(vs, policy.Violation{
 				Field:  "metadata.annotations",
 				Detail: "must have the same kubernetes.io/config.hash and kubernetes.io/config.mirror",
 			})
 		}
-		switch source, has := annotations[prefix+"source"]; {
+		switch source, has := annotations[configPrefix+"source"]; {
 		case !has:
 			vs = append(vs, policy.Violation{Field: "metadata.annotations", Detail: "must have kubernetes.io/config.source"})
 		case source != "file" && source != "http":
@@ -62,10 +63,31 @@ func compileMirrorPodAnnotations(spec *v1alpha1.NodeRestrictionPolicySpec, at *f
 		}
 		if len(allowed) > 0 {
 			refused := comparePairs(nil, annotations).except(func(key, value string) bool {
-				return strings.HasPrefix(key, prefix) || allowed.Match(key, value)
+				return strings.HasPrefix(key, configPrefix) || allowed.Match(key, value)
 			}, allowed.ValueMatters)
 			vs = appendViolation(vs, "metadata.annotations", "must not have", refused.added)
 		}
 		return vs
 	}, errs
 }
+
+func expressMirrorPodAnnotations(spec *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) []expression.Expression {
+	annotations := on.New("metadata.annotations", "{}")
+	hash := entry(annotations, configPrefix+"hash", "''")
+	source := entry(annotations, configPrefix+"source", "''")
+	expressions := []expression.Expression{
+		when("metadata.annotations", "must have the same kubernetes.io/config.hash and kubernetes.io/config.mirror",
+			expression.Or(hash+" == ''", differs(hash, entry(annotations, configPrefix+"mirror", "''")))),
+		when("metadata.annotations", "must have kubernetes.io/config.source file or http", expression.Not(expression.In(source, "file", "http"))),
+	}
+	if allowed := spec.MirrorPods.Annotations.Allowed; len(allowed) > 0 {
+		names := expression.AddedPairs("{}", annotations, func(key, value string) string {
+			return expression.Not(expression.Or(key+".startsWith("+quote(configPrefix)+")", expression.MatchesPair(key, value, allowed)))
+		})
+		expressions = append(expressions, named("metadata.annotations", "must not have", names))
+	}
+	return expressions
+}
+
+// configPrefix begins the keys of the annotations by which a kubelet knows its static pods.
+const configPrefix = "kubernetes.io/config."

@@ -8,6 +8,7 @@ import (
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/expression"
 	"noderestriction.plus/policy/pattern"
 )
 
@@ -27,6 +28,7 @@ func mirrorPodFinalizers() policy.Rule {
 		Targets: podCreations(),
 		Note:    staticPodKeepsRunning,
 		Compile: compileMirrorPodFinalizers,
+		CEL:     exactly(expressMirrorPodFinalizers),
 	}
 }
 
@@ -40,4 +42,12 @@ func compileMirrorPodFinalizers(spec *v1alpha1.NodeRestrictionPolicySpec, at *fi
 		refused := without(r.Pod().Finalizers().New(), allowed.Match)
 		return appendViolation(nil, "metadata.finalizers", "must not have", refused)
 	}, errs
+}
+
+func expressMirrorPodFinalizers(spec *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) []expression.Expression {
+	allowed := spec.MirrorPods.Finalizers.Allowed
+	refused := func(item string) string { return expression.Not(expression.Matches(item, allowed)) }
+	return []expression.Expression{
+		named("metadata.finalizers", "must not have", expression.AddedItems("[]", on.New("metadata.finalizers", "[]"), refused)),
+	}
 }

@@ -13,6 +13,7 @@ import (
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/text"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/expression"
 	"noderestriction.plus/policy/object"
 	"noderestriction.plus/policy/pattern"
 )
@@ -34,6 +35,7 @@ func mirrorPodHostAccess() policy.Rule {
 		Targets: podCreations(),
 		Note:    staticPodKeepsRunning,
 		Compile: compileMirrorPodHostAccess,
+		CEL:     exactly(expressMirrorPodHostAccess),
 	}
 }
 
@@ -105,4 +107,43 @@ func hostPathsOutside(volumes []object.Volume, directories []string) []string {
 		}
 	}
 	return outside
+}
+
+func expressMirrorPodHostAccess(spec *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) []expression.Expression {
+	cfg := spec.MirrorPods.HostAccess
+	var expressions []expression.Expression
+	if cfg.Privileged != v1alpha1.AccessAllow {
+		containers, initial := on.New("spec.containers", "[]"), on.New("spec.initContainers", "[]")
+		const privileged = "e.?securityContext.?privileged.orValue(false)"
+		expressions = append(expressions, when("spec.containers", "must not use privileged containers", expression.Or(
+			expression.Longer(expression.MaxItems, containers, initial),
+			expression.Exists(containers, "e", privileged), expression.Exists(initial, "e", privileged))))
+	}
+	for _, use := range []struct {
+		name    string
+		refused bool
+	}{
+		{"hostIPC", cfg.HostIPC != v1alpha1.AccessAllow},
+		{"hostNetwork", cfg.HostNetwork == v1alpha1.AccessDeny},
+		{"hostPID", cfg.HostPID != v1alpha1.AccessAllow},
+	} {
+		if use.refused {
+			expressions = append(expressions, when("spec."+use.name, "must not use "+use.name, on.New("spec."+use.name, "false")))
+		}
+	}
+	if len(cfg.HostPathPrefixes) == 0 {
+		return expressions
+	}
+	directories := make([]string, len(cfg.HostPathPrefixes))
+	for i, directory := range cfg.HostPathPrefixes {
+		directories[i] = strings.TrimSuffix(path.Clean(directory), "/") + "/"
+	}
+	volumes := on.New("spec.volumes", "[]")
+	const hostPath = "e.?hostPath.?path.orValue('')"
+	// The API server refuses a path with a segment of two dots.
+	outside := expression.And("e.?hostPath.hasValue()", expression.Or(
+		larger(hostPath, expression.MaxPath), "!"+hostPath+".startsWith('/')", "'..' in "+hostPath+".split('/')",
+		"!"+expression.List(directories...)+".exists(d, "+expression.CleanPath(hostPath)+".startsWith(d))"))
+	return append(expressions, named("spec.volumes", "must not mount host path", expression.Within(expression.MaxVolumes, "volumes",
+		"[]", volumes, expression.Texts(expression.Filter(volumes, "e", outside), hostPath))))
 }

@@ -4,10 +4,13 @@
 package rules
 
 import (
+	"slices"
+
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/expression"
 	"noderestriction.plus/policy/pattern"
 )
 
@@ -31,6 +34,7 @@ func mirrorPodLabels() policy.Rule {
 		Note:    staticPodKeepsRunning,
 		Warn:    warnOfMirrorPodLabels,
 		Compile: compileMirrorPodLabels,
+		CEL:     exactly(expressMirrorPodLabels),
 	}
 }
 
@@ -64,8 +68,10 @@ func compileMirrorPodLabels(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.
 }
 
 // isTopologyLabel reports whether the API server copies the label from the Node to each pod bound to it.
-func isTopologyLabel(key string) bool {
-	return key == "topology.kubernetes.io/zone" || key == "topology.kubernetes.io/region"
+func isTopologyLabel(key string) bool { return slices.Contains(topologyLabels(), key) }
+
+func topologyLabels() []string {
+	return []string{"topology.kubernetes.io/zone", "topology.kubernetes.io/region"}
 }
 
 func warnOfMirrorPodLabels(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path) []string {
@@ -76,4 +82,21 @@ func warnOfMirrorPodLabels(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.P
 	at = at.Child("mirrorPods", "labels")
 	warnings := warnUnreachable(cfg.Allowed, pattern.Labels(), at.Child("allowed"))
 	return append(warnings, warnCovered(cfg.Allowed, cfg.Denied, "label", at)...)
+}
+
+func expressMirrorPodLabels(spec *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) []expression.Expression {
+	cfg := spec.MirrorPods.Labels
+	labels := on.New("metadata.labels", "{}")
+	return []expression.Expression{named("metadata.labels", "must not have", expression.AddedPairs("{}", labels, func(key, value string) string {
+		free := expression.True
+		if len(cfg.Allowed) > 0 {
+			free = expression.MatchesPair(key, value, cfg.Allowed)
+		}
+		return expression.Not(expression.Or(
+			expression.In(key, topologyLabels()...),
+			expression.And(
+				expression.Not(expression.MatchesPair(key, value, cfg.Denied)),
+				expression.If(expression.In(key, controllerLabels()...),
+					expression.MatchesPair(key, value, expression.Named(cfg.Allowed)), free))))
+	}))}
 }

@@ -28,6 +28,7 @@ func mirrorPodManagedFields() policy.Rule {
 		Targets: podCreations(),
 		Note:    staticPodKeepsRunning,
 		Compile: compileMirrorPodManagedFields,
+		CEL:     ownershipCEL(),
 	}
 }
 

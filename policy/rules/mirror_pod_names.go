@@ -11,6 +11,7 @@ import (
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/text"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/expression"
 )
 
 func mirrorPodNames() policy.Rule {
@@ -30,6 +31,7 @@ func mirrorPodNames() policy.Rule {
 		Targets: podCreations(),
 		Note:    staticPodKeepsRunning,
 		Compile: compileMirrorPodNames,
+		CEL:     exactly(expressMirrorPodNames),
 	}
 }
 
@@ -51,4 +53,14 @@ func compileMirrorPodNames(spec *v1alpha1.NodeRestrictionPolicySpec, _ *field.Pa
 		}
 		return vs
 	}, nil
+}
+
+func expressMirrorPodNames(_ *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) []expression.Expression {
+	name := on.New("metadata.name", "''")
+	suffix := "'-' + " + on.NodeName() + ".lowerAscii()"
+	return []expression.Expression{
+		when("metadata.generateName", "must not have its name generated", on.New("metadata.generateName", "''")+" != ''"),
+		when("metadata.name", "must have a name that ends in the name of the node",
+			expression.Or("!"+name+".endsWith("+suffix+")", name+" == "+suffix)),
+	}
 }

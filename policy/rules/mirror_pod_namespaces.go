@@ -9,6 +9,7 @@ import (
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/text"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/expression"
 	"noderestriction.plus/policy/pattern"
 )
 
@@ -36,6 +37,7 @@ func mirrorPodNamespaces() policy.Rule {
 			return warnUnreachable(spec.MirrorPods.Namespaces.Allowed, pattern.Namespaces(), at.Child("mirrorPods", "namespaces", "allowed"))
 		},
 		Compile: compileMirrorPodNamespaces,
+		CEL:     exactly(expressMirrorPodNamespaces),
 	}
 }
 
@@ -55,4 +57,14 @@ func compileMirrorPodNamespaces(spec *v1alpha1.NodeRestrictionPolicySpec, at *fi
 		}
 		return []policy.Violation{{Field: "metadata.namespace", Detail: "must not be in namespace " + text.Quote(r.Namespace)}}
 	}, errs
+}
+
+func expressMirrorPodNamespaces(spec *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) []expression.Expression {
+	allowed := spec.MirrorPods.Namespaces.Allowed
+	if allowed == nil {
+		allowed = []v1alpha1.Pattern{"kube-system"}
+	}
+	return []expression.Expression{
+		when("metadata.namespace", "must not be in this namespace", expression.Not(expression.Matches(on.Namespace(), allowed))),
+	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/expression"
 	"noderestriction.plus/policy/object"
 )
 
@@ -28,6 +29,7 @@ func mirrorPodPlacement() policy.Rule {
 		Targets: podCreations(),
 		Note:    staticPodKeepsRunning,
 		Compile: compileMirrorPodPlacement,
+		CEL:     exactly(expressMirrorPodPlacement),
 	}
 }
 
@@ -53,4 +55,13 @@ func compileMirrorPodPlacement(spec *v1alpha1.NodeRestrictionPolicySpec, _ *fiel
 		}
 		return vs
 	}, nil
+}
+
+func expressMirrorPodPlacement(_ *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) []expression.Expression {
+	return []expression.Expression{
+		when("spec.affinity", "must not have podAffinity", on.New("spec.affinity.podAffinity", "{}")+" != {}"),
+		when("spec.affinity", "must not have podAntiAffinity", on.New("spec.affinity.podAntiAffinity", "{}")+" != {}"),
+		when("spec.topologySpreadConstraints", "must not have topology spread constraints",
+			notEmpty(on.New("spec.topologySpreadConstraints", "[]"))),
+	}
 }

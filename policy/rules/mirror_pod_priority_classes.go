@@ -12,6 +12,7 @@ import (
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/text"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/expression"
 	"noderestriction.plus/policy/pattern"
 )
 
@@ -34,6 +35,7 @@ func mirrorPodPriorityClasses() policy.Rule {
 		Targets: podCreations(),
 		Note:    staticPodKeepsRunning,
 		Compile: compileMirrorPodPriorityClasses,
+		CEL:     exactly(expressMirrorPodPriorityClasses),
 	}
 }
 
@@ -71,3 +73,23 @@ const (
 	systemClassPrefix = "system-"
 	systemPriority    = 2_000_000_000
 )
+
+func expressMirrorPodPriorityClasses(spec *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) []expression.Expression {
+	cfg := spec.MirrorPods.PriorityClasses
+	allowed := cfg.Allowed
+	if allowed == nil {
+		allowed = []v1alpha1.Pattern{"system-node-critical", "system-cluster-critical"}
+	}
+	class := on.New("spec.priorityClassName", "''")
+	expressions := []expression.Expression{when("spec.priorityClassName", "must not have this priority class",
+		expression.And(class+" != ''", expression.Not(expression.Matches(class, allowed))))}
+	if len(cfg.SystemNamespaces) == 0 {
+		return expressions
+	}
+	elsewhere := expression.Not(expression.Matches(on.Namespace(), cfg.SystemNamespaces))
+	return append(expressions,
+		when("spec.priorityClassName", "must not have a system class in this namespace",
+			expression.And(elsewhere, class+".startsWith("+quote(systemClassPrefix)+")")),
+		when("spec.priority", "must not have the priority of a system class in this namespace",
+			expression.And(elsewhere, on.New("spec.priority", "0")+" >= "+strconv.Itoa(systemPriority))))
+}

@@ -8,6 +8,7 @@ import (
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/expression"
 	"noderestriction.plus/policy/pattern"
 )
 
@@ -30,6 +31,7 @@ func mirrorPodReadinessGates() policy.Rule {
 		Targets: podCreations(),
 		Note:    staticPodKeepsRunning,
 		Compile: compileMirrorPodReadinessGates,
+		CEL:     exactly(expressMirrorPodReadinessGates),
 	}
 }
 
@@ -48,4 +50,13 @@ func compileMirrorPodReadinessGates(spec *v1alpha1.NodeRestrictionPolicySpec, at
 		}
 		return appendViolation(nil, "spec.readinessGates", "must not have", refused)
 	}, errs
+}
+
+func expressMirrorPodReadinessGates(spec *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) []expression.Expression {
+	gates := on.New("spec.readinessGates", "[]")
+	refused := expression.Not(expression.Matches("e.conditionType", spec.MirrorPods.ReadinessGates.Allowed))
+	return []expression.Expression{
+		named("spec.readinessGates", "must not have", expression.Within(expression.MaxItems, "readiness gates",
+			"[]", gates, expression.Texts(expression.Filter(gates, "e", refused), "e.conditionType"))),
+	}
 }

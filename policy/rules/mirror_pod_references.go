@@ -11,6 +11,7 @@ import (
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/expression"
 	"noderestriction.plus/policy/object"
 )
 
@@ -36,6 +37,7 @@ func mirrorPodReferences() policy.Rule {
 		Targets: podCreations(),
 		Note:    staticPodKeepsRunning,
 		Compile: compileMirrorPodReferences,
+		CEL:     exactly(expressMirrorPodReferences),
 	}
 }
 
@@ -74,3 +76,27 @@ func refers(v *object.Volume) bool {
 
 // isSet reports whether an object has a member, even if it is empty.
 func isSet(value jsontext.Value) bool { return len(value) > 0 && value.Kind() != jsontext.KindNull }
+
+func expressMirrorPodReferences(_ *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) []expression.Expression {
+	volumes := on.New("spec.volumes", "[]")
+	const sources = "e.?projected.?sources.orValue([])"
+	refers := expression.Or(
+		anySet("e", "ephemeral", "csi", "glusterfs"),
+		expression.Longer(expression.MaxSources, sources),
+		expression.Exists(sources, "s", anySet("s", "serviceAccountToken", "clusterTrustBundle", "podCertificate")))
+	return []expression.Expression{
+		when("spec.schedulingGroup", "must not be in a scheduling group", on.New("spec.schedulingGroup", "{}")+" != {}"),
+		when("spec.resourceClaims", "must not have resource claims", notEmpty(on.New("spec.resourceClaims", "[]"))),
+		named("spec.volumes", "must not refer to an API object in volume", expression.Within(expression.MaxVolumes, "volumes",
+			"[]", volumes, expression.Texts(expression.Filter(volumes, "e", refers), "e.name"))),
+	}
+}
+
+// anySet says in CEL that an object has one of the members.
+func anySet(of string, members ...string) string {
+	parts := make([]string, len(members))
+	for i, member := range members {
+		parts[i] = of + ".?" + member + ".hasValue()"
+	}
+	return expression.Or(parts...)
+}

@@ -13,6 +13,7 @@ import (
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/expression"
 	"noderestriction.plus/policy/pattern"
 )
 
@@ -37,6 +38,13 @@ func nodeAddresses() policy.Rule {
 		Targets: nodeStatusWrites(),
 		LooksUp: nodeAddressesLookUp,
 		Compile: compileNodeAddresses,
+		CEL: policy.CEL{
+			Kind: policy.Narrower, Strictest: `{}`, Express: expressNodeAddresses,
+			Why: "whether another Node has the address, with ofOtherNodes: Deny, is a lookup",
+			Differs: func(spec *v1alpha1.NodeRestrictionPolicySpec, _ *expression.Scope) bool {
+				return spec.Nodes.Addresses.OfOtherNodes == v1alpha1.AccessDeny
+			},
+		},
 	}
 }
 
@@ -75,8 +83,8 @@ func compileNodeAddresses(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Pa
 		case a.Type == corev1.NodeInternalDNS || a.Type == corev1.NodeExternalDNS:
 			return true
 		}
-		ip, err := netip.ParseAddr(a.Address)
-		return err == nil && pattern.IsRoutable(ip) && (len(allowed) == 0 || pattern.ContainsAddr(allowed, ip)) &&
+		ip, ok := pattern.ParseAddr(a.Address)
+		return ok && pattern.IsRoutable(ip) && (len(allowed) == 0 || pattern.ContainsAddr(allowed, ip)) &&
 			!pattern.ContainsAddr(denied, ip)
 	}
 	return func(r *policy.Request) []policy.Violation {
@@ -136,4 +144,34 @@ func othersAddresses(r *policy.Request, field string, added []string) []policy.V
 		}
 	}
 	return appendViolation(nil, field, "must not report the address of another Node", refused)
+}
+
+func expressNodeAddresses(spec *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) []expression.Expression {
+	cfg := spec.Nodes.Addresses
+	old, addresses := on.Both("status.addresses", "[]")
+	types := cfg.AllowedTypes
+	if len(types) == 0 {
+		types = []v1alpha1.NodeAddressType{"InternalIP", "Hostname"}
+	}
+	inAllowed := expression.True
+	if len(cfg.AllowedCIDRs) > 0 {
+		inAllowed = expression.InCIDRs("e.address", cfg.AllowedCIDRs)
+	}
+	ip := expression.And(expression.IsIP("e.address"), expression.IsRoutable("e.address"), inAllowed,
+		expression.Not(expression.InCIDRs("e.address", cfg.DeniedCIDRs)))
+	mayReport := expression.And(expression.In("e.type", types...), expression.If("e.type == 'Hostname'",
+		expression.SameFold("e.address", on.New("metadata.name", "''")),
+		expression.Or("e.type in ['InternalDNS', 'ExternalDNS']", ip)))
+	refused := expression.Filter(addresses, "e", expression.And(expression.Absent("e", old), expression.Not(mayReport)))
+	expressions := []expression.Expression{named("status.addresses", "must not report", expression.Within(expression.MaxAddresses,
+		"addresses", old, addresses, expression.Texts(refused, "e.type + ' ' + e.address")))}
+	if on.Operation == expression.Create {
+		return expressions
+	}
+	const isIP = "e.type in ['InternalIP', 'ExternalIP']"
+	bounded := expression.Not(expression.Longer(expression.MaxAddresses, old, addresses))
+	return append(expressions,
+		when("status.addresses", "must not remove all addresses", expression.And(notEmpty(old), "size("+addresses+") == 0")),
+		when("status.addresses", "must not remove all IP addresses", expression.And(
+			bounded, expression.Exists(old, "e", isIP), expression.Not(expression.Exists(addresses, "e", isIP)))))
 }

@@ -13,6 +13,7 @@ import (
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/text"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/expression"
 	"noderestriction.plus/policy/pattern"
 )
 
@@ -42,6 +43,13 @@ func nodeAnnotations() policy.Rule {
 			return warnUnreachable(spec.Nodes.Annotations.Allowed, pattern.Annotations(), at.Child("nodes", "annotations", "allowed"))
 		},
 		Compile: compileNodeAnnotations,
+		CEL: policy.CEL{
+			Kind: policy.Narrower, Strictest: `{}`, Express: expressNodeAnnotations,
+			Why: "whether another Node has the address of providedNodeIPOfOtherNodes: Deny is a lookup",
+			Differs: func(spec *v1alpha1.NodeRestrictionPolicySpec, _ *expression.Scope) bool {
+				return spec.Nodes.Annotations.ProvidedNodeIPOfOtherNodes == v1alpha1.AccessDeny
+			},
+		},
 	}
 }
 
@@ -109,7 +117,7 @@ func checkProvidedNodeIP(cidrs []netip.Prefix, old, updated map[string]string) [
 		return nil
 	}
 	for _, part := range providedNodeIPs(updated) {
-		if addr, err := netip.ParseAddr(part); err != nil || !pattern.ContainsAddr(cidrs, addr) {
+		if addr, ok := pattern.ParseAddr(part); !ok || !pattern.ContainsAddr(cidrs, addr) {
 			return []policy.Violation{{
 				Field:  "metadata.annotations",
 				Detail: "must not set " + text.Quote(annotationProvidedNodeIP) + " to " + text.Quote(value),
@@ -128,4 +136,44 @@ func totalSize(annotations map[string]string, counts func(key, value string) boo
 		}
 	}
 	return n
+}
+
+func expressNodeAnnotations(spec *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) []expression.Expression {
+	cfg := spec.Nodes.Annotations
+	old, annotations := on.Both("metadata.annotations", "{}")
+	mayWrite := func(key, value string) string {
+		return expression.Or(expression.In(key, kubeletAnnotations()...), expression.MatchesPair(key, value, cfg.Allowed))
+	}
+	limit := int(cfg.MaxTotalBytes)
+	if limit == 0 {
+		limit = defaultAnnotationBytes
+	}
+	total := func(of string) string {
+		if of == "{}" {
+			return "0"
+		}
+		return expression.Filter(of, "key", mayWrite("key", of+"[key]")) + ".map(key, size(bytes(key)) + size(bytes(" + of + "[key]))).sum()"
+	}
+	size := total(annotations)
+	return []expression.Expression{
+		named("metadata.annotations", "must not change", expression.ChangedPairs(old, annotations, func(key, value string) string {
+			return expression.Not(mayWrite(key, value))
+		})),
+		when("metadata.annotations", "must not set this alpha.kubernetes.io/provided-node-ip", expressProvidedNodeIP(cfg, old, annotations)),
+		when("metadata.annotations", "must not grow its annotations beyond "+strconv.Itoa(limit)+" bytes", expression.And(
+			expression.Changed(old, annotations), expression.Not(expression.Longer(expression.MaxKeys, old, annotations)),
+			size+" > "+strconv.Itoa(limit), size+" > "+total(old))),
+	}
+}
+
+// expressProvidedNodeIP is [checkProvidedNodeIP] in CEL.
+func expressProvidedNodeIP(cfg *v1alpha1.NodeAnnotations, old, annotations string) string {
+	if len(cfg.ProvidedNodeIPCIDRs) == 0 {
+		return expression.False
+	}
+	value := annotations + "[" + quote(annotationProvidedNodeIP) + "]"
+	outside := expression.Not(expression.And(expression.IsIP("part.trim()"), expression.InCIDRs("part.trim()", cfg.ProvidedNodeIPCIDRs)))
+	return expression.And(
+		quote(annotationProvidedNodeIP)+" in "+annotations, expression.Not(keepsEntry(old, annotations, annotationProvidedNodeIP)),
+		expression.Or(larger(value, expression.MaxText), expression.Exists(value+".split(',')", "part", outside)))
 }

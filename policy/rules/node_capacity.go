@@ -14,6 +14,7 @@ import (
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/text"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/expression"
 	"noderestriction.plus/policy/pattern"
 )
 
@@ -34,6 +35,7 @@ func nodeCapacity() policy.Rule {
 		},
 		Targets: nodeStatusWrites(),
 		Compile: compileNodeCapacity,
+		CEL:     exactly(expressNodeCapacity),
 	}
 }
 
@@ -61,9 +63,9 @@ func compileCapacity(bounds map[corev1.ResourceName]v1alpha1.Quantity, at *field
 	if errs := pattern.CheckMap(bounds, 64, at); errs != nil {
 		return nil, errs
 	}
-	limits := corev1.ResourceList{
-		corev1.ResourceCPU: resource.MustParse("4096"), corev1.ResourceMemory: resource.MustParse("64Ti"),
-		corev1.ResourcePods: resource.MustParse("10000"), corev1.ResourceEphemeralStorage: resource.MustParse("1Pi"),
+	limits := corev1.ResourceList{}
+	for name, limit := range builtInCapacity() {
+		limits[name] = resource.MustParse(string(limit))
 	}
 	var errs field.ErrorList
 	for _, name := range slices.Sorted(maps.Keys(bounds)) {
@@ -83,6 +85,13 @@ func compileCapacity(bounds map[corev1.ResourceName]v1alpha1.Quantity, at *field
 		}
 	}
 	return limits, errs
+}
+
+// builtInCapacity returns the limits of resources that a policy does not name.
+func builtInCapacity() map[corev1.ResourceName]v1alpha1.Quantity {
+	return map[corev1.ResourceName]v1alpha1.Quantity{
+		corev1.ResourceCPU: "4096", corev1.ResourceMemory: "64Ti", corev1.ResourcePods: "10000", corev1.ResourceEphemeralStorage: "1Pi",
+	}
 }
 
 // grown returns the quantities that are new or greater than before and not allowed, as name=quantity, sorted. It parses changed ones only.
@@ -108,4 +117,30 @@ func grown(old, updated map[string]pattern.QuantityText, allowed func(name strin
 	}
 	slices.Sort(refused)
 	return refused
+}
+
+func expressNodeCapacity(spec *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) []expression.Expression {
+	limits := builtInCapacity()
+	for name, quantity := range spec.Nodes.Capacity.Max {
+		limits[name] = quantity
+	}
+	may := func(key, text string) string {
+		names := slices.Sorted(maps.Keys(limits))
+		either := []string{expression.Not(expression.In(key, names...))}
+		for _, name := range names {
+			either = append(either, expression.And(key+" == "+quote(string(name)), expression.AtMost(text, quote(string(limits[name])))))
+		}
+		return expression.Or(either...)
+	}
+	return expressQuantities(on, may)
+}
+
+// expressQuantities returns the quantities in allocatable and capacity that grow and are not allowed.
+func expressQuantities(on *expression.Scope, may func(key, text string) string) []expression.Expression {
+	oldAllocatable, allocatable := on.Both("status.allocatable", "{}")
+	oldCapacity, capacity := on.Both("status.capacity", "{}")
+	return []expression.Expression{
+		named("status.allocatable", "must not report allocatable", expression.GrownQuantities(oldAllocatable, allocatable, may)),
+		named("status.capacity", "must not report capacity", expression.GrownQuantities(oldCapacity, capacity, may)),
+	}
 }

@@ -4,10 +4,13 @@
 package rules
 
 import (
+	"slices"
+
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/expression"
 	"noderestriction.plus/policy/pattern"
 )
 
@@ -30,6 +33,7 @@ func nodeConditions() policy.Rule {
 		},
 		Targets: nodeStatusWrites(),
 		Compile: compileNodeConditions,
+		CEL:     exactly(expressNodeConditions),
 	}
 }
 
@@ -47,6 +51,12 @@ func compileNodeConditions(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.P
 	}, errs
 }
 
-func isKubeletCondition(t string) bool {
-	return t == "Ready" || t == "MemoryPressure" || t == "DiskPressure" || t == "PIDPressure"
+func isKubeletCondition(t string) bool { return slices.Contains(kubeletConditions(), t) }
+
+func kubeletConditions() []string {
+	return []string{"Ready", "MemoryPressure", "DiskPressure", "PIDPressure"}
+}
+
+func expressNodeConditions(spec *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) []expression.Expression {
+	return expressConditions(on, spec.Nodes.Conditions.Allowed, kubeletConditions(), func(_, _ string) string { return expression.False })
 }

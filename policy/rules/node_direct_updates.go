@@ -8,6 +8,7 @@ import (
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/expression"
 	"noderestriction.plus/policy/object"
 )
 
@@ -28,6 +29,7 @@ func nodeDirectUpdates() policy.Rule {
 		},
 		Targets: nodeUpdates(),
 		Compile: compileNodeDirectUpdates,
+		CEL:     exactly(expressNodeDirectUpdates),
 	}
 }
 
@@ -41,4 +43,10 @@ func compileNodeDirectUpdates(spec *v1alpha1.NodeRestrictionPolicySpec, _ *field
 		}
 		return []policy.Violation{{Field: "metadata", Detail: "must not change the Node except through nodes/status"}}
 	}, nil
+}
+
+func expressNodeDirectUpdates(_ *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) []expression.Expression {
+	return []expression.Expression{
+		when("metadata", "must not change the Node except through nodes/status", expression.Not(sameObject(on))),
+	}
 }

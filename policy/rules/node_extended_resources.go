@@ -4,6 +4,7 @@
 package rules
 
 import (
+	"strconv"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -11,6 +12,7 @@ import (
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/expression"
 	"noderestriction.plus/policy/pattern"
 )
 
@@ -34,6 +36,7 @@ func nodeExtendedResources() policy.Rule {
 		},
 		Targets: nodeStatusWrites(),
 		Compile: compileNodeExtendedResources,
+		CEL:     exactly(expressNodeExtendedResources),
 	}
 }
 
@@ -86,4 +89,25 @@ func isExtendedResource(name string) bool {
 		return false
 	}
 	return name != "cpu" && name != "memory" && name != "pods" && name != "ephemeral-storage" && name != "storage"
+}
+
+func expressNodeExtendedResources(spec *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) []expression.Expression {
+	return expressQuantities(on, func(key, text string) string {
+		either := []string{expression.Not(extendedResourceIn(key))}
+		for _, allowed := range spec.Nodes.ExtendedResources.Allowed {
+			may := expression.Matches(key, []v1alpha1.Pattern{allowed.Name})
+			if allowed.Max != nil {
+				may = expression.And(may, expression.AtMost(text, quote(strconv.FormatInt(*allowed.Max, 10))))
+			}
+			either = append(either, may)
+		}
+		return expression.Or(either...)
+	})
+}
+
+// extendedResourceIn is [isExtendedResource] in CEL.
+func extendedResourceIn(key string) string {
+	return expression.If(key+".contains('/')", "!"+key+`.matches('^([^/]*\\.)?kubernetes\\.io/')`, expression.Not(expression.Or(
+		key+".startsWith('hugepages-')", key+".startsWith('attachable-volumes-')",
+		expression.In(key, "cpu", "memory", "pods", "ephemeral-storage", "storage"))))
 }

@@ -10,6 +10,7 @@ import (
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/expression"
 	"noderestriction.plus/policy/pattern"
 )
 
@@ -29,6 +30,7 @@ func nodeFeatures() policy.Rule {
 		},
 		Targets: nodeStatusWrites(),
 		Compile: compileNodeFeatures,
+		CEL:     exactly(expressNodeFeatures),
 	}
 }
 
@@ -55,3 +57,14 @@ func compileNodeFeatures(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Pat
 }
 
 const maxFeatures = 256
+
+func expressNodeFeatures(spec *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) []expression.Expression {
+	old, features := on.Both("status.declaredFeatures", "[]")
+	expressions := []expression.Expression{when("status.declaredFeatures", "must not declare so many features",
+		expression.And(larger(features, maxFeatures), expression.Changed(old, features)))}
+	if allowed := spec.Nodes.Features.Allowed; len(allowed) > 0 {
+		expressions = append(expressions, named("status.declaredFeatures", "must not declare",
+			expression.AddedItems(old, features, func(item string) string { return expression.Not(expression.Matches(item, allowed)) })))
+	}
+	return expressions
+}

@@ -8,6 +8,7 @@ import (
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/expression"
 	"noderestriction.plus/policy/pattern"
 )
 
@@ -28,6 +29,7 @@ func nodeFinalizers() policy.Rule {
 		},
 		Targets: nodeWrites(),
 		Compile: compileNodeFinalizers,
+		CEL:     exactly(expressNodeFinalizers),
 	}
 }
 
@@ -41,4 +43,14 @@ func compileNodeFinalizers(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.P
 		changes := compareSets(r.Node().Finalizers().Change())
 		return changes.except(allowed.Match).violations("metadata.finalizers")
 	}, errs
+}
+
+func expressNodeFinalizers(spec *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) []expression.Expression {
+	allowed := spec.Nodes.Finalizers.Allowed
+	old, finalizers := on.Both("metadata.finalizers", "[]")
+	return []expression.Expression{
+		named("metadata.finalizers", "must not change", expression.ChangedItems(old, finalizers, func(item string) string {
+			return expression.Not(expression.Matches(item, allowed))
+		})),
+	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/expression"
 	"noderestriction.plus/policy/object"
 	"noderestriction.plus/policy/pattern"
 )
@@ -34,6 +35,7 @@ func nodeImages() policy.Rule {
 		},
 		Targets: nodeStatusWrites(),
 		Compile: compileNodeImages,
+		CEL:     exactly(expressNodeImages),
 	}
 }
 
@@ -59,10 +61,11 @@ func compileNodeImages(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path)
 				Field: "status.images", Detail: "must not report " + strconv.Itoa(len(updated)) + " images",
 			})
 		}
-		names := compareSets(imageNames(old), imageNames(updated)).added
+		names := newNames(old, updated)
 		if len(allowed) > 0 {
 			refused := slices.DeleteFunc(slices.Clone(names), allowed.Match)
-			vs = appendViolation(vs, "status.images", "must not report", refused)
+			slices.Sort(refused)
+			vs = appendViolation(vs, "status.images", "must not report", slices.Compact(refused))
 		}
 		if len(names) > limit*maxImageNames {
 			vs = append(vs, policy.Violation{
@@ -78,6 +81,16 @@ const (
 	maxImageNames = 5  // names that a kubelet reports for an image
 )
 
+// newNames returns the names of the updated images that no old image has. A name that several images have counts several times, which no
+// kubelet reports.
+func newNames(old, updated []object.Image) []string {
+	before := map[string]bool{}
+	for _, name := range imageNames(old) {
+		before[name] = true
+	}
+	return without(imageNames(updated), func(name string) bool { return before[name] })
+}
+
 func imageNames(images []object.Image) []string {
 	var names []string
 	for _, image := range images {
@@ -85,3 +98,44 @@ func imageNames(images []object.Image) []string {
 	}
 	return names
 }
+
+func expressNodeImages(spec *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) []expression.Expression {
+	cfg := spec.Nodes.Images
+	limit := int(cfg.MaxCount)
+	if limit == 0 {
+		limit = defaultImages
+	}
+	old, images := on.Both("status.images", "[]")
+	changed := on.Define("changedImages", expression.If(
+		expression.Or(expression.Longer(maxComparedImages, old, images), expression.Same(old, images)), "[]",
+		expression.Filter(images, "e", expression.Absent("e", old))))
+	// Each name of a changed image is searched for in all old images.
+	costly := expression.And(expression.Changed(old, images), expression.Longer(maxComparedImages, old, images))
+	if old != expression.None {
+		costly = expression.Or(costly, "size("+changed+") * size("+old+") > "+strconv.Itoa(maxImagePairs))
+	}
+	isNew := expression.True
+	if old != expression.None {
+		isNew = "!" + old + ".exists(o, name in o.?names.orValue([]))"
+	}
+	names := on.Define("newImageNames", expression.If(costly, "[]", changed+".map(e, "+
+		expression.Filter("e.?names.orValue([])", "name", isNew)+")"))
+	count := when("status.images", "must not report more images than "+strconv.Itoa(limit),
+		expression.And(larger(images, limit), "size("+images+") > size("+old+")"))
+	expressions := []expression.Expression{
+		count,
+		when("status.images", "must not report so many new names of images",
+			expression.Or(costly, names+".map(l, size(l)).sum() > "+strconv.Itoa(limit*maxImageNames))),
+	}
+	if len(cfg.AllowedRepositories) == 0 {
+		return expressions
+	}
+	refused := "l.exists(name, " + expression.Not(expression.Matches("name", cfg.AllowedRepositories)) + ")"
+	return append(expressions, when("status.images", "must not report an image of another repository", expression.Exists(names, "l", refused)))
+}
+
+// The bounds of the images that expressions compare, as the names of one image are compared with those of another.
+const (
+	maxComparedImages = 256
+	maxImagePairs     = 8192
+)

@@ -12,6 +12,7 @@ import (
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/text"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/expression"
 	"noderestriction.plus/policy/object"
 	"noderestriction.plus/policy/pattern"
 )
@@ -38,6 +39,7 @@ func nodeInfo() policy.Rule {
 		},
 		Targets: nodeWrites(),
 		Compile: compileNodeInfo,
+		CEL:     exactly(expressNodeInfo),
 	}
 }
 
@@ -134,4 +136,56 @@ func nodeInfoFields(i *object.NodeInfo) map[string]string {
 		"kernelVersion": i.KernelVersion, "osImage": i.OSImage, "containerRuntimeVersion": i.ContainerRuntimeVersion,
 		"kubeletVersion": i.KubeletVersion, "operatingSystem": i.OperatingSystem, "architecture": i.Architecture,
 	}
+}
+
+func expressNodeInfo(spec *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) []expression.Expression {
+	cfg := spec.Nodes.Info
+	var changes []string
+	for _, name := range slices.Sorted(maps.Keys(nodeInfoFields(&object.NodeInfo{}))) {
+		was, is := on.Both("status.nodeInfo."+name, "''")
+		refused := expression.False
+		if name == "operatingSystem" || name == "architecture" {
+			refused = was + " != ''"
+		}
+		if on.Operation == expression.Create {
+			refused = expression.False
+		}
+		if list, listed := cfg.Allowed[v1alpha1.NodeInfoField(name)]; listed {
+			refused = expression.Or(refused, expression.Not(expression.Matches(is, list)))
+		}
+		changes = append(changes, expression.And(differs(was, is), refused))
+	}
+	if cfg.MachineChanges == v1alpha1.AccessDeny && on.Operation != expression.Create {
+		for _, name := range []string{"machineID", "systemUUID"} {
+			was, is := on.Both("status.nodeInfo."+name, "''")
+			changes = append(changes, expression.And(was+" != ''", differs(was, is)))
+		}
+	}
+	return []expression.Expression{
+		when("status.nodeInfo", "must not change to this value", expression.Or(changes...)),
+		when("metadata.labels", "must not contradict status.nodeInfo", expressPlatformLabels(on)),
+	}
+}
+
+// expressPlatformLabels is [checkPlatformLabels] in CEL.
+func expressPlatformLabels(on *expression.Scope) string {
+	old, labels := on.Both("metadata.labels", "{}")
+	var refused []string
+	for _, platform := range []struct{ label, beta, field string }{
+		{labelOS, betaLabelOS, "operatingSystem"}, {labelArch, betaLabelArch, "architecture"},
+	} {
+		was, is := on.Both("status.nodeInfo."+platform.field, "''")
+		for _, key := range []string{platform.label, platform.beta} {
+			value := labels + "[" + quote(key) + "]"
+			contradicts := []string{
+				is + " != ''", quote(key) + " in " + labels,
+				expression.Not(expression.And(keepsEntry(old, labels, key), was+" == "+is)), differs(value, is),
+			}
+			if key == platform.beta {
+				contradicts = append(contradicts, value+" != ''")
+			}
+			refused = append(refused, expression.And(contradicts...))
+		}
+	}
+	return expression.Or(refused...)
 }

@@ -4,13 +4,16 @@
 package rules
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/expression"
 	"noderestriction.plus/policy/pattern"
 )
 
@@ -31,6 +34,7 @@ func nodeKubeletPorts() policy.Rule {
 		},
 		Targets: nodeStatusWrites(),
 		Compile: compileNodeKubeletPorts,
+		CEL:     exactly(expressNodeKubeletPorts),
 	}
 }
 
@@ -68,4 +72,14 @@ func isAllowedPort(allowed []int32, port int32) bool {
 		return slices.Contains(allowed, port)
 	}
 	return port >= 1024 && port <= 65535 && port != 2379 && port != 2380 && port != 6443
+}
+
+func expressNodeKubeletPorts(spec *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) []expression.Expression {
+	old, port := on.Both("status.daemonEndpoints.kubeletEndpoint.Port", "0")
+	allowed := port + " >= 1024 && " + port + " <= 65535 && !(" + port + " in [2379, 2380, 6443])"
+	if list := spec.Nodes.KubeletPorts.Allowed; len(list) > 0 {
+		allowed = port + " in " + strings.ReplaceAll(fmt.Sprint(list), " ", ", ")
+	}
+	return []expression.Expression{when("status.daemonEndpoints.kubeletEndpoint.Port", "must not report this port",
+		expression.And(differs(port, old), port+" != 0", expression.Not(allowed)))}
 }

@@ -14,6 +14,7 @@ import (
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/text"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/expression"
 	"noderestriction.plus/policy/pattern"
 )
 
@@ -36,6 +37,15 @@ func nodeLabels() policy.Rule {
 		Targets: nodeWrites(),
 		Warn:    warnOfLabels,
 		Compile: compileNodeLabels,
+		CEL: policy.CEL{
+			Kind: policy.Narrower, Strictest: `{"update":{"additions":"Listed"}}`, Express: expressNodeLabels,
+			Why: "with additions: CSI, a node ID of any driver lets a kubelet add labels, because CSIDrivers are a lookup",
+			Differs: func(spec *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) bool {
+				update := spec.Nodes.Labels.Update
+				csi := update == nil || update.Additions != v1alpha1.AdditionsAny && update.Additions != v1alpha1.AdditionsListed
+				return csi && on.Subresource == "status"
+			},
+		},
 	}
 }
 
@@ -239,4 +249,92 @@ func (p *labelPins) fixes(key, value string) bool {
 
 func (p *labelPins) refusesNew(key, value string) bool {
 	return p.fixes(key, value) || !isComputedLabel(key) && p.denied.Match(key, value) && !p.named.Match(key, value)
+}
+
+func expressNodeLabels(spec *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) []expression.Expression {
+	cfg := spec.Nodes.Labels
+	old, labels := on.Both("metadata.labels", "{}")
+	name := on.New("metadata.name", "''")
+	hostname := labels + "[" + quote(labelHostname) + "]"
+	host := when("metadata.labels", "must not set kubernetes.io/hostname to what is not the Node's name", expression.And(
+		quote(labelHostname)+" in "+labels, expression.Not(keepsEntry(old, labels, labelHostname)),
+		expression.Not(expression.SameFold(hostname, name))))
+	registration, update := cfg.Registration, cfg.Update
+	if registration == nil {
+		registration = &v1alpha1.NodeRegistrationLabels{}
+	}
+	if update == nil {
+		update = &v1alpha1.NodeUpdateLabels{}
+	}
+	if on.Operation == expression.Create {
+		return append(expressRegistrationLabels(registration, labels), host)
+	}
+	mayAdd := mayAddUnlistedIn(update.Additions, on)
+	names := expressUpdateLabels(registration, update, old, labels, mayAdd)
+	return []expression.Expression{named("metadata.labels", "must not change", names), host}
+}
+
+func expressRegistrationLabels(cfg *v1alpha1.NodeRegistrationLabels, labels string) []expression.Expression {
+	expressions := []expression.Expression{
+		named("metadata.labels", "must not add", expression.AddedPairs("{}", labels, func(key, value string) string {
+			free := expression.True
+			if len(cfg.Allowed) > 0 {
+				free = expression.MatchesPair(key, value, cfg.Allowed)
+			}
+			return expression.Not(expression.Or(
+				expression.In(key, computedLabels()...),
+				expression.And(
+					expression.Not(expression.MatchesPair(key, value, cfg.Denied)),
+					expression.If(reservedLabelIn(key), expression.MatchesPair(key, value, expression.Named(cfg.Allowed)), free))))
+		})),
+	}
+	for _, required := range cfg.Required {
+		has := expression.MatchesPair("key", labels+"[key]", []v1alpha1.KeyValuePattern{required})
+		expressions = append(expressions, when("metadata.labels", "must have a label that matches "+string(required), expression.And(
+			expression.Not(expression.Longer(expression.MaxKeys, labels)), expression.Not(expression.Exists(labels, "key", has)))))
+	}
+	return expressions
+}
+
+// expressUpdateLabels returns the labels that a write must not change, given when it may add labels that no pattern allows.
+func expressUpdateLabels(
+	registration *v1alpha1.NodeRegistrationLabels, cfg *v1alpha1.NodeUpdateLabels, old, labels, mayAdd string,
+) string {
+	foreign := func(key string) string { return expression.Not(expression.In(key, computedLabels()...)) }
+	fixed := func(key, value string) string {
+		return expression.And(foreign(key), expression.MatchesPair(key, value, cfg.Fixed))
+	}
+	denied := func(key, value string) string {
+		return expression.And(foreign(key), expression.MatchesPair(key, value, registration.Denied),
+			expression.Not(expression.MatchesPair(key, value, expression.Exact(cfg.Allowed))))
+	}
+	mayChange := func(key, value string) string {
+		return expression.Or(
+			expression.In(key, reconciledLabels()...),
+			expression.MatchesPair(key, value, expression.Named(cfg.Allowed)),
+			expression.And(expression.Not(reservedLabelIn(key)), expression.MatchesPair(key, value, cfg.Allowed)))
+	}
+	return expression.ChangedPairsBy(old, labels,
+		func(key, value string) string {
+			mayAdd := expression.And(mayAdd, "!("+key+" in "+old+")", expression.Not(reservedLabelIn(key)))
+			return expression.Or(fixed(key, value), denied(key, value), expression.Not(expression.Or(mayAdd, mayChange(key, value))))
+		},
+		func(key, value string) string {
+			permanent := expression.And(expression.In(key, permanentLabels()...), "!("+key+" in "+labels+")")
+			return expression.Or(permanent, fixed(key, value), expression.Not(mayChange(key, value)))
+		})
+}
+
+// mayAddUnlistedIn is [mayAddUnlisted] in CEL, where any driver is believed.
+func mayAddUnlistedIn(additions v1alpha1.LabelAdditions, on *expression.Scope) string {
+	switch additions {
+	case v1alpha1.AdditionsAny:
+		return expression.True
+	case v1alpha1.AdditionsListed:
+		return expression.False
+	}
+	if on.Subresource != "status" {
+		return expression.False
+	}
+	return entry(on.New("metadata.annotations", "{}"), annotationCSINodeIDs, "''") + `.contains('"')`
 }

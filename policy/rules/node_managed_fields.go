@@ -30,6 +30,7 @@ func nodeManagedFields() policy.Rule {
 		},
 		Targets: nodeWrites(),
 		Compile: compileNodeManagedFields,
+		CEL:     ownershipCEL(),
 	}
 }
 

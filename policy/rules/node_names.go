@@ -9,6 +9,7 @@ import (
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/text"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/expression"
 	"noderestriction.plus/policy/pattern"
 )
 
@@ -34,6 +35,7 @@ func nodeNames() policy.Rule {
 			return warnUnreachable(spec.Nodes.Names.Allowed, pattern.NodeNames(), at.Child("nodes", "names", "allowed"))
 		},
 		Compile: compileNodeNames,
+		CEL:     exactly(expressNodeNames),
 	}
 }
 
@@ -54,4 +56,15 @@ func compileNodeNames(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path) 
 		}
 		return vs
 	}, errs
+}
+
+func expressNodeNames(spec *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) []expression.Expression {
+	name := on.New("metadata.name", "''")
+	expressions := []expression.Expression{
+		when("metadata.generateName", "must not have its name generated", on.New("metadata.generateName", "''")+" != ''"),
+	}
+	if allowed := spec.Nodes.Names.Allowed; len(allowed) > 0 {
+		expressions = append(expressions, when("metadata.name", "must not have this name", expression.Not(expression.Matches(name, allowed))))
+	}
+	return expressions
 }

@@ -9,6 +9,7 @@ import (
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/expression"
 )
 
 func nodeOtherSpec() policy.Rule {
@@ -28,6 +29,7 @@ func nodeOtherSpec() policy.Rule {
 		},
 		Targets: nodeSpecWrites(),
 		Compile: compileNodeOtherSpec,
+		CEL:     exactly(expressNodeOtherSpec),
 	}
 }
 
@@ -44,4 +46,19 @@ func compileNodeOtherSpec(spec *v1alpha1.NodeRestrictionPolicySpec, _ *field.Pat
 		}
 		return changes.violations("spec")
 	}, nil
+}
+
+func expressNodeOtherSpec(_ *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) []expression.Expression {
+	old, spec := on.Both("spec", "{}")
+	ignored := func(name string) string {
+		if on.Operation == expression.Create {
+			return expression.Not(expression.In(name, "externalID", "podPreemptionPolicy", "configSource"))
+		}
+		return expression.In(name, "taints", "unschedulable", "podCIDR", "podCIDRs", "providerID")
+	}
+	names := expression.Filter(spec, "key", expression.Not(ignored("key")))
+	if on.Operation != expression.Create {
+		names = expression.ChangedFields(old, spec, ignored)
+	}
+	return []expression.Expression{named("spec", "must not change", names)}
 }

@@ -11,6 +11,7 @@ import (
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/expression"
 )
 
 func nodeOwnerReferences() policy.Rule {
@@ -30,6 +31,7 @@ func nodeOwnerReferences() policy.Rule {
 		},
 		Targets: nodeWrites(),
 		Compile: compileNodeOwnerReferences,
+		CEL:     exactly(expressNodeOwnerReferences),
 	}
 }
 
@@ -57,4 +59,10 @@ func ownersByText(owners []metav1.OwnerReference) map[string]string {
 		texts[owner] = strings.Join(references, ";")
 	}
 	return texts
+}
+
+func expressNodeOwnerReferences(_ *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) []expression.Expression {
+	old, owners := on.Both("metadata.ownerReferences", "[]")
+	return []expression.Expression{named("metadata.ownerReferences", "must not change", expression.Within(expression.MaxOwners, "owners",
+		old, owners, expression.ChangedGroups(old, owners, ownerText, expression.Always)))}
 }

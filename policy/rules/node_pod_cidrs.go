@@ -9,6 +9,7 @@ import (
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/text"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/expression"
 )
 
 func nodePodCIDRs() policy.Rule {
@@ -28,6 +29,7 @@ func nodePodCIDRs() policy.Rule {
 		},
 		Targets: nodeSpecWrites(),
 		Compile: compileNodePodCIDRs,
+		CEL:     exactly(expressNodePodCIDRs),
 	}
 }
 
@@ -42,4 +44,12 @@ func compileNodePodCIDRs(spec *v1alpha1.NodeRestrictionPolicySpec, _ *field.Path
 		}
 		return vs
 	}, nil
+}
+
+func expressNodePodCIDRs(_ *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) []expression.Expression {
+	old, cidrs := on.Both("spec.podCIDRs", "[]")
+	return []expression.Expression{
+		named("spec.podCIDRs", "must not change", expression.ChangedItems(old, cidrs, expression.Always)),
+		when("spec.podCIDR", "must not set podCIDR", differs(on.Both("spec.podCIDR", "''"))),
+	}
 }

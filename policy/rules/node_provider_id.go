@@ -10,6 +10,7 @@ import (
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/text"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/expression"
 	"noderestriction.plus/policy/pattern"
 )
 
@@ -32,6 +33,13 @@ func nodeProviderID() policy.Rule {
 		Targets: nodeSpecWrites(),
 		LooksUp: nodeProviderIDLookUp,
 		Compile: compileNodeProviderID,
+		CEL: policy.CEL{
+			Kind: policy.Narrower, Strictest: `{}`, Express: expressNodeProviderID,
+			Why: "whether another Node has the provider ID, with ofOtherNodes: Deny, is a lookup",
+			Differs: func(spec *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) bool {
+				return spec.Nodes.ProviderID.OfOtherNodes == v1alpha1.AccessDeny && on.Operation == expression.Create
+			},
+		},
 	}
 }
 
@@ -72,4 +80,17 @@ func othersProviderID(r *policy.Request, id string) string {
 		return "must not register with the provider ID of another Node " + text.Quote(id)
 	}
 	return ""
+}
+
+func expressNodeProviderID(spec *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) []expression.Expression {
+	old, id := on.Both("spec.providerID", "''")
+	if on.Operation != expression.Create {
+		return []expression.Expression{when("spec.providerID", "must not change the provider ID", differs(old, id))}
+	}
+	allowed := spec.Nodes.ProviderID.Allowed
+	if len(allowed) == 0 {
+		return nil
+	}
+	refused := expression.And(id+" != ''", expression.Not(expression.Matches(id, allowed)))
+	return []expression.Expression{when("spec.providerID", "must not register with this provider ID", refused)}
 }

@@ -8,6 +8,7 @@ import (
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/expression"
 	"noderestriction.plus/policy/object"
 )
 
@@ -28,6 +29,7 @@ func nodeReservedStatus() policy.Rule {
 		},
 		Targets: nodeStatusWrites(),
 		Compile: compileNodeReservedStatus,
+		CEL:     exactly(expressNodeReservedStatus),
 	}
 }
 
@@ -52,4 +54,12 @@ func compileNodeReservedStatus(spec *v1alpha1.NodeRestrictionPolicySpec, _ *fiel
 		}
 		return vs
 	}, nil
+}
+
+func expressNodeReservedStatus(_ *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) []expression.Expression {
+	return []expression.Expression{
+		when("status.config", "must not change status.config", differs(on.Both("status.config", "{}"))),
+		when("status.phase", "must not change status.phase", differs(on.Both("status.phase", "''"))),
+		when("status.volumesAttached", "must not change status.volumesAttached", differs(on.Both("status.volumesAttached", "[]"))),
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/text"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/expression"
 )
 
 func nodeSelf() policy.Rule {
@@ -27,6 +28,7 @@ func nodeSelf() policy.Rule {
 		},
 		Targets: allNodeWrites(),
 		Compile: compileNodeSelf,
+		CEL:     exactly(expressNodeSelf),
 	}
 }
 
@@ -44,4 +46,12 @@ func compileNodeSelf(spec *v1alpha1.NodeRestrictionPolicySpec, _ *field.Path) (p
 		}
 		return []policy.Violation{{Field: "metadata.name", Detail: "must not write Node " + text.Quote(name)}}
 	}, nil
+}
+
+func expressNodeSelf(_ *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) []expression.Expression {
+	name := on.Name()
+	if on.Operation != expression.Delete {
+		name = "(" + expression.If(name+" != ''", name, on.New("metadata.name", "''")) + ")"
+	}
+	return []expression.Expression{when("metadata.name", "must not write another Node", differs(name, on.NodeName()))}
 }

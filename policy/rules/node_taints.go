@@ -12,6 +12,7 @@ import (
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/expression"
 	"noderestriction.plus/policy/pattern"
 )
 
@@ -36,6 +37,7 @@ func nodeTaints() policy.Rule {
 		},
 		Targets: nodeSpecWrites(),
 		Compile: compileNodeTaints,
+		CEL:     exactly(expressNodeTaints),
 	}
 }
 
@@ -78,8 +80,11 @@ func compileNodeTaints(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path)
 // isStockTaint reports whether a taint is set at registration without --register-with-taints: the API server adds not-ready, and
 // --cloud-provider=external adds uninitialized.
 func isStockTaint(t *corev1.Taint) bool {
-	return t.Effect == corev1.TaintEffectNoSchedule &&
-		(t.Key == "node.kubernetes.io/not-ready" || t.Key == "node.cloudprovider.kubernetes.io/uninitialized")
+	return t.Effect == corev1.TaintEffectNoSchedule && slices.Contains(stockTaints(), t.Key)
+}
+
+func stockTaints() []string {
+	return []string{"node.kubernetes.io/not-ready", "node.cloudprovider.kubernetes.io/uninitialized"}
 }
 
 // taintPattern is a compiled v1alpha1.TaintPattern.
@@ -145,4 +150,54 @@ func taintTexts(taints []corev1.Taint) []string {
 		texts[i] = taintText(&taints[i])
 	}
 	return texts
+}
+
+func expressNodeTaints(spec *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) []expression.Expression {
+	cfg := spec.Nodes.Taints
+	old, taints := on.Both("spec.taints", "[]")
+	const text = "e.key + '=' + e.?value.orValue('') + ':' + e.?effect.orValue('')"
+	if on.Operation != expression.Create {
+		before, after := on.Define("oldTaints", expression.Texts(old, text)), on.Define("newTaints", expression.Texts(taints, text))
+		names := expression.Sum(expression.Missing(after, before), expression.Missing(before, after))
+		return []expression.Expression{
+			named("spec.taints", "must not change", expression.Within(expression.MaxItems, "taints", old, taints, names)),
+		}
+	}
+	lists := slices.Concat(cfg.Allowed, cfg.Required)
+	namedOnly := slices.DeleteFunc(slices.Clone(lists), func(p v1alpha1.TaintPattern) bool {
+		return len(expression.Named([]v1alpha1.Pattern{p.Key})) == 0
+	})
+	refused := []string{
+		expression.And("e.key == "+quote(corev1.TaintNodeOutOfService), expression.Not(matchesTaint(namedOnly))),
+	}
+	if len(cfg.Allowed) > 0 {
+		stock := expression.And("e.?effect.orValue('') == 'NoSchedule'", expression.In("e.key", stockTaints()...))
+		refused = append(refused, expression.Not(expression.Or(stock, matchesTaint(lists))))
+	}
+	names := expression.Texts(expression.Filter(taints, "e", expression.Or(refused...)), text)
+	expressions := []expression.Expression{
+		named("spec.taints", "must not have", expression.Within(expression.MaxItems, "taints", old, taints, names)),
+	}
+	for _, required := range cfg.Required {
+		has := expression.Exists(taints, "e", matchesTaint([]v1alpha1.TaintPattern{required}))
+		expressions = append(expressions, when("spec.taints", "must have a taint that matches "+string(required.Key), expression.And(
+			expression.Not(expression.Longer(expression.MaxItems, taints)), expression.Not(has))))
+	}
+	return expressions
+}
+
+// matchesTaint says in CEL that one of the patterns matches the taint e.
+func matchesTaint(patterns []v1alpha1.TaintPattern) string {
+	var either []string
+	for _, p := range patterns {
+		all := []string{expression.Matches("e.key", []v1alpha1.Pattern{p.Key})}
+		if p.Value != "" {
+			all = append(all, expression.Matches("e.?value.orValue('')", []v1alpha1.Pattern{p.Value}))
+		}
+		if p.Effect != "" {
+			all = append(all, "e.?effect.orValue('') == "+quote(string(p.Effect)))
+		}
+		either = append(either, expression.And(all...))
+	}
+	return expression.Or(either...)
 }

@@ -8,6 +8,7 @@ import (
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/expression"
 	"noderestriction.plus/policy/pattern"
 )
 
@@ -27,6 +28,7 @@ func nodeUnschedulable() policy.Rule {
 		},
 		Targets: nodeSpecWrites(),
 		Compile: compileNodeUnschedulable,
+		CEL:     exactly(expressNodeUnschedulable),
 	}
 }
 
@@ -49,4 +51,17 @@ func compileNodeUnschedulable(spec *v1alpha1.NodeRestrictionPolicySpec, at *fiel
 		}
 		return nil
 	}, errs
+}
+
+func expressNodeUnschedulable(spec *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) []expression.Expression {
+	cfg := spec.Nodes.Unschedulable
+	was, is := on.Both("spec.unschedulable", "false")
+	var expressions []expression.Expression
+	if cfg.Changes != v1alpha1.UnschedulableCordon && cfg.Changes != v1alpha1.UnschedulableAny {
+		expressions = append(expressions, when("spec.unschedulable", "must not cordon the Node", expression.And(is, expression.Not(was))))
+	}
+	if cfg.Changes != v1alpha1.UnschedulableAny {
+		expressions = append(expressions, when("spec.unschedulable", "must not uncordon the Node", expression.And(was, expression.Not(is))))
+	}
+	return expressions
 }

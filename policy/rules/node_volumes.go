@@ -10,6 +10,7 @@ import (
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/expression"
 )
 
 func nodeVolumes() policy.Rule {
@@ -29,6 +30,7 @@ func nodeVolumes() policy.Rule {
 		},
 		Targets: nodeStatusWrites(),
 		Compile: compileNodeVolumes,
+		CEL:     exactly(expressNodeVolumes),
 	}
 }
 
@@ -41,7 +43,7 @@ func compileNodeVolumes(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path
 	var errs field.ErrorList
 	switch {
 	case limit == 0:
-		limit = 256
+		limit = defaultVolumesInUse
 	case limit < 0 || limit > 10000:
 		errs = append(errs, field.Invalid(at.Child("nodes", "volumes", "maxInUse"), limit, "must be between 1 and 10000"))
 	}
@@ -56,3 +58,16 @@ func compileNodeVolumes(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path
 		}}
 	}, errs
 }
+
+func expressNodeVolumes(spec *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) []expression.Expression {
+	limit := int(spec.Nodes.Volumes.MaxInUse)
+	if limit == 0 {
+		limit = defaultVolumesInUse
+	}
+	old, volumes := on.Both("status.volumesInUse", "[]")
+	return []expression.Expression{when("status.volumesInUse", "must not report more volumes as in use than "+strconv.Itoa(limit),
+		expression.And(larger(volumes, limit), "size("+volumes+") > size("+old+")"))}
+}
+
+// defaultVolumesInUse is the largest number of volumes in use, unless a policy says another.
+const defaultVolumesInUse = 256

@@ -11,7 +11,9 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	admissionv1 "k8s.io/api/admission/v1"
 
+	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/expression"
 	"noderestriction.plus/policy/object"
 )
 
@@ -275,4 +277,28 @@ func (o *ownership) changedKeys(d *object.Difference) map[string]bool {
 		}
 	}
 	return keys
+}
+
+// ownershipCEL is the CEL of the rules on managedFields.
+func ownershipCEL() policy.CEL {
+	return policy.CEL{
+		Kind: policy.Narrower, Strictest: "{}", Express: expressOwnership,
+		Why: "only entries of server-side apply that are new, or have another time or version, are seen: CEL does not compare the fields " +
+			"of entries",
+	}
+}
+
+// expressOwnership finds the entries that [ownership.evaluateApplied] refuses, except those that grow within a second. Beyond the bound it
+// finds none, because others make entries, too.
+func expressOwnership(_ *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) []expression.Expression {
+	old, updated := on.Both(managedFieldsPath, "[]")
+	same := []string{}
+	for _, name := range []string{"operation", "manager", "subresource", "time", "apiVersion"} {
+		same = append(same, "o.?"+name+" == e.?"+name)
+	}
+	isNew := expression.And(expression.Absent("e", old), expression.Not(expression.Exists(old, "o", expression.And(same...))))
+	applied := expression.Filter(updated, "e", expression.And("e.?operation.orValue('') == 'Apply'", isNew))
+	return []expression.Expression{named(managedFieldsPath, "must not apply as", expression.If(
+		expression.Or(expression.Longer(expression.MaxManagers, old, updated), expression.Same(old, updated)), expression.None,
+		expression.Texts(applied, "e.?manager.orValue('')")))}
 }

@@ -14,6 +14,7 @@ import (
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/text"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/expression"
 	"noderestriction.plus/policy/pattern"
 )
 
@@ -135,4 +136,24 @@ func authorized(r *policy.Request, verb, resource, name string) (bool, error) {
 		}
 	}
 	return r.Authorized(access)
+}
+
+// notNamedAsNode is [checkNamedAsNode] in CEL.
+func notNamedAsNode(on *expression.Scope) string {
+	name := on.Name()
+	if on.Operation == expression.Create {
+		named := expression.Or(name+" != ''", on.New("metadata.generateName", "''")+" == ''")
+		name = "(" + expression.If(named, on.New("metadata.name", "''"), name) + ")"
+	}
+	return differs(name, on.NodeName())
+}
+
+// exactlyFor is [exactly] for the rule on a resource of the baseline.
+func exactlyFor(
+	resource v1alpha1.BaselineResource,
+	express func(spec *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) []expression.Expression,
+) policy.CEL {
+	cel := exactly(express)
+	cel.Strictest = `{"resources":["` + string(resource) + `"]}`
+	return cel
 }

@@ -11,6 +11,7 @@ import (
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/expression"
 	"noderestriction.plus/policy/object"
 	"noderestriction.plus/policy/pattern"
 )
@@ -36,6 +37,7 @@ func podConditions() policy.Rule {
 		},
 		Targets: podStatusWrites(),
 		Compile: compilePodConditions,
+		CEL:     exactly(expressPodConditions),
 	}
 }
 
@@ -68,11 +70,21 @@ func isOthersDisruption(c object.Condition) bool {
 	return isDisruptionTarget(c.Type) && c.Reason() != corev1.PodReasonTerminationByKubelet
 }
 
-func isKubeletPodCondition(t string) bool {
-	switch t {
-	case "PodScheduled", "Initialized", "ContainersReady", "Ready", "PodReadyToStartContainers", "PodResizePending",
-		"PodResizeInProgress", "AllContainersRestarting":
-		return true
+func isKubeletPodCondition(t string) bool { return slices.Contains(kubeletPodConditions(), t) }
+
+func kubeletPodConditions() []string {
+	return []string{
+		"PodScheduled", "Initialized", "ContainersReady", "Ready", "PodReadyToStartContainers", "PodResizePending",
+		"PodResizeInProgress", "AllContainersRestarting",
 	}
-	return false
+}
+
+func expressPodConditions(spec *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) []expression.Expression {
+	return expressConditions(on, spec.Pods.Conditions.Allowed, kubeletPodConditions(), func(old, updated string) string {
+		isTarget := "e.type == " + quote(string(corev1.DisruptionTarget))
+		others := expression.And(isTarget, "e.?reason.orValue('') != "+quote(corev1.PodReasonTerminationByKubelet))
+		ends := on.Define("endsWithDisruption", expression.And(celEndsPod(on), expression.Exists(updated, "e", isTarget),
+			expression.Or(expression.Exists(old, "e", isTarget), expression.Not(expression.Exists(updated, "e", others)))))
+		return expression.And("name == "+quote(string(corev1.DisruptionTarget)), ends)
+	})
 }

@@ -4,10 +4,13 @@
 package rules
 
 import (
+	"strings"
+
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/expression"
 	"noderestriction.plus/policy/object"
 )
 
@@ -28,6 +31,7 @@ func podContainers() policy.Rule {
 		},
 		Targets: podStatusWrites(),
 		Compile: compilePodContainers,
+		CEL:     exactly(expressPodContainers),
 	}
 }
 
@@ -62,4 +66,26 @@ func containerNames(containers []object.Container) []string {
 		names[i] = containers[i].Name
 	}
 	return names
+}
+
+func expressPodContainers(_ *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) []expression.Expression {
+	var expressions []expression.Expression
+	for _, kind := range []struct{ statuses, spec string }{
+		{"status.containerStatuses", "spec.containers"},
+		{"status.ephemeralContainerStatuses", "spec.ephemeralContainers"},
+		{"status.initContainerStatuses", "spec.initContainers"},
+	} {
+		old, statuses := on.Both(kind.statuses, "[]")
+		containers := on.New(kind.spec, "[]")
+		namesOf := func(which, list string) string {
+			return on.Define(which+strings.ReplaceAll(kind.spec, "spec.", "")+"Names", expression.Texts(list, "e.name"))
+		}
+		names := expression.Filter(namesOf("reported_", statuses), "name", expression.And(
+			expression.Absent("name", namesOf("stored_", old)), expression.Absent("name", namesOf("own_", containers))))
+		// The containers of a pod are its tenant's.
+		unbounded := expression.Longer(expression.MaxItems, containers)
+		expressions = append(expressions, named(kind.statuses, "must not report container",
+			expression.If(unbounded, expression.None, expression.Within(expression.MaxItems, "containers", old, statuses, names))))
+	}
+	return expressions
 }

@@ -4,12 +4,14 @@
 package rules
 
 import (
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/text"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/expression"
 	"noderestriction.plus/policy/object"
 	"noderestriction.plus/policy/pattern"
 )
@@ -32,6 +34,9 @@ func podDeletion() policy.Rule {
 		},
 		Targets: podDeletions(),
 		Compile: compilePodDeletion,
+		CEL: policy.CEL{
+			Kind: policy.Exactly, Strictest: `{"mode":"Finished"}`, Express: expressPodDeletion,
+		},
 	}
 }
 
@@ -68,4 +73,24 @@ func compilePodDeletion(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path
 // requiresUID reports whether a deletion has the UID as precondition.
 func requiresUID(o *object.DeleteOptions, uid types.UID) bool {
 	return o.Preconditions != nil && o.Preconditions.UID != nil && *o.Preconditions.UID == uid
+}
+
+func expressPodDeletion(spec *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) []expression.Expression {
+	refuse := "must not delete a pod that nobody else has deleted"
+	mirror := quote(corev1.MirrorPodAnnotationKey) + " in " + on.Old("metadata.annotations", "{}")
+	deleted := "oldObject.?metadata.?deletionTimestamp.hasValue()"
+	expressions := []expression.Expression{
+		when("metadata.deletionTimestamp", refuse, expression.And(expression.Not(mirror), expression.Not(deleted))),
+	}
+	if spec.Pods.Deletion.Mode != v1alpha1.PodDeletionFinished {
+		return expressions
+	}
+	finished := on.Old("status.phase", "''") + " in ['Succeeded', 'Failed']"
+	uid := on.Define("deletedUID", "has(request.options) && request.options != null ? "+
+		"request.options.?preconditions.?uid.orValue('') : ''")
+	return append(expressions,
+		when("status.phase", "must not delete a pod that has not finished",
+			expression.And(expression.Not(mirror), deleted, expression.Not(finished))),
+		when("options.preconditions.uid", "must name the UID of the pod as precondition", expression.And(
+			expression.Not(mirror), deleted, finished, differs(uid, on.Old("metadata.uid", "''")))))
 }

@@ -8,6 +8,7 @@ import (
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/expression"
 )
 
 func podEviction() policy.Rule {
@@ -27,6 +28,7 @@ func podEviction() policy.Rule {
 		},
 		Targets: podEvictions(),
 		Compile: compilePodEviction,
+		CEL:     exactly(expressPodEviction),
 	}
 }
 
@@ -37,4 +39,8 @@ func compilePodEviction(spec *v1alpha1.NodeRestrictionPolicySpec, _ *field.Path)
 	return func(*policy.Request) []policy.Violation {
 		return []policy.Violation{{Field: "metadata.name", Detail: "must not evict a pod"}}
 	}, nil
+}
+
+func expressPodEviction(*v1alpha1.NodeRestrictionPolicySpec, *expression.Scope) []expression.Expression {
+	return []expression.Expression{when("metadata.name", "must not evict a pod", expression.True)}
 }

@@ -6,11 +6,13 @@ package rules
 import (
 	"net/netip"
 	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/expression"
 	"noderestriction.plus/policy/object"
 	"noderestriction.plus/policy/pattern"
 )
@@ -34,6 +36,16 @@ func podIPs() policy.Rule {
 		Targets: podStatusWrites(),
 		LooksUp: podIPsLookUp,
 		Compile: compilePodIPs,
+		CEL: policy.CEL{
+			Kind: policy.Narrower, Strictest: `{}`, Express: expressPodIPs,
+			Why: "the ranges of from, and whether another Node has the address with ofOtherNodes: Deny, are lookups",
+			Differs: func(spec *v1alpha1.NodeRestrictionPolicySpec, _ *expression.Scope) bool {
+				looksUp := func(r *v1alpha1.AddressRanges) bool {
+					return r != nil && (r.From != "" || r.OfOtherNodes == v1alpha1.AccessDeny)
+				}
+				return looksUp(spec.Pods.IPs.PodIPs) || looksUp(spec.Pods.IPs.HostIPs)
+			},
+		},
 	}
 }
 
@@ -92,8 +104,8 @@ func (a addressRanges) check(r *policy.Request, field, what string, added []stri
 		cidrs = slices.Concat(cidrs, own)
 	}
 	refused := without(added, func(text string) bool {
-		ip, err := netip.ParseAddr(text)
-		return err == nil && pattern.IsRoutable(ip) && (len(cidrs) == 0 || pattern.ContainsAddr(cidrs, ip))
+		ip, ok := pattern.ParseAddr(text)
+		return ok && pattern.IsRoutable(ip) && (len(cidrs) == 0 || pattern.ContainsAddr(cidrs, ip))
 	})
 	vs := appendViolation(nil, field, "must not report "+what, refused)
 	if a.notOthers {
@@ -140,4 +152,36 @@ func allIPs(first string, list []object.IP) []string {
 		ips = append(ips, ip.IP)
 	}
 	return without(ips, func(ip string) bool { return ip == "" })
+}
+
+func expressPodIPs(spec *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) []expression.Expression {
+	cfg := spec.Pods.IPs
+	oldHosts, hosts := allIPsIn(on, "host", on.Old, "old"), allIPsIn(on, "host", on.New, "new")
+	oldPods, pods := allIPsIn(on, "pod", on.Old, "old"), allIPsIn(on, "pod", on.New, "new")
+	outOf := func(ranges *v1alpha1.AddressRanges) func(string) string {
+		return func(ip string) string {
+			in := expression.True
+			if ranges != nil && len(ranges.AllowedCIDRs) > 0 && ranges.From == "" {
+				in = expression.InCIDRs(ip, ranges.AllowedCIDRs)
+			}
+			return expression.Not(expression.And(expression.IsIP(ip), expression.IsRoutable(ip), in))
+		}
+	}
+	onHost := on.Old("spec.hostNetwork", "false")
+	added := expression.AddedItems(oldPods, pods, func(ip string) string {
+		return expression.If(onHost, outOf(cfg.HostIPs)(ip), outOf(cfg.PodIPs)(ip))
+	})
+	return []expression.Expression{
+		named("status.hostIPs", "must not report host IP", expression.AddedItems(oldHosts, hosts, outOf(cfg.HostIPs))),
+		named("status.podIPs", "must not report pod IP", added),
+	}
+}
+
+// allIPsIn is [allIPs] in CEL, of the pod or its host.
+func allIPsIn(on *expression.Scope, what string, field func(path, missing string) string, which string) string {
+	first, list := field("status."+what+"IP", "''"), field("status."+what+"IPs", "[]")
+	ips := "([" + first + "] + " + list + ".map(e, e.?ip.orValue(''))).filter(ip, ip != '')"
+	// A longer list keeps its length.
+	all := expression.If(expression.Longer(expression.MaxItems, list), list, ips)
+	return on.Define(which+strings.ToUpper(what[:1])+what[1:]+"Addresses", all)
 }

@@ -29,6 +29,7 @@ func podManagedFields() policy.Rule {
 		},
 		Targets: podStatusWrites(),
 		Compile: compilePodManagedFields,
+		CEL:     ownershipCEL(),
 	}
 }
 

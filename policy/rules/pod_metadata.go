@@ -8,6 +8,7 @@ import (
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/expression"
 	"noderestriction.plus/policy/pattern"
 )
 
@@ -29,6 +30,7 @@ func podMetadata() policy.Rule {
 		},
 		Targets: podStatusWrites(),
 		Compile: compilePodMetadata,
+		CEL:     exactly(expressPodMetadata),
 	}
 }
 
@@ -50,4 +52,20 @@ func compilePodMetadata(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path
 		finalizers := compareSets(pod.Finalizers().Change())
 		return append(vs, finalizers.violationsOf("metadata.finalizers", "finalizer")...)
 	}, errs
+}
+
+func expressPodMetadata(spec *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) []expression.Expression {
+	var allowed []v1alpha1.KeyValuePattern
+	if annotations := spec.Pods.Metadata.Annotations; annotations != nil {
+		allowed = annotations.Allowed
+	}
+	oldLabels, labels := on.Both("metadata.labels", "{}")
+	oldAnnotations, annotations := on.Both("metadata.annotations", "{}")
+	oldFinalizers, finalizers := on.Both("metadata.finalizers", "[]")
+	return []expression.Expression{
+		when("metadata.labels", "must not change labels", differs(oldLabels, labels)),
+		named("metadata.annotations", "must not change annotation", expression.ChangedPairs(oldAnnotations, annotations,
+			func(key, value string) string { return expression.Not(expression.MatchesPair(key, value, allowed)) })),
+		named("metadata.finalizers", "must not change finalizer", expression.ChangedItems(oldFinalizers, finalizers, expression.Always)),
+	}
 }

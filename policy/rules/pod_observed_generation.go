@@ -10,6 +10,7 @@ import (
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/expression"
 	"noderestriction.plus/policy/object"
 )
 
@@ -32,6 +33,7 @@ func podObservedGeneration() policy.Rule {
 		},
 		Targets: podStatusWrites(),
 		Compile: compilePodObservedGeneration,
+		CEL:     exactly(expressPodObservedGeneration),
 	}
 }
 
@@ -83,4 +85,26 @@ func highestObserved(conditions object.Conditions) map[string]int64 {
 		highest[c.Type] = max(highest[c.Type], c.ObservedGeneration())
 	}
 	return highest
+}
+
+func expressPodObservedGeneration(_ *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) []expression.Expression {
+	notMirror := expression.Not(celIsMirror(on))
+	generation := on.Old("metadata.generation", "0")
+	was, is := on.Both("status.observedGeneration", "0")
+	old, updated := on.Both("status.conditions", "[]")
+	later := func(of, name string) string {
+		return on.Define(name, expression.If(expression.Longer(expression.MaxItems, of), of,
+			expression.Filter(of, "e", "e.?observedGeneration.orValue(0) > "+generation)))
+	}
+	before, after := later(old, "oldLaterConditions"), later(updated, "newLaterConditions")
+	known := expression.Exists(before, "o",
+		expression.And("o.type == e.type", "o.?observedGeneration.orValue(0) >= e.?observedGeneration.orValue(0)"))
+	names := expression.Texts(expression.Filter(after, "e", expression.Not(known)), "e.type")
+	return []expression.Expression{
+		when("status.observedGeneration", "must not observe a later generation",
+			expression.And(differs(was, is), is+" > "+generation, notMirror)),
+		named("status.conditions", "must not observe a later generation in condition", expression.If(
+			expression.And(expression.Changed(old, updated), notMirror),
+			expression.Within(expression.MaxConditions, "conditions", before, after, names), expression.None)),
+	}
 }

@@ -10,6 +10,7 @@ import (
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/text"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/expression"
 	"noderestriction.plus/policy/object"
 )
 
@@ -34,6 +35,7 @@ func podPhase() policy.Rule {
 		},
 		Targets: podStatusWrites(),
 		Compile: compilePodPhase,
+		CEL:     exactly(expressPodPhase),
 	}
 }
 
@@ -77,4 +79,35 @@ func endsPod(pod *object.Pod) bool {
 
 func isTerminal(phase corev1.PodPhase) bool {
 	return phase == corev1.PodSucceeded || phase == corev1.PodFailed
+}
+
+func expressPodPhase(_ *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) []expression.Expression {
+	was, is := on.Both("status.phase", "''")
+	notMirror := expression.Not(celIsMirror(on))
+	statuses := on.New("status.containerStatuses", "[]")
+	running := expression.Within(expression.MaxItems, "containers", "[]", statuses,
+		expression.Texts(expression.Filter(statuses, "e", "e.?state.?running.hasValue()"), "e.name"))
+	return []expression.Expression{
+		when("status.phase", "must not leave a terminal phase",
+			expression.And(celIsTerminal(was), expression.Not(celIsTerminal(is)), notMirror)),
+		named("status.phase", "must not succeed with running container", expression.If(
+			expression.And(is+" == "+quote(string(corev1.PodSucceeded)), expression.Not(celIsTerminal(was)), notMirror),
+			running, expression.None)),
+	}
+}
+
+// celEndsPod is [endsPod] in CEL.
+func celEndsPod(on *expression.Scope) string {
+	was, is := on.Both("status.phase", "''")
+	return expression.And(celIsTerminal(is), expression.Not(celIsTerminal(was)))
+}
+
+// celIsTerminal is [isTerminal] in CEL.
+func celIsTerminal(phase string) string {
+	return expression.In(phase, corev1.PodSucceeded, corev1.PodFailed)
+}
+
+// celIsMirror says in CEL that the stored pod is a mirror pod.
+func celIsMirror(on *expression.Scope) string {
+	return quote(corev1.MirrorPodAnnotationKey) + " in " + on.Old("metadata.annotations", "{}")
 }

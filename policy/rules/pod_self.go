@@ -8,6 +8,7 @@ import (
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/expression"
 )
 
 func podSelf() policy.Rule {
@@ -27,6 +28,13 @@ func podSelf() policy.Rule {
 		},
 		Targets: existingPodWrites(),
 		Compile: compilePodSelf,
+		CEL: policy.CEL{
+			Kind: policy.Narrower, Strictest: `{}`, Express: expressPodSelf,
+			Why: "an eviction does not contain the pod, whose node is a lookup",
+			Differs: func(_ *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) bool {
+				return on.Subresource == "eviction"
+			},
+		},
 	}
 }
 
@@ -53,4 +61,13 @@ func compilePodSelf(spec *v1alpha1.NodeRestrictionPolicySpec, _ *field.Path) (po
 		}
 		return []policy.Violation{{Field: "spec.nodeName", Detail: "must not write a pod that is not on this node"}}
 	}, nil
+}
+
+func expressPodSelf(_ *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) []expression.Expression {
+	if on.Subresource == "eviction" {
+		return nil
+	}
+	return []expression.Expression{
+		when("spec.nodeName", "must not write a pod that is not on this node", differs(on.Old("spec.nodeName", "''"), on.NodeName())),
+	}
 }

@@ -5,10 +5,12 @@ package rules
 
 import (
 	"slices"
+	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
 
 	"noderestriction.plus/internal/text"
+	"noderestriction.plus/policy/expression"
 )
 
 // referredTo returns the resource of an API object to which a pod refers, and "" if the pod refers to no object. An unknown kind of volume
@@ -144,3 +146,44 @@ func referredByProjection(v *corev1.Volume) string {
 func unknownVolume(v *corev1.Volume) string {
 	return "something unknown in volume " + text.Quote(v.Name)
 }
+
+// expressReferences is [referredTo] in CEL. An API server knows each kind of volume.
+func expressReferences(on *expression.Scope) string {
+	var either []string
+	for _, name := range []string{"serviceAccountName", "serviceAccount"} {
+		either = append(either, on.New("spec."+name, "''")+" != ''")
+	}
+	const named = ".?name.orValue('') != ''"
+	secrets, claims := on.New("spec.imagePullSecrets", "[]"), on.New("spec.resourceClaims", "[]")
+	either = append(either, notEmpty(claims),
+		expression.Longer(expression.MaxItems, secrets), expression.Exists(secrets, "e", "e"+named))
+	for _, kind := range []string{"initContainers", "containers", "ephemeralContainers"} {
+		containers := on.New("spec."+kind, "[]")
+		sizes := containers + ".map(c, size(c.?env.orValue([])) + size(c.?envFrom.orValue([]))).sum()"
+		either = append(either, expression.Longer(expression.MaxItems, containers), sizes+" > "+strconv.Itoa(maxVariables),
+			expression.Exists(containers, "c", expression.Or(
+				"c.?envFrom.orValue([]).exists(e, e.?secretRef"+named+" || e.?configMapRef"+named+")",
+				"c.?env.orValue([]).exists(e, e.?valueFrom.?secretKeyRef"+named+" || e.?valueFrom.?configMapKeyRef"+named+")")))
+	}
+	volumes := on.New("spec.volumes", "[]")
+	var refers []string
+	for _, kind := range []string{
+		"configMap", "secret", "azureFile", "csi", "glusterfs", "persistentVolumeClaim", "ephemeral",
+	} {
+		refers = append(refers, "v.?"+kind+".hasValue()")
+	}
+	for _, kind := range []string{"cephfs", "cinder", "flexVolume", "iscsi", "rbd", "scaleIO", "storageos"} {
+		refers = append(refers, "v.?"+kind+".?secretRef"+named)
+	}
+	var projected []string
+	for _, kind := range []string{"configMap", "secret", "serviceAccountToken", "clusterTrustBundle", "podCertificate"} {
+		projected = append(projected, "s.?"+kind+".hasValue()")
+	}
+	sources := "v.?projected.?sources.orValue([])"
+	refers = append(refers, larger(sources, expression.MaxVolumes), sources+".exists(s, "+expression.Or(projected...)+")")
+	return expression.Or(append(either,
+		expression.Longer(expression.MaxVolumes, volumes), expression.Exists(volumes, "v", expression.Or(refers...)))...)
+}
+
+// maxVariables is the largest number of environment variables of containers that an expression looks at.
+const maxVariables = 1024

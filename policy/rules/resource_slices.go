@@ -9,6 +9,7 @@ import (
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/expression"
 	"noderestriction.plus/policy/object"
 )
 
@@ -31,6 +32,7 @@ func resourceSlices() policy.Rule {
 		OptIn:   true,
 		Targets: []policy.Target{target("resourceslices.resource.k8s.io", "", admissionv1.Create, admissionv1.Update)},
 		Compile: compileResourceSlices,
+		CEL:     exactly(expressResourceSlices),
 	}
 }
 
@@ -44,4 +46,12 @@ func compileResourceSlices(spec *v1alpha1.NodeRestrictionPolicySpec, _ *field.Pa
 		}
 		return []policy.Violation{{Field: "metadata.name", Detail: "must not write a ResourceSlice"}}
 	}, nil
+}
+
+func expressResourceSlices(_ *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) []expression.Expression {
+	violates := expression.True
+	if on.Operation == expression.Update {
+		violates = expression.Not(sameObject(on))
+	}
+	return []expression.Expression{when("metadata.name", "must not write a ResourceSlice", violates)}
 }

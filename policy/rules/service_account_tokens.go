@@ -12,6 +12,7 @@ import (
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/text"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/expression"
 	"noderestriction.plus/policy/pattern"
 )
 
@@ -34,6 +35,7 @@ func serviceAccountTokens() policy.Rule {
 		OptIn:   true,
 		Targets: []policy.Target{target("serviceaccounts", "token", admissionv1.Create)},
 		Compile: compileServiceAccountTokens,
+		CEL:     exactly(expressServiceAccountTokens),
 	}
 }
 
@@ -48,7 +50,7 @@ func compileServiceAccountTokens(spec *v1alpha1.NodeRestrictionPolicySpec, at *f
 	limit := cfg.MaxExpirationSeconds
 	switch {
 	case limit == 0:
-		limit = 86400
+		limit = defaultExpirationSeconds
 	case limit < 600 || limit > 1<<32:
 		errs = append(errs, field.Invalid(at.Child("maxExpirationSeconds"), limit, "must be between 600 and 4294967296"))
 	}
@@ -68,3 +70,20 @@ func compileServiceAccountTokens(spec *v1alpha1.NodeRestrictionPolicySpec, at *f
 		})
 	}, errs
 }
+
+func expressServiceAccountTokens(spec *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) []expression.Expression {
+	cfg := spec.ServiceAccountTokens
+	limit := cfg.MaxExpirationSeconds
+	if limit == 0 {
+		limit = defaultExpirationSeconds
+	}
+	account := on.Define("serviceAccount", on.Namespace()+" + '/' + "+on.Name())
+	return []expression.Expression{
+		when("metadata.name", "must not request a token of this service account", expression.Matches(account, cfg.Denied)),
+		when("spec.expirationSeconds", "must not request a token for more than "+strconv.FormatInt(limit, 10)+" seconds",
+			on.New("spec.expirationSeconds", "0")+" > "+strconv.FormatInt(limit, 10)),
+	}
+}
+
+// defaultExpirationSeconds is how long a token may live, unless a policy says otherwise.
+const defaultExpirationSeconds = 86400

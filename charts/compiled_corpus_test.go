@@ -1,0 +1,283 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package charts_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	admissionv1 "k8s.io/api/admission/v1"
+
+	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/internal/fixture"
+	"noderestriction.plus/policy"
+	allrules "noderestriction.plus/policy/rules"
+)
+
+// corpus are writes made of the fixtures of a rule, and policies that turn the rule on.
+type corpus struct {
+	rule     policy.Rule
+	policies []*v1alpha1.NodeRestrictionPolicy
+	writes   []policy.Request
+}
+
+// newCorpus makes of each fixture the write itself, the same in reverse, the same without a change, the registration of its object, and
+// mixtures with other fixtures, each to every resource that the rule looks at.
+func newCorpus(t testing.TB, rule policy.Rule) *corpus {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join("../policy/rules/testdata", string(rule.ID), "*", "*.txtar"))
+	if err != nil || len(paths) == 0 {
+		t.Fatal("there are no fixtures of", rule.ID, err)
+	}
+	c := &corpus{rule: rule}
+	var bases []policy.Request
+	seen := map[string]bool{}
+	for _, path := range paths {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := fixture.Parse(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range f.Policies {
+			spec, _ := json.Marshal(p.Spec)
+			if !seen[string(spec)] && (p.Spec.Match == nil || p.Spec.Match.NodeSelector == nil) && turnsOn(t, p, rule.ID) {
+				c.policies = append(c.policies, p)
+			}
+			seen[string(spec)] = true
+		}
+		if r, ok := asStored(f.Request); ok {
+			bases = append(bases, r)
+		}
+	}
+	draw := rand.New(rand.NewPCG(1, 2))
+	for i := range 24 {
+		a, b := bases[i%len(bases)], bases[draw.IntN(len(bases))]
+		if a.Operation == b.Operation && a.Resource == b.Resource && a.Subresource == b.Subresource {
+			a.Object, a.OldObject = mixed(t, a.Object, b.Object), mixed(t, a.OldObject, b.OldObject)
+			bases = append(bases, a)
+		}
+	}
+	for _, r := range bases {
+		c.add(r)
+	}
+	return c
+}
+
+func turnsOn(t testing.TB, p *v1alpha1.NodeRestrictionPolicy, id policy.RuleID) bool {
+	return slices.ContainsFunc(rulesOf(t, p), func(r policy.Rule) bool { return r.ID == id })
+}
+
+// add adds the variants of a write.
+func (c *corpus) add(r policy.Request) {
+	variants := []policy.Request{r}
+	if r.Operation == admissionv1.Update {
+		reversed, same, created := r, r, r
+		reversed.Object, reversed.OldObject = r.OldObject, r.Object
+		same.OldObject = r.Object
+		created.Operation, created.Subresource, created.OldObject = admissionv1.Create, "", nil
+		variants = append(variants, reversed, same, created)
+	}
+	for _, v := range variants {
+		for _, target := range c.rule.Targets {
+			if v.Resource == target.Resource && slices.Contains(target.Operations, v.Operation) && target.Subresource != policy.AnySubresource {
+				w := v
+				w.Subresource = target.Subresource
+				if stored, ok := asStored(w); ok {
+					c.writes = append(c.writes, stored)
+				}
+			}
+		}
+		if target := slices.ContainsFunc(c.rule.Targets, func(target policy.Target) bool { return target.Matches(&v) }); target {
+			c.writes = append(c.writes, v)
+		}
+	}
+}
+
+// mixed merges two objects: maps by key, lists one after the other.
+func mixed(t testing.TB, a, b []byte) []byte {
+	t.Helper()
+	if len(a) == 0 || len(b) == 0 {
+		return a
+	}
+	var x, y map[string]any
+	if json.Unmarshal(a, &x) != nil || json.Unmarshal(b, &y) != nil {
+		t.Fatal("not an object")
+	}
+	data, err := json.Marshal(mix(x, y))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+func mix(a, b any) any {
+	switch x := a.(type) {
+	case map[string]any:
+		y, ok := b.(map[string]any)
+		if !ok {
+			return a
+		}
+		merged := maps.Clone(x)
+		for key, value := range y {
+			if own, has := merged[key]; has {
+				value = mix(own, value)
+			}
+			merged[key] = value
+		}
+		return merged
+	case []any:
+		if y, ok := b.([]any); ok {
+			return slices.Concat(x, y)
+		}
+	}
+	return a
+}
+
+// with returns the policies of a corpus as an API server enforces them, with the writes that each looks at.
+func (c *corpus) each(t *testing.T, do func(p *v1alpha1.NodeRestrictionPolicy, e *enforced, writes []policy.Request)) {
+	t.Helper()
+	for _, p := range c.policies {
+		for _, kind := range compileFor(t, []*v1alpha1.NodeRestrictionPolicy{p}) {
+			var writes []policy.Request
+			for _, r := range c.writes {
+				if isFor(kind, (&caller{t: t}).attributesOf(r)) {
+					writes = append(writes, r)
+				}
+			}
+			if len(writes) == 0 {
+				continue
+			}
+			e, errs := newEnforced(kind)
+			if len(errs) > 0 {
+				t.Fatal(errs)
+			}
+			do(p, e, writes)
+		}
+	}
+}
+
+// TestServerAgreesOnMixedWrites holds what is compiled to all policies of a rule's fixtures, with all writes that can be made of them, in
+// both forms in which API servers show objects to CEL.
+func TestServerAgreesOnMixedWrites(t *testing.T) {
+	for _, rule := range allrules.All() {
+		if rule.CEL.Kind == policy.NotAtAll {
+			continue
+		}
+		t.Run(string(rule.ID), func(t *testing.T) {
+			t.Parallel()
+			denied, allowed := 0, 0
+			newCorpus(t, rule).each(t, func(p *v1alpha1.NodeRestrictionPolicy, e *enforced, writes []policy.Request) {
+				policies := []*v1alpha1.NodeRestrictionPolicy{p}
+				for _, r := range writes {
+					webhook, verified := byEngine(t, policies, r)
+					if !verified {
+						continue
+					}
+					if webhook[rule.ID] {
+						denied++
+					} else {
+						allowed++
+					}
+					for _, unstructured := range []bool{false, true} {
+						server, failure := e.violated(t, (&caller{t: t, unstructured: unstructured}).attributesOf(r))
+						if failure != "" {
+							t.Fatalf("%s: %s", e.Policy.Name, failure)
+						}
+						if !isFor(e.Kind, (&caller{t: t}).attributesOf(r)) || excluded(e, r) {
+							continue
+						}
+						if strings.Contains(server[rule.ID], `"more than `) {
+							continue // beyond the bounds it denies
+						}
+						if differ := (verdicts{webhook, server}).disagreement(t, policies, r); differ != nil {
+							spec, _ := json.Marshal(p.Spec)
+							t.Fatalf("unstructured %v: they disagree on %v of %s: the webhook says %v, the API server %v\n%s\n%s\n%s",
+								unstructured, differ, e.Policy.Name, slices.Sorted(maps.Keys(webhook)), server, spec, r.OldObject, r.Object)
+						}
+					}
+				}
+			})
+			if denied == 0 || allowed == 0 && rule.ID != "lockdown" && rule.ID != "pod-eviction" {
+				t.Errorf("%d writes are denied, %d allowed", denied, allowed)
+			}
+		})
+	}
+}
+
+// excluded reports whether a match condition excludes a write that the policy is for: one of the resource itself from a policy for all its
+// subresources, or of a subresource that has its own.
+func excluded(e *enforced, r policy.Request) bool {
+	resource := e.Policy.Spec.MatchConstraints.ResourceRules[0].Resources[0]
+	name, _, _ := strings.Cut(r.Resource, ".")
+	written := name
+	if r.Subresource != "" {
+		written = fmt.Sprintf("%s/%s", name, r.Subresource)
+	}
+	return resource != written
+}
+
+// grow adds writes with lists and maps beyond all bounds: one for each list and map of some fixtures, in the new or in the old object.
+func (c *corpus) grow() {
+	for _, r := range slices.Clone(c.writes)[:min(len(c.writes), 12)] {
+		for _, object := range []*[]byte{&r.Object, &r.OldObject} {
+			original := *object
+			var root map[string]any
+			if len(original) == 0 || json.Unmarshal(original, &root) != nil {
+				continue
+			}
+			for _, section := range []string{"metadata", "spec", "status"} {
+				fields, _ := root[section].(map[string]any)
+				for name, value := range fields {
+					large := enlarged(value)
+					if large == nil {
+						continue
+					}
+					fields[name] = large
+					if data, err := json.Marshal(root); err == nil {
+						*object = data
+						if stored, ok := asStored(r); ok {
+							c.writes = append(c.writes, stored)
+						}
+					}
+					fields[name] = value
+				}
+			}
+			*object = original
+		}
+	}
+}
+
+// enlarged returns a list or map of 300 elements that begins with the given ones; nil for anything else.
+func enlarged(value any) any {
+	const size = 300
+	switch v := value.(type) {
+	case []any:
+		if len(v) == 0 {
+			return nil
+		}
+		return append(slices.Clone(v), slices.Repeat([]any{v[0]}, size-len(v))...)
+	case map[string]any:
+		large := maps.Clone(v)
+		for _, text := range v {
+			if _, ok := text.(string); !ok {
+				return nil
+			}
+			for i := range size {
+				large[fmt.Sprint("example.com/", i)] = text
+			}
+			return large
+		}
+	}
+	return nil
+}

@@ -1,0 +1,217 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package charts_test
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	admissionv1 "k8s.io/api/admission/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apiserver/pkg/admission"
+	"k8s.io/apiserver/pkg/admission/plugin/cel"
+	"k8s.io/apiserver/pkg/admission/plugin/policy/validating"
+	celconfig "k8s.io/apiserver/pkg/apis/cel"
+	"k8s.io/apiserver/pkg/cel/environment"
+	"sigs.k8s.io/yaml"
+
+	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/expression"
+)
+
+// fullNode is a Node with as many keys and elements as expressions go through. A number makes each text another one.
+func fullNode(n int) *corev1.Node {
+	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "worker-1", Labels: map[string]string{}, Annotations: map[string]string{}}}
+	text := func(i int) string { return fmt.Sprintf("%s.example.org/%03d-%d", strings.Repeat("d", 100), i, n) }
+	for i := range expression.MaxKeys {
+		node.Labels[text(i)], node.Annotations[text(i)] = "v", strings.Repeat("v", 256)
+	}
+	for i := range expression.MaxItems {
+		node.Finalizers = append(node.Finalizers, text(i))
+		node.Spec.PodCIDRs = append(node.Spec.PodCIDRs, text(i))
+		node.Spec.Taints = append(node.Spec.Taints, corev1.Taint{Key: text(i), Effect: corev1.TaintEffectNoSchedule})
+		node.Status.DeclaredFeatures = append(node.Status.DeclaredFeatures, text(i))
+	}
+	for i := range expression.MaxOwners {
+		node.OwnerReferences = append(node.OwnerReferences, metav1.OwnerReference{APIVersion: "v1", Kind: "Node", Name: text(i)})
+	}
+	for i := range expression.MaxManagers {
+		node.ManagedFields = append(node.ManagedFields, metav1.ManagedFieldsEntry{Manager: text(i), Operation: "Apply", APIVersion: "v1"})
+	}
+	for i := range expression.MaxAddresses {
+		node.Status.Addresses = append(node.Status.Addresses, corev1.NodeAddress{Type: "InternalIP", Address: fmt.Sprintf("10.1.%d.%d", n, i)})
+	}
+	for i := range expression.MaxConditions {
+		node.Status.Conditions = append(node.Status.Conditions, corev1.NodeCondition{Type: corev1.NodeConditionType(text(i))})
+	}
+	for i := range 90 {
+		node.Status.Images = append(node.Status.Images, corev1.ContainerImage{Names: []string{text(i), text(i + 1000), text(i + 2000)}})
+	}
+	node.Status.Capacity = resources(expression.MaxKeys, fmt.Sprint(n+1000))
+	node.Status.Allocatable = resources(expression.MaxKeys, fmt.Sprint(n+1000))
+	return node
+}
+
+// fullPod is a pod with as many keys and elements as expressions go through.
+func fullPod(n int) *corev1.Pod {
+	node := fullNode(n)
+	pod := &corev1.Pod{ObjectMeta: node.ObjectMeta}
+	pod.Spec.NodeName = "worker-1"
+	for i := range expression.MaxItems {
+		pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: fmt.Sprintf("c%d-%d", i, n)})
+		pod.Spec.ReadinessGates = append(pod.Spec.ReadinessGates, corev1.PodReadinessGate{ConditionType: corev1.PodConditionType(fmt.Sprint("example.com/", i))})
+		pod.Status.ContainerStatuses = append(pod.Status.ContainerStatuses, corev1.ContainerStatus{
+			Name: fmt.Sprintf("s%d-%d", i, n), State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}},
+		})
+		pod.Status.PodIPs = append(pod.Status.PodIPs, corev1.PodIP{IP: fmt.Sprintf("10.%d.1.%d", n, i)})
+		pod.Status.HostIPs = append(pod.Status.HostIPs, corev1.HostIP{IP: fmt.Sprintf("10.%d.2.%d", n, i)})
+	}
+	pod.Spec.InitContainers, pod.Status.InitContainerStatuses = pod.Spec.Containers, pod.Status.ContainerStatuses
+	for i := range expression.MaxVolumes {
+		pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: fmt.Sprint("v", i), VolumeSource: corev1.VolumeSource{
+			HostPath:  &corev1.HostPathVolumeSource{Path: strings.Repeat("/ab", expression.MaxPath/3)},
+			Projected: &corev1.ProjectedVolumeSource{Sources: make([]corev1.VolumeProjection, expression.MaxSources)},
+		}})
+	}
+	for i := range expression.MaxConditions {
+		pod.Status.Conditions = append(pod.Status.Conditions, corev1.PodCondition{
+			Type: corev1.PodConditionType(fmt.Sprint("example.com/", i, n)), ObservedGeneration: int64(n + 1),
+		})
+	}
+	if n > 1 {
+		pod.Status.Phase = corev1.PodSucceeded
+	}
+	return pod
+}
+
+// TestCompiledPoliciesAreAffordable measures what an API server counts for the largest writes that the bounds let expressions go through:
+// at most half of its budgets, for one expression and for a policy.
+func TestCompiledPoliciesAreAffordable(t *testing.T) {
+	const half = 2
+	policies := map[string]*v1alpha1.NodeRestrictionPolicy{}
+	for _, name := range []string{"recommended", "strict", "baseline"} {
+		data, err := os.ReadFile("../config/policies/" + name + ".yaml")
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := &v1alpha1.NodeRestrictionPolicy{}
+		if err := yaml.Unmarshal(data, p); err != nil {
+			t.Fatal(err)
+		}
+		policies[name] = p
+	}
+	nodes := policy.Request{NodeName: "worker-1", Write: policy.Write{
+		Resource: "nodes", Name: "worker-1", OldObject: mustMarshal(fullNode(1)), Object: mustMarshal(fullNode(2)),
+	}}
+	pods := policy.Request{NodeName: "worker-1", Write: policy.Write{
+		Resource: "pods", Name: "a-worker-1", Namespace: "kube-system", OldObject: mustMarshal(fullPod(1)), Object: mustMarshal(fullPod(2)),
+	}}
+	for name, p := range policies {
+		for _, kind := range compileFor(t, []*v1alpha1.NodeRestrictionPolicy{p}) {
+			e, errs := newEnforced(kind)
+			if len(errs) > 0 {
+				t.Fatal(errs)
+			}
+			for _, r := range []policy.Request{nodes, pods} {
+				for _, operation := range []admissionv1.Operation{admissionv1.Create, admissionv1.Update, admissionv1.Delete} {
+					for _, subresource := range []string{"", "status"} {
+						r := r
+						r.Operation, r.Subresource = operation, subresource
+						switch operation {
+						case admissionv1.Create:
+							r.OldObject = nil
+						case admissionv1.Delete:
+							r.Object = nil
+						}
+						attributes := (&caller{t: t}).attributesOf(r)
+						if !isFor(kind, attributes) || excluded(e, r) {
+							continue
+						}
+						if _, failure := e.violated(t, attributes); failure != "" {
+							t.Errorf("%s: %s", kind.Policy.Name, failure)
+						}
+						total := e.cost(t, attributes, e.evaluators[0]) + e.cost(t, attributes, e.evaluators[1])
+						largest, which := e.largest(t, attributes)
+						t.Logf("%s: %s costs %d, and the most expensive expression, %s, %d", name, kind.Policy.Name, total, which, largest)
+						if total > celconfig.RuntimeCELCostBudget/half || largest > celconfig.PerCallLimit/half {
+							t.Errorf("%s costs %d, and %s %d", kind.Policy.Name, total, which, largest)
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+// cost returns what an API server counts for the expressions.
+func (e *enforced) cost(t *testing.T, attributes *admission.VersionedAttributes, evaluator cel.ConditionEvaluator) int64 {
+	t.Helper()
+	const budget = 1_000 * celconfig.RuntimeCELCostBudget
+	request := cel.CreateAdmissionRequest(attributes.Attributes,
+		metav1.GroupVersionResource(attributes.GetResource()), metav1.GroupVersionKind(attributes.VersionedKind))
+	_, left, err := evaluator.ForInput(t.Context(), attributes, request, cel.OptionalVariableBindings{}, nil, budget)
+	if err != nil {
+		t.Fatalf("%s: %v", e.Policy.Name, err)
+	}
+	return budget - left
+}
+
+// largest returns the most expensive validation with the variables that it reads, which an API server counts apart.
+func (e *enforced) largest(t *testing.T, attributes *admission.VersionedAttributes) (cost int64, which policy.RuleID) {
+	t.Helper()
+	for i, v := range e.Policy.Spec.Validations {
+		one := []cel.ExpressionAccessor{&validating.ValidationCondition{Expression: v.Expression}}
+		options := cel.OptionalVariableDeclarations{HasAuthorizer: true}
+		if c := e.cost(t, attributes, e.compiler.CompileCondition(one, options, environment.StoredExpressions)); c > cost {
+			cost, which = c, e.Rules[i]
+		}
+	}
+	return cost, which
+}
+
+// TestCompiledPolicyBeyondTheBoundsDenies grows each list of a Node beyond its bound.
+func TestCompiledPolicyBeyondTheBoundsDenies(t *testing.T) {
+	p := &v1alpha1.NodeRestrictionPolicy{ObjectMeta: metav1.ObjectMeta{Name: "test"}, Spec: v1alpha1.NodeRestrictionPolicySpec{
+		ValidationActions: []v1alpha1.ValidationAction{v1alpha1.Deny},
+		Nodes: v1alpha1.NodeRules{
+			Labels:     &v1alpha1.NodeLabels{Update: &v1alpha1.NodeUpdateLabels{Additions: v1alpha1.AdditionsAny}},
+			Finalizers: &v1alpha1.NodeFinalizers{Allowed: []v1alpha1.Pattern{"example.com/*"}}, Conditions: &v1alpha1.NodeConditions{},
+		},
+	}}
+	for _, kind := range compileFor(t, []*v1alpha1.NodeRestrictionPolicy{p}) {
+		e, errs := newEnforced(kind)
+		if len(errs) > 0 {
+			t.Fatal(errs)
+		}
+		for rule, change := range map[policy.RuleID]func(n *corev1.Node, size int){
+			"node-labels": func(n *corev1.Node, size int) { n.Labels = texts(size) },
+			"node-finalizers": func(n *corev1.Node, size int) {
+				for i := range size {
+					n.Finalizers = append(n.Finalizers, fmt.Sprint("example.com/", i))
+				}
+			},
+		} {
+			for _, size := range []int{256, 257, 20_000} {
+				node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "worker-1"}}
+				old := mustMarshal(node)
+				change(node, size)
+				r := policy.Request{NodeName: "worker-1", Write: policy.Write{
+					Operation: admissionv1.Update, Resource: "nodes", Subresource: "status", Name: "worker-1", OldObject: old, Object: mustMarshal(node),
+				}}
+				attributes := (&caller{t: t}).attributesOf(r)
+				if !isFor(kind, attributes) {
+					continue
+				}
+				violated, failure := e.violated(t, attributes)
+				if _, denied := violated[rule]; failure != "" || denied != (size > 256) {
+					t.Errorf("%s: %d: denied %v, %s", rule, size, denied, failure)
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,104 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package expression
+
+import (
+	"strings"
+)
+
+// Expression says when a kind of write violates a rule. It has either Violates or Names.
+type Expression struct {
+	Field   string // the path of the field, such as metadata.labels
+	Message string // what the write must or must not do, such as: must not change
+	// Violates is true if the write violates the rule, and otherwise false.
+	Violates string
+	// Names is a list of texts: what violates the rule. It is empty if the write does not violate the rule.
+	Names string
+}
+
+// Variable is a value that expressions share.
+type Variable struct{ Name, Expression string }
+
+// The operations of writes.
+const (
+	Create = "CREATE"
+	Update = "UPDATE"
+	Delete = "DELETE"
+)
+
+// Scope is a kind of write in which expressions are evaluated. It keeps the variables that they use.
+type Scope struct {
+	Resource, Subresource string
+	Operation             string // one of [Create], [Update] and [Delete]
+
+	variables []Variable
+	known     map[string]bool
+}
+
+// Variables returns the variables in the order of their first use.
+func (s *Scope) Variables() []Variable { return s.variables }
+
+// Define adds a variable, unless the scope has one of the name, and returns its name in expressions.
+func (s *Scope) Define(name, expression string) string {
+	if s.known == nil {
+		s.known = map[string]bool{}
+	}
+	if !s.known[name] {
+		s.known[name] = true
+		s.variables = append(s.variables, Variable{name, expression})
+	}
+	return "variables." + name
+}
+
+// New returns a field of the new object, or a default where it is missing. A deletion has no new object.
+func (s *Scope) New(path, missing string) string {
+	if s.Operation == Delete {
+		return missing
+	}
+	return s.Define("new"+camel(path), optional("object", path)+".orValue("+missing+")")
+}
+
+// Old returns a field of the stored object, or a default where it is missing. A creation has no stored object.
+func (s *Scope) Old(path, missing string) string {
+	if s.Operation == Create {
+		return missing
+	}
+	return s.Define("old"+camel(path), optional("oldObject", path)+".orValue("+missing+")")
+}
+
+// Both returns a field of the stored and of the new object.
+func (s *Scope) Both(path, missing string) (old, updated string) {
+	return s.Old(path, missing), s.New(path, missing)
+}
+
+// Name returns the name of the written object in the request. It may be empty.
+func (s *Scope) Name() string { return s.Define("name", "request.?name.orValue('')") }
+
+// Namespace returns the namespace of the request. It may be empty.
+func (s *Scope) Namespace() string { return s.Define("namespace", "request.?namespace.orValue('')") }
+
+// UserPrefix begins the user name of every kubelet. The name of its node follows.
+const UserPrefix = "system:node:"
+
+// NodeName returns the name of the kubelet's node. It is for users whose name begins with [UserPrefix].
+func (s *Scope) NodeName() string {
+	return s.Define("node", "request.userInfo.username.substring("+number(len(UserPrefix))+")")
+}
+
+// InNodesGroup says that the kubelet is in the group system:nodes.
+func (s *Scope) InNodesGroup() string {
+	return s.Define("inNodesGroup", "'system:nodes' in request.userInfo.?groups.orValue([])")
+}
+
+func optional(object, path string) string {
+	return object + ".?" + strings.ReplaceAll(path, ".", ".?")
+}
+
+func camel(path string) string {
+	var b strings.Builder
+	for name := range strings.SplitSeq(path, ".") {
+		b.WriteString(strings.ToUpper(name[:1]) + name[1:])
+	}
+	return b.String()
+}
