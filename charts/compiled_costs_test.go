@@ -215,3 +215,76 @@ func TestCompiledPolicyBeyondTheBoundsDenies(t *testing.T) {
 		}
 	}
 }
+
+// TestCompiledPolicyBeyondTheBoundsOfPods grows the lists of a pod beyond their bounds.
+func TestCompiledPolicyBeyondTheBoundsOfPods(t *testing.T) {
+	p := &v1alpha1.NodeRestrictionPolicy{ObjectMeta: metav1.ObjectMeta{Name: "test"}, Spec: v1alpha1.NodeRestrictionPolicySpec{
+		ValidationActions: []v1alpha1.ValidationAction{v1alpha1.Deny},
+		MirrorPods:        v1alpha1.MirrorPodRules{References: &v1alpha1.MirrorPodReferences{}},
+		Pods:              v1alpha1.PodRules{Phase: &v1alpha1.PodPhase{}, ObservedGeneration: &v1alpha1.PodObservedGeneration{}},
+	}}
+	sources := func(size int) *corev1.Pod {
+		return &corev1.Pod{Spec: corev1.PodSpec{Volumes: []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{
+			Projected: &corev1.ProjectedVolumeSource{Sources: make([]corev1.VolumeProjection, size)},
+		}}}}}
+	}
+	succeeded := func(containers, statuses int, running bool) *corev1.Pod {
+		pod := &corev1.Pod{Spec: corev1.PodSpec{Containers: make([]corev1.Container, containers)}}
+		pod.Status = corev1.PodStatus{Phase: corev1.PodSucceeded, ContainerStatuses: make([]corev1.ContainerStatus, statuses)}
+		if running {
+			pod.Status.ContainerStatuses[0].State.Running = &corev1.ContainerStateRunning{}
+		}
+		return pod
+	}
+	conditions := func(size int, generation int64) *corev1.Pod {
+		pod := &corev1.Pod{}
+		for i := range size {
+			pod.Status.Conditions = append(pod.Status.Conditions, corev1.PodCondition{
+				Type: corev1.PodConditionType(fmt.Sprint("example.com/", i)), ObservedGeneration: generation,
+			})
+		}
+		return pod
+	}
+	for name, test := range map[string]struct {
+		rule   policy.RuleID
+		pod    *corev1.Pod
+		denied bool
+	}{
+		"a volume with as many sources as are read":        {"mirror-pod-references", sources(expression.MaxSources), false},
+		"a volume with more sources":                       {"mirror-pod-references", sources(expression.MaxSources + 1), true},
+		"a pod succeeds with as many statuses as are read": {"pod-phase", succeeded(1, expression.MaxItems, false), false},
+		"a pod succeeds with more statuses":                {"pod-phase", succeeded(1, expression.MaxItems+1, false), true},
+		"a pod with many containers succeeds":              {"pod-phase", succeeded(expression.MaxItems+1, expression.MaxItems+1, true), false},
+		"many conditions that observe what there is":       {"pod-observed-generation", conditions(expression.MaxItems, 0), false},
+		"one condition that observes a later generation":   {"pod-observed-generation", conditions(1, 1), true},
+		"more conditions than are read":                    {"pod-observed-generation", conditions(expression.MaxItems+1, 0), true},
+	} {
+		test.pod.Name, test.pod.Namespace, test.pod.Spec.NodeName = "web", "shop", "worker-1"
+		r := policy.Request{NodeName: "worker-1", Write: policy.Write{
+			Operation: admissionv1.Create, Resource: "pods", Name: "web", Namespace: "shop", Object: mustMarshal(test.pod),
+		}}
+		if test.rule != "mirror-pod-references" {
+			before := test.pod.DeepCopy()
+			before.Status = corev1.PodStatus{Phase: corev1.PodRunning}
+			r.Operation, r.Subresource, r.OldObject = admissionv1.Update, "status", mustMarshal(before)
+		}
+		attributes, seen := (&caller{t: t}).attributesOf(r), false
+		for _, kind := range compileFor(t, []*v1alpha1.NodeRestrictionPolicy{p}) {
+			if !isFor(kind, attributes) {
+				continue
+			}
+			seen = true
+			e, errs := newEnforced(kind)
+			if len(errs) > 0 {
+				t.Fatal(errs)
+			}
+			violated, failure := e.violated(t, attributes)
+			if _, denied := violated[test.rule]; failure != "" || denied != test.denied {
+				t.Errorf("%s: denied %v, %s", name, denied, failure)
+			}
+		}
+		if !seen {
+			t.Errorf("%s: no policy is for the write", name)
+		}
+	}
+}

@@ -100,11 +100,6 @@ func newEnforced(kind compile.Kind) (*enforced, []error) {
 // oldEnvironment has the functions of the oldest supported API server.
 var oldEnvironment = sync.OnceValue(func() *environment.EnvSet { return environment.MustBaseEnvSet(oldestKubernetes) })
 
-// looksAt reports whether the policy is for such a write.
-func (e *enforced) looksAt(attributes *admission.VersionedAttributes) bool {
-	return isFor(e.Kind, attributes)
-}
-
 func isFor(kind compile.Kind, attributes *admission.VersionedAttributes) bool {
 	return slices.ContainsFunc(kind.Policy.Spec.MatchConstraints.ResourceRules, func(rule admissionregistrationv1.NamedRuleWithOperations) bool {
 		matcher := rules.Matcher{Rule: rule.RuleWithOperations, Attr: attributes}

@@ -87,7 +87,7 @@ func warnOfMirrorPodLabels(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.P
 func expressMirrorPodLabels(spec *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) []expression.Expression {
 	cfg := spec.MirrorPods.Labels
 	labels := on.New("metadata.labels", "{}")
-	return []expression.Expression{named("metadata.labels", "must not have", expression.AddedPairs("{}", labels, func(key, value string) string {
+	refused := func(key, value string) string {
 		free := expression.True
 		if len(cfg.Allowed) > 0 {
 			free = expression.MatchesPair(key, value, cfg.Allowed)
@@ -98,5 +98,6 @@ func expressMirrorPodLabels(spec *v1alpha1.NodeRestrictionPolicySpec, on *expres
 				expression.Not(expression.MatchesPair(key, value, cfg.Denied)),
 				expression.If(expression.In(key, controllerLabels()...),
 					expression.MatchesPair(key, value, expression.Named(cfg.Allowed)), free))))
-	}))}
+	}
+	return []expression.Expression{named("metadata.labels", "must not have", expression.AddedPairs("{}", labels, refused))}
 }

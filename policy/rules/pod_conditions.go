@@ -80,7 +80,12 @@ func kubeletPodConditions() []string {
 }
 
 func expressPodConditions(spec *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) []expression.Expression {
-	return expressConditions(on, spec.Pods.Conditions.Allowed, kubeletPodConditions(), func(old, updated string) string {
+	list := spec.Pods.Conditions.Allowed
+	allowed, _ := pattern.CompileAll(list, len(list), nil)
+	return expressConditions(on, list, kubeletPodConditions(), func(old, updated string) string {
+		if allowed.Match(string(corev1.DisruptionTarget)) {
+			return expression.False
+		}
 		isTarget := "e.type == " + quote(string(corev1.DisruptionTarget))
 		others := expression.And(isTarget, "e.?reason.orValue('') != "+quote(corev1.PodReasonTerminationByKubelet))
 		ends := on.Define("endsWithDisruption", expression.And(celEndsPod(on), expression.Exists(updated, "e", isTarget),

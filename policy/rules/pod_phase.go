@@ -85,8 +85,10 @@ func expressPodPhase(_ *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope
 	was, is := on.Both("status.phase", "''")
 	notMirror := expression.Not(celIsMirror(on))
 	statuses := on.New("status.containerStatuses", "[]")
-	running := expression.Within(expression.MaxItems, "containers", "[]", statuses,
-		expression.Texts(expression.Filter(statuses, "e", "e.?state.?running.hasValue()"), "e.name"))
+	// The containers of a pod are its tenant's.
+	unbounded := expression.Longer(expression.MaxItems, on.New("spec.containers", "[]"))
+	running := expression.If(unbounded, expression.None, expression.Within(expression.MaxItems, "containers", "[]", statuses,
+		expression.Texts(expression.Filter(statuses, "e", "e.?state.?running.hasValue()"), "e.name")))
 	return []expression.Expression{
 		when("status.phase", "must not leave a terminal phase",
 			expression.And(celIsTerminal(was), expression.Not(celIsTerminal(is)), notMirror)),
