@@ -76,7 +76,9 @@ func (s *Scope) Both(path, missing string) (old, updated string) {
 func (s *Scope) Name() string { return s.Define("name", "request.?name.orValue('')") }
 
 // Namespace returns the namespace of the request. It may be empty.
-func (s *Scope) Namespace() string { return s.Define("requestNamespace", "request.?namespace.orValue('')") }
+func (s *Scope) Namespace() string {
+	return s.Define("requestNamespace", "request.?namespace.orValue('')")
+}
 
 // UserPrefix begins the user name of every kubelet. The name of its node follows.
 const UserPrefix = "system:node:"
