@@ -6,7 +6,10 @@ package e2e_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"net/http"
 	"testing"
+	"time"
 
 	admissionv1 "k8s.io/api/admission/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -280,7 +283,16 @@ func (s *setup) setCSIDrivers(t *testing.T) {
 func (s *setup) clear(t *testing.T) {
 	t.Helper()
 	path := s.collection() + "/" + s.name(t)
-	if s.name(t) != "" && (s.objects == nil || !s.objects.has(path)) {
-		(&objects{client: s.client}).remove(t, path)
+	if s.name(t) == "" || s.objects != nil && s.objects.has(path) {
+		return
 	}
+	(&objects{client: s.client}).remove(t, path)
+	// Server-side apply begins with what the API server's cache has: the object that is gone would be updated first, and denied.
+	suite.Eventually(t, 10*time.Second, func() error {
+		a := s.client.Do(t.Context(), suite.Request{Method: http.MethodGet, Path: path, Query: "resourceVersion=0"})
+		if a.Code != http.StatusNotFound {
+			return errors.New(a.String())
+		}
+		return nil
+	})
 }
