@@ -18,6 +18,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
 
 	"noderestriction.plus/internal/enforced"
 )
@@ -41,16 +42,12 @@ func (*Probe) NeedLeaderElection() bool { return false }
 
 // Start probes until ctx ends. It returns nil.
 func (p *Probe) Start(ctx context.Context) error {
-	ticks := time.NewTicker(p.interval)
-	defer ticks.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticks.C:
-			p.once(ctx)
-		}
-	}
+	// The error is that ctx has ended.
+	_ = wait.PollUntilContextCancel(ctx, p.interval, false, func(ctx context.Context) (bool, error) {
+		p.once(ctx)
+		return false, nil
+	})
+	return nil
 }
 
 func (p *Probe) once(ctx context.Context) {

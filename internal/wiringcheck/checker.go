@@ -17,6 +17,7 @@ import (
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
 	admissionregistrationclient "k8s.io/client-go/kubernetes/typed/admissionregistration/v1"
 	"k8s.io/client-go/rest"
 
@@ -71,16 +72,12 @@ func (*Checker) NeedLeaderElection() bool { return false }
 
 // Start compares until ctx ends. It returns nil.
 func (c *Checker) Start(ctx context.Context) error {
-	ticks := time.NewTicker(c.interval)
-	defer ticks.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticks.C:
-			c.once(ctx)
-		}
-	}
+	// The error is that ctx has ended.
+	_ = wait.PollUntilContextCancel(ctx, c.interval, false, func(ctx context.Context) (bool, error) {
+		c.once(ctx)
+		return false, nil
+	})
+	return nil
 }
 
 func (c *Checker) once(ctx context.Context) {

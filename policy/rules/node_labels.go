@@ -137,8 +137,9 @@ func compileUpdateLabels(
 	return func(r *policy.Request) []policy.Violation {
 		changes := comparePairs(r.Node().Labels().Change())
 		pinned := pins.take(&changes)
-		if len(changes.added) > 0 && mayAddUnlisted(cfg.Additions, r) {
-			changes.added = slices.DeleteFunc(changes.added, func(key string) bool { return !isReservedLabel(key) })
+		unlisted := func(key string) bool { return !isReservedLabel(key) && !mayChange(key, changes.updated[key]) }
+		if slices.ContainsFunc(changes.added, unlisted) && mayAddUnlisted(cfg.Additions, r) {
+			changes.added = slices.DeleteFunc(changes.added, unlisted)
 		}
 		return changes.except(mayChange, allowed.ValueMatters).and(pinned).violations("metadata.labels")
 	}, errs

@@ -7,34 +7,12 @@ import (
 	"context"
 	"time"
 
-	cadvisorapi "github.com/google/cadvisor/lib/model"
 	internalapi "k8s.io/cri-api/pkg/apis"
 	remote "k8s.io/cri-client/pkg"
-	"k8s.io/klog/v2"
-	cadvisortest "k8s.io/kubernetes/pkg/kubelet/cadvisor/testing"
 	"k8s.io/kubernetes/pkg/kubelet/cm"
 )
 
-// This file has what differs between releases of Kubernetes; _before-1.37 and _before-1.36 have it for older ones.
-
-type (
-	requestOptions = cadvisorapi.RequestOptions
-	containerInfo  = cadvisorapi.ContainerInfo
-	containerSpec  = cadvisorapi.ContainerSpec
-	containerStats = cadvisorapi.ContainerStats
-	memorySpec     = cadvisorapi.MemorySpec
-	memoryStats    = cadvisorapi.MemoryStats
-	fsInfo         = cadvisorapi.FsInfo
-)
-
-// memoryCapacity returns the memory of a machine.
-func memoryCapacity(machine *cadvisortest.Fake) (uint64, error) {
-	info, err := machine.MachineInfo(klog.Background())
-	if err != nil {
-		return 0, err
-	}
-	return info.MemoryCapacity, nil
-}
+// This file has what differs between releases of Kubernetes. _before-1.37 and _before-1.36 have it for older ones.
 
 // connect connects to the container runtime.
 func connect(ctx context.Context, endpoint string) (internalapi.RuntimeService, error) {

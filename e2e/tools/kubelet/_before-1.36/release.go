@@ -7,36 +7,14 @@ import (
 	"context"
 	"time"
 
-	cadvisorv1 "github.com/google/cadvisor/info/v1"
-	cadvisorv2 "github.com/google/cadvisor/info/v2"
 	"go.opentelemetry.io/otel/trace/noop"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	internalapi "k8s.io/cri-api/pkg/apis"
 	remote "k8s.io/cri-client/pkg"
 	"k8s.io/klog/v2"
-	cadvisortest "k8s.io/kubernetes/pkg/kubelet/cadvisor/testing"
 	"k8s.io/kubernetes/pkg/kubelet/cm"
 )
-
-type (
-	requestOptions = cadvisorv2.RequestOptions
-	containerInfo  = cadvisorv2.ContainerInfo
-	containerSpec  = cadvisorv2.ContainerSpec
-	containerStats = cadvisorv2.ContainerStats
-	memorySpec     = cadvisorv2.MemorySpec
-	memoryStats    = cadvisorv1.MemoryStats
-	fsInfo         = cadvisorv2.FsInfo
-)
-
-// memoryCapacity returns the memory of a machine.
-func memoryCapacity(machine *cadvisortest.Fake) (uint64, error) {
-	info, err := machine.MachineInfo()
-	if err != nil {
-		return 0, err
-	}
-	return info.MemoryCapacity, nil
-}
 
 // connect connects to the container runtime.
 func connect(ctx context.Context, endpoint string) (internalapi.RuntimeService, error) {
