@@ -202,7 +202,8 @@ type Match struct {
 type NodeRestrictionPolicyStatus struct {
 	// conditions has Ready: True when the policy is enforced as written; False with reason InvalidPolicy and every field
 	// error when it is not. A field that does not compile switches off its own rule only, or leaves the last good version of
-	// the policy in force; the message says which.
+	// the policy in force; the message says which. Enforced, if the wiring check or the enforcement probe runs: True when API
+	// servers call the webhook as it was installed; the message names a webhook that is not called, or no longer sends all writes.
 	// Omitted: the policy has not been seen yet.
 	// +optional
 	// +listType=map
