@@ -154,23 +154,33 @@ func (c *compilation) kind(w write, rules []policy.Rule, kinds []write) (*Kind, 
 	for _, v := range scope.Variables() {
 		spec.Variables = append(spec.Variables, admissionregistrationv1.Variable{Name: v.Name, Expression: v.Expression})
 	}
-	kind := &Kind{}
+	var ids []policy.RuleID
 	for i := range validations {
 		spec.Validations = append(spec.Validations, c.validation(&validations[i]))
-		kind.Rules = append(kind.Rules, validations[i].rule)
+		ids = append(ids, validations[i].rule)
 	}
+	kind := newKind(name, spec, c.actions(), ids)
+	return &kind, nil
+}
+
+// newKind returns a policy and its binding.
+func newKind(
+	name string, spec admissionregistrationv1.ValidatingAdmissionPolicySpec, actions []admissionregistrationv1.ValidationAction, rules []policy.RuleID,
+) Kind {
 	meta := metav1.ObjectMeta{Name: name, Labels: map[string]string{"app.kubernetes.io/managed-by": program.Plugin}}
-	kind.Policy = &admissionregistrationv1.ValidatingAdmissionPolicy{
-		TypeMeta:   metav1.TypeMeta{APIVersion: admissionregistrationv1.SchemeGroupVersion.String(), Kind: "ValidatingAdmissionPolicy"},
-		ObjectMeta: meta, Spec: spec,
+	typeMeta := func(kind string) metav1.TypeMeta {
+		return metav1.TypeMeta{APIVersion: admissionregistrationv1.SchemeGroupVersion.String(), Kind: kind}
 	}
-	kind.Binding = &admissionregistrationv1.ValidatingAdmissionPolicyBinding{
-		TypeMeta: metav1.TypeMeta{
-			APIVersion: admissionregistrationv1.SchemeGroupVersion.String(), Kind: "ValidatingAdmissionPolicyBinding",
+	return Kind{
+		Policy: &admissionregistrationv1.ValidatingAdmissionPolicy{
+			TypeMeta: typeMeta("ValidatingAdmissionPolicy"), ObjectMeta: meta, Spec: spec,
 		},
-		ObjectMeta: meta, Spec: admissionregistrationv1.ValidatingAdmissionPolicyBindingSpec{PolicyName: name, ValidationActions: c.actions()},
+		Binding: &admissionregistrationv1.ValidatingAdmissionPolicyBinding{
+			TypeMeta: typeMeta("ValidatingAdmissionPolicyBinding"), ObjectMeta: meta,
+			Spec: admissionregistrationv1.ValidatingAdmissionPolicyBindingSpec{PolicyName: name, ValidationActions: actions},
+		},
+		Rules: rules,
 	}
-	return kind, nil
 }
 
 // validations returns the expressions of a rule, each as a variable of the scope.
@@ -204,6 +214,9 @@ func camel(id string) string {
 // maxName is the length of the longest name of an object.
 const maxName = 253
 
+// staticSuffix ends the names of policies in the API server's own files.
+const staticSuffix = ".static.k8s.io"
+
 func (c *compilation) name(w write) string {
 	parts := []string{strings.Split(w.resource, ".")[0]}
 	switch w.subresource {
@@ -218,7 +231,7 @@ func (c *compilation) name(w write) string {
 	}
 	name := program.Name + "." + c.policy.Name + "." + strings.Join(append(parts, strings.ToLower(w.operation)), "-")
 	if c.options.Static {
-		name += ".static.k8s.io"
+		name += staticSuffix
 	}
 	return name
 }
@@ -228,6 +241,11 @@ func (c *compilation) actions() []admissionregistrationv1.ValidationAction {
 	if actions == nil {
 		actions = c.policy.Spec.ValidationActions
 	}
+	return serverActions(actions)
+}
+
+// serverActions returns actions as the API server names them.
+func serverActions(actions []v1alpha1.ValidationAction) []admissionregistrationv1.ValidationAction {
 	all := make([]admissionregistrationv1.ValidationAction, len(actions))
 	for i, a := range actions {
 		all[i] = admissionregistrationv1.ValidationAction(a)
@@ -307,8 +325,10 @@ func (c *compilation) auditAnnotations(validations []validation, scope *expressi
 	}
 }
 
-func (c *compilation) decision() string {
-	actions := c.actions()
+func (c *compilation) decision() string { return decisionOf(c.actions()) }
+
+// decisionOf returns the outcome of a write that violates a policy with these actions.
+func decisionOf(actions []admissionregistrationv1.ValidationAction) string {
 	switch {
 	case slices.Contains(actions, admissionregistrationv1.Deny):
 		return string(policy.Denied)
