@@ -144,7 +144,10 @@ func (v *csvRows) add(row *recordlog.Row) error {
 		}
 		return strings.Join(all, "; ")
 	}
-	dryRun, late, like := strconv.FormatBool(row.DryRun), strconv.FormatBool(row.Late), ""
+	dryRun, late, like, seq := strconv.FormatBool(row.DryRun), strconv.FormatBool(row.Late), "", ""
+	if row.Seq > 0 {
+		seq = strconv.FormatUint(row.Seq, 10)
+	}
 	switch {
 	case row.Like > 0:
 		like = strconv.FormatUint(row.Like, 10)
@@ -152,7 +155,7 @@ func (v *csvRows) add(row *recordlog.Row) error {
 		dryRun, late = recordlog.Unknown, recordlog.Unknown
 	}
 	return writeCSV(v.w,
-		timeText(row.Time), string(row.Msg), row.Boot, strconv.FormatUint(row.Seq, 10), row.UID, row.Node, row.User,
+		timeText(row.Time), string(row.Msg), row.Boot, seq, row.UID, row.Node, row.User,
 		row.Operation, row.Resource, row.Subresource, row.Namespace, row.Name, dryRun,
 		string(row.ClientAuth), row.Version,
 		join(func(v record.Violation) string { return v.Policy }),
