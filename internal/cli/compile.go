@@ -104,6 +104,9 @@ a file that cannot be read.`,
 		}
 		var objects []any
 		if guard.on {
+			if err := guard.warn(cmd.ErrOrStderr()); err != nil {
+				return err
+			}
 			for _, kind := range compile.Guard(guardOptions) {
 				objects = append(objects, kind.Policy, kind.Binding)
 			}

@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"encoding/pem"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -35,12 +36,12 @@ func (f *guardFlags) addFlags(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.BoolVar(&f.on, "guard", false, "also write the guard, which keeps the webhook's objects from cluster administrators;\nneeds no FILE, and is for --to static only")
 	flags.StringVar(&f.group, "guard-group", compile.DefaultGuardGroup, "`group` that may change what the guard keeps; empty: nobody may, through the API")
-	flags.StringSliceVar(&f.certificates, "guard-certificate", nil,
+	flags.StringArrayVar(&f.certificates, "guard-certificate", nil,
 		"PEM `file` with a client certificate of that group, without which membership is not enough;\nmay be repeated")
 	flags.StringVar(&f.namespace, "guard-namespace", program.Name,
 		"`namespace` of the release, which the guard closes; empty: none, if the webhook runs outside the cluster")
 	flags.StringVar(&f.serviceAccount, "guard-service-account", program.Name, "`name` of the webhook's service account in that namespace")
-	flags.StringSliceVar(&f.writers, "guard-writer", nil,
+	flags.StringArrayVar(&f.writers, "guard-writer", nil,
 		"`user` that may write into the namespace and the CA bundle, such as\nsystem:serviceaccount:cert-manager:cert-manager-cainjector; may be repeated")
 	flags.BoolVar(&f.conditions, "guard-conditions", false, "let the webhook itself write match conditions and the expressions of the floor")
 }
@@ -73,6 +74,16 @@ func (f *guardFlags) options(in *command.Inputs, changed func(flag string) bool)
 		}
 	}
 	return o, nil
+}
+
+// warn says who can break the glass although they are not in the group.
+func (f *guardFlags) warn(w io.Writer) error {
+	if f.group == "" || len(f.certificates) > 0 {
+		return nil
+	}
+	_, err := fmt.Fprintf(w, "the guard: whoever may impersonate the group %q, as cluster administrators may, can break the glass; "+
+		"--guard-certificate or an empty --guard-group prevents it\n", f.group)
+	return err
 }
 
 // maxName is the maximum length of the name of a user or a group, in bytes.
