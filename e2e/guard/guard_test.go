@@ -94,7 +94,7 @@ func newGuarded(t *testing.T) *guarded {
 	suite.Check(t, err)
 	g := &guarded{breakerFile: filepath.Join(dir, "breaker.kubeconfig")}
 	g.Cluster = cluster.New(t, "guard", cluster.Options{
-		Nodes: 3, Images: map[string]string{tag: binary},
+		Nodes: 3, OwnControllers: true, Images: map[string]string{tag: binary},
 		Options: suite.Options{APIServer: controlplane.APIServerOptions{Args: append(static.Args, "--audit-policy-file="+audit)}},
 	})
 	g.adminFile = g.Kubectl.Kubeconfig

@@ -86,11 +86,12 @@ func guarded(group, resource string, operations ...admissionregistrationv1.Opera
 	}}
 }
 
-// differs says that one of the fields, each with a default, of the object is not as it was stored.
+// differs says that one of the fields of the object is not as it was stored. A missing list may also be null, which only the operator
+// compares with a list without an error.
 func differs(fields ...string) string {
 	parts := make([]string, len(fields))
 	for i, field := range fields {
-		parts[i] = fmt.Sprintf("object.?%[1]s != oldObject.?%[1]s", field)
+		parts[i] = fmt.Sprintf("object.?%[1]s.orValue(null) != oldObject.?%[1]s.orValue(null)", field)
 	}
 	return expression.And("object != null", "oldObject != null", expression.Or(parts...))
 }
@@ -149,7 +150,7 @@ func (g *guard) webhooks() guardPart {
 	same := func(fields ...string) string {
 		parts := []string{"w.name == o.name"}
 		for _, field := range fields {
-			parts = append(parts, fmt.Sprintf("w.?%[1]s == o.?%[1]s", field))
+			parts = append(parts, fmt.Sprintf("w.?%[1]s.orValue(null) == o.?%[1]s.orValue(null)", field))
 		}
 		return fmt.Sprintf("size(%[2]s) == size(%[1]s) && %[2]s.all(w, %[1]s.exists(o, %[3]s))", old, updated, expression.And(parts...))
 	}
