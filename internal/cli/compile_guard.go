@@ -34,16 +34,16 @@ type guardFlags struct {
 
 func (f *guardFlags) addFlags(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.BoolVar(&f.on, "guard", false, "also write the guard, which keeps the webhook's objects from cluster administrators;\nneeds no FILE, and is for --to static only")
-	flags.StringVar(&f.group, "guard-group", compile.DefaultGuardGroup, "`group` that may change what the guard keeps; empty: nobody may, through the API")
+	flags.BoolVar(&f.on, "guard", false, "also write the guard, for --to static; needs no FILE")
+	flags.StringVar(&f.group, "guard-group", compile.DefaultGuardGroup, "`group` that may change what it keeps; empty: nobody may, through\nthe API")
 	flags.StringArrayVar(&f.certificates, "guard-certificate", nil,
-		"PEM `file` with a client certificate of that group, without which membership is not enough;\nmay be repeated")
+		"PEM `file` with a client certificate that members of the group must\nuse; may be repeated")
 	flags.StringVar(&f.namespace, "guard-namespace", program.Name,
-		"`namespace` of the release, which the guard closes; empty: none, if the webhook runs outside the cluster")
-	flags.StringVar(&f.serviceAccount, "guard-service-account", program.Name, "`name` of the webhook's service account in that namespace")
+		"`namespace` of the release, which it closes; empty: none, if the\nwebhook runs outside the cluster")
+	flags.StringVar(&f.serviceAccount, "guard-service-account", program.Name, "`name` of the webhook's service account\nin that namespace")
 	flags.StringArrayVar(&f.writers, "guard-writer", nil,
-		"`user` that may write into the namespace and the CA bundle, such as\nsystem:serviceaccount:cert-manager:cert-manager-cainjector; may be repeated")
-	flags.BoolVar(&f.conditions, "guard-conditions", false, "let the webhook itself write match conditions and the expressions of the floor")
+		"`user` that may write into the namespace and the CA bundle, such as\nsystem:serviceaccount:cert-manager:cert-manager-cainjector;\nmay be repeated")
+	flags.BoolVar(&f.conditions, "guard-conditions", false, "let the webhook write match conditions and expressions of the floor")
 }
 
 // options returns the options of the guard. The flags changed are those that the command line has.
@@ -81,7 +81,7 @@ func (f *guardFlags) warn(w io.Writer) error {
 	if f.group == "" || len(f.certificates) > 0 {
 		return nil
 	}
-	_, err := fmt.Fprintf(w, "the guard: whoever may impersonate the group %q, as cluster administrators may, can break the glass; "+
+	_, err := fmt.Fprintf(w, "the guard: anyone who may impersonate the group %q, as cluster administrators may, can break the glass; "+
 		"--guard-certificate or an empty --guard-group prevents it\n", f.group)
 	return err
 }

@@ -96,7 +96,7 @@ func differs(fields ...string) string {
 	return expression.And("object != null", "oldObject != null", expression.Or(parts...))
 }
 
-// userIsNot says that the client is none of the users.
+// userIsNot says that the client is not one of the users.
 func userIsNot(users ...string) string { return expression.Not(expression.In(userName, users...)) }
 
 // mayBreakGlass says that the client is a member of the group and, where certificates are named, has one of these.
