@@ -154,33 +154,13 @@ func (c *compilation) kind(w write, rules []policy.Rule, kinds []write) (*Kind, 
 	for _, v := range scope.Variables() {
 		spec.Variables = append(spec.Variables, admissionregistrationv1.Variable{Name: v.Name, Expression: v.Expression})
 	}
-	var ids []policy.RuleID
+	kind := &Kind{}
 	for i := range validations {
 		spec.Validations = append(spec.Validations, c.validation(&validations[i]))
-		ids = append(ids, validations[i].rule)
+		kind.Rules = append(kind.Rules, validations[i].rule)
 	}
-	kind := newKind(name, spec, c.actions(), ids)
-	return &kind, nil
-}
-
-// newKind returns a policy and its binding.
-func newKind(
-	name string, spec admissionregistrationv1.ValidatingAdmissionPolicySpec, actions []admissionregistrationv1.ValidationAction, rules []policy.RuleID,
-) Kind {
-	meta := metav1.ObjectMeta{Name: name, Labels: map[string]string{"app.kubernetes.io/managed-by": program.Plugin}}
-	typeMeta := func(kind string) metav1.TypeMeta {
-		return metav1.TypeMeta{APIVersion: admissionregistrationv1.SchemeGroupVersion.String(), Kind: kind}
-	}
-	return Kind{
-		Policy: &admissionregistrationv1.ValidatingAdmissionPolicy{
-			TypeMeta: typeMeta("ValidatingAdmissionPolicy"), ObjectMeta: meta, Spec: spec,
-		},
-		Binding: &admissionregistrationv1.ValidatingAdmissionPolicyBinding{
-			TypeMeta: typeMeta("ValidatingAdmissionPolicyBinding"), ObjectMeta: meta,
-			Spec: admissionregistrationv1.ValidatingAdmissionPolicyBindingSpec{PolicyName: name, ValidationActions: actions},
-		},
-		Rules: rules,
-	}
+	kind.Policy, kind.Binding = policyAndBinding(name, spec, c.actions())
+	return kind, nil
 }
 
 // validations returns the expressions of a rule, each as a variable of the scope.
@@ -213,9 +193,6 @@ func camel(id string) string {
 
 // maxName is the length of the longest name of an object.
 const maxName = 253
-
-// staticSuffix ends the names of policies in the API server's own files.
-const staticSuffix = ".static.k8s.io"
 
 func (c *compilation) name(w write) string {
 	parts := []string{strings.Split(w.resource, ".")[0]}

@@ -18,6 +18,9 @@ import (
 // GuardPolicy is the value of the audit annotation policy of what the guard denies.
 const GuardPolicy = "guard"
 
+// staticSuffix ends the names of policies in the API server's own files.
+const staticSuffix = ".static.k8s.io"
+
 // DefaultGuardGroup is the group whose members may change what the guard keeps.
 const DefaultGuardGroup = "noderestriction.plus:breakglass"
 
@@ -349,7 +352,9 @@ func (g *guard) kind(part *guardPart) Kind {
 			Key: annotation.key, ValueExpression: violated + " ? " + expression.Quote(annotation.value) + " : ''",
 		})
 	}
-	return newKind(name, spec, g.actions(), rules)
+	kind := Kind{Rules: rules}
+	kind.Policy, kind.Binding = policyAndBinding(name, spec, g.actions())
+	return kind
 }
 
 // remedy says how to break the glass.
