@@ -7,6 +7,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,8 +17,11 @@ import (
 
 	"noderestriction.plus/e2e/controlplane"
 	"noderestriction.plus/e2e/suite"
+	"noderestriction.plus/internal/auditlog"
 	"noderestriction.plus/internal/compile"
 	"noderestriction.plus/internal/manifest"
+	"noderestriction.plus/internal/record"
+	"noderestriction.plus/policy"
 )
 
 // reloadTimeout bounds the time until an API server has read its files again, which it does once a minute.
@@ -80,6 +85,27 @@ func (c *cluster) testFirstRequest(t *testing.T) {
 	t.Logf("answers: %v", counts)
 	if counts[suite.Allowed] > 0 || counts[suite.Floor] == 0 {
 		t.Errorf("answers: %v", counts)
+	}
+	checkAuditLog(t, server.AuditLog, counts[suite.Floor])
+}
+
+// checkAuditLog finds at least so many denials of the attacker in the audit log. Some may be from before the restart.
+func checkAuditLog(t *testing.T, path string, want int) {
+	t.Helper()
+	f, err := os.Open(path)
+	suite.Check(t, err)
+	defer f.Close()
+	found := 0
+	suite.Check(t, auditlog.NewLog().Read(f, func(e *auditlog.Event) error {
+		if s := e.Server; s != nil && s.Msg == policy.Denied && s.Node == node && slices.ContainsFunc(s.Violations, func(v record.Violation) bool {
+			return v.Policy == "recommended" && v.Rule == "node-finalizers"
+		}) {
+			found++
+		}
+		return nil
+	}))
+	if found < want {
+		t.Errorf("the audit log has %d denials, want at least %d", found, want)
 	}
 }
 
