@@ -36,7 +36,7 @@ func TestCompiledPolicies(t *testing.T) {
 	var policies []*manifest.Policy
 	for _, preset := range []string{"recommended", "strict"} {
 		loaded := load(t, preset)
-		suite.Check(t, s.Kubectl.Apply(t.Context(), compiled(t, loaded[0])))
+		suite.Check(t, s.Kubectl.Apply(t.Context(), compiled(t, loaded[0], compile.Options{Partial: compile.Narrower})))
 		policies = append(policies, loaded...)
 	}
 	t.Run("attacks", func(t *testing.T) { c.testCompiledAttacks(t, policies) })
@@ -102,10 +102,10 @@ func load(t *testing.T, preset string) []*manifest.Policy {
 }
 
 // compiled returns the manifest of a policy as an API server enforces it.
-func compiled(t *testing.T, p *manifest.Policy) []byte {
+func compiled(t *testing.T, p *manifest.Policy, options compile.Options) []byte {
 	t.Helper()
 	on := slices.DeleteFunc(rules.All(), func(r policy.Rule) bool { return !slices.Contains(p.Compiled.Rules(), r.ID) })
-	out, err := compile.Compile(p.Object, on, compile.Options{Partial: compile.Narrower})
+	out, err := compile.Compile(p.Object, on, options)
 	suite.Check(t, err)
 	t.Log(out.Report.Summary())
 	var documents bytes.Buffer

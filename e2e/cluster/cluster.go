@@ -46,6 +46,8 @@ type Options struct {
 	Images map[string]string
 	// Controllers are further flags of the controllers.
 	Controllers []string
+	// OwnControllers has the controllers and the scheduler be the users that kubeadm makes them, not administrators.
+	OwnControllers bool
 }
 
 // Cluster is a control plane with nodes that run the product.
@@ -86,7 +88,11 @@ func (c *Cluster) start(ctx context.Context) (err error) {
 	if c.Suite, err = suite.Start(ctx, o); err != nil {
 		return err
 	}
-	if err := c.ControlPlane.StartControllers(ctx, c.options.Log, c.options.Controllers...); err != nil {
+	start := c.ControlPlane.StartControllers
+	if c.options.OwnControllers {
+		start = c.ControlPlane.StartOwnControllers
+	}
+	if err := start(ctx, c.options.Log, c.options.Controllers...); err != nil {
 		return err
 	}
 	return c.startNodes(ctx)

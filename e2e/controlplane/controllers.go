@@ -11,15 +11,38 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 
 	"noderestriction.plus/e2e/binaries"
 	"noderestriction.plus/e2e/process"
 )
 
 // StartControllers starts kube-controller-manager and kube-scheduler as clients of the first API server, without listeners, and
-// waits until pods can be created, which needs service accounts. A node without a heartbeat for 12 s is marked Unknown. The flags
-// are further ones of kube-controller-manager.
+// waits until pods can be created, which needs service accounts. Both are administrators. A node without a heartbeat for 12 s is marked
+// Unknown. The flags are further ones of kube-controller-manager.
 func (c *ControlPlane) StartControllers(ctx context.Context, log io.Writer, flags ...string) error {
+	config, err := c.Admin()
+	if err != nil {
+		return err
+	}
+	return c.startControllers(ctx, log, config, config, flags)
+}
+
+// StartOwnControllers is [ControlPlane.StartControllers] with the users that kubeadm gives these programs. Each controller has a service
+// account of its own.
+func (c *ControlPlane) StartOwnControllers(ctx context.Context, log io.Writer, flags ...string) error {
+	manager, err := c.User("system:kube-controller-manager")
+	if err != nil {
+		return err
+	}
+	scheduler, err := c.User("system:kube-scheduler")
+	if err != nil {
+		return err
+	}
+	return c.startControllers(ctx, log, manager, scheduler, append([]string{"--use-service-account-credentials"}, flags...))
+}
+
+func (c *ControlPlane) startControllers(ctx context.Context, log io.Writer, asManager, asScheduler *rest.Config, flags []string) error {
 	config, err := c.Admin()
 	if err != nil {
 		return err
@@ -28,12 +51,15 @@ func (c *ControlPlane) StartControllers(ctx context.Context, log io.Writer, flag
 	if err != nil {
 		return err
 	}
-	kubeconfig := c.path("controllers.kubeconfig")
-	if err := WriteKubeconfig(kubeconfig, config); err != nil {
+	common := func(name string, config *rest.Config) ([]string, error) {
+		kubeconfig := c.path(name + ".kubeconfig")
+		return []string{"--kubeconfig=" + kubeconfig, "--secure-port=0", "--leader-elect=false"}, WriteKubeconfig(kubeconfig, config)
+	}
+	ofManager, err := common("controllers", asManager)
+	if err != nil {
 		return err
 	}
-	common := []string{"--kubeconfig=" + kubeconfig, "--secure-port=0", "--leader-elect=false"}
-	manager, err := c.startClient(ctx, log, binaries.KubeControllerManager(), slices.Concat(common, []string{
+	manager, err := c.startClient(ctx, log, binaries.KubeControllerManager(), slices.Concat(ofManager, []string{
 		"--service-account-private-key-file=" + c.path("service-account.key"),
 		"--root-ca-file=" + c.path("ca.crt"),
 		"--allocate-node-cidrs",
@@ -45,7 +71,11 @@ func (c *ControlPlane) StartControllers(ctx context.Context, log io.Writer, flag
 	if err != nil {
 		return err
 	}
-	if _, err := c.startClient(ctx, log, binaries.KubeScheduler(), common); err != nil {
+	ofScheduler, err := common("scheduler", asScheduler)
+	if err != nil {
+		return err
+	}
+	if _, err := c.startClient(ctx, log, binaries.KubeScheduler(), ofScheduler); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)

@@ -17,6 +17,7 @@ import (
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/command"
 	"noderestriction.plus/internal/compile"
+	"noderestriction.plus/internal/manifest"
 	"noderestriction.plus/policy"
 	"noderestriction.plus/policy/rules"
 )
@@ -29,7 +30,7 @@ const (
 
 func compileCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "compile FILE...",
+		Use:   "compile [FILE...]",
 		Short: "Compile policies to ValidatingAdmissionPolicies, which need no webhook",
 		Long: `Compile policies to ValidatingAdmissionPolicies and bindings, which an API server enforces without
 the webhook: for API objects (--to vap), or for files that an API server reads at its start
@@ -39,13 +40,19 @@ the webhook: for API objects (--to vap), or for files that an API server reads a
   narrower  nothing is denied that the webhook allows; the rest is left out
   wider     nothing is allowed that the webhook denies; a rule that cannot be wider is an error
 
+With --guard it also writes policies that keep the webhook's own objects from everyone, cluster
+administrators included, who is not a member of --guard-group: the webhook configuration, the policies
+of the API server, the CRD, NodeRestrictionPolicies (except new ones), permissions, and the namespace
+of the release. Only files can contain them. docs/guard.md says how to install them, how to break the
+glass, and what they do not keep.
+
 A sentence about each policy goes to standard error.
 
 Exit code: 0 compiled, 1 a policy cannot be compiled as --partial says, 2 usage, an invalid policy, or
 a file that cannot be read.`,
 		Example: `  kubectl nrp compile --partial narrower recommended.yaml | kubectl apply -f -
-  kubectl get nrp -o yaml | kubectl nrp compile --to static --partial narrower - > policies.yaml`,
-		Args: command.AtLeastOne("a file or a directory with policies, or - for standard input"),
+  kubectl get nrp -o yaml | kubectl nrp compile --to static --partial narrower - > policies.yaml
+  kubectl nrp compile --guard --guard-certificate breakglass.crt > guard.yaml`,
 	}
 	to := command.NewOutput(toVAP, toStatic)
 	cmd.Flags().Var(to, "to", "what to compile to")
@@ -58,7 +65,20 @@ a file that cannot be read.`,
 	kubernetes := cmd.Flags().String("kubernetes", "", "oldest `version` of the API servers, by default 1.31 for vap and 1.37 for static")
 	output := command.NewOutput(command.FormatYAML, command.FormatJSON)
 	output.AddTo(cmd)
+	guard := &guardFlags{}
+	guard.addFlags(cmd)
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if guard.on {
+			return nil
+		}
+		return command.AtLeastOne("a file or a directory with policies, or - for standard input")(cmd, args)
+	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if guard.on && !cmd.Flags().Changed("to") {
+			if err := to.Set(toStatic); err != nil {
+				return err
+			}
+		}
 		options := compile.Options{Static: to.String() == toStatic, Partial: compile.Partial(partial.String())}
 		if err := checkVersion(*kubernetes, options.Static); err != nil {
 			return err
@@ -67,11 +87,30 @@ a file that cannot be read.`,
 		if options.Actions, err = parseActions(*actions); err != nil {
 			return err
 		}
-		policies, err := loadPolicies(&command.Inputs{Stdin: cmd.InOrStdin()}, args)
+		if guard.on && !options.Static {
+			return command.Usagef("--guard: needs --to static, because policies that are API objects do not see admission configurations")
+		}
+		inputs := &command.Inputs{Stdin: cmd.InOrStdin()}
+		guardOptions, err := guard.options(inputs, cmd.Flags().Changed)
 		if err != nil {
 			return err
 		}
+		guardOptions.Actions = options.Actions
+		var policies []*manifest.Policy
+		if len(args) > 0 {
+			if policies, err = loadPolicies(inputs, args); err != nil {
+				return err
+			}
+		}
 		var objects []any
+		if guard.on {
+			if err := guard.warn(cmd.ErrOrStderr()); err != nil {
+				return err
+			}
+			for _, kind := range compile.Guard(guardOptions) {
+				objects = append(objects, kind.Policy, kind.Binding)
+			}
+		}
 		for _, p := range policies {
 			compiled, err := compile.Compile(p.Object, rulesOn(p.Compiled), options)
 			if err != nil {

@@ -159,17 +159,7 @@ func (c *compilation) kind(w write, rules []policy.Rule, kinds []write) (*Kind, 
 		spec.Validations = append(spec.Validations, c.validation(&validations[i]))
 		kind.Rules = append(kind.Rules, validations[i].rule)
 	}
-	meta := metav1.ObjectMeta{Name: name, Labels: map[string]string{"app.kubernetes.io/managed-by": program.Plugin}}
-	kind.Policy = &admissionregistrationv1.ValidatingAdmissionPolicy{
-		TypeMeta:   metav1.TypeMeta{APIVersion: admissionregistrationv1.SchemeGroupVersion.String(), Kind: "ValidatingAdmissionPolicy"},
-		ObjectMeta: meta, Spec: spec,
-	}
-	kind.Binding = &admissionregistrationv1.ValidatingAdmissionPolicyBinding{
-		TypeMeta: metav1.TypeMeta{
-			APIVersion: admissionregistrationv1.SchemeGroupVersion.String(), Kind: "ValidatingAdmissionPolicyBinding",
-		},
-		ObjectMeta: meta, Spec: admissionregistrationv1.ValidatingAdmissionPolicyBindingSpec{PolicyName: name, ValidationActions: c.actions()},
-	}
+	kind.Policy, kind.Binding = policyAndBinding(name, spec, c.actions())
 	return kind, nil
 }
 
@@ -218,7 +208,7 @@ func (c *compilation) name(w write) string {
 	}
 	name := program.Name + "." + c.policy.Name + "." + strings.Join(append(parts, strings.ToLower(w.operation)), "-")
 	if c.options.Static {
-		name += ".static.k8s.io"
+		name += staticSuffix
 	}
 	return name
 }
@@ -228,6 +218,11 @@ func (c *compilation) actions() []admissionregistrationv1.ValidationAction {
 	if actions == nil {
 		actions = c.policy.Spec.ValidationActions
 	}
+	return serverActions(actions)
+}
+
+// serverActions returns actions as the API server names them.
+func serverActions(actions []v1alpha1.ValidationAction) []admissionregistrationv1.ValidationAction {
 	all := make([]admissionregistrationv1.ValidationAction, len(actions))
 	for i, a := range actions {
 		all[i] = admissionregistrationv1.ValidationAction(a)
@@ -307,8 +302,10 @@ func (c *compilation) auditAnnotations(validations []validation, scope *expressi
 	}
 }
 
-func (c *compilation) decision() string {
-	actions := c.actions()
+func (c *compilation) decision() string { return decisionOf(c.actions()) }
+
+// decisionOf returns the outcome of a write that violates a policy with these actions.
+func decisionOf(actions []admissionregistrationv1.ValidationAction) string {
 	switch {
 	case slices.Contains(actions, admissionregistrationv1.Deny):
 		return string(policy.Denied)

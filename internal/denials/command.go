@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"noderestriction.plus/internal/auditlog"
 	"noderestriction.plus/internal/command"
 	"noderestriction.plus/internal/denials/page"
 	"noderestriction.plus/internal/recordlog"
@@ -37,7 +38,7 @@ func Command() *cobra.Command {
 		output: command.NewOutput(formatTable, command.FormatText, command.FormatJSON, command.FormatYAML, formatCSV),
 	}
 	cmd := &cobra.Command{
-		Use:                   "denials [FILE... | -]",
+		Use:                   "denials [FILE... | -] [--audit-log FILE]...",
 		DisableFlagsInUseLine: true,
 		Short:                 "Show denied writes, count them, and verify that no record is missing",
 		Long: `Read the log of the webhook, or any file that has it among other lines, and show its records, count
@@ -48,6 +49,11 @@ keeps on the node or what kubectl logs prints, with --prefix and --timestamps or
 several FILEs their order does not matter. Lines of other logs are passed over. A line that is
 read twice counts once. kubectl logs -l prints the last 10 lines of each pod unless you give
 --tail=-1.
+
+--audit-log reads the audit log of an API server, in JSON. It has what ValidatingAdmissionPolicies of the
+chart and of the command compile have decided without the webhook, which have no record, and a short
+copy of the records. A record that a FILE has as well counts once. Without a FILE only audit logs are
+read. Those policies are marked "(API server)".
 
 Of equal records the webhook writes 10 a minute in full and the others as short lines, and it cuts
 records to brief lines where there are many. Those are shown with what an earlier line says that
@@ -75,11 +81,12 @@ a FILE cannot be read, or --verify found no record at all.`,
   kubectl nrp denials --by node,rule denials.log*
   kubectl nrp denials --verify denials.log.1.gz denials.log
   kubectl nrp denials --policy recommended --rule 'node-*' -o csv denials.log > denials.csv
-  kubectl nrp denials --html denials.html --title prod-eu1 denials.log`,
+  kubectl nrp denials --html denials.html --title prod-eu1 denials.log
+  kubectl nrp denials --audit-log audit.log --by enforcer,rule denials.log`,
 	}
 	o.addFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if len(args) == 0 {
+		if len(args) == 0 && len(o.auditLogs) == 0 {
 			args = []string{command.StandardInput}
 		}
 		o.limited = cmd.Flags().Changed("limit")
@@ -90,14 +97,15 @@ a FILE cannot be read, or --verify found no record at all.`,
 }
 
 type options struct {
-	filter filterOptions
-	by     listFlag
-	verify bool
-	allow  recordlog.Allowances
-	html   string
-	title  string
-	limit  int
-	output *command.Output
+	filter    filterOptions
+	by        listFlag
+	auditLogs []string
+	verify    bool
+	allow     recordlog.Allowances
+	html      string
+	title     string
+	limit     int
+	output    *command.Output
 
 	limited, formatted bool // the flag was given
 }
@@ -113,6 +121,7 @@ func (o *options) addFlags(cmd *cobra.Command) {
 		"with --verify or --html: the log may begin after the first record,\nbecause it was rotated or read with --tail")
 	flags.BoolVar(&o.allow.Copies, "copies", false,
 		"with --verify or --html: the inputs may be copies of one another,\nsuch as the log and --denial-log-file")
+	flags.StringArrayVar(&o.auditLogs, "audit-log", nil, "`file` with the audit log of an API server, or - for standard\ninput; may be repeated")
 	flags.StringVar(&o.html, "html", "", "`file` for a page that shows the records, overwritten; - for standard output")
 	flags.StringVar(&o.title, "title", "", "with --html: what the page is about, such as the name of the cluster")
 	flags.IntVar(&o.limit, "limit", defaultLimit,
@@ -150,6 +159,8 @@ func (o *options) check() error {
 		return command.Usagef("--limit: must be 1 to %d for a page", maxPageRows)
 	case o.verify && o.html == "" && (o.limited || o.filter.given()):
 		return command.Usagef("--verify looks at the whole log: leave filters and --limit out")
+	case o.verify && len(o.auditLogs) > 0:
+		return command.Usagef("--verify and --audit-log: only records are numbered")
 	case o.allow != recordlog.Allowances{} && !o.verify && o.html == "":
 		return command.Usagef("--partial and --copies: only have a meaning with --verify or --html")
 	case o.verify && o.output.String() == formatCSV:
@@ -193,9 +204,14 @@ func (o *options) run(files []string, stdin io.Reader, stdout, stderr io.Writer)
 	}
 	out := bufio.NewWriterSize(stdout, 64<<10)
 	r := &reader{
-		inputs: command.Inputs{Stdin: stdin}, filter: filter, log: recordlog.NewLog(), out: out, view: o.view(by, out, stderr),
+		inputs: command.Inputs{Stdin: stdin}, filter: filter, log: recordlog.NewLog(), audit: auditlog.NewLog(), out: out,
+		view: o.view(by, out, stderr),
 	}
-	if err := r.readAll(files); err != nil {
+	err = r.readAll(files)
+	if err == nil {
+		err = r.readAudit(o.auditLogs)
+	}
+	if err != nil {
 		return errors.Join(err, out.Flush()) // what was shown stays shown
 	}
 	if err := r.view.finish(); err != nil {

@@ -18,30 +18,31 @@ import (
 
 // jsonRow is a record as it is printed. What the log does not have is omitted.
 type jsonRow struct {
-	Time        record.Time       `json:"ts"`
-	Action      string            `json:"action"`
-	Boot        string            `json:"boot"`
-	Seq         uint64            `json:"seq"`
-	UID         string            `json:"uid"`
-	Node        string            `json:"node"`
-	User        string            `json:"user,omitempty"`
-	Operation   string            `json:"operation,omitempty"`
-	Resource    string            `json:"resource,omitempty"`
-	Subresource string            `json:"subresource,omitempty"`
-	Namespace   string            `json:"namespace,omitempty"`
-	Name        string            `json:"name,omitempty"`
-	DryRun      bool              `json:"dryRun,omitempty"`
-	Late        bool              `json:"late,omitempty"`
-	ClientAuth  record.ClientAuth `json:"clientAuth,omitempty"`
-	Version     string            `json:"version,omitempty"`
-	Violations  []jsonViolation   `json:"violations,omitempty"`
-	Fingerprint string            `json:"fingerprint"`
-	Truncated   bool              `json:"truncated,omitempty"`
-	Omitted     int               `json:"omittedViolations,omitempty"`
-	Brief       bool              `json:"brief,omitempty"`
-	Compact     bool              `json:"compact,omitempty"`
-	Like        uint64            `json:"likeSeq,omitempty"` // from which record the rest of a shorter one is known
-	Source      string            `json:"source,omitempty"`
+	Time        record.Time        `json:"ts"`
+	Action      string             `json:"action"`
+	Enforcer    recordlog.Enforcer `json:"enforcer"`
+	Boot        string             `json:"boot,omitempty"` // empty: there is no record
+	Seq         uint64             `json:"seq,omitempty"`
+	UID         string             `json:"uid"`
+	Node        string             `json:"node,omitempty"` // empty: no kubelet wrote
+	User        string             `json:"user,omitempty"`
+	Operation   string             `json:"operation,omitempty"`
+	Resource    string             `json:"resource,omitempty"`
+	Subresource string             `json:"subresource,omitempty"`
+	Namespace   string             `json:"namespace,omitempty"`
+	Name        string             `json:"name,omitempty"`
+	DryRun      bool               `json:"dryRun,omitempty"`
+	Late        bool               `json:"late,omitempty"`
+	ClientAuth  record.ClientAuth  `json:"clientAuth,omitempty"`
+	Version     string             `json:"version,omitempty"`
+	Violations  []jsonViolation    `json:"violations,omitempty"`
+	Fingerprint string             `json:"fingerprint,omitempty"`
+	Truncated   bool               `json:"truncated,omitempty"`
+	Omitted     int                `json:"omittedViolations,omitempty"`
+	Brief       bool               `json:"brief,omitempty"`
+	Compact     bool               `json:"compact,omitempty"`
+	Like        uint64             `json:"likeSeq,omitempty"` // from which record the rest of a shorter one is known
+	Source      string             `json:"source,omitempty"`
 }
 
 type jsonViolation struct {
@@ -62,7 +63,7 @@ func newJSONRow(row *recordlog.Row) jsonRow {
 		return s
 	}
 	j := jsonRow{
-		Time: row.Time, Action: string(row.Msg), Boot: row.Boot, Seq: row.Seq, UID: row.UID, Node: row.Node,
+		Time: row.Time, Action: string(row.Msg), Enforcer: row.Enforcer, Boot: row.Boot, Seq: row.Seq, UID: row.UID, Node: row.Node,
 		User: known(row.User), Operation: known(row.Operation), Resource: known(row.Resource),
 		Subresource: row.Subresource, Namespace: known(row.Namespace), Name: known(row.Name), DryRun: row.DryRun, Late: row.Late,
 		ClientAuth: row.ClientAuth, Version: row.Version, Fingerprint: row.Fingerprint, Truncated: row.Truncated,

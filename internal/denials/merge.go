@@ -174,7 +174,7 @@ func appendGroup(b []byte, row *recordlog.Row) []byte {
 	}
 	for _, v := range row.Violations {
 		b = append(append(b, v.Rule...), 0)
-		b = append(append(b, v.Policy...), 0)
+		b = append(append(b, policyText(row, v)...), 0)
 	}
 	return b
 }

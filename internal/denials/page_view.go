@@ -194,13 +194,17 @@ func (v *pageView) describe(r *reader, found recordlog.Completeness, filters []s
 		d.Unsure = textf("%s left out: the log does not say whether the filters match, because the line is a short one.",
 			are(uint64(r.maybe), "more record"))
 	}
-	d.Problems = texts(problems(found))
+	d.Problems = texts(append(problems(found), r.auditProblems()...))
 	if d.Rest = len(d.Problems) - maxProblems; d.Rest > 0 {
 		d.Problems = d.Problems[:maxProblems]
 	}
 	switch {
 	case !found.Complete:
 		d.Verdict, d.Summary = "bad", "The log is not complete."
+	case len(found.Boots) == 0 && r.audit.Events > 0:
+		d.Verdict = "none"
+		d.Summary = textf("No records in the input, only %s of the API server's audit log. They are not numbered, so none that is missing would be "+
+			"noticed.", numbered(uint64(r.audit.Events), "event"))
 	case r.lines == 0:
 		d.Verdict, d.Summary = "none", "No records in the input. It is empty, which does not prove that nothing was denied."
 	case len(found.Boots) == 0:
@@ -240,11 +244,11 @@ func (v *pageView) write(file string, stdout io.Writer) error {
 // pageGroup is a group as the page shows it.
 func pageGroup(g *mergedGroup, variants []*variant) page.Group {
 	shown := page.Group{
-		Class: page.Text(g.row.Msg), Action: page.Text(outcome(g.row)), Node: page.Text(g.row.Node), Write: page.Text(write(g.row)),
+		Class: page.Text(g.row.Msg), Action: page.Text(outcome(g.row)), Node: page.Text(orDash(g.row.Node)), Write: page.Text(write(g.row)),
 		Count: g.count, First: g.first, Last: g.last, Further: g.count,
 	}
 	for _, v := range g.row.Violations {
-		shown.Violated = append(shown.Violated, page.Violated{Rule: page.Text(v.Rule), Policy: page.Text(orDash(v.Policy))})
+		shown.Violated = append(shown.Violated, page.Violated{Rule: page.Text(v.Rule), Policy: page.Text(policyText(g.row, v))})
 	}
 	for _, v := range variants {
 		of := page.Variant{Object: pageObject(v.row), Count: v.count, First: v.first, Last: v.last, ID: pageID(v.row)}

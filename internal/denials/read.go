@@ -12,6 +12,7 @@ import (
 	"slices"
 	"time"
 
+	"noderestriction.plus/internal/auditlog"
 	"noderestriction.plus/internal/command"
 	"noderestriction.plus/internal/program"
 	"noderestriction.plus/internal/recordlog"
@@ -22,6 +23,7 @@ type reader struct {
 	inputs command.Inputs
 	filter *recordlog.Filter
 	log    *recordlog.Log
+	audit  *auditlog.Log
 	view   view
 	out    *bufio.Writer // to which the view writes
 
@@ -80,6 +82,11 @@ func (r *reader) add(file string, line *recordlog.Line) error {
 	if entry == nil {
 		return nil
 	}
+	return r.show(entry)
+}
+
+// show shows a record that is wanted.
+func (r *reader) show(entry *recordlog.Entry) error {
 	r.seen++
 	match, violations := r.filter.Match(entry)
 	switch match {
@@ -95,6 +102,7 @@ func (r *reader) add(file string, line *recordlog.Line) error {
 
 // warn says what a reader of the answer should know beside it.
 func (r *reader) warn(w io.Writer, found recordlog.Completeness) {
+	r.warnOfAudit(w)
 	switch {
 	case r.seen == 0 && r.quoted > 0:
 		notef(w, "there is no record in %s, but %d quote one: unwrap them first, such as by jq -r .FIELD or a CSV reader",

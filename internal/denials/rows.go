@@ -25,11 +25,11 @@ type tableRows struct {
 func (v *tableRows) add(row *recordlog.Row) error {
 	var policies, rules, details []string
 	for _, violation := range row.Violations {
-		policies = append(policies, orDash(violation.Policy))
+		policies = append(policies, policyText(row, violation))
 		rules = append(rules, violation.Rule)
 		details = append(details, detail(row, violation))
 	}
-	v.table.Add(timeText(row.Time), outcome(row), row.Node, write(row), object(row),
+	v.table.Add(timeText(row.Time), outcome(row), orDash(row.Node), write(row), object(row),
 		strings.Join(policies, "\n"), strings.Join(rules, "\n"), strings.Join(details, "\n"))
 	return nil
 }
@@ -49,9 +49,13 @@ func (v *textRows) add(row *recordlog.Row) error {
 	var reasons []string
 	for _, violation := range row.Violations {
 		reasons = append(reasons,
-			fmt.Sprintf("%s: %s (%s)", orDash(violation.Policy), violation.Rule, detail(row, violation)))
+			fmt.Sprintf("%s: %s (%s)", policyText(row, violation), violation.Rule, detail(row, violation)))
 	}
-	_, err := fmt.Fprintf(v.w, "%s %s node %s: %s %s: %s\n", timeText(row.Time), outcome(row), row.Node, write(row),
+	client := "node " + row.Node
+	if row.Node == "" {
+		client = "user " + row.User
+	}
+	_, err := fmt.Fprintf(v.w, "%s %s %s: %s %s: %s\n", timeText(row.Time), outcome(row), client, write(row),
 		object(row), strings.Join(reasons, "; "))
 	return err
 }
@@ -89,6 +93,14 @@ func object(row *recordlog.Row) string {
 	return row.Namespace + "/" + row.Name
 }
 
+// policyText is the policy of a violation, and says if it is one that the API server itself enforces.
+func policyText(row *recordlog.Row, v record.Violation) string {
+	if row.Enforcer == recordlog.Server {
+		return orDash(v.Policy) + " (" + string(recordlog.Server) + ")"
+	}
+	return orDash(v.Policy)
+}
+
 // detail is what is wrong, or for a brief or short line which record says it.
 func detail(row *recordlog.Row, v record.Violation) string {
 	switch {
@@ -114,7 +126,7 @@ func csvHeader() []string {
 	return []string{
 		"ts", "action", "boot", "seq", "uid", "node", "user", "operation", "resource", "subresource", "namespace", "name",
 		"dryRun", "clientAuth", "version", "policies", "rules", "fields", "details", "compact", "likeSeq", "source",
-		"brief", "late",
+		"brief", "late", "enforcer",
 	}
 }
 
@@ -132,7 +144,10 @@ func (v *csvRows) add(row *recordlog.Row) error {
 		}
 		return strings.Join(all, "; ")
 	}
-	dryRun, late, like := strconv.FormatBool(row.DryRun), strconv.FormatBool(row.Late), ""
+	dryRun, late, like, seq := strconv.FormatBool(row.DryRun), strconv.FormatBool(row.Late), "", ""
+	if row.Seq > 0 {
+		seq = strconv.FormatUint(row.Seq, 10)
+	}
 	switch {
 	case row.Like > 0:
 		like = strconv.FormatUint(row.Like, 10)
@@ -140,14 +155,14 @@ func (v *csvRows) add(row *recordlog.Row) error {
 		dryRun, late = recordlog.Unknown, recordlog.Unknown
 	}
 	return writeCSV(v.w,
-		timeText(row.Time), string(row.Msg), row.Boot, strconv.FormatUint(row.Seq, 10), row.UID, row.Node, row.User,
+		timeText(row.Time), string(row.Msg), row.Boot, seq, row.UID, row.Node, row.User,
 		row.Operation, row.Resource, row.Subresource, row.Namespace, row.Name, dryRun,
 		string(row.ClientAuth), row.Version,
 		join(func(v record.Violation) string { return v.Policy }),
 		join(func(v record.Violation) string { return v.Rule }),
 		join(func(v record.Violation) string { return v.Field }),
 		join(func(v record.Violation) string { return v.Detail }),
-		strconv.FormatBool(row.Compact), like, row.Source, strconv.FormatBool(row.Brief), late)
+		strconv.FormatBool(row.Compact), like, row.Source, strconv.FormatBool(row.Brief), late, string(row.Enforcer))
 }
 
 func (v *csvRows) finish() error {

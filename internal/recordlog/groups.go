@@ -28,6 +28,7 @@ const (
 	ByAction    Dimension = "action" // denied, warned, audited or probed
 	ByField     Dimension = "field"
 	ByBoot      Dimension = "boot"
+	ByEnforcer  Dimension = "enforcer" // webhook or API server
 	ByHour      Dimension = "hour"
 	ByMinute    Dimension = "minute"
 )
@@ -35,8 +36,8 @@ const (
 // Dimensions returns all dimensions.
 func Dimensions() []Dimension {
 	return []Dimension{
-		ByNode, ByRule, ByPolicy, ByResource, ByOperation, ByUser, ByNamespace, ByName, ByAction, ByField, ByBoot, ByHour,
-		ByMinute,
+		ByNode, ByRule, ByPolicy, ByResource, ByOperation, ByUser, ByNamespace, ByName, ByAction, ByField, ByBoot, ByEnforcer,
+		ByHour, ByMinute,
 	}
 }
 
@@ -141,6 +142,8 @@ func (d Dimension) appendValue(b []byte, e *Entry, v *record.Violation) []byte {
 		return append(b, v.Field...)
 	case ByBoot:
 		return append(b, e.Boot...)
+	case ByEnforcer:
+		return append(b, e.Enforcer...)
 	case ByHour:
 		return time.Time(e.Time).UTC().AppendFormat(b, hour)
 	case ByMinute:

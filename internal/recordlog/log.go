@@ -20,10 +20,22 @@ const (
 	maxFlaws = 20
 )
 
+// Enforcer is who decided about a write.
+type Enforcer string
+
+// The enforcers.
+const (
+	Webhook Enforcer = "webhook"
+	// Server is an API server, by its ValidatingAdmissionPolicies.
+	Server Enforcer = "API server"
+)
+
 // Entry is a record as far as the log has it.
 type Entry struct {
 	record.Record
-	Source string // such as pod/web-0/main, if kubectl said so
+	// Enforcer is who decided. Only decisions of the webhook have records; those of the API server are in its audit log.
+	Enforcer Enforcer
+	Source   string // such as pod/web-0/main, if kubectl said so
 	// Brief says that the line was a brief one: names may be cut, and only policy and rule of its violations are known.
 	Brief bool
 	// Compact says that the line was a compact one: only the resource of its object, and policy and rule of its violations are
@@ -87,13 +99,19 @@ func (l *Log) Add(input string, line *Line) *Entry {
 		r := &line.Record
 		if l.sequence(r.Boot).record(line, newDigest(l.seed, line)) {
 			l.entry = Entry{
-				Record: *r, Source: line.Source, Brief: line.Kind == Brief, Compact: line.Kind == Compact,
+				Record: *r, Enforcer: Webhook, Source: line.Source, Brief: line.Kind == Brief, Compact: line.Kind == Compact,
 			}
 			l.kinds.complete(&l.entry)
 			return &l.entry
 		}
 	}
 	return nil
+}
+
+// Has reports whether a record of a process has been read.
+func (l *Log) Has(boot string, seq uint64) bool {
+	s, known := l.boots[boot]
+	return known && seq > 0 && s.has(seq)
 }
 
 func (l *Log) sequence(boot string) *sequence {

@@ -83,6 +83,12 @@ func (s *sequence) record(line *Line, sum digest) bool {
 	return true
 }
 
+// has reports whether a number was seen.
+func (s *sequence) has(seq uint64) bool {
+	c, ok := s.chunks[(seq-1)/chunkSize]
+	return ok && c.seen&(1<<((seq-1)%chunkSize)) != 0
+}
+
 func (s *sequence) lose(l LostRecords) {
 	if len(s.lost) < maxLost {
 		s.lost[l] = struct{}{}

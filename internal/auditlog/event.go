@@ -1,0 +1,229 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package auditlog
+
+import (
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"noderestriction.plus/internal/program"
+	"noderestriction.plus/internal/record"
+	"noderestriction.plus/internal/recordlog"
+	"noderestriction.plus/internal/text"
+	"noderestriction.plus/policy"
+)
+
+// Event is what policies decided about one request.
+type Event struct {
+	// Webhook is the decision of the webhook, which may have a record. Nil: it did not decide.
+	Webhook *recordlog.Entry
+	// Server is the decision of ValidatingAdmissionPolicies, all of them. Nil: none of them decided.
+	Server *recordlog.Entry
+}
+
+const (
+	// decisionKey ends the key of the audit annotation with the decision. What precedes it is who decided.
+	decisionKey = "/decision"
+	// maxValue is the maximum length of a name that is kept, and maxDetail that of a detail, in bytes.
+	maxValue  = 256
+	maxDetail = 512
+	// maxNames is the maximum number of policies, and of rules, in an annotation that are kept.
+	maxNames = 100
+)
+
+// wire is an event as an API server writes it.
+type wire struct {
+	Kind             string            `json:"kind"`
+	APIVersion       string            `json:"apiVersion"`
+	Stage            string            `json:"stage"`
+	AuditID          string            `json:"auditID"`
+	RequestURI       string            `json:"requestURI"`
+	Verb             string            `json:"verb"`
+	User             user              `json:"user"`
+	ImpersonatedUser *user             `json:"impersonatedUser"`
+	ObjectRef        objectRef         `json:"objectRef"`
+	ResponseStatus   responseStatus    `json:"responseStatus"`
+	Received         time.Time         `json:"requestReceivedTimestamp"`
+	Annotations      map[string]string `json:"annotations"`
+}
+
+type user struct {
+	Username string `json:"username"`
+}
+
+type objectRef struct {
+	Resource    string `json:"resource"`
+	Subresource string `json:"subresource"`
+	Namespace   string `json:"namespace"`
+	Name        string `json:"name"`
+	APIGroup    string `json:"apiGroup"`
+}
+
+type responseStatus struct {
+	Code    int    `json:"code"`
+	Message string `json:"message"`
+}
+
+func (w *wire) isEvent() bool {
+	return w.Kind == "Event" && strings.HasPrefix(w.APIVersion, "audit.k8s.io/")
+}
+
+// event returns what policies decided, or nil. Only the last stage of a request counts.
+func (w *wire) event() *Event {
+	if w.Stage != "ResponseComplete" && w.Stage != "Panic" {
+		return nil
+	}
+	e := &Event{}
+	for _, key := range slices.Sorted(maps.Keys(w.Annotations)) {
+		by, is := strings.CutSuffix(key, decisionKey)
+		if !is {
+			continue
+		}
+		switch {
+		case strings.HasSuffix(by, ".noderestriction.plus"):
+			e.Webhook = w.add(e.Webhook, by, recordlog.Webhook)
+		case strings.HasPrefix(by, program.Name+"."), strings.HasPrefix(by, program.Name+"-"):
+			e.Server = w.add(e.Server, by, recordlog.Server)
+		}
+	}
+	if e.Webhook == nil && e.Server == nil {
+		return nil
+	}
+	return e
+}
+
+// add adds the decision of a webhook, or of a ValidatingAdmissionPolicy, to an entry, which may be nil.
+func (w *wire) add(entry *recordlog.Entry, by string, enforcer recordlog.Enforcer) *recordlog.Entry {
+	outcome := policy.Outcome(w.Annotations[by+decisionKey])
+	action, known := map[policy.Outcome]string{policy.Denied: "Deny", policy.Warned: "Warn", policy.Audited: "Audit"}[outcome]
+	if !known {
+		return entry
+	}
+	if outcome == policy.Denied && w.passed() { // the binding no longer denies
+		outcome, action = policy.Audited, "Audit"
+	}
+	if entry == nil {
+		entry = w.entry(enforcer)
+		entry.Msg = outcome
+	} else if severity(outcome) < severity(entry.Msg) {
+		entry.Msg = outcome
+	}
+	policies, omitted := list(w.Annotations[by+"/policy"])
+	rules, more := list(w.Annotations[by+"/rule"])
+	if omitted || more || len(policies) > 1 { // the annotations do not say which policy has which rule
+		entry.OmittedViolations++
+		entry.Truncated = true
+	}
+	detail := w.detail(by)
+	for _, rule := range rules {
+		entry.Violations = append(entry.Violations, record.Violation{
+			Policy: strings.Join(policies, ","), Rule: rule, Field: recordlog.Unknown, Detail: detail, Action: action,
+		})
+		detail = recordlog.Unknown // the message is about the first one
+	}
+	if seq, err := strconv.ParseUint(w.Annotations[by+"/seq"], 10, 64); err == nil && enforcer == recordlog.Webhook {
+		entry.Boot, entry.Seq = text.Bound(w.Annotations[by+"/boot"], maxValue), seq
+	}
+	if w.isProbe(entry) {
+		entry.Msg = record.Probed
+	}
+	return entry
+}
+
+// passed reports whether the API server did not refuse the request. An event of a panic has no code.
+func (w *wire) passed() bool {
+	return w.ResponseStatus.Code > 0 && w.ResponseStatus.Code < http.StatusBadRequest
+}
+
+// severity orders outcomes, the most severe first.
+func severity(outcome policy.Outcome) int {
+	return slices.Index([]policy.Outcome{policy.Denied, policy.Warned, policy.Audited}, outcome)
+}
+
+// entry returns what all decisions about the request have in common.
+func (w *wire) entry(enforcer recordlog.Enforcer) *recordlog.Entry {
+	client := w.User.Username
+	if w.ImpersonatedUser != nil {
+		client = w.ImpersonatedUser.Username
+	}
+	value := func(s string) string { return text.Bound(s, maxValue) }
+	resource := w.ObjectRef.Resource
+	if w.ObjectRef.APIGroup != "" {
+		resource += "." + w.ObjectRef.APIGroup
+	}
+	e := &recordlog.Entry{Enforcer: enforcer, Record: record.Record{
+		Time: record.Time(w.Received), UID: value(w.AuditID), User: value(client), Operation: value(operation(w.Verb)),
+		Resource: value(resource), Subresource: value(w.ObjectRef.Subresource), Namespace: value(w.ObjectRef.Namespace),
+		Name: value(w.ObjectRef.Name), DryRun: w.dryRun(),
+	}}
+	if node, is := strings.CutPrefix(client, "system:node:"); is {
+		e.Node = value(node)
+	}
+	return e
+}
+
+// operation returns the operation of admission for a verb.
+func operation(verb string) string {
+	switch verb {
+	case "create":
+		return "CREATE"
+	case "update", "patch":
+		return "UPDATE"
+	case "delete", "deletecollection":
+		return "DELETE"
+	}
+	return strings.ToUpper(verb)
+}
+
+// dryRun reports whether nothing was to be stored. A token is issued even then.
+func (w *wire) dryRun() bool {
+	if w.ObjectRef.Resource == "serviceaccounts" && w.ObjectRef.Subresource == "token" {
+		return false
+	}
+	_, query, _ := strings.Cut(w.RequestURI, "?")
+	values, _ := url.ParseQuery(query)
+	return values.Has("dryRun")
+}
+
+// isProbe reports whether the write is the enforcement probe's.
+func (w *wire) isProbe(e *recordlog.Entry) bool {
+	return e.Enforcer == recordlog.Webhook && e.Node == program.Name+"-probe" && e.DryRun
+}
+
+// list splits a list of names, and reports whether some are not in it.
+func list(value string) (names []string, omitted bool) {
+	for _, name := range strings.Split(value, ",") {
+		switch {
+		case name == "":
+		case name == "...", len(names) == maxNames:
+			omitted = true
+		default:
+			names = append(names, text.Bound(name, maxValue))
+		}
+	}
+	return names, omitted
+}
+
+// Names returns the names of the policies of a violation. The audit annotations of the webhook do not say which of them has which rule.
+func Names(policies string) []string { return strings.Split(policies, ",") }
+
+// detail returns what the client was told, if that was by this webhook or policy, and otherwise [recordlog.Unknown].
+func (w *wire) detail(by string) string {
+	for _, before := range []struct{ who, says string }{
+		{"ValidatingAdmissionPolicy '" + by + "'", " denied request: "},
+		{`admission webhook "` + by + `"`, " denied the request: "},
+	} {
+		if _, rest, found := strings.Cut(w.ResponseStatus.Message, before.who); found {
+			if _, detail, found := strings.Cut(rest, before.says); found {
+				return text.Bound(detail, maxDetail)
+			}
+		}
+	}
+	return recordlog.Unknown
+}
