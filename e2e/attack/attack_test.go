@@ -194,7 +194,8 @@ func (c *cluster) testStock(t *testing.T) {
 	r, err := attack.Run(suite.Within(t, time.Minute), config, options)
 	suite.Check(t, err)
 	want := catalogued(false)
-	want["take-address-of-another"] = string(attack.NotTried) // a kubelet cannot read another Node
+	want["take-address-of-another"] = string(attack.NotTried)       // a kubelet cannot read another Node
+	want["certificate-for-pod-elsewhere"] = string(attack.NotTried) // nor the UID of a pod there
 	compare(t, "the kubelet's own credential", r, want)
 	if r.PoliciesKnown || r.Err() != nil {
 		t.Errorf("the kubelet knows the policies, or it fails: %v", r.Err())
