@@ -18,18 +18,26 @@ import (
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
 )
 
-// evaluator evaluates a policy as the plugin ValidatingAdmissionPolicy does.
+// compiler compiles the expressions of one policy after the other. It is made once, because that takes much longer than to compile a policy.
+// The variables of a policy stay until another one has variables of the same names.
+type compiler struct {
+	*cel.CompositedCompiler
+	strict bool
+}
+
+func newCompiler() (*compiler, error) {
+	strict := utilfeature.DefaultFeatureGate.Enabled(features.StrictCostEnforcementForVAP)
+	composited, err := cel.NewCompositedCompiler(environment.MustBaseEnvSet(environment.DefaultCompatibilityVersion(), strict))
+	return &compiler{composited, strict}, err
+}
+
+// evaluator evaluates a policy as the plugin ValidatingAdmissionPolicy does, until the compiler compiles another one.
 type evaluator struct{ validator validating.Validator }
 
-// newEvaluator compiles a policy. It returns the errors for which an API server refuses an expression in a new policy.
-func newEvaluator(p *admissionregistrationv1.ValidatingAdmissionPolicy) (*evaluator, []string) {
-	strict := utilfeature.DefaultFeatureGate.Enabled(features.StrictCostEnforcementForVAP)
-	compiler, err := cel.NewCompositedCompiler(environment.MustBaseEnvSet(environment.DefaultCompatibilityVersion(), strict))
-	if err != nil {
-		return nil, []string{err.Error()}
-	}
-	options := cel.OptionalVariableDeclarations{HasAuthorizer: true, StrictCost: strict}
-	ofMessages := cel.OptionalVariableDeclarations{StrictCost: strict}
+// evaluator compiles a policy. It returns the errors for which an API server refuses an expression in a new policy.
+func (c *compiler) evaluator(p *admissionregistrationv1.ValidatingAdmissionPolicy) (*evaluator, []string) {
+	options := cel.OptionalVariableDeclarations{HasAuthorizer: true, StrictCost: c.strict}
+	ofMessages := cel.OptionalVariableDeclarations{StrictCost: c.strict}
 	var refused []string
 	check := func(field string, result cel.CompilationResult) {
 		if result.Error != nil {
@@ -37,28 +45,28 @@ func newEvaluator(p *admissionregistrationv1.ValidatingAdmissionPolicy) (*evalua
 		}
 	}
 	for i, v := range p.Spec.Variables {
-		check(fmt.Sprintf("spec.variables[%d]", i), compiler.CompileAndStoreVariable(
+		check(fmt.Sprintf("spec.variables[%d]", i), c.CompileAndStoreVariable(
 			&validating.Variable{Name: v.Name, Expression: v.Expression}, options, environment.NewExpressions))
 	}
 	var conditions, validations, messages, annotations []cel.ExpressionAccessor
 	for i := range p.Spec.MatchConditions {
 		conditions = append(conditions, (*matchconditions.MatchCondition)(&p.Spec.MatchConditions[i]))
-		check(fmt.Sprintf("spec.matchConditions[%d]", i), compiler.CompileCELExpression(conditions[i], options, environment.NewExpressions))
+		check(fmt.Sprintf("spec.matchConditions[%d]", i), c.CompileCELExpression(conditions[i], options, environment.NewExpressions))
 	}
 	for i, v := range p.Spec.Validations {
 		validations = append(validations, &validating.ValidationCondition{Expression: v.Expression, Message: v.Message, Reason: v.Reason})
-		check(fmt.Sprintf("spec.validations[%d]", i), compiler.CompileCELExpression(validations[i], options, environment.NewExpressions))
+		check(fmt.Sprintf("spec.validations[%d]", i), c.CompileCELExpression(validations[i], options, environment.NewExpressions))
 		if v.MessageExpression == "" {
 			messages = append(messages, nil)
 			continue
 		}
 		messages = append(messages, &validating.MessageExpressionCondition{MessageExpression: v.MessageExpression})
 		check(fmt.Sprintf("spec.validations[%d].messageExpression", i),
-			compiler.CompileCELExpression(messages[i], ofMessages, environment.NewExpressions))
+			c.CompileCELExpression(messages[i], ofMessages, environment.NewExpressions))
 	}
 	for i, a := range p.Spec.AuditAnnotations {
 		annotations = append(annotations, &validating.AuditAnnotationCondition{Key: a.Key, ValueExpression: a.ValueExpression})
-		check(fmt.Sprintf("spec.auditAnnotations[%d]", i), compiler.CompileCELExpression(annotations[i], options, environment.NewExpressions))
+		check(fmt.Sprintf("spec.auditAnnotations[%d]", i), c.CompileCELExpression(annotations[i], options, environment.NewExpressions))
 	}
 	if len(refused) > 0 {
 		return nil, refused
@@ -66,10 +74,10 @@ func newEvaluator(p *admissionregistrationv1.ValidatingAdmissionPolicy) (*evalua
 	stored := environment.StoredExpressions
 	var matcher matchconditions.Matcher
 	if len(conditions) > 0 {
-		matcher = matchconditions.NewMatcher(compiler.Compile(conditions, options, stored), p.Spec.FailurePolicy, "policy", "validate", p.Name)
+		matcher = matchconditions.NewMatcher(c.Compile(conditions, options, stored), p.Spec.FailurePolicy, "policy", "validate", p.Name)
 	}
-	return &evaluator{validating.NewValidator(compiler.Compile(validations, options, stored), matcher,
-		compiler.Compile(annotations, options, stored), compiler.Compile(messages, ofMessages, stored), p.Spec.FailurePolicy)}, nil
+	return &evaluator{validating.NewValidator(c.Compile(validations, options, stored), matcher,
+		c.Compile(annotations, options, stored), c.Compile(messages, ofMessages, stored), p.Spec.FailurePolicy)}, nil
 }
 
 // decide evaluates a write, and returns the first error if there is one.

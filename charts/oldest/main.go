@@ -62,6 +62,10 @@ func run(ctx context.Context, in io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	compiler, err := newCompiler()
+	if err != nil {
+		return err
+	}
 	jobs, answers := json.NewDecoder(in), json.NewEncoder(out)
 	for {
 		var job Job
@@ -70,7 +74,7 @@ func run(ctx context.Context, in io.Reader, out io.Writer) error {
 		} else if err != nil {
 			return err
 		}
-		answer, err := job.do(ctx, scheme)
+		answer, err := job.do(ctx, compiler, scheme)
 		if err != nil {
 			return err
 		}
@@ -80,11 +84,11 @@ func run(ctx context.Context, in io.Reader, out io.Writer) error {
 	}
 }
 
-func (j *Job) do(ctx context.Context, scheme *runtime.Scheme) (*Answer, error) {
+func (j *Job) do(ctx context.Context, compiler *compiler, scheme *runtime.Scheme) (*Answer, error) {
 	if j.Policy == nil {
 		return nil, errors.New("policy: it is required")
 	}
-	e, refused := newEvaluator(j.Policy)
+	e, refused := compiler.evaluator(j.Policy)
 	if len(refused) > 0 {
 		return &Answer{Refused: refused}, nil
 	}
