@@ -26,7 +26,10 @@ import (
 type corpus struct {
 	rule     policy.Rule
 	policies []*v1alpha1.NodeRestrictionPolicy
+	fixtures []policy.Request // as they are
 	writes   []policy.Request
+	// perturbed are fixtures with one change: only [corpus.perturb] makes them.
+	perturbed []policy.Request
 }
 
 // newCorpus makes of each fixture the write itself, the same in reverse, the same without a change, the registration of its object, and
@@ -60,6 +63,7 @@ func newCorpus(t testing.TB, rule policy.Rule) *corpus {
 			bases = append(bases, r)
 		}
 	}
+	c.fixtures = slices.Clone(bases)
 	draw := rand.New(rand.NewPCG(1, 2))
 	for i := range 24 {
 		a, b := bases[i%len(bases)], bases[draw.IntN(len(bases))]
@@ -142,6 +146,68 @@ func mix(a, b any) any {
 		}
 	}
 	return a
+}
+
+// perturb adds, for each write of a fixture, writes in which one part of the new object, or of the only one, is missing, is another one or
+// has an element more.
+func (c *corpus) perturb(t testing.TB) {
+	t.Helper()
+	for _, r := range c.fixtures {
+		if len(r.Object) == 0 {
+			continue
+		}
+		var root map[string]any
+		if err := json.Unmarshal(r.Object, &root); err != nil {
+			t.Fatal(err)
+		}
+		eachChange(root, func(changed any) {
+			data, err := json.Marshal(changed)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w := r
+			w.Object = data
+			if stored, ok := asStored(w); ok {
+				c.perturbed = append(c.perturbed, stored)
+			}
+		})
+	}
+}
+
+// eachChange calls a function with a value in which one part is changed, for each part in turn.
+func eachChange(value any, do func(changed any)) {
+	switch v := value.(type) {
+	case string:
+		do(v + "x")
+	case bool:
+		do(!v)
+	case float64:
+		do(v + 1)
+	case map[string]any:
+		for _, key := range slices.Sorted(maps.Keys(v)) {
+			without := maps.Clone(v)
+			delete(without, key)
+			do(without)
+			eachChange(v[key], func(changed any) {
+				other := maps.Clone(v)
+				other[key] = changed
+				do(other)
+			})
+		}
+		with := maps.Clone(v)
+		with["example.com/another"] = "x"
+		do(with)
+	case []any:
+		for i := range v {
+			do(slices.Delete(slices.Clone(v), i, i+1))
+			eachChange(v[i], func(changed any) {
+				other := slices.Clone(v)
+				other[i] = changed
+				do(other)
+				do(append(slices.Clone(v), changed))
+			})
+		}
+	}
 }
 
 // with returns the policies of a corpus as an API server enforces them, with the writes that each looks at.

@@ -10,9 +10,12 @@ import (
 	"strings"
 	"testing"
 
+	admissionv1 "k8s.io/api/admission/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apiserver/pkg/admission"
 	"k8s.io/apiserver/pkg/admission/plugin/cel"
 	"k8s.io/apiserver/pkg/admission/plugin/policy/validating"
+	celconfig "k8s.io/apiserver/pkg/apis/cel"
 	"k8s.io/apiserver/pkg/cel/environment"
 
 	"noderestriction.plus/api/v1alpha1"
@@ -29,14 +32,13 @@ type mutant struct {
 
 // mutants returns an expression with each operator changed in turn.
 func mutants(e string) []mutant {
-	literals := regexp.MustCompile(`'(\\.|[^'\\])*'`)
+	literals, rest, lists := regexp.MustCompile(`'(\\.|[^'\\])*'`), regexp.MustCompile(`_+`), regexp.MustCompile(`(''(, )?)+`)
 	masked := literals.ReplaceAllStringFunc(e, func(s string) string { return "'" + strings.Repeat("_", len(s)-2) + "'" })
 	var all []mutant
 	add := func(at, length int, other string) {
 		before, after := masked[max(0, at-48):at], masked[at+length:min(len(masked), at+length+48)]
 		place := before + "«" + masked[at:at+length] + "»" + after
-		place = regexp.MustCompile(`_+`).ReplaceAllString(place, "")
-		place = regexp.MustCompile(`(''(, )?)+`).ReplaceAllString(place, "''")
+		place = lists.ReplaceAllString(rest.ReplaceAllString(place, ""), "''")
 		all = append(all, mutant{e[:at] + other + e[at+length:], place})
 	}
 	for operator, other := range map[string]string{
@@ -71,8 +73,9 @@ func TestEachOperatorMatters(t *testing.T) {
 			killed, survived := map[string]bool{}, map[string]bool{}
 			c := newCorpus(t, rule)
 			c.grow()
+			c.perturb(t)
 			c.each(t, func(_ *v1alpha1.NodeRestrictionPolicy, e *enforced, writes []policy.Request) {
-				mutate(t, rule.ID, e, writes, killed, survived)
+				c.mutate(t, e, writes, killed, survived)
 			})
 			for place := range killed {
 				delete(survived, place)
@@ -88,41 +91,29 @@ func TestEachOperatorMatters(t *testing.T) {
 
 // lackFixtures are rules with an operator whose change no write notices yet. A rule leaves the list with fixtures that notice.
 func lackFixtures() []policy.RuleID {
-	return []policy.RuleID{
-		"node-self", "node-labels", "node-annotations", "node-taints", "node-owner-references", "node-managed-fields",
-		"node-other-spec", "node-addresses", "node-capacity", "node-extended-resources", "node-images", "node-info",
-		"mirror-pod-placement", "mirror-pod-host-access", "pod-metadata", "pod-managed-fields", "pod-ips", "pod-containers",
-		"pod-deletion", "csi-nodes", "resource-slices", "events", "baseline-nodes", "baseline-pods",
-		"baseline-persistent-volume-claims", "baseline-leases", "baseline-csi-nodes",
-	}
+	return nil
 }
 
-// mutate changes the operators of a rule in a policy, and notes which changes some write notices.
-func mutate(t *testing.T, id policy.RuleID, e *enforced, writes []policy.Request, killed, survived map[string]bool) {
+// mutate changes the operators of a rule in a policy, and notes which changes some write notices: one of the corpus or, failing that, a
+// perturbed one.
+func (c *corpus) mutate(t *testing.T, e *enforced, writes []policy.Request, killed, survived map[string]bool) {
 	t.Helper()
-	var inputs []*admission.VersionedAttributes
-	var want []bool
-	for _, r := range writes {
-		attributes := (&caller{t: t}).attributesOf(r)
-		violated, failure := e.violated(t, attributes)
-		if failure != "" {
-			t.Fatalf("%s: %s", e.Policy.Name, failure)
-		}
-		_, denied := violated[id]
-		inputs, want = append(inputs, attributes), append(want, denied)
-	}
 	options := cel.OptionalVariableDeclarations{HasAuthorizer: true}
+	var validations []cel.ExpressionAccessor
+	for i, v := range e.Policy.Spec.Validations {
+		if e.Rules[i] == c.rule.ID {
+			validations = append(validations, &validating.ValidationCondition{Expression: v.Expression})
+		}
+	}
+	if len(validations) == 0 {
+		return
+	}
+	evaluator := e.compiler.CompileCondition(validations, options, environment.StoredExpressions)
+	of := &judged{evaluator: evaluator}
+	of.add(t, e, writes)
+	more := &judged{evaluator: evaluator}
 	store := func(name, text string) {
 		e.compiler.CompileAndStoreVariable(&validating.Variable{Name: name, Expression: text}, options, environment.StoredExpressions)
-	}
-	noticed := func() bool {
-		for i, attributes := range inputs {
-			violated, failure := e.violated(t, attributes)
-			if _, denied := violated[id]; failure != "" || denied != want[i] {
-				return true
-			}
-		}
-		return false
 	}
 	for _, v := range e.Policy.Spec.Variables {
 		if v.Name == "violates" {
@@ -133,14 +124,72 @@ func mutate(t *testing.T, id policy.RuleID, e *enforced, writes []policy.Request
 				continue
 			}
 			store(v.Name, m.text)
-			if noticed() {
-				killed[m.place] = true
-			} else {
-				survived[m.place] = true
+			if !of.notice(t) {
+				if more.inputs == nil {
+					store(v.Name, v.Expression)
+					more.add(t, e, c.perturbed)
+					store(v.Name, m.text)
+				}
+				if !more.notice(t) {
+					survived[m.place] = true
+					continue
+				}
 			}
+			killed[m.place] = true
 		}
 		store(v.Name, v.Expression)
 	}
+}
+
+// judged are writes with the verdicts of the validations of a rule.
+type judged struct {
+	evaluator cel.ConditionEvaluator
+	inputs    []*admission.VersionedAttributes
+	requests  []*admissionv1.AdmissionRequest
+	want      []bool
+}
+
+// add adds those writes that the policy is for.
+func (j *judged) add(t *testing.T, e *enforced, writes []policy.Request) {
+	t.Helper()
+	for _, r := range writes {
+		attributes := (&caller{t: t}).attributesOf(r)
+		if !isFor(e.Kind, attributes) {
+			continue
+		}
+		request := cel.CreateAdmissionRequest(attributes.Attributes,
+			metav1.GroupVersionResource(attributes.GetResource()), metav1.GroupVersionKind(attributes.VersionedKind))
+		denied, failed := j.judge(t, attributes, request)
+		if failed {
+			_, why := e.violated(t, attributes)
+			t.Errorf("%s: an expression fails on %s: %s", e.Policy.Name, r.Object, why)
+			continue
+		}
+		j.inputs, j.requests, j.want = append(j.inputs, attributes), append(j.requests, request), append(j.want, denied)
+	}
+}
+
+// judge evaluates the validations. They may fail, as a mutant may.
+func (j *judged) judge(t *testing.T, attributes *admission.VersionedAttributes, request *admissionv1.AdmissionRequest) (denied, failed bool) {
+	t.Helper()
+	results, _, err := j.evaluator.ForInput(t.Context(), attributes, request, cel.OptionalVariableBindings{}, nil, celconfig.RuntimeCELCostBudget)
+	for _, result := range results {
+		if failed = failed || result.Error != nil; !failed {
+			denied = denied || result.EvalResult.Value() != true
+		}
+	}
+	return denied, failed || err != nil
+}
+
+// notice reports whether the verdict on some write is another one now.
+func (j *judged) notice(t *testing.T) bool {
+	t.Helper()
+	for i := range j.inputs {
+		if denied, failed := j.judge(t, j.inputs[i], j.requests[i]); failed || denied != j.want[i] {
+			return true
+		}
+	}
+	return false
 }
 
 // equivalent are changes that make no difference, or only beside a bound.

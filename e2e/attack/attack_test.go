@@ -9,22 +9,29 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/yaml"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/e2e/binaries"
 	"noderestriction.plus/e2e/controlplane"
 	"noderestriction.plus/e2e/product"
+	"noderestriction.plus/e2e/project"
 	"noderestriction.plus/e2e/suite"
 	"noderestriction.plus/internal/attack"
 	"noderestriction.plus/internal/command"
@@ -51,6 +58,7 @@ func TestAttacks(t *testing.T) {
 	t.Run("policies", c.testPolicies)
 	t.Run("other policies", c.testVAP)
 	t.Run("command", c.testCommand)
+	t.Run("helm test", c.testHelmTest)
 	t.Run("without webhooks", c.testWithoutWebhooks)
 	c.checkVersions(t, before)
 }
@@ -194,7 +202,8 @@ func (c *cluster) testStock(t *testing.T) {
 	r, err := attack.Run(suite.Within(t, time.Minute), config, options)
 	suite.Check(t, err)
 	want := catalogued(false)
-	want["take-address-of-another"] = string(attack.NotTried) // a kubelet cannot read another Node
+	want["take-address-of-another"] = string(attack.NotTried)       // a kubelet cannot read another Node
+	want["certificate-for-pod-elsewhere"] = string(attack.NotTried) // nor the UID of a pod there
 	compare(t, "the kubelet's own credential", r, want)
 	if r.PoliciesKnown || r.Err() != nil {
 		t.Errorf("the kubelet knows the policies, or it fails: %v", r.Err())
@@ -340,6 +349,83 @@ func (c *cluster) testCommand(t *testing.T) {
 			t.Errorf("the announcement lacks %q: %s", want, errs.String())
 		}
 	}
+}
+
+// testHelmTest runs what the container of helm test runs, as its service account.
+func (c *cluster) testHelmTest(t *testing.T) {
+	for _, way := range []string{attack.Constrained, attack.Impersonate} {
+		h := renderHelmTest(t, way)
+		accounts, rbac := c.Admin.CoreV1().ServiceAccounts(h.account.Namespace), c.Admin.RbacV1()
+		_, err := accounts.Create(t.Context(), &h.account, metav1.CreateOptions{})
+		suite.Check(t, err)
+		_, err = rbac.ClusterRoles().Create(t.Context(), &h.role, metav1.CreateOptions{})
+		suite.Check(t, err)
+		_, err = rbac.ClusterRoleBindings().Create(t.Context(), &h.binding, metav1.CreateOptions{})
+		suite.Check(t, err)
+		token, err := accounts.CreateToken(t.Context(), h.pod.Spec.ServiceAccountName, &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
+		suite.Check(t, err)
+		config, err := c.ControlPlane.APIServer.Admin()
+		suite.Check(t, err)
+		config = rest.AnonymousClientConfig(config)
+		config.BearerToken = token.Status.Token
+		kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
+		suite.Check(t, controlplane.WriteKubeconfig(kubeconfig, config))
+		t.Setenv("KUBECONFIG", kubeconfig) // instead of the token in the pod
+		args := h.pod.Spec.Containers[0].Args
+		if args[0] != attack.Command().Name() {
+			t.Fatalf("%s: the pod runs %v", way, args)
+		}
+		var out strings.Builder
+		suite.Eventually(t, 30*time.Second, func() error { // until the authorizer knows the role
+			out.Reset()
+			cmd := attack.Command()
+			cmd.SetOut(&out)
+			cmd.SetArgs(args[1:])
+			return cmd.ExecuteContext(suite.Within(t, time.Minute))
+		})
+		for _, want := range []string{"recommended/node-labels", "Nothing was written"} {
+			if !strings.Contains(out.String(), want) {
+				t.Errorf("%s: it does not say %q:\n%s", way, want, out.String())
+			}
+		}
+		suite.Check(t, rbac.ClusterRoleBindings().Delete(t.Context(), h.binding.Name, metav1.DeleteOptions{}))
+		suite.Check(t, rbac.ClusterRoles().Delete(t.Context(), h.role.Name, metav1.DeleteOptions{}))
+		suite.Check(t, accounts.Delete(t.Context(), h.account.Name, metav1.DeleteOptions{}))
+	}
+}
+
+// helmTest are the objects of the chart's test.
+type helmTest struct {
+	account corev1.ServiceAccount
+	role    rbacv1.ClusterRole
+	binding rbacv1.ClusterRoleBinding
+	pod     corev1.Pod
+}
+
+func renderHelmTest(t *testing.T, way string) *helmTest {
+	t.Helper()
+	root, err := project.Root()
+	suite.Check(t, err)
+	helm, err := binaries.Helm(t.Context(), io.Discard)
+	suite.Check(t, err)
+	out, err := exec.CommandContext(t.Context(), helm, "template", "nrp", filepath.Join(root, "charts", "node-restriction-plus"),
+		"--namespace=default", "--show-only=templates/tests/attack.yaml",
+		"--set=tests.attack.enabled=true,tests.attack.node="+node+",tests.attack.impersonation="+way).Output()
+	suite.Check(t, err)
+	h := &helmTest{}
+	into := map[string]any{"ServiceAccount": &h.account, "ClusterRole": &h.role, "ClusterRoleBinding": &h.binding, "Pod": &h.pod}
+	for document := range strings.SplitSeq(string(out), "\n---\n") {
+		var kind metav1.TypeMeta
+		suite.Check(t, yaml.Unmarshal([]byte(document), &kind))
+		if kind.Kind != "" {
+			suite.Check(t, yaml.UnmarshalStrict([]byte(document), into[kind.Kind]))
+		}
+		delete(into, kind.Kind)
+	}
+	if len(into) > 0 {
+		t.Fatalf("the chart lacks objects: %v", into)
+	}
+	return h
 }
 
 // testWithoutWebhooks checks that the command fails if a policy is in the cluster and nobody enforces it.

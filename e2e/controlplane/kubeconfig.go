@@ -9,7 +9,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd/api"
 )
 
-// WriteKubeconfig writes a connection, with its certificates, as a kubeconfig.
+// WriteKubeconfig writes a connection, with its certificates and its token, as a kubeconfig.
 func WriteKubeconfig(path string, c *rest.Config) error {
 	const name = "e2e"
 	return clientcmd.WriteToFile(api.Config{
@@ -17,7 +17,7 @@ func WriteKubeconfig(path string, c *rest.Config) error {
 			name: {Server: c.Host, CertificateAuthorityData: c.CAData},
 		},
 		AuthInfos: map[string]*api.AuthInfo{
-			name: {ClientCertificateData: c.CertData, ClientKeyData: c.KeyData},
+			name: {ClientCertificateData: c.CertData, ClientKeyData: c.KeyData, Token: c.BearerToken},
 		},
 		Contexts:       map[string]*api.Context{name: {Cluster: name, AuthInfo: name}},
 		CurrentContext: name,

@@ -52,7 +52,7 @@ const (
 	byPlugin = `^(?:node "?%NODE%"? (?:is not allowed to|can only|cannot|can not|must not|UID mismatch)|` +
 		`is not allowed to modify labels: |can only (?:access|create|delete) |pod does not have "kubernetes\.io/config\.mirror" annotation|` +
 		`unexpected (?:operation|pod subresource)|may only update PVC status|unable to (?:parse csr|access the object name)|` +
-		`node requested token|PodCertificateRequest|error looking up node )`
+		`node requested token|PodCertificateRequest|pod "[^"]{1,317}" is not running on node "%NODE%"|error looking up node )`
 	violates     = `NodeRestrictionPolicy "([^"]{1,253})": `
 	cannotBe     = `cannot impersonate|impersonate-on:`
 	unauthorized = `^User "[^"]{1,300}" cannot [a-z]+ resource `
@@ -200,13 +200,16 @@ func closing(s string) int {
 	return -1
 }
 
+// hereTitle begins the title of what is ours and names no policy.
+const hereTitle = "here: "
+
 // title is how outputs name who stopped it.
 func (v *verdict) title() string {
 	switch {
 	case v.by == Here && v.policy != "":
 		return text.Printable(v.policy) + "/" + v.rules
 	case v.by == Here:
-		return "here: " + v.name
+		return hereTitle + v.name
 	case v.name != "":
 		return string(v.by) + " " + v.name
 	case v.by == Nobody:

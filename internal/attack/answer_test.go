@@ -54,6 +54,12 @@ func TestWhoStoppedIt(t *testing.T) {
 			message: `pods "a" is forbidden: node worker-1 can only evict pods with spec.nodeName set to itself`, by: NodeRestriction, title: "NodeRestriction",
 		},
 		{
+			name: "NodeRestriction about certificates of pods", code: 403,
+			message: `podcertificaterequests.certificates.k8s.io "a" is forbidden: pod "b/c" is not running on node "worker-1" named in the ` +
+				`PodCertificateRequest`,
+			by: NodeRestriction, title: "NodeRestriction",
+		},
+		{
 			name: "what looks like NodeRestriction for another node", code: 403,
 			message: forbidden + `node "worker-2" is not allowed to modify taints`, by: Admission, title: "admission",
 		},

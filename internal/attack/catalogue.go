@@ -19,7 +19,8 @@ type Attack struct {
 	Does string
 	// Technique is the ID of the technique in MITRE ATT&CK, as we classify it; empty if none fits.
 	Technique string
-	// Stock is who stops it in Kubernetes 1.37 with the Node authorizer and NodeRestriction, without this product: e2e tests it.
+	// Stock is who stops it in [StockVersion] of Kubernetes with the Node authorizer and NodeRestriction, without this product: e2e
+	// tests it.
 	Stock Stopper
 
 	// write returns the request, or why it cannot be tried.
@@ -27,6 +28,9 @@ type Attack struct {
 	// onlyIfForbidden says that a stock kubelet does this, too: it is an attack only where a policy forbids it.
 	onlyIfForbidden bool
 }
+
+// StockVersion is the minor release of Kubernetes in which e2e tests who stops each attack without this product.
+const StockVersion = "1.37"
 
 // Catalogue returns all attacks: at least one for each rule, and what every kubelet's credential is tried for first.
 func Catalogue() []Attack {

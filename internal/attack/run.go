@@ -63,6 +63,10 @@ type Result struct {
 // missed reports whether a policy forbids the attack, and nobody stopped it.
 func (r *Result) missed() bool { return r.Forbidden && r.by == Nobody }
 
+// unnamed reports whether something of ours stopped the attack, such as the floor, without naming a policy. Then WithoutUs is what the
+// catalogue says.
+func (r *Result) unnamed() bool { return r.by == Here && strings.HasPrefix(r.Stopper, hereTitle) }
+
 // PolicyRef is a policy that says what must be stopped.
 type PolicyRef struct {
 	Name   string `json:"name"`
@@ -72,11 +76,13 @@ type PolicyRef struct {
 // Report is what the command prints.
 type Report struct {
 	command.Envelope
-	Offline       bool        `json:"offline"`
-	Node          string      `json:"node"`
-	Server        string      `json:"server,omitempty"`
-	ServerVersion string      `json:"serverVersion,omitempty"`
-	UserAgent     string      `json:"userAgent,omitempty"`
+	Offline       bool   `json:"offline"`
+	Node          string `json:"node"`
+	Server        string `json:"server,omitempty"`
+	ServerVersion string `json:"serverVersion,omitempty"`
+	UserAgent     string `json:"userAgent,omitempty"`
+	// StockVersion is the release that WithoutUs is about where the answers of the API server do not say it.
+	StockVersion  string      `json:"stockVersion"`
 	Started       *time.Time  `json:"started,omitempty"`
 	Ended         *time.Time  `json:"ended,omitempty"`
 	PoliciesKnown bool        `json:"policiesKnown"`
@@ -97,7 +103,7 @@ func newRun(node string) *run {
 	r := &run{
 		Report: &Report{
 			Envelope: command.Envelope{APIVersion: command.APIVersion, Kind: "AttackResultList"},
-			Node:     node, Policies: []PolicyRef{}, Items: []Result{},
+			Node:     node, StockVersion: StockVersion, Policies: []PolicyRef{}, Items: []Result{},
 		},
 		sections: map[policy.RuleID]string{},
 	}

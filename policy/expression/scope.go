@@ -97,6 +97,12 @@ func optional(object, path string) string {
 	return object + ".?" + strings.ReplaceAll(path, ".", ".?")
 }
 
+// Elements returns the list at a path below a value: an empty one if it is missing, or null, as which an API server shows an empty list
+// whose field is never omitted, such as the names of an image.
+func Elements(of, path string) string {
+	return "(" + optional(of, path) + ".orValue(null) == null ? [] : " + of + "." + path + ")"
+}
+
 func camel(path string) string {
 	var b strings.Builder
 	for name := range strings.SplitSeq(path, ".") {

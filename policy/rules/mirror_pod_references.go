@@ -79,7 +79,7 @@ func isSet(value jsontext.Value) bool { return len(value) > 0 && value.Kind() !=
 
 func expressMirrorPodReferences(_ *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) []expression.Expression {
 	volumes := on.New("spec.volumes", "[]")
-	const sources = "e.?projected.?sources.orValue([])"
+	sources := expression.Elements("e", "projected.sources")
 	refers := expression.Or(
 		anySet("e", "ephemeral", "csi", "glusterfs"),
 		expression.Longer(expression.MaxSources, sources),

@@ -116,10 +116,10 @@ func expressNodeImages(spec *v1alpha1.NodeRestrictionPolicySpec, on *expression.
 	}
 	isNew := expression.True
 	if old != expression.None {
-		isNew = "!" + old + ".exists(o, name in o.?names.orValue([]))"
+		isNew = "!" + old + ".exists(o, name in " + expression.Elements("o", "names") + ")"
 	}
 	names := on.Define("newImageNames", expression.If(costly, "[]", changed+".map(e, "+
-		expression.Filter("e.?names.orValue([])", "name", isNew)+")"))
+		expression.Filter(expression.Elements("e", "names"), "name", isNew)+")"))
 	count := when("status.images", "must not report more images than "+strconv.Itoa(limit),
 		expression.And(larger(images, limit), "size("+images+") > size("+old+")"))
 	expressions := []expression.Expression{

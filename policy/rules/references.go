@@ -179,7 +179,7 @@ func expressReferences(on *expression.Scope) string {
 	for _, kind := range []string{"configMap", "secret", "serviceAccountToken", "clusterTrustBundle", "podCertificate"} {
 		projected = append(projected, "s.?"+kind+".hasValue()")
 	}
-	sources := "v.?projected.?sources.orValue([])"
+	sources := expression.Elements("v", "projected.sources")
 	refers = append(refers, larger(sources, expression.MaxVolumes), sources+".exists(s, "+expression.Or(projected...)+")")
 	return expression.Or(append(either,
 		expression.Longer(expression.MaxVolumes, volumes), expression.Exists(volumes, "v", expression.Or(refers...)))...)

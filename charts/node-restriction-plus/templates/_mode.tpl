@@ -90,6 +90,9 @@ self-managed certificate, supports only DNS names.
 {{- if and (include "node-restriction-plus.workload" .) (eq $v.certificates.mode "provided") (not $v.certificates.provided.secretName) -}}
 {{- fail "certificates.provided.secretName: must be set with certificates.mode provided" -}}
 {{- end -}}
+{{- if and .Values.tests.attack.enabled (not .Values.tests.attack.node) -}}
+{{- fail "tests.attack.node: must name the Node whose kubelet the test impersonates" -}}
+{{- end -}}
 {{- if not (or $v.serviceAccount.create $v.serviceAccount.name) -}}
 {{- fail "serviceAccount.name: must be set with serviceAccount.create false" -}}
 {{- end -}}
