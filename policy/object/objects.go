@@ -4,6 +4,9 @@
 package object
 
 import (
+	"errors"
+
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -51,19 +54,67 @@ type Image struct {
 
 // Container is a container or a container status, as far as rules read it.
 type Container struct {
-	Name            string           `json:"name"`
-	SecurityContext *SecurityContext `json:"securityContext"`
-	State           *ContainerState  `json:"state"` // of a container status
-}
-
-// ContainerState is the state of a container, as far as rules read it.
-type ContainerState struct {
-	Running jsontext.Value `json:"running"`
+	Name            string
+	SecurityContext *SecurityContext
+	state           jsontext.Value // of a container status, as it was sent
 }
 
 // Runs reports whether a container status says that the container runs.
 func (c *Container) Runs() bool {
-	return c.State != nil && len(c.State.Running) > 0 && c.State.Running.Kind() != jsontext.KindNull
+	running := memberOf(c.state, "running")
+	return running != nil && running.Kind() != jsontext.KindNull
+}
+
+// usualContainers is the initial capacity for containers.
+const usualContainers = 8
+
+var errNoContainers = errors.New("must be a list of containers")
+
+// readContainers reads a list of containers or container statuses.
+func readContainers(list jsontext.Value, into *[]Container) error {
+	c := cursor{text: list}
+	switch c.kind() {
+	case jsontext.KindNull:
+		return nil
+	case jsontext.KindBeginArray:
+	default:
+		return errNoContainers
+	}
+	*into = make([]Container, 0, usualContainers)
+	for c.enter(); c.more(); {
+		var container Container
+		if err := container.read(c.value()); err != nil {
+			return err
+		}
+		*into = append(*into, container)
+	}
+	return nil
+}
+
+func (c *Container) read(value jsontext.Value) (err error) {
+	in := cursor{text: value}
+	switch in.kind() {
+	case jsontext.KindNull:
+		return nil
+	case jsontext.KindBeginObject:
+	default:
+		return errNoContainers
+	}
+	for in.enter(); in.more() && err == nil; {
+		switch string(in.name()) {
+		case "name":
+			c.Name, err = readText(in.value())
+		case "securityContext":
+			err = json.Unmarshal(in.value(), &c.SecurityContext)
+		case "state":
+			if c.state = in.value(); c.state.Kind() != jsontext.KindBeginObject && c.state.Kind() != jsontext.KindNull {
+				err = errNoContainers
+			}
+		default:
+			in.skip()
+		}
+	}
+	return err
 }
 
 // SecurityContext is the security context of a container, as far as rules read it.

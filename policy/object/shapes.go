@@ -93,6 +93,41 @@ func (all Shapes) addFields(to map[string]member, t reflect.Type) {
 	}
 }
 
+// covers reports whether the shape has each field of a value.
+func (s *Shape) covers(c *cursor) bool {
+	kind := c.kind()
+	if !s.holds(kind) {
+		c.skip()
+		return true
+	}
+	for c.enter(); c.more(); {
+		inner := s.element
+		if kind == jsontext.KindBeginObject {
+			name := c.name()
+			if s.fields != nil {
+				field, known := s.fields[string(name)]
+				if !known {
+					return false
+				}
+				inner = field.shape
+			}
+		}
+		if !inner.covers(c) {
+			return false
+		}
+	}
+	return true
+}
+
+// isCovered reports whether the shape of the object has each field of the part.
+func (d *Difference) isCovered(of *Shape) bool {
+	if d.Section != "" {
+		of = of.fields[d.Section].shape
+	}
+	field, known := of.fields[d.Name]
+	return known && field.shape.covers(&cursor{text: d.Old}) && field.shape.covers(&cursor{text: d.Updated})
+}
+
 // unknownField is a field that the shape of its object does not have.
 type unknownField struct {
 	path  string // with [] for elements of lists and [*] for keys of maps
@@ -308,8 +343,8 @@ func (v *View) UnknownChanges(of *Shape) ([]string, error) {
 	differences := v.Differences()
 	for i := range differences {
 		d := &differences[i]
-		if d.IsManagedFields() {
-			continue // the API server's own
+		if d.IsManagedFields() || d.isCovered(of) {
+			continue // the API server's own, or nothing unknown
 		}
 		if err := errors.Join(old.read(d, d.Old, of), updated.read(d, d.Updated, of)); err != nil {
 			return nil, err

@@ -93,6 +93,8 @@ func decodeValue(value jsontext.Value, into any) error {
 	switch into := into.(type) {
 	case *Conditions:
 		return into.read(value)
+	case *[]Container:
+		return readContainers(value, into)
 	case *ClaimStatuses:
 		return Unmarshal(value, into)
 	}
