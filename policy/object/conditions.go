@@ -75,27 +75,35 @@ func (cs *Conditions) read(list jsontext.Value) error {
 	}
 	*cs = make(Conditions, 0, usualConditions)
 	for c.enter(); c.more(); {
-		value := c.value()
-		conditionType, ok := typeOf(value)
-		if !ok {
-			return errNoConditions
+		condition, err := readCondition(&c)
+		if err != nil {
+			return err
 		}
-		*cs = append(*cs, Condition{conditionType, value})
+		*cs = append(*cs, condition)
 	}
 	return nil
 }
 
-// typeOf returns the type of a condition, and false if the condition is not an object or its type is not a string.
-func typeOf(condition jsontext.Value) (string, bool) {
-	if condition.Kind() != jsontext.KindBeginObject {
-		return "", false
+func readCondition(c *cursor) (condition Condition, err error) {
+	if c.kind() != jsontext.KindBeginObject {
+		return condition, errNoConditions
 	}
-	quoted := memberOf(condition, "type")
-	if quoted == nil {
-		return "", true
+	start := c.at
+	for c.enter(); c.more(); {
+		if string(c.name()) != "type" {
+			c.skip()
+			continue
+		}
+		quoted := c.value()
+		if quoted.Kind() != jsontext.KindString {
+			return condition, errNoConditions
+		}
+		if condition.Type, err = readText(quoted); err != nil {
+			return condition, err
+		}
 	}
-	unquoted, err := jsontext.AppendUnquote(nil, quoted)
-	return string(unquoted), err == nil
+	condition.value = c.text[start:c.at:c.at]
+	return condition, nil
 }
 
 // ByType groups conditions by type, without the types for which except returns true. A type may have several conditions.

@@ -5,6 +5,7 @@ package object
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -45,17 +46,15 @@ func (c *cursor) more() bool {
 	return true
 }
 
-// name reads the name of a member.
+// name reads the name of a member, of which more has reported that it is there.
 func (c *cursor) name() []byte {
-	quoted := c.value()
-	switch {
-	case len(quoted) < len(`""`):
-		return nil
-	case bytes.IndexByte(quoted, '\\') >= 0:
-		name, _ := jsontext.AppendUnquote(nil, quoted)
-		return name
+	name, end := textAt(c.text, c.at+1)
+	c.at = end
+	if bytes.IndexByte(name, '\\') >= 0 {
+		quoted := slices.Concat([]byte{'"'}, name, []byte{'"'})
+		name, _ = jsontext.AppendUnquote(nil, quoted)
 	}
-	return quoted[1 : len(quoted)-1]
+	return name
 }
 
 // value reads a value.
@@ -67,39 +66,43 @@ func (c *cursor) value() jsontext.Value {
 }
 
 // skip reads a value that is not needed.
-func (c *cursor) skip() {
-	depth := 0
-	for c.at < len(c.text) {
-		switch c.text[c.at] {
+func (c *cursor) skip() { c.at = endOf(c.text, c.at) }
+
+// endOf returns the offset behind the value that begins at or after an offset.
+func endOf(text jsontext.Value, at int) int {
+	for depth := 0; at < len(text); {
+		switch text[at] {
 		case '"':
-			_, c.at = textAt(c.text, c.at+1)
+			_, at = textAt(text, at+1)
 		case '{', '[':
 			depth++
-			c.at++
+			at++
 			continue
 		case '}', ']':
 			depth--
-			c.at++
+			at++
 		case ' ', '\t', '\r', '\n', ',', ':':
-			c.at++
+			at++
 			continue
 		default:
-			c.skipLiteral()
+			at = endOfLiteral(text, at+1)
 		}
 		if depth <= 0 {
-			return
+			return at
 		}
 	}
+	return at
 }
 
-// skipLiteral reads a number, true, false or null.
-func (c *cursor) skipLiteral() {
-	for c.at++; c.at < len(c.text); c.at++ {
-		switch c.text[c.at] {
+// endOfLiteral returns the offset behind a number, true, false or null, given an offset in it.
+func endOfLiteral(text jsontext.Value, at int) int {
+	for ; at < len(text); at++ {
+		switch text[at] {
 		case ' ', '\t', '\r', '\n', ',', '}', ']':
-			return
+			return at
 		}
 	}
+	return at
 }
 
 // memberOf returns the value of a member of an object, and nil if there is none, or if the value is not an object.

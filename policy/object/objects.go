@@ -83,7 +83,7 @@ func readContainers(list jsontext.Value, into *[]Container) error {
 	*into = make([]Container, 0, usualContainers)
 	for c.enter(); c.more(); {
 		var container Container
-		if err := container.read(c.value()); err != nil {
+		if err := container.read(&c); err != nil {
 			return err
 		}
 		*into = append(*into, container)
@@ -91,10 +91,10 @@ func readContainers(list jsontext.Value, into *[]Container) error {
 	return nil
 }
 
-func (c *Container) read(value jsontext.Value) (err error) {
-	in := cursor{text: value}
+func (c *Container) read(in *cursor) (err error) {
 	switch in.kind() {
 	case jsontext.KindNull:
+		in.skip()
 		return nil
 	case jsontext.KindBeginObject:
 	default:

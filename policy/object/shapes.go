@@ -19,6 +19,7 @@ import (
 // Shape describes the fields in the JSON of a Go type. A value that is not of the kind of its shape has no unknown fields.
 type Shape struct {
 	fields  map[string]member // of an object with fixed names
+	ordered []member          // the same, in the order of the Go type
 	element *Shape            // of a list, or of an object with any names
 	key     string            // of a list: the field that identifies its elements; empty: no field does
 	// quantity says that the type is a quantity, inside that it contains one.
@@ -57,7 +58,7 @@ func (all Shapes) Of(t reflect.Type) *Shape {
 		s.key = s.element.usualKey()
 	case reflect.Struct:
 		s.fields = map[string]member{}
-		all.addFields(s.fields, t)
+		all.addFields(s, t)
 		for _, field := range s.fields {
 			s.inside = s.inside || field.shape.hasQuantities()
 		}
@@ -76,7 +77,7 @@ func (s *Shape) usualKey() string {
 }
 
 // addFields adds the fields of a struct, including those of embedded structs.
-func (all Shapes) addFields(to map[string]member, t reflect.Type) {
+func (all Shapes) addFields(to *Shape, t reflect.Type) {
 	for i := range t.NumField() {
 		field := t.Field(i)
 		switch name, _, _ := strings.Cut(field.Tag.Get("json"), ","); {
@@ -88,7 +89,8 @@ func (all Shapes) addFields(to map[string]member, t reflect.Type) {
 				keyed := *inner
 				keyed.key, inner = key, &keyed
 			}
-			to[name] = member{name, inner}
+			to.fields[name] = member{name, inner}
+			to.ordered = append(to.ordered, to.fields[name])
 		}
 	}
 }
@@ -100,12 +102,13 @@ func (s *Shape) covers(c *cursor) bool {
 		c.skip()
 		return true
 	}
+	next := 0
 	for c.enter(); c.more(); {
 		inner := s.element
 		if kind == jsontext.KindBeginObject {
 			name := c.name()
 			if s.fields != nil {
-				field, known := s.fields[string(name)]
+				field, known := s.fieldFrom(&next, name)
 				if !known {
 					return false
 				}
@@ -117,6 +120,19 @@ func (s *Shape) covers(c *cursor) bool {
 		}
 	}
 	return true
+}
+
+// fieldFrom returns the field with a name. It looks first at those from an index on, since an API server writes fields in their order,
+// and moves the index behind the field.
+func (s *Shape) fieldFrom(next *int, name []byte) (member, bool) {
+	for i := *next; i < len(s.ordered); i++ {
+		if s.ordered[i].name == string(name) {
+			*next = i + 1
+			return s.ordered[i], true
+		}
+	}
+	field, known := s.fields[string(name)]
+	return field, known
 }
 
 // isCovered reports whether the shape of the object has each field of the part.
