@@ -5,7 +5,6 @@ package object
 
 import (
 	"bytes"
-	"errors"
 	"strconv"
 
 	"github.com/go-json-experiment/json"
@@ -58,52 +57,17 @@ func (c Condition) ObservedGeneration() int64 {
 // Conditions are the conditions of a Node or a pod.
 type Conditions []Condition
 
-// usualConditions is the initial capacity for conditions.
-const usualConditions = 8
-
-var errNoConditions = errors.New("must be a list of conditions")
-
-// read reads a list of conditions.
-func (cs *Conditions) read(list jsontext.Value) error {
-	c := cursor{text: list}
-	switch c.kind() {
-	case jsontext.KindNull:
-		return nil
-	case jsontext.KindBeginArray:
-	default:
-		return errNoConditions
-	}
-	*cs = make(Conditions, 0, usualConditions)
-	for c.enter(); c.more(); {
-		condition, err := readCondition(&c)
+// read reads the elements of a list of conditions.
+func (cs *Conditions) read(list []jsontext.Value) error {
+	*cs = make(Conditions, len(list))
+	for i, value := range list {
+		conditionType, err := nameIn(value, "type")
 		if err != nil {
 			return err
 		}
-		*cs = append(*cs, condition)
+		(*cs)[i] = Condition{conditionType, value}
 	}
 	return nil
-}
-
-func readCondition(c *cursor) (condition Condition, err error) {
-	if c.kind() != jsontext.KindBeginObject {
-		return condition, errNoConditions
-	}
-	start := c.at
-	for c.enter(); c.more(); {
-		if string(c.name()) != "type" {
-			c.skip()
-			continue
-		}
-		quoted := c.value()
-		if quoted.Kind() != jsontext.KindString {
-			return condition, errNoConditions
-		}
-		if condition.Type, err = readText(quoted); err != nil {
-			return condition, err
-		}
-	}
-	condition.value = c.text[start:c.at:c.at]
-	return condition, nil
 }
 
 // ByType groups conditions by type, without the types for which except returns true. A type may have several conditions.

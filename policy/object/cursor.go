@@ -5,6 +5,7 @@ package object
 
 import (
 	"bytes"
+	"errors"
 	"slices"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -119,11 +120,22 @@ func memberOf(value jsontext.Value, name string) jsontext.Value {
 	return nil
 }
 
-// readText returns a string, which is empty for null.
-func readText(value jsontext.Value) (string, error) {
-	if value.Kind() == jsontext.KindNull {
-		return "", nil
+var errNoName = errors.New("must be a list of objects that have names or types")
+
+// nameIn returns the member of an object that identifies it, a string.
+func nameIn(value jsontext.Value, member string) (string, error) {
+	if value.Kind() != jsontext.KindBeginObject {
+		return "", errNoName
 	}
-	text, err := jsontext.AppendUnquote(nil, value)
-	return string(text), err
+	quoted := memberOf(value, member)
+	switch {
+	case quoted == nil:
+		return "", nil
+	case quoted.Kind() != jsontext.KindString:
+		return "", errNoName
+	case bytes.IndexByte(quoted, '\\') < 0:
+		return string(quoted[1 : len(quoted)-1]), nil
+	}
+	name, err := jsontext.AppendUnquote(nil, quoted)
+	return string(name), err
 }

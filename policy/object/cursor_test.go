@@ -4,10 +4,13 @@
 package object
 
 import (
+	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/go-json-experiment/json/jsontext"
+	corev1 "k8s.io/api/core/v1"
 )
 
 // FuzzCursor compares what a cursor reads with what a decoder reads. In text that is not well-formed it only has to end.
@@ -78,44 +81,73 @@ func readByDecoder(t *testing.T, d *jsontext.Decoder, read []string) []string {
 	return read
 }
 
-func TestContainersAreReadAsFarAsRulesReadThem(t *testing.T) {
+func TestListsAreReadByTheirElements(t *testing.T) {
 	for name, test := range map[string]struct {
-		list string
-		want []Container
-		runs bool
-		bad  bool
+		statuses string
+		want     []string // names, with a + for containers that run
+		bad      bool
 	}{
-		"no list":                             {list: `null`},
-		"an empty list":                       {list: `[]`, want: []Container{}},
-		"an element without fields":           {list: `[null,{}]`, want: []Container{{}, {}}},
-		"a container":                         {list: `[{"image":"i","env":[{"name":"no"}],"name":"a\"b"}]`, want: []Container{{Name: `a"b`}}},
-		"a status of one that runs":           {list: `[{"name":"a","state":{"running":{}}}]`, runs: true},
-		"a status of one that has ended":      {list: `[{"name":"a","state":{"running":null,"terminated":{}}}]`},
-		"a privileged container":              {list: `[{"securityContext":{"privileged":true,"x":1}}]`, want: []Container{{SecurityContext: &SecurityContext{Privileged: true}}}},
-		"an object instead of a list":         {list: `{}`, bad: true},
-		"a text instead of a container":       {list: `["a"]`, bad: true},
-		"a number instead of a name":          {list: `[{"name":1}]`, bad: true},
-		"a text instead of a state":           {list: `[{"state":"running"}]`, bad: true},
-		"a text instead of privileged":        {list: `[{"securityContext":{"privileged":"true"}}]`, bad: true},
-		"a list instead of a securityContext": {list: `[{"securityContext":[]}]`, bad: true},
+		"null instead of a list":         {statuses: `null`},
+		"an empty list":                  {statuses: `[]`},
+		"a status without fields":        {statuses: `[{}]`, want: []string{""}},
+		"a name with an escape":          {statuses: `[{"image":"i","x":[{"name":"no"}],"name":"a\"b"}]`, want: []string{`a"b`}},
+		"one runs, and one has ended":    {statuses: `[{"name":"a","state":{"running":{}}}, {"name":"b","state":{"running":null}}]`, want: []string{"a+", "b"}},
+		"more elements than are kept":    {statuses: `[` + strings.Repeat(`{"name":"a"},`, maxElements+1) + `{"name":"a"}]`, want: slices.Repeat([]string{"a"}, maxElements+2)},
+		"an object instead of a list":    {statuses: `{}`, bad: true},
+		"a text instead of a status":     {statuses: `["a"]`, bad: true},
+		"a number instead of a name":     {statuses: `[{"name":1}]`, bad: true},
+		"a status that runs like a text": {statuses: `[{"name":"a","state":"running"}]`, want: []string{"a"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var got []Container
-			if err := readContainers([]byte(test.list), &got); (err != nil) != test.bad {
-				t.Fatalf("got error %v", err)
+			object := []byte(`{"status":{"containerStatuses":` + test.statuses + `}}`)
+			v := &View{}
+			if err := v.Open(&Write{Operation: "CREATE", Resource: "pods", Object: object}); err != nil {
+				t.Fatal(err)
 			}
-			if test.bad {
-				return
-			}
-			runs := slices.ContainsFunc(got, func(c Container) bool { return c.Runs() })
-			if runs != test.runs {
-				t.Errorf("it runs: %t", runs)
-			}
-			for i := range test.want {
-				if len(got) != len(test.want) || got[i].Name != test.want[i].Name ||
-					(got[i].SecurityContext == nil) != (test.want[i].SecurityContext == nil) {
-					t.Errorf("got %+v, want %+v", got, test.want)
+			var got []string
+			statuses := v.Pod().ContainerStatuses().New()
+			for i := range statuses {
+				if statuses[i].Runs() {
+					statuses[i].Name += "+"
 				}
+				got = append(got, statuses[i].Name)
+			}
+			if (v.Err() != nil) != test.bad {
+				t.Fatalf("got error %v", v.Err())
+			}
+			if !test.bad && !slices.Equal(got, test.want) {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+func TestUnknownFieldsOfElementsAreFoundWhereTheyChange(t *testing.T) {
+	status := func(name, fields string) string { return `{"name":"` + name + `"` + fields + `}` }
+	const foreign = `,"state":{"new":1}`
+	for name, test := range map[string]struct {
+		old, updated string
+		want         []string
+	}{
+		"in no element":                   {status("a", ``), status("a", `,"ready":true`), nil},
+		"in an element that stays":        {status("a", foreign) + "," + status("b", ``), status("a", foreign) + "," + status("b", `,"ready":true`), nil},
+		"in an element that moves":        {status("a", foreign) + "," + status("b", ``), status("b", ``) + "," + status("a", foreign), nil},
+		"in an element that comes":        {status("a", ``), status("a", ``) + "," + status("b", foreign), []string{"status.containerStatuses[].state.new"}},
+		"in an element that goes":         {status("a", ``) + "," + status("b", foreign), status("a", ``), []string{"status.containerStatuses[].state.new"}},
+		"in an element whose key changes": {status("a", foreign), status("b", foreign), []string{"status.containerStatuses[].state.new"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			object := func(statuses string) []byte { return []byte(`{"status":{"containerStatuses":[` + statuses + `]}}`) }
+			v := &View{}
+			w := &Write{
+				Operation: "UPDATE", Resource: "pods", Subresource: "status", Object: object(test.updated), OldObject: object(test.old),
+			}
+			if err := v.Open(w); err != nil {
+				t.Fatal(err)
+			}
+			got, err := v.UnknownChanges(Shapes{}.Of(reflect.TypeFor[corev1.Pod]()))
+			if err != nil || !slices.Equal(got, test.want) {
+				t.Errorf("got %q, %v, want %q", got, err, test.want)
 			}
 		})
 	}

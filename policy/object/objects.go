@@ -4,9 +4,6 @@
 package object
 
 import (
-	"errors"
-
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -52,69 +49,35 @@ type Image struct {
 	Names []string `json:"names"`
 }
 
-// Container is a container or a container status, as far as rules read it.
+// Container is a container of a pod, as far as rules read it.
 type Container struct {
-	Name            string
-	SecurityContext *SecurityContext
-	state           jsontext.Value // of a container status, as it was sent
+	Name            string           `json:"name"`
+	SecurityContext *SecurityContext `json:"securityContext"`
 }
 
-// Runs reports whether a container status says that the container runs.
-func (c *Container) Runs() bool {
-	running := memberOf(c.state, "running")
+// ContainerStatus is a status of a container. Only its name is decoded, because rules seldom read more.
+type ContainerStatus struct {
+	Name  string
+	value jsontext.Value // the whole status, as it was sent
+}
+
+// Runs reports whether the status says that the container runs.
+func (s *ContainerStatus) Runs() bool {
+	running := memberOf(memberOf(s.value, "state"), "running")
 	return running != nil && running.Kind() != jsontext.KindNull
 }
 
-// usualContainers is the initial capacity for containers.
-const usualContainers = 8
-
-var errNoContainers = errors.New("must be a list of containers")
-
-// readContainers reads a list of containers or container statuses.
-func readContainers(list jsontext.Value, into *[]Container) error {
-	c := cursor{text: list}
-	switch c.kind() {
-	case jsontext.KindNull:
-		return nil
-	case jsontext.KindBeginArray:
-	default:
-		return errNoContainers
-	}
-	*into = make([]Container, 0, usualContainers)
-	for c.enter(); c.more(); {
-		var container Container
-		if err := container.read(&c); err != nil {
+// readStatuses reads the elements of a list of container statuses.
+func readStatuses(list []jsontext.Value, into *[]ContainerStatus) error {
+	*into = make([]ContainerStatus, len(list))
+	for i, value := range list {
+		name, err := nameIn(value, "name")
+		if err != nil {
 			return err
 		}
-		*into = append(*into, container)
+		(*into)[i] = ContainerStatus{name, value}
 	}
 	return nil
-}
-
-func (c *Container) read(in *cursor) (err error) {
-	switch in.kind() {
-	case jsontext.KindNull:
-		in.skip()
-		return nil
-	case jsontext.KindBeginObject:
-	default:
-		return errNoContainers
-	}
-	for in.enter(); in.more() && err == nil; {
-		switch string(in.name()) {
-		case "name":
-			c.Name, err = readText(in.value())
-		case "securityContext":
-			err = json.Unmarshal(in.value(), &c.SecurityContext)
-		case "state":
-			if c.state = in.value(); c.state.Kind() != jsontext.KindBeginObject && c.state.Kind() != jsontext.KindNull {
-				err = errNoContainers
-			}
-		default:
-			in.skip()
-		}
-	}
-	return err
 }
 
 // SecurityContext is the security context of a container, as far as rules read it.

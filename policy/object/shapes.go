@@ -135,13 +135,25 @@ func (s *Shape) fieldFrom(next *int, name []byte) (member, bool) {
 	return field, known
 }
 
-// isCovered reports whether the shape of the object has each field of the part.
+// isCovered reports whether the shape of the object has each field of the part, apart from elements that do not change.
 func (d *Difference) isCovered(of *Shape) bool {
 	if d.Section != "" {
 		of = of.fields[d.Section].shape
 	}
 	field, known := of.fields[d.Name]
-	return known && field.shape.covers(&cursor{text: d.Old}) && field.shape.covers(&cursor{text: d.Updated})
+	if !known {
+		return false
+	}
+	if n := len(d.oldElements); n == 0 || n != len(d.updatedElements) {
+		return field.shape.covers(&cursor{text: d.Old}) && field.shape.covers(&cursor{text: d.Updated})
+	}
+	for i, old := range d.oldElements {
+		updated, element := d.updatedElements[i], field.shape.element
+		if !bytes.Equal(old, updated) && !(element.covers(&cursor{text: old}) && element.covers(&cursor{text: updated})) {
+			return false
+		}
+	}
+	return true
 }
 
 // unknownField is a field that the shape of its object does not have.
