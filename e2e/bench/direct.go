@@ -45,7 +45,7 @@ type directReview struct {
 // directReviews are a write that a kubelet repeats, and those that cost the product most.
 func directReviews() []directReview {
 	return []directReview{
-		{"heartbeat", "a Node of which only the times of its conditions change, 26 KB", heartbeatReview},
+		{"heartbeat", "a Node, only the times of its conditions change, 26 KB", heartbeatReview},
 		{"node status", "a Node with 50 images, each condition changes, 31 KB", reviewload.NodeStatus},
 		{"pod status", "a pod of six containers, each condition and each container status changes, 30 KB", reviewload.PodStatus},
 	}

@@ -47,7 +47,7 @@ func (c *cursor) more() bool {
 	return true
 }
 
-// name reads the name of a member, of which more has reported that it is there.
+// name reads the name of a member. Before that, more must have reported that there is one.
 func (c *cursor) name() []byte {
 	name, end := textAt(c.text, c.at+1)
 	c.at = end
@@ -106,7 +106,7 @@ func endOfLiteral(text jsontext.Value, at int) int {
 	return at
 }
 
-// memberOf returns the value of a member of an object, and nil if there is none, or if the value is not an object.
+// memberOf returns the value of a member of an object, and nil if the value is not an object, or does not have the member.
 func memberOf(value jsontext.Value, name string) jsontext.Value {
 	c := cursor{text: value}
 	if c.kind() != jsontext.KindBeginObject {

@@ -34,7 +34,7 @@ func TestObjectsThatAreAlikeAreReadTheSame(t *testing.T) {
 		"a name comes twice in a part":   {likeObject, replaceOnce(likeObject, `"x":1`, `"x":{"a":1,"a":1}`), false},
 		"there is space":                 {likeObject, replaceOnce(likeObject, `"x":1`, `"x":1 `), false},
 		"a part is not well-formed":      {likeObject, replaceOnce(likeObject, `"x":1`, `"x":tru`), false},
-		"a part goes on":                 {likeObject, replaceOnce(likeObject, `"x":1`, `"x":1true`), false},
+		"a part continues":               {likeObject, replaceOnce(likeObject, `"x":1`, `"x":1true`), false},
 		"a comma is missing":             {`{"a":1,"b":2}`, `{"a":1"b":2}`, false},
 		"a comma is at the end":          {`{"a":1}`, `{"a":1,}`, false},
 		"it ends too early":              {likeObject, likeObject[:len(likeObject)-1], false},
