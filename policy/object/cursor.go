@@ -47,7 +47,7 @@ func (c *cursor) more() bool {
 	return true
 }
 
-// name reads the name of a member. Before that, more must have reported that there is one.
+// name reads the name of a member. It must be called only after more has returned true.
 func (c *cursor) name() []byte {
 	name, end := textAt(c.text, c.at+1)
 	c.at = end
