@@ -199,7 +199,7 @@ scale: $(helm) ## Simulate thousands of kubelets; writes docs/performance.md.
 bench-packages: ## Run the packages' benchmarks; the results are in bin/bench.txt.
 	@mkdir -p bin
 	$(call step,benchmarks,go test -pgo=$(CURDIR)/default.pgo -run '^$$' -bench . -benchmem -count 6 ./policy/... ./internal/review ./internal/denial \
-		./internal/recordlog > bin/bench.txt || { cat bin/bench.txt; exit 1; })
+		./internal/recordlog ./webhooks > bin/bench.txt || { cat bin/bench.txt; exit 1; })
 
 bench-compare: bench-packages $(benchstat) ## Compare the packages' benchmarks with docs/benchmarks.txt.
 	@$(benchstat) docs/benchmarks.txt bin/bench.txt

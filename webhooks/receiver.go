@@ -77,8 +77,16 @@ func unreceived(err error) *refusal {
 }
 
 func isJSON(header http.Header) bool {
-	mediaType, _, err := mime.ParseMediaType(header.Get("Content-Type"))
-	return err == nil && mediaType == "application/json" && header.Get("Content-Encoding") == ""
+	const wanted = "application/json"
+	if header.Get("Content-Encoding") != "" {
+		return false
+	}
+	sent := header.Get("Content-Type")
+	if sent == wanted {
+		return true // as API servers send it
+	}
+	mediaType, _, err := mime.ParseMediaType(sent)
+	return err == nil && mediaType == wanted
 }
 
 // refuse answers with an HTTP error. The log is bounded by its owner.

@@ -25,6 +25,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"noderestriction.plus/e2e/load"
+	"noderestriction.plus/internal/reviewload"
 )
 
 const (
@@ -34,8 +35,21 @@ const (
 	overload = 8
 )
 
-// heartbeats is the kind of the writes in the reviews.
-const heartbeats = "heartbeats"
+// directReview is a review that is sent without an API server.
+type directReview struct {
+	name, about string
+	// make returns the review of a write by the kubelet of a node.
+	make func(nodeName string) ([]byte, error)
+}
+
+// directReviews are a write that a kubelet repeats, and those that cost the product most.
+func directReviews() []directReview {
+	return []directReview{
+		{"heartbeat", "a Node, only the times of its conditions change, 26 KB", heartbeatReview},
+		{"node status", "a Node with 50 images, each condition changes, 31 KB", reviewload.NodeStatus},
+		{"pod status", "a pod of six containers, each condition and each container status changes, 30 KB", reviewload.PodStatus},
+	}
+}
 
 // directSample is the cost of reviews that are sent without an API server.
 type directSample struct {
@@ -154,10 +168,6 @@ func (b *bench) directClient() *http.Client {
 // measureDirect sends reviews to each webhook as an API server does, over HTTP/1.1 and persistent connections. Without an API
 // server, it measures the cost of the webhook itself more precisely.
 func (b *bench) measureDirect(ctx context.Context) ([]map[cell]directSample, error) {
-	body, err := heartbeatReview(b.kubelets[0].node)
-	if err != nil {
-		return nil, err
-	}
 	client := b.directClient()
 	defer client.CloseIdleConnections()
 	var rounds []map[cell]directSample
@@ -169,17 +179,30 @@ func (b *bench) measureDirect(ctx context.Context) ([]map[cell]directSample, err
 				continue
 			}
 			fmt.Fprintf(os.Stderr, "round %d of %d: %s, without an API server\n", round+1, b.rounds, v.name)
-			for _, clients := range append(slices.Clone(b.clients), overload*b.most()) {
-				s, err := b.sampleDirect(ctx, client, v, body, clients)
-				if err != nil {
-					return nil, err
-				}
-				samples[cell{v.name, heartbeats, clients}] = s
+			if err := b.measureVariantDirect(ctx, client, v, samples); err != nil {
+				return nil, err
 			}
 		}
 		rounds = append(rounds, samples)
 	}
 	return rounds, nil
+}
+
+func (b *bench) measureVariantDirect(ctx context.Context, client *http.Client, v *variant, samples map[cell]directSample) error {
+	for _, what := range directReviews() {
+		body, err := what.make(b.kubelets[0].node)
+		if err != nil {
+			return err
+		}
+		for _, clients := range append(slices.Clone(b.clients), overload*b.most()) {
+			s, err := b.sampleDirect(ctx, client, v, body, clients)
+			if err != nil {
+				return err
+			}
+			samples[cell{v.name, what.name, clients}] = s
+		}
+	}
+	return nil
 }
 
 func (b *bench) sampleDirect(

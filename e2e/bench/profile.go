@@ -23,9 +23,13 @@ func (b *bench) takeProfile(ctx context.Context) error {
 	if err := b.wire(ctx, b.variants[i]); err != nil {
 		return err
 	}
-	body, err := heartbeatReview(b.kubelets[0].node)
-	if err != nil {
-		return err
+	var bodies [][]byte
+	for _, what := range directReviews() {
+		body, err := what.make(b.kubelets[0].node)
+		if err != nil {
+			return err
+		}
+		bodies = append(bodies, body)
 	}
 	client := b.directClient()
 	defer client.CloseIdleConnections()
@@ -43,8 +47,10 @@ func (b *bench) takeProfile(ctx context.Context) error {
 					return err
 				}
 			}
-			if _, _, err := sendAll(ctx, client, b.variants[i].url, body, 8, b.reviews); err != nil {
-				return err
+			for _, body := range bodies {
+				if _, _, err := sendAll(ctx, client, b.variants[i].url, body, 8, b.reviews); err != nil {
+					return err
+				}
 			}
 		}
 	}

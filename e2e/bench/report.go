@@ -89,29 +89,39 @@ func (r *results) writeDenials(w *strings.Builder) {
 
 // writeDirect writes the cost of webhooks without an API server.
 func (r *results) writeDirect(w *strings.Builder) {
-	fmt.Fprintf(w, "\n### A review, without an API server\n\nA heartbeat of 26 KB is sent %d times a cell, as an API server sends it. "+
+	fmt.Fprintf(w, "\n### A review, without an API server\n\nEach review is sent %d times a cell, as an API server sends it. "+
 		"With %d clients there are %d times more than above: the webhook refuses excess reviews with an HTTP error.\n\n"+
-		"| webhook | clients | p50 | p99 | slowest | refused | webhook CPU per review | ÷ noop's |\n|---|---|---|---|---|---|---|---|\n",
-		r.reviews, overload*r.most(), overload)
-	for _, v := range r.measured() {
-		if v.url == "" {
-			continue
-		}
-		for _, clients := range append(slices.Clone(r.clients), overload*r.most()) {
-			mine := func(figure func(directSample) float64) []float64 {
-				return across(r.direct, func(m map[cell]directSample) float64 { return figure(m[cell{v.name, heartbeats, clients}]) })
+		"| review | description |\n|---|---|\n", r.reviews, overload*r.most(), overload)
+	for _, what := range directReviews() {
+		fmt.Fprintf(w, "| %s | %s |\n", what.name, what.about)
+	}
+	w.WriteString("\n| review | webhook | clients | p50 | p99 | slowest | refused | webhook CPU per review | ÷ noop's |\n" +
+		"|---|---|---|---|---|---|---|---|---|\n")
+	for _, what := range directReviews() {
+		for _, v := range r.measured() {
+			if v.url == "" {
+				continue
 			}
-			fmt.Fprintf(w, "| %s | %d | %.2f ms | %.2f ms | %.0f ms | %.0f | %.3f ms | %s |\n", v.name, clients,
-				median(mine(func(s directSample) float64 { return ms(s.p50) })),
-				median(mine(func(s directSample) float64 { return ms(s.p99) })),
-				median(mine(func(s directSample) float64 { return ms(s.worst) })),
-				median(mine(func(s directSample) float64 { return float64(s.shed) })),
-				median(mine(func(s directSample) float64 { return ms(s.cpu) })),
-				withRange(across(r.direct, func(m map[cell]directSample) float64 {
-					return ms(m[cell{v.name, heartbeats, clients}].cpu) / ms(m[cell{noop, heartbeats, clients}].cpu)
-				})))
+			for _, clients := range append(slices.Clone(r.clients), overload*r.most()) {
+				r.writeDirectCell(w, cell{v.name, what.name, clients})
+			}
 		}
 	}
+}
+
+func (r *results) writeDirectCell(w *strings.Builder, c cell) {
+	mine := func(figure func(directSample) float64) float64 {
+		return median(across(r.direct, func(m map[cell]directSample) float64 { return figure(m[c]) }))
+	}
+	fmt.Fprintf(w, "| %s | %s | %d | %.2f ms | %.2f ms | %.0f ms | %.0f | %.3f ms | %s |\n", c.kind, c.variant, c.clients,
+		mine(func(s directSample) float64 { return ms(s.p50) }),
+		mine(func(s directSample) float64 { return ms(s.p99) }),
+		mine(func(s directSample) float64 { return ms(s.worst) }),
+		mine(func(s directSample) float64 { return float64(s.shed) }),
+		mine(func(s directSample) float64 { return ms(s.cpu) }),
+		withRange(across(r.direct, func(m map[cell]directSample) float64 {
+			return ms(m[c].cpu) / ms(m[cell{noop, c.kind, c.clients}].cpu)
+		})))
 }
 
 func (r *results) writeMemory(w *strings.Builder) {

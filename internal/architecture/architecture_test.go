@@ -86,6 +86,7 @@ var arrows = map[string]struct {
 	"internal/apidoc":       {[]string{"config/crd"}, "the CRD documents the fields, for pages and for the command explain alike"},
 	"internal/distribution": {nil, "it merges texts, and does not know what they say"},
 	"internal/shapetest":    {[]string{"policy", "internal/review"}, "recorded writes are made again in tests only"},
+	"internal/reviewload":   {nil, "what a kubelet writes does not depend on who evaluates it; only benchmarks need it"},
 	"internal/docs":         {[]string{"internal/apidoc", "policy"}, "the pages are rendered from what they are handed: rules, metrics, commands"},
 	"internal/compile": {
 		[]string{"api/v1alpha1", "policy", "policy/expression", "internal/program"},

@@ -13,6 +13,7 @@ import (
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/manifest"
 	"noderestriction.plus/internal/review"
+	"noderestriction.plus/internal/reviewload"
 	"noderestriction.plus/policy"
 	"noderestriction.plus/policy/rules"
 )
@@ -107,8 +108,10 @@ const reviewTemplate = `{"kind":"AdmissionReview","apiVersion":"admission.k8s.io
 	`"operation":"UPDATE","userInfo":{"username":"system:node:worker-1","groups":["system:nodes","system:authenticated"]},` +
 	`"object":$NEW,"oldObject":$OLD,"dryRun":false,"options":{"kind":"PatchOptions","apiVersion":"meta.k8s.io/v1"}}}`
 
-func BenchmarkDecode(b *testing.B) {
-	body := heartbeatReview()
+func BenchmarkDecode(b *testing.B) { decode(b, heartbeatReview()) }
+
+func decode(b *testing.B, body []byte) {
+	b.Helper()
 	b.SetBytes(int64(len(body)))
 	b.ReportAllocs()
 	var reviews review.Decoder
@@ -136,10 +139,33 @@ func BenchmarkAppliedNode(b *testing.B) {
 // BenchmarkPodStatus evaluates the status of a pod with every rule of strict.yaml.
 func BenchmarkPodStatus(b *testing.B) { evaluate(b, podReview(), 0) }
 
+// BenchmarkEveryCondition decodes, and evaluates with every rule of strict.yaml, status updates in which every condition changes.
+func BenchmarkEveryCondition(b *testing.B) {
+	for _, load := range []struct {
+		name string
+		make func(nodeName string) ([]byte, error)
+	}{{"nodes", reviewload.NodeStatus}, {"pods", reviewload.PodStatus}} {
+		body, err := load.make("worker-1")
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Run(load.name+"/decode", func(b *testing.B) { decode(b, body) })
+		b.Run(load.name+"/all", func(b *testing.B) {
+			evaluateBy(b, body, strictSet(b, 0, func(spec *v1alpha1.NodeRestrictionPolicySpec) {
+				spec.Nodes.Conditions.Allowed = []v1alpha1.Pattern{"*"}
+			}))
+		})
+	}
+}
+
 // evaluate decodes, evaluates and answers a review, which must be allowed.
 func evaluate(b *testing.B, body []byte, others int) {
 	b.Helper()
-	set := strictSet(b, others)
+	evaluateBy(b, body, strictSet(b, others, func(*v1alpha1.NodeRestrictionPolicySpec) {}))
+}
+
+func evaluateBy(b *testing.B, body []byte, set *policy.Set) {
+	b.Helper()
 	b.SetBytes(int64(len(body)))
 	b.ReportAllocs()
 	var reviews review.Decoder
@@ -156,8 +182,8 @@ func evaluate(b *testing.B, body []byte, others int) {
 	}
 }
 
-// strictSet is strict.yaml for all nodes, and so many copies of it for others.
-func strictSet(b *testing.B, others int) *policy.Set {
+// strictSet is strict.yaml for all nodes, changed, and so many copies of it for others.
+func strictSet(b *testing.B, others int, change func(*v1alpha1.NodeRestrictionPolicySpec)) *policy.Set {
 	b.Helper()
 	data, err := os.ReadFile("../../config/policies/strict.yaml")
 	if err != nil {
@@ -171,6 +197,7 @@ func strictSet(b *testing.B, others int) *policy.Set {
 	for i := range others + 1 {
 		p := policies[0].DeepCopy()
 		p.Name = fmt.Sprintf("p%d", i)
+		change(&p.Spec)
 		if i > 0 {
 			p.Spec.Match = &v1alpha1.Match{NodeNames: []v1alpha1.Pattern{"other-*"}}
 		}

@@ -4,9 +4,11 @@
 package review
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,6 +25,7 @@ import (
 type envelope struct {
 	body     []byte
 	decoder  *jsontext.Decoder
+	values   *jsontext.Decoder // for parts of objects
 	headOnly bool
 	last     time.Time // when reading must end; zero: never
 	steps    uint      // members and elements that were read
@@ -39,6 +42,7 @@ type envelope struct {
 	user                         authenticationv1.UserInfo
 	dryRun                       bool
 	object, oldObject, options   []byte
+	objectEnd                    int // the offset behind object in the body
 	parts, oldParts              object.Parts
 }
 
@@ -149,8 +153,13 @@ func (e *envelope) requestMember(name string) error {
 	case "dryRun":
 		return e.flag("request.dryRun", &e.dryRun)
 	case "object":
-		return e.raw("request.object", &e.object, &e.parts)
+		err := e.raw("request.object", &e.object, &e.parts)
+		e.objectEnd = int(e.decoder.InputOffset())
+		return err
 	case "oldObject":
+		if read, err := e.oldLikeNew(); read || err != nil {
+			return err
+		}
 		return e.raw("request.oldObject", &e.oldObject, &e.oldParts)
 	case "options":
 		return e.raw("request.options", &e.options, nil)
@@ -213,6 +222,31 @@ func (e *envelope) extraMember(name string) error {
 	e.user.Extra[key] = values
 	e.extras += 1 + len(values)
 	return nil
+}
+
+// oldLikeNew reads the stored object if it is like the written one, and reports whether it is. That takes about half the time of reading
+// it with the decoder, which checks the parts that do not change once more. The decoder cannot skip what it has not read. So it continues
+// in a copy of the rest of the body in which both objects are null, once it has read there as far as it had read here.
+func (e *envelope) oldLikeNew() (bool, error) {
+	name := int(e.decoder.InputOffset())
+	if e.parts == nil || name == len(e.body) || e.body[name] != ':' {
+		return false, nil
+	}
+	old, parts, like := object.ReadLike(e.values, e.body[name+1:], e.parts)
+	if !like {
+		return false, nil
+	}
+	e.oldObject, e.oldParts = old, parts
+	rest := e.body[name+1+len(old):]
+	read := slices.Concat(e.body[:e.objectEnd-len(e.object)], []byte("null"), e.body[e.objectEnd:name], []byte(":null"))
+	e.body = slices.Concat(read, rest)
+	e.decoder.Reset(bytes.NewBuffer(e.body))
+	for int(e.decoder.InputOffset()) < len(read) {
+		if _, err := e.token("request"); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 // raw keeps the bytes of an object, which alias the body, and its parts if parts is not nil. null means that there is no object.

@@ -71,8 +71,11 @@ func Decode(body []byte) (*Review, error) { return new(Decoder).Decode(body) }
 
 // Decoder decodes AdmissionReviews and reuses its buffers. Its zero value is ready for use. It is safe for concurrent use.
 type Decoder struct {
-	pool sync.Pool // of *jsontext.Decoder
+	pool sync.Pool // of *decoders
 }
+
+// decoders are those of one review.
+type decoders struct{ envelope, values jsontext.Decoder }
 
 // Decode is the function [Decode]. The review aliases the body, not the Decoder.
 func (d *Decoder) Decode(body []byte) (*Review, error) { return d.DecodeUntil(body, time.Time{}) }
@@ -83,17 +86,18 @@ func (d *Decoder) DecodeUntil(body []byte, last time.Time) (*Review, error) {
 	if bytes.Count(body, []byte(",")) > maxMembers && widest(body) > maxMembers {
 		return DecodeHead(body, tooManyMembers)
 	}
-	tokens, ok := d.pool.Get().(*jsontext.Decoder)
+	both, ok := d.pool.Get().(*decoders)
 	if !ok {
-		tokens = new(jsontext.Decoder)
+		both = new(decoders)
 	}
 	// A decoder reads from a bytes.Buffer without copying it.
-	tokens.Reset(bytes.NewBuffer(body))
+	both.envelope.Reset(bytes.NewBuffer(body))
 	defer func() {
-		tokens.Reset(bytes.NewBuffer(nil)) // it must not keep the body
-		d.pool.Put(tokens)
+		both.envelope.Reset(bytes.NewBuffer(nil)) // it must not keep the body
+		both.values.Reset(bytes.NewBuffer(nil))
+		d.pool.Put(both)
 	}()
-	e := &envelope{body: body, decoder: tokens, last: last}
+	e := &envelope{body: body, decoder: &both.envelope, values: &both.values, last: last}
 	err := e.read()
 	if errors.Is(err, errLateRead) {
 		return e.review(policy.OutOfTime, err)

@@ -5,8 +5,7 @@ package object
 
 import (
 	"bytes"
-	"cmp"
-	"errors"
+	"strconv"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -40,75 +39,35 @@ func (c Condition) Same(other Condition) bool {
 	return json.Unmarshal(c.value, &a) == nil && json.Unmarshal(other.value, &b) == nil && a == b
 }
 
-// Reason returns the reason of the condition, and "" if the condition cannot be decoded.
-func (c Condition) Reason() string { return c.fields().Reason }
+// Reason returns the reason of the condition, and "" if it is not a string.
+func (c Condition) Reason() string {
+	reason, _ := jsontext.AppendUnquote(nil, memberOf(c.value, "reason"))
+	return string(reason)
+}
 
-// ObservedGeneration returns the observed generation of the condition, and 0 if the condition cannot be decoded.
-func (c Condition) ObservedGeneration() int64 { return c.fields().ObservedGeneration }
-
-func (c Condition) fields() (fields conditionFields) {
-	if json.Unmarshal(c.value, &fields) != nil {
-		return conditionFields{}
+// ObservedGeneration returns the observed generation of the condition, and 0 if it is not an integer.
+func (c Condition) ObservedGeneration() int64 {
+	generation, err := strconv.ParseInt(string(memberOf(c.value, "observedGeneration")), 10, 64)
+	if err != nil {
+		return 0
 	}
-	return fields
+	return generation
 }
 
 // Conditions are the conditions of a Node or a pod.
 type Conditions []Condition
 
-// usualConditions is the initial capacity for conditions.
-const usualConditions = 8
-
-var errNoConditions = errors.New("must be a list of conditions")
-
-// read reads a list of conditions.
-func (cs *Conditions) read(list jsontext.Value) error {
-	decoder := NewDecoder(list)
-	if list.Kind() == jsontext.KindNull {
-		return nil
-	}
-	if start, err := decoder.ReadToken(); err != nil || start.Kind() != jsontext.KindBeginArray {
-		return cmp.Or(err, errNoConditions)
-	}
-	*cs = make(Conditions, 0, usualConditions)
-	for decoder.PeekKind() != jsontext.KindEndArray {
-		c, err := readCondition(decoder, list)
+// read reads the elements of a list of conditions.
+func (cs *Conditions) read(list []jsontext.Value) error {
+	*cs = make(Conditions, len(list))
+	for i, value := range list {
+		conditionType, err := nameIn(value, "type")
 		if err != nil {
 			return err
 		}
-		*cs = append(*cs, c)
+		(*cs)[i] = Condition{conditionType, value}
 	}
-	_, err := decoder.ReadToken()
-	return err
-}
-
-func readCondition(decoder *jsontext.Decoder, list jsontext.Value) (c Condition, err error) {
-	if start, err := decoder.ReadToken(); err != nil || start.Kind() != jsontext.KindBeginObject {
-		return c, cmp.Or(err, errNoConditions)
-	}
-	start := decoder.InputOffset() - 1
-	for decoder.PeekKind() != jsontext.KindEndObject {
-		name, err := ReadName(decoder)
-		if err != nil {
-			return c, err
-		}
-		if string(name) != "type" {
-			if err := decoder.SkipValue(); err != nil {
-				return c, err
-			}
-			continue
-		}
-		value, err := decoder.ReadToken()
-		if err != nil || value.Kind() != jsontext.KindString {
-			return c, cmp.Or(err, errNoConditions)
-		}
-		c.Type = value.String()
-	}
-	if _, err := decoder.ReadToken(); err != nil {
-		return c, err
-	}
-	c.value = list[start:decoder.InputOffset()]
-	return c, nil
+	return nil
 }
 
 // ByType groups conditions by type, without the types for which except returns true. A type may have several conditions.

@@ -22,6 +22,8 @@ type Difference struct {
 	id            partID
 	Section, Name string
 	Old, Updated  jsontext.Value // nil: the object does not have the part
+
+	oldElements, updatedElements []jsontext.Value // of a list that rules read by its elements
 }
 
 // fewDifferences is the initial capacity for differences. A heartbeat has no more.
@@ -36,12 +38,12 @@ func compare(old, updated Parts) differences {
 		p := &updated[i]
 		before := inOld.find(p, i)
 		if before == nil {
-			d.add(Difference{p.id, p.section, p.name, nil, p.value})
+			d.add(Difference{id: p.id, Section: p.section, Name: p.name, Updated: p.value})
 			continue
 		}
 		found++
 		if p.same = bytes.Equal(before.value, p.value); !p.same {
-			d.add(Difference{p.id, p.section, p.name, before.value, p.value})
+			d.add(Difference{p.id, p.section, p.name, before.value, p.value, before.elements, p.elements})
 		}
 	}
 	if found == len(old) {
@@ -49,7 +51,7 @@ func compare(old, updated Parts) differences {
 	}
 	for i := range old {
 		if p := &old[i]; inUpdated.find(p, i) == nil {
-			d.add(Difference{p.id, p.section, p.name, p.value, nil})
+			d.add(Difference{id: p.id, Section: p.section, Name: p.name, Old: p.value})
 		}
 	}
 	return d

@@ -49,21 +49,35 @@ type Image struct {
 	Names []string `json:"names"`
 }
 
-// Container is a container or a container status, as far as rules read it.
+// Container is a container of a pod, as far as rules read it.
 type Container struct {
 	Name            string           `json:"name"`
 	SecurityContext *SecurityContext `json:"securityContext"`
-	State           *ContainerState  `json:"state"` // of a container status
 }
 
-// ContainerState is the state of a container, as far as rules read it.
-type ContainerState struct {
-	Running jsontext.Value `json:"running"`
+// ContainerStatus is a status of a container. Only its name is decoded, because rules seldom read more.
+type ContainerStatus struct {
+	Name  string
+	value jsontext.Value // the whole status, as it was sent
 }
 
-// Runs reports whether a container status says that the container runs.
-func (c *Container) Runs() bool {
-	return c.State != nil && len(c.State.Running) > 0 && c.State.Running.Kind() != jsontext.KindNull
+// Runs reports whether the status says that the container runs.
+func (s *ContainerStatus) Runs() bool {
+	running := memberOf(memberOf(s.value, "state"), "running")
+	return running != nil && running.Kind() != jsontext.KindNull
+}
+
+// readStatuses reads the elements of a list of container statuses.
+func readStatuses(list []jsontext.Value, into *[]ContainerStatus) error {
+	*into = make([]ContainerStatus, len(list))
+	for i, value := range list {
+		name, err := nameIn(value, "name")
+		if err != nil {
+			return err
+		}
+		(*into)[i] = ContainerStatus{name, value}
+	}
+	return nil
 }
 
 // SecurityContext is the security context of a container, as far as rules read it.

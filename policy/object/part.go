@@ -10,7 +10,8 @@ type part struct {
 	id            partID
 	same          bool // an update does not change it
 	section, name string
-	value         jsontext.Value // as it was sent
+	value         jsontext.Value   // as it was sent
+	elements      []jsontext.Value // of a list that rules read by its elements; nil if there are too many
 }
 
 // namedPart returns a part that has no value yet.

@@ -156,16 +156,92 @@ func (s *splitter) members(section string) (start int64, err error) {
 		if len(s.parts) == maxParts {
 			return 0, fmt.Errorf("%s: has too many members", cmp.Or(section, "the object"))
 		}
-		value, err := s.decoder.ReadValue()
-		if err != nil {
+		if err := s.value(&p); err != nil {
 			return 0, err
 		}
-		end := s.decoder.InputOffset()
-		p.value = s.body[end-int64(len(value)) : end : end]
 		s.parts = append(s.parts, p)
 	}
 	_, err = s.decoder.ReadToken()
 	return start, err
+}
+
+// value reads the value of a part.
+func (s *splitter) value(p *part) (err error) {
+	if p.id.hasElements() && s.decoder.PeekKind() == jsontext.KindBeginArray {
+		return s.list(p)
+	}
+	p.value, err = s.next()
+	return err
+}
+
+// next reads the next value.
+func (s *splitter) next() (jsontext.Value, error) {
+	value, err := s.decoder.ReadValue()
+	end := s.decoder.InputOffset()
+	return s.body[end-int64(len(value)) : end : end], err
+}
+
+const (
+	// usualElements is the initial capacity for the elements of a list.
+	usualElements = 8
+	// maxElements is the largest number of elements that are kept. A pod has fewer containers, and an object fewer conditions.
+	maxElements = 1024
+)
+
+// list reads a list, and keeps its elements unless there are too many.
+func (s *splitter) list(p *part) error {
+	if _, err := s.decoder.ReadToken(); err != nil {
+		return err
+	}
+	start := s.decoder.InputOffset() - 1
+	elements := make([]jsontext.Value, 0, usualElements)
+	for s.decoder.PeekKind() != jsontext.KindEndArray {
+		element, err := s.next()
+		if err != nil {
+			return err
+		}
+		if len(elements) <= maxElements {
+			elements = append(elements, element)
+		}
+	}
+	_, err := s.decoder.ReadToken()
+	end := s.decoder.InputOffset()
+	p.value = s.body[start:end:end]
+	if len(elements) <= maxElements {
+		p.elements = elements
+	}
+	return err
+}
+
+// hasElements reports whether rules read a part by its elements.
+func (id partID) hasElements() bool {
+	switch id {
+	case statusConditions, statusContainerStatuses, statusInitContainerStatuses, statusEphemeralContainerStatuses:
+		return true
+	}
+	return false
+}
+
+var errNoList = errors.New("must be a list")
+
+// list returns the elements of a list, none if it is null.
+func (p *part) list() ([]jsontext.Value, error) {
+	if p.elements != nil {
+		return p.elements, nil
+	}
+	c := cursor{text: p.value}
+	switch c.kind() {
+	case jsontext.KindNull:
+		return nil, nil
+	case jsontext.KindBeginArray:
+	default:
+		return nil, errNoList
+	}
+	elements := []jsontext.Value{}
+	for c.enter(); c.more(); {
+		elements = append(elements, c.value())
+	}
+	return elements, nil
 }
 
 func isSection(name string) bool { return name == "metadata" || name == "spec" || name == "status" }

@@ -32,9 +32,9 @@ type Pod struct {
 	observedGeneration                   values[int64]
 	hostIP, podIP                        values[string]
 	hostIPs, podIPs                      values[[]IP]
-	containerStatuses                    values[[]Container]
-	initContainerStatuses                values[[]Container]
-	ephemeralContainerStatuses           values[[]Container]
+	containerStatuses                    values[[]ContainerStatus]
+	initContainerStatuses                values[[]ContainerStatus]
+	ephemeralContainerStatuses           values[[]ContainerStatus]
 	resourceClaimStatuses                values[[]corev1.PodResourceClaimStatus]
 	extendedResourceClaimStatus          values[*corev1.PodExtendedResourceClaimStatus]
 	nodeAllocatableResourceClaimStatuses values[ClaimStatuses]
@@ -136,17 +136,17 @@ func (p *Pod) PodIP() Part[string] { return partOf(p.view, statusPodIP, &p.podIP
 func (p *Pod) PodIPs() Part[[]IP] { return partOf(p.view, statusPodIPs, &p.podIPs) }
 
 // ContainerStatuses is status.containerStatuses.
-func (p *Pod) ContainerStatuses() Part[[]Container] {
+func (p *Pod) ContainerStatuses() Part[[]ContainerStatus] {
 	return partOf(p.view, statusContainerStatuses, &p.containerStatuses)
 }
 
 // InitContainerStatuses is status.initContainerStatuses.
-func (p *Pod) InitContainerStatuses() Part[[]Container] {
+func (p *Pod) InitContainerStatuses() Part[[]ContainerStatus] {
 	return partOf(p.view, statusInitContainerStatuses, &p.initContainerStatuses)
 }
 
 // EphemeralContainerStatuses is status.ephemeralContainerStatuses.
-func (p *Pod) EphemeralContainerStatuses() Part[[]Container] {
+func (p *Pod) EphemeralContainerStatuses() Part[[]ContainerStatus] {
 	return partOf(p.view, statusEphemeralContainerStatuses, &p.ephemeralContainerStatuses)
 }
 

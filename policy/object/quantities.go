@@ -232,7 +232,7 @@ func textAt(value jsontext.Value, i int) (text []byte, end int) {
 			return value[i : end-1], end
 		}
 	}
-	return value[i:], len(value)
+	return value[min(i, len(value)):], len(value)
 }
 
 // quantities returns the quantities of an object, or of a section of it, that are not plain. It returns false if a part is not well-formed.

@@ -19,6 +19,7 @@ import (
 // Shape describes the fields in the JSON of a Go type. A value that is not of the kind of its shape has no unknown fields.
 type Shape struct {
 	fields  map[string]member // of an object with fixed names
+	ordered []member          // the same, in the order of the Go type
 	element *Shape            // of a list, or of an object with any names
 	key     string            // of a list: the field that identifies its elements; empty: no field does
 	// quantity says that the type is a quantity, inside that it contains one.
@@ -57,7 +58,7 @@ func (all Shapes) Of(t reflect.Type) *Shape {
 		s.key = s.element.usualKey()
 	case reflect.Struct:
 		s.fields = map[string]member{}
-		all.addFields(s.fields, t)
+		all.addFields(s, t)
 		for _, field := range s.fields {
 			s.inside = s.inside || field.shape.hasQuantities()
 		}
@@ -76,7 +77,7 @@ func (s *Shape) usualKey() string {
 }
 
 // addFields adds the fields of a struct, including those of embedded structs.
-func (all Shapes) addFields(to map[string]member, t reflect.Type) {
+func (all Shapes) addFields(to *Shape, t reflect.Type) {
 	for i := range t.NumField() {
 		field := t.Field(i)
 		switch name, _, _ := strings.Cut(field.Tag.Get("json"), ","); {
@@ -88,9 +89,71 @@ func (all Shapes) addFields(to map[string]member, t reflect.Type) {
 				keyed := *inner
 				keyed.key, inner = key, &keyed
 			}
-			to[name] = member{name, inner}
+			to.fields[name] = member{name, inner}
+			to.ordered = append(to.ordered, to.fields[name])
 		}
 	}
+}
+
+// covers reports whether the shape has each field of a value.
+func (s *Shape) covers(c *cursor) bool {
+	kind := c.kind()
+	if !s.holds(kind) {
+		c.skip()
+		return true
+	}
+	next := 0
+	for c.enter(); c.more(); {
+		inner := s.element
+		if kind == jsontext.KindBeginObject {
+			name := c.name()
+			if s.fields != nil {
+				field, known := s.fieldFrom(&next, name)
+				if !known {
+					return false
+				}
+				inner = field.shape
+			}
+		}
+		if !inner.covers(c) {
+			return false
+		}
+	}
+	return true
+}
+
+// fieldFrom returns the field with a name. It looks first at those from an index on, since an API server writes fields in their order,
+// and moves the index behind the field.
+func (s *Shape) fieldFrom(next *int, name []byte) (member, bool) {
+	for i := *next; i < len(s.ordered); i++ {
+		if s.ordered[i].name == string(name) {
+			*next = i + 1
+			return s.ordered[i], true
+		}
+	}
+	field, known := s.fields[string(name)]
+	return field, known
+}
+
+// isCovered reports whether the shape of the object has each field of the part, apart from elements that do not change.
+func (d *Difference) isCovered(of *Shape) bool {
+	if d.Section != "" {
+		of = of.fields[d.Section].shape
+	}
+	field, known := of.fields[d.Name]
+	if !known {
+		return false
+	}
+	if n := len(d.oldElements); n == 0 || n != len(d.updatedElements) {
+		return field.shape.covers(&cursor{text: d.Old}) && field.shape.covers(&cursor{text: d.Updated})
+	}
+	for i, old := range d.oldElements {
+		updated, element := d.updatedElements[i], field.shape.element
+		if !bytes.Equal(old, updated) && !(element.covers(&cursor{text: old}) && element.covers(&cursor{text: updated})) {
+			return false
+		}
+	}
+	return true
 }
 
 // unknownField is a field that the shape of its object does not have.
@@ -308,8 +371,8 @@ func (v *View) UnknownChanges(of *Shape) ([]string, error) {
 	differences := v.Differences()
 	for i := range differences {
 		d := &differences[i]
-		if d.IsManagedFields() {
-			continue // the API server's own
+		if d.IsManagedFields() || d.isCovered(of) {
+			continue // the API server's own, or nothing unknown
 		}
 		if err := errors.Join(old.read(d, d.Old, of), updated.read(d, d.Updated, of)); err != nil {
 			return nil, err

@@ -82,19 +82,29 @@ func (v *View) decode(object string, p *part, into any) {
 	}
 	err := v.room.take(p.id, p.value)
 	if err == nil {
-		err = decodeValue(p.value, into)
+		err = decodePart(p, into)
 	}
 	if err != nil {
 		v.fail(fmt.Errorf("%s: %s.%s: %w", object, p.section, p.name, err))
 	}
 }
 
-func decodeValue(value jsontext.Value, into any) error {
+func decodePart(p *part, into any) error {
 	switch into := into.(type) {
 	case *Conditions:
-		return into.read(value)
+		list, err := p.list()
+		if err != nil {
+			return err
+		}
+		return into.read(list)
+	case *[]ContainerStatus:
+		list, err := p.list()
+		if err != nil {
+			return err
+		}
+		return readStatuses(list, into)
 	case *ClaimStatuses:
-		return Unmarshal(value, into)
+		return Unmarshal(p.value, into)
 	}
-	return json.Unmarshal(value, into)
+	return json.Unmarshal(p.value, into)
 }

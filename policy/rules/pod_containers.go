@@ -48,22 +48,29 @@ func compilePodContainers(spec *v1alpha1.NodeRestrictionPolicySpec, _ *field.Pat
 }
 
 // phantoms returns a violation for added statuses whose container is not in the spec. The spec is decoded only if statuses are added.
-func phantoms(field string, statuses, spec object.Part[[]object.Container]) []policy.Violation {
+func phantoms(
+	field string, statuses object.Part[[]object.ContainerStatus], spec object.Part[[]object.Container],
+) []policy.Violation {
 	if !statuses.Changed() {
 		return nil
 	}
 	old, updated := statuses.Change()
-	added := compareSets(containerNames(old), containerNames(updated)).added
+	added := compareSets(reportedNames(old), reportedNames(updated)).added
 	if len(added) == 0 {
 		return nil
 	}
-	return appendViolation(nil, field, "must not report container", missing(added, containerNames(spec.New())))
-}
-
-func containerNames(containers []object.Container) []string {
+	containers := spec.New()
 	names := make([]string, len(containers))
 	for i := range containers {
 		names[i] = containers[i].Name
+	}
+	return appendViolation(nil, field, "must not report container", missing(added, names))
+}
+
+func reportedNames(statuses []object.ContainerStatus) []string {
+	names := make([]string, len(statuses))
+	for i := range statuses {
+		names[i] = statuses[i].Name
 	}
 	return names
 }

@@ -61,7 +61,7 @@ func compilePodPhase(spec *v1alpha1.NodeRestrictionPolicySpec, _ *field.Path) (p
 }
 
 // runningOf returns the names of the containers that run.
-func runningOf(statuses []object.Container) []string {
+func runningOf(statuses []object.ContainerStatus) []string {
 	var names []string
 	for i := range statuses {
 		if statuses[i].Runs() {
