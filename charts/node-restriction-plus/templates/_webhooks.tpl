@@ -76,6 +76,8 @@
   matchConditions:
   - name: kubelet
     expression: {{ include "node-restriction-plus.kubelet" . }}
+  - name: line
+    expression: {{ include "node-restriction-plus.registration" . }}
 
 # What a stock kubelet also writes, for rules that read its values{{ if or $agents.writeNodes $agents.evict }}, and what the agents of the distribution write{{ end }}.
 - name: status.noderestriction.plus

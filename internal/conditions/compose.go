@@ -1,0 +1,279 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package conditions
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/internal/compile"
+	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/expression"
+)
+
+const (
+	// maxText is how many bytes the conditions of all policies may have. An API server stores an object of up to 1.5 MiB, and these are in
+	// two webhooks and in the floor.
+	maxText = 512 << 10
+	// maxListed is how many rules a message lists.
+	maxListed = 8
+
+	tooLarge = "the conditions of all policies together would be too large"
+	tooMany  = "all policies together would cost an API server too much"
+	notSent  = "the chart's values do not send these writes"
+)
+
+// Policy is a policy in force.
+type Policy struct {
+	Name string
+	// Denies says that it denies what violates it.
+	Denies bool
+	// Rules are those that it turns on.
+	Rules []policy.RuleID
+	Spec  *v1alpha1.NodeRestrictionPolicySpec
+}
+
+// Composed is what the objects must have.
+type Composed struct {
+	Webhooks Webhooks
+	// Floor is nil if none is kept up to date.
+	Floor *Floor
+	// Findings say of each policy, by name, how it is gated while the objects are up to date.
+	Findings map[string]Finding
+	// Inexpressible and Refused are how many rules of policies that deny are not refused while no replica answers: because CEL cannot
+	// express them, and because they would be too large or too expensive.
+	Inexpressible, Refused int
+}
+
+// Floor is the part of the floor's policy that is kept up to date.
+type Floor struct {
+	Variables        []admissionregistrationv1.Variable        `json:"variables,omitempty"`
+	Validations      []admissionregistrationv1.Validation      `json:"validations,omitempty"`
+	AuditAnnotations []admissionregistrationv1.AuditAnnotation `json:"auditAnnotations,omitempty"`
+}
+
+// Finding says how a policy is gated, as in a condition of its status.
+type Finding struct {
+	Status          metav1.ConditionStatus
+	Reason, Message string
+}
+
+// The reasons of a finding.
+const (
+	Complete   = "Complete"   // everything that the policy denies
+	Partial    = "Partial"    // except what the message names
+	Refused    = "Refused"    // nothing: its expressions are too large or too expensive, or CEL cannot express them
+	NotDenying = "NotDenying" // nothing: it does not deny
+)
+
+// registering is the kind of write that must never end in an error: the floor denies it, and not the gate.
+var registering = compile.Write{Resource: "nodes", Operation: expression.Create}
+
+// Compose returns the conditions for the policies in force, given all rules. The result depends on the arguments only.
+func Compose(base *Base, inForce []Policy, rules []policy.Rule) *Composed {
+	c := &Composed{Webhooks: Webhooks{}, Findings: map[string]Finding{}}
+	all := violationsOf(inForce, rules)
+	dropLargest(all)
+	omitted := omissions{}
+	lines := map[string]compile.Line{}
+	var kinds []compile.Write
+	for _, l := range base.Lines {
+		kinds = append(kinds, l.Write)
+	}
+	for _, l := range base.Lines {
+		violations := slices.Concat(all...)
+		if l.Write == registering {
+			for i := range violations {
+				violations[i].Denies = false
+			}
+		}
+		line, left := l.With(violations)
+		lines[l.Write.String()] = line
+		omitted.add(left)
+	}
+	for webhook, list := range base.Webhooks {
+		list = slices.Clone(list)
+		for i := range list {
+			if l, isLine := lines[list[i].Name]; isLine {
+				list[i].Name, list[i].Expression = l.Condition(webhook == gate, kinds)
+			}
+		}
+		c.Webhooks[webhook] = list
+	}
+	for i := range inForce {
+		c.find(&inForce[i], all[i], kinds, omitted)
+	}
+	if base.Floor != "" {
+		c.Floor = floorFor(slices.Concat(all...), omitted)
+	}
+	return c
+}
+
+// violationsOf returns the violations of each policy.
+func violationsOf(inForce []Policy, rules []policy.Rule) [][]compile.Violation {
+	all := make([][]compile.Violation, len(inForce))
+	for i := range inForce {
+		p := &inForce[i]
+		on := slices.DeleteFunc(slices.Clone(rules), func(r policy.Rule) bool { return !slices.Contains(p.Rules, r.ID) })
+		all[i] = compile.Violations(&v1alpha1.NodeRestrictionPolicy{ObjectMeta: metav1.ObjectMeta{Name: p.Name}, Spec: *p.Spec}, on)
+	}
+	return all
+}
+
+// dropLargest replaces the violations of the largest policies, until the rest is small enough: whatever a policy may be about is then
+// sent, as before any policy.
+func dropLargest(all [][]compile.Violation) {
+	size := func(violations []compile.Violation) int {
+		n := 0
+		for i := range violations {
+			n += len(violations[i].Certain) + len(violations[i].Possible)
+		}
+		return n
+	}
+	total := 0
+	for _, violations := range all {
+		total += size(violations)
+	}
+	for total > maxText {
+		largest := slices.MaxFunc(all, func(a, b []compile.Violation) int { return cmp.Compare(size(a), size(b)) })
+		total -= size(largest)
+		for i := range largest {
+			v := &largest[i]
+			v.Certain, v.Possible, v.Compared, v.Cost, v.Gap = expression.False, expression.True, nil, 0, tooLarge
+		}
+		total += size(largest)
+	}
+}
+
+// omissions are violations for which the budget does not suffice.
+type omissions map[omission]bool
+
+type omission struct {
+	policy string
+	rule   policy.RuleID
+	write  compile.Write
+}
+
+func (o omissions) add(violations []compile.Violation) {
+	for i := range violations {
+		v := &violations[i]
+		o[omission{v.Policy, v.Rule, v.Write}] = true
+	}
+}
+
+func (o omissions) has(v *compile.Violation) bool { return o[omission{v.Policy, v.Rule, v.Write}] }
+
+// find finds out how a policy is gated, and counts its gaps.
+func (c *Composed) find(p *Policy, violations []compile.Violation, kinds []compile.Write, omitted omissions) {
+	if !p.Denies {
+		c.Findings[p.Name] = Finding{
+			metav1.ConditionFalse, NotDenying, "the policy denies nothing, so nothing is refused while no replica answers",
+		}
+		return
+	}
+	sent := map[policy.RuleID]bool{}
+	for i := range violations {
+		sent[violations[i].Rule] = sent[violations[i].Rule] || slices.Contains(kinds, violations[i].Write)
+	}
+	why := map[policy.RuleID]string{}
+	var order []policy.RuleID
+	gated := 0
+	for i := range violations {
+		v := &violations[i]
+		text := v.Gap
+		switch {
+		case !sent[v.Rule]:
+			text = notSent
+		case !slices.Contains(kinds, v.Write):
+			continue // a subresource that no API server has
+		case omitted.has(v):
+			text = tooMany
+		case text == "":
+			gated++
+			continue
+		}
+		if why[v.Rule] != "" {
+			continue
+		}
+		order = append(order, v.Rule)
+		why[v.Rule] = text
+		if text == tooLarge || text == tooMany || v.TooDear() {
+			c.Refused++
+		} else {
+			c.Inexpressible++
+		}
+	}
+	var listed []string
+	for i, rule := range order {
+		if i == maxListed {
+			listed = append(listed, fmt.Sprintf("and %d more", len(order)-maxListed))
+			break
+		}
+		listed = append(listed, fmt.Sprintf("%s (%s)", rule, why[rule]))
+	}
+	f := Finding{metav1.ConditionTrue, Complete, "what the policy denies is also refused while no replica answers"}
+	switch {
+	case len(order) > 0 && gated == 0:
+		f = Finding{metav1.ConditionFalse, Refused, "what the policy denies passes while no replica answers: " + strings.Join(listed, "; ")}
+	case len(order) > 0:
+		f.Reason, f.Message = Partial, f.Message+", except what only the webhook can evaluate: "+strings.Join(listed, "; ")
+	}
+	c.Findings[p.Name] = f
+}
+
+// floorFor returns the validations for registrations.
+func floorFor(all []compile.Violation, omitted omissions) *Floor {
+	f := &Floor{}
+	var denied []string
+	byPolicy, byRule := map[string][]string{}, map[string][]string{}
+	for i := range all {
+		v := &all[i]
+		if v.Write != registering || !v.Denies || v.Certain == expression.False || omitted.has(v) {
+			continue
+		}
+		name := fmt.Sprintf("violation%d", len(f.Variables)+1)
+		violated := "variables." + name
+		f.Variables = append(f.Variables, admissionregistrationv1.Variable{Name: name, Expression: v.Certain})
+		f.Validations = append(f.Validations, admissionregistrationv1.Validation{
+			Expression: expression.Not(violated), Reason: new(metav1.StatusReasonForbidden),
+			Message: fmt.Sprintf("violates NodeRestrictionPolicy %q: %s", v.Policy, v.Rule.Reason()),
+		})
+		denied = append(denied, violated)
+		byPolicy[v.Policy] = append(byPolicy[v.Policy], violated)
+		byRule[string(v.Rule)] = append(byRule[string(v.Rule)], violated)
+	}
+	if len(f.Validations) == 0 {
+		f.Validations = []admissionregistrationv1.Validation{{ // as the chart renders it
+			Expression: expression.True, Message: "NodeRestriction-plus: no policy denies registrations", Reason: new(metav1.StatusReasonForbidden),
+		}}
+		return f
+	}
+	f.AuditAnnotations = []admissionregistrationv1.AuditAnnotation{
+		{Key: "decision", ValueExpression: chosen(denied, string(policy.Denied))},
+		{Key: "policy", ValueExpression: joined(byPolicy)},
+		{Key: "rule", ValueExpression: joined(byRule)},
+	}
+	return f
+}
+
+// chosen returns a text if one of the conditions is true, and otherwise an empty one.
+func chosen(conditions []string, text string) string {
+	return expression.Or(conditions...) + " ? " + expression.Quote(text) + " : ''"
+}
+
+// joined returns the texts with a condition that is true, separated by commas.
+func joined(conditions map[string][]string) string {
+	var texts []string
+	for _, text := range slices.Sorted(maps.Keys(conditions)) {
+		texts = append(texts, chosen(conditions[text], text))
+	}
+	return "[" + strings.Join(texts, ", ") + "].filter(t, t != '').join(',')"
+}
