@@ -21,8 +21,13 @@ type CEL struct {
 	// Express returns when a kind of write, one of the rule's Targets, violates the rule under a spec that turns it on. Nil if Kind is
 	// [NotAtAll].
 	Express func(spec *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) []expression.Expression
+	// Touches says, in an update, that a part changes which CEL may not see to the end. Nil: one of the fields of the rule's Doc does.
+	Touches func(on *expression.Scope) string
 	// Strictest is the section of the rule, as JSON, with which the rule is strictest without lists of a site.
 	Strictest string
+	// Gate is the section of the rule, as JSON, that no write of a stock kubelet violates, whatever the site. While the webhook is down,
+	// an API server refuses what violates it. Empty: a stock kubelet of some site may violate any section.
+	Gate string
 }
 
 // Expressible is how much of a rule CEL expresses.
@@ -59,6 +64,12 @@ func (c *CEL) validate() error {
 	}
 	if !json.Valid([]byte(c.Strictest)) {
 		errs = append(errs, errors.New("CEL.Strictest is not JSON"))
+	}
+	if c.Gate != "" && !json.Valid([]byte(c.Gate)) {
+		errs = append(errs, errors.New("CEL.Gate is not JSON"))
+	}
+	if c.Gate != "" && (c.Kind == NotAtAll || c.Kind == Wider) {
+		errs = append(errs, errors.New("CEL.Gate must be empty for a rule that CEL cannot express, or only wider"))
 	}
 	return errors.Join(errs...)
 }

@@ -51,14 +51,11 @@ type Kind struct {
 	Rules []policy.RuleID
 }
 
-// write is a kind of write.
-type write struct{ resource, subresource, operation string }
-
 // Compile compiles a valid policy, which turns the given rules on.
 func Compile(p *v1alpha1.NodeRestrictionPolicy, rules []policy.Rule, options Options) (*Compiled, error) {
 	c := &compilation{policy: p, options: options, report: newReport(p.Name)}
 	out := &Compiled{}
-	kinds := writesOf(rules)
+	kinds := WritesOf(rules)
 	for _, w := range kinds {
 		kind, err := c.kind(w, rules, kinds)
 		if err != nil {
@@ -73,36 +70,6 @@ func Compile(p *v1alpha1.NodeRestrictionPolicy, rules []policy.Rule, options Opt
 		return nil, fmt.Errorf("%s %q: %w", v1alpha1.Kind, p.Name, err)
 	}
 	return out, nil
-}
-
-// writesOf returns the kinds of writes that the rules evaluate, in their order, nodes first.
-func writesOf(rules []policy.Rule) []write {
-	var writes []write
-	for i := range rules {
-		for _, t := range rules[i].Targets {
-			for _, operation := range t.Operations {
-				for _, subresource := range subresources(t) {
-					if w := (write{t.Resource, subresource, string(operation)}); !slices.Contains(writes, w) {
-						writes = append(writes, w)
-					}
-				}
-			}
-		}
-	}
-	first := func(w write) int { return max(slices.Index([]string{"pods", "nodes"}, w.resource), -1) }
-	slices.SortStableFunc(writes, func(a, b write) int { return cmp.Compare(first(b), first(a)) })
-	return writes
-}
-
-// subresources returns the subresources of a target: of any subresource also those that a rule distinguishes.
-func subresources(t policy.Target) []string {
-	switch {
-	case t.Subresource != policy.AnySubresource:
-		return []string{t.Subresource}
-	case t.Resource == "pods":
-		return []string{"status", "eviction", policy.AnySubresource}
-	}
-	return []string{"status", policy.AnySubresource}
 }
 
 // compilation compiles one policy.
@@ -128,12 +95,12 @@ func (v *validation) violated() string {
 }
 
 // kind compiles the rules that evaluate a kind of write. It returns nil if no write of the kind can violate them.
-func (c *compilation) kind(w write, rules []policy.Rule, kinds []write) (*Kind, error) {
+func (c *compilation) kind(w Write, rules []policy.Rule, kinds []Write) (*Kind, error) {
 	conditions, skip := c.conditions(w, kinds)
 	if skip {
 		return nil, nil
 	}
-	scope := &expression.Scope{Resource: w.resource, Subresource: w.subresource, Operation: w.operation}
+	scope := &expression.Scope{Resource: w.Resource, Subresource: w.Subresource, Operation: w.Operation}
 	var validations []validation
 	for i := range rules {
 		if rule := &rules[i]; slices.ContainsFunc(rule.Targets, w.isOf) {
@@ -204,19 +171,8 @@ func camel(id string) string {
 // maxName is the length of the longest name of an object.
 const maxName = 253
 
-func (c *compilation) name(w write) string {
-	parts := []string{strings.Split(w.resource, ".")[0]}
-	switch w.subresource {
-	case "":
-	case policy.AnySubresource:
-		parts = append(parts, "other")
-	default:
-		parts = append(parts, w.subresource)
-	}
-	if strings.HasPrefix(w.resource, "events.events") {
-		parts[0] = "new-events"
-	}
-	name := program.Name + "." + c.policy.Name + "." + strings.Join(append(parts, strings.ToLower(w.operation)), "-")
+func (c *compilation) name(w Write) string {
+	name := program.Name + "." + c.policy.Name + "." + w.String()
 	if c.options.Static {
 		name += ".static.k8s.io"
 	}
@@ -235,18 +191,10 @@ func (c *compilation) actions() []admissionregistrationv1.ValidationAction {
 	return all
 }
 
-// isOf reports whether the kind of write is one of a target's.
-func (w write) isOf(t policy.Target) bool {
-	return t.Resource == w.resource && slices.ContainsFunc(t.Operations, w.hasOperation) &&
-		(t.Subresource == w.subresource || t.Subresource == policy.AnySubresource && w.subresource != "")
-}
-
-func (w write) hasOperation(operation operation) bool { return string(operation) == w.operation }
-
-func (w write) constraints() *admissionregistrationv1.MatchResources {
-	resource, group, _ := strings.Cut(w.resource, ".")
-	if w.subresource != "" {
-		resource += "/" + w.subresource
+func (w Write) constraints() *admissionregistrationv1.MatchResources {
+	resource, group, _ := strings.Cut(w.Resource, ".")
+	if w.Subresource != "" {
+		resource += "/" + w.Subresource
 	}
 	versions := []string{"*"}
 	if group == "" {
@@ -255,7 +203,7 @@ func (w write) constraints() *admissionregistrationv1.MatchResources {
 	return &admissionregistrationv1.MatchResources{
 		MatchPolicy: new(admissionregistrationv1.Equivalent),
 		ResourceRules: []admissionregistrationv1.NamedRuleWithOperations{{RuleWithOperations: admissionregistrationv1.RuleWithOperations{
-			Operations: []admissionregistrationv1.OperationType{admissionregistrationv1.OperationType(w.operation)},
+			Operations: []admissionregistrationv1.OperationType{admissionregistrationv1.OperationType(w.Operation)},
 			Rule:       admissionregistrationv1.Rule{APIGroups: []string{group}, APIVersions: versions, Resources: []string{resource}},
 		}}},
 	}

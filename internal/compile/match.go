@@ -4,7 +4,6 @@
 package compile
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 
@@ -12,6 +11,7 @@ import (
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/program"
 	"noderestriction.plus/policy"
 	"noderestriction.plus/policy/expression"
@@ -23,7 +23,7 @@ type operation = admissionv1.Operation
 const userName = "request.userInfo.?username.orValue('')"
 
 // conditions returns the match conditions for a kind of write. It returns true if the policy must leave the kind out.
-func (c *compilation) conditions(w write, kinds []write) ([]admissionregistrationv1.MatchCondition, bool) {
+func (c *compilation) conditions(w Write, kinds []Write) ([]admissionregistrationv1.MatchCondition, bool) {
 	isKubelet := userName + ".startsWith(" + expression.Quote(expression.UserPrefix) + ")"
 	conditions := []admissionregistrationv1.MatchCondition{{Name: "kubelet", Expression: isKubelet}}
 	add := func(name, e string) {
@@ -32,48 +32,56 @@ func (c *compilation) conditions(w write, kinds []write) ([]admissionregistratio
 			conditions = append(conditions, admissionregistrationv1.MatchCondition{Name: name, Expression: expression.And(isKubelet, e)})
 		}
 	}
-	if w == (write{"nodes", "", expression.Create}) {
+	if w == (Write{"nodes", "", expression.Create}) {
 		// The webhook itself must deny the probe.
 		add("not-the-probe", expression.Or(userName+" != "+expression.Quote(expression.UserPrefix+program.Name+"-probe"),
 			"!request.?dryRun.orValue(false)"))
 	}
-	if w.subresource == policy.AnySubresource {
-		others := []string{""} // pods/* is also pods
-		for _, other := range kinds {
-			if other.resource == w.resource && other.operation == w.operation && other.subresource != "" && other != w {
-				others = append(others, other.subresource)
-			}
-		}
-		add("other-subresources", expression.Not(expression.In("request.?subResource.orValue('')", others...)))
+	if w.Subresource == policy.AnySubresource {
+		add("other-subresources", expression.Not(expression.In("request.?subResource.orValue('')", w.named(kinds)...)))
 	}
 	match := c.policy.Spec.Match
 	if match == nil {
 		return conditions, false
 	}
-	node := fmt.Sprintf("request.userInfo.username.substring(%d)", len(expression.UserPrefix))
-	if len(match.NodeNames) > 0 {
-		add("node-names", expression.Matches(node, match.NodeNames))
-	}
-	add("exclude-node-names", expression.Not(expression.Matches(node, match.ExcludeNodeNames)))
+	included, excluded := names(match)
+	add("node-names", included)
+	add("exclude-node-names", expression.Not(excluded))
 	if match.NodeSelector == nil {
 		return conditions, false
 	}
 	c.report.selector = true
-	if w.resource != "nodes" {
+	if w.Resource != "nodes" {
 		return conditions, c.options.Partial != Wider
 	}
-	object := "oldObject"
-	if w.operation == expression.Create {
-		object = "object"
-	}
-	selected := selects(match.NodeSelector, object+".?metadata.?labels.orValue({})")
-	own := "request.?name.orValue('') == " + node
+	own, selected := selectedNode(match.NodeSelector, w)
 	if c.options.Partial == Wider {
 		add("node-selector", expression.Or(expression.Not(own), selected))
 	} else {
 		add("node-selector", expression.And(own, selected))
 	}
 	return conditions, false
+}
+
+// nodeOfUser is the name of the kubelet's node in CEL.
+const nodeOfUser = "request.userInfo.username.substring(12)" // after [expression.UserPrefix]
+
+// names says that a policy includes, and that it excludes, the name of the kubelet's node.
+func names(match *v1alpha1.Match) (included, excluded string) {
+	included = expression.True
+	if len(match.NodeNames) > 0 {
+		included = expression.Matches(nodeOfUser, match.NodeNames)
+	}
+	return included, expression.Matches(nodeOfUser, match.ExcludeNodeNames)
+}
+
+// selectedNode says that a write of a Node is of the kubelet's own, and that a selector selects its labels before the write.
+func selectedNode(selector *metav1.LabelSelector, w Write) (own, selected string) {
+	object := "oldObject"
+	if w.Operation == expression.Create {
+		object = "object"
+	}
+	return "request.?name.orValue('') == " + nodeOfUser, selects(selector, object+".?metadata.?labels.orValue({})")
 }
 
 // selects says that a valid selector matches labels.

@@ -8,8 +8,8 @@ import (
 	"strconv"
 )
 
-// The bounds of what expressions iterate over. A write that changes a longer list or map violates the rule. They are beyond what stock
-// kubelets write. The time of an iteration grows with the square of the size, although its cost grows linearly.
+// The bounds of what expressions iterate over. A write that changes a longer list or map violates the rule, unless the scope lets it pass.
+// They are beyond what stock kubelets write. The time of an iteration grows with the square of the size, although its cost grows linearly.
 const (
 	MaxKeys       = 256
 	MaxItems      = 256
@@ -28,8 +28,12 @@ func number(n int) string { return strconv.Itoa(n) }
 // Changed says that two values differ.
 func Changed(old, updated string) string { return Not(Same(old, updated)) }
 
-// Longer says that one of the lists or maps has more elements than a bound.
-func Longer(bound int, lists ...string) string {
+// Longer says that one of the lists or maps has more elements than a bound, or than half of it in an inline scope, where the expressions of
+// all rules share one budget.
+func (s *Scope) Longer(bound int, lists ...string) string {
+	if s.Inline {
+		bound /= 2
+	}
 	var parts []string
 	for _, list := range lists {
 		if list != None && list != "{}" {
@@ -39,14 +43,26 @@ func Longer(bound int, lists ...string) string {
 	return Or(parts...)
 }
 
-// Within returns names where a value changes and no list or map is longer than a bound, and a name for a longer one. What says what the
-// elements are.
-func Within(bound int, what, old, updated, names string) string {
+// Within returns names where a value changes and no list or map is longer than a bound. A longer one violates the rule, with a name that says what
+// the elements are, or passes, as the scope says.
+func (s *Scope) Within(bound int, what, old, updated, names string) string {
 	if names == None {
 		return None
 	}
-	bounded := If(Longer(bound, old, updated), List(fmt.Sprintf("more than %d %s", bound, what)), names)
-	return If(Same(old, updated), None, bounded)
+	longer := List(fmt.Sprintf("more than %d %s", bound, what))
+	if s.BeyondPasses {
+		longer = None
+	}
+	return If(Same(old, updated), None, If(s.Longer(bound, old, updated), longer, names))
+}
+
+// Bounded says that a condition is true, or that a size is beyond its bound. If the scope lets those pass, it says that the condition is
+// true and no size is beyond its bound. Without the bound, the condition may be expensive.
+func (s *Scope) Bounded(beyond, condition string) string {
+	if s.BeyondPasses {
+		return And(Not(beyond), condition)
+	}
+	return Or(beyond, condition)
 }
 
 // Same says that two values are equal. A literal of an empty list or map stands for an object that does not exist.
@@ -61,8 +77,8 @@ func Same(old, updated string) string {
 
 // ChangedPairs returns the keys of a map that are added, changed or removed where refused: the new value of an added key, the old one of a
 // removed key, either of a changed one.
-func ChangedPairs(old, updated string, refused func(key, value string) string) string {
-	return Within(MaxKeys, "keys", old, updated, Sum(
+func (s *Scope) ChangedPairs(old, updated string, refused func(key, value string) string) string {
+	return s.Within(MaxKeys, "keys", old, updated, Sum(
 		differing(updated, old, refused("key", updated+"[key]")),
 		differing(old, updated, refused("key", old+"[key]"))))
 }
@@ -76,23 +92,23 @@ func differing(of, other, condition string) string {
 }
 
 // ChangedKeys is [ChangedPairs] where the value does not matter.
-func ChangedKeys(old, updated string, refused func(key string) string) string {
-	return ChangedPairs(old, updated, func(key, _ string) string { return refused(key) })
+func (s *Scope) ChangedKeys(old, updated string, refused func(key string) string) string {
+	return s.ChangedPairs(old, updated, func(key, _ string) string { return refused(key) })
 }
 
 // AddedPairs returns the keys of the updated map that are new or have a new value, where refused.
-func AddedPairs(old, updated string, refused func(key, value string) string) string {
-	return Within(MaxKeys, "keys", old, updated, differing(updated, old, refused("key", updated+"[key]")))
+func (s *Scope) AddedPairs(old, updated string, refused func(key, value string) string) string {
+	return s.Within(MaxKeys, "keys", old, updated, differing(updated, old, refused("key", updated+"[key]")))
 }
 
 // ChangedItems returns the texts that are in only one of two lists, where refused.
-func ChangedItems(old, updated string, refused func(item string) string) string {
-	return Within(MaxItems, "items", old, updated, Sum(absent(updated, old, refused("item")), absent(old, updated, refused("item"))))
+func (s *Scope) ChangedItems(old, updated string, refused func(item string) string) string {
+	return s.Within(MaxItems, "items", old, updated, Sum(absent(updated, old, refused("item")), absent(old, updated, refused("item"))))
 }
 
 // AddedItems returns the texts that are in the updated list only, where refused.
-func AddedItems(old, updated string, refused func(item string) string) string {
-	return Within(MaxItems, "items", old, updated, absent(updated, old, refused("item")))
+func (s *Scope) AddedItems(old, updated string, refused func(item string) string) string {
+	return s.Within(MaxItems, "items", old, updated, absent(updated, old, refused("item")))
 }
 
 func absent(of, other, condition string) string {
@@ -129,8 +145,8 @@ func Texts(of, text string) string {
 
 // ChangedPairsBy is [ChangedPairs] with other conditions for the new values, of added and changed keys, and for the old ones, of changed
 // and removed keys.
-func ChangedPairsBy(old, updated string, refusedNew, refusedOld func(key, value string) string) string {
-	return Within(MaxKeys, "keys", old, updated, Sum(
+func (s *Scope) ChangedPairsBy(old, updated string, refusedNew, refusedOld func(key, value string) string) string {
+	return s.Within(MaxKeys, "keys", old, updated, Sum(
 		differing(updated, old, refusedNew("key", updated+"[key]")),
 		differing(old, updated, refusedOld("key", old+"[key]"))))
 }

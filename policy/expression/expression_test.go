@@ -10,6 +10,7 @@ import (
 )
 
 func TestTexts(t *testing.T) {
+	on := &expression.Scope{}
 	always := func(key, _ string) string { return expression.Not(expression.In(key, "a")) }
 	for name, test := range map[string]struct{ got, want string }{
 		"a literal escapes quotes and what is not ASCII": {expression.Quote("a'\\\n"), `'a\'\\\U0000000a'`},
@@ -30,10 +31,10 @@ func TestTexts(t *testing.T) {
 		"a regular expression quotes periods": {expression.Matches("k", []string{"a.*b"}), `k.matches('^(?s:a\\..*b)$')`},
 		"a pattern on a value":                {expression.MatchesPair("k", "v", []string{"a=b", "a="}), "k == 'a' && v in ['b', '']"},
 		"only the keys of a new map are new": {
-			expression.ChangedPairs("{}", "m", always), "size(m) == 0 ? [] : size(m) > 256 ? ['more than 256 keys'] : m.filter(key, !(key == 'a'))",
+			on.ChangedPairs("{}", "m", always), "size(m) == 0 ? [] : size(m) > 256 ? ['more than 256 keys'] : m.filter(key, !(key == 'a'))",
 		},
 		"nothing is refused": {
-			expression.ChangedPairs("o", "m", func(string, string) string { return expression.False }), expression.None,
+			on.ChangedPairs("o", "m", func(string, string) string { return expression.False }), expression.None,
 		},
 		"an IPv4-mapped range has no addresses": {expression.InCIDRs("ip", []string{"::ffff:10.0.0.0/104"}), expression.False},
 	} {

@@ -31,9 +31,20 @@ const (
 type Scope struct {
 	Resource, Subresource string
 	Operation             string // one of [Create], [Update] and [Delete]
+	// Inline is for expressions of match conditions, which have no variables: [Scope.Bind] binds those that they use.
+	Inline bool
+	// BeyondPasses lets a list or map beyond its bound pass. By default it violates the rule.
+	BeyondPasses bool
 
 	variables []Variable
 	known     map[string]bool
+	fields    map[string]field // by the name of their variable
+}
+
+// field is a part of the new or of the stored object that a variable has.
+type field struct {
+	path string
+	old  bool
 }
 
 // Variables returns the variables in the order of their first use.
@@ -48,6 +59,9 @@ func (s *Scope) Define(name, expression string) string {
 		s.known[name] = true
 		s.variables = append(s.variables, Variable{name, expression})
 	}
+	if s.Inline {
+		return bound(name)
+	}
 	return "variables." + name
 }
 
@@ -56,7 +70,7 @@ func (s *Scope) New(path, missing string) string {
 	if s.Operation == Delete {
 		return missing
 	}
-	return s.Define("new"+camel(path), optional("object", path)+".orValue("+missing+")")
+	return s.field("new", "object", path, missing)
 }
 
 // Old returns a field of the stored object, or a default where it is missing. A creation has no stored object.
@@ -64,7 +78,16 @@ func (s *Scope) Old(path, missing string) string {
 	if s.Operation == Create {
 		return missing
 	}
-	return s.Define("old"+camel(path), optional("oldObject", path)+".orValue("+missing+")")
+	return s.field("old", "oldObject", path, missing)
+}
+
+func (s *Scope) field(which, object, path, missing string) string {
+	name := which + camel(path)
+	if s.fields == nil {
+		s.fields = map[string]field{}
+	}
+	s.fields[name] = field{path, which == "old"}
+	return s.Define(name, optional(object, path)+".orValue("+missing+")")
 }
 
 // Both returns a field of the stored and of the new object.
@@ -92,6 +115,9 @@ func (s *Scope) NodeName() string {
 func (s *Scope) InNodesGroup() string {
 	return s.Define("inNodesGroup", "'system:nodes' in request.userInfo.?groups.orValue([])")
 }
+
+// bound is the name of a variable that [Scope.Bind] binds. No name that an iteration declares begins with an underscore.
+func bound(name string) string { return "_" + name }
 
 func optional(object, path string) string {
 	return object + ".?" + strings.ReplaceAll(path, ".", ".?")

@@ -120,11 +120,7 @@ func rankOf(e string) int {
 	for i := 0; i < len(e); i++ {
 		switch e[i] {
 		case '\'':
-			for i++; i < len(e) && e[i] != '\''; i++ {
-				if e[i] == '\\' {
-					i++
-				}
-			}
+			i = endOfLiteral(e, i)
 		case '(', '[', '{':
 			depth++
 		case ')', ']', '}':

@@ -41,8 +41,8 @@ func AtMost(text, limit string) string {
 }
 
 // GrownQuantities returns the keys of quantities that are new or greater than before and not allowed, or that cannot be read.
-func GrownQuantities(old, updated string, allowed func(key, text string) string) string {
-	return AddedPairs(old, updated, func(key, text string) string {
+func (s *Scope) GrownQuantities(old, updated string, allowed func(key, text string) string) string {
+	return s.AddedPairs(old, updated, func(key, text string) string {
 		may := []string{allowed(key, text)}
 		if old != "{}" {
 			before := old + "[" + key + "]"

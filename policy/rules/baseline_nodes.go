@@ -95,7 +95,7 @@ func expressBaselineNodes(_ *v1alpha1.NodeRestrictionPolicySpec, on *expression.
 	if on.Operation == expression.Update {
 		changed = append(changed, differs(on.Both("spec.taints", "[]")), differs(on.Both("metadata.ownerReferences", "[]")))
 	}
-	reserved := expression.ChangedKeys(old, labels, reservedLabelIn)
+	reserved := on.ChangedKeys(old, labels, reservedLabelIn)
 	return append(expressions,
 		when("spec", "must not change a config source, taints or owners", expression.And(on.InNodesGroup(), expression.Or(changed...))),
 		named("metadata.labels", "must not change label", expression.If(on.InNodesGroup(), reserved, expression.None)))

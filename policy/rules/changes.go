@@ -210,12 +210,12 @@ func expressConditions(
 		}
 		writable := expression.Or(expression.In("e.type", stock...), expression.Matches("e.type", allowed))
 		others := expression.Filter(of, "e", expression.Not(writable))
-		return on.Define(name, expression.If(expression.Longer(expression.MaxItems, of), of, others))
+		return on.Define(name, expression.If(on.Longer(expression.MaxItems, of), of, others))
 	}
 	before, after := foreign(old, "oldForeignConditions"), foreign(updated, "newForeignConditions")
 	names := expression.ChangedGroups(before, after, "e.type", func(string) string { return expression.Not(mayChange(before, after)) })
 	return []expression.Expression{
 		named("status.conditions", "must not change", expression.If(expression.Same(old, updated), expression.None,
-			expression.Within(expression.MaxConditions, "conditions", before, after, names))),
+			on.Within(expression.MaxConditions, "conditions", before, after, names))),
 	}
 }

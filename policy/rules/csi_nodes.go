@@ -77,8 +77,8 @@ func expressCsiNodes(_ *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope
 	own := expression.And("e.apiVersion == 'v1'", "e.kind == 'Node'", "e.name == "+on.NodeName())
 	isOwn := owners + ".exists(e, " + ownerText + " == name) && " + owners + ".all(e, " + ownerText + " != name || " + own + ")"
 	return []expression.Expression{
-		named("metadata.finalizers", "must not change", expression.ChangedItems(oldFinalizers, finalizers, expression.Always)),
-		named("metadata.ownerReferences", "must not change", expression.Within(expression.MaxOwners, "owners", old, owners,
+		named("metadata.finalizers", "must not change", on.ChangedItems(oldFinalizers, finalizers, expression.Always)),
+		named("metadata.ownerReferences", "must not change", on.Within(expression.MaxOwners, "owners", old, owners,
 			expression.ChangedGroups(old, owners, ownerText, func(string) string { return expression.Not(isOwn) }))),
 	}
 }

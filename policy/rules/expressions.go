@@ -19,6 +19,15 @@ func exactly(
 	return policy.CEL{Kind: policy.Exactly, Express: express, Strictest: "{}"}
 }
 
+// stock is [exactly] for a rule that no stock kubelet violates with an empty section.
+func stock(
+	express func(spec *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) []expression.Expression,
+) policy.CEL {
+	cel := exactly(express)
+	cel.Gate = "{}"
+	return cel
+}
+
 // when is an expression that is true if the write violates the rule.
 func when(field, message, violates string) expression.Expression {
 	return expression.Expression{Field: field, Message: message, Violates: violates}
@@ -78,3 +87,11 @@ func sameObject(on *expression.Scope) string {
 	}
 	return expression.And(expression.And(parts...), "size("+expression.ChangedFields(old, updated, ignored)+") == 0")
 }
+
+// bounded is [expression.Texts], without texts if the list is longer than its bound.
+func bounded(on *expression.Scope, list, text string) string {
+	return expression.If(on.Longer(expression.MaxItems, list), expression.None, expression.Texts(list, text))
+}
+
+// touchesNothing is for rules whose violations CEL never sees.
+func touchesNothing(*expression.Scope) string { return expression.False }

@@ -33,7 +33,7 @@ func mirrorPodAnnotations() policy.Rule {
 		Targets: podCreations(),
 		Note:    staticPodKeepsRunning,
 		Compile: compileMirrorPodAnnotations,
-		CEL:     exactly(expressMirrorPodAnnotations),
+		CEL:     stock(expressMirrorPodAnnotations),
 	}
 }
 
@@ -81,7 +81,7 @@ func expressMirrorPodAnnotations(spec *v1alpha1.NodeRestrictionPolicySpec, on *e
 		when("metadata.annotations", "must have kubernetes.io/config.source file or http", expression.Not(expression.In(source, "file", "http"))),
 	}
 	if allowed := spec.MirrorPods.Annotations.Allowed; len(allowed) > 0 {
-		names := expression.AddedPairs("{}", annotations, func(key, value string) string {
+		names := on.AddedPairs("{}", annotations, func(key, value string) string {
 			return expression.Not(expression.Or(key+".startsWith("+quote(configPrefix)+")", expression.MatchesPair(key, value, allowed)))
 		})
 		expressions = append(expressions, named("metadata.annotations", "must not have", names))

@@ -28,7 +28,7 @@ func mirrorPodFinalizers() policy.Rule {
 		Targets: podCreations(),
 		Note:    staticPodKeepsRunning,
 		Compile: compileMirrorPodFinalizers,
-		CEL:     exactly(expressMirrorPodFinalizers),
+		CEL:     stock(expressMirrorPodFinalizers),
 	}
 }
 
@@ -48,6 +48,6 @@ func expressMirrorPodFinalizers(spec *v1alpha1.NodeRestrictionPolicySpec, on *ex
 	allowed := spec.MirrorPods.Finalizers.Allowed
 	refused := func(item string) string { return expression.Not(expression.Matches(item, allowed)) }
 	return []expression.Expression{
-		named("metadata.finalizers", "must not have", expression.AddedItems("[]", on.New("metadata.finalizers", "[]"), refused)),
+		named("metadata.finalizers", "must not have", on.AddedItems("[]", on.New("metadata.finalizers", "[]"), refused)),
 	}
 }

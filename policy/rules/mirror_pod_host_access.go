@@ -115,9 +115,9 @@ func expressMirrorPodHostAccess(spec *v1alpha1.NodeRestrictionPolicySpec, on *ex
 	if cfg.Privileged != v1alpha1.AccessAllow {
 		containers, initial := on.New("spec.containers", "[]"), on.New("spec.initContainers", "[]")
 		const privileged = "e.?securityContext.?privileged.orValue(false)"
-		expressions = append(expressions, when("spec.containers", "must not use privileged containers", expression.Or(
-			expression.Longer(expression.MaxItems, containers, initial),
-			expression.Exists(containers, "e", privileged), expression.Exists(initial, "e", privileged))))
+		expressions = append(expressions, when("spec.containers", "must not use privileged containers", on.Bounded(
+			on.Longer(expression.MaxItems, containers, initial),
+			expression.Or(expression.Exists(containers, "e", privileged), expression.Exists(initial, "e", privileged)))))
 	}
 	for _, use := range []struct {
 		name    string
@@ -141,9 +141,9 @@ func expressMirrorPodHostAccess(spec *v1alpha1.NodeRestrictionPolicySpec, on *ex
 	volumes := on.New("spec.volumes", "[]")
 	const hostPath = "e.?hostPath.?path.orValue('')"
 	// The API server refuses a path with a segment of two dots.
-	outside := expression.And("e.?hostPath.hasValue()", expression.Or(
-		larger(hostPath, expression.MaxPath), "!"+hostPath+".startsWith('/')", "'..' in "+hostPath+".split('/')",
-		"!"+expression.List(directories...)+".exists(d, "+expression.CleanPath(hostPath)+".startsWith(d))"))
-	return append(expressions, named("spec.volumes", "must not mount host path", expression.Within(expression.MaxVolumes, "volumes",
+	outside := expression.And("e.?hostPath.hasValue()", on.Bounded(larger(hostPath, expression.MaxPath), expression.Or(
+		"!"+hostPath+".startsWith('/')", "'..' in "+hostPath+".split('/')",
+		"!"+expression.List(directories...)+".exists(d, "+expression.CleanPath(hostPath)+".startsWith(d))")))
+	return append(expressions, named("spec.volumes", "must not mount host path", on.Within(expression.MaxVolumes, "volumes",
 		"[]", volumes, expression.Texts(expression.Filter(volumes, "e", outside), hostPath))))
 }

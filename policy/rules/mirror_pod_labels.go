@@ -34,7 +34,7 @@ func mirrorPodLabels() policy.Rule {
 		Note:    staticPodKeepsRunning,
 		Warn:    warnOfMirrorPodLabels,
 		Compile: compileMirrorPodLabels,
-		CEL:     exactly(expressMirrorPodLabels),
+		CEL:     stock(expressMirrorPodLabels),
 	}
 }
 
@@ -99,5 +99,5 @@ func expressMirrorPodLabels(spec *v1alpha1.NodeRestrictionPolicySpec, on *expres
 				expression.If(expression.In(key, controllerLabels()...),
 					expression.MatchesPair(key, value, expression.Named(cfg.Allowed)), free))))
 	}
-	return []expression.Expression{named("metadata.labels", "must not have", expression.AddedPairs("{}", labels, refused))}
+	return []expression.Expression{named("metadata.labels", "must not have", on.AddedPairs("{}", labels, refused))}
 }

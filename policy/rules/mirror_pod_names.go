@@ -31,7 +31,7 @@ func mirrorPodNames() policy.Rule {
 		Targets: podCreations(),
 		Note:    staticPodKeepsRunning,
 		Compile: compileMirrorPodNames,
-		CEL:     exactly(expressMirrorPodNames),
+		CEL:     stock(expressMirrorPodNames),
 	}
 }
 

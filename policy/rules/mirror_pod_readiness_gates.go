@@ -56,7 +56,7 @@ func expressMirrorPodReadinessGates(spec *v1alpha1.NodeRestrictionPolicySpec, on
 	gates := on.New("spec.readinessGates", "[]")
 	refused := expression.Not(expression.Matches("e.conditionType", spec.MirrorPods.ReadinessGates.Allowed))
 	return []expression.Expression{
-		named("spec.readinessGates", "must not have", expression.Within(expression.MaxItems, "readiness gates",
+		named("spec.readinessGates", "must not have", on.Within(expression.MaxItems, "readiness gates",
 			"[]", gates, expression.Texts(expression.Filter(gates, "e", refused), "e.conditionType"))),
 	}
 }

@@ -37,7 +37,7 @@ func mirrorPodReferences() policy.Rule {
 		Targets: podCreations(),
 		Note:    staticPodKeepsRunning,
 		Compile: compileMirrorPodReferences,
-		CEL:     exactly(expressMirrorPodReferences),
+		CEL:     stock(expressMirrorPodReferences),
 	}
 }
 
@@ -82,12 +82,12 @@ func expressMirrorPodReferences(_ *v1alpha1.NodeRestrictionPolicySpec, on *expre
 	const sources = "e.?projected.?sources.orValue([])"
 	refers := expression.Or(
 		anySet("e", "ephemeral", "csi", "glusterfs"),
-		expression.Longer(expression.MaxSources, sources),
-		expression.Exists(sources, "s", anySet("s", "serviceAccountToken", "clusterTrustBundle", "podCertificate")))
+		on.Bounded(on.Longer(expression.MaxSources, sources),
+			expression.Exists(sources, "s", anySet("s", "serviceAccountToken", "clusterTrustBundle", "podCertificate"))))
 	return []expression.Expression{
 		when("spec.schedulingGroup", "must not be in a scheduling group", on.New("spec.schedulingGroup", "{}")+" != {}"),
 		when("spec.resourceClaims", "must not have resource claims", notEmpty(on.New("spec.resourceClaims", "[]"))),
-		named("spec.volumes", "must not refer to an API object in volume", expression.Within(expression.MaxVolumes, "volumes",
+		named("spec.volumes", "must not refer to an API object in volume", on.Within(expression.MaxVolumes, "volumes",
 			"[]", volumes, expression.Texts(expression.Filter(volumes, "e", refers), "e.name"))),
 	}
 }

@@ -39,7 +39,7 @@ func nodeAddresses() policy.Rule {
 		LooksUp: nodeAddressesLookUp,
 		Compile: compileNodeAddresses,
 		CEL: policy.CEL{
-			Kind: policy.Narrower, Strictest: `{}`, Express: expressNodeAddresses,
+			Kind: policy.Narrower, Strictest: `{}`, Gate: `{}`, Express: expressNodeAddresses,
 			Why: "whether another Node has the address, with ofOtherNodes: Deny, is a lookup",
 			Differs: func(spec *v1alpha1.NodeRestrictionPolicySpec, _ *expression.Scope) bool {
 				return spec.Nodes.Addresses.OfOtherNodes == v1alpha1.AccessDeny
@@ -163,13 +163,13 @@ func expressNodeAddresses(spec *v1alpha1.NodeRestrictionPolicySpec, on *expressi
 		expression.SameFold("e.address", on.New("metadata.name", "''")),
 		expression.Or("e.type in ['InternalDNS', 'ExternalDNS']", ip)))
 	refused := expression.Filter(addresses, "e", expression.And(expression.Absent("e", old), expression.Not(mayReport)))
-	expressions := []expression.Expression{named("status.addresses", "must not report", expression.Within(expression.MaxAddresses,
+	expressions := []expression.Expression{named("status.addresses", "must not report", on.Within(expression.MaxAddresses,
 		"addresses", old, addresses, expression.Texts(refused, "e.type + ' ' + e.address")))}
 	if on.Operation == expression.Create {
 		return expressions
 	}
 	const isIP = "e.type in ['InternalIP', 'ExternalIP']"
-	bounded := expression.Not(expression.Longer(expression.MaxAddresses, old, addresses))
+	bounded := expression.Not(on.Longer(expression.MaxAddresses, old, addresses))
 	return append(expressions,
 		when("status.addresses", "must not remove all addresses", expression.And(notEmpty(old), "size("+addresses+") == 0")),
 		when("status.addresses", "must not remove all IP addresses", expression.And(

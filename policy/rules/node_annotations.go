@@ -44,7 +44,7 @@ func nodeAnnotations() policy.Rule {
 		},
 		Compile: compileNodeAnnotations,
 		CEL: policy.CEL{
-			Kind: policy.Narrower, Strictest: `{}`, Express: expressNodeAnnotations,
+			Kind: policy.Narrower, Strictest: `{}`, Gate: `{}`, Express: expressNodeAnnotations,
 			Why: "whether another Node has the address of providedNodeIPOfOtherNodes: Deny is a lookup",
 			Differs: func(spec *v1alpha1.NodeRestrictionPolicySpec, _ *expression.Scope) bool {
 				return spec.Nodes.Annotations.ProvidedNodeIPOfOtherNodes == v1alpha1.AccessDeny
@@ -156,18 +156,19 @@ func expressNodeAnnotations(spec *v1alpha1.NodeRestrictionPolicySpec, on *expres
 	}
 	size := total(annotations)
 	return []expression.Expression{
-		named("metadata.annotations", "must not change", expression.ChangedPairs(old, annotations, func(key, value string) string {
+		named("metadata.annotations", "must not change", on.ChangedPairs(old, annotations, func(key, value string) string {
 			return expression.Not(mayWrite(key, value))
 		})),
-		when("metadata.annotations", "must not set this alpha.kubernetes.io/provided-node-ip", expressProvidedNodeIP(cfg, old, annotations)),
+		when("metadata.annotations", "must not set this alpha.kubernetes.io/provided-node-ip", expressProvidedNodeIP(cfg, on)),
 		when("metadata.annotations", "must not grow its annotations beyond "+strconv.Itoa(limit)+" bytes", expression.And(
-			expression.Changed(old, annotations), expression.Not(expression.Longer(expression.MaxKeys, old, annotations)),
+			expression.Changed(old, annotations), expression.Not(on.Longer(expression.MaxKeys, old, annotations)),
 			size+" > "+strconv.Itoa(limit), size+" > "+total(old))),
 	}
 }
 
 // expressProvidedNodeIP is [checkProvidedNodeIP] in CEL.
-func expressProvidedNodeIP(cfg *v1alpha1.NodeAnnotations, old, annotations string) string {
+func expressProvidedNodeIP(cfg *v1alpha1.NodeAnnotations, on *expression.Scope) string {
+	old, annotations := on.Both("metadata.annotations", "{}")
 	if len(cfg.ProvidedNodeIPCIDRs) == 0 {
 		return expression.False
 	}
@@ -175,5 +176,5 @@ func expressProvidedNodeIP(cfg *v1alpha1.NodeAnnotations, old, annotations strin
 	outside := expression.Not(expression.And(expression.IsIP("part.trim()"), expression.InCIDRs("part.trim()", cfg.ProvidedNodeIPCIDRs)))
 	return expression.And(
 		quote(annotationProvidedNodeIP)+" in "+annotations, expression.Not(keepsEntry(old, annotations, annotationProvidedNodeIP)),
-		expression.Or(larger(value, expression.MaxText), expression.Exists(value+".split(',')", "part", outside)))
+		on.Bounded(larger(value, expression.MaxText), expression.Exists(value+".split(',')", "part", outside)))
 }

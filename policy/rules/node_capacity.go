@@ -35,7 +35,7 @@ func nodeCapacity() policy.Rule {
 		},
 		Targets: nodeStatusWrites(),
 		Compile: compileNodeCapacity,
-		CEL:     exactly(expressNodeCapacity),
+		CEL:     stock(expressNodeCapacity),
 	}
 }
 
@@ -140,7 +140,7 @@ func expressQuantities(on *expression.Scope, may func(key, text string) string) 
 	oldAllocatable, allocatable := on.Both("status.allocatable", "{}")
 	oldCapacity, capacity := on.Both("status.capacity", "{}")
 	return []expression.Expression{
-		named("status.allocatable", "must not report allocatable", expression.GrownQuantities(oldAllocatable, allocatable, may)),
-		named("status.capacity", "must not report capacity", expression.GrownQuantities(oldCapacity, capacity, may)),
+		named("status.allocatable", "must not report allocatable", on.GrownQuantities(oldAllocatable, allocatable, may)),
+		named("status.capacity", "must not report capacity", on.GrownQuantities(oldCapacity, capacity, may)),
 	}
 }

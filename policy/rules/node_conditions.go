@@ -33,7 +33,7 @@ func nodeConditions() policy.Rule {
 		},
 		Targets: nodeStatusWrites(),
 		Compile: compileNodeConditions,
-		CEL:     exactly(expressNodeConditions),
+		CEL:     stock(expressNodeConditions),
 	}
 }
 

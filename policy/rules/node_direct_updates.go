@@ -29,7 +29,7 @@ func nodeDirectUpdates() policy.Rule {
 		},
 		Targets: nodeUpdates(),
 		Compile: compileNodeDirectUpdates,
-		CEL:     exactly(expressNodeDirectUpdates),
+		CEL:     stock(expressNodeDirectUpdates),
 	}
 }
 

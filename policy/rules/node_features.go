@@ -64,7 +64,7 @@ func expressNodeFeatures(spec *v1alpha1.NodeRestrictionPolicySpec, on *expressio
 		expression.And(larger(features, maxFeatures), expression.Changed(old, features)))}
 	if allowed := spec.Nodes.Features.Allowed; len(allowed) > 0 {
 		expressions = append(expressions, named("status.declaredFeatures", "must not declare",
-			expression.AddedItems(old, features, func(item string) string { return expression.Not(expression.Matches(item, allowed)) })))
+			on.AddedItems(old, features, func(item string) string { return expression.Not(expression.Matches(item, allowed)) })))
 	}
 	return expressions
 }

@@ -29,7 +29,7 @@ func nodeFinalizers() policy.Rule {
 		},
 		Targets: nodeWrites(),
 		Compile: compileNodeFinalizers,
-		CEL:     exactly(expressNodeFinalizers),
+		CEL:     stock(expressNodeFinalizers),
 	}
 }
 
@@ -49,7 +49,7 @@ func expressNodeFinalizers(spec *v1alpha1.NodeRestrictionPolicySpec, on *express
 	allowed := spec.Nodes.Finalizers.Allowed
 	old, finalizers := on.Both("metadata.finalizers", "[]")
 	return []expression.Expression{
-		named("metadata.finalizers", "must not change", expression.ChangedItems(old, finalizers, func(item string) string {
+		named("metadata.finalizers", "must not change", on.ChangedItems(old, finalizers, func(item string) string {
 			return expression.Not(expression.Matches(item, allowed))
 		})),
 	}

@@ -107,10 +107,10 @@ func expressNodeImages(spec *v1alpha1.NodeRestrictionPolicySpec, on *expression.
 	}
 	old, images := on.Both("status.images", "[]")
 	changed := on.Define("changedImages", expression.If(
-		expression.Or(expression.Longer(maxComparedImages, old, images), expression.Same(old, images)), "[]",
+		expression.Or(on.Longer(maxComparedImages, old, images), expression.Same(old, images)), "[]",
 		expression.Filter(images, "e", expression.Absent("e", old))))
 	// Each name of a changed image is searched for in all old images.
-	costly := expression.And(expression.Changed(old, images), expression.Longer(maxComparedImages, old, images))
+	costly := expression.And(expression.Changed(old, images), on.Longer(maxComparedImages, old, images))
 	if old != expression.None {
 		costly = expression.Or(costly, "size("+changed+") * size("+old+") > "+strconv.Itoa(maxImagePairs))
 	}
@@ -125,7 +125,7 @@ func expressNodeImages(spec *v1alpha1.NodeRestrictionPolicySpec, on *expression.
 	expressions := []expression.Expression{
 		count,
 		when("status.images", "must not report so many new names of images",
-			expression.Or(costly, names+".map(l, size(l)).sum() > "+strconv.Itoa(limit*maxImageNames))),
+			on.Bounded(costly, names+".map(l, size(l)).sum() > "+strconv.Itoa(limit*maxImageNames))),
 	}
 	if len(cfg.AllowedRepositories) == 0 {
 		return expressions

@@ -39,7 +39,7 @@ func nodeInfo() policy.Rule {
 		},
 		Targets: nodeWrites(),
 		Compile: compileNodeInfo,
-		CEL:     exactly(expressNodeInfo),
+		CEL:     stock(expressNodeInfo),
 	}
 }
 

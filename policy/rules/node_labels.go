@@ -39,7 +39,9 @@ func nodeLabels() policy.Rule {
 		Compile: compileNodeLabels,
 		CEL: policy.CEL{
 			Kind: policy.Narrower, Strictest: `{"update":{"additions":"Listed"}}`, Express: expressNodeLabels,
-			Why: "with additions: CSI, a node ID of any driver lets a kubelet add labels, because CSIDrivers are a lookup",
+			// A kubelet adds the topology keys of CSI drivers, which are the drivers' choice.
+			Gate: `{}`,
+			Why:  "with additions: CSI, a node ID of any driver lets a kubelet add labels, because CSIDrivers are a lookup",
 			Differs: func(spec *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) bool {
 				update := spec.Nodes.Labels.Update
 				csi := update == nil || update.Additions != v1alpha1.AdditionsAny && update.Additions != v1alpha1.AdditionsListed
@@ -268,16 +270,16 @@ func expressNodeLabels(spec *v1alpha1.NodeRestrictionPolicySpec, on *expression.
 		update = &v1alpha1.NodeUpdateLabels{}
 	}
 	if on.Operation == expression.Create {
-		return append(expressRegistrationLabels(registration, labels), host)
+		return append(expressRegistrationLabels(registration, on, labels), host)
 	}
 	mayAdd := mayAddUnlistedIn(update.Additions, on)
-	names := expressUpdateLabels(registration, update, old, labels, mayAdd)
+	names := expressUpdateLabels(registration, update, on, mayAdd)
 	return []expression.Expression{named("metadata.labels", "must not change", names), host}
 }
 
-func expressRegistrationLabels(cfg *v1alpha1.NodeRegistrationLabels, labels string) []expression.Expression {
+func expressRegistrationLabels(cfg *v1alpha1.NodeRegistrationLabels, on *expression.Scope, labels string) []expression.Expression {
 	expressions := []expression.Expression{
-		named("metadata.labels", "must not add", expression.AddedPairs("{}", labels, func(key, value string) string {
+		named("metadata.labels", "must not add", on.AddedPairs("{}", labels, func(key, value string) string {
 			free := expression.True
 			if len(cfg.Allowed) > 0 {
 				free = expression.MatchesPair(key, value, cfg.Allowed)
@@ -292,15 +294,16 @@ func expressRegistrationLabels(cfg *v1alpha1.NodeRegistrationLabels, labels stri
 	for _, required := range cfg.Required {
 		has := expression.MatchesPair("key", labels+"[key]", []v1alpha1.KeyValuePattern{required})
 		expressions = append(expressions, when("metadata.labels", "must have a label that matches "+string(required), expression.And(
-			expression.Not(expression.Longer(expression.MaxKeys, labels)), expression.Not(expression.Exists(labels, "key", has)))))
+			expression.Not(on.Longer(expression.MaxKeys, labels)), expression.Not(expression.Exists(labels, "key", has)))))
 	}
 	return expressions
 }
 
 // expressUpdateLabels returns the labels that a write must not change, given when it may add labels that no pattern allows.
 func expressUpdateLabels(
-	registration *v1alpha1.NodeRegistrationLabels, cfg *v1alpha1.NodeUpdateLabels, old, labels, mayAdd string,
+	registration *v1alpha1.NodeRegistrationLabels, cfg *v1alpha1.NodeUpdateLabels, on *expression.Scope, mayAdd string,
 ) string {
+	old, labels := on.Both("metadata.labels", "{}")
 	foreign := func(key string) string { return expression.Not(expression.In(key, computedLabels()...)) }
 	fixed := func(key, value string) string {
 		return expression.And(foreign(key), expression.MatchesPair(key, value, cfg.Fixed))
@@ -315,7 +318,7 @@ func expressUpdateLabels(
 			expression.MatchesPair(key, value, expression.Named(cfg.Allowed)),
 			expression.And(expression.Not(reservedLabelIn(key)), expression.MatchesPair(key, value, cfg.Allowed)))
 	}
-	return expression.ChangedPairsBy(old, labels,
+	return on.ChangedPairsBy(old, labels,
 		func(key, value string) string {
 			mayAdd := expression.And(mayAdd, "!("+key+" in "+old+")", expression.Not(reservedLabelIn(key)))
 			return expression.Or(fixed(key, value), denied(key, value), expression.Not(expression.Or(mayAdd, mayChange(key, value))))

@@ -35,7 +35,7 @@ func nodeNames() policy.Rule {
 			return warnUnreachable(spec.Nodes.Names.Allowed, pattern.NodeNames(), at.Child("nodes", "names", "allowed"))
 		},
 		Compile: compileNodeNames,
-		CEL:     exactly(expressNodeNames),
+		CEL:     stock(expressNodeNames),
 	}
 }
 

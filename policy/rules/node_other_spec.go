@@ -29,7 +29,7 @@ func nodeOtherSpec() policy.Rule {
 		},
 		Targets: nodeSpecWrites(),
 		Compile: compileNodeOtherSpec,
-		CEL:     exactly(expressNodeOtherSpec),
+		CEL:     stock(expressNodeOtherSpec),
 	}
 }
 

@@ -31,7 +31,7 @@ func nodeOwnerReferences() policy.Rule {
 		},
 		Targets: nodeWrites(),
 		Compile: compileNodeOwnerReferences,
-		CEL:     exactly(expressNodeOwnerReferences),
+		CEL:     stock(expressNodeOwnerReferences),
 	}
 }
 
@@ -63,6 +63,6 @@ func ownersByText(owners []metav1.OwnerReference) map[string]string {
 
 func expressNodeOwnerReferences(_ *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) []expression.Expression {
 	old, owners := on.Both("metadata.ownerReferences", "[]")
-	return []expression.Expression{named("metadata.ownerReferences", "must not change", expression.Within(expression.MaxOwners, "owners",
+	return []expression.Expression{named("metadata.ownerReferences", "must not change", on.Within(expression.MaxOwners, "owners",
 		old, owners, expression.ChangedGroups(old, owners, ownerText, expression.Always)))}
 }

@@ -29,7 +29,7 @@ func nodePodCIDRs() policy.Rule {
 		},
 		Targets: nodeSpecWrites(),
 		Compile: compileNodePodCIDRs,
-		CEL:     exactly(expressNodePodCIDRs),
+		CEL:     stock(expressNodePodCIDRs),
 	}
 }
 
@@ -49,7 +49,7 @@ func compileNodePodCIDRs(spec *v1alpha1.NodeRestrictionPolicySpec, _ *field.Path
 func expressNodePodCIDRs(_ *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) []expression.Expression {
 	old, cidrs := on.Both("spec.podCIDRs", "[]")
 	return []expression.Expression{
-		named("spec.podCIDRs", "must not change", expression.ChangedItems(old, cidrs, expression.Always)),
+		named("spec.podCIDRs", "must not change", on.ChangedItems(old, cidrs, expression.Always)),
 		when("spec.podCIDR", "must not set podCIDR", differs(on.Both("spec.podCIDR", "''"))),
 	}
 }

@@ -34,7 +34,7 @@ func nodeProviderID() policy.Rule {
 		LooksUp: nodeProviderIDLookUp,
 		Compile: compileNodeProviderID,
 		CEL: policy.CEL{
-			Kind: policy.Narrower, Strictest: `{}`, Express: expressNodeProviderID,
+			Kind: policy.Narrower, Strictest: `{}`, Gate: `{}`, Express: expressNodeProviderID,
 			Why: "whether another Node has the provider ID, with ofOtherNodes: Deny, is a lookup",
 			Differs: func(spec *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) bool {
 				return spec.Nodes.ProviderID.OfOtherNodes == v1alpha1.AccessDeny && on.Operation == expression.Create

@@ -29,7 +29,7 @@ func nodeReservedStatus() policy.Rule {
 		},
 		Targets: nodeStatusWrites(),
 		Compile: compileNodeReservedStatus,
-		CEL:     exactly(expressNodeReservedStatus),
+		CEL:     stock(expressNodeReservedStatus),
 	}
 }
 

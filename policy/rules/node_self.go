@@ -28,7 +28,7 @@ func nodeSelf() policy.Rule {
 		},
 		Targets: allNodeWrites(),
 		Compile: compileNodeSelf,
-		CEL:     exactly(expressNodeSelf),
+		CEL:     stock(expressNodeSelf),
 	}
 }
 

@@ -37,7 +37,7 @@ func nodeTaints() policy.Rule {
 		},
 		Targets: nodeSpecWrites(),
 		Compile: compileNodeTaints,
-		CEL:     exactly(expressNodeTaints),
+		CEL:     stock(expressNodeTaints),
 	}
 }
 
@@ -157,10 +157,10 @@ func expressNodeTaints(spec *v1alpha1.NodeRestrictionPolicySpec, on *expression.
 	old, taints := on.Both("spec.taints", "[]")
 	const text = "e.key + '=' + e.?value.orValue('') + ':' + e.?effect.orValue('')"
 	if on.Operation != expression.Create {
-		before, after := on.Define("oldTaints", expression.Texts(old, text)), on.Define("newTaints", expression.Texts(taints, text))
+		before, after := on.Define("oldTaints", bounded(on, old, text)), on.Define("newTaints", bounded(on, taints, text))
 		names := expression.Sum(expression.Missing(after, before), expression.Missing(before, after))
 		return []expression.Expression{
-			named("spec.taints", "must not change", expression.Within(expression.MaxItems, "taints", old, taints, names)),
+			named("spec.taints", "must not change", on.Within(expression.MaxItems, "taints", old, taints, names)),
 		}
 	}
 	lists := slices.Concat(cfg.Allowed, cfg.Required)
@@ -176,12 +176,12 @@ func expressNodeTaints(spec *v1alpha1.NodeRestrictionPolicySpec, on *expression.
 	}
 	names := expression.Texts(expression.Filter(taints, "e", expression.Or(refused...)), text)
 	expressions := []expression.Expression{
-		named("spec.taints", "must not have", expression.Within(expression.MaxItems, "taints", old, taints, names)),
+		named("spec.taints", "must not have", on.Within(expression.MaxItems, "taints", old, taints, names)),
 	}
 	for _, required := range cfg.Required {
 		has := expression.Exists(taints, "e", matchesTaint([]v1alpha1.TaintPattern{required}))
 		expressions = append(expressions, when("spec.taints", "must have a taint that matches "+string(required.Key), expression.And(
-			expression.Not(expression.Longer(expression.MaxItems, taints)), expression.Not(has))))
+			expression.Not(on.Longer(expression.MaxItems, taints)), expression.Not(has))))
 	}
 	return expressions
 }

@@ -28,7 +28,7 @@ func nodeUnschedulable() policy.Rule {
 		},
 		Targets: nodeSpecWrites(),
 		Compile: compileNodeUnschedulable,
-		CEL:     exactly(expressNodeUnschedulable),
+		CEL:     stock(expressNodeUnschedulable),
 	}
 }
 

@@ -282,10 +282,17 @@ func (o *ownership) changedKeys(d *object.Difference) map[string]bool {
 // ownershipCEL is the CEL of the rules on managedFields.
 func ownershipCEL() policy.CEL {
 	return policy.CEL{
-		Kind: policy.Narrower, Strictest: "{}", Express: expressOwnership,
+		Kind: policy.Narrower, Strictest: "{}", Gate: "{}", Express: expressOwnership, Touches: touchesOwnership,
 		Why: "only entries of server-side apply that are new, or have another time or version, are seen: CEL does not compare the fields " +
 			"of entries",
 	}
+}
+
+// touchesOwnership says in CEL that a manager has applied. An API server sorts its entries to the front.
+func touchesOwnership(on *expression.Scope) string {
+	old, updated := on.Both(managedFieldsPath, "[]")
+	const applied = "[?0].?operation.orValue('') == 'Apply'"
+	return expression.And(expression.Or(old+applied, updated+applied), expression.Changed(old, updated))
 }
 
 // expressOwnership finds the entries that [ownership.evaluateApplied] refuses, except those that grow within a second. Beyond the bound it
@@ -299,6 +306,6 @@ func expressOwnership(_ *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scop
 	isNew := expression.And(expression.Absent("e", old), expression.Not(expression.Exists(old, "o", expression.And(same...))))
 	applied := expression.Filter(updated, "e", expression.And("e.?operation.orValue('') == 'Apply'", isNew))
 	return []expression.Expression{named(managedFieldsPath, "must not apply as", expression.If(
-		expression.Or(expression.Longer(expression.MaxManagers, old, updated), expression.Same(old, updated)), expression.None,
+		expression.Or(on.Longer(expression.MaxManagers, old, updated), expression.Same(old, updated)), expression.None,
 		expression.Texts(applied, "e.?manager.orValue('')")))}
 }

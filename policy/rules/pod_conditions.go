@@ -37,7 +37,7 @@ func podConditions() policy.Rule {
 		},
 		Targets: podStatusWrites(),
 		Compile: compilePodConditions,
-		CEL:     exactly(expressPodConditions),
+		CEL:     stock(expressPodConditions),
 	}
 }
 

@@ -31,7 +31,7 @@ func podContainers() policy.Rule {
 		},
 		Targets: podStatusWrites(),
 		Compile: compilePodContainers,
-		CEL:     exactly(expressPodContainers),
+		CEL:     stock(expressPodContainers),
 	}
 }
 
@@ -78,14 +78,14 @@ func expressPodContainers(_ *v1alpha1.NodeRestrictionPolicySpec, on *expression.
 		old, statuses := on.Both(kind.statuses, "[]")
 		containers := on.New(kind.spec, "[]")
 		namesOf := func(which, list string) string {
-			return on.Define(which+strings.ReplaceAll(kind.spec, "spec.", "")+"Names", expression.Texts(list, "e.name"))
+			return on.Define(which+strings.ReplaceAll(kind.spec, "spec.", "")+"Names", bounded(on, list, "e.name"))
 		}
 		names := expression.Filter(namesOf("reported_", statuses), "name", expression.And(
 			expression.Absent("name", namesOf("stored_", old)), expression.Absent("name", namesOf("own_", containers))))
 		// The containers of a pod are its tenant's.
-		unbounded := expression.Longer(expression.MaxItems, containers)
+		unbounded := on.Longer(expression.MaxItems, containers)
 		expressions = append(expressions, named(kind.statuses, "must not report container",
-			expression.If(unbounded, expression.None, expression.Within(expression.MaxItems, "containers", old, statuses, names))))
+			expression.If(unbounded, expression.None, on.Within(expression.MaxItems, "containers", old, statuses, names))))
 	}
 	return expressions
 }

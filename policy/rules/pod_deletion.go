@@ -36,6 +36,8 @@ func podDeletion() policy.Rule {
 		Compile: compilePodDeletion,
 		CEL: policy.CEL{
 			Kind: policy.Exactly, Strictest: `{"mode":"Finished"}`, Express: expressPodDeletion,
+			// The mode Finished is for those sites whose kubelets all name the UID.
+			Gate: `{}`,
 		},
 	}
 }

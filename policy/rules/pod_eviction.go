@@ -28,7 +28,7 @@ func podEviction() policy.Rule {
 		},
 		Targets: podEvictions(),
 		Compile: compilePodEviction,
-		CEL:     exactly(expressPodEviction),
+		CEL:     stock(expressPodEviction),
 	}
 }
 

@@ -37,7 +37,7 @@ func podIPs() policy.Rule {
 		LooksUp: podIPsLookUp,
 		Compile: compilePodIPs,
 		CEL: policy.CEL{
-			Kind: policy.Narrower, Strictest: `{}`, Express: expressPodIPs,
+			Kind: policy.Narrower, Strictest: `{}`, Gate: `{}`, Express: expressPodIPs,
 			Why: "the ranges of from, and whether another Node has the address with ofOtherNodes: Deny, are lookups",
 			Differs: func(spec *v1alpha1.NodeRestrictionPolicySpec, _ *expression.Scope) bool {
 				looksUp := func(r *v1alpha1.AddressRanges) bool {
@@ -168,11 +168,11 @@ func expressPodIPs(spec *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scop
 		}
 	}
 	onHost := on.Old("spec.hostNetwork", "false")
-	added := expression.AddedItems(oldPods, pods, func(ip string) string {
+	added := on.AddedItems(oldPods, pods, func(ip string) string {
 		return expression.If(onHost, outOf(cfg.HostIPs)(ip), outOf(cfg.PodIPs)(ip))
 	})
 	return []expression.Expression{
-		named("status.hostIPs", "must not report host IP", expression.AddedItems(oldHosts, hosts, outOf(cfg.HostIPs))),
+		named("status.hostIPs", "must not report host IP", on.AddedItems(oldHosts, hosts, outOf(cfg.HostIPs))),
 		named("status.podIPs", "must not report pod IP", added),
 	}
 }
@@ -182,6 +182,6 @@ func allIPsIn(on *expression.Scope, what string, field func(path, missing string
 	first, list := field("status."+what+"IP", "''"), field("status."+what+"IPs", "[]")
 	ips := "([" + first + "] + " + list + ".map(e, e.?ip.orValue(''))).filter(ip, ip != '')"
 	// A longer list keeps its length.
-	all := expression.If(expression.Longer(expression.MaxItems, list), list, ips)
+	all := expression.If(on.Longer(expression.MaxItems, list), list, ips)
 	return on.Define(which+strings.ToUpper(what[:1])+what[1:]+"Addresses", all)
 }

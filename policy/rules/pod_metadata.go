@@ -30,7 +30,7 @@ func podMetadata() policy.Rule {
 		},
 		Targets: podStatusWrites(),
 		Compile: compilePodMetadata,
-		CEL:     exactly(expressPodMetadata),
+		CEL:     stock(expressPodMetadata),
 	}
 }
 
@@ -64,8 +64,8 @@ func expressPodMetadata(spec *v1alpha1.NodeRestrictionPolicySpec, on *expression
 	oldFinalizers, finalizers := on.Both("metadata.finalizers", "[]")
 	return []expression.Expression{
 		when("metadata.labels", "must not change labels", differs(oldLabels, labels)),
-		named("metadata.annotations", "must not change annotation", expression.ChangedPairs(oldAnnotations, annotations,
+		named("metadata.annotations", "must not change annotation", on.ChangedPairs(oldAnnotations, annotations,
 			func(key, value string) string { return expression.Not(expression.MatchesPair(key, value, allowed)) })),
-		named("metadata.finalizers", "must not change finalizer", expression.ChangedItems(oldFinalizers, finalizers, expression.Always)),
+		named("metadata.finalizers", "must not change finalizer", on.ChangedItems(oldFinalizers, finalizers, expression.Always)),
 	}
 }

@@ -93,7 +93,7 @@ func expressPodObservedGeneration(_ *v1alpha1.NodeRestrictionPolicySpec, on *exp
 	was, is := on.Both("status.observedGeneration", "0")
 	old, updated := on.Both("status.conditions", "[]")
 	later := func(of, name string) string {
-		return on.Define(name, expression.If(expression.Longer(expression.MaxItems, of), of,
+		return on.Define(name, expression.If(on.Longer(expression.MaxItems, of), of,
 			expression.Filter(of, "e", "e.?observedGeneration.orValue(0) > "+generation)))
 	}
 	before, after := later(old, "oldLaterConditions"), later(updated, "newLaterConditions")
@@ -105,6 +105,6 @@ func expressPodObservedGeneration(_ *v1alpha1.NodeRestrictionPolicySpec, on *exp
 			expression.And(differs(was, is), is+" > "+generation, notMirror)),
 		named("status.conditions", "must not observe a later generation in condition", expression.If(
 			expression.And(expression.Changed(old, updated), notMirror),
-			expression.Within(expression.MaxConditions, "conditions", before, after, names), expression.None)),
+			on.Within(expression.MaxConditions, "conditions", before, after, names), expression.None)),
 	}
 }

@@ -35,7 +35,7 @@ func podPhase() policy.Rule {
 		},
 		Targets: podStatusWrites(),
 		Compile: compilePodPhase,
-		CEL:     exactly(expressPodPhase),
+		CEL:     stock(expressPodPhase),
 	}
 }
 
@@ -86,8 +86,8 @@ func expressPodPhase(_ *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope
 	notMirror := expression.Not(celIsMirror(on))
 	statuses := on.New("status.containerStatuses", "[]")
 	// The containers of a pod are its tenant's.
-	unbounded := expression.Longer(expression.MaxItems, on.New("spec.containers", "[]"))
-	running := expression.If(unbounded, expression.None, expression.Within(expression.MaxItems, "containers", "[]", statuses,
+	unbounded := on.Longer(expression.MaxItems, on.New("spec.containers", "[]"))
+	running := expression.If(unbounded, expression.None, on.Within(expression.MaxItems, "containers", "[]", statuses,
 		expression.Texts(expression.Filter(statuses, "e", "e.?state.?running.hasValue()"), "e.name")))
 	return []expression.Expression{
 		when("status.phase", "must not leave a terminal phase",

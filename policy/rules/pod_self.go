@@ -29,7 +29,7 @@ func podSelf() policy.Rule {
 		Targets: existingPodWrites(),
 		Compile: compilePodSelf,
 		CEL: policy.CEL{
-			Kind: policy.Narrower, Strictest: `{}`, Express: expressPodSelf,
+			Kind: policy.Narrower, Strictest: `{}`, Gate: `{}`, Express: expressPodSelf,
 			Why: "an eviction does not contain the pod, whose node is a lookup",
 			Differs: func(_ *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) bool {
 				return on.Subresource == "eviction"

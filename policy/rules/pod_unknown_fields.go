@@ -32,7 +32,7 @@ func podUnknownFields() policy.Rule {
 		Targets: podStatusWrites(),
 		Compile: compilePodUnknownFields,
 		CEL: policy.CEL{
-			Kind: policy.NotAtAll, Strictest: `{}`,
+			Kind: policy.NotAtAll, Strictest: `{}`, Touches: touchesNothing,
 			Why: "an API server drops the fields that it does not know, and those that only the webhook does not know cannot be listed",
 		},
 	}

@@ -156,14 +156,14 @@ func expressReferences(on *expression.Scope) string {
 	const named = ".?name.orValue('') != ''"
 	secrets, claims := on.New("spec.imagePullSecrets", "[]"), on.New("spec.resourceClaims", "[]")
 	either = append(either, notEmpty(claims),
-		expression.Longer(expression.MaxItems, secrets), expression.Exists(secrets, "e", "e"+named))
+		on.Bounded(on.Longer(expression.MaxItems, secrets), expression.Exists(secrets, "e", "e"+named)))
 	for _, kind := range []string{"initContainers", "containers", "ephemeralContainers"} {
 		containers := on.New("spec."+kind, "[]")
 		sizes := containers + ".map(c, size(c.?env.orValue([])) + size(c.?envFrom.orValue([]))).sum()"
-		either = append(either, expression.Longer(expression.MaxItems, containers), sizes+" > "+strconv.Itoa(maxVariables),
-			expression.Exists(containers, "c", expression.Or(
+		either = append(either, on.Bounded(on.Longer(expression.MaxItems, containers),
+			on.Bounded(sizes+" > "+strconv.Itoa(maxVariables), expression.Exists(containers, "c", expression.Or(
 				"c.?envFrom.orValue([]).exists(e, e.?secretRef"+named+" || e.?configMapRef"+named+")",
-				"c.?env.orValue([]).exists(e, e.?valueFrom.?secretKeyRef"+named+" || e.?valueFrom.?configMapKeyRef"+named+")")))
+				"c.?env.orValue([]).exists(e, e.?valueFrom.?secretKeyRef"+named+" || e.?valueFrom.?configMapKeyRef"+named+")")))))
 	}
 	volumes := on.New("spec.volumes", "[]")
 	var refers []string
@@ -180,9 +180,9 @@ func expressReferences(on *expression.Scope) string {
 		projected = append(projected, "s.?"+kind+".hasValue()")
 	}
 	sources := "v.?projected.?sources.orValue([])"
-	refers = append(refers, larger(sources, expression.MaxVolumes), sources+".exists(s, "+expression.Or(projected...)+")")
+	refers = append(refers, on.Bounded(larger(sources, expression.MaxVolumes), sources+".exists(s, "+expression.Or(projected...)+")"))
 	return expression.Or(append(either,
-		expression.Longer(expression.MaxVolumes, volumes), expression.Exists(volumes, "v", expression.Or(refers...)))...)
+		on.Bounded(on.Longer(expression.MaxVolumes, volumes), expression.Exists(volumes, "v", expression.Or(refers...))))...)
 }
 
 // maxVariables is the largest number of environment variables of containers that an expression looks at.

@@ -1,0 +1,152 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package compile
+
+import (
+	"slices"
+
+	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/expression"
+)
+
+// Violation says when a kind of write violates a rule of a policy, in CEL for the match conditions of a webhook, which have no variables.
+// The expressions are for clients that are kubelets, and never end in an error.
+type Violation struct {
+	Policy string
+	Rule   policy.RuleID
+	Write  Write
+	// Denies says that the policy denies what violates it. Otherwise it only warns or records.
+	Denies bool
+	// Certain is true only if the write violates the rule. It is false beyond the bounds of package expression, and if CEL cannot tell
+	// whether the policy is for the kubelet.
+	Certain string
+	// Possible is true if the write violates the rule. It may also be true for others: beyond the bounds, and where CEL cannot tell.
+	Possible string
+	// Compared has the paths of the fields that are compared first: the expressions are false if none of them differs between the objects.
+	// Empty: there are no such fields.
+	Compared []string
+	// Cost is at least what an API server counts for either expression.
+	Cost uint64
+	// Gap says why Certain may be false for a write that violates the rule within the bounds. Empty: it is not.
+	Gap string
+}
+
+// Violations returns when writes violate a valid policy, which turns the given rules on: one for each rule and kind of write, in the order
+// of [WritesOf] and of the rules. The result depends on the arguments only.
+func Violations(p *v1alpha1.NodeRestrictionPolicy, rules []policy.Rule) []Violation {
+	var all []Violation
+	for _, w := range WritesOf(rules) {
+		for i := range rules {
+			if rule := &rules[i]; slices.ContainsFunc(rule.Targets, w.isOf) {
+				v := violationOf(p, rule, w)
+				v.limit(rule)
+				if v.Possible != expression.False {
+					all = append(all, v)
+				}
+			}
+		}
+	}
+	return all
+}
+
+// MaxCost is the largest cost of the expression of a rule in a match condition. An API server evaluates one expression up to 1,000,000.
+const MaxCost = 250_000
+
+func violationOf(p *v1alpha1.NodeRestrictionPolicy, rule *policy.Rule, w Write) Violation {
+	v := Violation{
+		Policy: p.Name, Rule: rule.ID, Write: w, Denies: slices.Contains(p.Spec.ValidationActions, v1alpha1.Deny),
+	}
+	certain, how, compared := inline(&p.Spec, rule, w, true)
+	possible, _, _ := inline(&p.Spec, rule, w, false)
+	if how != policy.Exactly {
+		v.Gap = rule.CEL.Why
+		possible = expression.Or(possible, touches(rule, w))
+		compared = nil
+	}
+	if how == policy.Wider || how == policy.NotAtAll {
+		certain = expression.False
+	}
+	includes, mayInclude := matches(p.Spec.Match, w)
+	if includes == expression.False {
+		v.Gap = selectorGap
+	}
+	v.Certain, v.Possible, v.Compared = expression.And(includes, certain), expression.And(mayInclude, possible), compared
+	return v
+}
+
+// inline returns when a write violates a rule, as one expression, how exactly it says that, and the paths that it compares.
+func inline(
+	spec *v1alpha1.NodeRestrictionPolicySpec, rule *policy.Rule, w Write, beyondPasses bool,
+) (violates string, how policy.Expressible, compared []string) {
+	scope := &expression.Scope{
+		Resource: w.Resource, Subresource: w.Subresource, Operation: w.Operation, Inline: true, BeyondPasses: beyondPasses,
+	}
+	how = rule.CEL.Under(spec, scope)
+	if how == policy.NotAtAll {
+		return expression.False, how, nil
+	}
+	var either []string
+	compares := true
+	for _, e := range rule.CEL.Express(spec, scope) {
+		violated := e.Violated()
+		if violated == expression.False {
+			continue
+		}
+		paths := scope.Compared(violated)
+		compares = compares && len(paths) > 0
+		for _, path := range paths {
+			if !slices.Contains(compared, path) {
+				compared = append(compared, path)
+			}
+		}
+		either = append(either, scope.Bind(violated))
+	}
+	if !compares {
+		compared = nil
+	}
+	slices.Sort(compared)
+	return expression.Or(either...), how, compared
+}
+
+// touches says that a write touches what a rule evaluates, for a rule that CEL does not express exactly.
+func touches(rule *policy.Rule, w Write) string {
+	scope := &expression.Scope{Resource: w.Resource, Subresource: w.Subresource, Operation: w.Operation, Inline: true}
+	switch {
+	case rule.CEL.Touches != nil:
+		return scope.Bind(rule.CEL.Touches(scope))
+	case w.Operation != expression.Update, w.Resource != "nodes" && w.Resource != "pods":
+		return expression.True
+	}
+	return expression.Differ(rule.Doc.Fields...)
+}
+
+// matches says that a policy is for the kubelet of a write, and that it may be.
+func matches(match *v1alpha1.Match, w Write) (certainly, possibly string) {
+	if match == nil {
+		return expression.True, expression.True
+	}
+	included, excluded := names(match)
+	named := expression.And(included, expression.Not(excluded))
+	switch {
+	case match.NodeSelector == nil:
+		return named, named
+	case w.Resource != "nodes":
+		return expression.False, named
+	}
+	own, selected := selectedNode(match.NodeSelector, w)
+	return expression.And(named, own, selected), expression.And(named, expression.Or(expression.Not(own), selected))
+}
+
+// tooDear is the gap of a rule whose expression costs too much.
+const tooDear = "its lists are so long that the expression would cost an API server too much"
+
+// limit replaces expressions that cost too much: then whatever touches the rule is a possible violation.
+func (v *Violation) limit(rule *policy.Rule) {
+	if v.Cost = max(expression.Cost(v.Certain), expression.Cost(v.Possible)); v.Cost <= MaxCost {
+		return
+	}
+	v.Certain, v.Possible, v.Compared, v.Gap = expression.False, touches(rule, v.Write), nil, tooDear
+	v.Cost = expression.Cost(v.Possible)
+}
