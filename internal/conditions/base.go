@@ -16,8 +16,6 @@ import (
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
-
-	"noderestriction.plus/internal/compile"
 )
 
 // maxFile is the maximum size of the file in bytes, that of a ConfigMap.
@@ -29,11 +27,9 @@ type Base struct {
 	Configuration string `json:"configuration"`
 	// Floor is the name of the ValidatingAdmissionPolicy for registrations. Empty: there is none.
 	Floor string `json:"floor,omitempty"`
-	// Lines say for each kind of write which webhook it is sent to, before any policy.
-	Lines []compile.Line `json:"lines"`
-	// Webhooks are the match conditions of the webhooks that are kept up to date, by name. Those with the name of a kind of write are
-	// made of its line; the other ones stay.
-	Webhooks Webhooks `json:"webhooks"`
+	// Webhooks are the webhooks as the chart renders them before any policy, with their rules and match conditions. The condition
+	// "line" of each is kept up to date; the other ones stay.
+	Webhooks []admissionregistrationv1.ValidatingWebhook `json:"webhooks"`
 
 	digest string
 }
@@ -102,24 +98,29 @@ func (b *Base) validate() error {
 	if b.Floor != "" && len(validation.IsDNS1123Subdomain(b.Floor)) > 0 {
 		return fmt.Errorf("floor: must be the name of a ValidatingAdmissionPolicy, not %q", b.Floor)
 	}
-	if len(b.Lines) == 0 {
-		return errors.New("lines: must have at least one")
-	}
-	for i, l := range b.Lines {
-		if l.Write.Resource == "" || l.Write.Operation == "" || l.Gate == "" || l.Open == "" {
-			return fmt.Errorf("lines[%d]: must have a resource, an operation and two expressions", i)
+	var names []string
+	for i := range b.Webhooks {
+		name := b.Webhooks[i].Name
+		switch {
+		case !slices.Contains(webhooks(), name):
+			return fmt.Errorf("webhooks[%d]: %q is not one of %q", i, name, webhooks())
+		case slices.Contains(names, name):
+			return fmt.Errorf("webhooks[%d]: %q is there twice", i, name)
+		case lineOf(&b.Webhooks[i]) < 0:
+			return fmt.Errorf("webhooks[%d].matchConditions: must have the condition %q", i, line)
 		}
+		names = append(names, name)
 	}
-	for name, list := range b.Webhooks {
-		if !slices.Contains(webhooks(), name) {
-			return fmt.Errorf("webhooks: %q is not one of %q", name, webhooks())
-		}
-		if len(list) == 0 {
-			return fmt.Errorf("webhooks[%q]: must have conditions", name)
-		}
-	}
-	if len(b.Webhooks[gate]) == 0 {
-		return fmt.Errorf("webhooks[%q]: must have conditions", gate)
+	if !slices.Contains(names, gate) {
+		return fmt.Errorf("webhooks: must have %q", gate)
 	}
 	return nil
+}
+
+// line is the name of the match condition that is kept up to date.
+const line = "line"
+
+// lineOf returns the index of that condition, or a negative number.
+func lineOf(w *admissionregistrationv1.ValidatingWebhook) int {
+	return slices.IndexFunc(w.MatchConditions, func(m admissionregistrationv1.MatchCondition) bool { return m.Name == line })
 }

@@ -10,16 +10,19 @@ import (
 	"testing"
 )
 
-const someBase = `{"configuration": "nrp", "floor": "nrp.policies",
-  "lines": [
-    {"write": {"resource": "nodes", "subresource": "", "operation": "CREATE"}, "gate": "false", "open": "true"},
-    {"write": {"resource": "nodes", "subresource": "", "operation": "UPDATE"}, "gate": "true", "open": "false"},
-    {"write": {"resource": "pods", "subresource": "status", "operation": "UPDATE"}, "gate": "pods.gate", "open": "pods.open"},
-    {"write": {"resource": "nodes", "subresource": "status", "operation": "UPDATE"}, "gate": "base.gate", "open": "base.open"}],
-  "webhooks": {
-    "gate.noderestriction.plus": [{"name": "kubelet", "expression": "isKubelet"}, {"name": "nodes-status-update", "expression": "x"}],
-    "registration.noderestriction.plus": [{"name": "kubelet", "expression": "isKubelet"}, {"name": "nodes-create", "expression": "x"}],
-    "status.noderestriction.plus": [{"name": "kubelet", "expression": "isKubelet"}, {"name": "nodes-status-update", "expression": "x"}]}}`
+const someBase = `{"configuration": "nrp", "floor": "nrp.policies", "webhooks": [
+  {"name": "gate.noderestriction.plus", "rules": [
+    {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["UPDATE"], "resources": ["nodes", "nodes/status", "pods/status"]}],
+    "matchConditions": [{"name": "kubelet", "expression": "isKubelet"}, {"name": "line", "expression": "base.gate"}]},
+  {"name": "registration.noderestriction.plus", "rules": [
+    {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["nodes"]}],
+    "matchConditions": [{"name": "kubelet", "expression": "isKubelet"}, {"name": "line", "expression": "base.registration"}]},
+  {"name": "status.noderestriction.plus", "rules": [
+    {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["UPDATE"], "resources": ["nodes/status", "pods/status"]}],
+    "matchConditions": [{"name": "kubelet", "expression": "isKubelet"}, {"name": "line", "expression": "base.status"}]},
+  {"name": "others.noderestriction.plus", "rules": [
+    {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["serviceaccounts/token"]}],
+    "matchConditions": [{"name": "line", "expression": "base.others"}]}]}`
 
 func TestReadBase(t *testing.T) {
 	for name, test := range map[string]struct{ old, updated, want string }{
@@ -27,13 +30,13 @@ func TestReadBase(t *testing.T) {
 		"there is no floor":                   {`"floor": "nrp.policies",`, "", ""},
 		"it is not JSON":                      {`{"configuration"`, "configuration", "invalid character"},
 		"a field is not known":                {`"floor"`, `"flour"`, `unknown field "flour"`},
-		"there is more":                       {`"x"}]}}`, `"x"}]}} {}`, "more than one JSON value"},
+		"there is more":                       {`"base.others"}]}]}`, `"base.others"}]}]} {}`, "more than one JSON value"},
 		"the configuration has no valid name": {`"nrp",`, `"N R P",`, "configuration: must be the name"},
 		"the floor has no valid name":         {`"nrp.policies"`, `"N R P"`, "floor: must be the name"},
-		"a line has no expression":            {`"gate": "false"`, `"gate": ""`, "lines[0]: must have"},
-		"a line has no operation":             {`"operation": "UPDATE"`, `"operation": ""`, "lines[1]: must have"},
-		"a webhook is not known":              {"status.noder", "stats.noder", `"stats.noderestriction.plus" is not one of`},
-		"there is no gate":                    {"gate.noder", "others.noder", "gate.noderestriction.plus"},
+		"a webhook has no line":               {`"line", "expression": "base.gate"`, `"lime", "expression": "base.gate"`, "webhooks[0].matchConditions"},
+		"a webhook is not known":              {"status.noder", "stats.noder", `webhooks[2]: "stats.noderestriction.plus" is not one of`},
+		"a webhook is there twice":            {"others.noder", "status.noder", `webhooks[3]: "status.noderestriction.plus" is there twice`},
+		"there is no gate":                    {`{"name": "gate.noderestriction.plus", "rules": [`, `{"name": "x", "rules": [`, `webhooks[0]: "x"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "conditions.json")
@@ -44,8 +47,8 @@ func TestReadBase(t *testing.T) {
 			switch {
 			case test.want == "" && err != nil, test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)):
 				t.Errorf("the error is %v, want %q", err, test.want)
-			case err == nil && len(base.Lines) != 4:
-				t.Errorf("there are %d lines", len(base.Lines))
+			case err == nil && len(base.Webhooks) != 4:
+				t.Errorf("there are %d webhooks", len(base.Webhooks))
 			}
 		})
 	}

@@ -29,6 +29,7 @@ const (
 	tooLarge = "the conditions of all policies together would be too large"
 	tooMany  = "all policies together would cost an API server too much"
 	notSent  = "the chart's values do not send these writes"
+	ignored  = "kubelets also write this in ways that must not fail"
 )
 
 // Policy is a policy in force.
@@ -74,7 +75,7 @@ const (
 	NotDenying = "NotDenying" // nothing: it does not deny
 )
 
-// registering is the kind of write that must never end in an error: the floor denies it, and not the gate.
+// registering is the kind of write that must never end in an error: the API server itself denies it, by the floor.
 var registering = compile.Write{Resource: "nodes", Operation: expression.Create}
 
 // Compose returns the conditions for the policies in force, given all rules. The result depends on the arguments only.
@@ -82,39 +83,104 @@ func Compose(base *Base, inForce []Policy, rules []policy.Rule) *Composed {
 	c := &Composed{Webhooks: Webhooks{}, Findings: map[string]Finding{}}
 	all := violationsOf(inForce, rules)
 	dropLargest(all)
-	omitted := omissions{}
-	lines := map[string]compile.Line{}
-	var kinds []compile.Write
-	for _, l := range base.Lines {
-		kinds = append(kinds, l.Write)
-	}
-	for _, l := range base.Lines {
-		violations := slices.Concat(all...)
-		if l.Write == registering {
-			for i := range violations {
-				violations[i].Denies = false
-			}
-		}
-		line, left := l.With(violations)
-		lines[l.Write.String()] = line
-		omitted.add(left)
-	}
-	for webhook, list := range base.Webhooks {
-		list = slices.Clone(list)
-		for i := range list {
-			if l, isLine := lines[list[i].Name]; isLine {
-				list[i].Name, list[i].Expression = l.Condition(webhook == gate, kinds)
-			}
-		}
-		c.Webhooks[webhook] = list
+	s := &sending{kinds: compile.WritesOf(rules), lines: map[compile.Write]compile.Line{}, omitted: map[omission]bool{}}
+	s.draw(base, slices.Concat(all...))
+	for i := range base.Webhooks {
+		webhook := &base.Webhooks[i]
+		list := slices.Clone(webhook.MatchConditions)
+		list[lineOf(webhook)].Expression = s.expression(webhook)
+		c.Webhooks[webhook.Name] = list
 	}
 	for i := range inForce {
-		c.find(&inForce[i], all[i], kinds, omitted)
+		c.find(&inForce[i], all[i], s, rules)
 	}
 	if base.Floor != "" {
-		c.Floor = floorFor(slices.Concat(all...), omitted)
+		c.Floor = floorFor(slices.Concat(all...), s)
 	}
 	return c
+}
+
+// sending is which kinds of writes are sent where.
+type sending struct {
+	kinds []compile.Write // all
+	// lines say of each kind that a webhook is sent which writes violate a policy, certainly and possibly.
+	lines map[compile.Write]compile.Line
+	// gated are the kinds that the gate is sent. The API server itself denies registrations.
+	gated map[compile.Write]bool
+	// omitted are violations for which the budget does not suffice.
+	omitted map[omission]bool
+}
+
+type omission struct {
+	policy string
+	rule   policy.RuleID
+	write  compile.Write
+}
+
+func (s *sending) omits(v *compile.Violation) bool {
+	return s.omitted[omission{v.Policy, v.Rule, v.Write}]
+}
+
+// draw draws the line through each kind of write that a webhook is sent.
+func (s *sending) draw(base *Base, violations []compile.Violation) {
+	s.gated = map[compile.Write]bool{}
+	for _, w := range s.kinds {
+		sent := false
+		for i := range base.Webhooks {
+			if sends(&base.Webhooks[i], w) {
+				sent = true
+				s.gated[w] = s.gated[w] || base.Webhooks[i].Name == gate
+			}
+		}
+		if !sent {
+			continue
+		}
+		list := slices.Clone(violations)
+		for i := range list {
+			list[i].Denies = list[i].Denies && s.gated[w]
+		}
+		drawn, left := compile.Line{Write: w, Gate: expression.False, Open: expression.True}.With(list)
+		s.lines[w] = drawn
+		for i := range left {
+			s.omitted[omission{left[i].Policy, left[i].Rule, left[i].Write}] = true
+		}
+	}
+}
+
+// sends reports whether the rules of a webhook have a kind of write.
+func sends(webhook *admissionregistrationv1.ValidatingWebhook, w compile.Write) bool {
+	resource, group, _ := strings.Cut(w.Resource, ".")
+	if w.Subresource != "" {
+		resource += "/" + w.Subresource
+	}
+	return slices.ContainsFunc(webhook.Rules, func(r admissionregistrationv1.RuleWithOperations) bool {
+		return slices.Contains(r.APIGroups, group) && slices.Contains(r.Resources, resource) &&
+			slices.Contains(r.Operations, admissionregistrationv1.OperationType(w.Operation))
+	})
+}
+
+// expression returns the condition of a webhook: before any policy, with what certainly violates one added to the gate, and only what
+// possibly violates one left of the others.
+func (s *sending) expression(webhook *admissionregistrationv1.ValidatingWebhook) string {
+	before := webhook.MatchConditions[lineOf(webhook)].Expression
+	if webhook.Name == gate {
+		certain := s.choose(webhook, func(l compile.Line) string { return l.Gate }, expression.False)
+		return "(" + before + ") || " + compile.IsKubelet + " && (" + certain + ")"
+	}
+	sent := s.choose(webhook, func(l compile.Line) string { return expression.And(l.Open, expression.Not(l.Gate)) }, expression.True)
+	return "(" + before + ") && (!" + compile.IsKubelet + " || (" + sent + "))"
+}
+
+// choose returns the expression of the kind of write that a request is of, or another one for kinds that no rule evaluates.
+func (s *sending) choose(webhook *admissionregistrationv1.ValidatingWebhook, of func(compile.Line) string, otherwise string) string {
+	var b strings.Builder
+	for _, w := range s.kinds {
+		l, drawn := s.lines[w]
+		if e := of(l); drawn && sends(webhook, w) && e != otherwise {
+			fmt.Fprintf(&b, "%s ? (%s) : ", w.Is(s.kinds), e)
+		}
+	}
+	return b.String() + otherwise
 }
 
 // violationsOf returns the violations of each policy.
@@ -153,48 +219,36 @@ func dropLargest(all [][]compile.Violation) {
 	}
 }
 
-// omissions are violations for which the budget does not suffice.
-type omissions map[omission]bool
-
-type omission struct {
-	policy string
-	rule   policy.RuleID
-	write  compile.Write
-}
-
-func (o omissions) add(violations []compile.Violation) {
-	for i := range violations {
-		v := &violations[i]
-		o[omission{v.Policy, v.Rule, v.Write}] = true
-	}
-}
-
-func (o omissions) has(v *compile.Violation) bool { return o[omission{v.Policy, v.Rule, v.Write}] }
-
 // find finds out how a policy is gated, and counts its gaps.
-func (c *Composed) find(p *Policy, violations []compile.Violation, kinds []compile.Write, omitted omissions) {
+func (c *Composed) find(p *Policy, violations []compile.Violation, s *sending, rules []policy.Rule) {
 	if !p.Denies {
 		c.Findings[p.Name] = Finding{
 			metav1.ConditionFalse, NotDenying, "the policy denies nothing, so nothing is refused while no replica answers",
 		}
 		return
 	}
-	sent := map[policy.RuleID]bool{}
+	sent, gateable := map[policy.RuleID]bool{}, map[policy.RuleID]bool{}
 	for i := range violations {
-		sent[violations[i].Rule] = sent[violations[i].Rule] || slices.Contains(kinds, violations[i].Write)
+		v := &violations[i]
+		_, drawn := s.lines[v.Write]
+		sent[v.Rule] = sent[v.Rule] || drawn
+		gateable[v.Rule] = gateable[v.Rule] || s.gated[v.Write] || v.Write == registering
 	}
 	why := map[policy.RuleID]string{}
 	var order []policy.RuleID
 	gated := 0
 	for i := range violations {
 		v := &violations[i]
+		_, drawn := s.lines[v.Write]
 		text := v.Gap
 		switch {
 		case !sent[v.Rule]:
 			text = notSent
-		case !slices.Contains(kinds, v.Write):
+		case !gateable[v.Rule]:
+			text = ignored
+		case !drawn:
 			continue // a subresource that no API server has
-		case omitted.has(v):
+		case s.omits(v):
 			text = tooMany
 		case text == "":
 			gated++
@@ -208,6 +262,14 @@ func (c *Composed) find(p *Policy, violations []compile.Violation, kinds []compi
 		if text == tooLarge || text == tooMany || v.TooDear() {
 			c.Refused++
 		} else {
+			c.Inexpressible++
+		}
+	}
+	for i := range rules {
+		// What never makes a write a violation in CEL, not even a possible one.
+		if r := &rules[i]; r.CEL.Kind == policy.NotAtAll && slices.Contains(p.Rules, r.ID) && !hasRule(violations, r.ID) {
+			order = append(order, r.ID)
+			why[r.ID] = r.CEL.Why
 			c.Inexpressible++
 		}
 	}
@@ -229,14 +291,18 @@ func (c *Composed) find(p *Policy, violations []compile.Violation, kinds []compi
 	c.Findings[p.Name] = f
 }
 
+func hasRule(violations []compile.Violation, id policy.RuleID) bool {
+	return slices.ContainsFunc(violations, func(v compile.Violation) bool { return v.Rule == id })
+}
+
 // floorFor returns the validations for registrations.
-func floorFor(all []compile.Violation, omitted omissions) *Floor {
+func floorFor(all []compile.Violation, s *sending) *Floor {
 	f := &Floor{}
 	var denied []string
 	byPolicy, byRule := map[string][]string{}, map[string][]string{}
 	for i := range all {
 		v := &all[i]
-		if v.Write != registering || !v.Denies || v.Certain == expression.False || omitted.has(v) {
+		if v.Write != registering || !v.Denies || v.Certain == expression.False || s.omits(v) {
 			continue
 		}
 		name := fmt.Sprintf("violation%d", len(f.Variables)+1)

@@ -19,12 +19,11 @@ a program that still runs after the value was turned off writes nothing.
 
 {{- /* baseConditions: the content of the ConfigMap, which the program reads as in internal/conditions/base.go. */ -}}
 {{- define "node-restriction-plus.baseConditions" -}}
-{{- $webhooks := dict
-  "gate.noderestriction.plus" (include "node-restriction-plus.gate" .)
-  "registration.noderestriction.plus" (include "node-restriction-plus.registration" .)
-  "status.noderestriction.plus" (include "node-restriction-plus.status" .) -}}
-{{- if include "node-restriction-plus.otherRules" . | trim -}}
-{{- $_ := set $webhooks "others.noderestriction.plus" (include "node-restriction-plus.others" .) -}}
+{{- $webhooks := list -}}
+{{- range include "node-restriction-plus.webhooks" . | fromYamlArray -}}
+{{- $lines := 0 -}}
+{{- range .matchConditions }}{{ if eq .name "line" }}{{ $lines = 1 }}{{ end }}{{ end -}}
+{{- if $lines }}{{ $webhooks = append $webhooks (pick . "name" "rules" "matchConditions") }}{{ end -}}
 {{- end -}}
 {{- $base := dict "configuration" .Chart.Name "webhooks" $webhooks -}}
 {{- with include "node-restriction-plus.followedFloorName" . }}{{ $_ := set $base "floor" . }}{{ end -}}
