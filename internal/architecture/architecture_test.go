@@ -145,7 +145,7 @@ var arrows = map[string]struct {
 		[]string{"api/v1alpha1", "internal/text"}, "what is installed is compared with what it says of itself, wherever it was read",
 	},
 	"internal/conditions": {
-		[]string{"api/v1alpha1", "policy", "policy/expression", "internal/compile"},
+		[]string{"api/v1alpha1", "policy", "policy/expression", "internal/compile", "internal/program"},
 		"conditions are composed of what is compiled, wherever they are written",
 	},
 	"internal/follow": {

@@ -15,6 +15,7 @@ import (
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/compile"
+	"noderestriction.plus/internal/program"
 	"noderestriction.plus/policy"
 	"noderestriction.plus/policy/expression"
 )
@@ -168,8 +169,11 @@ func (s *sending) expression(webhook *admissionregistrationv1.ValidatingWebhook)
 		return "(" + before + ") || " + compile.IsKubelet + " && (" + certain + ")"
 	}
 	sent := s.choose(webhook, func(l compile.Line) string { return expression.And(l.Open, expression.Not(l.Gate)) }, expression.True)
-	return "(" + before + ") && (!" + compile.IsKubelet + " || (" + sent + "))"
+	return "(" + before + ") && (!" + compile.IsKubelet + " || " + isProbe + " || (" + sent + "))"
 }
+
+// isProbe says that the client is the enforcement probe, whose writes violate no policy.
+const isProbe = "request.userInfo.username == '" + expression.UserPrefix + program.Name + "-probe'"
 
 // choose returns the expression of the kind of write that a request is of, or another one for kinds that no rule evaluates.
 func (s *sending) choose(webhook *admissionregistrationv1.ValidatingWebhook, of func(compile.Line) string, otherwise string) string {
