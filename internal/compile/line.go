@@ -19,14 +19,15 @@ type Line struct {
 	Open string
 }
 
-// MaxLineCost is the largest cost of the violations of a line. The rest of the budget is for what they are added to.
+// MaxLineCost is the largest cost of the violations of a line. The rest of the budget of an expression, 1,000,000, is for what they are
+// added to.
 const MaxLineCost = 500_000
 
 // With returns a line that sends to the gate what certainly violates one of the policies that deny, in addition to what the gate has, and
-// to the open webhook only what possibly violates any of the policies. Other kinds of writes are left out. The violations that would
-// exceed the budget are returned: whatever the open webhook has is sent for them.
+// to the open webhook only what may violate any of the policies beyond that. Other kinds of writes are left out. The violations that would
+// exceed the budget are returned: for them, the open webhook is sent whatever it was sent before.
 func (l Line) With(violations []Violation) (Line, []Violation) {
-	var certain, possible, omitted []Violation
+	var certain, others, omitted []Violation
 	cost := uint64(0)
 	for i := range violations {
 		v := violations[i]
@@ -38,16 +39,27 @@ func (l Line) With(violations []Violation) (Line, []Violation) {
 			omitted = append(omitted, v)
 			continue
 		}
-		possible = append(possible, v)
 		if v.Denies {
 			certain = append(certain, v)
+		} else {
+			others = append(others, v)
 		}
 	}
 	line := Line{Write: l.Write, Gate: expression.Or(l.Gate, AnyOf(certain, Certain)), Open: l.Open}
 	if len(omitted) == 0 {
-		line.Open = expression.And(l.Open, AnyOf(possible, Possible))
+		line.Open = expression.And(l.Open, expression.Or(AnyOf(others, Possible), AnyOf(certain, Missed)))
 	}
 	return line, omitted
+}
+
+// Registering returns a line that only evaluates what may violate one of the policies, for writes that are never refused by a gate, such as
+// the registration of a Node. The other result is that of [Line.With].
+func (l Line) Registering(violations []Violation) (Line, []Violation) {
+	others := slices.Clone(violations)
+	for i := range others {
+		others[i].Denies = false
+	}
+	return l.With(others)
 }
 
 // Condition returns the match condition of the gate, or of the open webhook. It is true for clients that are no kubelets, and for other
@@ -63,11 +75,14 @@ func (l Line) Condition(gate bool, all []Write) (name, condition string) {
 // IsKubelet says that the client is a kubelet.
 const IsKubelet = userName + ".startsWith('" + expression.UserPrefix + "')"
 
-// Certain and Possible are the forms of a violation.
+// Certain is [Violation.Certain], for [AnyOf].
 func Certain(v *Violation) string { return v.Certain }
 
-// Possible is [Violation.Possible].
+// Possible is [Violation.Possible], for [AnyOf].
 func Possible(v *Violation) string { return v.Possible }
+
+// Missed is [Violation.Missed], for [AnyOf].
+func Missed(v *Violation) string { return v.Missed }
 
 // AnyOf says, in one of the forms of violations, that a write violates one of them. It compares the fields first that most writes do not
 // change, and evaluates the same expression once.

@@ -4,6 +4,7 @@
 package compile
 
 import (
+	"cmp"
 	"slices"
 
 	"noderestriction.plus/api/v1alpha1"
@@ -24,10 +25,12 @@ type Violation struct {
 	Certain string
 	// Possible is true if the write violates the rule. It may also be true for others: beyond the bounds, and where CEL cannot tell.
 	Possible string
+	// Missed is true for each write that violates the rule although Certain is false. It is cheaper than Possible.
+	Missed string
 	// Compared has the paths of the fields that are compared first: the expressions are false if none of them differs between the objects.
 	// Empty: there are no such fields.
 	Compared []string
-	// Cost is at least what an API server counts for either expression.
+	// Cost is at least what an API server counts for any of the expressions.
 	Cost uint64
 	// Gap says why Certain may be false for a write that violates the rule within the bounds. Empty: it is not.
 	Gap string
@@ -52,40 +55,45 @@ func Violations(p *v1alpha1.NodeRestrictionPolicy, rules []policy.Rule) []Violat
 }
 
 // MaxCost is the largest cost of the expression of a rule in a match condition. An API server evaluates one expression up to 1,000,000.
-const MaxCost = 250_000
+const MaxCost = 400_000
 
 func violationOf(p *v1alpha1.NodeRestrictionPolicy, rule *policy.Rule, w Write) Violation {
 	v := Violation{
 		Policy: p.Name, Rule: rule.ID, Write: w, Denies: slices.Contains(p.Spec.ValidationActions, v1alpha1.Deny),
 	}
-	certain, how, compared := inline(&p.Spec, rule, w, true)
-	possible, _, _ := inline(&p.Spec, rule, w, false)
+	certain, missed, how, compared := inline(&p.Spec, rule, w, true)
+	possible, _, _, _ := inline(&p.Spec, rule, w, false)
+	missed = cmp.Or(missed, possible)
 	if how != policy.Exactly {
 		v.Gap = rule.CEL.Why
-		possible = expression.Or(possible, touches(rule, w))
+		missed = touches(rule, w)
+		possible = expression.Or(possible, missed)
 		compared = nil
 	}
 	if how == policy.Wider || how == policy.NotAtAll {
-		certain = expression.False
+		certain, missed = expression.False, possible
 	}
 	includes, mayInclude := matches(p.Spec.Match, w)
-	if includes == expression.False {
+	if includes != mayInclude {
 		v.Gap = selectorGap
+		missed = possible
 	}
 	v.Certain, v.Possible, v.Compared = expression.And(includes, certain), expression.And(mayInclude, possible), compared
+	v.Missed = expression.And(mayInclude, missed)
 	return v
 }
 
-// inline returns when a write violates a rule, as one expression, how exactly it says that, and the paths that it compares.
+// inline returns when a write violates a rule, as one expression, when it is beyond the bounds, how exactly it says that, and the paths that
+// it compares. It returns no expression for the bounds if it has none.
 func inline(
 	spec *v1alpha1.NodeRestrictionPolicySpec, rule *policy.Rule, w Write, beyondPasses bool,
-) (violates string, how policy.Expressible, compared []string) {
+) (violates, beyond string, how policy.Expressible, compared []string) {
 	scope := &expression.Scope{
 		Resource: w.Resource, Subresource: w.Subresource, Operation: w.Operation, Inline: true, BeyondPasses: beyondPasses,
 	}
 	how = rule.CEL.Under(spec, scope)
 	if how == policy.NotAtAll {
-		return expression.False, how, nil
+		return expression.False, "", how, nil
 	}
 	var either []string
 	compares := true
@@ -107,7 +115,10 @@ func inline(
 		compared = nil
 	}
 	slices.Sort(compared)
-	return expression.Or(either...), how, compared
+	if e, known := scope.Beyond(); known {
+		beyond = e
+	}
+	return expression.Or(either...), beyond, how, compared
 }
 
 // touches says that a write touches what a rule evaluates, for a rule that CEL does not express exactly.
@@ -144,9 +155,9 @@ const tooDear = "its lists are so long that the expression would cost an API ser
 
 // limit replaces expressions that cost too much: then whatever touches the rule is a possible violation.
 func (v *Violation) limit(rule *policy.Rule) {
-	if v.Cost = max(expression.Cost(v.Certain), expression.Cost(v.Possible)); v.Cost <= MaxCost {
+	if v.Cost = max(expression.Cost(v.Certain), expression.Cost(v.Possible), expression.Cost(v.Missed)); v.Cost <= MaxCost {
 		return
 	}
 	v.Certain, v.Possible, v.Compared, v.Gap = expression.False, touches(rule, v.Write), nil, tooDear
-	v.Cost = expression.Cost(v.Possible)
+	v.Missed, v.Cost = v.Possible, expression.Cost(v.Possible)
 }

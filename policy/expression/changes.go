@@ -40,7 +40,9 @@ func (s *Scope) Longer(bound int, lists ...string) string {
 			parts = append(parts, fmt.Sprintf("size(%s) > %d", list, bound))
 		}
 	}
-	return Or(parts...)
+	longer := Or(parts...)
+	s.noteBound(longer)
+	return longer
 }
 
 // Within returns names where a value changes and no list or map is longer than a bound. A longer one violates the rule, with a name that says what
@@ -59,6 +61,7 @@ func (s *Scope) Within(bound int, what, old, updated, names string) string {
 // Bounded says that a condition is true, or that a size is beyond its bound. If the scope lets those pass, it says that the condition is
 // true and no size is beyond its bound. Without the bound, the condition may be expensive.
 func (s *Scope) Bounded(beyond, condition string) string {
+	s.noteBound(beyond)
 	if s.BeyondPasses {
 		return And(Not(beyond), condition)
 	}

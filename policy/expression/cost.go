@@ -12,10 +12,11 @@ import (
 
 // What [Cost] takes for what it cannot see in an expression.
 const (
-	textSize   = 320  // characters of a name in the objects
-	valueSize  = 2048 // characters of the value of a key, on average over an iteration
-	listLength = 64   // elements of a list or map that is not compared with a bound
-	nestedSize = 16   // the same, of a list or map that is in an element of another one
+	textSize   = 256 // characters of a name in the objects
+	valueSize  = 512 // characters of the value of an annotation, on average over an iteration
+	labelSize  = 63  // characters of the value of a label
+	listLength = 64  // elements of a list or map that is not compared with a bound
+	nestedSize = 16  // the same, of a list or map that is in an element of another one
 )
 
 // What an API server counts, at least; see cel-go interpreter/runtimecost.go and k8s.io/apiserver/pkg/cel/library/cost.go.
@@ -31,7 +32,7 @@ const (
 // Cost returns a number that is at least what an API server counts for an expression of this package, within the bounds with which it
 // compares sizes. It is math.MaxUint64 for a text that is none.
 func Cost(e string) uint64 {
-	c := &coster{text: e, bounds: map[string]float64{}}
+	c := &coster{text: e, bounds: map[string]float64{}, sizes: map[string]float64{}}
 	c.findBounds()
 	v := c.choice()
 	c.space()
@@ -47,6 +48,7 @@ type coster struct {
 	at       int
 	failed   bool
 	bounds   map[string]float64 // of lists and maps, by their expression
+	sizes    map[string]float64 // of texts
 	products []product
 	depth    int // iterations around the place
 }
@@ -83,6 +85,10 @@ func (c *coster) findBounds() {
 			if before, has := c.bounds[c.text[at:end]]; !has || bound > before {
 				c.bounds[c.text[at:end]] = bound
 			}
+		}
+		if m := regexp.MustCompile(`^\) <= (\d+)`).FindStringSubmatch(c.text[end:]); m != nil {
+			size, _ := strconv.ParseFloat(m[1], 64)
+			c.sizes[c.text[at:end]] = max(size, c.sizes[c.text[at:end]])
 		}
 	}
 }
@@ -136,7 +142,7 @@ func (c *coster) choice() value {
 	c.expect(": ")
 	otherwise := c.choice()
 	return value{
-		cost: v.cost + then.cost + otherwise.cost, length: max(then.length, otherwise.length), size: max(then.size, otherwise.size),
+		cost: v.cost + max(then.cost, otherwise.cost), length: max(then.length, otherwise.length), size: max(then.size, otherwise.size),
 	}
 }
 
@@ -190,13 +196,20 @@ func (c *coster) unary() value {
 		if bound, has := c.bounds[v.source]; has {
 			v.length = bound
 		}
+		if size, has := c.sizes[v.source]; has {
+			v.size = size
+		}
 		switch {
 		case strings.HasPrefix(c.text[c.at:], ".?"), strings.HasPrefix(c.text[c.at:], "."):
 			v = c.member(v)
 		case c.accept("[?"), c.accept("["):
 			index := c.choice()
 			c.expect("]")
-			v = value{cost: v.cost + index.cost + callCost, length: nestedSize, size: valueSize}
+			size := float64(valueSize)
+			if strings.HasSuffix(v.source, "Labels") {
+				size = labelSize
+			}
+			v = value{cost: v.cost + index.cost + callCost, length: nestedSize, size: size}
 		default:
 			return v
 		}

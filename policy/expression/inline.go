@@ -4,9 +4,30 @@
 package expression
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 )
+
+// Beyond says, after expressions of an inline scope were made, that one of the sizes that they compare is beyond its bound. It is false if
+// one of these is in an element of a list, where nothing else can compare it.
+func (s *Scope) Beyond() (beyond string, known bool) {
+	for _, e := range s.beyond {
+		if !comparesVariables.MatchString(e) {
+			return False, false
+		}
+	}
+	return s.Bind(Or(s.beyond...)), true
+}
+
+var comparesVariables = regexp.MustCompile(`^size\(_\w+\) > \d+( \|\| size\(_\w+\) > \d+)*$`)
+
+// noteBound keeps a comparison of sizes with bounds.
+func (s *Scope) noteBound(beyond string) {
+	if s.Inline && beyond != False && !slices.Contains(s.beyond, beyond) {
+		s.beyond = append(s.beyond, beyond)
+	}
+}
 
 // Violated says that a write violates the rule of an expression.
 func (e *Expression) Violated() string {

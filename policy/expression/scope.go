@@ -39,6 +39,7 @@ type Scope struct {
 	variables []Variable
 	known     map[string]bool
 	fields    map[string]field // by the name of their variable
+	beyond    []string         // comparisons of sizes with bounds
 }
 
 // field is a part of the new or of the stored object that a variable has.
