@@ -61,7 +61,7 @@ func dearPatterns() string {
 
 // gatedPolicies have the condition Complete.
 func gatedPolicies() []string {
-	return []string{"taints", "capacity", "addresses", "conditions", "by-name", "by-label"}
+	return []string{"taints", "capacity", "addresses", "conditions", "by-name"}
 }
 
 // attack is a write that violates a list of a policy, with a twin that violates nothing. The numbers make each write change something.
@@ -177,6 +177,7 @@ func (s *setup) awaitConditions(t *testing.T) {
 	for _, name := range gatedPolicies() {
 		s.awaitGated(t, name, metav1.ConditionTrue, "Complete", "refused while no replica answers")
 	}
+	s.awaitGated(t, "by-label", metav1.ConditionTrue, "Partial", "node-addresses")
 	s.awaitGated(t, "by-label-pods", metav1.ConditionFalse, "Refused", "pod-phase")
 	s.awaitGated(t, "dear", metav1.ConditionFalse, "Refused", "node-images")
 	s.awaitGated(t, "audit", metav1.ConditionFalse, "NotDenying", "denies nothing")

@@ -88,9 +88,7 @@ func Compose(base *Base, inForce []Policy, rules []policy.Rule) *Composed {
 	s.draw(base, slices.Concat(all...))
 	for i := range base.Webhooks {
 		webhook := &base.Webhooks[i]
-		list := slices.Clone(webhook.MatchConditions)
-		list[lineOf(webhook)].Expression = s.expression(webhook)
-		c.Webhooks[webhook.Name] = list
+		c.Webhooks[webhook.Name] = s.conditions(webhook)
 	}
 	for i := range inForce {
 		c.find(&inForce[i], all[i], s, rules)
@@ -160,15 +158,34 @@ func sends(webhook *admissionregistrationv1.ValidatingWebhook, w compile.Write) 
 	})
 }
 
-// expression returns the condition of a webhook: before any policy, with what certainly violates one added to the gate, and only what
-// possibly violates one left of the others.
-func (s *sending) expression(webhook *admissionregistrationv1.ValidatingWebhook) string {
-	before := webhook.MatchConditions[lineOf(webhook)].Expression
-	if webhook.Name == gate {
-		certain := s.choose(webhook, func(l compile.Line) string { return l.Gate }, expression.False)
-		return "(" + before + ") || " + compile.IsKubelet + " && (" + certain + ")"
+// conditions returns the match conditions of a webhook. Those with the name of a kind of write are about that kind only, and true for
+// all other writes. Without them, the condition "line" is about all kinds.
+func (s *sending) conditions(webhook *admissionregistrationv1.ValidatingWebhook) []admissionregistrationv1.MatchCondition {
+	list := slices.Clone(webhook.MatchConditions)
+	byKind := false
+	for i := range list {
+		for _, w := range s.kinds {
+			if list[i].Name == w.String() {
+				byKind = true
+				list[i].Expression = s.expression(webhook, list[i].Expression, []compile.Write{w})
+			}
+		}
 	}
-	sent := s.choose(webhook, func(l compile.Line) string { return expression.And(l.Open, expression.Not(l.Gate)) }, expression.True)
+	if !byKind {
+		at := lineOf(webhook)
+		list[at].Expression = s.expression(webhook, list[at].Expression, s.kinds)
+	}
+	return list
+}
+
+// expression returns a condition about kinds of writes, given what it was before any policy: what certainly violates a policy is added to
+// the gate, and only what may violate one is left of the others.
+func (s *sending) expression(webhook *admissionregistrationv1.ValidatingWebhook, before string, kinds []compile.Write) string {
+	if webhook.Name == gate {
+		certain := s.choose(webhook, kinds, func(l compile.Line) string { return l.Gate }, expression.False)
+		return "(" + before + ") || " + compile.IsKubelet + " && !(" + isProbe + ") && (" + certain + ")"
+	}
+	sent := s.choose(webhook, kinds, func(l compile.Line) string { return expression.And(l.Open, expression.Not(l.Gate)) }, expression.True)
 	return "(" + before + ") && (!" + compile.IsKubelet + " || " + isProbe + " || (" + sent + "))"
 }
 
@@ -176,9 +193,11 @@ func (s *sending) expression(webhook *admissionregistrationv1.ValidatingWebhook)
 const isProbe = "request.userInfo.username == '" + expression.UserPrefix + program.Name + "-probe'"
 
 // choose returns the expression of the kind of write that a request is of, or another one for kinds that no rule evaluates.
-func (s *sending) choose(webhook *admissionregistrationv1.ValidatingWebhook, of func(compile.Line) string, otherwise string) string {
+func (s *sending) choose(
+	webhook *admissionregistrationv1.ValidatingWebhook, kinds []compile.Write, of func(compile.Line) string, otherwise string,
+) string {
 	var b strings.Builder
-	for _, w := range s.kinds {
+	for _, w := range kinds {
 		l, drawn := s.lines[w]
 		if e := of(l); drawn && sends(webhook, w) && e != otherwise {
 			fmt.Fprintf(&b, "%s ? (%s) : ", w.Is(s.kinds), e)
@@ -204,7 +223,7 @@ func dropLargest(all [][]compile.Violation) {
 	size := func(violations []compile.Violation) int {
 		n := 0
 		for i := range violations {
-			n += len(violations[i].Certain) + len(violations[i].Possible)
+			n += len(violations[i].Certain) + len(violations[i].Missed) + len(violations[i].Possible)
 		}
 		return n
 	}
@@ -217,7 +236,7 @@ func dropLargest(all [][]compile.Violation) {
 		total -= size(largest)
 		for i := range largest {
 			v := &largest[i]
-			v.Certain, v.Possible, v.Compared, v.Cost, v.Gap = expression.False, expression.True, nil, 0, tooLarge
+			v.Certain, v.Possible, v.Missed, v.Compared, v.Cost, v.Gap = expression.False, expression.True, expression.True, nil, 0, tooLarge
 		}
 		total += size(largest)
 	}
@@ -254,8 +273,10 @@ func (c *Composed) find(p *Policy, violations []compile.Violation, s *sending, r
 			continue // a subresource that no API server has
 		case s.omits(v):
 			text = tooMany
-		case text == "":
+		case v.Certain != expression.False:
 			gated++
+		}
+		if text == "" {
 			continue
 		}
 		if why[v.Rule] != "" {
