@@ -45,6 +45,7 @@ type Compiled struct {
 
 // Kind is a policy for one kind of write, with its binding.
 type Kind struct {
+	Write   Write
 	Policy  *admissionregistrationv1.ValidatingAdmissionPolicy
 	Binding *admissionregistrationv1.ValidatingAdmissionPolicyBinding
 	// Rules has the rule of each validation.
@@ -121,7 +122,7 @@ func (c *compilation) kind(w Write, rules []policy.Rule, kinds []Write) (*Kind, 
 	for _, v := range scope.Variables() {
 		spec.Variables = append(spec.Variables, admissionregistrationv1.Variable{Name: v.Name, Expression: v.Expression})
 	}
-	kind := &Kind{}
+	kind := &Kind{Write: w}
 	for i := range validations {
 		spec.Validations = append(spec.Validations, c.validation(&validations[i]))
 		kind.Rules = append(kind.Rules, validations[i].rule)
@@ -230,6 +231,9 @@ func (c *compilation) validation(v *validation) admissionregistrationv1.Validati
 	return out
 }
 
+// violatesName is the name of the variable that says that a write violates one of the rules.
+const violatesName = "violates"
+
 // auditAnnotations have the keys of the webhook's. An empty one is left out.
 func (c *compilation) auditAnnotations(validations []validation, scope *expression.Scope) []admissionregistrationv1.AuditAnnotation {
 	var rules []policy.RuleID
@@ -243,7 +247,7 @@ func (c *compilation) auditAnnotations(validations []validation, scope *expressi
 		byRule[v.rule] = append(byRule[v.rule], v.violated())
 		all = append(all, v.violated())
 	}
-	violated := scope.Define("violates", expression.Or(all...))
+	violated := scope.Define(violatesName, expression.Or(all...))
 	var names []string
 	for _, rule := range rules {
 		names = append(names, expression.Or(byRule[rule]...)+" ? "+expression.Quote(string(rule))+" : ''")

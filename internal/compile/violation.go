@@ -55,7 +55,7 @@ func Violations(p *v1alpha1.NodeRestrictionPolicy, rules []policy.Rule) []Violat
 }
 
 // MaxCost is the largest cost of the expression of a rule in a match condition. An API server evaluates one expression up to 1,000,000.
-const MaxCost = 400_000
+const MaxCost = 500_000
 
 func violationOf(p *v1alpha1.NodeRestrictionPolicy, rule *policy.Rule, w Write) Violation {
 	v := Violation{

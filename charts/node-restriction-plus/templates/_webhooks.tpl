@@ -4,8 +4,10 @@
 
 {{- /* webhooks: the webhooks of the configuration. */ -}}
 {{- define "node-restriction-plus.webhooks" -}}
-{{- $agents := include "node-restriction-plus.agents" . | fromYaml -}}
-# What no stock kubelet ever writes: also refused while no replica answers.
+{{- $known := dict -}}
+{{- include "node-restriction-plus.known" (list . $known) -}}
+{{- $lines := include "node-restriction-plus.lines" (list . $known true) | fromJson -}}
+# What certainly violates a rule that no stock kubelet violates, or a policy of the chart that denies: also refused while no replica answers.
 - name: gate.noderestriction.plus
   failurePolicy: {{ ternary "Ignore" "Fail" (eq .Values.profile "observe") }}
   timeoutSeconds: {{ .Values.webhook.timeoutSeconds.gate }}
@@ -15,35 +17,14 @@
   clientConfig:
     {{- include "node-restriction-plus.clientConfig" (list . "/admit") | nindent 4 }}
   rules:
-  - apiGroups: [""]
-    apiVersions: [v1]
-    operations: [UPDATE]
-    resources: [nodes, nodes/status]
-    scope: Cluster
-  - apiGroups: [""]
-    apiVersions: [v1]
-    operations: [DELETE]
-    resources: [nodes]
-    scope: Cluster
-  - apiGroups: [""]
-    apiVersions: [v1]
-    operations: [CREATE]
-    resources: {{ ternary "[pods]" "[pods, pods/eviction]" $agents.evict }}
-    scope: Namespaced
-  - apiGroups: [""]
-    apiVersions: [v1]
-    operations: [DELETE]
-    resources: [pods]
-    scope: Namespaced
-  - apiGroups: [""]
-    apiVersions: [v1]
-    operations: [UPDATE]
-    resources: [pods/status]
-    scope: Namespaced
+  {{- include "node-restriction-plus.kubeletRules" . | nindent 2 }}
+  {{- $others := include "node-restriction-plus.gateRules" (list . $lines) | trim }}
+  {{- if not (and (contains "csinodes" $others) (include "node-restriction-plus.sendsCSINodes" .)) }}
   # For the enforcement probe alone.
   {{- include "node-restriction-plus.probeRule" . | nindent 2 }}
-  {{- with include "node-restriction-plus.quantityRules" . | trim }}
-  # Resources that others sends, if they have a quantity that no API server prints in time.
+  {{- end }}
+  {{- with $others }}
+  # Resources that others sends, if they violate such a policy, or have a quantity that no API server prints in time.
   {{- . | nindent 2 }}
   {{- end }}
   matchConditions:
@@ -54,9 +35,7 @@
     expression: |-
       {{- include "node-restriction-plus.notOwnPods" . | nindent 6 }}
   {{- end }}
-  - name: line
-    expression: |-
-      {{- include "node-restriction-plus.gate" . | nindent 6 }}
+  {{- include "node-restriction-plus.lineConditions" (list . $known $lines "gate") | nindent 2 }}
 
 # Registration: a new node must be able to join while no replica answers.
 - name: registration.noderestriction.plus
@@ -79,7 +58,7 @@
   - name: line
     expression: {{ include "node-restriction-plus.registration" . }}
 
-# What a stock kubelet also writes, for rules that read its values{{ if or $agents.writeNodes $agents.evict }}, and what the agents of the distribution write{{ end }}.
+# What rules read, and gate is not sent.
 - name: status.noderestriction.plus
   failurePolicy: Ignore
   timeoutSeconds: {{ .Values.webhook.timeoutSeconds.status }}
@@ -89,28 +68,7 @@
   clientConfig:
     {{- include "node-restriction-plus.clientConfig" (list . "/admit") | nindent 4 }}
   rules:
-  - apiGroups: [""]
-    apiVersions: [v1]
-    operations: [UPDATE]
-    resources: {{ ternary "[nodes, nodes/status]" "[nodes/status]" $agents.writeNodes }}
-    scope: Cluster
-  - apiGroups: [""]
-    apiVersions: [v1]
-    operations: [UPDATE]
-    resources: [pods/status]
-    scope: Namespaced
-  - apiGroups: [""]
-    apiVersions: [v1]
-    operations: [DELETE]
-    resources: [pods]
-    scope: Namespaced
-  {{- if $agents.evict }}
-  - apiGroups: [""]
-    apiVersions: [v1]
-    operations: [CREATE]
-    resources: [pods/eviction]
-    scope: Namespaced
-  {{- end }}
+  {{- include "node-restriction-plus.kubeletRules" . | nindent 2 }}
   # For the enforcement probe alone.
   {{- include "node-restriction-plus.probeRule" . | nindent 2 }}
   matchConditions:
@@ -121,9 +79,7 @@
     expression: |-
       {{- include "node-restriction-plus.notOwnPods" . | nindent 6 }}
   {{- end }}
-  - name: line
-    expression: |-
-      {{- include "node-restriction-plus.status" . | nindent 6 }}
+  {{- include "node-restriction-plus.lineConditions" (list . $known $lines "status") | nindent 2 }}
 {{- $others := include "node-restriction-plus.otherRules" . | trim }}
 {{- if or $others (include "node-restriction-plus.workload" .) }}
 
@@ -154,7 +110,7 @@
   {{- if $others }}
   - name: line
     expression: |-
-      {{- include "node-restriction-plus.others" . | nindent 6 }}
+      {{- include "node-restriction-plus.others" (list . $known $lines) | nindent 6 }}
   {{- end }}
 {{- end }}
 
@@ -181,4 +137,42 @@
       !({{ include "node-restriction-plus.isCSINode" . }}) || (
         {{- include "node-restriction-plus.probes" "policies" | nindent 8 }}
       )
+{{- end }}
+
+{{- /* kubeletRules: the writes of Nodes and pods that are sent, except registrations. */ -}}
+{{- define "node-restriction-plus.kubeletRules" -}}
+- apiGroups: [""]
+  apiVersions: [v1]
+  operations: [UPDATE]
+  resources: [nodes, nodes/status]
+  scope: Cluster
+- apiGroups: [""]
+  apiVersions: [v1]
+  operations: [DELETE]
+  resources: [nodes]
+  scope: Cluster
+- apiGroups: [""]
+  apiVersions: [v1]
+  operations: [CREATE]
+  resources: [pods, pods/eviction]
+  scope: Namespaced
+- apiGroups: [""]
+  apiVersions: [v1]
+  operations: [DELETE]
+  resources: [pods]
+  scope: Namespaced
+- apiGroups: [""]
+  apiVersions: [v1]
+  operations: [UPDATE]
+  resources: [pods/status]
+  scope: Namespaced
+{{- end }}
+
+{{- /* gateRules: the writes of other resources of which some go to gate, given a list of the root context and the lines. */ -}}
+{{- define "node-restriction-plus.gateRules" -}}
+{{- $quantities := true -}}
+{{- range $write, $line := index . 1 -}}
+{{- if and $line.other (not $line.quantities) }}{{ $quantities = false }}{{ end -}}
+{{- end -}}
+{{- if $quantities }}{{ include "node-restriction-plus.quantityRules" (index . 0) }}{{ else }}{{ include "node-restriction-plus.otherRules" (index . 0) }}{{ end -}}
 {{- end }}

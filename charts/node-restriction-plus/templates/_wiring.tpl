@@ -23,9 +23,12 @@ maximum size.
 {{- /* digested: a webhook or the spec of a policy as JSON, with digests instead of expressions. */ -}}
 {{- define "node-restriction-plus.digested" -}}
 {{- $copy := deepCopy . -}}
-{{- range list "matchConditions" "validations" -}}
+{{- range list "matchConditions" "variables" "validations" "auditAnnotations" -}}
 {{- range get $copy . | default list -}}
-{{- $_ := set . "expression" (printf "sha256:%s" (sha256sum .expression)) -}}
+{{- $part := . -}}
+{{- range $key := list "expression" "messageExpression" "valueExpression" -}}
+{{- with get $part $key }}{{ $_ := set $part $key (printf "sha256:%s" (sha256sum .)) }}{{ end -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- toJson $copy -}}
@@ -87,9 +90,14 @@ kubelet creates once. probed limits it to the probe.
 - {apiGroups: [storage.k8s.io], apiVersions: [v1], operations: [CREATE], resources: [csinodes], scope: Cluster}
 {{- end }}
 
+{{- /* probe: the client is the enforcement probe. */ -}}
+{{- define "node-restriction-plus.probe" -}}
+request.userInfo.?username.orValue('') == 'system:node:node-restriction-plus-probe' && request.?dryRun.orValue(false)
+{{- end }}
+
 {{- /* probes: the write is the enforcement probe of the webhook with the given name, as in internal/review/probe.go. */ -}}
 {{- define "node-restriction-plus.probes" -}}
-request.userInfo.?username.orValue('') == 'system:node:node-restriction-plus-probe' && request.?dryRun.orValue(false) &&
+{{ include "node-restriction-plus.isCSINode" . }} && {{ include "node-restriction-plus.probe" . }} &&
 object.metadata.?annotations[?'noderestriction.plus/probe'].orValue('') == '{{ . }}'
 {{- end }}
 
