@@ -42,11 +42,21 @@ func (k *Keeper) AdoptFloor(
 	if !equality.Semantic.DeepEqual(&found, c.Floor) && !byAnotherVersion(annotated(have), digestOf(&found)) {
 		return
 	}
-	installed.Validations = nil
+	installed.Variables, installed.Validations, installed.AuditAnnotations = nil, nil, nil
+	for i := range found.Variables {
+		v := *found.Variables[i].DeepCopy()
+		v.Expression = wiring.Digest(v.Expression)
+		installed.Variables = append(installed.Variables, v)
+	}
 	for i := range found.Validations {
-		validation := *found.Validations[i].DeepCopy()
-		validation.Expression = wiring.Digest(validation.Expression)
-		installed.Validations = append(installed.Validations, validation)
+		v := *found.Validations[i].DeepCopy()
+		v.Expression = wiring.Digest(v.Expression)
+		installed.Validations = append(installed.Validations, v)
+	}
+	for i := range found.AuditAnnotations {
+		a := *found.AuditAnnotations[i].DeepCopy()
+		a.ValueExpression = wiring.Digest(a.ValueExpression)
+		installed.AuditAnnotations = append(installed.AuditAnnotations, a)
 	}
 }
 

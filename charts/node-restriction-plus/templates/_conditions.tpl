@@ -1,6 +1,6 @@
 {{- /*
-With webhook.followPolicies, the program keeps the match condition "line" of the webhooks up to date with the policies in force, and the
-validations of one policy of the floor. A ConfigMap tells it what the conditions are before any policy, and an annotation of these objects
+With webhook.followPolicies, the program keeps the match conditions of the webhooks up to date with the policies in force, and one policy of
+the floor. It changes expressions only: all names are those that the chart renders, so that helm upgrade replaces each of them. A ConfigMap tells it what the conditions are before any policy, and an annotation of these objects
 which ConfigMap they were rendered with. The program writes only if both agree, so objects and ConfigMap can be upgraded in any order, and
 a program that still runs after the value was turned off writes nothing.
 */ -}}
@@ -20,7 +20,7 @@ a program that still runs after the value was turned off writes nothing.
 {{- /* baseConditions: the content of the ConfigMap, which the program reads as in internal/conditions/base.go. */ -}}
 {{- define "node-restriction-plus.baseConditions" -}}
 {{- $webhooks := list -}}
-{{- range include "node-restriction-plus.webhooks" . | fromYamlArray -}}
+{{- range include "node-restriction-plus.webhooks" (merge (dict "baseOnly" true) .) | fromYamlArray -}}
 {{- $lines := 0 -}}
 {{- range .matchConditions }}{{ if eq .name "line" }}{{ $lines = 1 }}{{ end }}{{ end -}}
 {{- if $lines }}{{ $webhooks = append $webhooks (pick . "name" "rules" "matchConditions") }}{{ end -}}
@@ -46,6 +46,6 @@ a program that still runs after the value was turned off writes nothing.
 
 {{- /* followedFloorSpec: the spec before any policy. A policy must have a validation. */ -}}
 {{- define "node-restriction-plus.followedFloorSpec" -}}
-{{- include "node-restriction-plus.floorSpec" (list . (list (dict "expression" "true" "reason" "Forbidden" "message"
-  "NodeRestriction-plus: no policy denies registrations"))) -}}
+{{- include "node-restriction-plus.floorSpec" (list . (dict "validations" (list (dict "expression" "true" "reason" "Forbidden" "message"
+  "NodeRestriction-plus: no policy denies registrations")))) -}}
 {{- end }}
