@@ -42,7 +42,7 @@ const (
 	// fileInterval is how often the file is read.
 	fileInterval = 5 * time.Second
 	// writeTimeout bounds one write.
-	writeTimeout = 10 * time.Second
+	writeTimeout = 30 * time.Second
 	// grace is how long conditions may be older than the policies before it is reported.
 	grace = 10 * time.Second
 
