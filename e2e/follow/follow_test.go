@@ -59,7 +59,7 @@ func dearPatterns() string {
 	return strings.Join(patterns, ", ")
 }
 
-// gatedPolicies have the condition Complete.
+// gatedPolicies have the condition Complete: CEL expresses all of their rules.
 func gatedPolicies() []string {
 	return []string{"taints", "capacity", "addresses", "conditions", "by-name"}
 }

@@ -24,6 +24,14 @@ const (
 	// maxText is how many bytes the conditions of all policies may have. An API server stores an object of up to 1.5 MiB, and these are in
 	// two webhooks and in the floor.
 	maxText = 512 << 10
+	// maxGateCost is how much the violations of a kind of write in the gate may cost, of the largest objects within the bounds of
+	// package expression at once. An API server evaluates an expression up to 1,000,000, and refuses what costs more. Estimates are well
+	// above the real cost, and no kubelet's object comes near these bounds.
+	maxGateCost = 1_500_000
+	// maxFloorCost is the same of the floor, whose expressions each have a budget of their own, and 10,000,000 together.
+	maxFloorCost = 5_000_000
+	// maxOpenCost is the same of the other webhooks, which miss what costs more.
+	maxOpenCost = 400_000
 	// maxListed is how many rules a message lists.
 	maxListed = 8
 
@@ -84,7 +92,7 @@ func Compose(base *Base, inForce []Policy, rules []policy.Rule) *Composed {
 	c := &Composed{Webhooks: Webhooks{}, Findings: map[string]Finding{}}
 	all := violationsOf(inForce, rules)
 	dropLargest(all)
-	s := &sending{kinds: compile.WritesOf(rules), lines: map[compile.Write]compile.Line{}, omitted: map[omission]bool{}}
+	s := &sending{kinds: compile.WritesOf(rules), rules: rules, lines: map[compile.Write]drawn{}, omitted: map[omission]bool{}}
 	s.draw(base, slices.Concat(all...))
 	for i := range base.Webhooks {
 		webhook := &base.Webhooks[i]
@@ -99,12 +107,16 @@ func Compose(base *Base, inForce []Policy, rules []policy.Rule) *Composed {
 	return c
 }
 
+// drawn says of a kind of write, in CEL, which writes certainly violate a policy that denies, and which others may violate a policy.
+type drawn struct{ gate, open string }
+
 // sending is which kinds of writes are sent where.
 type sending struct {
 	kinds []compile.Write // all
-	// lines say of each kind that a webhook is sent which writes violate a policy, certainly and possibly.
-	lines map[compile.Write]compile.Line
-	// gated are the kinds that the gate is sent. The API server itself denies registrations.
+	rules []policy.Rule   // all
+	// lines are those of the kinds that a webhook is sent.
+	lines map[compile.Write]drawn
+	// gated are the kinds that the gate is sent, and registrations, if there is a floor that denies them.
 	gated map[compile.Write]bool
 	// omitted are violations for which the budget does not suffice.
 	omitted map[omission]bool
@@ -122,7 +134,7 @@ func (s *sending) omits(v *compile.Violation) bool {
 
 // draw draws the line through each kind of write that a webhook is sent.
 func (s *sending) draw(base *Base, violations []compile.Violation) {
-	s.gated = map[compile.Write]bool{}
+	s.gated = map[compile.Write]bool{registering: base.Floor != ""}
 	for _, w := range s.kinds {
 		sent := false
 		for i := range base.Webhooks {
@@ -134,15 +146,55 @@ func (s *sending) draw(base *Base, violations []compile.Violation) {
 		if !sent {
 			continue
 		}
-		list := slices.Clone(violations)
-		for i := range list {
-			list[i].Denies = list[i].Denies && s.gated[w]
+		s.lines[w] = s.line(w, violations)
+	}
+}
+
+// line draws the line through a kind of write. An expression that two policies share is evaluated once. What exceeds the budget is sent, as
+// far as it changes what the rule evaluates, but not refused.
+func (s *sending) line(w compile.Write, violations []compile.Violation) drawn {
+	var certain, others []compile.Violation
+	touched := []string{}
+	seen := map[string]bool{}
+	gateCost, openCost, budget := uint64(0), uint64(0), uint64(maxGateCost)
+	if w == registering {
+		budget = maxFloorCost
+	}
+	for i := range violations {
+		v := &violations[i]
+		if v.Write != w {
+			continue
 		}
-		drawn, left := compile.Line{Write: w, Gate: expression.False, Open: expression.True}.With(list)
-		s.lines[w] = drawn
-		for i := range left {
-			s.omitted[omission{left[i].Policy, left[i].Rule, left[i].Write}] = true
+		denies := v.Denies && s.gated[w]
+		key := fmt.Sprintf("%t %s %s %s", denies, v.Certain, v.Missed, v.Possible)
+		if seen[key] {
+			continue
 		}
+		gate, open := uint64(0), expression.Cost(v.Possible)
+		if denies {
+			gate, open = expression.Cost(v.Certain), expression.Cost(v.Missed)
+		}
+		if gateCost+gate > budget || openCost+open > maxOpenCost {
+			s.omitted[omission{v.Policy, v.Rule, w}] = true
+			if at := slices.IndexFunc(s.rules, func(r policy.Rule) bool { return r.ID == v.Rule }); at >= 0 {
+				touched = append(touched, compile.Touches(&s.rules[at], w))
+			}
+			continue
+		}
+		seen[key] = true
+		gateCost += gate
+		openCost += open
+		if denies {
+			certain = append(certain, *v)
+		} else {
+			others = append(others, *v)
+		}
+	}
+	slices.Sort(touched)
+	return drawn{
+		gate: compile.AnyOf(certain, compile.Certain),
+		open: expression.Or(slices.Concat(
+			[]string{compile.AnyOf(others, compile.Possible), compile.AnyOf(certain, compile.Missed)}, slices.Compact(touched))...),
 	}
 }
 
@@ -158,6 +210,10 @@ func sends(webhook *admissionregistrationv1.ValidatingWebhook, w compile.Write) 
 	})
 }
 
+// notGate ends the name of a condition that leaves out what the gate is sent. It has a budget of its own, as the same expression has in
+// the gate: whatever exceeds it there is refused.
+const notGate = "-not-gate"
+
 // conditions returns the match conditions of a webhook. Those with the name of a kind of write are about that kind only, and true for
 // all other writes. Without them, the condition "line" is about all kinds.
 func (s *sending) conditions(webhook *admissionregistrationv1.ValidatingWebhook) []admissionregistrationv1.MatchCondition {
@@ -167,25 +223,37 @@ func (s *sending) conditions(webhook *admissionregistrationv1.ValidatingWebhook)
 		for _, w := range s.kinds {
 			if list[i].Name == w.String() {
 				byKind = true
-				list[i].Expression = s.expression(webhook, list[i].Expression, []compile.Write{w})
+				list[i].Expression = s.expression(webhook, list[i].Expression, []compile.Write{w}, drawn.onlyOpen)
+			}
+			if list[i].Name == w.String()+notGate {
+				list[i].Expression = s.expression(webhook, list[i].Expression, []compile.Write{w}, drawn.notGate)
 			}
 		}
 	}
 	if !byKind {
-		at := lineOf(webhook)
-		list[at].Expression = s.expression(webhook, list[at].Expression, s.kinds)
+		at, passes := lineOf(webhook), drawn.both
+		if webhook.Name == registration {
+			passes = drawn.onlyOpen // the floor has denied the rest before
+		}
+		list[at].Expression = s.expression(webhook, list[at].Expression, s.kinds, passes)
 	}
 	return list
 }
 
+func (d drawn) onlyOpen() string { return d.open }
+func (d drawn) notGate() string  { return expression.Not(d.gate) }
+func (d drawn) both() string     { return expression.And(d.open, expression.Not(d.gate)) }
+
 // expression returns a condition about kinds of writes, given what it was before any policy: what certainly violates a policy is added to
-// the gate, and only what may violate one is left of the others.
-func (s *sending) expression(webhook *admissionregistrationv1.ValidatingWebhook, before string, kinds []compile.Write) string {
+// the gate, and only what the line lets pass is left of the others.
+func (s *sending) expression(
+	webhook *admissionregistrationv1.ValidatingWebhook, before string, kinds []compile.Write, passes func(drawn) string,
+) string {
 	if webhook.Name == gate {
-		certain := s.choose(webhook, kinds, func(l compile.Line) string { return l.Gate }, expression.False)
+		certain := s.choose(webhook, kinds, func(d drawn) string { return d.gate }, expression.False)
 		return "(" + before + ") || " + compile.IsKubelet + " && !(" + isProbe + ") && (" + certain + ")"
 	}
-	sent := s.choose(webhook, kinds, func(l compile.Line) string { return expression.And(l.Open, expression.Not(l.Gate)) }, expression.True)
+	sent := s.choose(webhook, kinds, passes, expression.True)
 	return "(" + before + ") && (!" + compile.IsKubelet + " || " + isProbe + " || (" + sent + "))"
 }
 
@@ -194,12 +262,12 @@ const isProbe = "request.userInfo.username == '" + expression.UserPrefix + progr
 
 // choose returns the expression of the kind of write that a request is of, or another one for kinds that no rule evaluates.
 func (s *sending) choose(
-	webhook *admissionregistrationv1.ValidatingWebhook, kinds []compile.Write, of func(compile.Line) string, otherwise string,
+	webhook *admissionregistrationv1.ValidatingWebhook, kinds []compile.Write, of func(drawn) string, otherwise string,
 ) string {
 	var b strings.Builder
 	for _, w := range kinds {
-		l, drawn := s.lines[w]
-		if e := of(l); drawn && sends(webhook, w) && e != otherwise {
+		l, sent := s.lines[w]
+		if e := of(l); sent && sends(webhook, w) && e != otherwise {
 			fmt.Fprintf(&b, "%s ? (%s) : ", w.Is(s.kinds), e)
 		}
 	}
@@ -253,23 +321,23 @@ func (c *Composed) find(p *Policy, violations []compile.Violation, s *sending, r
 	sent, gateable := map[policy.RuleID]bool{}, map[policy.RuleID]bool{}
 	for i := range violations {
 		v := &violations[i]
-		_, drawn := s.lines[v.Write]
-		sent[v.Rule] = sent[v.Rule] || drawn
-		gateable[v.Rule] = gateable[v.Rule] || s.gated[v.Write] || v.Write == registering
+		_, isSent := s.lines[v.Write]
+		sent[v.Rule] = sent[v.Rule] || isSent
+		gateable[v.Rule] = gateable[v.Rule] || s.gated[v.Write]
 	}
 	why := map[policy.RuleID]string{}
 	var order []policy.RuleID
 	gated := 0
 	for i := range violations {
 		v := &violations[i]
-		_, drawn := s.lines[v.Write]
+		_, isSent := s.lines[v.Write]
 		text := v.Gap
 		switch {
 		case !sent[v.Rule]:
 			text = notSent
 		case !gateable[v.Rule]:
 			text = ignored
-		case !drawn:
+		case !isSent:
 			continue // a subresource that no API server has
 		case s.omits(v):
 			text = tooMany

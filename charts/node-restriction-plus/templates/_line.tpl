@@ -270,6 +270,11 @@ webhook: one for each kind of write, since each has a budget of its own, and one
     !({{ $kubelet }} && {{ $is }}) || (
     {{- $sent | nindent 6 }}
     )
+{{- if and (eq $webhook "status") (include "node-restriction-plus.follows" $root) }}
+# The program excludes here what violates a policy in force, which gate is sent.
+- name: {{ $write }}-not-gate
+  expression: "true"
+{{- end }}
 {{- end -}}
 {{- end -}}
 {{- $probe := include "node-restriction-plus.probes" $webhook -}}
