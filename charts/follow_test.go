@@ -142,15 +142,15 @@ func (f *follower) calls(
 func (f *follower) caller(t *testing.T, composed *conditions.Composed, r policy.Request) *caller {
 	t.Helper()
 	kinds := compile.WritesOf(rules.NewCompiler().Rules())
-	webhooks := f.webhooks.DeepCopy().Webhooks
+	webhooks := slices.DeleteFunc(f.webhooks.DeepCopy().Webhooks, func(w admissionregistrationv1.ValidatingWebhook) bool {
+		return composed.Webhooks[w.Name] == nil
+	})
 	for i := range webhooks {
 		w := &webhooks[i]
-		if list := composed.Webhooks[w.Name]; list != nil {
-			w.MatchConditions = slices.Clone(list)
-		}
-		w.MatchConditions = slices.DeleteFunc(w.MatchConditions, func(m admissionregistrationv1.MatchCondition) bool {
+		w.MatchConditions = slices.DeleteFunc(slices.Clone(composed.Webhooks[w.Name]), func(m admissionregistrationv1.MatchCondition) bool {
 			return slices.ContainsFunc(kinds, func(k compile.Write) bool {
-				return m.Name == k.String() && (k.Resource != r.Resource || k.Operation != string(r.Operation))
+				return strings.TrimSuffix(m.Name, "-not-gate") == k.String() &&
+					(k.Resource != r.Resource || k.Subresource != r.Subresource || k.Operation != string(r.Operation))
 			})
 		})
 	}
