@@ -39,6 +39,10 @@ var (
 		"security get,list,watch,update /secrets[node-restriction-plus-ca]",
 		"security create /secrets",
 	}
+	followPermissions = []string{
+		"cluster get,list,watch,patch admissionregistration.k8s.io/validatingwebhookconfigurations[node-restriction-plus]",
+		"cluster get,list,watch,patch admissionregistration.k8s.io/validatingadmissionpolicies[node-restriction-plus.policies]",
+	}
 	baselinePermissions = []string{
 		"cluster get /serviceaccounts", "cluster get /persistentvolumeclaims", "cluster get /persistentvolumes",
 	}
@@ -79,6 +83,14 @@ func TestPermissions(t *testing.T) {
 		"with the probe": {
 			"certificates.mode=certManager,metrics.enabled=false,enforcementProbe.enabled=true",
 			[][]string{basicPermissions, wiringPermissions, probePermissions},
+		},
+		"with match conditions that follow the policies": {
+			"certificates.mode=certManager,metrics.enabled=false,wiringCheck.enabled=false,webhook.followPolicies=true",
+			[][]string{basicPermissions, followPermissions},
+		},
+		"the same with a certificate of its own, without a floor": {
+			"metrics.enabled=false,wiringCheck.enabled=false,webhook.followPolicies=true,floor.enabled=false",
+			[][]string{basicPermissions, certificatePermissions},
 		},
 		"outside the cluster":                     {outside, [][]string{basicPermissions, wiringPermissions, metricsPermissions}},
 		"created elsewhere":                       {"rbac.create=false,enforcementProbe.enabled=true", nil},

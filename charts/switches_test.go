@@ -53,6 +53,7 @@ func TestArguments(t *testing.T) {
 		},
 		"enforcementProbe.enabled=true,rules.events=true": {"--enforcement-probe-webhooks=gate,registration,status,others,policies"},
 		"wiringCheck.interval=2m":                         {"--wiring-check-configuration=node-restriction-plus", "--wiring-check-interval=2m"},
+		"webhook.followPolicies=true":                     {"--base-conditions=/etc/node-restriction-plus/conditions/conditions.json"},
 		"pprofBindAddress=127.0.0.1:6060":                 {"--pprof-bind-address=127.0.0.1:6060"},
 		"shutdown.delaySeconds=20":                        {"--shutdown-delay=20s"},
 		"extraArgs={--log-level=error}":                   {"--log-level=error"},

@@ -54,10 +54,15 @@ type calledWebhook struct {
 
 func newCaller(t testing.TB, arguments ...string) *caller {
 	t.Helper()
+	return newCallerOf(t, render(t, arguments...).webhooks.Webhooks)
+}
+
+func newCallerOf(t testing.TB, webhooks []admissionregistrationv1.ValidatingWebhook) *caller {
+	t.Helper()
 	environments := environment.MustBaseEnvSet(oldestKubernetes)
 	options := cel.OptionalVariableDeclarations{HasAuthorizer: true}
 	c := &caller{t: t}
-	for _, w := range render(t, arguments...).webhooks.Webhooks {
+	for _, w := range webhooks {
 		var conditions []cel.ExpressionAccessor
 		for _, condition := range w.MatchConditions {
 			accessor := (*matchconditions.MatchCondition)(&condition)

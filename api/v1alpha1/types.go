@@ -204,6 +204,8 @@ type NodeRestrictionPolicyStatus struct {
 	// error when it is not. A field that does not compile switches off its own rule only, or leaves the last good version of
 	// the policy in force; the message says which. Enforced, if the wiring check or the enforcement probe runs: True when API
 	// servers call the webhook as it was installed; the message names a webhook that is not called, or no longer sends all writes.
+	// Gated, if the webhook follows the policies: True when API servers refuse what the policy denies also while no replica answers;
+	// the message names the rules for which they do not.
 	// Omitted: the policy has not been seen yet.
 	// +optional
 	// +listType=map

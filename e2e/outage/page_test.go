@@ -41,6 +41,9 @@ With ` + "`policies.distribution`" + `, the writes of the distribution's agents 
 [its policy](distributions.md) allows, also through an update of the Node itself. This applies even if ` + "`policies.recommended`" + ` is
 Off and another policy denies them. Mirror pods wait. A test sends the writes of each distribution while nothing answers.
 
+With ` + "`webhook.followPolicies`" + `, everything that a policy in force denies is refused, as far as CEL can express it, also what you applied
+yourself: [follow-policies.md](follow-policies.md).
+
 To end the refusals immediately: kubectl delete validatingwebhookconfiguration node-restriction-plus
 
 ## Outages

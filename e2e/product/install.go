@@ -8,8 +8,13 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/yaml"
 
 	"noderestriction.plus/e2e/binaries"
 	"noderestriction.plus/e2e/controlplane"
@@ -68,6 +73,24 @@ func (p *Product) Configure(ctx context.Context, admin kubectl.Kubectl, helm str
 	return admin.Apply(ctx, chart)
 }
 
+// WriteBaseConditions writes the file of serve's flag --base-conditions, which the chart renders with webhook.followPolicies and these
+// values. It does not depend on where the program is.
+func WriteBaseConditions(ctx context.Context, helm, path string, values ...string) error {
+	p := &Product{URL: "https://127.0.0.1"}
+	chart, err := p.Render(ctx, helm, append([]string{"webhook.followPolicies=true"}, values...)...)
+	if err != nil {
+		return err
+	}
+	for document := range strings.SplitSeq(string(chart), "\n---\n") {
+		var m corev1.ConfigMap
+		if err := yaml.Unmarshal([]byte(document), &m); err != nil || m.Data["conditions.json"] == "" {
+			continue // an object of another kind
+		}
+		return os.WriteFile(path, []byte(m.Data["conditions.json"]), 0o600)
+	}
+	return errors.New("the chart renders no base conditions")
+}
+
 // Render renders the chart for this program, which is outside the cluster, with these values.
 func (p *Product) Render(ctx context.Context, helm string, values ...string) ([]byte, error) {
 	root, err := project.Root()
@@ -82,8 +105,10 @@ func (p *Product) Render(ctx context.Context, helm string, values ...string) ([]
 		"template", filepath.Join(root, "charts", "node-restriction-plus"),
 		"--kube-version=" + version,
 		"--set=webhook.url=" + p.URL,
-		"--set=webhook.caBundle=" + base64.StdEncoding.EncodeToString(p.options.CA.PEM()),
 		"--set=policies.recommended=Off", // tests bring their own policies
+	}
+	if p.options.CA != nil {
+		args = append(args, "--set=webhook.caBundle="+base64.StdEncoding.EncodeToString(p.options.CA.PEM()))
 	}
 	for _, value := range values {
 		args = append(args, "--set="+value)

@@ -72,8 +72,17 @@ func Retire(ctx context.Context, c client.Client, name string) error {
 
 // AwaitReady waits until a policy is enforced as it is stored.
 func AwaitReady(ctx context.Context, c client.Client, name string) error {
+	return awaitTrue(ctx, c, name, "Ready", 30*time.Second)
+}
+
+// AwaitGated waits until the match conditions are those of the policy as it is stored.
+func AwaitGated(ctx context.Context, c client.Client, name string) error {
+	return awaitTrue(ctx, c, name, "Gated", 3*time.Minute)
+}
+
+func awaitTrue(ctx context.Context, c client.Client, name, condition string, timeout time.Duration) error {
 	var last string
-	const interval, timeout = 10 * time.Millisecond, 30 * time.Second
+	const interval = 10 * time.Millisecond
 	err := wait.PollUntilContextTimeout(ctx, interval, timeout, true, func(ctx context.Context) (bool, error) {
 		p := &v1alpha1.NodeRestrictionPolicy{}
 		if err := c.Get(ctx, client.ObjectKey{Name: name}, p); err != nil {
@@ -83,12 +92,12 @@ func AwaitReady(ctx context.Context, c client.Client, name string) error {
 			last = "no status"
 			return false, nil
 		}
-		ready := meta.FindStatusCondition(p.Status.Conditions, "Ready")
+		ready := meta.FindStatusCondition(p.Status.Conditions, condition)
 		if ready == nil || ready.ObservedGeneration != p.Generation {
 			last = fmt.Sprintf("generation %d is not observed", p.Generation)
 			return false, nil
 		}
-		last = fmt.Sprintf("Ready is %s: %s", ready.Status, ready.Message)
+		last = fmt.Sprintf("%s is %s: %s", condition, ready.Status, ready.Message)
 		return ready.Status == metav1.ConditionTrue, nil
 	})
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -35,6 +36,7 @@ type cluster struct {
 	*suite.Suite
 	product *product.Product
 	strict  *v1alpha1.NodeRestrictionPolicy
+	args    []string // further flags of the product
 
 	host string
 	http *http.Client // of an administrator who impersonates each kubelet
@@ -70,15 +72,36 @@ func (c *cluster) install(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if c.product, err = c.Install(ctx, product.Options{Binary: binary}); err != nil {
+	options := product.Options{Binary: binary}
+	helm, err := binaries.Helm(ctx, os.Stderr)
+	if err != nil {
 		return err
+	}
+	if c.follow {
+		file := filepath.Join(c.Dir, "conditions.json")
+		if err := product.WriteBaseConditions(ctx, helm, file); err != nil {
+			return err
+		}
+		c.args = []string{"--base-conditions=" + file}
+		options.Args = c.args
+	}
+	if c.product, err = c.Install(ctx, options); err != nil {
+		return err
+	}
+	if c.follow {
+		if err := c.product.Configure(ctx, c.Kubectl, helm, "webhook.followPolicies=true"); err != nil {
+			return err
+		}
 	}
 	policies, err := suite.ShippedPolicies("strict")
 	if err != nil {
 		return err
 	}
 	c.strict = policies[0]
-	return product.Enforce(ctx, c.Policies, c.strict.DeepCopy())
+	if err := product.Enforce(ctx, c.Policies, c.strict.DeepCopy()); err != nil || !c.follow {
+		return err
+	}
+	return product.AwaitGated(ctx, c.Policies, c.strict.Name)
 }
 
 func (c *cluster) stop() {

@@ -30,6 +30,7 @@ type settings struct {
 	more    int
 	minutes int
 	keep    bool
+	follow  bool
 }
 
 func main() {
@@ -38,6 +39,7 @@ func main() {
 	flag.IntVar(&s.nodes, "nodes", 5000, "`number` of kubelets")
 	flag.IntVar(&s.more, "more", 15000, "`number` of Nodes with which the cache of Nodes is measured last")
 	flag.IntVar(&s.minutes, "minutes", 10, "simulated `minutes`; they take as long as the API server needs for the writes")
+	flag.BoolVar(&s.follow, "follow", false, "install with webhook.followPolicies")
 	flag.BoolVar(&s.keep, "keep", false, "write the report into docs/performance.md")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

@@ -148,7 +148,7 @@ func (c *cluster) restarted(ctx context.Context) (s start, err error) {
 		return s, err
 	}
 	begun := time.Now()
-	if err := c.product.Run(ctx); err != nil {
+	if err := c.product.Run(ctx, c.args...); err != nil {
 		return s, err
 	}
 	s.took = time.Since(begun)

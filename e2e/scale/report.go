@@ -29,7 +29,8 @@ type cacheSize struct {
 func (r *report) markdown() string {
 	var w strings.Builder
 	fmt.Fprintf(&w, "Measured by `make scale` on %s with %d processors: %d kubelets, each with its own identity, a real API server "+
-		"and the product as its chart registers it, with strict.yaml.\n\n", time.Now().UTC().Format(time.DateOnly), runtime.NumCPU(), r.nodes)
+		"and the product as its chart registers it%s, with strict.yaml.\n\n", time.Now().UTC().Format(time.DateOnly), runtime.NumCPU(), r.nodes,
+		map[bool]string{true: " with webhook.followPolicies"}[r.follow])
 	w.WriteString("| phase | kubelets' writes | took | calls of the product | CPU of the API server | CPU of the product | " +
 		"resident before → after |\n|---|---|---|---|---|---|---|\n")
 	for _, p := range r.phases {

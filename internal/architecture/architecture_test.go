@@ -149,6 +149,17 @@ var arrows = map[string]struct {
 	"internal/wiring": {
 		[]string{"api/v1alpha1", "internal/text"}, "what is installed is compared with what it says of itself, wherever it was read",
 	},
+	"internal/conditions": {
+		[]string{"api/v1alpha1", "policy", "policy/expression", "internal/compile", "internal/program"},
+		"conditions are composed of what is compiled, wherever they are written",
+	},
+	"internal/follow": {
+		[]string{
+			"api/v1alpha1", "policy", "internal/conditions", "internal/faultlog", "internal/policystatus", "internal/policystore",
+			"internal/program", "internal/text", "internal/wiring",
+		},
+		"it writes what is composed from the policies in force; what violates a rule is not its business",
+	},
 	"internal/wiringcheck": {
 		[]string{"internal/enforced", "internal/faultlog", "internal/wiring"}, "it reads and reports; another package knows what a difference is",
 	},
@@ -167,9 +178,9 @@ var arrows = map[string]struct {
 	},
 	"internal/serve": {
 		[]string{
-			"api/v1alpha1", "webhooks", "internal/certificates", "internal/cluster", "internal/command", "internal/delegatedauth",
-			"internal/denial", "internal/enforced", "internal/kubeconfig", "internal/policystore", "internal/probe", "internal/program",
-			"internal/faultlog", "internal/review", "internal/server", "internal/text", "internal/wiringcheck", "policy/rules",
+			"api/v1alpha1", "webhooks", "internal/certificates", "internal/cluster", "internal/command", "internal/conditions",
+			"internal/delegatedauth", "internal/denial", "internal/enforced", "internal/follow", "internal/kubeconfig", "internal/policystore", "internal/probe", "internal/program",
+			"internal/faultlog", "internal/review", "internal/server", "internal/text", "internal/wiringcheck", "policy", "policy/rules",
 		},
 		"serve puts the parts of the webhook together; the commands that need no cluster are not among them",
 	},
@@ -194,7 +205,7 @@ var bans = []struct {
 			"internal/cli", "internal/compile", "internal/denials", "internal/denials/page", "internal/command",
 			"internal/program", "internal/report",
 			"internal/review", "internal/record", "internal/recordlog", "internal/auditlog", "internal/manifest", "internal/fixture", "internal/input",
-			"config/crd", "internal/apidoc", "internal/wiring",
+			"config/crd", "internal/apidoc", "internal/wiring", "internal/conditions",
 		},
 		[]string{
 			"k8s.io/client-go", "sigs.k8s.io/controller-runtime", "go.uber.org/zap", "github.com/go-logr/zapr",
@@ -226,7 +237,7 @@ var bans = []struct {
 	{
 		[]string{""},
 		[]string{
-			module + "/internal/attack", module + "/internal/cli", module + "/internal/compile", module + "/internal/denials",
+			module + "/internal/attack", module + "/internal/cli", module + "/internal/denials",
 			module + "/internal/fixture",
 		},
 		"the command-line tool is not part of the webhook's image",

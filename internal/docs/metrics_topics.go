@@ -189,6 +189,24 @@ func topics() []topic {
 				"node_restriction_plus_wiring_check_success",
 				"0 for minutes: [NodeRestrictionPlusWiringUnknown](runbooks/NodeRestrictionPlusWiringUnknown.md).",
 			},
+			{
+				"node_restriction_plus_conditions_current",
+				"0 for minutes: [NodeRestrictionPlusConditionsOutdated](runbooks/NodeRestrictionPlusConditionsOutdated.md). Only with " +
+					"`webhook.followPolicies`, as are the next ones.",
+			},
+			{
+				"node_restriction_plus_conditions_writes_total",
+				"`changed`: somebody edits the match conditions; `chart` also after each `helm upgrade`. Often: " +
+					"[NodeRestrictionPlusConditionsContested](runbooks/NodeRestrictionPlusConditionsContested.md).",
+			},
+			{
+				"node_restriction_plus_conditions_write_errors_total",
+				"The log and the condition `Gated` of each policy say why.",
+			},
+			{
+				"node_restriction_plus_conditions_rules_left",
+				"`refused` above 0: [NodeRestrictionPlusPolicyNotGated](runbooks/NodeRestrictionPlusPolicyNotGated.md).",
+			},
 		}},
 	}
 }

@@ -41,6 +41,12 @@ func (w Writer) WriteCondition(ctx context.Context, object *v1alpha1.NodeRestric
 	return w.apply(ctx, object, map[string]any{"conditions": conditions(c)})
 }
 
+// RemoveConditions removes the conditions of an object that the writer owns. It returns a conflict if the object is not the one that was
+// read any more.
+func (w Writer) RemoveConditions(ctx context.Context, object *v1alpha1.NodeRestrictionPolicy) error {
+	return w.apply(ctx, object, map[string]any{})
+}
+
 // WriteObserved is [Writer.WriteCondition] for the condition whose generation is status.observedGeneration.
 func (w Writer) WriteObserved(ctx context.Context, object *v1alpha1.NodeRestrictionPolicy, c metav1.Condition) error {
 	return w.apply(ctx, object, map[string]any{"conditions": conditions(c), "observedGeneration": c.ObservedGeneration})

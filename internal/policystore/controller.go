@@ -135,6 +135,7 @@ func (r *reconciler) publish() {
 		expect(set)
 	}
 	r.store.set.Store(set)
+	r.store.inForce.Store(new(r.held.list()))
 	r.metrics.publish(r.held)
 }
 

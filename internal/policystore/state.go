@@ -4,6 +4,7 @@
 package policystore
 
 import (
+	"maps"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -20,6 +21,8 @@ type policyState struct {
 	// inForce is the compiled policy that evaluates writes. If the generation does not compile it is the last one that did, or
 	// else the sections that compile.
 	inForce *policy.Policy
+	// spec is what inForce was compiled from.
+	spec *v1alpha1.NodeRestrictionPolicySpec
 	// errs are the errors of the generation.
 	errs field.ErrorList
 	// warnings are what is valid in the generation, but probably not meant.
@@ -27,6 +30,7 @@ type policyState struct {
 	// good is the last generation that compiled, nil if there was none since the program was started.
 	good           *policy.Policy
 	goodGeneration int64
+	goodSpec       *v1alpha1.NodeRestrictionPolicySpec
 }
 
 // hold compiles an object, unless before already is of the same generation.
@@ -36,15 +40,15 @@ func hold(compiler *policy.Compiler, before *policyState, object *v1alpha1.NodeR
 	}
 	h := &policyState{uid: object.UID, generation: object.Generation}
 	h.inForce, h.errs = compiler.Compile(object)
+	h.spec = object.Spec.DeepCopy()
 	h.warnings = compiler.Warnings(object)
 	switch {
 	case len(h.errs) == 0:
-		h.good, h.goodGeneration = h.inForce, h.generation
-		h.warnings = compiler.Warnings(object)
+		h.good, h.goodGeneration, h.goodSpec = h.inForce, h.generation, h.spec
 	case before != nil && before.uid == object.UID && before.good != nil:
 		// A previous object of this name does not stay in force.
-		h.good, h.goodGeneration = before.good, before.goodGeneration
-		h.inForce = h.good
+		h.good, h.goodGeneration, h.goodSpec = before.good, before.goodGeneration, before.goodSpec
+		h.inForce, h.spec = h.good, h.goodSpec
 	}
 	return h
 }
@@ -76,6 +80,16 @@ func (h policyStates) set() *policy.Set {
 		policies = append(policies, held.inForce)
 	}
 	return policy.NewSet(policies...)
+}
+
+// list returns the policies in force, sorted by name.
+func (h policyStates) list() []InForce {
+	all := make([]InForce, 0, len(h))
+	for _, name := range slices.Sorted(maps.Keys(h)) {
+		held := h[name]
+		all = append(all, InForce{UID: held.uid, Generation: held.generation, Policy: held.inForce, Spec: held.spec})
+	}
+	return all
 }
 
 // count returns how many policies are in force as written, and how many are not.

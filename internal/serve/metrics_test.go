@@ -44,6 +44,7 @@ var wired = sync.OnceValues(func() ([]docs.Metric, error) {
 		"--health-probe-bind-address", "0", "--metrics-bind-address", "0", "--shutdown-delay", "0s",
 		"--client-ca-file", filepath.Join(dir, "tls.crt"), "--client-allowed-names", "a",
 		"--denial-log-file", filepath.Join(dir, "denials.log"), "--enforcement-probe", "--wiring-check-configuration", "a",
+		"--base-conditions", filepath.Join(dir, "conditions.json"),
 	}); err != nil {
 		return nil, err
 	}

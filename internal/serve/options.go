@@ -35,6 +35,7 @@ type options struct {
 	certificates       certificateOptions
 	records            recordOptions
 	probe              probeOptions
+	conditions         conditionOptions
 }
 
 func (o *options) addFlags(flags *pflag.FlagSet) {
@@ -59,6 +60,7 @@ func (o *options) addFlags(flags *pflag.FlagSet) {
 	o.certificates.addFlags(flags)
 	o.records.addFlags(flags)
 	o.probe.addFlags(flags)
+	o.conditions.addFlags(flags)
 }
 
 // validate checks the flags without reading any file. Each error names the flag.

@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"noderestriction.plus/internal/enforced"
+	"noderestriction.plus/internal/follow"
 	"noderestriction.plus/internal/probe"
 	"noderestriction.plus/internal/program"
 	"noderestriction.plus/internal/wiringcheck"
@@ -67,16 +68,16 @@ func (o *probeOptions) validate() error {
 	return nil
 }
 
-// add adds what is enabled to the manager.
-func (o *probeOptions) add(mgr manager.Manager, config *rest.Config, log logr.Logger) error {
-	conditions := enforced.New(
+// add adds what is enabled to the manager. The keeper is nil if the program does not change match conditions.
+func (o *probeOptions) add(mgr manager.Manager, config *rest.Config, keeper *follow.Keeper, log logr.Logger) error {
+	found := enforced.New(
 		mgr.GetCache(), mgr.GetClient(), mgr.GetEventRecorder(program.Name), log.WithName("enforced"))
 	if o.enabled {
 		asker, err := probe.NewAsker(config, o.webhooks)
 		if err != nil {
 			return err
 		}
-		p := probe.New(asker, o.interval, conditions.Source(), metrics.Registry, log.WithName("probe"))
+		p := probe.New(asker, o.interval, found.Source(), metrics.Registry, log.WithName("probe"))
 		if err := mgr.Add(p); err != nil {
 			return err
 		}
@@ -84,8 +85,12 @@ func (o *probeOptions) add(mgr manager.Manager, config *rest.Config, log logr.Lo
 	if o.configuration == "" {
 		return nil
 	}
+	var adopters []wiringcheck.Adopter
+	if keeper != nil {
+		adopters = append(adopters, keeper)
+	}
 	checker, err := wiringcheck.New(
-		config, o.configuration, o.wiringInterval, conditions.Source(), metrics.Registry, log.WithName("wiring"))
+		config, o.configuration, o.wiringInterval, found.Source(), metrics.Registry, log.WithName("wiring"), adopters...)
 	if err != nil {
 		return err
 	}

@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"noderestriction.plus/internal/cluster"
+	"noderestriction.plus/internal/conditions"
 	"noderestriction.plus/internal/denial"
 	"noderestriction.plus/internal/kubeconfig"
 	"noderestriction.plus/internal/policystore"
@@ -45,6 +46,7 @@ type inputs struct {
 	informers    *cluster.Informers
 	certificates server.CertificateSource
 	clients      *server.ClientCA // nil: none
+	base         *conditions.Base // nil: none
 }
 
 // read reads the files that the flags name. Each error names the flag.
@@ -54,6 +56,9 @@ func read(o *options, log logr.Logger) (in inputs, err error) {
 	}
 	in.informers = cluster.NewInformers(log.WithName("cache"), metrics.Registry)
 	if in.certificates, err = o.certificates.open(in.config, in.informers, log.WithName("certificates")); err != nil {
+		return in, err
+	}
+	if in.base, err = o.conditions.read(); err != nil {
 		return in, err
 	}
 	if o.clientCAFile == "" {
@@ -93,7 +98,11 @@ func assemble(ctx context.Context, o *options, in inputs, records io.Writer, log
 	if err := metrics.Registry.Register(recorder); err != nil {
 		return nil, err
 	}
-	if err := o.probe.add(mgr, in.config, log); err != nil {
+	keeper, err := o.conditions.add(mgr, in, store, compiler.Rules(), log.WithName("conditions"))
+	if err != nil {
+		return nil, err
+	}
+	if err := o.probe.add(mgr, in.config, keeper, log); err != nil {
 		return nil, err
 	}
 	srv, err := server.New(server.Options{

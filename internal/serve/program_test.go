@@ -48,7 +48,11 @@ func writeServeFiles(dir string) error {
 	kubeconfig := `{"apiVersion": "v1", "kind": "Config", "current-context": "x",
 		"clusters": [{"name": "x", "cluster": {"server": "https://127.0.0.1:1"}}],
 		"contexts": [{"name": "x", "context": {"cluster": "x", "user": "x"}}], "users": [{"name": "x", "user": {}}]}`
-	for name, content := range map[string][]byte{"tls.crt": cert, "tls.key": key, "kubeconfig": []byte(kubeconfig)} {
+	conditions := `{"configuration": "a", "floor": "b", "webhooks": [
+		{"name": "gate.noderestriction.plus", "matchConditions": [{"name": "line", "expression": "false"}]}]}`
+	for name, content := range map[string][]byte{
+		"tls.crt": cert, "tls.key": key, "kubeconfig": []byte(kubeconfig), "conditions.json": []byte(conditions),
+	} {
 		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
 			return err
 		}

@@ -172,7 +172,7 @@ func (d *differences) compareConditions(want, have []admissionregistrationv1.Mat
 		switch {
 		case at < 0:
 			d.add(false, "%ss more writes: match condition %s is missing", d.verb, text.Quote(w.Name))
-		case digest(have[at].Expression) != w.Expression:
+		case Digest(have[at].Expression) != w.Expression:
 			d.add(true, "may not %s all its writes: match condition %s was changed", d.verb, text.Quote(w.Name))
 		}
 	}

@@ -55,7 +55,7 @@ func annotated(webhooks []webhook) []webhook {
 	for i := range webhooks {
 		webhooks[i].ClientConfig.CABundle = nil
 		for k := range webhooks[i].MatchConditions {
-			webhooks[i].MatchConditions[k].Expression = digest(webhooks[i].MatchConditions[k].Expression)
+			webhooks[i].MatchConditions[k].Expression = Digest(webhooks[i].MatchConditions[k].Expression)
 		}
 	}
 	return webhooks
@@ -266,9 +266,9 @@ func renderedPolicy() *policySpec {
 
 func annotatedPolicy() *policySpec {
 	spec := renderedPolicy()
-	spec.MatchConditions[0].Expression = digest(spec.MatchConditions[0].Expression)
+	spec.MatchConditions[0].Expression = Digest(spec.MatchConditions[0].Expression)
 	for i := range spec.Validations {
-		spec.Validations[i].Expression = digest(spec.Validations[i].Expression)
+		spec.Validations[i].Expression = Digest(spec.Validations[i].Expression)
 	}
 	return spec
 }

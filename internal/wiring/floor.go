@@ -71,12 +71,12 @@ func namesOf(rules []admissionregistrationv1.NamedRuleWithOperations) int {
 // compareValidations compares validations in their order, without their messages.
 func (d *differences) compareValidations(want, have []admissionregistrationv1.Validation) {
 	for _, w := range want {
-		if !slices.ContainsFunc(have, func(h admissionregistrationv1.Validation) bool { return digest(h.Expression) == w.Expression }) {
+		if !slices.ContainsFunc(have, func(h admissionregistrationv1.Validation) bool { return Digest(h.Expression) == w.Expression }) {
 			d.add(true, "lacks the validation with the message %s, or its expression was changed", text.Quote(w.Message))
 		}
 	}
 	for _, h := range have {
-		if !slices.ContainsFunc(want, func(w admissionregistrationv1.Validation) bool { return digest(h.Expression) == w.Expression }) {
+		if !slices.ContainsFunc(want, func(w admissionregistrationv1.Validation) bool { return Digest(h.Expression) == w.Expression }) {
 			d.add(false, "has another validation, with the message %s", text.Quote(h.Message))
 		}
 	}

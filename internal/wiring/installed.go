@@ -52,8 +52,8 @@ func Decode[T any](annotations map[string]string) (*T, error) {
 	return decoded, nil
 }
 
-// digest returns the digest of an expression, as it is in an annotation.
-func digest(expression string) string {
+// Digest returns the digest that stands for an expression in the annotation.
+func Digest(expression string) string {
 	sum := sha256.Sum256([]byte(expression))
 	return digestPrefix + hex.EncodeToString(sum[:])
 }

@@ -39,6 +39,12 @@ const (
 	unreadable = "Cannot compare the webhook configuration and the floor with what was installed"
 )
 
+// Adopter keeps a part of the objects up to date. It replaces that part in what was installed by what it wrote.
+type Adopter interface {
+	AdoptWebhooks(have *admissionregistrationv1.ValidatingWebhookConfiguration, installed []admissionregistrationv1.ValidatingWebhook)
+	AdoptFloor(have *admissionregistrationv1.ValidatingAdmissionPolicy, installed *admissionregistrationv1.ValidatingAdmissionPolicySpec)
+}
+
 // Checker periodically compares a ValidatingWebhookConfiguration and its floor with what was installed. It reads each object by name, and
 // needs permission to get them. It is a Runnable for a manager.
 type Checker struct {
@@ -48,15 +54,18 @@ type Checker struct {
 	report   enforced.Report
 	metrics  *metrics
 	faults   *faultlog.Log
+	adopters []Adopter
 
 	// previous are the differences of the last comparison. During an upgrade, objects change one after the other, so a difference
 	// counts only if two comparisons in a row find it.
 	previous []wiring.Difference
 }
 
-// New returns a Checker for the configuration with this name. Metrics are registered with reg.
+// New returns a Checker for the configuration with this name. Metrics are registered with reg. Adopters may keep a part of the objects
+// up to date.
 func New(
 	config *rest.Config, name string, interval time.Duration, report enforced.Report, reg prometheus.Registerer, log logr.Logger,
+	adopters ...Adopter,
 ) (*Checker, error) {
 	client, err := admissionregistrationclient.NewForConfig(config)
 	if err != nil {
@@ -64,6 +73,7 @@ func New(
 	}
 	return &Checker{
 		client: client, name: name, interval: interval, report: report, metrics: newMetrics(reg), faults: faultlog.New(log),
+		adopters: adopters,
 	}, nil
 }
 
@@ -168,6 +178,9 @@ func (c *Checker) compare(ctx context.Context) ([]wiring.Difference, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ValidatingWebhookConfiguration %q: %w", c.name, err)
 	}
+	for _, a := range c.adopters {
+		a.AdoptWebhooks(configuration, want.Webhooks)
+	}
 	found := wiring.CompareWebhooks(want.Webhooks, configuration.Webhooks)
 	var errs []error
 	for _, name := range want.Floor[:min(len(want.Floor), maxFloor)] {
@@ -184,6 +197,9 @@ func (c *Checker) compareFloor(ctx context.Context, name string) ([]wiring.Diffe
 		func(
 			have *admissionregistrationv1.ValidatingAdmissionPolicy, want *admissionregistrationv1.ValidatingAdmissionPolicySpec,
 		) []wiring.Difference {
+			for _, a := range c.adopters {
+				a.AdoptFloor(have, want)
+			}
 			return wiring.ComparePolicy(name, want, &have.Spec)
 		})
 	bindings, bindingErr := compareObject(ctx, "ValidatingAdmissionPolicyBinding", name, c.client.ValidatingAdmissionPolicyBindings().Get,

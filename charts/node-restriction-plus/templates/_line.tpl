@@ -200,7 +200,7 @@ Given a list of the root context, the known conditions, and whether the chart's 
 {{- range include "node-restriction-plus.otherWrites" $root | fromJsonArray -}}
 {{- $quantities := include "node-restriction-plus.otherQuantities" . -}}
 {{- $e := include "node-restriction-plus.either" (list $quantities (include "node-restriction-plus.anyOf" (get $violations . | default list))) -}}
-{{- if ne $e "false" -}}
+{{- if or (ne $e "false") (include "node-restriction-plus.follows" $root) -}}
 {{- if eq . "csinodes-create" }}{{ $e = printf "!(%s) && (\n%s)" (include "node-restriction-plus.probe" $root) $e }}{{ end -}}
 {{- $_ := set $lines . (dict "gate" $e "other" true "quantities" (ne $quantities "false")) -}}
 {{- end -}}
@@ -264,12 +264,17 @@ webhook: one for each kind of write, since each has a budget of its own, and one
 {{- $sent := $line.gate -}}
 {{- if eq $webhook "status" }}{{ $sent = printf "(%s) &&\n!(%s)" $line.open $line.gate }}{{ end -}}
 {{- if eq $write "csinodes-create" }}{{ $sent = printf "%s ||\n%s" (include "node-restriction-plus.probes" $webhook) $sent }}{{ end -}}
-{{- if ne $sent "false" }}{{ $kinds = append $kinds (printf "(%s)" $is) }}{{ end }}
+{{- if or (ne $sent "false") (include "node-restriction-plus.follows" $root) }}{{ $kinds = append $kinds (printf "(%s)" $is) }}{{ end }}
 - name: {{ $write }}
   expression: |-
     !({{ $kubelet }} && {{ $is }}) || (
     {{- $sent | nindent 6 }}
     )
+{{- if and (eq $webhook "status") (include "node-restriction-plus.follows" $root) }}
+# The program excludes here what violates a policy in force, which gate is sent.
+- name: {{ $write }}-not-gate
+  expression: "true"
+{{- end }}
 {{- end -}}
 {{- end -}}
 {{- $probe := include "node-restriction-plus.probes" $webhook -}}

@@ -87,6 +87,9 @@ self-managed certificate, supports only DNS names.
 {{- if and $static (not $v.webhook.caBundle) -}}
 {{- fail "webhook.caBundle: must be set with controlPlane.static" -}}
 {{- end -}}
+{{- if and $static $v.webhook.followPolicies -}}
+{{- fail "webhook.followPolicies: must be false with controlPlane.static, because nobody can write into the files" -}}
+{{- end -}}
 {{- if and (include "node-restriction-plus.workload" .) (eq $v.certificates.mode "provided") (not $v.certificates.provided.secretName) -}}
 {{- fail "certificates.provided.secretName: must be set with certificates.mode provided" -}}
 {{- end -}}

@@ -118,6 +118,9 @@ emptyDir:
 - --wiring-check-configuration={{ .Chart.Name }}
 - --wiring-check-interval={{ $v.wiringCheck.interval }}
 {{- end }}
+{{- if include "node-restriction-plus.follows" . }}
+- --base-conditions=/etc/node-restriction-plus/conditions/conditions.json
+{{- end }}
 {{- range $v.extraArgs }}
 - {{ . | quote }}
 {{- end }}
@@ -227,6 +230,9 @@ volumeMounts:
 {{- if include "node-restriction-plus.static" . }}
 - {name: kubeconfig, mountPath: {{ dir .Values.controlPlane.static.kubeconfig }}, readOnly: true}
 {{- end }}
+{{- if include "node-restriction-plus.follows" . }}
+- {name: conditions, mountPath: /etc/node-restriction-plus/conditions, readOnly: true}
+{{- end }}
 {{- if .Values.denialLog.file.enabled }}
 - {name: denial-log, mountPath: {{ dir .Values.denialLog.file.path }}}
 {{- end }}
@@ -260,6 +266,9 @@ volumeMounts:
     name: {{ $v.clientCertificates.configMap }}
     items: [{key: {{ $v.clientCertificates.key | quote }}, path: {{ $v.clientCertificates.key | quote }}}]
 {{- end }}
+{{- end }}
+{{- if include "node-restriction-plus.follows" . }}
+- {name: conditions, configMap: {name: {{ .Chart.Name }}-conditions}}
 {{- end }}
 {{- if $v.denialLog.file.enabled }}
 - name: denial-log

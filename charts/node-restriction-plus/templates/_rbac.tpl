@@ -57,13 +57,28 @@
   verbs: [get]
 {{- end }}
 {{- end }}
-{{- if include "node-restriction-plus.selfManaged" . }}
-# It writes its CA certificate into this configuration only.
+{{- if or (include "node-restriction-plus.selfManaged" .) (include "node-restriction-plus.follows" .) }}
+# It writes {{ include "node-restriction-plus.writes" . }} into this configuration only.
 - apiGroups: [admissionregistration.k8s.io]
   resources: [validatingwebhookconfigurations]
   resourceNames: [{{ .Chart.Name }}]
-  verbs: [get, list, watch, update, patch]
+  verbs: [get, list, watch, {{ if include "node-restriction-plus.selfManaged" . }}update, {{ end }}patch]
 {{- end }}
+{{- with include "node-restriction-plus.followedFloorName" . }}
+# It writes validations into this policy only.
+- apiGroups: [admissionregistration.k8s.io]
+  resources: [validatingadmissionpolicies]
+  resourceNames: [{{ . }}]
+  verbs: [get, list, watch, patch]
+{{- end }}
+{{- end }}
+
+{{- /* writes: what the program writes into the webhook configuration. */ -}}
+{{- define "node-restriction-plus.writes" -}}
+{{- $writes := list -}}
+{{- if include "node-restriction-plus.selfManaged" . }}{{ $writes = append $writes "its CA certificate" }}{{ end -}}
+{{- if include "node-restriction-plus.follows" . }}{{ $writes = append $writes "match conditions" }}{{ end -}}
+{{- join " and " $writes -}}
 {{- end }}
 
 {{- /* probeRules: the permission to impersonate the non-existent kubelet of the enforcement probe. */ -}}

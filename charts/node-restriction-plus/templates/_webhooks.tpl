@@ -2,11 +2,11 @@
 {{- .Values.webhook.registrationFailurePolicy | default (ternary "Fail" "Ignore" (eq .Values.profile "strict")) -}}
 {{- end }}
 
-{{- /* webhooks: the webhooks of the configuration. */ -}}
+{{- /* webhooks: the webhooks of the configuration. With .baseOnly in the root context: before any policy. */ -}}
 {{- define "node-restriction-plus.webhooks" -}}
 {{- $known := dict -}}
 {{- include "node-restriction-plus.known" (list . $known) -}}
-{{- $lines := include "node-restriction-plus.lines" (list . $known true) | fromJson -}}
+{{- $lines := include "node-restriction-plus.lines" (list . $known (not .baseOnly)) | fromJson -}}
 # What certainly violates a rule that no stock kubelet violates, or a policy of the chart that denies: also refused while no replica answers.
 - name: gate.noderestriction.plus
   failurePolicy: {{ ternary "Ignore" "Fail" (eq .Values.profile "observe") }}
@@ -55,6 +55,8 @@
   matchConditions:
   - name: kubelet
     expression: {{ include "node-restriction-plus.kubelet" . }}
+  - name: line
+    expression: {{ include "node-restriction-plus.registration" . }}
 
 # What rules read, and gate is not sent.
 - name: status.noderestriction.plus

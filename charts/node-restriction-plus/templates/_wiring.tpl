@@ -43,19 +43,22 @@ maximum size.
 {{- if include "node-restriction-plus.podFloorEnabled" . -}}
 {{- $names = append $names (include "node-restriction-plus.podFloorName" .) -}}
 {{- end -}}
+{{- with include "node-restriction-plus.followedFloorName" . }}{{ $names = append $names . }}{{ end -}}
 {{- toJson $names -}}
 {{- end }}
 
 {{- /*
 policyAndBinding: a ValidatingAdmissionPolicy and its binding, given a list of the root context, the name, and the spec of the policy as
-YAML.
+YAML, and optionally annotations of the policy.
 */ -}}
 {{- define "node-restriction-plus.policyAndBinding" -}}
 {{- $root := index . 0 -}}
 {{- $name := index . 1 -}}
 {{- $spec := index . 2 -}}
+{{- $annotations := dict -}}
+{{- if gt (len .) 3 }}{{ $annotations = index . 3 }}{{ end -}}
 {{- $bindingSpec := dict "policyName" $name "validationActions" (list "Deny" "Audit") -}}
-{{- $installed := dict -}}
+{{- $installed := deepCopy $annotations -}}
 {{- $installedBinding := dict -}}
 {{- if not (include "node-restriction-plus.static" $root) -}}
 {{- $_ := set $installed "noderestriction.plus/installed" (include "node-restriction-plus.digested" ($spec | fromYaml)) -}}
