@@ -72,7 +72,9 @@ var arrows = map[string]struct {
 		[]string{"api/v1alpha1", "policy", "internal/input", "internal/record", "internal/text"}, "a log is read far from the cluster that wrote it",
 	},
 	"internal/manifest": {
-		[]string{"api/v1alpha1", "config/crd", "policy", "policy/object", "internal/input", "internal/text"},
+		[]string{
+			"api/v1alpha1", "config/crd", "policy", "policy/object", "internal/authorization", "internal/input", "internal/rbac", "internal/text",
+		},
 		"it reads what people write, for commands and for fixtures",
 	},
 	"internal/fixture": {
@@ -106,6 +108,7 @@ var arrows = map[string]struct {
 	"internal/nodeauthorizer": {
 		[]string{"internal/authorization"}, "what Kubernetes intends is data, for every command that compares a cluster with it",
 	},
+	"internal/rbac":   {[]string{"internal/authorization"}, "RBAC is evaluated alike for facts, for rights and for whoever else asks"},
 	"internal/report": {[]string{"internal/program"}, "a format of CI systems does not depend on what is reported"},
 	"internal/attack": {
 		[]string{
@@ -194,6 +197,7 @@ var bans = []struct {
 			"internal/program", "internal/report",
 			"internal/review", "internal/record", "internal/recordlog", "internal/manifest", "internal/fixture", "internal/input",
 			"config/crd", "internal/apidoc", "internal/wiring", "internal/authorization", "internal/nodeauthorizer",
+			"internal/rbac",
 		},
 		[]string{
 			"k8s.io/client-go", "sigs.k8s.io/controller-runtime", "go.uber.org/zap", "github.com/go-logr/zapr",
