@@ -6,7 +6,6 @@ package access
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/url"
 	"strconv"
@@ -118,13 +117,4 @@ func (c *Client) PodCertificateRequests(ctx context.Context, node string, limit 
 	requests, _, err := list[certificatesv1.PodCertificateRequest](ctx, c, "podcertificaterequests.certificates.k8s.io",
 		"/apis/certificates.k8s.io/v1/podcertificaterequests", "spec.nodeName="+node, limit)
 	return requests, err
-}
-
-// NodeExists reports whether there is a Node of a name.
-func (c *Client) NodeExists(ctx context.Context, name string) (bool, error) {
-	_, err := c.send(ctx, "get", "nodes", "/api/v1/nodes/"+name, nil, nil, maxPage)
-	if errors.Is(err, ErrNotFound) {
-		return false, nil
-	}
-	return err == nil, err
 }

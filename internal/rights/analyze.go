@@ -104,8 +104,8 @@ type analysis struct {
 	node       string
 	table      *nodeauthorizer.Table
 	links      *nodeauthorizer.Links
-	linksKnown bool         // the pods of the node were read
 	grants     *rbac.Grants // nil: RBAC is not known
+	candidates *rbac.Grants // what else to ask about; nil: nothing
 	accepted   *acceptances
 	now        time.Time
 }
@@ -123,15 +123,15 @@ func (a *analysis) questions(names *nodeauthorizer.Names) (list []question, all 
 		asked[request] = ok
 		broad[[4]string{c.Verb, c.Group, c.Resource, c.Subresource}] = true
 	}
-	if a.grants == nil {
+	if a.candidates == nil {
 		return list, true
 	}
 	all = true
 	cellCount := len(list)
 	elsewhere := map[string]int{} // index of the question with the same rule in another namespace
 	rules := map[string]bool{}
-	for i := range a.grants.List {
-		g := &a.grants.List[i]
+	for i := range a.candidates.List {
+		g := &a.candidates.List[i]
 		// Most RoleBindings of a large cluster bind the same role in other namespaces.
 		key := strings.Join([]string{g.RoleKind, g.Role, g.BindingKind}, "\x00")
 		if g.RoleKind == rbac.ClusterRole && rules[key] {
@@ -247,8 +247,6 @@ func (a *analysis) class(r *Right, intent nodeauthorizer.Intent, gate nodeauthor
 	case !*r.Allowed && gate != "":
 		r.Note = "the feature gate " + string(gate) + " of the API server is not as by default"
 		return Refused
-	case !*r.Allowed && q(r.cell, nodeauthorizer.Linked) && !a.linksKnown:
-		return Refused
 	case !*r.Allowed:
 		r.Note = "the Node authorizer intends it; a kubelet that needs it fails"
 		return Missing
@@ -271,8 +269,8 @@ func (a *analysis) class(r *Right, intent nodeauthorizer.Intent, gate nodeauthor
 	return a.excused(r)
 }
 
-// q reports whether a cell, which may be nil, is about an object.
-func q(cell *nodeauthorizer.Cell, object nodeauthorizer.Object) bool {
+// isAbout reports whether a cell, which may be nil, is about an object.
+func isAbout(cell *nodeauthorizer.Cell, object nodeauthorizer.Object) bool {
 	return cell != nil && cell.Object == object
 }
 
@@ -292,9 +290,6 @@ func (a *analysis) excused(r *Right) Class {
 		case s.known != nil && r.danger <= nodeauthorizer.Medium && !s.known.FullNode:
 		case s.accepted != nil:
 			class, r.AcceptedFor = Accepted, s.accepted.Reason
-		case s.known != nil:
-			r.Note = s.known.Distribution + " ships it: " + s.known.Effect
-			return Widened
 		default:
 			return Widened
 		}
@@ -328,6 +323,13 @@ func compare(a, b *Right) int {
 		cmp.Compare(a.Object, b.Object), cmp.Compare(verbOrder(a.Verb), verbOrder(b.Verb)), cmp.Compare(a.Verb, b.Verb))
 }
 
+// everywhere reports whether a grant gives the right for all objects, whichever the question was about.
+func (r *Right) everywhere() bool {
+	return r.Path == "" && r.Intent == string(nodeauthorizer.Refused) && slices.ContainsFunc(r.Grants, func(s Source) bool {
+		return s.Rule > 0 && s.grant.BindingNamespace == "" && len(s.grant.Rules()[s.Rule-1].ResourceNames) == 0
+	})
+}
+
 // verbs are the verbs of requests about resources, in the order in which they are shown.
 func verbs() []string {
 	return []string{"get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"}
@@ -342,6 +344,9 @@ func verbOrder(verb string) int {
 
 // scope says in a few words which objects a right is about.
 func (r *Right) scope() string {
+	if r.everywhere() {
+		return "all"
+	}
 	within := ""
 	if r.Namespace != "" {
 		within = " in " + r.Namespace
