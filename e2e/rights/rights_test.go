@@ -43,20 +43,8 @@ const node = "worker-1"
 // TestMain discards the log of controller-runtime's client.
 func TestMain(m *testing.M) { suite.Main(m) }
 
-// auditPolicy logs everything that kubelets do.
-const auditPolicy = `apiVersion: audit.k8s.io/v1
-kind: Policy
-omitStages: [RequestReceived]
-rules:
-- {level: Metadata, userGroups: ["system:nodes"]}
-- {level: None}
-`
-
 func TestRights(t *testing.T) {
-	dir := suite.TempDir(t, "rights-audit")
-	policy := filepath.Join(dir, "policy.yaml")
-	suite.Check(t, os.WriteFile(policy, []byte(auditPolicy), 0o600))
-	s := suite.New(t, "rights", controlplane.APIServerOptions{Args: []string{"--audit-policy-file=" + policy}})
+	s := suite.New(t, "rights", controlplane.APIServerOptions{AuditReads: true})
 	c := &cluster{Suite: s}
 	c.store(t)
 	t.Run("every cell", c.testCells)
@@ -82,11 +70,11 @@ type answer struct {
 // run runs the command as a user types it.
 func run(t *testing.T, args ...string) answer {
 	t.Helper()
-	cmd := rights.Command()
+	cmd := command.Plugin(command.ByKubectl, rights.Command())
 	var out, errs bytes.Buffer
 	cmd.SetOut(&out)
 	cmd.SetErr(&errs)
-	cmd.SetArgs(append(args, "--qps=1000"))
+	cmd.SetArgs(append([]string{"rights", "--qps=1000"}, args...))
 	err := cmd.ExecuteContext(suite.Within(t, 2*time.Minute))
 	a := answer{command.ExitCode(err), out.String(), errs.String()}
 	if err != nil {
@@ -311,8 +299,8 @@ items:
 func (c *cluster) testWidenings(t *testing.T) {
 	suite.Check(t, c.Kubectl.Apply(t.Context(), []byte(widenings)))
 	suite.Eventually(t, 30*time.Second, func() error { // until the API server has the last binding in its cache
-		if r := report(t, command.CodeNo, node, "--kubeconfig", c.Kubectl.Kubeconfig); !slices.Contains(keys(r, rights.Known), "get configmaps kube-system kubelet-config") {
-			return fmt.Errorf("known: %q", keys(r, rights.Known))
+		if r := report(t, command.CodeNo, node, "--kubeconfig", c.Kubectl.Kubeconfig); !slices.Contains(keys(r, rights.Widened), "update configmaps kube-system kubelet-config") {
+			return fmt.Errorf("widened: %q", keys(r, rights.Widened))
 		}
 		return nil
 	})
