@@ -24,7 +24,7 @@ func NodeAuthorizer(tables []*nodeauthorizer.Table, grants []knowngrants.Grant) 
 # What the Node authorizer allows
 
 `)
-	fmt.Fprintf(&b, "This is the table with which [`kubectl nrp rights`](kubelet-permissions.md) compares a cluster: Kubernetes 1.%d to 1.%d, with the\n",
+	fmt.Fprintf(&b, "This is the table with which [`kubectl nrp rights`](kubelet-rights.md) compares a cluster: Kubernetes 1.%d to 1.%d, with the\n",
 		tables[0].Minor, newest.Minor)
 	b.WriteString(`default feature gates. A test compares it with the Node authorizer's own code in 100,000 drawn requests, and another asks a real API
 server about every cell.
