@@ -76,7 +76,9 @@ var arrows = map[string]struct {
 		"an audit log is read far from the API server that wrote it, and as records are",
 	},
 	"internal/manifest": {
-		[]string{"api/v1alpha1", "config/crd", "policy", "policy/object", "internal/input", "internal/text"},
+		[]string{
+			"api/v1alpha1", "config/crd", "policy", "policy/object", "internal/authorization", "internal/input", "internal/rbac", "internal/text",
+		},
 		"it reads what people write, for commands and for fixtures",
 	},
 	"internal/fixture": {
@@ -87,7 +89,10 @@ var arrows = map[string]struct {
 	"internal/distribution": {nil, "it merges texts, and does not know what they say"},
 	"internal/shapetest":    {[]string{"policy", "internal/review"}, "recorded writes are made again in tests only"},
 	"internal/reviewload":   {nil, "what a kubelet writes does not depend on who evaluates it; only benchmarks need it"},
-	"internal/docs":         {[]string{"internal/apidoc", "policy"}, "the pages are rendered from what they are handed: rules, metrics, commands"},
+	"internal/docs": {
+		[]string{"internal/apidoc", "internal/authorization", "internal/knowngrants", "internal/nodeauthorizer", "policy"},
+		"the pages are rendered from what they are handed: rules, metrics, commands, tables",
+	},
 	"internal/compile": {
 		[]string{"api/v1alpha1", "policy", "policy/expression", "internal/program"},
 		"what the rules say in CEL is put together without knowing which rules there are",
@@ -106,6 +111,25 @@ var arrows = map[string]struct {
 			"internal/command", "internal/program", "internal/text", "internal/denials/page",
 		},
 		"a log is read far from the cluster that wrote it, and without its policies",
+	},
+	"internal/authorization": {nil, "a question to an authorizer does not depend on who asks or answers it"},
+	"internal/nodeauthorizer": {
+		[]string{"internal/authorization"}, "what Kubernetes intends is data, for every command that compares a cluster with it",
+	},
+	"internal/rbac": {[]string{"internal/authorization"}, "RBAC is evaluated in the same way for facts and for commands"},
+	"internal/knowngrants": {
+		[]string{"internal/authorization", "internal/nodeauthorizer", "internal/rbac"}, "what distributions grant is data, beside what Kubernetes intends",
+	},
+	"internal/access": {
+		[]string{"internal/authorization", "internal/program", "internal/rbac", "internal/text"},
+		"what an API server says is read without knowing what it is compared with",
+	},
+	"internal/rights": {
+		[]string{
+			"internal/access", "internal/authorization", "internal/command", "internal/input", "internal/knowngrants", "internal/manifest",
+			"internal/nodeauthorizer", "internal/program", "internal/rbac", "internal/text",
+		},
+		"permissions are read from outside, with what the API server says; nothing of the webhook helps",
 	},
 	"internal/report": {[]string{"internal/program"}, "a format of CI systems does not depend on what is reported"},
 	"internal/attack": {
@@ -189,7 +213,7 @@ var arrows = map[string]struct {
 		"main wires the commands and does nothing itself; the command-line tool is another program",
 	},
 	"cmd/kubectl-nrp": {
-		[]string{"internal/attack", "internal/cli", "internal/command", "internal/denials"},
+		[]string{"internal/attack", "internal/cli", "internal/command", "internal/denials", "internal/rights"},
 		"main wires the commands and does nothing itself",
 	},
 }
@@ -205,7 +229,8 @@ var bans = []struct {
 			"internal/cli", "internal/compile", "internal/denials", "internal/denials/page", "internal/command",
 			"internal/program", "internal/report",
 			"internal/review", "internal/record", "internal/recordlog", "internal/auditlog", "internal/manifest", "internal/fixture", "internal/input",
-			"config/crd", "internal/apidoc", "internal/wiring", "internal/conditions",
+			"config/crd", "internal/apidoc", "internal/wiring", "internal/conditions", "internal/authorization", "internal/nodeauthorizer",
+			"internal/knowngrants", "internal/rbac",
 		},
 		[]string{
 			"k8s.io/client-go", "sigs.k8s.io/controller-runtime", "go.uber.org/zap", "github.com/go-logr/zapr",
@@ -215,16 +240,16 @@ var bans = []struct {
 	},
 	{
 		[]string{"internal/demo"},
-		[]string{"k8s.io/client-go", module + "/internal/attack"},
+		[]string{"k8s.io/client-go", module + "/internal/attack", module + "/internal/rights"},
 		"the first part of make demo shows something while the rest builds, so it links no client",
 	},
 	{
-		[]string{"cmd/kubectl-nrp", "internal/attack"},
+		[]string{"cmd/kubectl-nrp", "internal/access", "internal/attack", "internal/rights"},
 		[]string{
 			"k8s.io/client-go/kubernetes", "sigs.k8s.io/controller-runtime", "go.uber.org/zap", "github.com/go-logr/zapr",
 			"github.com/prometheus/client_golang", "k8s.io/apiserver",
 		},
-		"of the command-line tool only attack talks to a cluster, and it sends requests as they stand: a kubeconfig and HTTP are enough",
+		"of the command-line tool only attack and rights talk to a cluster, and send requests as they stand: a kubeconfig and HTTP are enough",
 	},
 	{
 		[]string{""},
@@ -237,7 +262,7 @@ var bans = []struct {
 	{
 		[]string{""},
 		[]string{
-			module + "/internal/attack", module + "/internal/cli", module + "/internal/denials",
+			module + "/internal/access", module + "/internal/attack", module + "/internal/rights", module + "/internal/cli", module + "/internal/denials",
 			module + "/internal/fixture",
 		},
 		"the command-line tool is not part of the webhook's image",
