@@ -17,7 +17,7 @@ import (
 
 	"noderestriction.plus/e2e/controlplane"
 	"noderestriction.plus/e2e/suite"
-	"noderestriction.plus/internal/auditlog"
+	"noderestriction.plus/internal/decisionlog"
 	"noderestriction.plus/internal/compile"
 	"noderestriction.plus/internal/manifest"
 	"noderestriction.plus/internal/record"
@@ -96,7 +96,7 @@ func checkAuditLog(t *testing.T, path string, want int) {
 	suite.Check(t, err)
 	defer f.Close()
 	found := 0
-	suite.Check(t, auditlog.NewLog().Read(f, func(e *auditlog.Event) error {
+	suite.Check(t, decisionlog.NewLog().Read(f, func(e *decisionlog.Event) error {
 		if s := e.Server; s != nil && s.Msg == policy.Denied && s.Node == node && slices.ContainsFunc(s.Violations, func(v record.Violation) bool {
 			return v.Policy == "recommended" && v.Rule == "node-finalizers"
 		}) {

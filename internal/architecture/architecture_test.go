@@ -71,7 +71,7 @@ var arrows = map[string]struct {
 	"internal/recordlog": {
 		[]string{"api/v1alpha1", "policy", "internal/input", "internal/record", "internal/text"}, "a log is read far from the cluster that wrote it",
 	},
-	"internal/auditlog": {
+	"internal/decisionlog": {
 		[]string{"policy", "internal/input", "internal/program", "internal/record", "internal/recordlog", "internal/text"},
 		"an audit log is read far from the API server that wrote it, and as records are",
 	},
@@ -107,7 +107,7 @@ var arrows = map[string]struct {
 	},
 	"internal/denials": {
 		[]string{
-			"api/v1alpha1", "policy", "policy/pattern", "policy/rules", "internal/auditlog", "internal/record", "internal/recordlog",
+			"api/v1alpha1", "policy", "policy/pattern", "policy/rules", "internal/decisionlog", "internal/record", "internal/recordlog",
 			"internal/command", "internal/program", "internal/text", "internal/denials/page",
 		},
 		"a log is read far from the cluster that wrote it, and without its policies",
@@ -228,7 +228,7 @@ var bans = []struct {
 			"policy", "policy/expression", "policy/object", "policy/pattern", "policy/rules", "internal/text",
 			"internal/cli", "internal/compile", "internal/denials", "internal/denials/page", "internal/command",
 			"internal/program", "internal/report",
-			"internal/review", "internal/record", "internal/recordlog", "internal/auditlog", "internal/manifest", "internal/fixture", "internal/input",
+			"internal/review", "internal/record", "internal/recordlog", "internal/decisionlog", "internal/manifest", "internal/fixture", "internal/input",
 			"config/crd", "internal/apidoc", "internal/wiring", "internal/conditions", "internal/authorization", "internal/nodeauthorizer",
 			"internal/knowngrants", "internal/rbac",
 		},

@@ -8,7 +8,7 @@ import (
 	"io"
 	"slices"
 
-	"noderestriction.plus/internal/auditlog"
+	"noderestriction.plus/internal/decisionlog"
 	"noderestriction.plus/internal/command"
 	"noderestriction.plus/internal/record"
 	"noderestriction.plus/internal/recordlog"
@@ -38,7 +38,7 @@ func (r *reader) readAuditFile(file string) error {
 }
 
 // addEvent adds what the records do not have of an event. A compiled policy that only audits may say the same as the webhook.
-func (r *reader) addEvent(e *auditlog.Event) error {
+func (r *reader) addEvent(e *decisionlog.Event) error {
 	if e.Webhook != nil && !r.log.Has(e.Webhook.Boot, e.Webhook.Seq) {
 		if err := r.show(e.Webhook); err != nil {
 			return err
@@ -62,7 +62,7 @@ func (r *reader) addEvent(e *auditlog.Event) error {
 // decided reports whether the webhook has decided the same.
 func decided(webhook *recordlog.Entry, v record.Violation) bool {
 	return slices.ContainsFunc(webhook.Violations, func(other record.Violation) bool {
-		return other.Rule == v.Rule && slices.Contains(auditlog.Names(other.Policy), v.Policy)
+		return other.Rule == v.Rule && slices.Contains(decisionlog.Names(other.Policy), v.Policy)
 	})
 }
 

@@ -13,7 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"noderestriction.plus/internal/auditlog"
+	"noderestriction.plus/internal/decisionlog"
 	"noderestriction.plus/internal/command"
 	"noderestriction.plus/internal/denials/page"
 	"noderestriction.plus/internal/recordlog"
@@ -204,7 +204,7 @@ func (o *options) run(files []string, stdin io.Reader, stdout, stderr io.Writer)
 	}
 	out := bufio.NewWriterSize(stdout, 64<<10)
 	r := &reader{
-		inputs: command.Inputs{Stdin: stdin}, filter: filter, log: recordlog.NewLog(), audit: auditlog.NewLog(), out: out,
+		inputs: command.Inputs{Stdin: stdin}, filter: filter, log: recordlog.NewLog(), audit: decisionlog.NewLog(), out: out,
 		view: o.view(by, out, stderr),
 	}
 	err = r.readAll(files)

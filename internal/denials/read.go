@@ -12,7 +12,7 @@ import (
 	"slices"
 	"time"
 
-	"noderestriction.plus/internal/auditlog"
+	"noderestriction.plus/internal/decisionlog"
 	"noderestriction.plus/internal/command"
 	"noderestriction.plus/internal/program"
 	"noderestriction.plus/internal/recordlog"
@@ -23,7 +23,7 @@ type reader struct {
 	inputs command.Inputs
 	filter *recordlog.Filter
 	log    *recordlog.Log
-	audit  *auditlog.Log
+	audit  *decisionlog.Log
 	view   view
 	out    *bufio.Writer // to which the view writes
 

@@ -1,7 +1,7 @@
 // Copyright The NodeRestriction-plus Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package auditlog_test
+package decisionlog_test
 
 import (
 	"errors"
@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"noderestriction.plus/internal/auditlog"
+	"noderestriction.plus/internal/decisionlog"
 	"noderestriction.plus/internal/recordlog"
 )
 
@@ -30,11 +30,11 @@ func annotations(by, decision, policies, rules string) string {
 }
 
 // read returns what an input says, a line for each decision.
-func read(t *testing.T, input string) ([]string, *auditlog.Log) {
+func read(t *testing.T, input string) ([]string, *decisionlog.Log) {
 	t.Helper()
-	log := auditlog.NewLog()
+	log := decisionlog.NewLog()
 	var decisions []string
-	err := log.Read(strings.NewReader(input), func(e *auditlog.Event) error {
+	err := log.Read(strings.NewReader(input), func(e *decisionlog.Event) error {
 		for _, entry := range []*recordlog.Entry{e.Webhook, e.Server} {
 			if entry == nil {
 				continue
@@ -125,7 +125,7 @@ func TestReadCountsWhatItLeavesOut(t *testing.T) {
 func TestReadStopsAtAnError(t *testing.T) {
 	stop := errors.New("stop")
 	calls := 0
-	err := auditlog.NewLog().Read(strings.NewReader(event()+event(`"auditID":"b"`)), func(*auditlog.Event) error {
+	err := decisionlog.NewLog().Read(strings.NewReader(event()+event(`"auditID":"b"`)), func(*decisionlog.Event) error {
 		calls++
 		return stop
 	})
@@ -138,7 +138,7 @@ func FuzzRead(f *testing.F) {
 	f.Add(event())
 	f.Add(event(`"annotations":{"node-restriction-plus./decision":"denied"}`))
 	f.Fuzz(func(t *testing.T, input string) {
-		_ = auditlog.NewLog().Read(strings.NewReader(input), func(e *auditlog.Event) error {
+		_ = decisionlog.NewLog().Read(strings.NewReader(input), func(e *decisionlog.Event) error {
 			for _, entry := range []*recordlog.Entry{e.Webhook, e.Server} {
 				if entry != nil && strings.ContainsAny(entry.User+entry.Name+entry.Resource+entry.UID, "\x00\x1b\n") {
 					t.Errorf("an entry does not print: %+v", entry)
