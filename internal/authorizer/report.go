@@ -1,0 +1,312 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package authorizer
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"math/big"
+	"slices"
+	"strings"
+	"time"
+
+	"noderestriction.plus/internal/auditlog"
+	"noderestriction.plus/internal/command"
+	"noderestriction.plus/internal/text"
+	"noderestriction.plus/policy/expression"
+)
+
+const (
+	// maxFindings is how many kinds of requests are told apart. Others are counted together.
+	maxFindings = 2000
+	// maxKubelets is how many kubelets are told apart. Others are not counted.
+	maxKubelets = 20_000
+	// maxText is how many bytes of a text of the log are kept.
+	maxText = 256
+	// reasonWidth is where a long user agent or reason continues in another line.
+	reasonWidth = 60
+)
+
+// Effect is what the entry does to requests in an audit log.
+type Effect string
+
+// Effects of the entry.
+const (
+	Denied Effect = "denied" // they are allowed, and would be denied
+	Maybe  Effect = "maybe"  // they are allowed by an authorizer that was asked before Node, which may allow them, too
+	Error  Effect = "error"  // they are forbidden, and would get an internal error instead
+)
+
+// Kind is what requests of one finding have in common.
+type Kind struct {
+	Effect    Effect `json:"effect"`
+	Verb      string `json:"verb"`
+	Target    string `json:"target"` // such as leases.coordination.k8s.io, or a path
+	UserAgent string `json:"userAgent"`
+	Reason    string `json:"reason"` // of the authorizer that has decided
+}
+
+// Finding is a kind of requests of kubelets.
+type Finding struct {
+	Kind
+	Requests int       `json:"requests"`
+	Kubelets int       `json:"kubelets"` // users
+	Example  string    `json:"example"`  // namespace and name of an object; may be empty
+	First    time.Time `json:"first"`
+	Last     time.Time `json:"last"`
+
+	users big.Int // a bit for each
+}
+
+// Report says what an entry would deny.
+type Report struct {
+	command.List[*Finding]
+	// Problems are what is wrong with the configuration. Nil: there was no configuration.
+	Problems *[]string `json:"configurationProblems,omitempty"`
+	Requests int       `json:"requests"` // of kubelets
+	Kubelets int       `json:"kubelets"` // users
+	Node     int       `json:"allowedByNode"`
+	Kept     int       `json:"kept"`   // allowed by other authorizers, and not denied by the entry
+	Failed   int       `json:"failed"` // an authorizer returned an error: the entry itself, where it is in force
+	Others   int       `json:"others"` // requests with an effect, beyond the kinds that are told apart
+	Lines    int       `json:"lines"`
+	Unread   int       `json:"unreadableLines"`
+
+	entry    *Entry
+	users    map[string]int // numbers, from 0
+	findings map[Kind]*Finding
+	// rbacFirst is true if RBAC has allowed what every Node authorizer allows.
+	rbacFirst bool
+}
+
+func newReport(e *Entry) *Report {
+	return &Report{
+		List:  command.NewList[*Finding]("AuthorizerFindingList", nil),
+		entry: e, users: map[string]int{}, findings: map[Kind]*Finding{},
+	}
+}
+
+// addConfiguration adds what is wrong with the configuration.
+func (r *Report) addConfiguration(problems []string) {
+	if problems == nil {
+		problems = []string{}
+	}
+	r.Problems = &problems
+}
+
+// readLog reads an audit log.
+func (r *Report) readLog(inputs *command.Inputs, file string) error {
+	f, err := inputs.Open(file)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	log, err := auditlog.NewReader(f)
+	if err != nil {
+		return err
+	}
+	for {
+		event, err := log.Next()
+		if errors.Is(err, io.EOF) {
+			r.Lines += log.Lines
+			r.Unread += log.Unreadable
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if strings.HasPrefix(event.User, expression.UserPrefix) {
+			r.add(&event)
+		}
+	}
+}
+
+// add counts a request of a kubelet.
+func (r *Report) add(event *auditlog.Event) {
+	r.Requests++
+	user := r.number(event.User)
+	request := &Request{
+		Verb: event.Verb, Group: event.Group, Resource: event.Resource, Subresource: event.Subresource,
+		Namespace: event.Namespace, Name: event.Name,
+	}
+	if event.Resource == "" {
+		request.Path = event.Path
+	}
+	denies := r.entry.Denies(request)
+	switch {
+	case event.Decision == "":
+		r.Failed++
+	case event.Decision == auditlog.Forbid && denies:
+		r.find(Error, event, request, user)
+	case event.Decision == auditlog.Forbid:
+		// RBAC answers as before.
+	case event.Reason == "":
+		r.Node++
+	case denies:
+		r.rbacFirst = r.rbacFirst || isHeartbeat(event)
+		r.find(Denied, event, request, user)
+	default:
+		r.Kept++
+	}
+}
+
+// isHeartbeat reports whether a kubelet renews its own lease, which Node always allows.
+func isHeartbeat(e *auditlog.Event) bool {
+	return e.Verb == "update" && e.Resource == "leases" && e.Namespace == "kube-node-lease" && expression.UserPrefix+e.Name == e.User
+}
+
+// number returns the number of a kubelet, or -1 if there are too many.
+func (r *Report) number(user string) int {
+	user = text.Cut(user, maxText)
+	n, known := r.users[user]
+	if !known {
+		if n = len(r.users); n == maxKubelets {
+			return -1
+		}
+		r.users[user] = n
+	}
+	return n
+}
+
+// find counts a request as one of a kind.
+func (r *Report) find(effect Effect, event *auditlog.Event, request *Request, user int) {
+	kind := Kind{
+		Effect: effect, Verb: shown(event.Verb), Target: shown(request.Target()), UserAgent: shown(event.UserAgent), Reason: shown(event.Reason),
+	}
+	f := r.findings[kind]
+	if f == nil {
+		if len(r.findings) == maxFindings {
+			r.Others++
+			return
+		}
+		f = &Finding{Kind: kind, First: event.Time}
+		r.findings[kind] = f
+	}
+	f.Requests++
+	if user >= 0 && f.users.Bit(user) == 0 {
+		f.users.SetBit(&f.users, user, 1)
+		f.Kubelets++
+	}
+	if f.Example == "" && event.Name != "" {
+		f.Example = shown(strings.TrimPrefix(event.Namespace+"/"+event.Name, "/"))
+	}
+	if event.Time.Before(f.First) {
+		f.First = event.Time
+	}
+	if event.Time.After(f.Last) {
+		f.Last = event.Time
+	}
+}
+
+// shown bounds a text of the log and makes it printable.
+func shown(s string) string { return text.Printable(text.Cut(s, maxText)) }
+
+// finish sorts what was found: by effect, the most frequent first.
+func (r *Report) finish() {
+	r.Kubelets = len(r.users)
+	for _, f := range r.findings {
+		if f.Effect == Denied && r.rbacFirst {
+			f.Effect = Maybe
+		}
+		r.Items = append(r.Items, f)
+	}
+	rank := func(e Effect) int { return slices.Index([]Effect{Denied, Maybe, Error}, e) }
+	slices.SortFunc(r.Items, func(a, b *Finding) int {
+		return cmp.Or(
+			cmp.Compare(rank(a.Effect), rank(b.Effect)), cmp.Compare(b.Requests, a.Requests),
+			strings.Compare(a.Target, b.Target), strings.Compare(a.Verb, b.Verb), strings.Compare(a.UserAgent, b.UserAgent),
+			strings.Compare(a.Reason, b.Reason),
+		)
+	})
+}
+
+// err is the error of the command.
+func (r *Report) err(logs bool) error {
+	denied := r.count(Denied) + r.count(Maybe)
+	switch {
+	case logs && r.Requests == 0:
+		return fmt.Errorf("there is no answer to a kubelet in %d lines: is it the audit log of an API server?", r.Lines)
+	case r.Problems != nil && len(*r.Problems) > 0:
+		return command.No("the configuration is not as it must be")
+	case denied > 0 || r.Others > 0:
+		return command.No("the entry would deny requests that are allowed now")
+	}
+	return nil
+}
+
+// count returns how many kinds of requests have an effect.
+func (r *Report) count(effect Effect) int {
+	n := 0
+	for _, f := range r.Items {
+		if f.Effect == effect {
+			n++
+		}
+	}
+	return n
+}
+
+func (r *Report) writeText(w io.Writer) error {
+	var b strings.Builder
+	if r.Problems != nil {
+		if len(*r.Problems) == 0 {
+			b.WriteString("The configuration has the entry directly behind Node, as generate makes it.\n")
+		}
+		for _, problem := range *r.Problems {
+			fmt.Fprintf(&b, "configuration: %s\n", problem)
+		}
+	}
+	if r.Lines > 0 {
+		fmt.Fprintf(&b, "%d requests of %d kubelets: %d allowed by Node, %d by others and kept.\n", r.Requests, r.Kubelets, r.Node, r.Kept)
+		if r.Failed > 0 {
+			fmt.Fprintf(&b, "%d got an internal error from an authorizer: the entry itself, where it is in force.\n", r.Failed)
+		}
+		if r.Unread > 0 {
+			fmt.Fprintf(&b, "%d of %d lines are no events.\n", r.Unread, r.Lines)
+		}
+	}
+	if _, err := io.WriteString(w, b.String()); err != nil {
+		return err
+	}
+	for _, section := range []struct {
+		effect  Effect
+		heading string
+	}{
+		{Denied, "Allowed now, and denied by the entry:"},
+		{Maybe, "Allowed now by RBAC, which was asked before Node; denied by the entry unless Node allows it, too:"},
+		{Error, "Forbidden now, and an internal error with the entry:"},
+	} {
+		if err := r.writeSection(w, section.effect, section.heading); err != nil {
+			return err
+		}
+	}
+	if r.Others > 0 {
+		_, err := fmt.Fprintf(w, "\n%d more requests, of kinds beyond the first %d.\n", r.Others, maxFindings)
+		return err
+	}
+	return nil
+}
+
+func (r *Report) writeSection(w io.Writer, effect Effect, heading string) error {
+	if r.count(effect) == 0 {
+		return nil
+	}
+	if _, err := fmt.Fprintf(w, "\n%s\n\n", heading); err != nil {
+		return err
+	}
+	table := command.Table{Header: []string{"VERB", "WHAT", "REQUESTS", "KUBELETS", "LAST", "USER AGENT", "REASON"}}
+	for _, f := range r.Items {
+		if f.Effect != effect {
+			continue
+		}
+		what := f.Target
+		if f.Example != "" {
+			what += "\n  such as " + f.Example
+		}
+		table.Add(f.Verb, what, fmt.Sprint(f.Requests), fmt.Sprint(f.Kubelets), f.Last.UTC().Format(time.RFC3339),
+			command.WrapHanging(f.UserAgent, "  ", reasonWidth), command.WrapHanging(f.Reason, "  ", reasonWidth))
+	}
+	return table.Write(w)
+}
