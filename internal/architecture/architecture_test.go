@@ -102,6 +102,10 @@ var arrows = map[string]struct {
 		},
 		"a log is read far from the cluster that wrote it, and without its policies",
 	},
+	"internal/authorization": {nil, "a question to an authorizer does not depend on who asks or answers it"},
+	"internal/nodeauthorizer": {
+		[]string{"internal/authorization"}, "what Kubernetes intends is data, for every command that compares a cluster with it",
+	},
 	"internal/report": {[]string{"internal/program"}, "a format of CI systems does not depend on what is reported"},
 	"internal/attack": {
 		[]string{
@@ -197,7 +201,7 @@ var bans = []struct {
 			"internal/cli", "internal/compile", "internal/denials", "internal/denials/page", "internal/command",
 			"internal/program", "internal/report",
 			"internal/review", "internal/record", "internal/recordlog", "internal/manifest", "internal/fixture", "internal/input",
-			"config/crd", "internal/apidoc", "internal/wiring",
+			"config/crd", "internal/apidoc", "internal/wiring", "internal/authorization", "internal/nodeauthorizer",
 		},
 		[]string{
 			"k8s.io/client-go", "sigs.k8s.io/controller-runtime", "go.uber.org/zap", "github.com/go-logr/zapr",
