@@ -117,7 +117,8 @@ var arrows = map[string]struct {
 	"internal/auditlog": {[]string{"internal/input"}, "what an API server has logged is read without knowing what is asked about it"},
 	"internal/authorizer": {
 		[]string{
-			"policy/expression", "internal/auditlog", "internal/command", "internal/input", "internal/manifest", "internal/program", "internal/text",
+			"policy/expression", "internal/auditlog", "internal/authorization", "internal/command", "internal/input", "internal/manifest",
+			"internal/nodeauthorizer", "internal/program", "internal/text",
 		},
 		"the entry is for API servers, and has nothing to do with policies or with the webhook",
 	},

@@ -129,7 +129,7 @@ a file that cannot be read.`,
 	}
 	o.addFlags(cmd)
 	flags := cmd.Flags()
-	flags.StringVar(&o.kubeconfig, "kubeconfig-path", defaultKubeconfig, "`path` of the kubeconfig of the entry, as API servers see it")
+	flags.StringVar(&o.kubeconfig, "kubeconfig-path", defaultKubeconfig, "`path` of the kubeconfig of the entry, as API servers see it\n")
 	into := flags.String("insert-into", "", "print this AuthorizationConfiguration `file` with the entry, or - for standard input")
 	only := flags.Bool("entry-only", false, "print the entry alone, as a list, for tools that make the file themselves")
 	kubernetes := flags.String("kubernetes", "", "oldest `version` of the API servers, by default 1.32")
@@ -231,6 +231,7 @@ without kubelets.`,
 	o.addFlags(cmd)
 	flags := cmd.Flags()
 	config := flags.String("config", "", "AuthorizationConfiguration `file`, or - for standard input")
+	kubernetes := flags.String("kubernetes", "", "`version` of the API servers, such as 1.34; \nby default Node counts if it allows a request in all")
 	logs := flags.StringArray("audit-log", nil, "audit log `file`, or - for standard input; may be repeated")
 	output := command.AddOutput(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -242,7 +243,14 @@ without kubelets.`,
 		if err != nil {
 			return err
 		}
-		report := newReport(e)
+		minor, err := minorOf(*kubernetes)
+		if err != nil {
+			return err
+		}
+		report, err := newReport(e, minor)
+		if err != nil {
+			return command.Usagef("--kubernetes: %w", err)
+		}
 		if *config != "" {
 			data, err := readConfiguration(inputs, *config)
 			if err != nil {

@@ -13,7 +13,6 @@ import (
 
 	"go.yaml.in/yaml/v3"
 	"k8s.io/apimachinery/pkg/util/validation"
-	"k8s.io/apimachinery/pkg/util/version"
 
 	"noderestriction.plus/internal/command"
 	"noderestriction.plus/internal/text"
@@ -205,6 +204,12 @@ func (c *Configuration) Problems(e *Entry) []string {
 	return append(problems, compareConditions(w, e.Conditions())...)
 }
 
+// shownCondition bounds a condition and makes it printable.
+func shownCondition(condition string) string {
+	const limit = 1024 // bytes
+	return text.Printable(text.Cut(condition, limit))
+}
+
 func compareConditions(w *Webhook, want []string) []string {
 	var got, problems []string
 	for _, condition := range w.MatchConditions {
@@ -212,12 +217,12 @@ func compareConditions(w *Webhook, want []string) []string {
 	}
 	for _, condition := range got {
 		if !slices.Contains(want, condition) {
-			problems = append(problems, "webhook.matchConditions has one that is not expected: "+text.Quote(condition))
+			problems = append(problems, "webhook.matchConditions has one that is not expected: "+shownCondition(condition))
 		}
 	}
 	for _, condition := range want {
 		if !slices.Contains(got, condition) {
-			problems = append(problems, "webhook.matchConditions lacks "+text.Quote(condition))
+			problems = append(problems, "webhook.matchConditions lacks: "+shownCondition(condition))
 		}
 	}
 	return problems
@@ -225,19 +230,16 @@ func compareConditions(w *Webhook, want []string) []string {
 
 // apiVersionFor returns the version of the file for API servers of a release; empty: of 1.32 and later ones.
 func apiVersionFor(kubernetes string) (string, error) {
-	if kubernetes == "" {
-		return versionV1, nil
-	}
-	v, err := version.ParseGeneric(kubernetes)
+	minor, err := minorOf(kubernetes)
 	switch {
 	case err != nil:
-		return "", command.Usagef("--kubernetes: %s is not a version such as 1.32", text.Quote(kubernetes))
-	case v.LessThan(version.MustParseGeneric("1.30")):
+		return "", err
+	case kubernetes == "" || minor >= 32:
+		return versionV1, nil
+	case minor < 30:
 		return "", command.Usagef("--kubernetes: API servers read an %s by default since 1.30", configurationKind)
-	case v.LessThan(version.MustParseGeneric("1.32")):
-		return versionV1beta1, nil
 	}
-	return versionV1, nil
+	return versionV1beta1, nil
 }
 
 // checkVersion checks that API servers of a release read a file of this version.

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"noderestriction.plus/internal/authorization"
 	"noderestriction.plus/internal/program"
 	"noderestriction.plus/policy/expression"
 )
@@ -50,7 +51,7 @@ func (e *Entry) check() error {
 }
 
 // Denies reports whether the entry denies a kubelet what the Node authorizer does not allow.
-func (e *Entry) Denies(r *Request) bool {
+func (e *Entry) Denies(r *authorization.Request) bool {
 	for i := range e.Kept {
 		if e.Kept[i].Covers(r) {
 			return false
@@ -61,7 +62,7 @@ func (e *Entry) Denies(r *Request) bool {
 
 // Conditions returns the match conditions in their order. An API server skips the entry if one is false, even if others fail.
 func (e *Entry) Conditions() []string {
-	conditions := []string{"request.user.startsWith(" + expression.Quote(expression.UserPrefix) + ")"}
+	conditions := []string{"request.user.startsWith(" + expression.Quote(authorization.NodeUserPrefix) + ")"}
 	for i := range e.Kept {
 		conditions = append(conditions, e.Kept[i].condition())
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"noderestriction.plus/internal/authorization"
 	"noderestriction.plus/policy/expression"
 )
 
@@ -21,35 +22,12 @@ type Permission struct {
 	Paths      []string // of requests that are for no resource; what follows a * at the end may be anything
 }
 
-// Request is what is asked of authorizers about a kubelet: access to a resource or to a path.
-type Request struct {
-	Verb                         string
-	Group, Resource, Subresource string
-	Namespace, Name              string // empty: several objects, or no namespace
-	Path                         string // only without a resource
-}
-
-// Target returns the resource with its group and subresource, such as pods/log or leases.coordination.k8s.io, or the path.
-func (r *Request) Target() string {
-	if r.Resource == "" {
-		return r.Path
-	}
-	target := r.Resource
-	if r.Group != "" {
-		target += "." + r.Group
-	}
-	if r.Subresource != "" {
-		target += "/" + r.Subresource
-	}
-	return target
-}
-
 // Covers reports whether the request is one that the permission leaves to other authorizers.
-func (p *Permission) Covers(r *Request) bool {
+func (p *Permission) Covers(r *authorization.Request) bool {
 	if !slices.Contains(p.Verbs, "*") && !slices.Contains(p.Verbs, r.Verb) {
 		return false
 	}
-	if r.Resource == "" {
+	if r.Path != "" {
 		return slices.ContainsFunc(p.Paths, func(pattern string) bool {
 			if prefix, ok := strings.CutSuffix(pattern, "*"); ok {
 				return strings.HasPrefix(r.Path, prefix)

@@ -14,9 +14,9 @@ import (
 	"time"
 
 	"noderestriction.plus/internal/auditlog"
+	"noderestriction.plus/internal/authorization"
 	"noderestriction.plus/internal/command"
 	"noderestriction.plus/internal/text"
-	"noderestriction.plus/policy/expression"
 )
 
 const (
@@ -36,7 +36,7 @@ type Effect string
 // Effects of the entry.
 const (
 	Denied Effect = "denied" // they are allowed, and would be denied
-	Maybe  Effect = "maybe"  // they are allowed by an authorizer that was asked before Node, which may allow them, too
+	Maybe  Effect = "maybe"  // they are allowed by an authorizer that was asked before Node; Node allows some of their kind, too
 	Error  Effect = "error"  // they are forbidden, and would get an internal error instead
 )
 
@@ -71,22 +71,25 @@ type Report struct {
 	Node     int       `json:"allowedByNode"`
 	Kept     int       `json:"kept"`   // allowed by other authorizers, and not denied by the entry
 	Failed   int       `json:"failed"` // an authorizer returned an error: the entry itself, where it is in force
-	Others   int       `json:"others"` // requests with an effect, beyond the kinds that are told apart
+	More     int       `json:"more"`   // requests with an effect, beyond the kinds that are told apart
 	Lines    int       `json:"lines"`
 	Unread   int       `json:"unreadableLines"`
 
 	entry    *Entry
 	users    map[string]int // numbers, from 0
 	findings map[Kind]*Finding
-	// rbacFirst is true if RBAC has allowed what every Node authorizer allows.
-	rbacFirst bool
+	intent   *intents
+	// others is true if another authorizer has allowed what every Node authorizer allows: it was asked first.
+	others bool
 }
 
-func newReport(e *Entry) *Report {
+// newReport returns an empty report about an entry, for API servers of a minor release of Kubernetes 1, or of any release if that is 0.
+func newReport(e *Entry, minor int) (*Report, error) {
+	intent, err := newIntents(minor)
 	return &Report{
 		List:  command.NewList[*Finding]("AuthorizerFindingList", nil),
-		entry: e, users: map[string]int{}, findings: map[Kind]*Finding{},
-	}
+		entry: e, users: map[string]int{}, findings: map[Kind]*Finding{}, intent: intent,
+	}, err
 }
 
 // addConfiguration adds what is wrong with the configuration.
@@ -118,7 +121,7 @@ func (r *Report) readLog(inputs *command.Inputs, file string) error {
 		if err != nil {
 			return err
 		}
-		if strings.HasPrefix(event.User, expression.UserPrefix) {
+		if strings.HasPrefix(event.User, authorization.NodeUserPrefix) {
 			r.add(&event)
 		}
 	}
@@ -128,34 +131,54 @@ func (r *Report) readLog(inputs *command.Inputs, file string) error {
 func (r *Report) add(event *auditlog.Event) {
 	r.Requests++
 	user := r.number(event.User)
-	request := &Request{
-		Verb: event.Verb, Group: event.Group, Resource: event.Resource, Subresource: event.Subresource,
-		Namespace: event.Namespace, Name: event.Name,
-	}
-	if event.Resource == "" {
-		request.Path = event.Path
-	}
-	denies := r.entry.Denies(request)
+	request := requestOf(event)
+	denies := r.entry.Denies(&request)
 	switch {
 	case event.Decision == "":
 		r.Failed++
 	case event.Decision == auditlog.Forbid && denies:
-		r.find(Error, event, request, user)
+		r.find(Error, event, &request, user)
 	case event.Decision == auditlog.Forbid:
 		// RBAC answers as before.
-	case event.Reason == "":
-		r.Node++
-	case denies:
-		r.rbacFirst = r.rbacFirst || isHeartbeat(event)
-		r.find(Denied, event, request, user)
 	default:
-		r.Kept++
+		r.addAllowed(event, &request, user, denies)
 	}
 }
 
-// isHeartbeat reports whether a kubelet renews its own lease, which Node always allows.
-func isHeartbeat(e *auditlog.Event) bool {
-	return e.Verb == "update" && e.Resource == "leases" && e.Namespace == "kube-node-lease" && expression.UserPrefix+e.Name == e.User
+// addAllowed counts a request that an authorizer has allowed. The Node authorizer gives no reason, nor do some others.
+func (r *Report) addAllowed(event *auditlog.Event, request *authorization.Request, user int, denies bool) {
+	node := r.intent.of(strings.TrimPrefix(event.User, authorization.NodeUserPrefix), request)
+	switch {
+	case event.Reason == "" && node != never:
+		r.Node++
+	case !denies:
+		r.Kept++
+	case node == surely: // another authorizer was asked before Node
+		r.others = true
+		r.Node++
+	case node == perhaps:
+		r.find(Maybe, event, request, user)
+	default:
+		r.find(Denied, event, request, user)
+	}
+}
+
+// requestOf returns what the authorizers were asked.
+func requestOf(event *auditlog.Event) authorization.Request {
+	if event.Resource == "" {
+		return authorization.Request{Verb: event.Verb, Path: event.Path}
+	}
+	r := authorization.Request{
+		Verb: event.Verb, Group: event.Group, Resource: event.Resource, Subresource: event.Subresource,
+		Namespace: event.Namespace, Name: event.Name,
+	}
+	const field = "spec.nodeName" // the only one that the Node authorizer reads, beside the name
+	for requirement := range strings.SplitSeq(event.FieldSelector, ",") {
+		if value, ok := strings.CutPrefix(strings.Replace(requirement, "==", "=", 1), field+"="); ok {
+			r.Selector = authorization.Selector{Field: field, Value: value}
+		}
+	}
+	return r
 }
 
 // number returns the number of a kubelet, or -1 if there are too many.
@@ -172,14 +195,14 @@ func (r *Report) number(user string) int {
 }
 
 // find counts a request as one of a kind.
-func (r *Report) find(effect Effect, event *auditlog.Event, request *Request, user int) {
+func (r *Report) find(effect Effect, event *auditlog.Event, request *authorization.Request, user int) {
 	kind := Kind{
-		Effect: effect, Verb: shown(event.Verb), Target: shown(request.Target()), UserAgent: shown(event.UserAgent), Reason: shown(event.Reason),
+		Effect: effect, Verb: shown(event.Verb), Target: shown(request.GroupResource()), UserAgent: shown(event.UserAgent), Reason: shown(event.Reason),
 	}
 	f := r.findings[kind]
 	if f == nil {
 		if len(r.findings) == maxFindings {
-			r.Others++
+			r.More++
 			return
 		}
 		f = &Finding{Kind: kind, First: event.Time}
@@ -208,8 +231,8 @@ func shown(s string) string { return text.Printable(text.Cut(s, maxText)) }
 func (r *Report) finish() {
 	r.Kubelets = len(r.users)
 	for _, f := range r.findings {
-		if f.Effect == Denied && r.rbacFirst {
-			f.Effect = Maybe
+		if f.Effect == Maybe && !r.others { // Node was asked first, and had no opinion
+			f.Effect = Denied
 		}
 		r.Items = append(r.Items, f)
 	}
@@ -225,20 +248,28 @@ func (r *Report) finish() {
 
 // err is the error of the command.
 func (r *Report) err(logs bool) error {
-	denied := r.count(Denied) + r.count(Maybe)
+	denied := r.kinds(Denied) + r.kinds(Maybe)
 	switch {
 	case logs && r.Requests == 0:
 		return fmt.Errorf("there is no answer to a kubelet in %d lines: is it the audit log of an API server?", r.Lines)
 	case r.Problems != nil && len(*r.Problems) > 0:
 		return command.No("the configuration is not as it must be")
-	case denied > 0 || r.Others > 0:
+	case denied > 0 || r.More > 0:
 		return command.No("the entry would deny requests that are allowed now")
 	}
 	return nil
 }
 
-// count returns how many kinds of requests have an effect.
-func (r *Report) count(effect Effect) int {
+// count is a number with its noun.
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// kinds returns how many kinds of requests have an effect.
+func (r *Report) kinds(effect Effect) int {
 	n := 0
 	for _, f := range r.Items {
 		if f.Effect == effect {
@@ -259,12 +290,14 @@ func (r *Report) writeText(w io.Writer) error {
 		}
 	}
 	if r.Lines > 0 {
-		fmt.Fprintf(&b, "%d requests of %d kubelets: %d allowed by Node, %d by others and kept.\n", r.Requests, r.Kubelets, r.Node, r.Kept)
+		fmt.Fprintf(&b, "%s of %s: %d that Node allows, %d that others allow and the entry does not deny.\n",
+			count(r.Requests, "request"), count(r.Kubelets, "kubelet"), r.Node, r.Kept)
 		if r.Failed > 0 {
-			fmt.Fprintf(&b, "%d got an internal error from an authorizer: the entry itself, where it is in force.\n", r.Failed)
+			fmt.Fprintf(&b, "%s got an internal error from an authorizer: from the entry, where it is in force.\n",
+				count(r.Failed, "request"))
 		}
 		if r.Unread > 0 {
-			fmt.Fprintf(&b, "%d of %d lines are no events.\n", r.Unread, r.Lines)
+			fmt.Fprintf(&b, "%s of %d cannot be read as events.\n", count(r.Unread, "line"), r.Lines)
 		}
 	}
 	if _, err := io.WriteString(w, b.String()); err != nil {
@@ -275,22 +308,22 @@ func (r *Report) writeText(w io.Writer) error {
 		heading string
 	}{
 		{Denied, "Allowed now, and denied by the entry:"},
-		{Maybe, "Allowed now by RBAC, which was asked before Node; denied by the entry unless Node allows it, too:"},
+		{Maybe, "Allowed now by an authorizer that was asked before Node; denied by the entry unless Node allows it, too:"},
 		{Error, "Forbidden now, and an internal error with the entry:"},
 	} {
 		if err := r.writeSection(w, section.effect, section.heading); err != nil {
 			return err
 		}
 	}
-	if r.Others > 0 {
-		_, err := fmt.Fprintf(w, "\n%d more requests, of kinds beyond the first %d.\n", r.Others, maxFindings)
+	if r.More > 0 {
+		_, err := fmt.Fprintf(w, "\n%d more requests, of kinds beyond the first %d.\n", r.More, maxFindings)
 		return err
 	}
 	return nil
 }
 
 func (r *Report) writeSection(w io.Writer, effect Effect, heading string) error {
-	if r.count(effect) == 0 {
+	if r.kinds(effect) == 0 {
 		return nil
 	}
 	if _, err := fmt.Fprintf(w, "\n%s\n\n", heading); err != nil {
