@@ -287,6 +287,10 @@ func (e *environment) testMetrics(t *testing.T) {
 	if denied < 100 || failed < denied || excluded == 0 {
 		t.Errorf("%v denied, %v failed, %v excluded", denied, failed, excluded)
 	}
+	for _, series := range m["apiserver_authorization_match_condition_evaluation_seconds"].GetMetric() {
+		h := series.GetHistogram()
+		t.Logf("%d evaluations, %.0f µs on average", h.GetSampleCount(), 1e6*h.GetSampleSum()/float64(h.GetSampleCount()))
+	}
 	if n := m.Sum("apiserver_authorization_decisions_total", append(labels, "decision", "allowed")...); n != 0 {
 		t.Errorf("the entry has allowed %v requests", n)
 	}
