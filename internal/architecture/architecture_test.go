@@ -72,7 +72,9 @@ var arrows = map[string]struct {
 		[]string{"api/v1alpha1", "policy", "internal/input", "internal/record", "internal/text"}, "a log is read far from the cluster that wrote it",
 	},
 	"internal/manifest": {
-		[]string{"api/v1alpha1", "config/crd", "policy", "policy/object", "internal/input", "internal/text"},
+		[]string{
+			"api/v1alpha1", "config/crd", "policy", "policy/object", "internal/authorization", "internal/input", "internal/rbac", "internal/text",
+		},
 		"it reads what people write, for commands and for fixtures",
 	},
 	"internal/fixture": {
@@ -106,6 +108,21 @@ var arrows = map[string]struct {
 	"internal/nodeauthorizer": {
 		[]string{"internal/authorization"}, "what Kubernetes intends is data, for every command that compares a cluster with it",
 	},
+	"internal/rbac": {[]string{"internal/authorization"}, "RBAC is evaluated alike for facts, for rights and for whoever else asks"},
+	"internal/knowngrants": {
+		[]string{"internal/authorization", "internal/nodeauthorizer", "internal/rbac"}, "what distributions grant is data, beside what Kubernetes intends",
+	},
+	"internal/access": {
+		[]string{"internal/authorization", "internal/program", "internal/rbac", "internal/text"},
+		"what an API server says is read without knowing what it is compared with",
+	},
+	"internal/rights": {
+		[]string{
+			"internal/access", "internal/authorization", "internal/command", "internal/input", "internal/knowngrants", "internal/manifest",
+			"internal/nodeauthorizer", "internal/program", "internal/rbac", "internal/text",
+		},
+		"rights are read from outside, with what the API server says; nothing of the webhook helps them",
+	},
 	"internal/report": {[]string{"internal/program"}, "a format of CI systems does not depend on what is reported"},
 	"internal/attack": {
 		[]string{
@@ -118,7 +135,7 @@ var arrows = map[string]struct {
 	"internal/authorizer": {
 		[]string{
 			"policy/expression", "internal/auditlog", "internal/authorization", "internal/command", "internal/input", "internal/manifest",
-			"internal/nodeauthorizer", "internal/program", "internal/text",
+			"internal/nodeauthorizer", "internal/program", "internal/rbac", "internal/text",
 		},
 		"the entry is for API servers, and has nothing to do with policies or with the webhook",
 	},
@@ -185,7 +202,9 @@ var arrows = map[string]struct {
 		"main wires the commands and does nothing itself; the command-line tool is another program",
 	},
 	"cmd/kubectl-nrp": {
-		[]string{"internal/attack", "internal/authorizer", "internal/cli", "internal/command", "internal/denials"},
+		[]string{
+			"internal/attack", "internal/authorizer", "internal/cli", "internal/command", "internal/denials", "internal/rights",
+		},
 		"main wires the commands and does nothing itself",
 	},
 }
@@ -203,6 +222,7 @@ var bans = []struct {
 			"internal/program", "internal/report",
 			"internal/review", "internal/record", "internal/recordlog", "internal/manifest", "internal/fixture", "internal/input",
 			"config/crd", "internal/apidoc", "internal/wiring", "internal/authorization", "internal/nodeauthorizer",
+			"internal/knowngrants", "internal/rbac",
 		},
 		[]string{
 			"k8s.io/client-go", "sigs.k8s.io/controller-runtime", "go.uber.org/zap", "github.com/go-logr/zapr",
@@ -212,16 +232,16 @@ var bans = []struct {
 	},
 	{
 		[]string{"internal/demo"},
-		[]string{"k8s.io/client-go", module + "/internal/attack"},
+		[]string{"k8s.io/client-go", module + "/internal/attack", module + "/internal/rights"},
 		"the first part of make demo shows something while the rest builds, so it links no client",
 	},
 	{
-		[]string{"cmd/kubectl-nrp", "internal/attack"},
+		[]string{"cmd/kubectl-nrp", "internal/access", "internal/attack", "internal/rights"},
 		[]string{
 			"k8s.io/client-go/kubernetes", "sigs.k8s.io/controller-runtime", "go.uber.org/zap", "github.com/go-logr/zapr",
 			"github.com/prometheus/client_golang", "k8s.io/apiserver",
 		},
-		"of the command-line tool only attack talks to a cluster, and it sends requests as they stand: a kubeconfig and HTTP are enough",
+		"of the command-line tool only attack and rights talk to a cluster, and send requests as they stand: a kubeconfig and HTTP are enough",
 	},
 	{
 		[]string{""},
@@ -234,7 +254,8 @@ var bans = []struct {
 	{
 		[]string{""},
 		[]string{
-			module + "/internal/attack", module + "/internal/auditlog", module + "/internal/authorizer", module + "/internal/cli", module + "/internal/compile", module + "/internal/denials",
+			module + "/internal/access", module + "/internal/attack", module + "/internal/auditlog", module + "/internal/authorizer",
+			module + "/internal/rights", module + "/internal/cli", module + "/internal/compile", module + "/internal/denials",
 			module + "/internal/fixture",
 		},
 		"the command-line tool is not part of the webhook's image",

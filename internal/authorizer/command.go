@@ -210,21 +210,23 @@ contains no credential.`,
 func checkCommand() *cobra.Command {
 	o := entryOptions{}
 	cmd := &cobra.Command{
-		Use:   "check {--config FILE | --audit-log FILE...}",
+		Use:   "check {--config FILE | --audit-log FILE | --from FILE}...",
 		Short: "Say what the entry would deny, and whether a file has it in the right place",
-		Long: `Say whether an AuthorizationConfiguration has the entry in the right place (--config), and which
-requests of kubelets in audit logs are allowed now and would be denied (--audit-log): by user agent,
-with the binding that allows them. The entry is the one that generate makes with the same
---distribution and --keep.
+		Long: `Say whether an AuthorizationConfiguration has the entry in the right place (--config), which requests
+of kubelets in audit logs are allowed now and would be denied (--audit-log): by user agent, with the
+binding that allows them, and which bindings give kubelets what the entry denies (--from). The entry
+is the one that generate makes with the same --distribution and --keep.
 
 An audit log is that of an API server: an event on each line, of level Metadata or higher, also
-compressed by gzip. It must have the reads of kubelets, too.
+compressed by gzip. It must have the reads of kubelets, too. --from reads roles and bindings as kubectl
+prints them, or what kubectl nrp rights --dump writes.
 
-Exit code: 0 nothing that is allowed now would be denied, and the file is as it must be; 1 something
-would be denied, or is wrong with the file; 2 usage, a file that cannot be read, or an audit log
-without kubelets.`,
+Exit code: 0 nothing that is allowed now would be denied, and the configuration is as it must be; 1
+something would be denied, or is wrong with the configuration; 2 usage, a file that cannot be read, or
+audit logs without kubelets.`,
 		Example: `  kubectl nrp authorizer check --distribution kubeadm --audit-log audit.log --audit-log audit-1.log.gz
-  kubectl nrp authorizer check --distribution kubeadm --config authorization.yaml`,
+  kubectl nrp authorizer check --distribution kubeadm --config authorization.yaml
+  kubectl get clusterroles,clusterrolebindings,roles,rolebindings -A -o json | kubectl nrp authorizer check --from -`,
 		Args:                  command.NoArguments,
 		DisableFlagsInUseLine: true,
 	}
@@ -233,10 +235,11 @@ without kubelets.`,
 	config := flags.String("config", "", "AuthorizationConfiguration `file`, or - for standard input")
 	kubernetes := flags.String("kubernetes", "", "`version` of the API servers, such as 1.34; \nby default Node counts if it allows a request in all")
 	logs := flags.StringArray("audit-log", nil, "audit log `file`, or - for standard input; may be repeated")
+	from := flags.StringArray("from", nil, "`file` with roles and bindings, or - for standard input; may be repeated")
 	output := command.AddOutput(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if *config == "" && len(*logs) == 0 {
-			return command.Usagef("name what to check with --config or --audit-log")
+		if *config == "" && len(*logs) == 0 && len(*from) == 0 {
+			return command.Usagef("name what to check with --config, --audit-log or --from")
 		}
 		inputs := &command.Inputs{Stdin: cmd.InOrStdin()}
 		e, err := o.entry(inputs)
@@ -265,6 +268,16 @@ without kubelets.`,
 		for _, file := range *logs {
 			if err := report.readLog(inputs, file); err != nil {
 				return fmt.Errorf("--audit-log: %s: %w", command.Title(file), err)
+			}
+		}
+		for _, file := range *from {
+			if err := report.readRBAC(inputs, file); err != nil {
+				return fmt.Errorf("--from: %s: %w", command.Title(file), err)
+			}
+		}
+		if len(*from) > 0 {
+			if err := report.addGrants(); err != nil {
+				return fmt.Errorf("--from: %w", err)
 			}
 		}
 		report.finish()

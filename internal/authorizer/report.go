@@ -16,6 +16,7 @@ import (
 	"noderestriction.plus/internal/auditlog"
 	"noderestriction.plus/internal/authorization"
 	"noderestriction.plus/internal/command"
+	"noderestriction.plus/internal/rbac"
 	"noderestriction.plus/internal/text"
 )
 
@@ -66,19 +67,22 @@ type Report struct {
 	command.List[*Finding]
 	// Problems are what is wrong with the configuration. Nil: there was no configuration.
 	Problems *[]string `json:"configurationProblems,omitempty"`
-	Requests int       `json:"requests"` // of kubelets
-	Kubelets int       `json:"kubelets"` // users
-	Node     int       `json:"allowedByNode"`
-	Kept     int       `json:"kept"`   // allowed by other authorizers, and not denied by the entry
-	Failed   int       `json:"failed"` // an authorizer returned an error: the entry itself, where it is in force
-	More     int       `json:"more"`   // requests with an effect, beyond the kinds that are told apart
-	Lines    int       `json:"lines"`
-	Unread   int       `json:"unreadableLines"`
+	// Grants are the bindings of which the entry denies something. Nil: there were no roles and bindings.
+	Grants   *[]Grant `json:"grants,omitempty"`
+	Requests int      `json:"requests"` // of kubelets
+	Kubelets int      `json:"kubelets"` // users
+	Node     int      `json:"allowedByNode"`
+	Kept     int      `json:"kept"`   // allowed by other authorizers, and not denied by the entry
+	Failed   int      `json:"failed"` // an authorizer returned an error: the entry itself, where it is in force
+	More     int      `json:"more"`   // requests with an effect, beyond the kinds that are told apart
+	Lines    int      `json:"lines"`
+	Unread   int      `json:"unreadableLines"`
 
 	entry    *Entry
 	users    map[string]int // numbers, from 0
 	findings map[Kind]*Finding
 	intent   *intents
+	rbac     rbac.Snapshot
 	// others is true if another authorizer has allowed what every Node authorizer allows: it was asked first.
 	others bool
 }
@@ -254,6 +258,8 @@ func (r *Report) err(logs bool) error {
 		return fmt.Errorf("there is no answer to a kubelet in %d lines: is it the audit log of an API server?", r.Lines)
 	case r.Problems != nil && len(*r.Problems) > 0:
 		return command.No("the configuration is not as it must be")
+	case r.Grants != nil && len(*r.Grants) > 0 && denied == 0:
+		return command.No("the entry would deny what bindings give to kubelets")
 	case denied > 0 || r.More > 0:
 		return command.No("the entry would deny requests that are allowed now")
 	}
@@ -288,6 +294,9 @@ func (r *Report) writeText(w io.Writer) error {
 		for _, problem := range *r.Problems {
 			fmt.Fprintf(&b, "configuration: %s\n", problem)
 		}
+	}
+	if err := r.writeGrants(&b); err != nil {
+		return err
 	}
 	if r.Lines > 0 {
 		fmt.Fprintf(&b, "%s of %s: %d that Node allows, %d that others allow and the entry does not deny.\n",

@@ -5,41 +5,27 @@ package manifest
 
 import (
 	"slices"
-	"strings"
+	"sync"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
-	"k8s.io/apimachinery/pkg/types"
+
+	"noderestriction.plus/internal/authorization"
+	"noderestriction.plus/internal/rbac"
 )
 
-// access is what authorizers allow, as far as it was written down: as RBAC, which is evaluated as the API server's RBAC
-// authorizer does, and as answers to SubjectAccessReviews, for other authorizers.
+// access is what authorizers allow, as far as it was written down: as RBAC, and as answers to SubjectAccessReviews, for other
+// authorizers.
 type access struct {
-	roles    map[types.NamespacedName][]rbacv1.PolicyRule // by namespace and name; no namespace: ClusterRoles
-	bindings []binding
-	answered []authorizationv1.SubjectAccessReviewSpec
+	snapshot  rbac.Snapshot
+	evaluator func() *rbac.Evaluator // of the snapshot, which is complete when it is called first
+	answered  []authorizationv1.SubjectAccessReviewSpec
 }
 
-type binding struct {
-	namespace string // empty: everywhere
-	role      types.NamespacedName
-	subjects  []rbacv1.Subject
-}
-
-func (a *access) addRole(namespace, name string, rules []rbacv1.PolicyRule) {
-	if a.roles == nil {
-		a.roles = map[types.NamespacedName][]rbacv1.PolicyRule{}
-	}
-	a.roles[types.NamespacedName{Namespace: namespace, Name: name}] = rules
-}
-
-func (a *access) bind(namespace string, role rbacv1.RoleRef, subjects []rbacv1.Subject) {
-	b := binding{namespace: namespace, role: types.NamespacedName{Name: role.Name}, subjects: subjects}
-	if role.Kind == "Role" {
-		b.role.Namespace = namespace
-	}
-	a.bindings = append(a.bindings, b)
+func newAccess() *access {
+	a := &access{}
+	a.evaluator = sync.OnceValue(func() *rbac.Evaluator { return rbac.New(&a.snapshot) })
+	return a
 }
 
 // allows reports whether a resource may be accessed. Other questions are answered only by a SubjectAccessReview.
@@ -49,14 +35,9 @@ func (a *access) allows(spec *authorizationv1.SubjectAccessReviewSpec) bool {
 			return true
 		}
 	}
-	resource := spec.ResourceAttributes
-	if resource == nil {
-		return false
-	}
-	return slices.ContainsFunc(a.bindings, func(b binding) bool {
-		return (b.namespace == "" || b.namespace == resource.Namespace) &&
-			slices.ContainsFunc(b.subjects, func(s rbacv1.Subject) bool { return isSubject(spec, s, b.namespace) }) &&
-			slices.ContainsFunc(a.roles[b.role], func(r rbacv1.PolicyRule) bool { return ruleAllows(resource, r) })
+	r := spec.ResourceAttributes
+	return r != nil && a.evaluator().Allows(authorization.Identity{User: spec.User, Groups: spec.Groups}, &authorization.Request{
+		Verb: r.Verb, Group: r.Group, Resource: r.Resource, Subresource: r.Subresource, Namespace: r.Namespace, Name: r.Name,
 	})
 }
 
@@ -75,34 +56,4 @@ func sameQuestion(answered, asked *authorizationv1.SubjectAccessReviewSpec) bool
 		b.Groups = nil
 	}
 	return equality.Semantic.DeepEqual(a, b)
-}
-
-func isSubject(spec *authorizationv1.SubjectAccessReviewSpec, s rbacv1.Subject, namespace string) bool {
-	switch s.Kind {
-	case rbacv1.UserKind:
-		return s.Name == spec.User
-	case rbacv1.GroupKind:
-		return slices.Contains(spec.Groups, s.Name)
-	case rbacv1.ServiceAccountKind:
-		if s.Namespace != "" {
-			namespace = s.Namespace
-		}
-		return namespace != "" && spec.User == strings.Join([]string{"system:serviceaccount", namespace, s.Name}, ":")
-	}
-	return false
-}
-
-func ruleAllows(r *authorizationv1.ResourceAttributes, rule rbacv1.PolicyRule) bool {
-	resource := r.Resource
-	if r.Subresource != "" {
-		resource += "/" + r.Subresource
-	}
-	return hasOrAll(rule.Verbs, r.Verb) && hasOrAll(rule.APIGroups, r.Group) &&
-		(hasOrAll(rule.Resources, resource) ||
-			r.Subresource != "" && slices.Contains(rule.Resources, "*/"+r.Subresource)) &&
-		(len(rule.ResourceNames) == 0 || slices.Contains(rule.ResourceNames, r.Name))
-}
-
-func hasOrAll(list []string, s string) bool {
-	return slices.Contains(list, "*") || slices.Contains(list, s)
 }

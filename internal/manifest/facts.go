@@ -43,11 +43,11 @@ func Facts(data []byte) (policy.StaticFacts, error) {
 
 type facts struct {
 	policy.StaticFacts
-	access access
+	access *access
 }
 
 func newFacts() *facts {
-	f := &facts{StaticFacts: policy.StaticFacts{
+	f := &facts{access: newAccess(), StaticFacts: policy.StaticFacts{
 		Nodes:                  map[string]*object.Metadata{},
 		NodeObjects:            map[string]*corev1.Node{},
 		Pods:                   map[types.NamespacedName]*corev1.Pod{},
@@ -61,6 +61,7 @@ func newFacts() *facts {
 }
 
 func (f *facts) add(meta typeMeta, object []byte) error {
+	rules := &f.access.snapshot
 	switch gvk := meta.APIVersion + "/" + meta.Kind; gvk {
 	case "v1/Node":
 		return errors.Join(
@@ -77,13 +78,13 @@ func (f *facts) add(meta typeMeta, object []byte) error {
 	case "storage.k8s.io/v1/CSIDriver":
 		return read(object, func(driver *storagev1.CSIDriver) { f.CSIDrivers[driver.Name] = driver })
 	case "rbac.authorization.k8s.io/v1/ClusterRole":
-		return read(object, func(role *rbacv1.ClusterRole) { f.access.addRole("", role.Name, role.Rules) })
+		return read(object, func(o *rbacv1.ClusterRole) { rules.ClusterRoles = append(rules.ClusterRoles, *o) })
 	case "rbac.authorization.k8s.io/v1/Role":
-		return read(object, func(role *rbacv1.Role) { f.access.addRole(role.Namespace, role.Name, role.Rules) })
+		return read(object, func(o *rbacv1.Role) { rules.Roles = append(rules.Roles, *o) })
 	case "rbac.authorization.k8s.io/v1/ClusterRoleBinding":
-		return read(object, func(b *rbacv1.ClusterRoleBinding) { f.access.bind("", b.RoleRef, b.Subjects) })
+		return read(object, func(o *rbacv1.ClusterRoleBinding) { rules.ClusterRoleBindings = append(rules.ClusterRoleBindings, *o) })
 	case "rbac.authorization.k8s.io/v1/RoleBinding":
-		return read(object, func(b *rbacv1.RoleBinding) { f.access.bind(b.Namespace, b.RoleRef, b.Subjects) })
+		return read(object, func(o *rbacv1.RoleBinding) { rules.RoleBindings = append(rules.RoleBindings, *o) })
 	case "authorization.k8s.io/v1/SubjectAccessReview":
 		review := &authorizationv1.SubjectAccessReview{}
 		err := jsonv2.Unmarshal(object, review)
