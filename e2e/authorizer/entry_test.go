@@ -265,6 +265,15 @@ func (e *environment) testOthers(t *testing.T) {
 			return nil
 		})
 	}
+	// An administrator in place of a kubelet.
+	suite.Check(t, e.Administer(e.protected.APIServer))
+	out, err := e.Kubectl.Run(t.Context(), nil, "get", "secrets", "-A", "--as=system:node:"+node, "--as-group=system:nodes",
+		"--as-group=system:authenticated")
+	suite.Check(t, e.Administer(e.stock.APIServer))
+	if err == nil || !strings.Contains(err.Error(), reason+node) {
+		t.Errorf("kubectl --as: %v\n%s", err, out)
+	}
+	t.Log(err)
 	// A name that begins like a kubelet's is denied, whatever its groups.
 	config, err := e.protected.User("system:node:" + node)
 	suite.Check(t, err)
