@@ -53,7 +53,7 @@ var dangers = sync.OnceValue(func() []danger {
 		{authenticationGroup + " " + authorizationGroup, self, "create", Low, "learns who it is and what it may do"},
 
 		// Other identities.
-		{core + " " + authenticationGroup, "*", "impersonate", Critical, "acts as any user, group or service account that the rule names"},
+		{core + " " + authenticationGroup + " *", "users groups serviceaccounts uids userextras nodes *", "impersonate", Critical, "acts as any user, group or service account that the rule names"},
 		{core, "serviceaccounts/token", "create", Critical, "acts as any service account"},
 		{"rbac.authorization.k8s.io", "*", "create update patch bind escalate", Critical, "grants itself any permission"},
 		{"rbac.authorization.k8s.io", "*", writing, High, "takes permissions from others"},

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"sigs.k8s.io/json"
 	"sigs.k8s.io/yaml"
 
 	"noderestriction.plus/internal/authorization"
@@ -57,7 +58,11 @@ func readAcceptances(r io.Reader) (*acceptances, error) {
 		return nil, err
 	}
 	a := &acceptances{}
-	if err := yaml.UnmarshalStrict(data, a); err != nil {
+	if data, err = yaml.YAMLToJSONStrict(data); err != nil {
+		return nil, err
+	}
+	strict, err := json.UnmarshalStrict(data, a)
+	if err = errors.Join(append(strict, err)...); err != nil {
 		return nil, err
 	}
 	if a.APIVersion != command.APIVersion || a.Kind != acceptKind {

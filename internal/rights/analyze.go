@@ -120,7 +120,7 @@ func (a *analysis) questions(names *nodeauthorizer.Names) (list []question, all 
 		c := &cells[i]
 		request, ok := c.Request(names)
 		list = append(list, question{request: request, cell: c, untried: !ok})
-		asked[request] = ok
+		asked[request] = asked[request] || ok
 		broad[[4]string{c.Verb, c.Group, c.Resource, c.Subresource}] = true
 	}
 	if a.candidates == nil {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"k8s.io/client-go/tools/clientcmd"
+	"sigs.k8s.io/yaml"
 
 	"noderestriction.plus/internal/access"
 	"noderestriction.plus/internal/command"
@@ -59,7 +60,8 @@ Exit code: 0 nothing is widened, 1 something is (see --fail-on), 2 usage, or it 
   kubectl nrp rights --as-kubelet --kubeconfig /etc/kubernetes/kubelet.conf
   kubectl nrp rights worker-1 -o html > rights.html
   kubectl nrp rights worker-1 --dump > cluster.json && kubectl nrp rights worker-1 --from cluster.json
-  kubectl nrp rights --audit-log audit.log --from cluster.json`,
+  kubectl nrp rights --audit-log audit.log --from cluster.json
+  kubectl nrp rights --rbac | kubectl apply -f -`,
 		DisableFlagsInUseLine: true,
 	}
 	flags := cmd.Flags()
@@ -80,9 +82,18 @@ Exit code: 0 nothing is widened, 1 something is (see --fail-on), 2 usage, or it 
 	flags.BoolVar(&o.refused, "refused", false, "also report what is refused as intended, in JSON, YAML and HTML")
 	flags.Float64Var(&o.qps, "qps", defaultQPS, "`number` of requests a second, at most")
 	flags.DurationVar(&o.timeout, "timeout", defaultTimeout, "`time` for the whole run")
+	flags.BoolVar(&o.rbac, "rbac", false, "print the ClusterRole with the permissions that NODE needs")
 	output := command.AddOutput(cmd, formatHTML)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := o.check(args); err != nil {
+			return err
+		}
+		if o.rbac {
+			role, err := yaml.Marshal(Role())
+			if err != nil {
+				return err
+			}
+			_, err = cmd.OutOrStdout().Write(role)
 			return err
 		}
 		return o.run(cmd, output)
@@ -96,7 +107,7 @@ type options struct {
 	groups              []string
 	from, auditLog      []string
 	asKubelet, dump     bool
-	refused             bool
+	refused, rbac       bool
 	accept, failOn      string
 	kubernetes          string
 	gates               []string
@@ -129,7 +140,7 @@ func (o *options) check(args []string) error {
 		return command.Usagef("--groups: the API server knows the groups of the user of --as-kubelet")
 	case o.asKubelet && o.dump:
 		return command.Usagef("--dump: a kubelet may not read RBAC; leave --as-kubelet out")
-	case !o.asKubelet && !o.dump && len(o.auditLog) == 0 && o.node == "":
+	case !o.asKubelet && !o.dump && !o.rbac && len(o.auditLog) == 0 && o.node == "":
 		return command.Usagef("name a node, or use --as-kubelet with the kubeconfig of a kubelet")
 	case o.qps <= 0 || o.qps > maxQPS:
 		return command.Usagef("--qps: must be more than 0 and at most %d", maxQPS)

@@ -100,17 +100,17 @@ func (r *Report) WriteText(w io.Writer) error {
 		class Class
 		title string
 	}{
-		{Widened, "WIDENED: %d rights are allowed that the Node authorizer refuses"},
-		{Missing, "MISSING: %d rights are refused that the Node authorizer intends"},
-		{Unknown, "UNKNOWN: %d rights could not be told"},
-		{Accepted, "ACCEPTED: %d rights are not intended, and accepted with a reason"},
-		{Known, "KNOWN: %d rights that Kubernetes or a distribution adds"},
+		{Widened, "WIDENED: %s allowed that the Node authorizer refuses"},
+		{Missing, "MISSING: %s refused that the Node authorizer intends"},
+		{Unknown, "UNKNOWN: %s not told, because of errors"},
+		{Accepted, "ACCEPTED: %s not intended, and accepted with a reason"},
+		{Known, "KNOWN: %s added by Kubernetes or a distribution"},
 	} {
 		items := r.of(part.class)
 		if len(items) == 0 {
 			continue
 		}
-		fmt.Fprintf(&b, "\n"+part.title+"\n", len(items))
+		fmt.Fprintf(&b, "\n"+part.title+"\n", rightsAre(len(items)))
 		merged := lines(items)
 		if part.class == Known {
 			merged = mergeResources(merged)
@@ -123,8 +123,8 @@ func (r *Report) WriteText(w io.Writer) error {
 		}
 	}
 	intended, narrowed := r.Counts[Intended], r.Counts[Narrowed]
-	fmt.Fprintf(&b, "\nINTENDED: %d rights are allowed as the Node authorizer means it; only the NodeRestriction admission plugin narrows %d of them\n",
-		intended+narrowed, narrowed)
+	fmt.Fprintf(&b, "\nINTENDED: %s allowed as the Node authorizer means it; only the NodeRestriction admission plugin narrows %d of them\n",
+		rightsAre(intended+narrowed), narrowed)
 	b.WriteString(command.Wrap(strings.Join(names(r.of(Narrowed)), ", "), indent, textWidth))
 	fmt.Fprintf(&b, "\nREFUSED: %d. NOT ASKED: %d.\n", r.Counts[Refused], r.Counts[Untried])
 	for _, lack := range r.Lacking {
@@ -135,6 +135,14 @@ func (r *Report) WriteText(w io.Writer) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// rightsAre is the begin of a sentence about a number of rights.
+func rightsAre(n int) string {
+	if n == 1 {
+		return "1 right is"
+	}
+	return fmt.Sprintf("%d rights are", n)
 }
 
 // head returns who was asked, about whom and how.

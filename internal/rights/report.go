@@ -170,13 +170,13 @@ func (r *Report) Err() error {
 	}
 	switch {
 	case wanted > 0 && r.failOn == failMissing:
-		return command.No("%d rights are widened or missing", wanted)
+		return command.No("%s widened or missing", rightsAre(wanted))
 	case wanted > 0 && r.failOn == failCritical:
-		return command.No("%d rights with critical danger are not intended", wanted)
+		return command.No("%s not intended, and critical", rightsAre(wanted))
 	case wanted > 0:
-		return command.No("%d rights are not intended", wanted)
+		return command.No("%s not intended", rightsAre(wanted))
 	case r.Counts[Unknown] > 0:
-		return fmt.Errorf("%d rights could not be told", r.Counts[Unknown])
+		return fmt.Errorf("%s not told, because of errors", rightsAre(r.Counts[Unknown]))
 	case len(r.Items) == 0:
 		return errors.New("nothing could be told")
 	}
