@@ -219,7 +219,7 @@ is the one that generate makes with the same --distribution and --keep.
 
 An audit log is that of an API server: an event on each line, of level Metadata or higher, also
 compressed by gzip. It must have the reads of kubelets, too. --from reads roles and bindings as kubectl
-prints them, or what kubectl nrp rights --dump writes.
+prints them.
 
 Exit code: 0 nothing that is allowed now would be denied, and the configuration is as it must be; 1
 something would be denied, or is wrong with the configuration; 2 usage, a file that cannot be read, or

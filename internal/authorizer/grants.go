@@ -74,7 +74,7 @@ func (r *Report) readRBAC(inputs *command.Inputs, file string) error {
 	return readRBAC(&r.rbac, f)
 }
 
-// addGrants finds the bindings of which the entry denies something.
+// addGrants finds the bindings that give kubelets what the entry denies.
 func (r *Report) addGrants() error {
 	if len(r.rbac.ClusterRoleBindings) == 0 && len(r.rbac.RoleBindings) == 0 {
 		return errors.New("there is no binding")

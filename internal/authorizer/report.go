@@ -21,9 +21,9 @@ import (
 )
 
 const (
-	// maxFindings is how many kinds of requests are told apart. Others are counted together.
+	// maxFindings is how many kinds of requests are distinguished. Others are counted together.
 	maxFindings = 2000
-	// maxKubelets is how many kubelets are told apart. Others are not counted.
+	// maxKubelets is how many kubelets are distinguished. Others are not counted.
 	maxKubelets = 20_000
 	// maxText is how many bytes of a text of the log are kept.
 	maxText = 256
@@ -67,14 +67,14 @@ type Report struct {
 	command.List[*Finding]
 	// Problems are what is wrong with the configuration. Nil: there was no configuration.
 	Problems *[]string `json:"configurationProblems,omitempty"`
-	// Grants are the bindings of which the entry denies something. Nil: there were no roles and bindings.
+	// Grants are the bindings that give kubelets what the entry denies. Nil: there were no roles and bindings.
 	Grants   *[]Grant `json:"grants,omitempty"`
 	Requests int      `json:"requests"` // of kubelets
 	Kubelets int      `json:"kubelets"` // users
 	Node     int      `json:"allowedByNode"`
 	Kept     int      `json:"kept"`   // allowed by other authorizers, and not denied by the entry
 	Failed   int      `json:"failed"` // an authorizer returned an error: the entry itself, where it is in force
-	More     int      `json:"more"`   // requests with an effect, beyond the kinds that are told apart
+	More     int      `json:"more"`   // requests with an effect, beyond the kinds that are distinguished
 	Lines    int      `json:"lines"`
 	Unread   int      `json:"unreadableLines"`
 
