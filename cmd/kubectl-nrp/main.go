@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"noderestriction.plus/internal/attack"
+	"noderestriction.plus/internal/authorizer"
 	"noderestriction.plus/internal/cli"
 	"noderestriction.plus/internal/command"
 	"noderestriction.plus/internal/denials"
@@ -23,5 +24,5 @@ func main() {
 
 // root returns the root command. Its texts say how the program is called.
 func root(call string) *cobra.Command {
-	return command.Plugin(call, append(cli.Commands(), denials.Command(), attack.Command(), rights.Command())...)
+	return command.Plugin(call, append(cli.Commands(), denials.Command(), attack.Command(), rights.Command(), authorizer.Command())...)
 }

@@ -139,6 +139,14 @@ var arrows = map[string]struct {
 		},
 		"attacks are tried from outside, with what the engine and the API server say; nothing of the webhook helps them",
 	},
+	"internal/auditlog": {[]string{"internal/input"}, "what an API server has logged is read without knowing what is asked about it"},
+	"internal/authorizer": {
+		[]string{
+			"policy/expression", "internal/auditlog", "internal/authorization", "internal/command", "internal/input", "internal/manifest",
+			"internal/nodeauthorizer", "internal/program", "internal/rbac", "internal/text",
+		},
+		"the entry is for API servers, and has nothing to do with policies or with the webhook",
+	},
 	"internal/denials/page": {
 		[]string{"internal/text", "internal/program"},
 		"the page is handed finished texts",
@@ -213,7 +221,9 @@ var arrows = map[string]struct {
 		"main wires the commands and does nothing itself; the command-line tool is another program",
 	},
 	"cmd/kubectl-nrp": {
-		[]string{"internal/attack", "internal/cli", "internal/command", "internal/denials", "internal/rights"},
+		[]string{
+			"internal/attack", "internal/authorizer", "internal/cli", "internal/command", "internal/denials", "internal/rights",
+		},
 		"main wires the commands and does nothing itself",
 	},
 }
@@ -226,6 +236,7 @@ var bans = []struct {
 	{
 		[]string{
 			"policy", "policy/expression", "policy/object", "policy/pattern", "policy/rules", "internal/text",
+			"internal/auditlog", "internal/authorizer",
 			"internal/cli", "internal/compile", "internal/denials", "internal/denials/page", "internal/command",
 			"internal/program", "internal/report",
 			"internal/review", "internal/record", "internal/recordlog", "internal/decisionlog", "internal/manifest", "internal/fixture", "internal/input",
@@ -262,7 +273,8 @@ var bans = []struct {
 	{
 		[]string{""},
 		[]string{
-			module + "/internal/access", module + "/internal/attack", module + "/internal/rights", module + "/internal/cli", module + "/internal/denials",
+			module + "/internal/access", module + "/internal/attack", module + "/internal/auditlog", module + "/internal/authorizer",
+			module + "/internal/rights", module + "/internal/cli", module + "/internal/denials",
 			module + "/internal/fixture",
 		},
 		"the command-line tool is not part of the webhook's image",

@@ -92,7 +92,12 @@ func Pages(t *testing.T, root *cobra.Command, update bool) {
 // Help checks that no line of the commands' help is wider than a terminal that is [HelpWidth] columns wide.
 func Help(t *testing.T, root *cobra.Command) {
 	t.Helper()
-	for _, cmd := range root.Commands() {
+	commands := root.Commands()
+	for i := 0; i < len(commands); i++ {
+		cmd := commands[i]
+		if cmd.Name() != "completion" { // cobra wrote the help of its subcommands
+			commands = append(commands, cmd.Commands()...)
+		}
 		var help bytes.Buffer
 		cmd.SetOut(&help)
 		if err := cmd.Help(); err != nil {

@@ -11,17 +11,23 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// Command renders the page about a command under docs/cli. The command must be under its root.
+// Command renders the page about a command and its subcommands under docs/cli. The command must be under its root.
 func Command(cmd *cobra.Command) string {
 	var b strings.Builder
-	b.WriteString("<!-- Generated from the command by make generate. -->\n\n")
-	fmt.Fprintf(&b, "# %s\n\n%s.\n\n```\n%s\n```\n", cmd.CommandPath(), cmd.Short, cmd.UseLine())
+	b.WriteString("<!-- Generated from the command by make generate. -->\n")
+	writeCommand(&b, cmd, "\n#")
+	return b.String()
+}
+
+// writeCommand writes about a command and its subcommands below a heading of a level.
+func writeCommand(b *strings.Builder, cmd *cobra.Command, heading string) {
+	fmt.Fprintf(b, "%s %s\n\n%s.\n\n```\n%s\n```\n", heading, cmd.CommandPath(), cmd.Short, cmd.UseLine())
 	if cmd.Long != "" {
-		fmt.Fprintf(&b, "\n```\n%s\n```\n", cmd.Long)
+		fmt.Fprintf(b, "\n```\n%s\n```\n", cmd.Long)
 	}
 	if cmd.Example != "" {
 		example := strings.ReplaceAll("\n"+cmd.Example, "\n  ", "\n") // without its indentation
-		fmt.Fprintf(&b, "\n## Examples\n\n```sh%s\n```\n", example)
+		fmt.Fprintf(b, "%s# Examples\n\n```sh%s\n```\n", heading, example)
 	}
 	var rows strings.Builder
 	cmd.NonInheritedFlags().VisitAll(func(f *pflag.Flag) {
@@ -30,9 +36,11 @@ func Command(cmd *cobra.Command) string {
 		}
 	})
 	if rows.Len() > 0 {
-		b.WriteString("\n## Flags\n\n| flag | default | meaning |\n|---|---|---|\n" + rows.String())
+		b.WriteString(heading + "# Flags\n\n| flag | default | meaning |\n|---|---|---|\n" + rows.String())
 	}
-	return b.String()
+	for _, child := range cmd.Commands() {
+		writeCommand(b, child, heading+"#")
+	}
 }
 
 func flagRow(f *pflag.Flag) string {
