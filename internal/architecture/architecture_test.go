@@ -117,6 +117,20 @@ var arrows = map[string]struct {
 		},
 		"attacks are tried from outside, with what the engine and the API server say; nothing of the webhook helps them",
 	},
+	"internal/doctor/checks": {
+		[]string{
+			"api/v1alpha1", "internal/authorization", "internal/nodeauthorizer", "internal/program", "internal/rbac", "internal/text",
+			"internal/wiring",
+		},
+		"a check is a function of a snapshot: who reads the snapshot is not its business, and nothing of the webhook helps it",
+	},
+	"internal/doctor": {
+		[]string{
+			"api/v1alpha1", "internal/authorization", "internal/command", "internal/doctor/checks", "internal/program", "internal/report",
+			"internal/text",
+		},
+		"it reads a snapshot and prints findings; what they are is for the checks to say",
+	},
 	"internal/denials/page": {
 		[]string{"internal/text", "internal/program"},
 		"the page is handed finished texts",
@@ -180,7 +194,7 @@ var arrows = map[string]struct {
 		"main wires the commands and does nothing itself; the command-line tool is another program",
 	},
 	"cmd/kubectl-nrp": {
-		[]string{"internal/attack", "internal/cli", "internal/command", "internal/denials"},
+		[]string{"internal/attack", "internal/cli", "internal/command", "internal/denials", "internal/doctor"},
 		"main wires the commands and does nothing itself",
 	},
 }
@@ -197,7 +211,7 @@ var bans = []struct {
 			"internal/program", "internal/report",
 			"internal/review", "internal/record", "internal/recordlog", "internal/manifest", "internal/fixture", "internal/input",
 			"config/crd", "internal/apidoc", "internal/wiring", "internal/authorization", "internal/nodeauthorizer",
-			"internal/rbac",
+			"internal/rbac", "internal/doctor/checks",
 		},
 		[]string{
 			"k8s.io/client-go", "sigs.k8s.io/controller-runtime", "go.uber.org/zap", "github.com/go-logr/zapr",
@@ -211,12 +225,13 @@ var bans = []struct {
 		"the first part of make demo shows something while the rest builds, so it links no client",
 	},
 	{
-		[]string{"cmd/kubectl-nrp", "internal/attack"},
+		[]string{"cmd/kubectl-nrp", "internal/attack", "internal/doctor"},
 		[]string{
 			"k8s.io/client-go/kubernetes", "sigs.k8s.io/controller-runtime", "go.uber.org/zap", "github.com/go-logr/zapr",
 			"github.com/prometheus/client_golang", "k8s.io/apiserver",
 		},
-		"of the command-line tool only attack talks to a cluster, and it sends requests as they stand: a kubeconfig and HTTP are enough",
+		"of the command-line tool only attack and doctor talk to a cluster. They send a few kinds of requests through a guard: a kubeconfig and " +
+			"HTTP are enough, and the typed clients would be most of the program",
 	},
 	{
 		[]string{""},
@@ -230,7 +245,7 @@ var bans = []struct {
 		[]string{""},
 		[]string{
 			module + "/internal/attack", module + "/internal/cli", module + "/internal/compile", module + "/internal/denials",
-			module + "/internal/fixture",
+			module + "/internal/doctor", module + "/internal/fixture",
 		},
 		"the command-line tool is not part of the webhook's image",
 	},
