@@ -1,8 +1,8 @@
 // Copyright The NodeRestriction-plus Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command kubectl-nrp checks and tries NodeRestrictionPolicies, and reads the records of denials. Of its commands only attack and doctor need
-// a cluster. It works as kubectl nrp, a plugin of kubectl, and by itself.
+// Command kubectl-nrp checks and tries NodeRestrictionPolicies, and reads the records of denials. Of its commands only
+// attack, doctor and rights need a cluster. It works as kubectl nrp, a plugin of kubectl, and by itself.
 package main
 
 import (
@@ -15,6 +15,7 @@ import (
 	"noderestriction.plus/internal/command"
 	"noderestriction.plus/internal/denials"
 	"noderestriction.plus/internal/doctor"
+	"noderestriction.plus/internal/rights"
 )
 
 func main() {
@@ -23,5 +24,5 @@ func main() {
 
 // root returns the root command. Its texts say how the program is called.
 func root(call string) *cobra.Command {
-	return command.Plugin(call, append(cli.Commands(), denials.Command(), attack.Command(), doctor.Command())...)
+	return command.Plugin(call, append(cli.Commands(), denials.Command(), attack.Command(), doctor.Command(), rights.Command())...)
 }

@@ -22,6 +22,10 @@ type APIServerOptions struct {
 	WithoutNodeRestriction bool
 	// WithServiceAccounts gives every pod a service account and its token, which needs controllers.
 	WithServiceAccounts bool
+	// AuthorizationConfig is the path of an AuthorizationConfiguration; empty: Node and RBAC.
+	AuthorizationConfig string
+	// AuditReads also logs what kubelets read.
+	AuditReads bool
 	// Args are further flags. The last one of several equal flags counts.
 	Args []string
 }
@@ -30,7 +34,7 @@ type APIServerOptions struct {
 type APIServer struct {
 	// Host is its URL.
 	Host string
-	// AuditLog is the path of its audit log: every write by a kubelet, at level Metadata.
+	// AuditLog is the path of its audit log: every write by a kubelet, and if wanted every read, at level Metadata.
 	AuditLog string
 
 	ca      *CA
@@ -38,15 +42,14 @@ type APIServer struct {
 	process *process.Process
 }
 
-// auditPolicy logs the writes of kubelets, with the annotations of admission.
-const auditPolicy = `apiVersion: audit.k8s.io/v1
-kind: Policy
-omitStages: [RequestReceived]
-rules:
-- {level: None, verbs: [get, list, watch]}
-- {level: Metadata, userGroups: ["system:nodes"]}
-- {level: None}
-`
+// auditPolicy logs what kubelets do, with the annotations of admission and authorization.
+func auditPolicy(reads bool) string {
+	policy := "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\nrules:\n"
+	if !reads {
+		policy += "- {level: None, verbs: [get, list, watch]}\n"
+	}
+	return policy + "- {level: Metadata, userGroups: [\"system:nodes\"]}\n- {level: None}\n"
+}
 
 // AddAPIServer starts another API server and waits until it is ready.
 func (c *ControlPlane) AddAPIServer(ctx context.Context, o APIServerOptions) (*APIServer, error) {
@@ -66,11 +69,11 @@ func (c *ControlPlane) AddAPIServer(ctx context.Context, o APIServerOptions) (*A
 		Host: fmt.Sprintf("https://127.0.0.1:%d", ports[0]), AuditLog: filepath.Join(dir, "audit.log"),
 		ca: c.CA, dir: dir,
 	}
-	if err := os.WriteFile(filepath.Join(dir, "audit.yaml"), []byte(auditPolicy), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "audit.yaml"), []byte(auditPolicy(o.AuditReads)), 0o644); err != nil {
 		return nil, err
 	}
 	s.process, err = process.Start(process.Spec{
-		Name: "kube-apiserver", Path: c.binary, Dir: dir, LogFile: filepath.Join(dir, "kube-apiserver.log"),
+		Name: "kube-apiserver", Path: c.binary, Dir: dir, LogFile: s.LogFile(),
 		Args: append(c.apiServerArgs(s, o, ports[0]), o.Args...),
 	})
 	if err != nil {
@@ -94,12 +97,16 @@ func (c *ControlPlane) apiServerArgs(s *APIServer, o APIServerOptions, port int)
 		"--service-account-key-file=" + c.path("service-account.key"),
 		"--service-account-signing-key-file=" + c.path("service-account.key"),
 		"--service-cluster-ip-range=10.0.0.0/24",
-		"--authorization-mode=Node,RBAC",
 		"--allow-privileged=true", // as with kubeadm
 		// The endpoint of an API server may not be a loopback address.
 		"--endpoint-reconciler-type=none",
 		"--audit-policy-file=" + filepath.Join(s.dir, "audit.yaml"),
 		"--audit-log-path=" + s.AuditLog,
+	}
+	if o.AuthorizationConfig != "" {
+		args = append(args, "--authorization-config="+o.AuthorizationConfig)
+	} else {
+		args = append(args, "--authorization-mode=Node,RBAC")
 	}
 	if !o.WithoutNodeRestriction {
 		args = append(args, "--enable-admission-plugins=NodeRestriction")
@@ -109,6 +116,9 @@ func (c *ControlPlane) apiServerArgs(s *APIServer, o APIServerOptions, port int)
 	}
 	return args
 }
+
+// LogFile returns the path of its log.
+func (s *APIServer) LogFile() string { return filepath.Join(s.dir, "kube-apiserver.log") }
 
 // awaitReady waits for the API server and for the namespaces that it creates.
 func (s *APIServer) awaitReady(ctx context.Context) error {

@@ -20,7 +20,7 @@ import (
 // lifetime is the lifetime of every certificate. Certificates are valid from an hour ago, because clocks differ.
 const lifetime = 24 * time.Hour
 
-// CA signs certificates. Its key is in memory only.
+// CA signs certificates. Its key is in memory, unless it is written for a controller.
 type CA struct {
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
@@ -52,6 +52,15 @@ func NewCA(name string) (*CA, error) {
 
 // PEM returns the certificate of the CA.
 func (a *CA) PEM() []byte { return a.pem }
+
+// Write writes the CA's certificate and key as tls.crt and tls.key into a directory, for a controller that signs certificates.
+func (a *CA) Write(dir string) error {
+	key, err := encodeKey(a.key)
+	if err != nil {
+		return err
+	}
+	return Certificate{Cert: a.pem, Key: key}.Write(dir)
+}
 
 // Pool returns a pool with only the CA.
 func (a *CA) Pool() *x509.CertPool {

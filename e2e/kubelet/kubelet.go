@@ -41,6 +41,9 @@ type Options struct {
 	Taints []string     // to register with, each key=value:effect
 	Log    io.Writer    // progress, if the program has to be built
 
+	// RotateCertificates makes the kubelet request a certificate when it starts for the first time, in place of that of Config, and
+	// from then on before the last one expires. It needs a controller that approves and one that signs.
+	RotateCertificates bool
 	// StaticPodURL is the URL of further manifests of static pods; empty: no URL.
 	StaticPodURL string
 	// Heartbeat is the interval of writes of the Node's status. 0: as a stock kubelet, every 10 s if the status has changed and
@@ -83,6 +86,9 @@ func Start(ctx context.Context, o Options) (*Kubelet, error) {
 // LogFile returns the path of its log.
 func (k *Kubelet) LogFile() string { return filepath.Join(k.options.Dir, "kubelet.log") }
 
+// CertDir returns the directory with the certificates that the kubelet has requested.
+func (k *Kubelet) CertDir() string { return filepath.Join(k.options.Dir, "pki") }
+
 func (k *Kubelet) rootDir() string    { return filepath.Join(k.options.Dir, "root") }
 func (k *Kubelet) staticPods() string { return filepath.Join(k.options.Dir, "static-pods") }
 
@@ -100,6 +106,9 @@ func (k *Kubelet) Run() (err error) {
 		"--node-labels=" + strings.Join(k.options.Labels, ","),
 		"--register-with-taints=" + strings.Join(k.options.Taints, ","),
 		"--v=2",
+	}
+	if k.options.RotateCertificates {
+		args = append(args, "--cert-dir="+k.CertDir())
 	}
 	if d := k.options.Heartbeat; d != 0 {
 		args = append(args,

@@ -108,7 +108,21 @@ var arrows = map[string]struct {
 	"internal/nodeauthorizer": {
 		[]string{"internal/authorization"}, "what Kubernetes intends is data, for every command that compares a cluster with it",
 	},
-	"internal/rbac":   {[]string{"internal/authorization"}, "RBAC is evaluated alike for facts, for rights and for whoever else asks"},
+	"internal/rbac": {[]string{"internal/authorization"}, "RBAC is evaluated alike for facts, for rights and for whoever else asks"},
+	"internal/knowngrants": {
+		[]string{"internal/authorization", "internal/nodeauthorizer", "internal/rbac"}, "what distributions grant is data, beside what Kubernetes intends",
+	},
+	"internal/access": {
+		[]string{"internal/authorization", "internal/program", "internal/rbac", "internal/text"},
+		"what an API server says is read without knowing what it is compared with",
+	},
+	"internal/rights": {
+		[]string{
+			"internal/access", "internal/authorization", "internal/command", "internal/input", "internal/knowngrants", "internal/manifest",
+			"internal/nodeauthorizer", "internal/program", "internal/rbac", "internal/text",
+		},
+		"rights are read from outside, with what the API server says; nothing of the webhook helps them",
+	},
 	"internal/report": {[]string{"internal/program"}, "a format of CI systems does not depend on what is reported"},
 	"internal/attack": {
 		[]string{
@@ -119,15 +133,15 @@ var arrows = map[string]struct {
 	},
 	"internal/doctor/checks": {
 		[]string{
-			"api/v1alpha1", "internal/authorization", "internal/nodeauthorizer", "internal/program", "internal/rbac", "internal/text",
-			"internal/wiring",
+			"api/v1alpha1", "internal/authorization", "internal/knowngrants", "internal/nodeauthorizer", "internal/program", "internal/rbac",
+			"internal/text", "internal/wiring",
 		},
 		"a check is a function of a snapshot: who reads the snapshot is not its business, and nothing of the webhook helps it",
 	},
 	"internal/doctor": {
 		[]string{
-			"api/v1alpha1", "internal/authorization", "internal/command", "internal/doctor/checks", "internal/program", "internal/report",
-			"internal/text",
+			"api/v1alpha1", "internal/access", "internal/authorization", "internal/command", "internal/doctor/checks", "internal/program",
+			"internal/report", "internal/text",
 		},
 		"it reads a snapshot and prints findings; what they are is for the checks to say",
 	},
@@ -194,7 +208,7 @@ var arrows = map[string]struct {
 		"main wires the commands and does nothing itself; the command-line tool is another program",
 	},
 	"cmd/kubectl-nrp": {
-		[]string{"internal/attack", "internal/cli", "internal/command", "internal/denials", "internal/doctor"},
+		[]string{"internal/attack", "internal/cli", "internal/command", "internal/denials", "internal/doctor", "internal/rights"},
 		"main wires the commands and does nothing itself",
 	},
 }
@@ -211,7 +225,7 @@ var bans = []struct {
 			"internal/program", "internal/report",
 			"internal/review", "internal/record", "internal/recordlog", "internal/manifest", "internal/fixture", "internal/input",
 			"config/crd", "internal/apidoc", "internal/wiring", "internal/authorization", "internal/nodeauthorizer",
-			"internal/rbac", "internal/doctor/checks",
+			"internal/knowngrants", "internal/rbac", "internal/doctor/checks",
 		},
 		[]string{
 			"k8s.io/client-go", "sigs.k8s.io/controller-runtime", "go.uber.org/zap", "github.com/go-logr/zapr",
@@ -221,16 +235,16 @@ var bans = []struct {
 	},
 	{
 		[]string{"internal/demo"},
-		[]string{"k8s.io/client-go", module + "/internal/attack"},
+		[]string{"k8s.io/client-go", module + "/internal/attack", module + "/internal/rights"},
 		"the first part of make demo shows something while the rest builds, so it links no client",
 	},
 	{
-		[]string{"cmd/kubectl-nrp", "internal/attack", "internal/doctor"},
+		[]string{"cmd/kubectl-nrp", "internal/access", "internal/attack", "internal/doctor", "internal/rights"},
 		[]string{
 			"k8s.io/client-go/kubernetes", "sigs.k8s.io/controller-runtime", "go.uber.org/zap", "github.com/go-logr/zapr",
 			"github.com/prometheus/client_golang", "k8s.io/apiserver",
 		},
-		"of the command-line tool only attack and doctor talk to a cluster. They send a few kinds of requests through a guard: a kubeconfig and " +
+		"of the command-line tool only attack, doctor and rights talk to a cluster. They send a few kinds of requests through a guard: a kubeconfig and " +
 			"HTTP are enough, and the typed clients would be most of the program",
 	},
 	{
@@ -244,8 +258,8 @@ var bans = []struct {
 	{
 		[]string{""},
 		[]string{
-			module + "/internal/attack", module + "/internal/cli", module + "/internal/compile", module + "/internal/denials",
-			module + "/internal/doctor", module + "/internal/fixture",
+			module + "/internal/access", module + "/internal/attack", module + "/internal/cli", module + "/internal/compile",
+			module + "/internal/denials", module + "/internal/doctor", module + "/internal/fixture", module + "/internal/rights",
 		},
 		"the command-line tool is not part of the webhook's image",
 	},

@@ -73,7 +73,7 @@ Exit code: 0 nothing is bad, 1 something is, 2 usage, or nothing could be told.`
 	flags.BoolVar(&o.read.Secrets, "secrets", false, "read when bootstrap tokens expire, from their Secrets")
 	flags.StringSliceVar(&o.read.Skip, "skip", nil, "`IDs` of checks not to run; may be repeated")
 	flags.DurationVar(&o.timeout, "timeout", defaultTimeout, "`time` after which it gives up")
-	flags.Float32Var(&o.read.QPS, "qps", defaultQPS, "`number` of requests a second at most")
+	flags.Float64Var(&o.read.QPS, "qps", defaultQPS, "`number` of requests a second at most")
 	flags.BoolVar(&o.rbac, "rbac", false, "print the ClusterRole with the permissions that the other flags need")
 	command.Complete(cmd, "skip", ids())
 	output := command.AddOutput(cmd, command.FormatJUnit, formatSARIF, formatHTML)

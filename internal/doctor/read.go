@@ -7,12 +7,10 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/tls"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -21,17 +19,16 @@ import (
 	"strings"
 	"time"
 
-	authenticationv1 "k8s.io/api/authentication/v1"
-	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/util/flowcontrol"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/internal/access"
 	"noderestriction.plus/internal/authorization"
 	"noderestriction.plus/internal/doctor/checks"
+	"noderestriction.plus/internal/program"
 	"noderestriction.plus/internal/text"
 )
 
@@ -48,13 +45,23 @@ type Options struct {
 	// Skip are the IDs of checks that are not run.
 	Skip []string
 	// QPS bounds the requests a second.
-	QPS float32
+	QPS float64
 }
+
+const (
+	// UserAgent is how the command names itself to the API server, before its version.
+	UserAgent   = program.Plugin + "-" + commandName
+	commandName = "doctor"
+	// maxText bounds what is kept of a text of the API server, in bytes.
+	maxText = 1024
+	// strangerTimeout bounds a request without a credential.
+	strangerTimeout = 5 * time.Second
+)
 
 // reader reads a snapshot.
 type reader struct {
 	*checks.Snapshot
-	client *client
+	client *access.Client
 	config *rest.Config
 	o      *Options
 }
@@ -62,7 +69,7 @@ type reader struct {
 // Read reads what the checks need of a cluster. It writes nothing. It fails only if it is not known who reads, or if the node
 // does not exist; whatever else cannot be read, or not in time, is said in the snapshot.
 func Read(ctx context.Context, config *rest.Config, o *Options) (*checks.Snapshot, error) {
-	c, err := newClient(config, flowcontrol.NewTokenBucketRateLimiter(o.QPS, int(2*o.QPS)+1), new(int64))
+	c, err := access.New(config, commandName, o.QPS)
 	if err != nil {
 		return nil, err
 	}
@@ -92,18 +99,28 @@ func (r *reader) wants(ids ...string) bool {
 }
 
 func (r *reader) readUser(ctx context.Context) error {
-	var review authenticationv1.SelfSubjectReview
-	answer, err := result(r.client.send(ctx, http.MethodPost, reviewPath, nil, jsonType, map[string]any{
-		"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview",
-	}))
-	if err == nil {
-		err = json.Unmarshal(answer, &review)
-	}
-	if err != nil {
+	var err error
+	if r.User, err = r.client.WhoAmI(ctx); err != nil {
 		return fmt.Errorf("who am I: %w", err)
 	}
-	r.User = authorization.Identity{User: review.Status.UserInfo.Username, Groups: review.Status.UserInfo.Groups}
 	return nil
+}
+
+// unknown says why a request has no answer.
+func unknown(err error, right authorization.Request) *checks.Unknown {
+	if lacks := (*access.ForbiddenError)(nil); errors.As(err, &lacks) {
+		return &checks.Unknown{Rights: []authorization.Request{right}}
+	}
+	return &checks.Unknown{Why: text.Printable(text.Cut(right.String()+": "+err.Error(), maxText))}
+}
+
+// list reads all objects of a list. An API that does not exist has none.
+func list[T any](ctx context.Context, c *access.Client, right authorization.Request, o access.ListOptions) checks.Fact[[]T] {
+	items, err := access.Objects[T](ctx, c, &right, o)
+	if err != nil && !errors.Is(err, access.ErrNotFound) {
+		return checks.Fact[[]T]{Unknown: unknown(err, right)}
+	}
+	return checks.Fact[[]T]{Value: items}
 }
 
 // readVersions asks several times, because a load balancer may choose another API server each time.
@@ -111,21 +128,15 @@ func (r *reader) readVersions(ctx context.Context) {
 	const times = 3
 	var versions []string
 	for range times {
-		answer, err := r.client.get(ctx, "/version", nil)
-		var v struct {
-			GitVersion string `json:"gitVersion"`
-		}
-		if err == nil {
-			err = json.Unmarshal(answer, &v)
-		}
+		version, _, err := r.client.Version(ctx)
 		if err != nil {
 			r.Versions.Unknown = unknown(err, authorization.Request{Verb: "get", Path: "/version"})
 			return
 		}
-		if version := text.Cut(v.GitVersion, 64); !slices.Contains(versions, version) {
+		if !slices.Contains(versions, version) {
 			versions = append(versions, version)
 		}
-		r.client.http.CloseIdleConnections()
+		r.client.Reconnect()
 	}
 	r.Versions.Value = versions
 }
@@ -135,7 +146,7 @@ func listOf(group, resource string) authorization.Request {
 }
 
 func read[T any](ctx context.Context, r *reader, into *checks.Fact[[]T], what authorization.Request) {
-	*into = list[T](ctx, r.client, what, "v1", jsonType, nil)
+	*into = list[T](ctx, r.client, what, access.ListOptions{})
 }
 
 func (r *reader) readObjects(ctx context.Context) {
@@ -150,7 +161,8 @@ func (r *reader) readObjects(ctx context.Context) {
 	read(ctx, r, &r.Mutating, listOf(admissionGroup, "mutatingwebhookconfigurations"))
 	read(ctx, r, &r.Floor, listOf(admissionGroup, "validatingadmissionpolicies"))
 	read(ctx, r, &r.Bindings, listOf(admissionGroup, "validatingadmissionpolicybindings"))
-	r.Policies = list[v1alpha1.NodeRestrictionPolicy](ctx, r.client, listOf("noderestriction.plus", "noderestrictionpolicies"), "v1alpha1", jsonType, nil)
+	r.Policies = list[v1alpha1.NodeRestrictionPolicy](ctx, r.client, listOf(v1alpha1.GroupName, "noderestrictionpolicies"),
+		access.ListOptions{Version: "v1alpha1"})
 	if r.wants("serving-certificates", "half-identities") {
 		read(ctx, r, &r.CSRs, listOf("certificates.k8s.io", "certificatesigningrequests"))
 	}
@@ -174,8 +186,8 @@ func (r *reader) readInstall(ctx context.Context) {
 	in := checks.InstallOf(r.Validating.Value)
 	if in.Namespace != "" {
 		ready := authorization.Request{Verb: "list", Group: "discovery.k8s.io", Resource: "endpointslices", Namespace: in.Namespace}
-		r.Endpoints = list[discoveryv1.EndpointSlice](ctx, r.client, ready, "v1", jsonType, url.Values{
-			"labelSelector": {"kubernetes.io/service-name=" + in.Service},
+		r.Endpoints = list[discoveryv1.EndpointSlice](ctx, r.client, ready, access.ListOptions{
+			LabelSelector: "kubernetes.io/service-name=" + in.Service,
 		})
 		read(ctx, r, &r.Deployments, authorization.Request{Verb: "list", Group: "apps", Resource: "deployments", Namespace: in.Namespace})
 	}
@@ -187,7 +199,7 @@ func (r *reader) readInstall(ctx context.Context) {
 			}
 			right := authorization.Request{Verb: "get", Resource: "configmaps", Namespace: service.Namespace, Name: "kyverno"}
 			data, err := r.readConfigMap(ctx, &right)
-			if err != nil && !errors.Is(err, errNotFound) {
+			if err != nil && !errors.Is(err, access.ErrNotFound) {
 				r.Kyverno.Unknown = unknown(err, right)
 			}
 			r.Kyverno.Value = data["excludeGroups"]
@@ -197,7 +209,7 @@ func (r *reader) readInstall(ctx context.Context) {
 }
 
 func (r *reader) readConfigMap(ctx context.Context, right *authorization.Request) (map[string]string, error) {
-	answer, err := r.client.get(ctx, pathOf(right, "v1"), nil)
+	answer, err := r.client.Get(ctx, right)
 	var m corev1.ConfigMap
 	if err == nil {
 		err = json.Unmarshal(answer, &m)
@@ -211,7 +223,7 @@ func (r *reader) readKubeletConfig(ctx context.Context) {
 	}
 	right := authorization.Request{Verb: "get", Resource: "configmaps", Namespace: "kube-system", Name: "kubelet-config"}
 	data, err := r.readConfigMap(ctx, &right)
-	if err != nil && !errors.Is(err, errNotFound) {
+	if err != nil && !errors.Is(err, access.ErrNotFound) {
 		r.KubeletConfig.Unknown = unknown(err, right)
 	}
 	r.KubeletConfig.Value = data["kubelet"]
@@ -223,18 +235,13 @@ func (r *reader) readTokens(ctx context.Context) {
 		return
 	}
 	right := authorization.Request{Verb: "list", Resource: "secrets", Namespace: "kube-system"}
-	query := url.Values{"fieldSelector": {"type=bootstrap.kubernetes.io/token"}}
-	accept := "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
-	if r.o.Secrets {
-		accept = jsonType
-	}
 	secrets := list[struct {
 		Metadata metav1.ObjectMeta `json:"metadata"`
 		Data     struct {
 			Expiration string `json:"expiration"`
 			Signs      string `json:"usage-bootstrap-authentication"`
 		} `json:"data"`
-	}](ctx, r.client, right, "v1", accept, query)
+	}](ctx, r.client, right, access.ListOptions{FieldSelector: "type=bootstrap.kubernetes.io/token", MetadataOnly: !r.o.Secrets})
 	r.Tokens.Unknown = secrets.Unknown
 	for i := range secrets.Value {
 		s := &secrets.Value[i]
@@ -260,9 +267,10 @@ func (r *reader) readMetrics(ctx context.Context) {
 	if !r.wants("audit") {
 		return
 	}
-	answer, err := result(r.client.send(ctx, http.MethodGet, metricsPath, nil, "text/plain", nil))
+	right := authorization.Request{Verb: "get", Path: "/metrics"}
+	answer, err := r.client.Get(ctx, &right)
 	if err != nil {
-		r.Metrics.Unknown = unknown(err, authorization.Request{Verb: "get", Path: metricsPath})
+		r.Metrics.Unknown = unknown(err, right)
 		return
 	}
 	lines := bufio.NewScanner(bytes.NewReader(answer))
@@ -274,7 +282,7 @@ func (r *reader) readMetrics(ctx context.Context) {
 		}
 	}
 	if err := lines.Err(); err != nil {
-		r.Metrics.Unknown = unknown(err, authorization.Request{Verb: "get", Path: metricsPath})
+		r.Metrics.Unknown = unknown(err, right)
 	}
 }
 
@@ -282,9 +290,11 @@ func (r *reader) readAnonymous(ctx context.Context) {
 	if !r.wants("anonymous") {
 		return
 	}
-	c, err := newClient(rest.AnonymousClientConfig(r.config), r.client.limiter, r.client.read)
+	// The client of everything else turns answers into errors, and this is about the status code.
+	anonymous := rest.AnonymousClientConfig(r.config)
+	base, _, err := rest.DefaultServerUrlFor(anonymous)
 	if err == nil {
-		r.Anonymous.Value, _, err = c.send(ctx, http.MethodGet, "/api", nil, jsonType, nil)
+		r.Anonymous.Value, err = statusOf(ctx, anonymous, base.JoinPath("api"))
 	}
 	if err != nil {
 		r.Anonymous.Unknown = unknown(err, authorization.Request{Verb: "get", Path: "/api"})
@@ -319,26 +329,12 @@ func (r *reader) readAnswers(ctx context.Context) {
 }
 
 func (r *reader) ask(ctx context.Context, node string, question *authorization.Request) (checks.Answer, error) {
-	a := checks.Answer{Node: node, Request: *question}
 	id := authorization.Kubelet(node)
-	review := authorizationv1.SubjectAccessReview{
-		TypeMeta: metav1.TypeMeta{APIVersion: "authorization.k8s.io/v1", Kind: "SubjectAccessReview"},
-		Spec: authorizationv1.SubjectAccessReviewSpec{
-			User: id.User, Groups: id.Groups, ResourceAttributes: question.ResourceAttributes(), NonResourceAttributes: question.NonResourceAttributes(),
-		},
-	}
-	answer, err := result(r.client.send(ctx, http.MethodPost, accessPath, nil, jsonType, &review))
-	if err == nil {
-		review.Status = authorizationv1.SubjectAccessReviewStatus{}
-		err = json.Unmarshal(answer, &review)
-	}
-	a.Allowed, a.Denied = review.Status.Allowed, review.Status.Denied
-	reason := review.Status.Reason
-	if review.Status.EvaluationError != "" {
-		reason = strings.TrimSpace(reason + " " + review.Status.EvaluationError)
-	}
-	a.Reason = text.Cut(reason, 8*maxText)
-	return a, err
+	answer, err := r.client.Review(ctx, &id, question)
+	return checks.Answer{
+		Node: node, Request: *question, Allowed: answer.Allowed, Denied: answer.Denied,
+		Reason: strings.TrimSpace(answer.Reason + " " + answer.Error),
+	}, err
 }
 
 // readProbe creates a Node as a kubelet that does not exist, as a dry run.
@@ -354,26 +350,23 @@ func (r *reader) readProbe(ctx context.Context) {
 	for _, groups := range [][]string{nil, {authorization.NodesGroup}} {
 		as := rest.CopyConfig(r.config)
 		as.Impersonate = rest.ImpersonationConfig{UserName: user.User, Groups: groups}
-		c, err := newClient(as, r.client.limiter, r.client.read)
-		if err != nil {
-			r.NodeProbe.Unknown = &checks.Unknown{Why: text.Printable(text.Cut(err.Error(), maxText))}
-			return
+		c, err := access.New(as, commandName, r.o.QPS)
+		if err == nil {
+			err = c.DryRunNode(ctx, node)
 		}
-		code, answer, err := c.send(ctx, http.MethodPost, nodesPath, url.Values{"dryRun": {"All"}}, jsonType, node)
-		if err != nil {
-			r.NodeProbe.Unknown = &checks.Unknown{Why: text.Printable(text.Cut(err.Error(), maxText))}
-			return
-		}
-		said := ""
-		if code >= http.StatusMultipleChoices {
-			said = refusal(code, answer)
-		}
-		if code == http.StatusForbidden && (strings.Contains(said, "cannot impersonate") || strings.Contains(said, "impersonate-on:") ||
-			strings.Contains(said, `cannot create resource "nodes"`)) {
-			message = said
+		lacks := (*access.ForbiddenError)(nil)
+		switch {
+		case err == nil:
+			r.NodeProbe.Value.Code = http.StatusCreated
+		case !errors.As(err, &lacks):
+			r.NodeProbe.Value.Message = text.Cut(err.Error(), maxText)
+		case strings.Contains(lacks.Message, "cannot impersonate"), strings.Contains(lacks.Message, "impersonate-on:"),
+			strings.Contains(lacks.Message, `cannot create resource "nodes"`):
+			message = lacks.Message
 			continue
+		default:
+			r.NodeProbe.Value = checks.NodeProbe{Code: http.StatusForbidden, Message: lacks.Message}
 		}
-		r.NodeProbe.Value = checks.NodeProbe{Code: code, Message: said}
 		return
 	}
 	r.NodeProbe.Unknown = &checks.Unknown{Rights: checks.ProbeRights(r.Versions.Value), Why: message}
@@ -393,7 +386,9 @@ func (r *reader) readKubelets(ctx context.Context) {
 		n := &r.Nodes.Value[i]
 		k := checks.LiveKubelet{Node: n.Name}
 		right := authorization.Request{Verb: "get", Resource: "nodes", Subresource: "proxy"}
-		answer, err := r.client.get(ctx, nodesPath+"/"+n.Name+"/proxy/configz", nil)
+		answer, err := r.client.Get(ctx, &authorization.Request{
+			Verb: "get", Resource: "nodes", Name: n.Name, Subresource: "proxy/configz",
+		})
 		var configz struct {
 			Config *checks.KubeletConfig `json:"kubeletconfig"`
 		}
@@ -419,27 +414,33 @@ func (r *reader) readKubelets(ctx context.Context) {
 	}
 }
 
-// stranger asks a kubelet for its pods without a credential, and returns the HTTP status code, or 0 without an answer. It reads no body.
-func stranger(ctx context.Context, scheme, address string, port int) int {
-	const timeout = 3 * time.Second
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+// statusOf returns the HTTP status code of GET. It reads no body and follows no redirect.
+func statusOf(ctx context.Context, config *rest.Config, target *url.URL) (int, error) {
+	transport, err := rest.TransportFor(config)
+	if err != nil {
+		return 0, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, strangerTimeout)
 	defer cancel()
-	target := url.URL{Scheme: scheme, Host: net.JoinHostPort(address, strconv.Itoa(port)), Path: "/pods"}
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String(), nil)
 	if err != nil {
-		return 0
+		return 0, err
 	}
-	transport := &http.Transport{
-		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // A stranger has no CA either, and sends nothing secret.
-	}
-	defer transport.CloseIdleConnections()
+	r.Header.Set("User-Agent", UserAgent+"/"+program.Version())
 	response, err := transport.RoundTrip(r)
+	if err != nil {
+		return 0, err
+	}
+	return response.StatusCode, response.Body.Close()
+}
+
+// stranger asks a kubelet for its pods without a credential, and returns the HTTP status code, or 0 without an answer. It reads no body.
+func stranger(ctx context.Context, scheme, address string, port int) int {
+	// A stranger has no CA, and sends nothing secret.
+	config := &rest.Config{TLSClientConfig: rest.TLSClientConfig{Insecure: true}}
+	code, err := statusOf(ctx, config, &url.URL{Scheme: scheme, Host: net.JoinHostPort(address, strconv.Itoa(port)), Path: "/pods"})
 	if err != nil {
 		return 0
 	}
-	defer response.Body.Close()
-	if _, err := io.CopyN(io.Discard, response.Body, 1); err != nil && !errors.Is(err, io.EOF) {
-		return 0
-	}
-	return response.StatusCode
+	return code
 }

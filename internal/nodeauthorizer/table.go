@@ -296,3 +296,9 @@ func (rule *Rule) fulfilled(node string, r *authorization.Request, related func(
 	}
 	return true
 }
+
+// SystemNode reports whether the ClusterRole system:node, if somebody binds it, allows a request: what the rules are about, without
+// their conditions.
+func (t *Table) SystemNode(r *authorization.Request) bool {
+	return r.Path == "" && slices.ContainsFunc(t.rules, func(rule Rule) bool { return rule.covers(r) })
+}

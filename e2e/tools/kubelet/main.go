@@ -33,6 +33,7 @@ const shutdownGracePeriod = 4 * time.Second
 // options are the flags.
 type options struct {
 	kubeconfig      string
+	certDir         string
 	rootDir         string
 	staticPods      string
 	staticPodURL    string
@@ -51,6 +52,7 @@ func main() {
 	labels := cliflag.ConfigurationMap(o.kubelet.NodeLabels)
 	flags := cmd.Flags()
 	flags.StringVar(&o.kubeconfig, "kubeconfig", "", "path of the kubeconfig")
+	flags.StringVar(&o.certDir, "cert-dir", "", "directory of client certificates, which are then requested and rotated")
 	flags.StringVar(&o.kubelet.NodeName, "name", "", "name of the Node")
 	flags.StringVar(&o.rootDir, "root-dir", "", "directory of the kubelet's data; created if necessary")
 	flags.StringVar(&o.staticPods, "static-pods", "", "directory with manifests of static pods")
@@ -124,6 +126,11 @@ func (o *options) clients(k *kubeletconfig.KubeletConfiguration) (client, heartb
 	}
 	config.ContentType = "application/vnd.kubernetes.protobuf"
 	config.UserAgent = "hollow-kubelet"
+	if o.certDir != "" {
+		if err := rotateCertificates(config, o.certDir, o.kubelet.NodeName); err != nil {
+			return nil, nil, fmt.Errorf("rotate certificates: %w", err)
+		}
+	}
 	if client, err = clientset.NewForConfig(config); err != nil {
 		return nil, nil, err
 	}

@@ -6,9 +6,8 @@ package checks
 import (
 	"net/http"
 
-	rbacv1 "k8s.io/api/rbac/v1"
-
 	"noderestriction.plus/internal/authorization"
+	"noderestriction.plus/internal/knowngrants"
 	"noderestriction.plus/internal/nodeauthorizer"
 	"noderestriction.plus/internal/rbac"
 	"noderestriction.plus/internal/text"
@@ -48,9 +47,13 @@ func runAnonymous(s *Snapshot, f *Finding) {
 	// Everybody who is not authenticated has this user and this group.
 	id := authorization.Identity{User: anonymousUser, Groups: []string{unauthenticatedGroup}}
 	granted := e.Grants(id)
+	table, ok := s.table(f)
+	if !ok {
+		return
+	}
 	for i := range granted.List {
 		g := &granted.List[i]
-		example, count := beyondHealth(g)
+		example, count := beyondHealth(g, table)
 		if count == 0 {
 			continue
 		}
@@ -67,21 +70,22 @@ func runAnonymous(s *Snapshot, f *Finding) {
 }
 
 // beyondHealth returns an example of what a grant gives to strangers beyond what Kubernetes and kubeadm do, and how many there are.
-func beyondHealth(g *rbac.Grant) (example string, count int) {
+func beyondHealth(g *rbac.Grant, table *nodeauthorizer.Table) (example string, count int) {
 	rules := g.Rules()
 	for n := range rules {
 		requests, _ := g.Requests(&rules[n], maxRequests)
 		for r := range requests {
-			request := &requests[r]
-			harmless := false
-			for _, k := range grants() {
-				harmless = harmless || k.harmless && (k.covers(&rbacv1.Subject{Name: anonymousUser}, request) ||
-					k.covers(&rbacv1.Subject{Name: unauthenticatedGroup}, request))
+			known := false
+			for _, name := range []string{anonymousUser, unauthenticatedGroup} {
+				to := *g
+				to.Subject.Name = name
+				known = known || knowngrants.Find(table, &to, &requests[r]) != nil
 			}
-			if !harmless {
-				if count++; count == 1 {
-					example = request.String()
-				}
+			if known {
+				continue
+			}
+			if count++; count == 1 {
+				example = requests[r].String()
 			}
 		}
 	}

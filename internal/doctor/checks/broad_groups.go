@@ -9,7 +9,6 @@ import (
 
 	rbacv1 "k8s.io/api/rbac/v1"
 
-	"noderestriction.plus/internal/authorization"
 	"noderestriction.plus/internal/nodeauthorizer"
 	"noderestriction.plus/internal/rbac"
 	"noderestriction.plus/internal/text"
@@ -35,14 +34,8 @@ func runBroadGroups(s *Snapshot, f *Finding) {
 	if !ok {
 		return
 	}
-	version := ""
-	if s.Versions.Unknown == nil && len(s.Versions.Value) > 0 {
-		version = s.Versions.Value[0]
-	}
-	minor, _ := minorOf(version)
-	table, err := nodeauthorizer.New(max(minor, nodeauthorizer.Oldest), nil)
-	if err != nil {
-		f.cannot("%v", err)
+	table, ok := s.table(f)
+	if !ok {
 		return
 	}
 	for _, h := range e.Holdings(func(string, *rbacv1.PolicyRule) bool { return true }) {
@@ -72,18 +65,15 @@ func (f *Finding) judgeBroad(h *rbac.Holding, subjects []int, table *nodeauthori
 		for n := range rules {
 			requests, _ := h.Requests(&rules[n], maxRequests)
 			for r := range requests {
-				k := knownGrant(&h.Subjects[i], &requests[r], table)
-				danger, does := nodeauthorizer.Risk(&requests[r])
-				if danger < nodeauthorizer.Medium && k == nil {
-					k = &grant{harmless: true}
-				}
-				if k != nil && k.harmless {
+				k := familiarity(h, &h.Subjects[i], &requests[r], table)
+				if k.harmless {
 					continue
 				}
-				if k != nil && !slices.Contains(distributions, k.distribution) {
-					distributions = append(distributions, k.distribution)
+				if k.from != "" && !slices.Contains(distributions, k.from) {
+					distributions = append(distributions, k.from)
 				}
-				known := k != nil
+				danger, does := nodeauthorizer.Risk(&requests[r])
+				known := k.from != ""
 				// What nobody is known for counts before what a distribution is known for.
 				if what == "" || onlyKnown && !known || onlyKnown == known && danger > worst {
 					worst, why, what = danger, does, requests[r].String()
@@ -109,19 +99,4 @@ func (f *Finding) judgeBroad(h *rbac.Holding, subjects []int, table *nodeauthori
 	}
 	add(bindingName(&h.Grant), subjectsField(beyond), unbind(h, beyond), "gives %s %s %s, such as %s: whoever has it %s%s", enumerate(names),
 		h.RoleKind, text.Quote(h.Role), text.Quote(what), cmp.Or(why, "does more than intended"), says)
-}
-
-// knownGrant returns what is known of a request that a crowd may make, or nil.
-func knownGrant(subject *rbacv1.Subject, r *authorization.Request, table *nodeauthorizer.Table) *grant {
-	if subject.Name == authorization.NodesGroup &&
-		table.Decide(ProbeNode, r, func(*authorization.Request) bool { return false }) != nil {
-		return &grant{harmless: true}
-	}
-	var found *grant
-	for _, g := range grants() {
-		if g.covers(subject, r) && (found == nil || g.harmless) {
-			found = &g
-		}
-	}
-	return found
 }

@@ -8,9 +8,9 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 
 	"noderestriction.plus/internal/authorization"
+	"noderestriction.plus/internal/knowngrants"
 	"noderestriction.plus/internal/nodeauthorizer"
 	"noderestriction.plus/internal/text"
 )
@@ -109,11 +109,16 @@ func runDistribution(s *Snapshot, f *Finding) {
 			}, "it ships %s", d.ships)
 		}
 	}
-	// A binding of this name is kubespray's, whatever it gives; the other checks compare rules.
-	if slices.ContainsFunc(s.ClusterRoleBindings.Value, func(b rbacv1.ClusterRoleBinding) bool { return b.Name == fullBindings()[0].binding }) {
-		found = true
-		f.weak("kubespray", "clusterrolebindings", deletion("clusterrolebinding", "", fullBindings()[0].binding), "it binds %s: %s (%s)",
-			text.Quote(fullBindings()[0].binding), fullBindings()[0].says, fullBindings()[0].source)
+	// Names of bindings are hints, too; other checks compare rules.
+	for i := range s.ClusterRoleBindings.Value {
+		name := s.ClusterRoleBindings.Value[i].Name
+		for _, g := range knowngrants.Grants() {
+			if g.Binding == name && g.FullNode {
+				found = true
+				f.weak(g.Distribution, "clusterrolebindings", deletion("clusterrolebinding", "", name), "it has %s, which %s (%s, %s)", text.Quote(name),
+					g.Effect, g.Source, g.SourceAt)
+			}
+		}
 	}
 	if !found {
 		f.note("it is none of those that are known")

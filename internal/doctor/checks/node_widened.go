@@ -11,6 +11,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 
 	"noderestriction.plus/internal/authorization"
+	"noderestriction.plus/internal/knowngrants"
 	"noderestriction.plus/internal/nodeauthorizer"
 	"noderestriction.plus/internal/rbac"
 	"noderestriction.plus/internal/text"
@@ -36,6 +37,9 @@ type widening struct {
 	node   string
 	fix    Fix
 	field  string
+	// known is the distribution that is known for all of it; beyond says that some of it is not known.
+	known  string
+	beyond bool
 }
 
 func runNodeWidened(s *Snapshot, f *Finding) {
@@ -50,6 +54,10 @@ func runNodeWidened(s *Snapshot, f *Finding) {
 	// Without RBAC the reasons name one cause of each answer, so this does not make the check unable to tell.
 	rights := &Finding{}
 	e, all := s.evaluator(rights)
+	table, ok := s.table(f)
+	if !ok {
+		return
+	}
 	causes := map[string]*widening{}
 	for i := range answers {
 		a := &answers[i]
@@ -60,7 +68,7 @@ func runNodeWidened(s *Snapshot, f *Finding) {
 		if danger < nodeauthorizer.Medium {
 			continue
 		}
-		add := func(cause, field string, fix Fix) {
+		add := func(cause, field string, fix Fix, known string) {
 			w := causes[cause]
 			if w == nil {
 				w = &widening{node: a.Node, fix: fix, field: field}
@@ -69,6 +77,11 @@ func runNodeWidened(s *Snapshot, f *Finding) {
 			if says := a.Request.String(); !slices.Contains(w.says, says) {
 				w.says = append(w.says, says)
 			}
+			if known == "" {
+				w.beyond = true
+			} else {
+				w.known = known
+			}
 			if w.why == "" || danger > w.danger {
 				w.danger, w.why = danger, why
 			}
@@ -76,18 +89,18 @@ func runNodeWidened(s *Snapshot, f *Finding) {
 		if all {
 			matches, _ := e.Grants(authorization.Kubelet(a.Node)).Matches(&a.Request, maxEvidence)
 			for _, m := range matches {
-				add(bindingName(m.Grant), subjectsField([]int{m.SubjectIndex}), s.unbindMatch(&m))
+				add(bindingName(m.Grant), subjectsField([]int{m.SubjectIndex}), s.unbindMatch(&m), shippedBy(table, m.Grant, &a.Request))
 			}
 			if len(matches) > 0 {
 				continue
 			}
 		}
 		if g, ok := rbac.ReadReason(a.Reason); ok {
-			add(bindingName(&g), "subjects", deletionOf(&g))
+			add(bindingName(&g), "subjects", deletionOf(&g), "")
 			continue
 		}
 		add("an authorizer other than Node and RBAC", text.Quote(a.Reason),
-			Fix{Note: "look for it in --authorization-mode, --authorization-config or the ABAC policy file of kube-apiserver"})
+			Fix{Note: "look for it in --authorization-mode, --authorization-config or the ABAC policy file of kube-apiserver"}, "")
 	}
 	f.addWidenings(causes)
 	if !all && len(causes) > 0 {
@@ -107,14 +120,18 @@ func (f *Finding) addWidenings(causes map[string]*widening) {
 	for _, name := range names {
 		w := causes[name]
 		add := f.weak
-		if w.danger >= nodeauthorizer.High {
+		says := ""
+		switch {
+		case !w.beyond:
+			says = "; " + w.known + " ships it, and its agents may need it"
+		case w.danger >= nodeauthorizer.High:
 			add = f.bad
 		}
 		who := "the kubelet of " + text.Quote(w.node)
 		if w.node == ProbeNode {
 			who = "every kubelet"
 		}
-		add(name, w.field, w.fix, "%s may %s, which the Node authorizer refuses; a kubelet then %s", who, enumerate(w.says), w.why)
+		add(name, w.field, w.fix, "%s may %s, which the Node authorizer refuses; a kubelet then %s%s", who, enumerate(w.says), w.why, says)
 	}
 	if len(causes) > 0 {
 		f.note("kubectl nrp rights shows each of them")
@@ -147,3 +164,11 @@ func (s *Snapshot) subjects(g *rbac.Grant) []rbacv1.Subject {
 }
 
 func lower(s string) string { return strings.ToLower(s) }
+
+// shippedBy returns the distribution that is known for a grant, or nothing. One that undoes the Node authorizer is never excused.
+func shippedBy(table *nodeauthorizer.Table, g *rbac.Grant, r *authorization.Request) string {
+	if known := knowngrants.Find(table, g, r); known != nil && !known.FullNode {
+		return known.Distribution
+	}
+	return ""
+}

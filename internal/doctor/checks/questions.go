@@ -84,3 +84,16 @@ func isNeeded(a *Answer) bool { return slices.Contains(needed(a.Node), a.Request
 func access() authorization.Request {
 	return authorization.Request{Verb: "create", Group: "authorization.k8s.io", Resource: "subjectaccessreviews"}
 }
+
+// table returns what the Node authorizer of the API server intends; of the newest one if its version is not known.
+func (s *Snapshot) table(f *Finding) (*nodeauthorizer.Table, bool) {
+	minor := nodeauthorizer.Newest
+	if s.Versions.Unknown == nil && len(s.Versions.Value) > 0 {
+		minor, _ = minorOf(s.Versions.Value[0])
+	}
+	table, err := nodeauthorizer.New(max(minor, nodeauthorizer.Oldest), nil)
+	if err != nil {
+		f.cannot("%v", err)
+	}
+	return table, err == nil
+}

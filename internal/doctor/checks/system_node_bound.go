@@ -61,13 +61,3 @@ func runSystemNodeBound(s *Snapshot, f *Finding) {
 		f.bad(bindingName(&h.Grant), subjectsField(subjects), fix, "gives %s %s to %s%s", h.RoleKind, text.Quote(h.Role), enumerate(names), isFrom(&h))
 	}
 }
-
-// isFrom says which distribution is known for a binding. Its name is a hint only.
-func isFrom(h *rbac.Holding) string {
-	for _, from := range fullBindings() {
-		if h.Binding == from.binding {
-			return ": " + from.says
-		}
-	}
-	return ""
-}
