@@ -170,6 +170,9 @@ func writeFix(b *strings.Builder, fix *checks.Fix, check string, shown map[strin
 	case fix.Command == "":
 		line("      ", "fix"+where+": "+fix.Note)
 		return
+	case shown[fix.Command] == check:
+		line("      ", "fix: the command above")
+		return
 	case shown[fix.Command] != "":
 		line("      ", "fix: the same command as for "+shown[fix.Command])
 		return

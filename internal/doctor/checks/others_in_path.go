@@ -129,21 +129,37 @@ func (f *Finding) judgeWebhook(w *webhook) {
 		return strings.Contains(c.Expression, "system:node")
 	})
 	name := text.Quote(w.name)
-	at := fmt.Sprintf("/webhooks/%d", w.index)
-	ignore := jsonPatch(w.kind, "", w.configuration, []patchOperation{
-		{"test", at + "/name", w.name}, {"replace", at + "/failurePolicy", admissionregistrationv1.Ignore},
-	})
-	ignore.Note = "or, better, exclude these resources from its rules, where its operator cannot undo it"
+	except := w.exceptKubelets()
 	switch {
-	case !any:
-	case exempts:
+	case !any, exempts && w.mutates:
+	case exempts && slices.ContainsFunc(policyWrites(), func(is write) bool { return is.matchedBy(w.rules) }):
 		f.weak(w.object, w.field+".matchConditions", Fix{Note: "ask whether its policies must apply to mirror pods and Nodes, too"},
 			"webhook %s exempts kubelets", name)
+	case exempts:
 	case beats && w.fails:
-		f.bad(w.object, w.field+".failurePolicy", ignore, "webhook %s is called for heartbeats or registrations: while it does not answer, nodes become NotReady",
+		f.bad(w.object, w.field+".failurePolicy", except, "webhook %s is called for heartbeats or registrations: while it does not answer, nodes become NotReady",
 			name)
 	case w.mutates && beats:
-		f.weak(w.object, w.field+".rules", Fix{Note: "exclude nodes, nodes/status, pods/status and leases from its rules"},
-			"webhook %s may change what kubelets write, and whoever controls it, too", name)
+		f.weak(w.object, w.field+".rules", except, "webhook %s may change what kubelets write, and whoever controls it, too", name)
 	}
+}
+
+// policyWrites are what policies for workloads and Nodes are about.
+func policyWrites() []write {
+	return []write{{"", "v1", "nodes", "CREATE"}, {"", "v1", "pods", "CREATE"}}
+}
+
+// exceptKubelets is the fix that keeps the API server from calling a webhook for kubelets.
+func (w *webhook) exceptKubelets() Fix {
+	at := fmt.Sprintf("/webhooks/%d", w.index)
+	condition := admissionregistrationv1.MatchCondition{
+		Name: "exclude-kubelets", Expression: "!request.userInfo.username.startsWith('" + authorization.NodeUserPrefix + "')",
+	}
+	operation := patchOperation{"add", at + "/matchConditions/-", condition}
+	if len(w.conditions) == 0 {
+		operation = patchOperation{"add", at + "/matchConditions", []admissionregistrationv1.MatchCondition{condition}}
+	}
+	fix := jsonPatch(w.kind, "", w.configuration, []patchOperation{{"test", at + "/name", w.name}, operation})
+	fix.Note = "where its operator or chart undoes that, exclude nodes, nodes/status, pods/status and leases from its rules there"
+	return fix
 }
