@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command kubectl-nrp checks and tries NodeRestrictionPolicies, and reads the records of denials. Of its commands only
-// attack and rights need a cluster. It works as kubectl nrp, a plugin of kubectl, and by itself.
+// attack, doctor and rights need a cluster. It works as kubectl nrp, a plugin of kubectl, and by itself.
 package main
 
 import (
@@ -15,6 +15,7 @@ import (
 	"noderestriction.plus/internal/cli"
 	"noderestriction.plus/internal/command"
 	"noderestriction.plus/internal/denials"
+	"noderestriction.plus/internal/doctor"
 	"noderestriction.plus/internal/rights"
 )
 
@@ -24,5 +25,6 @@ func main() {
 
 // root returns the root command. Its texts say how the program is called.
 func root(call string) *cobra.Command {
-	return command.Plugin(call, append(cli.Commands(), denials.Command(), attack.Command(), rights.Command(), authorizer.Command())...)
+	return command.Plugin(call, append(cli.Commands(),
+		denials.Command(), attack.Command(), doctor.Command(), rights.Command(), authorizer.Command())...)
 }

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package access asks an API server who may do what: by access reviews, which all its authorizers answer, and by reading RBAC. It
-// writes nothing: a guard on the connection lets only reads and reviews pass.
+// writes nothing: a guard on the connection lets only reads and reviews pass, and the dry run of [Client.DryRunNode].
 package access
 
 import (
@@ -47,6 +47,8 @@ const (
 	maxObjects = 200_000
 	// maxText bounds what is kept of a reason or a message, in bytes.
 	maxText = 1024
+
+	jsonType = "application/json"
 )
 
 // Client asks an API server as one user. It can be used by several goroutines.
@@ -98,7 +100,7 @@ func reviewPaths() []string {
 // RoundTrip implements [http.RoundTripper].
 func (g *guard) RoundTrip(r *http.Request) (*http.Response, error) {
 	path, below := strings.CutPrefix(r.URL.Path, g.base)
-	if !below || r.Method != http.MethodGet && (r.Method != http.MethodPost || !slices.Contains(reviewPaths(), path)) {
+	if !below || r.Method != http.MethodGet && (r.Method != http.MethodPost || !slices.Contains(reviewPaths(), path)) && !isDryRun(r, path) {
 		if r.Body != nil {
 			r.Body.Close()
 		}
@@ -122,6 +124,13 @@ var ErrNotFound = errors.New("not found")
 
 // send sends a request and returns the body of a successful answer.
 func (c *Client) send(ctx context.Context, verb, resource, path string, query url.Values, body any, limit int64) ([]byte, error) {
+	return c.sendAs(ctx, jsonType, verb, resource, path, query, body, limit)
+}
+
+// sendAs is send with another media type for the answer.
+func (c *Client) sendAs(
+	ctx context.Context, accept, verb, resource, path string, query url.Values, body any, limit int64,
+) ([]byte, error) {
 	target := *c.base
 	target.Path += path
 	target.RawQuery = query.Encode()
@@ -137,7 +146,7 @@ func (c *Client) send(ctx context.Context, verb, resource, path string, query ur
 		if err := c.limiter.Wait(ctx); err != nil {
 			return nil, err
 		}
-		code, after, answer, err := c.sendOnce(ctx, method, target.String(), data, limit)
+		code, after, answer, err := c.sendOnce(ctx, accept, method, target.String(), data, limit)
 		if err != nil {
 			return nil, err
 		}
@@ -161,7 +170,7 @@ func (c *Client) send(ctx context.Context, verb, resource, path string, query ur
 }
 
 func (c *Client) sendOnce(
-	ctx context.Context, method, target string, body []byte, limit int64,
+	ctx context.Context, accept, method, target string, body []byte, limit int64,
 ) (code int, after time.Duration, answer []byte, err error) {
 	var reader io.Reader
 	if body != nil {
@@ -171,9 +180,9 @@ func (c *Client) sendOnce(
 	if err != nil {
 		return 0, 0, nil, err
 	}
-	r.Header.Set("Accept", "application/json")
+	r.Header.Set("Accept", accept)
 	if body != nil {
-		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Content-Type", jsonType)
 	}
 	response, err := c.http.Do(r)
 	if err != nil {

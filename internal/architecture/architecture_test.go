@@ -147,6 +147,20 @@ var arrows = map[string]struct {
 		},
 		"the entry is for API servers, and has nothing to do with policies or with the webhook",
 	},
+	"internal/doctor/checks": {
+		[]string{
+			"api/v1alpha1", "internal/authorization", "internal/knowngrants", "internal/nodeauthorizer", "internal/program", "internal/rbac",
+			"internal/text", "internal/wiring",
+		},
+		"a check is a function of a snapshot: who reads the snapshot is not its business, and nothing of the webhook helps it",
+	},
+	"internal/doctor": {
+		[]string{
+			"api/v1alpha1", "internal/access", "internal/authorization", "internal/command", "internal/doctor/checks", "internal/program",
+			"internal/report", "internal/text",
+		},
+		"it reads a snapshot and prints findings; what they are is for the checks to say",
+	},
 	"internal/denials/page": {
 		[]string{"internal/text", "internal/program"},
 		"the page is handed finished texts",
@@ -222,7 +236,8 @@ var arrows = map[string]struct {
 	},
 	"cmd/kubectl-nrp": {
 		[]string{
-			"internal/attack", "internal/authorizer", "internal/cli", "internal/command", "internal/denials", "internal/rights",
+			"internal/attack", "internal/authorizer", "internal/cli", "internal/command", "internal/denials", "internal/doctor",
+			"internal/rights",
 		},
 		"main wires the commands and does nothing itself",
 	},
@@ -241,7 +256,7 @@ var bans = []struct {
 			"internal/program", "internal/report",
 			"internal/review", "internal/record", "internal/recordlog", "internal/decisionlog", "internal/manifest", "internal/fixture", "internal/input",
 			"config/crd", "internal/apidoc", "internal/wiring", "internal/conditions", "internal/authorization", "internal/nodeauthorizer",
-			"internal/knowngrants", "internal/rbac",
+			"internal/knowngrants", "internal/rbac", "internal/doctor/checks",
 		},
 		[]string{
 			"k8s.io/client-go", "sigs.k8s.io/controller-runtime", "go.uber.org/zap", "github.com/go-logr/zapr",
@@ -255,12 +270,13 @@ var bans = []struct {
 		"the first part of make demo shows something while the rest builds, so it links no client",
 	},
 	{
-		[]string{"cmd/kubectl-nrp", "internal/access", "internal/attack", "internal/rights"},
+		[]string{"cmd/kubectl-nrp", "internal/access", "internal/attack", "internal/doctor", "internal/rights"},
 		[]string{
 			"k8s.io/client-go/kubernetes", "sigs.k8s.io/controller-runtime", "go.uber.org/zap", "github.com/go-logr/zapr",
 			"github.com/prometheus/client_golang", "k8s.io/apiserver",
 		},
-		"of the command-line tool only attack and rights talk to a cluster, and send requests as they stand: a kubeconfig and HTTP are enough",
+		"of the command-line tool only attack, doctor and rights talk to a cluster. They send a few kinds of requests through a guard: a kubeconfig and " +
+			"HTTP are enough, and the typed clients would be most of the program",
 	},
 	{
 		[]string{""},
@@ -274,7 +290,7 @@ var bans = []struct {
 		[]string{""},
 		[]string{
 			module + "/internal/access", module + "/internal/attack", module + "/internal/auditlog", module + "/internal/authorizer",
-			module + "/internal/rights", module + "/internal/cli", module + "/internal/denials",
+			module + "/internal/rights", module + "/internal/cli", module + "/internal/denials", module + "/internal/doctor",
 			module + "/internal/fixture",
 		},
 		"the command-line tool is not part of the webhook's image",

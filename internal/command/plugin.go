@@ -32,7 +32,7 @@ func Plugin(call string, commands ...*cobra.Command) *cobra.Command {
 		Annotations: map[string]string{cobra.CommandDisplayNameAnnotation: call},
 		Short:       "Check policies, try writes and read denials of NodeRestriction-plus",
 		Long: "kubectl nrp checks NodeRestrictionPolicies, says what they would deny, and reads the records of what was denied.\n" +
-			"Only attack and rights need a cluster.",
+			"Only attack, doctor and rights need a cluster.",
 	}, commands)
 	root.InitDefaultCompletionCmd()
 	for _, cmd := range root.Commands() {

@@ -132,7 +132,7 @@ func Grants() []Grant {
 // Find returns the known grant that is the reason for a match of RBAC, or nil. The binding, the role and the rule all have to be those
 // of the source. The table says what the ClusterRole system:node has.
 func Find(table *nodeauthorizer.Table, match *rbac.Grant, r *authorization.Request) *Grant {
-	for _, g := range Grants() {
+	for _, g := range append(Grants(), Others()...) {
 		if g.Kind == match.BindingKind && g.Binding == match.Binding && g.Role == match.Role &&
 			(g.Namespace == "" || g.Namespace == match.BindingNamespace) && g.To == match.Subject.Name && g.allows(table, r) {
 			return &g
