@@ -219,8 +219,11 @@ func (w *servedWebhook) send(ctx context.Context, body []byte) error {
 	}
 	defer response.Body.Close()
 	answer, err := io.ReadAll(response.Body)
-	if err != nil || response.StatusCode != http.StatusOK || !bytes.Contains(answer, []byte(`"allowed":true`)) {
-		return fmt.Errorf("%s: %s %v", response.Status, answer, err)
+	if err != nil {
+		return err
+	}
+	if response.StatusCode != http.StatusOK || !bytes.Contains(answer, []byte(`"allowed":true`)) {
+		return fmt.Errorf("%s: %s", response.Status, answer)
 	}
 	return nil
 }

@@ -160,8 +160,9 @@ func (b *bench) startVariants(ctx context.Context) error {
 	}
 	b.variants = append(b.variants,
 		&variant{
-			name: evaluated, about: "this product, strict.yaml with all conditions allowed, every write evaluated", manifests: callForEverything(b.product.URL, ca),
-			process: b.product.Process(), url: b.product.URL + "/admit", calls: productCalls(b.product), denies: true,
+			name: evaluated, about: "this product, strict.yaml with all conditions allowed, every write evaluated",
+			manifests: callForEverything(b.product.URL, ca),
+			process:   b.product.Process(), url: b.product.URL + "/admit", calls: productCalls(b.product), denies: true,
 		})
 	helm, err := binaries.Helm(ctx, os.Stderr)
 	if err != nil {

@@ -189,7 +189,7 @@ func managedFields(conditions []string, seconds int64) []metav1.ManagedFieldsEnt
 	entry := func(manager, subresource string, seconds int64, fields string) metav1.ManagedFieldsEntry {
 		return metav1.ManagedFieldsEntry{
 			Manager: manager, Operation: metav1.ManagedFieldsOperationUpdate, APIVersion: "v1", Subresource: subresource,
-			Time: new(metav1.Unix(seconds, 0)), FieldsType: "FieldsV1", FieldsV1: &metav1.FieldsV1{Raw: []byte(fields)},
+			Time: new(metav1.Unix(seconds, 0)), FieldsType: "FieldsV1", FieldsV1: metav1.NewFieldsV1(fields),
 		}
 	}
 	return []metav1.ManagedFieldsEntry{
