@@ -82,7 +82,8 @@ func compileAt(t *testing.T, of *version.Version, kind compile.Kind) {
 		if slices.Contains(reservedWords(), v.Name) {
 			t.Errorf("%s: the variable %s has the name of a reserved word", kind.Policy.Name, v.Name)
 		}
-		check(v.Name, compiler.CompileAndStoreVariable(&validating.Variable{Name: v.Name, Expression: v.Expression}, options, environment.NewExpressions))
+		variable := &validating.Variable{Name: v.Name, Expression: v.Expression}
+		check(v.Name, compiler.CompileAndStoreVariable(variable, options, environment.NewExpressions))
 	}
 	compileOne := func(what string, e cel.ExpressionAccessor) {
 		check(what, compiler.CompileCELExpression(e, options, environment.NewExpressions))

@@ -24,7 +24,9 @@ import (
 )
 
 func guardOptions() compile.GuardOptions {
-	return compile.GuardOptions{Group: compile.DefaultGuardGroup, Namespace: "security", ServiceAccount: "nrp", Writers: []string{"cainjector"}}
+	return compile.GuardOptions{
+		Group: compile.DefaultGuardGroup, Namespace: "security", ServiceAccount: "nrp", Writers: []string{"cainjector"},
+	}
 }
 
 const guardProgram = "system:serviceaccount:security:nrp"
@@ -92,13 +94,15 @@ func admin() *user.DefaultInfo {
 func TestGuardIsTotal(t *testing.T) {
 	o := guardOptions()
 	o.Certificates, o.Conditions = []string{strings.Repeat("0", 64)}, true
+	made := func(members map[string]any) runtime.Object { return &unstructured.Unstructured{Object: members} }
+	configuration := &admissionregistrationv1.ValidatingWebhookConfiguration{}
 	sparse := map[string][2]runtime.Object{
 		"nothing":                 {nil, nil},
-		"an empty object":         {nil, &unstructured.Unstructured{Object: map[string]any{}}},
-		"a deleted object":        {&unstructured.Unstructured{Object: map[string]any{"metadata": map[string]any{}}}, nil},
-		"two empty objects":       {&unstructured.Unstructured{Object: map[string]any{}}, &unstructured.Unstructured{Object: map[string]any{}}},
-		"null metadata":           {&unstructured.Unstructured{Object: map[string]any{"metadata": nil}}, &unstructured.Unstructured{Object: map[string]any{"spec": nil}}},
-		"a typed object":          {&admissionregistrationv1.ValidatingWebhookConfiguration{}, &admissionregistrationv1.ValidatingWebhookConfiguration{}},
+		"an empty object":         {nil, made(map[string]any{})},
+		"a deleted object":        {made(map[string]any{"metadata": map[string]any{}}), nil},
+		"two empty objects":       {made(map[string]any{}), made(map[string]any{})},
+		"null metadata":           {made(map[string]any{"metadata": nil}), made(map[string]any{"spec": nil})},
+		"a typed object":          {configuration, configuration},
 		"a typed new object":      {nil, &corev1.Pod{}},
 		"options of a connection": {nil, &corev1.PodExecOptions{}},
 	}
@@ -185,7 +189,7 @@ func TestGuardSeesEveryFieldOfAWebhook(t *testing.T) {
 		{guardOptions(), admin(), nil},
 		{guardOptions(), &user.DefaultInfo{Name: guardProgram}, []string{"ClientConfig.CABundle"}},
 		{guardOptions(), &user.DefaultInfo{Name: "cainjector"}, []string{"ClientConfig.CABundle"}},
-		{guardOptions(), &user.DefaultInfo{Name: "system:serviceaccount:kube-system:x", Groups: []string{"system:serviceaccounts:kube-system"}}, nil},
+		{guardOptions(), &user.DefaultInfo{Name: "x", Groups: []string{"system:serviceaccounts:kube-system"}}, nil},
 		{following, &user.DefaultInfo{Name: guardProgram}, []string{"ClientConfig.CABundle", "MatchConditions"}},
 		{following, &user.DefaultInfo{Name: "cainjector"}, []string{"ClientConfig.CABundle"}},
 	} {

@@ -97,9 +97,8 @@ func checkAuditLog(t *testing.T, path string, want int) {
 	defer f.Close()
 	found := 0
 	suite.Check(t, decisionlog.NewLog().Read(f, func(e *decisionlog.Event) error {
-		if s := e.Server; s != nil && s.Msg == policy.Denied && s.Node == node && slices.ContainsFunc(s.Violations, func(v record.Violation) bool {
-			return v.Policy == "recommended" && v.Rule == "node-finalizers"
-		}) {
+		ours := func(v record.Violation) bool { return v.Policy == "recommended" && v.Rule == "node-finalizers" }
+		if s := e.Server; s != nil && s.Msg == policy.Denied && s.Node == node && slices.ContainsFunc(s.Violations, ours) {
 			found++
 		}
 		return nil

@@ -35,14 +35,16 @@ type guardFlags struct {
 func (f *guardFlags) addFlags(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.BoolVar(&f.on, "guard", false, "also write the guard, for --to static; needs no FILE")
-	flags.StringVar(&f.group, "guard-group", compile.DefaultGuardGroup, "`group` that may change what it keeps; empty: nobody may, through\nthe API")
+	flags.StringVar(&f.group, "guard-group", compile.DefaultGuardGroup,
+		"`group` that may change what it keeps; empty: nobody may, through\nthe API")
 	flags.StringArrayVar(&f.certificates, "guard-certificate", nil,
 		"PEM `file` with a client certificate that members of the group must\nuse; may be repeated")
 	flags.StringVar(&f.namespace, "guard-namespace", program.Name,
 		"`namespace` of the release, which it closes; empty: none, if the\nwebhook runs outside the cluster")
 	flags.StringVar(&f.serviceAccount, "guard-service-account", program.Name, "`name` of the webhook's service account\nin that namespace")
 	flags.StringArrayVar(&f.writers, "guard-writer", nil,
-		"`user` that may write into the namespace and the CA bundle, such as\nsystem:serviceaccount:cert-manager:cert-manager-cainjector;\nmay be repeated")
+		"`user` that may write into the namespace and the CA bundle, such as\n"+
+			"system:serviceaccount:cert-manager:cert-manager-cainjector;\nmay be repeated")
 	flags.BoolVar(&f.conditions, "guard-conditions", false, "let the webhook write match conditions and expressions of the floor")
 }
 

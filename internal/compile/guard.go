@@ -74,6 +74,12 @@ type guardPart struct {
 type guardDenial struct{ variable, violates, message string }
 
 const (
+	admissionGroup = admissionregistrationv1.GroupName
+
+	create = admissionregistrationv1.Create
+	update = admissionregistrationv1.Update
+	remove = admissionregistrationv1.Delete
+
 	groups   = "request.userInfo.?groups.orValue([])"
 	deletion = "object == null"
 )
@@ -161,7 +167,7 @@ func (g *guard) webhooks() guardPart {
 	return guardPart{
 		name: "webhooks",
 		resources: []admissionregistrationv1.NamedRuleWithOperations{guarded(
-			admissionregistrationv1.GroupName, "validatingwebhookconfigurations", admissionregistrationv1.Update, admissionregistrationv1.Delete)},
+			admissionGroup, "validatingwebhookconfigurations", update, remove)},
 		kept: expression.In(keptName, program.Name),
 		denials: []guardDenial{
 			{"deleted", deletion, "must not be deleted"},
@@ -175,7 +181,10 @@ func (g *guard) webhooks() guardPart {
 				"must not change in webhooks[*].clientConfig.caBundle",
 			},
 			// cainjector writes the CA of the Certificate that an annotation names.
-			{"annotationsChanged", expression.And(differs("metadata.?annotations"), expression.Not(g.isProgram())), "must not change in metadata.annotations"},
+			{
+				"annotationsChanged", expression.And(differs("metadata.?annotations"), expression.Not(g.isProgram())),
+				"must not change in metadata.annotations",
+			},
 		},
 	}
 }
@@ -191,8 +200,8 @@ func (g *guard) policies() guardPart {
 	return guardPart{
 		name: "policies",
 		resources: []admissionregistrationv1.NamedRuleWithOperations{
-			guarded(admissionregistrationv1.GroupName, "validatingadmissionpolicies", admissionregistrationv1.Update, admissionregistrationv1.Delete),
-			guarded(admissionregistrationv1.GroupName, "validatingadmissionpolicybindings", admissionregistrationv1.Update, admissionregistrationv1.Delete),
+			guarded(admissionGroup, "validatingadmissionpolicies", update, remove),
+			guarded(admissionGroup, "validatingadmissionpolicybindings", update, remove),
 		},
 		kept: expression.Or(keptName+".startsWith("+expression.Quote(program.Name+"-")+")",
 			keptName+".startsWith("+expression.Quote(program.Name+".")+")"),
@@ -208,7 +217,7 @@ func (g *guard) definition() guardPart {
 	return guardPart{
 		name: "crd",
 		resources: []admissionregistrationv1.NamedRuleWithOperations{guarded(
-			"apiextensions.k8s.io", "customresourcedefinitions", admissionregistrationv1.Update, admissionregistrationv1.Delete)},
+			"apiextensions.k8s.io", "customresourcedefinitions", update, remove)},
 		kept: expression.In(keptName, crdName),
 		denials: []guardDenial{
 			{"deleted", deletion, "must not be deleted"},
@@ -228,7 +237,7 @@ func (g *guard) definitionStatus() guardPart {
 	return guardPart{
 		name: "crd-status",
 		resources: []admissionregistrationv1.NamedRuleWithOperations{guarded(
-			"apiextensions.k8s.io", "customresourcedefinitions/status", admissionregistrationv1.Update)},
+			"apiextensions.k8s.io", "customresourcedefinitions/status", update)},
 		kept:    expression.In(keptName, crdName),
 		others:  userIsNot(apiServer),
 		denials: []guardDenial{{"conditionsChanged", differs("status.?conditions"), "must not change in status.conditions"}},
@@ -240,7 +249,7 @@ func (g *guard) nodeRestrictionPolicies() guardPart {
 	return guardPart{
 		name: "noderestrictionpolicies",
 		resources: []admissionregistrationv1.NamedRuleWithOperations{guarded(
-			v1alpha1.GroupName, "noderestrictionpolicies", admissionregistrationv1.Update, admissionregistrationv1.Delete)},
+			v1alpha1.GroupName, "noderestrictionpolicies", update, remove)},
 		kept: expression.True,
 		denials: []guardDenial{
 			{"deleted", deletion, "must not be deleted"},
@@ -254,8 +263,8 @@ func (g *guard) access() guardPart {
 	return guardPart{
 		name: "access",
 		resources: []admissionregistrationv1.NamedRuleWithOperations{
-			guarded("rbac.authorization.k8s.io", "clusterroles", admissionregistrationv1.Update, admissionregistrationv1.Delete),
-			guarded("rbac.authorization.k8s.io", "clusterrolebindings", admissionregistrationv1.Update, admissionregistrationv1.Delete),
+			guarded("rbac.authorization.k8s.io", "clusterroles", update, remove),
+			guarded("rbac.authorization.k8s.io", "clusterrolebindings", update, remove),
 		},
 		kept: expression.In(keptName, program.Name),
 		denials: []guardDenial{
@@ -269,14 +278,14 @@ func (g *guard) access() guardPart {
 func (g *guard) apis() guardPart {
 	either := []string{expression.In(keptName, "v1.")}
 	for _, group := range []string{
-		v1alpha1.GroupName, admissionregistrationv1.GroupName, "apiextensions.k8s.io", "apiregistration.k8s.io", "rbac.authorization.k8s.io",
+		v1alpha1.GroupName, admissionGroup, "apiextensions.k8s.io", "apiregistration.k8s.io", "rbac.authorization.k8s.io",
 	} {
 		either = append(either, keptName+".endsWith("+expression.Quote("."+group)+")")
 	}
 	return guardPart{
 		name: "apis",
 		resources: []admissionregistrationv1.NamedRuleWithOperations{guarded("apiregistration.k8s.io", "apiservices",
-			admissionregistrationv1.Create, admissionregistrationv1.Update, admissionregistrationv1.Delete)},
+			create, update, remove)},
 		kept:   expression.Or(either...),
 		others: userIsNot(apiServer),
 		denials: []guardDenial{
@@ -291,7 +300,7 @@ func (g *guard) apis() guardPart {
 func (g *guard) namespace() guardPart {
 	return guardPart{
 		name:      "namespace",
-		resources: []admissionregistrationv1.NamedRuleWithOperations{guarded("", "namespaces", admissionregistrationv1.Delete)},
+		resources: []admissionregistrationv1.NamedRuleWithOperations{guarded("", "namespaces", remove)},
 		kept:      expression.In(keptName, g.options.Namespace),
 		denials:   []guardDenial{{"deleted", deletion, "must not be deleted"}},
 	}
@@ -306,7 +315,7 @@ func (g *guard) contents() guardPart {
 	return guardPart{
 		name:      "contents",
 		resources: []admissionregistrationv1.NamedRuleWithOperations{all},
-		apart:     []admissionregistrationv1.NamedRuleWithOperations{events, guarded("", "pods/eviction", admissionregistrationv1.Create)},
+		apart:     []admissionregistrationv1.NamedRuleWithOperations{events, guarded("", "pods/eviction", create)},
 		kept:      "request.?namespace.orValue('') == " + expression.Quote(g.options.Namespace),
 		others: expression.And(
 			userIsNot(append(g.writers(), "system:kube-controller-manager", "system:kube-scheduler", apiServer)...),
@@ -330,7 +339,8 @@ func (g *guard) kind(part *guardPart) Kind {
 		{"not-break-glass", expression.Not(g.mayBreakGlass())},
 	} {
 		if condition.e != "" && condition.e != expression.True {
-			spec.MatchConditions = append(spec.MatchConditions, admissionregistrationv1.MatchCondition{Name: condition.name, Expression: condition.e})
+			matches := admissionregistrationv1.MatchCondition{Name: condition.name, Expression: condition.e}
+			spec.MatchConditions = append(spec.MatchConditions, matches)
 		}
 	}
 	rule := policy.RuleID(GuardPolicy + "-" + part.name)

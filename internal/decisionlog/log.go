@@ -46,22 +46,21 @@ func (l *Log) Read(r io.Reader, each func(*Event) error) error {
 	}
 	lines := bufio.NewReaderSize(text, 64<<10)
 	var long []byte
-	for {
+	for ended := false; !ended; {
 		line, whole, err := readLine(lines, &long)
-		if err != nil && !errors.Is(err, io.EOF) {
+		if ended = errors.Is(err, io.EOF); err != nil && !ended {
 			return err
 		}
-		if len(line) > 0 {
-			if event := l.add(line, whole); event != nil {
-				if err := each(event); err != nil {
-					return err
-				}
+		if len(line) == 0 {
+			continue
+		}
+		if event := l.add(line, whole); event != nil {
+			if err := each(event); err != nil {
+				return err
 			}
 		}
-		if err != nil {
-			return nil
-		}
 	}
+	return nil
 }
 
 // readLine reads a line without its end, and reports whether that is all of it.

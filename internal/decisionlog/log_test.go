@@ -20,7 +20,8 @@ func event(more ...string) string {
 	if !strings.Contains(strings.Join(more, ","), `"annotations":{`) {
 		more = append(more, `"annotations":{`+annotations(floor, "denied", "recommended", "node-labels")+`}`)
 	}
-	return `{"kind":"Event","apiVersion":"audit.k8s.io/v1","stage":"ResponseComplete","auditID":"a","requestURI":"/api/v1/nodes","verb":"create",` +
+	return `{"kind":"Event","apiVersion":"audit.k8s.io/v1","stage":"ResponseComplete","auditID":"a",` +
+		`"requestURI":"/api/v1/nodes","verb":"create",` +
 		`"user":{"username":"system:node:worker-1"},"objectRef":{"resource":"nodes","name":"worker-1"},"responseStatus":{"code":403},` +
 		`"requestReceivedTimestamp":"2026-11-24T08:00:03.000123Z",` + strings.Join(more, ",") + "}\n"
 }
@@ -78,7 +79,8 @@ func TestRead(t *testing.T) {
 		"of a similar name":   {event(`"annotations":{` + annotations("node-restriction-plusx", "denied", "p", "r") + `}`), ""},
 		"an unknown decision": {event(`"annotations":{` + annotations(floor, "allowed", "p", "r") + `}`), ""},
 		"two policies of the API server": {
-			event(`"annotations":{` + annotations(floor, "audited", "a", "x") + "," + annotations("node-restriction-plus.b", "denied", "b", "y") + `}`),
+			event(`"annotations":{` + annotations(floor, "audited", "a", "x") + "," +
+				annotations("node-restriction-plus.b", "denied", "b", "y") + `}`),
 			"API server: denied worker-1 CREATE nodes a/x b/y",
 		},
 		"the webhook": {
@@ -95,7 +97,9 @@ func TestRead(t *testing.T) {
 				annotations(floor, "denied", "p", "r") + `}}}`, "",
 		},
 		"an object with a key twice": {event(`"requestObject":{"a":1,"a":2}`), denied},
-		"control characters":         {event(`"objectRef":{"resource":"nodes\u001b[2J"}`), `API server: denied worker-1 CREATE nodes\x1b[2J recommended/node-labels`},
+		"control characters": {
+			event(`"objectRef":{"resource":"nodes\u001b[2J"}`), `API server: denied worker-1 CREATE nodes\x1b[2J recommended/node-labels`,
+		},
 		"very many rules": {
 			event(`"annotations":{` + annotations(floor, "denied", "p", many) + `}`),
 			"API server: denied worker-1 CREATE nodes" + strings.Repeat(" p/node-labels", 100),

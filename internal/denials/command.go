@@ -121,7 +121,8 @@ func (o *options) addFlags(cmd *cobra.Command) {
 		"with --verify or --html: the log may begin after the first record,\nbecause it was rotated or read with --tail")
 	flags.BoolVar(&o.allow.Copies, "copies", false,
 		"with --verify or --html: the inputs may be copies of one another,\nsuch as the log and --denial-log-file")
-	flags.StringArrayVar(&o.auditLogs, "audit-log", nil, "`file` with the audit log of an API server, or - for standard\ninput; may be repeated")
+	flags.StringArrayVar(&o.auditLogs, "audit-log", nil,
+		"`file` with the audit log of an API server, or - for standard\ninput; may be repeated")
 	flags.StringVar(&o.html, "html", "", "`file` for a page that shows the records, overwritten; - for standard output")
 	flags.StringVar(&o.title, "title", "", "with --html: what the page is about, such as the name of the cluster")
 	flags.IntVar(&o.limit, "limit", defaultLimit,

@@ -203,8 +203,8 @@ func (v *pageView) describe(r *reader, found recordlog.Completeness, filters []s
 		d.Verdict, d.Summary = "bad", "The log is not complete."
 	case len(found.Boots) == 0 && r.audit.Events > 0:
 		d.Verdict = "none"
-		d.Summary = textf("No records in the input, only %s of the API server's audit log. They are not numbered, so none that is missing would be "+
-			"noticed.", numbered(uint64(r.audit.Events), "event"))
+		d.Summary = textf("No records in the input, only %s of the API server's audit log. They are not numbered: nobody can tell "+
+			"whether one is missing.", numbered(uint64(r.audit.Events), "event"))
 	case r.lines == 0:
 		d.Verdict, d.Summary = "none", "No records in the input. It is empty, which does not prove that nothing was denied."
 	case len(found.Boots) == 0:
