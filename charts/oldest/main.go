@@ -35,12 +35,13 @@ type Answer struct {
 
 // Verdict says what an API server decides about a write.
 type Verdict struct {
-	// Typed is nil if the types of this release lack a field of the objects, or have no such kind.
-	Typed        *Decision `json:"typed,omitempty"`
-	Unstructured *Decision `json:"unstructured"`
+	// Typed says that CEL has seen typed objects, as in an API server. The types of this release may lack a field, or have no such kind: then
+	// the objects are unstructured.
+	Typed bool `json:"typed"`
+	*Decision
 }
 
-// Decision is what a policy decides about a write in one form in which CEL sees objects.
+// Decision is what a policy decides about a write.
 type Decision struct {
 	// Denied has the index of each validation that denies the write, and its reason and message.
 	Denied map[int]string `json:"denied,omitempty"`
@@ -98,11 +99,7 @@ func (j *Job) do(ctx context.Context, compiler *compiler, scheme *runtime.Scheme
 		if err != nil {
 			return nil, fmt.Errorf("policy %s: requests[%d]: %w", j.Policy.Name, i, err)
 		}
-		v := Verdict{Unstructured: e.decide(ctx, w.attributes(w.unstructured))}
-		if w.typed != nil {
-			v.Typed = e.decide(ctx, w.attributes(w.typed))
-		}
-		answer.Writes = append(answer.Writes, v)
+		answer.Writes = append(answer.Writes, Verdict{Typed: w.typed, Decision: e.decide(ctx, w.attributes())})
 	}
 	return answer, nil
 }

@@ -24,21 +24,16 @@ import (
 	"k8s.io/apiserver/pkg/authentication/user"
 )
 
-// objects are those of a write in one form.
-type objects struct{ object, old runtime.Object }
-
-// write is a request with its objects in two forms. In this release an API server converts typed objects for CEL; custom resources are
-// unstructured.
+// write is a request with its objects as CEL sees them.
 type write struct {
 	*admissionv1.AdmissionRequest
-	options      runtime.Object
-	unstructured *objects
-	// typed is nil if the types would change the objects.
-	typed *objects
+	options     runtime.Object
+	object, old runtime.Object
+	typed       bool
 }
 
 func newWrite(scheme *runtime.Scheme, r *admissionv1.AdmissionRequest) (*write, error) {
-	w := &write{AdmissionRequest: r, unstructured: &objects{}, typed: &objects{}}
+	w := &write{AdmissionRequest: r, typed: true}
 	if len(r.Options.Raw) > 0 {
 		options := &metav1.DeleteOptions{}
 		if err := json.Unmarshal(r.Options.Raw, options); err != nil {
@@ -46,31 +41,32 @@ func newWrite(scheme *runtime.Scheme, r *admissionv1.AdmissionRequest) (*write, 
 		}
 		w.options = options
 	}
-	known := true
-	for _, part := range []struct {
-		field               string
-		raw                 []byte
-		unstructured, typed *runtime.Object
-	}{
-		{"object", r.Object.Raw, &w.unstructured.object, &w.typed.object},
-		{"oldObject", r.OldObject.Raw, &w.unstructured.old, &w.typed.old},
-	} {
+	kind := schema.GroupVersionKind(r.Kind)
+	parts := []struct {
+		field string
+		raw   []byte
+		into  *runtime.Object
+	}{{"object", r.Object.Raw, &w.object}, {"oldObject", r.OldObject.Raw, &w.old}}
+	trees := make([]map[string]any, len(parts))
+	for i, part := range parts {
 		if len(part.raw) == 0 {
 			continue
 		}
-		tree := map[string]any{}
-		if err := json.Unmarshal(part.raw, &tree); err != nil {
+		if err := json.Unmarshal(part.raw, &trees[i]); err != nil {
 			return nil, fmt.Errorf("%s: %w", part.field, err)
 		}
-		kind := schema.GroupVersionKind(r.Kind)
-		shown := &unstructured.Unstructured{Object: tree}
-		shown.SetGroupVersionKind(kind)
-		*part.unstructured = shown
-		*part.typed = typed(scheme, kind, tree)
-		known = known && *part.typed != nil
+		*part.into = typed(scheme, kind, trees[i])
+		w.typed = w.typed && *part.into != nil
 	}
-	if !known {
-		w.typed = nil
+	if w.typed {
+		return w, nil
+	}
+	for i, part := range parts {
+		if trees[i] != nil {
+			shown := &unstructured.Unstructured{Object: trees[i]}
+			shown.SetGroupVersionKind(kind)
+			*part.into = shown
+		}
 	}
 	return w, nil
 }
@@ -126,13 +122,13 @@ func has(value, other any) bool {
 	return reflect.DeepEqual(value, other)
 }
 
-// attributes are those of the write with its objects in one of the forms.
-func (w *write) attributes(shown *objects) *admission.VersionedAttributes {
+// attributes are those of the write.
+func (w *write) attributes() *admission.VersionedAttributes {
 	kind := schema.GroupVersionKind(w.Kind)
 	caller := &user.DefaultInfo{Name: w.UserInfo.Username, UID: w.UserInfo.UID, Groups: w.UserInfo.Groups}
 	return &admission.VersionedAttributes{
-		Attributes: admission.NewAttributesRecord(shown.object, shown.old, kind, w.Namespace, w.Name, schema.GroupVersionResource(w.Resource),
+		Attributes: admission.NewAttributesRecord(w.object, w.old, kind, w.Namespace, w.Name, schema.GroupVersionResource(w.Resource),
 			w.SubResource, admission.Operation(w.Operation), w.options, w.DryRun != nil && *w.DryRun, caller),
-		VersionedKind: kind, VersionedObject: shown.object, VersionedOldObject: shown.old,
+		VersionedKind: kind, VersionedObject: w.object, VersionedOldObject: w.old,
 	}
 }
