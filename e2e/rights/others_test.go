@@ -27,7 +27,7 @@ import (
 	"noderestriction.plus/internal/rights"
 )
 
-// testAuditLog tests that the use of a widened right is found in the audit log of the API server, with its agent, and that rights that
+// testAuditLog tests that the use of a widened permission is found in the audit log of the API server, with its agent, and that permissions that
 // the Node authorizer intends are not.
 func (c *cluster) testAuditLog(t *testing.T) {
 	config, err := c.ControlPlane.Kubelet(node)
@@ -138,7 +138,7 @@ func (c *cluster) admin(t *testing.T, server *controlplane.APIServer) string {
 	return c.kubeconfig(t, server, "admin", "system:masters")
 }
 
-// checkOrder checks that rights that the Node authorizer intends are not widened because RBAC allows them first.
+// checkOrder checks that permissions that the Node authorizer intends are not widened because RBAC allows them first.
 func (c *cluster) checkOrder(t *testing.T, server *controlplane.APIServer) {
 	r := report(t, command.CodeNo, node, "--kubeconfig", c.admin(t, server))
 	if got, want := keys(r, rights.Widened), keys(c.widened, rights.Widened); !slices.Equal(got, want) {
@@ -149,7 +149,7 @@ func (c *cluster) checkOrder(t *testing.T, server *controlplane.APIServer) {
 	}
 }
 
-// checkWithoutNode checks that nothing that the Node authorizer alone would allow is taken for allowed.
+// checkWithoutNode checks that nothing that the Node authorizer alone would allow counts as allowed.
 func (c *cluster) checkWithoutNode(t *testing.T, server *controlplane.APIServer) {
 	r := report(t, command.CodeNo, node, "--kubeconfig", c.admin(t, server), "--fail-on", "missing")
 	if r.NodeAuthorizer != "off" || !slices.ContainsFunc(r.Notes, func(n string) bool { return strings.Contains(n, "the Node authorizer is off") }) {

@@ -1,7 +1,7 @@
 // Copyright The NodeRestriction-plus Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package rights_test runs the command rights against real API servers: every cell of the table of the Node authorizer, and widenings by
+// Package rights_test runs the command permissions against real API servers: every cell of the table of the Node authorizer, and widenings by
 // every kind of authorizer.
 package rights_test
 
@@ -88,7 +88,7 @@ func report(t *testing.T, want int, args ...string) *rights.Report {
 	t.Helper()
 	a := run(t, append(args, "-o", "json")...)
 	if a.code != want {
-		t.Fatalf("rights %s: exit code %d (%s), want %d\n%s", strings.Join(args, " "), a.code, a.errors, want, a.out)
+		t.Fatalf("kubectl nrp rights %s: exit code %d (%s), want %d\n%s", strings.Join(args, " "), a.code, a.errors, want, a.out)
 	}
 	r := &rights.Report{}
 	suite.Check(t, json.Unmarshal([]byte(a.out), r))
@@ -110,7 +110,7 @@ func write(t *testing.T, config *rest.Config) string {
 	return path
 }
 
-// keys returns the rights of a class, each as one text.
+// keys returns the permissions of a class, each as one text.
 func keys(r *rights.Report, class rights.Class) []string {
 	var list []string
 	for _, item := range r.Items {
@@ -364,7 +364,7 @@ func (c *cluster) testWidenings(t *testing.T) {
 			t.Errorf("fix: %s", b.Fix)
 		}
 	}
-	for format, want := range map[string]string{"text": "WIDENED: ", "html": "<title>Rights of node worker-1</title>", "yaml": "kind: RightsReport"} {
+	for format, want := range map[string]string{"text": "WIDENED: ", "html": "<title>Permissions of node worker-1</title>", "yaml": "kind: RightsReport"} {
 		if a := run(t, node, "--kubeconfig", c.Kubectl.Kubeconfig, "-o", format); a.code != command.CodeNo || !strings.Contains(a.out, want) {
 			t.Errorf("-o %s: exit code %d (%s), want 1 and %q in:\n%s", format, a.code, a.errors, want, a.out)
 		}
@@ -430,7 +430,7 @@ func (c *cluster) testOffline(t *testing.T) {
 	}
 }
 
-// testLittlePermission tests what users with few permissions are told.
+// testLittlePermission tests what the report says to users with few permissions.
 func (c *cluster) testLittlePermission(t *testing.T) {
 	role := rights.Role()
 	bind := func(user string, rules ...rbacv1.PolicyRule) string {

@@ -45,7 +45,7 @@ type Cell struct {
 	Namespaced                         bool
 	Intent                             Intent
 	Rule                               *Rule // with which the Node authorizer allows it; nil if Refused
-	// Gate is a feature gate with whose other setting the Intent would be the opposite; empty if there is none.
+	// Gate is a feature gate with whose other setting the Intent would be the opposite; empty if there is no such gate.
 	Gate Gate
 	// Danger is what it means if a Refused cell is allowed after all, and Why what a kubelet can do then, as [Risk] returns them. Other
 	// cells have neither.
@@ -271,7 +271,7 @@ func subjects() []subject {
 // paths returns the paths of the API server that are worth asking.
 func paths() []string {
 	return []string{
-		"/api", "/apis", "/openapi/v2", "/version", "/healthz", "/livez", "/readyz", // everybody who authenticates
+		"/api", "/apis", "/openapi/v2", "/version", "/healthz", "/livez", "/readyz", // all authenticated users
 		"/metrics", "/debug/pprof/", "/logs/", "/flagz", "/statusz", "/configz",
 	}
 }

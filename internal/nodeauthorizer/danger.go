@@ -169,7 +169,7 @@ func Risk(r *authorization.Request) (Danger, string) {
 	return Medium, "changes objects that no kubelet needs"
 }
 
-// isDiscovery reports whether Kubernetes lets everybody who authenticates read a path, by the ClusterRole system:discovery.
+// isDiscovery reports whether Kubernetes lets all authenticated users read a path, by the ClusterRole system:discovery.
 func isDiscovery(path string) bool {
 	for _, prefix := range []string{"/api", "/apis", "/openapi", "/version", "/healthz", "/livez", "/readyz"} {
 		if path == prefix || strings.HasPrefix(path, prefix+"/") {

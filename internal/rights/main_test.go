@@ -65,7 +65,7 @@ func allow(verbs, group, resources string) rbacv1.PolicyRule {
 	return rbacv1.PolicyRule{Verbs: strings.Fields(verbs), APIGroups: []string{group}, Resources: strings.Fields(resources)}
 }
 
-// sample is a report with a right of each class. Its texts are hostile.
+// sample is a report with a permission of each class. Its texts are hostile.
 func sample(t *testing.T) *Report {
 	t.Helper()
 	a := newAnalysis(t, "k0s"+hostile, "r", allow("get list * "+hostile, "", "secrets pods/log"))
@@ -99,7 +99,7 @@ func sample(t *testing.T) *Report {
 				continue
 			}
 		}
-		rights = append(rights, a.judge(q, said))
+		rights = append(rights, a.classify(q, said))
 	}
 	r.finish(rights, true)
 	return r
@@ -137,7 +137,7 @@ func TestFormats(t *testing.T) {
 	}
 }
 
-// TestClasses tests in which class a right is, by what the API server says and what RBAC grants.
+// TestClasses tests in which class a permission is, by what the API server says and what RBAC grants.
 func TestClasses(t *testing.T) {
 	find := func(a *analysis, key string) *question {
 		t.Helper()
@@ -165,10 +165,10 @@ func TestClasses(t *testing.T) {
 		withoutRBAC   bool
 		want          Class
 	}{
-		{"a right of its own", "b", "r", allow("get", "", "things"), "get nodes worker-1", yes(""), false, Intended},
-		{"a right of its own that RBAC gives, too", "b", "r", allow("get", "", "nodes"), "get nodes worker-1", yes("RBAC: allowed by x"), false, Intended},
-		{"a right that only admission narrows", "b", "r", allow("get", "", "things"), "delete pods kube-system/x", yes(""), false, Narrowed},
-		{"a right of its own that is refused", "b", "r", allow("get", "", "things"), "get nodes worker-1", no, false, Missing},
+		{"a permission of its own", "b", "r", allow("get", "", "things"), "get nodes worker-1", yes(""), false, Intended},
+		{"a permission of its own that RBAC gives, too", "b", "r", allow("get", "", "nodes"), "get nodes worker-1", yes("RBAC: allowed by x"), false, Intended},
+		{"a permission that only admission narrows", "b", "r", allow("get", "", "things"), "delete pods kube-system/x", yes(""), false, Narrowed},
+		{"a permission of its own that is refused", "b", "r", allow("get", "", "things"), "get nodes worker-1", no, false, Missing},
 		{"the Secret of a pod", "b", "r", allow("get", "", "things"), "get secrets default/mine", yes(""), false, Intended},
 		{"another Secret", "b", "r", allow("get", "", "secrets"), "get secrets kube-system/x", yes("RBAC: allowed by x"), false, Widened},
 		{"another Secret that is refused", "b", "r", allow("get", "", "things"), "get secrets kube-system/x", no, false, Refused},
@@ -194,7 +194,7 @@ func TestClasses(t *testing.T) {
 			if test.withoutRBAC {
 				a.grants = nil
 			}
-			if r := a.judge(q, test.said); r.Class != test.want {
+			if r := a.classify(q, test.said); r.Class != test.want {
 				t.Errorf("%s: %s, want %s: %+v", test.question, r.Class, test.want, r)
 			}
 		})
@@ -244,7 +244,7 @@ func TestManyBindings(t *testing.T) {
 	}
 }
 
-// TestSameRoleInManyNamespaces tests that a role that many RoleBindings bind is told once.
+// TestSameRoleInManyNamespaces tests that a role that many RoleBindings bind is reported once.
 func TestSameRoleInManyNamespaces(t *testing.T) {
 	s := &rbac.Snapshot{ClusterRoles: []rbacv1.ClusterRole{{ObjectMeta: metav1.ObjectMeta{Name: "c"}, Rules: []rbacv1.PolicyRule{allow("list", "apps", "deployments")}}}}
 	for i := range 100 {
