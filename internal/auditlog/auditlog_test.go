@@ -45,11 +45,11 @@ func TestReader(t *testing.T) {
 		unreadable int
 	}{
 		"nothing": {"", nil, 0},
-		"all of an event": {
+		"all of an event, whose query is not well-formed": {
 			`{"stage":"ResponseComplete","verb":"list","requestURI":"/api/v1/pods?fieldSelector=spec.nodeName%3Da&x=%zz","user":{"username":"b"},` +
 				`"impersonatedUser":{"username":"a"},"objectRef":{"resource":"pods","namespace":"n","name":"o"},"responseStatus":{"code":403},` +
 				`"annotations":{"authorization.k8s.io/decision":"forbid","authorization.k8s.io/reason":"no"},"responseObject":{"a":[{}]}}`,
-			[]string{`a list /api/v1/pods pods n/o  "forbidno" 403`}, 0, // the query is not well-formed
+			[]string{`a list /api/v1/pods pods n/o  "forbidno" 403`}, 0,
 		},
 		"a query": {
 			`{"stage":"ResponseComplete","verb":"list","requestURI":"/api/v1/pods?fieldSelector=spec.nodeName%3Da","user":{"username":"a"}}`,
@@ -59,8 +59,8 @@ func TestReader(t *testing.T) {
 			strings.Join([]string{event("1", "RequestReceived"), event("1", "ResponseStarted"), event("1", "ResponseComplete")}, "\n"), []string{short}, 0,
 		},
 		"a request whose end is in the log alone": {event("1", "ResponseComplete"), []string{short}, 0},
-		"two requests":                            {event("1", "ResponseStarted") + "\n\n" + event("2", "Panic") + "\n", []string{short, short}, 0},
-		"text before an event":                    {"Nov 24 kube-apiserver[1]: " + event("1", "Panic"), []string{short}, 0},
+		"two requests":         {event("1", "ResponseStarted") + "\n\n" + event("2", "Panic") + "\n", []string{short, short}, 0},
+		"text before an event": {"Nov 24 kube-apiserver[1]: " + event("1", "Panic"), []string{short}, 0},
 		"a list": {
 			`{"kind":"EventList","items":[` + event("1", "Panic") + `,{"kind":"EventList","items":[]},` + event("2", "Panic") + `]}`, []string{short, short}, 1,
 		},

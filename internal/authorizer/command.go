@@ -233,7 +233,8 @@ audit logs without kubelets.`,
 	o.addFlags(cmd)
 	flags := cmd.Flags()
 	config := flags.String("config", "", "AuthorizationConfiguration `file`, or - for standard input")
-	kubernetes := flags.String("kubernetes", "", "`version` of the API servers, such as 1.34; \nby default Node counts if it allows a request in all")
+	kubernetes := flags.String("kubernetes", "",
+		"`version` of the API servers, such as 1.34;\nby default Node counts if it allows a request in all")
 	logs := flags.StringArray("audit-log", nil, "audit log `file`, or - for standard input; may be repeated")
 	from := flags.StringArray("from", nil, "`file` with roles and bindings, or - for standard input; may be repeated")
 	output := command.AddOutput(cmd)

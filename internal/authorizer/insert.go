@@ -16,8 +16,8 @@ import (
 	"noderestriction.plus/internal/text"
 )
 
-// insert returns a configuration, parsed and checked, with the entry directly behind Node. An entry of the same name is replaced. Everything else stays as it
-// is, with its comments, except that a file in flow style, such as JSON, is rewritten in block style.
+// insert returns a configuration, parsed and checked, with the entry directly behind Node. An entry of the same name is replaced.
+// Everything else stays as it is, with its comments, except that a file in flow style, such as JSON, is rewritten in block style.
 func (e *Entry) insert(c *Configuration, data []byte) (string, error) {
 	if i := c.index(e.Name); i >= 0 && c.Authorizers[i].Type != typeWebhook {
 		return "", fmt.Errorf("authorizers[%d].name: %s is the name of %s; choose another one with --name",

@@ -16,13 +16,11 @@ import (
 	strictjson "sigs.k8s.io/json"
 
 	"noderestriction.plus/internal/manifest"
+	"noderestriction.plus/internal/rbac"
 	"noderestriction.plus/internal/text"
 )
 
-const (
-	kindClusterRole = "ClusterRole"
-	kindRole        = "Role"
-)
+const rbacVersion = rbacv1.GroupName + "/v1"
 
 // readKept reads what is to be kept: the rules of Roles and ClusterRoles. Those of a Role are kept in its namespace.
 func readKept(r io.Reader) ([]Permission, error) {
@@ -60,11 +58,10 @@ func keptOf(data []byte) ([]Permission, error) {
 	if err := json.Unmarshal(data, &meta); err != nil {
 		return nil, err
 	}
-	isRBAC := strings.HasPrefix(meta.APIVersion, rbacv1.GroupName+"/")
-	switch {
-	case meta.APIVersion == "v1" && meta.Kind == "List" || isRBAC && meta.Kind == kindClusterRole+"List" || isRBAC && meta.Kind == kindRole+"List":
+	switch meta.APIVersion + "/" + meta.Kind {
+	case "v1/List":
 		return keptOfList(data)
-	case isRBAC && (meta.Kind == kindClusterRole || meta.Kind == kindRole):
+	case rbacVersion + "/" + rbac.ClusterRole, rbacVersion + "/" + rbac.Role:
 		return keptOfRole(data)
 	}
 	return nil, fmt.Errorf("%s of %s is not a Role, a ClusterRole or a List", text.Quote(meta.Kind), text.Quote(meta.APIVersion))
@@ -102,8 +99,8 @@ func keptOfRole(data []byte) ([]Permission, error) {
 	if err := errors.Join(append(strict, err)...); err != nil {
 		return nil, err
 	}
-	if r.Kind == kindRole && r.Namespace == "" {
-		return nil, fmt.Errorf("%s %s: metadata.namespace: a Role has a namespace", kindRole, text.Quote(r.Name))
+	if r.Kind == rbac.Role && r.Namespace == "" {
+		return nil, fmt.Errorf("%s %s: metadata.namespace: a Role has a namespace", rbac.Role, text.Quote(r.Name))
 	}
 	var kept []Permission
 	for i := range r.Rules {
@@ -112,7 +109,7 @@ func keptOfRole(data []byte) ([]Permission, error) {
 			return nil, fmt.Errorf("%s %s: rules[%d].%w", r.Kind, text.Quote(r.Name), i, err)
 		}
 		p.Why = "kept by " + r.Kind + " " + text.Quote(r.Name)
-		if r.Kind == kindRole {
+		if r.Kind == rbac.Role {
 			p.Namespaces = []string{r.Namespace}
 		}
 		kept = append(kept, p)

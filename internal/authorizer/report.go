@@ -201,7 +201,8 @@ func (r *Report) number(user string) int {
 // find counts a request as one of a kind.
 func (r *Report) find(effect Effect, event *auditlog.Event, request *authorization.Request, user int) {
 	kind := Kind{
-		Effect: effect, Verb: shown(event.Verb), Target: shown(request.GroupResource()), UserAgent: shown(event.UserAgent), Reason: shown(event.Reason),
+		Effect: effect, Verb: shown(event.Verb), Target: shown(request.GroupResource()),
+		UserAgent: shown(event.UserAgent), Reason: shown(event.Reason),
 	}
 	f := r.findings[kind]
 	if f == nil {
