@@ -5,6 +5,7 @@ package charts_test
 
 import (
 	"slices"
+	"sync"
 	"testing"
 
 	admissionv1 "k8s.io/api/admission/v1"
@@ -26,16 +27,24 @@ import (
 // condition is an expression of a match condition, as an API server evaluates it.
 type condition struct{ evaluator cel.ConditionEvaluator }
 
+// conditions are compiled once, by their text.
+var conditions sync.Map
+
 func newCondition(t testing.TB, e string) condition {
 	t.Helper()
+	if known, ok := conditions.Load(e); ok {
+		return known.(condition)
+	}
 	// A match condition must be known to be a bool.
 	accessor := &validating.ValidationCondition{Expression: "(" + e + ") || false"}
 	options := cel.OptionalVariableDeclarations{HasAuthorizer: true}
 	if result := cel.NewCompiler(oldEnvironment()).CompileCELExpression(accessor, options, environment.NewExpressions); result.Error != nil {
 		t.Fatalf("%v in %s", result.Error, e)
 	}
-	return condition{cel.NewConditionCompiler(oldEnvironment()).CompileCondition(
+	c := condition{cel.NewConditionCompiler(oldEnvironment()).CompileCondition(
 		[]cel.ExpressionAccessor{accessor}, options, environment.StoredExpressions)}
+	conditions.Store(e, c)
+	return c
 }
 
 // evaluate returns whether the condition is true, and what an API server counts for it. An error fails the test.
@@ -84,7 +93,10 @@ func TestConditionsSayWhatTheRulesSay(t *testing.T) {
 			}
 			certain, _ := newCondition(t, compared(v.Certain)).evaluate(t, attributes)
 			possible, _ := newCondition(t, compared(v.Possible)).evaluate(t, attributes)
-			missed, _ := newCondition(t, v.Missed).evaluate(t, attributes)
+			missed := true
+			if !certain && webhook[v.Rule] {
+				missed, _ = newCondition(t, v.Missed).evaluate(t, attributes)
+			}
 			switch violates := webhook[v.Rule]; {
 			case certain && !violates, violates && !possible, violates && !certain && !missed, violates && !certain && v.Gap == "":
 				t.Errorf("unstructured %v: the webhook says %v; certain %v, possible %v, missed %v (%s): %s",
