@@ -8,8 +8,8 @@ import (
 	"io"
 	"slices"
 
-	"noderestriction.plus/internal/decisionlog"
 	"noderestriction.plus/internal/command"
+	"noderestriction.plus/internal/decisionlog"
 	"noderestriction.plus/internal/record"
 	"noderestriction.plus/internal/recordlog"
 )

@@ -13,8 +13,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"noderestriction.plus/internal/decisionlog"
 	"noderestriction.plus/internal/command"
+	"noderestriction.plus/internal/decisionlog"
 	"noderestriction.plus/internal/denials/page"
 	"noderestriction.plus/internal/recordlog"
 	"noderestriction.plus/internal/text"

@@ -12,8 +12,8 @@ import (
 	"slices"
 	"time"
 
-	"noderestriction.plus/internal/decisionlog"
 	"noderestriction.plus/internal/command"
+	"noderestriction.plus/internal/decisionlog"
 	"noderestriction.plus/internal/program"
 	"noderestriction.plus/internal/recordlog"
 )
