@@ -271,7 +271,9 @@ webhook: one for each kind of write, since each has a budget of its own, and one
     {{- $sent | nindent 6 }}
     )
 {{- if and (eq $webhook "status") (include "node-restriction-plus.follows" $root) }}
-# The program excludes here what violates a policy in force, which gate is sent.
+# The program says here which writes may violate a policy in force, and which of them gate is not sent.
+- name: {{ $write }}-open
+  expression: "true"
 - name: {{ $write }}-not-gate
   expression: "true"
 {{- end }}
