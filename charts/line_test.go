@@ -77,7 +77,7 @@ func updatePod(namespace, name string, change func(*corev1.Pod)) policy.Request 
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: namespace, Name: name, Labels: map[string]string{"app": "a"}, Finalizers: []string{"batch.kubernetes.io/job-tracking"},
 		},
-		Spec: corev1.PodSpec{NodeName: "worker-1"},
+		Spec: corev1.PodSpec{NodeName: "worker-1", Containers: []corev1.Container{{Name: "c"}}},
 	}
 	updated := pod.DeepCopy()
 	change(updated)

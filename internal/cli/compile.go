@@ -17,6 +17,7 @@ import (
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/command"
 	"noderestriction.plus/internal/compile"
+	"noderestriction.plus/internal/manifest"
 	"noderestriction.plus/policy"
 	"noderestriction.plus/policy/rules"
 )
@@ -25,6 +26,7 @@ import (
 const (
 	toVAP    = "vap"
 	toStatic = "static"
+	toValues = "values"
 )
 
 func compileCommand() *cobra.Command {
@@ -33,7 +35,11 @@ func compileCommand() *cobra.Command {
 		Short: "Compile policies to ValidatingAdmissionPolicies, which need no webhook",
 		Long: `Compile policies to ValidatingAdmissionPolicies and bindings, which an API server enforces without
 the webhook: for API objects (--to vap), or for files that an API server reads at its start
-(--to static). Not every rule can be expressed in CEL. --partial says what happens to the others:
+(--to static). With --to values, compile them to values of the chart: policies.conditions says in CEL
+what violates each section, so that an API server refuses it while the webhook is down.
+
+Not every rule can be expressed in CEL. --partial says what happens to the others, except with
+--to values, which leaves them to the webhook:
 
   refuse    it is an error, which names them
   narrower  nothing is denied that the webhook allows; the rest is left out
@@ -44,12 +50,14 @@ A sentence about each policy goes to standard error.
 Exit code: 0 compiled, 1 a policy cannot be compiled as --partial says, 2 usage, an invalid policy, or
 a file that cannot be read.`,
 		Example: `  kubectl nrp compile --partial narrower recommended.yaml | kubectl apply -f -
-  kubectl get nrp -o yaml | kubectl nrp compile --to static --partial narrower - > policies.yaml`,
+  kubectl get nrp -o yaml | kubectl nrp compile --to static --partial narrower - > policies.yaml
+  helm template charts/node-restriction-plus -f values.yaml -s templates/policies.yaml \
+    | kubectl nrp compile --to values - > conditions.yaml`,
 		Args: command.AtLeastOne("a file or a directory with policies, or - for standard input"),
 	}
-	to := command.NewOutput(toVAP, toStatic)
+	to := command.NewOutput(toVAP, toStatic, toValues)
 	cmd.Flags().Var(to, "to", "what to compile to")
-	command.Complete(cmd, "to", []string{toVAP, toStatic})
+	command.Complete(cmd, "to", []string{toVAP, toStatic, toValues})
 	modes := []string{string(compile.Refuse), string(compile.Narrower), string(compile.Wider)}
 	partial := command.NewOutput(modes...)
 	cmd.Flags().Var(partial, "partial", "what happens to rules that CEL does not express exactly")
@@ -71,6 +79,9 @@ a file that cannot be read.`,
 		if err != nil {
 			return err
 		}
+		if to.String() == toValues {
+			return writeValues(cmd, output, policies)
+		}
 		var objects []any
 		for _, p := range policies {
 			compiled, err := compile.Compile(p.Object, rulesOn(p.Compiled), options)
@@ -87,6 +98,39 @@ a file that cannot be read.`,
 		return writeObjects(cmd.OutOrStdout(), output, objects)
 	}
 	return cmd
+}
+
+// writeValues writes what sections of policies say in CEL, as values of the chart, and notes on standard error what costs too much.
+func writeValues(cmd *cobra.Command, output *command.Output, policies []*manifest.Policy) error {
+	entries := []compile.Entry{}
+	seen := map[string]bool{}
+	for _, p := range policies {
+		all, gaps, err := compile.Entries(p.Object, rulesOn(p.Compiled))
+		if err != nil {
+			return fmt.Errorf("%s %q: %w", v1alpha1.Kind, p.Object.Name, err)
+		}
+		for _, gap := range gaps {
+			if _, err := fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s: %s\n", p.Object.Name, gap.Rule, gap.Why); err != nil {
+				return err
+			}
+		}
+		for _, entry := range all {
+			if key := string(entry.Rule) + " " + entry.Section; !seen[key] {
+				seen[key] = true
+				entries = append(entries, entry)
+			}
+		}
+	}
+	values := map[string]any{"policies": map[string]any{"conditions": entries}}
+	if output.String() == command.FormatJSON {
+		return output.Write(cmd.OutOrStdout(), values, nil)
+	}
+	data, err := yaml.Marshal(values)
+	if err != nil {
+		return err
+	}
+	_, err = cmd.OutOrStdout().Write(data)
+	return err
 }
 
 // checkVersion checks that API servers have what is compiled to.

@@ -83,7 +83,7 @@ func entryOf(p *v1alpha1.NodeRestrictionPolicy, rule *policy.Rule) (Entry, []Gap
 	entry := Entry{Rule: rule.ID, Section: section, Writes: map[string]EntryWrite{}}
 	var gaps []Gap
 	for _, v := range Violations(p, []policy.Rule{*rule}) {
-		if v.Gap == tooDear {
+		if v.Gap == tooDear && rule.CEL.Touches == nil { // of managedFields, the chart has a condition of its own
 			gaps = append(gaps, Gap{rule.ID, v.Write.String() + ": " + v.Gap})
 		}
 		if v.Certain != expression.False && v.Write != registrations {

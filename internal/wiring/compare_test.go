@@ -257,6 +257,7 @@ func renderedPolicy() *policySpec {
 			},
 		},
 		MatchConditions: []admissionregistrationv1.MatchCondition{{Name: "kubelet", Expression: condition}},
+		Variables:       []admissionregistrationv1.Variable{{Name: "owners", Expression: "object.metadata.ownerReferences"}},
 		Validations: []admissionregistrationv1.Validation{
 			{Expression: "size(object.metadata.finalizers) == 0", Message: "finalizers"},
 			{Expression: "size(object.metadata.ownerReferences) == 0", Message: "owners"},
@@ -267,6 +268,9 @@ func renderedPolicy() *policySpec {
 func annotatedPolicy() *policySpec {
 	spec := renderedPolicy()
 	spec.MatchConditions[0].Expression = Digest(spec.MatchConditions[0].Expression)
+	for i := range spec.Variables {
+		spec.Variables[i].Expression = Digest(spec.Variables[i].Expression)
+	}
 	for i := range spec.Validations {
 		spec.Validations[i].Expression = Digest(spec.Validations[i].Expression)
 	}
@@ -297,6 +301,12 @@ func TestComparePolicy(t *testing.T) {
 				s.Validations = append(s.Validations, admissionregistrationv1.Validation{Expression: "false", Message: "no"})
 			}, false, `has another validation, with the message "no"`,
 		},
+		"a variable is changed": {
+			func(s *policySpec) { s.Variables[0].Expression = "[]" }, true, `lacks the variable "owners", or its expression was changed`,
+		},
+		"a variable that nobody reads is added": {rewrite: func(s *policySpec) {
+			s.Variables = append(s.Variables, admissionregistrationv1.Variable{Name: "a", Expression: "1"})
+		}},
 		"no object is matched": {
 			func(s *policySpec) { s.MatchConstraints.ObjectSelector = aks() }, true,
 			`ValidatingAdmissionPolicy "floor" does not evaluate writes of objects excluded by objectSelector`,

@@ -30,6 +30,7 @@ func ComparePolicy(name string, want, have *admissionregistrationv1.ValidatingAd
 	d.compareFailurePolicy(want.FailurePolicy, have.FailurePolicy)
 	d.compareResources(want.MatchConstraints, have.MatchConstraints)
 	d.compareConditions(want.MatchConditions, have.MatchConditions)
+	d.compareVariables(want.Variables, have.Variables)
 	d.compareValidations(want.Validations, have.Validations)
 	if !equality.Semantic.DeepEqual(want.ParamKind, have.ParamKind) {
 		d.add(true, "has another paramKind")
@@ -78,6 +79,17 @@ func (d *differences) compareValidations(want, have []admissionregistrationv1.Va
 	for _, h := range have {
 		if !slices.ContainsFunc(want, func(w admissionregistrationv1.Validation) bool { return Digest(h.Expression) == w.Expression }) {
 			d.add(false, "has another validation, with the message %s", text.Quote(h.Message))
+		}
+	}
+}
+
+// compareVariables compares the variables that validations read. An additional one is read by nobody.
+func (d *differences) compareVariables(want, have []admissionregistrationv1.Variable) {
+	for _, w := range want {
+		if !slices.ContainsFunc(have, func(h admissionregistrationv1.Variable) bool {
+			return h.Name == w.Name && Digest(h.Expression) == w.Expression
+		}) {
+			d.add(true, "lacks the variable %s, or its expression was changed", text.Quote(w.Name))
 		}
 	}
 }

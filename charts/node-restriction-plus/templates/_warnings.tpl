@@ -6,8 +6,8 @@
 {{- $registration := eq (include "node-restriction-plus.registrationFailurePolicy" .) "Fail" -}}
 {{- if and $deployment (lt (int $v.replicas) 2) }}
 - >-
-  replicas is {{ $v.replicas }}: while its node is drained or lost, nothing answers{{ if ne $v.profile "observe" }}, and mirror pods, evictions and writes that no
-  stock kubelet makes are refused{{ end }}. Use 3.
+  replicas is {{ $v.replicas }}: while its node is drained or lost, nothing answers{{ if ne $v.profile "observe" }}, and evictions and other writes that violate
+  a rule as no stock kubelet does are refused{{ end }}. Use 3.
 {{- end }}
 {{- if and $deployment $registration (lt (int $v.replicas) 3) }}
 - >-
@@ -43,7 +43,7 @@
 {{- end }}
 {{- if and (ne $v.profile "observe") (or (eq $v.policies.recommended "Deny") (eq $v.policies.strict "Deny")) (not $v.floor.enabled) }}
 - >-
-  floor.enabled is false: while no replica answers, a Node can register with any labels and taints.
+  floor.enabled is false: while no replica answers, a Node can register with anything.
 {{- end }}
 {{- $marks := merge (dict) ($v.webhook.labels | default dict) ($v.webhook.annotations | default dict) ($v.commonLabels | default dict)
   ($v.commonAnnotations | default dict) }}
