@@ -29,7 +29,7 @@ const (
 	victim                    = "victim" // a pod on the worker
 )
 
-// policies are none of the presets. The last ones deny nothing, or only what the webhook itself must evaluate.
+// policies returns policies other than the presets. The last ones deny nothing, or only what the webhook itself must evaluate.
 func policies() []string {
 	return []string{
 		policyOf("labels", "Deny", `nodes: {labels: {registration: {denied: [example.com/pci]}, update: {allowed: [example.com/rack]}}}`),
@@ -209,7 +209,7 @@ func (s *setup) testTwins(t *testing.T, k *kubelet.Kubelet) {
 	if n := s.allowed(t) - before; n != 0 {
 		t.Errorf("%v writes were sent that violate nothing", n)
 	}
-	// Each change of what a policy reads that is too dear is sent.
+	// Each change of what a policy reads that is too expensive is sent.
 	suite.Kubelet(t, s.ControlPlane.APIServer, worker).MustSend(t,
 		suite.PatchNodeStatus(worker, `{"status":{"images":[{"names":["registry.example.com/x:1"],"sizeBytes":1}]}}`))
 	if n := s.allowed(t) - before; n != 1 {
@@ -255,7 +255,7 @@ func (s *setup) testOutage(t *testing.T, k *kubelet.Kubelet) {
 		"a violation of a policy that only records": suite.PatchNodeStatus(worker, `{"status":{"capacity":{"cpu":"17"}}}`),
 		"another node than those that match":        suite.PatchNodeStatus(worker, `{"status":{"capacity":{"cpu":"100"}}}`),
 		"a node without the label":                  suite.PatchNodeStatus(worker, `{"status":{"addresses":[{"type":"InternalIP","address":"10.8.66.9"}]}}`),
-		"a policy that is too dear":                 suite.PatchNodeStatus(gpu, `{"status":{"images":[{"names":["evil.test/x:1"],"sizeBytes":1}]}}`),
+		"a policy that is too expensive":                 suite.PatchNodeStatus(gpu, `{"status":{"images":[{"names":["evil.test/x:1"],"sizeBytes":1}]}}`),
 	}
 	for name, r := range passes {
 		node := strings.TrimPrefix(r.Path, suite.NodesPath+"/")

@@ -86,7 +86,9 @@ const (
 )
 
 // registering is the kind of write that must never end in an error: the API server itself denies it, by the floor.
-var registering = compile.Write{Resource: "nodes", Operation: expression.Create}
+func registering() compile.Write {
+	return compile.Write{Resource: "nodes", Operation: expression.Create}
+}
 
 // Compose returns the conditions for the policies in force, given all rules. The result depends on the arguments only.
 func Compose(base *Base, inForce []Policy, rules []policy.Rule) *Composed {
@@ -136,7 +138,7 @@ func (s *sending) omits(v *compile.Violation) bool {
 
 // draw draws the line through each kind of write that a webhook is sent.
 func (s *sending) draw(base *Base, violations []compile.Violation) {
-	s.gated = map[compile.Write]bool{registering: base.Floor != ""}
+	s.gated = map[compile.Write]bool{registering(): base.Floor != ""}
 	for _, w := range s.kinds {
 		sent := false
 		for i := range base.Webhooks {
@@ -159,7 +161,7 @@ func (s *sending) line(w compile.Write, violations []compile.Violation) drawn {
 	touched := []string{}
 	seen := map[string]bool{}
 	left := budget{gateCost: maxGateCost, openCost: maxOpenCost, gateText: min(maxGateText, maxText-s.text), openText: maxOpenText}
-	if w == registering {
+	if w == registering() {
 		left.gateCost = maxFloorCost
 	}
 	for i := range violations {
@@ -404,7 +406,7 @@ func floorFor(all []compile.Violation, s *sending) *Floor {
 	byPolicy, byRule := map[string][]string{}, map[string][]string{}
 	for i := range all {
 		v := &all[i]
-		if v.Write != registering || !v.Denies || v.Certain == expression.False || s.omits(v) {
+		if v.Write != registering() || !v.Denies || v.Certain == expression.False || s.omits(v) {
 			continue
 		}
 		name := fmt.Sprintf("violation%d", len(f.Variables)+1)

@@ -208,18 +208,6 @@ Given a list of the root context, the known conditions, and whether the chart's 
 {{- toJson $lines -}}
 {{- end }}
 
-{{- /*
-baseLines: the lines without the policies, for the webhook, which adds what the policies in force deny: by kind of write the condition on
-the request, what goes to gate, and what of the others may go to status. A JSON object.
-*/ -}}
-{{- define "node-restriction-plus.baseLines" -}}
-{{- $known := dict -}}
-{{- include "node-restriction-plus.known" (list . $known) -}}
-{{- $lines := include "node-restriction-plus.lines" (list . $known false) | fromJson -}}
-{{- range $write, $line := $lines }}{{ $_ := set $line "is" (get $known.writes $write) }}{{ end -}}
-{{- toJson $lines -}}
-{{- end }}
-
 {{- /* either: one of two expressions is true. */ -}}
 {{- define "node-restriction-plus.either" -}}
 {{- $rest := without . "false" -}}
