@@ -31,8 +31,8 @@ import (
 )
 
 const (
-	// recovery bounds each wait, on a busy machine.
-	recovery = 3 * time.Minute
+	// recovery bounds each wait, on a busy machine. An API server compiles all match conditions when one changes.
+	recovery = 5 * time.Minute
 	// user is the product's user, which has only what the chart grants.
 	user = "nrp"
 	// floor is the policy of the floor that follows the policies.

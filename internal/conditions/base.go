@@ -25,7 +25,7 @@ const maxFile = 1 << 20
 type Base struct {
 	// Configuration is the name of the ValidatingWebhookConfiguration.
 	Configuration string `json:"configuration"`
-	// Floor is the name of the ValidatingAdmissionPolicy for registrations. Empty: there is none.
+	// Floor is the name of the ValidatingAdmissionPolicy for registrations. Empty: no policy is kept up to date.
 	Floor string `json:"floor,omitempty"`
 	// Webhooks are the webhooks as the chart renders them before any policy, with their rules and match conditions. The condition
 	// "line" of each is kept up to date; the other ones stay.

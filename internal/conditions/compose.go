@@ -4,7 +4,6 @@
 package conditions
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -21,9 +20,12 @@ import (
 )
 
 const (
-	// maxText is how many bytes the conditions of all policies may have. An API server stores an object of up to 1.5 MiB, and these are in
-	// two webhooks and in the floor.
-	maxText = 512 << 10
+	// maxText is how many bytes the policies may add to the gate in all kinds of writes, and maxGateText and maxOpenText how many to the
+	// gate and to another webhook in one kind. An API server compiles all conditions when one changes, at up to 50 KB per second of CPU
+	// time and less for longer ones, and kubelets' writes of Nodes and pods wait for that.
+	maxText     = 96 << 10
+	maxGateText = 32 << 10
+	maxOpenText = 16 << 10
 	// maxGateCost is how much the violations of a kind of write in the gate may cost, of the largest objects within the bounds of
 	// package expression at once. An API server evaluates an expression up to 1,000,000, and refuses what costs more. Estimates are well
 	// above the real cost, and no kubelet's object comes near these bounds.
@@ -35,10 +37,9 @@ const (
 	// maxListed is how many rules a message lists.
 	maxListed = 8
 
-	tooLarge = "the conditions of all policies together would be too large"
-	tooMany  = "all policies together would cost an API server too much"
-	notSent  = "the chart's values do not send these writes"
-	ignored  = "kubelets also write this in ways that must not fail"
+	tooMuch = "all policies together would be too much for an API server"
+	notSent = "the chart's values do not send these writes"
+	ignored = "kubelets also write this in ways that must not fail"
 )
 
 // Policy is a policy in force.
@@ -85,13 +86,14 @@ const (
 )
 
 // registering is the kind of write that must never end in an error: the API server itself denies it, by the floor.
-var registering = compile.Write{Resource: "nodes", Operation: expression.Create}
+func registering() compile.Write {
+	return compile.Write{Resource: "nodes", Operation: expression.Create}
+}
 
 // Compose returns the conditions for the policies in force, given all rules. The result depends on the arguments only.
 func Compose(base *Base, inForce []Policy, rules []policy.Rule) *Composed {
 	c := &Composed{Webhooks: Webhooks{}, Findings: map[string]Finding{}}
 	all := violationsOf(inForce, rules)
-	dropLargest(all)
 	s := &sending{kinds: compile.WritesOf(rules), rules: rules, lines: map[compile.Write]drawn{}, omitted: map[omission]bool{}}
 	s.draw(base, slices.Concat(all...))
 	for i := range base.Webhooks {
@@ -120,6 +122,8 @@ type sending struct {
 	gated map[compile.Write]bool
 	// omitted are violations for which the budget does not suffice.
 	omitted map[omission]bool
+	// text is how many bytes the gate has so far.
+	text int
 }
 
 type omission struct {
@@ -134,7 +138,7 @@ func (s *sending) omits(v *compile.Violation) bool {
 
 // draw draws the line through each kind of write that a webhook is sent.
 func (s *sending) draw(base *Base, violations []compile.Violation) {
-	s.gated = map[compile.Write]bool{registering: base.Floor != ""}
+	s.gated = map[compile.Write]bool{registering(): base.Floor != ""}
 	for _, w := range s.kinds {
 		sent := false
 		for i := range base.Webhooks {
@@ -156,9 +160,9 @@ func (s *sending) line(w compile.Write, violations []compile.Violation) drawn {
 	var certain, others []compile.Violation
 	touched := []string{}
 	seen := map[string]bool{}
-	gateCost, openCost, budget := uint64(0), uint64(0), uint64(maxGateCost)
-	if w == registering {
-		budget = maxFloorCost
+	left := budget{gateCost: maxGateCost, openCost: maxOpenCost, gateText: min(maxGateText, maxText-s.text), openText: maxOpenText}
+	if w == registering() {
+		left.gateCost = maxFloorCost
 	}
 	for i := range violations {
 		v := &violations[i]
@@ -170,11 +174,11 @@ func (s *sending) line(w compile.Write, violations []compile.Violation) drawn {
 		if seen[key] {
 			continue
 		}
-		gate, open := uint64(0), expression.Cost(v.Possible)
+		gate, open := expression.False, v.Possible
 		if denies {
-			gate, open = expression.Cost(v.Certain), expression.Cost(v.Missed)
+			gate, open = v.Certain, v.Missed
 		}
-		if gateCost+gate > budget || openCost+open > maxOpenCost {
+		if !left.spend(gate, open) {
 			s.omitted[omission{v.Policy, v.Rule, w}] = true
 			if at := slices.IndexFunc(s.rules, func(r policy.Rule) bool { return r.ID == v.Rule }); at >= 0 {
 				touched = append(touched, compile.Touches(&s.rules[at], w))
@@ -182,8 +186,7 @@ func (s *sending) line(w compile.Write, violations []compile.Violation) drawn {
 			continue
 		}
 		seen[key] = true
-		gateCost += gate
-		openCost += open
+		s.text += len(gate)
 		if denies {
 			certain = append(certain, *v)
 		} else {
@@ -198,6 +201,25 @@ func (s *sending) line(w compile.Write, violations []compile.Violation) drawn {
 	}
 }
 
+// budget is what is left for a kind of write.
+type budget struct {
+	gateCost, openCost uint64
+	gateText, openText int
+}
+
+// spend takes the expressions for the gate and for another webhook from the budget, if it suffices.
+func (b *budget) spend(gate, open string) bool {
+	gateCost, openCost := expression.Cost(gate), expression.Cost(open)
+	if gateCost > b.gateCost || openCost > b.openCost || len(gate) > b.gateText || len(open) > b.openText {
+		return false
+	}
+	b.gateCost -= gateCost
+	b.openCost -= openCost
+	b.gateText -= len(gate)
+	b.openText -= len(open)
+	return true
+}
+
 // sends reports whether the rules of a webhook have a kind of write.
 func sends(webhook *admissionregistrationv1.ValidatingWebhook, w compile.Write) bool {
 	resource, group, _ := strings.Cut(w.Resource, ".")
@@ -210,9 +232,13 @@ func sends(webhook *admissionregistrationv1.ValidatingWebhook, w compile.Write) 
 	})
 }
 
-// notGate ends the name of a condition that leaves out what the gate is sent. It has a budget of its own, as the same expression has in
-// the gate: whatever exceeds it there is refused.
-const notGate = "-not-gate"
+// What follows the name of a kind of write in the names of conditions that the chart renders for what is composed here: what may violate a
+// policy, and what the gate is not sent. Each has a budget of its own. That of the second is the same as in the gate, which refuses
+// whatever exceeds it.
+const (
+	openSuffix    = "-open"
+	notGateSuffix = "-not-gate"
+)
 
 // conditions returns the match conditions of a webhook. Those with the name of a kind of write are about that kind only, and true for
 // all other writes. Without them, the condition "line" is about all kinds.
@@ -220,52 +246,62 @@ func (s *sending) conditions(webhook *admissionregistrationv1.ValidatingWebhook)
 	list := slices.Clone(webhook.MatchConditions)
 	byKind := false
 	for i := range list {
+		m := &list[i]
 		for _, w := range s.kinds {
-			if list[i].Name == w.String() {
-				byKind = true
-				list[i].Expression = s.expression(webhook, list[i].Expression, []compile.Write{w}, drawn.onlyOpen)
+			d, sent := s.lines[w]
+			if !sent {
+				continue
 			}
-			if list[i].Name == w.String()+notGate {
-				list[i].Expression = s.expression(webhook, list[i].Expression, []compile.Write{w}, drawn.notGate)
+			other := expression.Not(expression.And(compile.IsKubelet, w.Is(s.kinds)))
+			switch m.Name {
+			case w.String():
+				byKind = true
+				if webhook.Name == gate {
+					// Nested less deeply, it compiles faster.
+					m.Expression = expression.Or(m.Expression, notProbe(w, d.gate))
+				}
+			case w.String() + openSuffix:
+				m.Expression = expression.Or(other, d.open)
+			case w.String() + notGateSuffix:
+				m.Expression = expression.Or(other, expression.Not(d.gate))
 			}
 		}
 	}
 	if !byKind {
-		at, passes := lineOf(webhook), drawn.both
-		if webhook.Name == registration {
-			passes = drawn.onlyOpen // the floor has denied the rest before
-		}
-		list[at].Expression = s.expression(webhook, list[at].Expression, s.kinds, passes)
+		at := lineOf(webhook)
+		list[at].Expression = s.wholeLine(webhook, list[at].Expression)
 	}
 	return list
 }
 
-func (d drawn) onlyOpen() string { return d.open }
-func (d drawn) notGate() string  { return expression.Not(d.gate) }
-func (d drawn) both() string     { return expression.And(d.open, expression.Not(d.gate)) }
-
-// expression returns a condition about kinds of writes, given what it was before any policy: what certainly violates a policy is added to
-// the gate, and only what the line lets pass is left of the others.
-func (s *sending) expression(
-	webhook *admissionregistrationv1.ValidatingWebhook, before string, kinds []compile.Write, passes func(drawn) string,
-) string {
+// wholeLine returns a condition about all kinds of writes of a webhook other than the gate, given what it was before any policy.
+func (s *sending) wholeLine(webhook *admissionregistrationv1.ValidatingWebhook, before string) string {
 	if webhook.Name == gate {
-		certain := s.choose(webhook, kinds, func(d drawn) string { return d.gate }, expression.False)
-		return "(" + before + ") || " + compile.IsKubelet + " && !(" + isProbe + ") && (" + certain + ")"
+		certain := s.choose(webhook, func(d drawn) string { return d.gate }, expression.False)
+		return expression.Or(before, expression.And(compile.IsKubelet, expression.Not(isProbe), "("+certain+")"))
 	}
-	sent := s.choose(webhook, kinds, passes, expression.True)
-	return "(" + before + ") && (!" + compile.IsKubelet + " || " + isProbe + " || (" + sent + "))"
+	passes := func(d drawn) string { return expression.And(d.open, expression.Not(d.gate)) }
+	if webhook.Name == registration {
+		passes = func(d drawn) string { return d.open } // the floor has denied the rest before
+	}
+	return expression.And(before, expression.Or(expression.Not(compile.IsKubelet), isProbe, "("+s.choose(webhook, passes, expression.True)+")"))
+}
+
+// notProbe excludes the enforcement probes of other webhooks, which create CSINodes.
+func notProbe(w compile.Write, violates string) string {
+	if strings.HasPrefix(w.Resource, "csinodes") && w.Operation == expression.Create {
+		return expression.And(expression.Not(isProbe), violates)
+	}
+	return violates
 }
 
 // isProbe says that the client is the enforcement probe, whose writes violate no policy.
 const isProbe = "request.userInfo.username == '" + expression.UserPrefix + program.Name + "-probe'"
 
 // choose returns the expression of the kind of write that a request is of, or another one for kinds that no rule evaluates.
-func (s *sending) choose(
-	webhook *admissionregistrationv1.ValidatingWebhook, kinds []compile.Write, of func(drawn) string, otherwise string,
-) string {
+func (s *sending) choose(webhook *admissionregistrationv1.ValidatingWebhook, of func(drawn) string, otherwise string) string {
 	var b strings.Builder
-	for _, w := range kinds {
+	for _, w := range s.kinds {
 		l, sent := s.lines[w]
 		if e := of(l); sent && sends(webhook, w) && e != otherwise {
 			fmt.Fprintf(&b, "%s ? (%s) : ", w.Is(s.kinds), e)
@@ -283,31 +319,6 @@ func violationsOf(inForce []Policy, rules []policy.Rule) [][]compile.Violation {
 		all[i] = compile.Violations(&v1alpha1.NodeRestrictionPolicy{ObjectMeta: metav1.ObjectMeta{Name: p.Name}, Spec: *p.Spec}, on)
 	}
 	return all
-}
-
-// dropLargest replaces the violations of the largest policies, until the rest is small enough: whatever a policy may be about is then
-// sent, as before any policy.
-func dropLargest(all [][]compile.Violation) {
-	size := func(violations []compile.Violation) int {
-		n := 0
-		for i := range violations {
-			n += len(violations[i].Certain) + len(violations[i].Missed) + len(violations[i].Possible)
-		}
-		return n
-	}
-	total := 0
-	for _, violations := range all {
-		total += size(violations)
-	}
-	for total > maxText {
-		largest := slices.MaxFunc(all, func(a, b []compile.Violation) int { return cmp.Compare(size(a), size(b)) })
-		total -= size(largest)
-		for i := range largest {
-			v := &largest[i]
-			v.Certain, v.Possible, v.Missed, v.Compared, v.Cost, v.Gap = expression.False, expression.True, expression.True, nil, 0, tooLarge
-		}
-		total += size(largest)
-	}
 }
 
 // find finds out how a policy is gated, and counts its gaps.
@@ -340,7 +351,7 @@ func (c *Composed) find(p *Policy, violations []compile.Violation, s *sending, r
 		case !isSent:
 			continue // a subresource that no API server has
 		case s.omits(v):
-			text = tooMany
+			text = tooMuch
 		case v.Certain != expression.False:
 			gated++
 		}
@@ -352,7 +363,7 @@ func (c *Composed) find(p *Policy, violations []compile.Violation, s *sending, r
 		}
 		order = append(order, v.Rule)
 		why[v.Rule] = text
-		if text == tooLarge || text == tooMany || v.TooDear() {
+		if text == tooMuch || v.TooDear() {
 			c.Refused++
 		} else {
 			c.Inexpressible++
@@ -395,7 +406,7 @@ func floorFor(all []compile.Violation, s *sending) *Floor {
 	byPolicy, byRule := map[string][]string{}, map[string][]string{}
 	for i := range all {
 		v := &all[i]
-		if v.Write != registering || !v.Denies || v.Certain == expression.False || s.omits(v) {
+		if v.Write != registering() || !v.Denies || v.Certain == expression.False || s.omits(v) {
 			continue
 		}
 		name := fmt.Sprintf("violation%d", len(f.Variables)+1)

@@ -32,7 +32,7 @@ func TestDue(t *testing.T) {
 		want metav1.Condition
 		due  bool
 	}{
-		"there is none yet":                                     {nil, complete, true},
+		"it is new":                                             {nil, complete, true},
 		"it says so already":                                    {since(complete, time.Hour), complete, false},
 		"it is about the generation before":                     {since(generation(complete, 1), 0), complete, true},
 		"another replica has seen a newer generation":           {since(generation(complete, 3), time.Hour), complete, false},

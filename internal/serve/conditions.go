@@ -8,9 +8,11 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/spf13/pflag"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
+	"noderestriction.plus/internal/cluster"
 	"noderestriction.plus/internal/conditions"
 	"noderestriction.plus/internal/follow"
 	"noderestriction.plus/internal/policystore"
@@ -30,7 +32,7 @@ func (o *conditionOptions) addFlags(flags *pflag.FlagSet) {
 			"in force; if empty, it does not change them")
 }
 
-// read reads the file. It returns nil if there is none.
+// read reads the file. It returns nil without the flag.
 func (o *conditionOptions) read() (*conditions.Base, error) {
 	if o.file == "" {
 		return nil, nil
@@ -44,14 +46,15 @@ func (o *conditionOptions) read() (*conditions.Base, error) {
 
 // add adds what is enabled to the manager. It returns nil if the program does not change conditions.
 func (o *conditionOptions) add(
-	mgr manager.Manager, in inputs, store *policystore.Store, rules []policy.Rule, log logr.Logger,
+	mgr manager.Manager, config *rest.Config, informers *cluster.Informers, base *conditions.Base, store *policystore.Store,
+	rules []policy.Rule, log logr.Logger,
 ) (*follow.Keeper, error) {
-	if in.base == nil {
+	if base == nil {
 		return nil, mgr.Add(follow.NewForgetter(mgr.GetCache(), mgr.GetClient(), log))
 	}
 	keeper, err := follow.New(follow.Options{
-		File: o.file, Base: in.base, Config: in.config, Store: store, Rules: rules, Policies: mgr.GetCache(), Status: mgr.GetClient(),
-		Events: mgr.GetEventRecorder(program.Name), NewInformer: in.informers.New, Registerer: metrics.Registry, Log: log,
+		File: o.file, Base: base, Config: config, Store: store, Rules: rules, Policies: mgr.GetCache(), Status: mgr.GetClient(),
+		Events: mgr.GetEventRecorder(program.Name), NewInformer: informers.New, Registerer: metrics.Registry, Log: log,
 	})
 	if err != nil {
 		return nil, err

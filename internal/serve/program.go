@@ -98,7 +98,8 @@ func assemble(ctx context.Context, o *options, in inputs, records io.Writer, log
 	if err := metrics.Registry.Register(recorder); err != nil {
 		return nil, err
 	}
-	keeper, err := o.conditions.add(mgr, in, store, compiler.Rules(), log.WithName("conditions"))
+	keeper, err := o.conditions.add(
+		mgr, in.config, in.informers, in.base, store, compiler.Rules(), log.WithName("conditions"))
 	if err != nil {
 		return nil, err
 	}

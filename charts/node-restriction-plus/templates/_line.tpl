@@ -208,18 +208,6 @@ Given a list of the root context, the known conditions, and whether the chart's 
 {{- toJson $lines -}}
 {{- end }}
 
-{{- /*
-baseLines: the lines without the policies, for the webhook, which adds what the policies in force deny: by kind of write the condition on
-the request, what goes to gate, and what of the others may go to status. A JSON object.
-*/ -}}
-{{- define "node-restriction-plus.baseLines" -}}
-{{- $known := dict -}}
-{{- include "node-restriction-plus.known" (list . $known) -}}
-{{- $lines := include "node-restriction-plus.lines" (list . $known false) | fromJson -}}
-{{- range $write, $line := $lines }}{{ $_ := set $line "is" (get $known.writes $write) }}{{ end -}}
-{{- toJson $lines -}}
-{{- end }}
-
 {{- /* either: one of two expressions is true. */ -}}
 {{- define "node-restriction-plus.either" -}}
 {{- $rest := without . "false" -}}
@@ -283,7 +271,9 @@ webhook: one for each kind of write, since each has a budget of its own, and one
     {{- $sent | nindent 6 }}
     )
 {{- if and (eq $webhook "status") (include "node-restriction-plus.follows" $root) }}
-# The program excludes here what violates a policy in force, which gate is sent.
+# The program says here which writes may violate a policy in force, and which of them gate is not sent.
+- name: {{ $write }}-open
+  expression: "true"
 - name: {{ $write }}-not-gate
   expression: "true"
 {{- end }}
