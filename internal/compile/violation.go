@@ -86,8 +86,8 @@ func violationOf(p *v1alpha1.NodeRestrictionPolicy, rule *policy.Rule, w Write) 
 	return v
 }
 
-// inline returns when a write violates a rule, as one expression, when it is beyond the bounds, how exactly it says that, and the paths that
-// it compares. It returns no expression for the bounds if it has none.
+// inline returns when a write violates a rule, as one expression, when it is beyond the bounds, how exactly it says that, and the paths
+// that it compares. It returns no expression for the bounds if it has none.
 func inline(
 	spec *v1alpha1.NodeRestrictionPolicySpec, rule *policy.Rule, w Write, beyondPasses bool,
 ) (violates, beyond string, how policy.Expressible, compared []string) {
