@@ -1,7 +1,7 @@
 // Copyright The NodeRestriction-plus Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package rights_test runs the command permissions against real API servers: every cell of the table of the Node authorizer, and widenings by
+// Package rights_test runs the command rights against real API servers: every cell of the table of the Node authorizer, and widenings by
 // every kind of authorizer.
 package rights_test
 

@@ -24,22 +24,22 @@ func NodeAuthorizer(tables []*nodeauthorizer.Table, grants []knowngrants.Grant) 
 # What the Node authorizer allows
 
 `)
-	fmt.Fprintf(&b, "This is the table with which [`kubectl nrp rights`](kubelet-rights.md) compares a cluster: Kubernetes 1.%d to 1.%d, with the\n",
-		tables[0].Minor, newest.Minor)
-	b.WriteString(`default feature gates. A test compares it with the Node authorizer's own code in 100,000 drawn requests, and another asks a real API
-server about every cell.
+	fmt.Fprintf(&b, `This is the table with which [%s](kubelet-rights.md) compares a cluster: Kubernetes 1.%d to 1.%d, with the
+default feature gates. A test compares it with the Node authorizer's own code in 100,000 drawn requests, and another asks a real
+API server about every cell.
 
-## Allowed
+`, monospace("kubectl nrp rights"), tables[0].Minor, newest.Minor)
+	b.WriteString(`## Allowed
 
-"Narrowed" means that the NodeRestriction admission plugin refuses most of what the authorizer allows, such as changing other Nodes. "Related"
-means that the authorizer's graph has a path from the object to the node: through its pods, or because the object names the node.
+"Narrowed" means that the NodeRestriction admission plugin refuses most of what the authorizer allows, such as changing other Nodes.
+"Related" means that the authorizer's graph has a path from the object to the node: through its pods, or because the object names the node.
 
 | resource | verbs | for | releases | source |
 |---|---|---|---|---|
 `)
 	for _, r := range mergedRules(tables) {
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | [%s](%s) |\n", monospace(resourceOf(r.rule)), strings.Join(r.rule.Verbs, ", "), conditionOf(r.rule),
-			releases(r.minors, tables), lineOf(r.rule), r.rule.URL())
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | [%s](%s) |\n",
+			monospace(resourceOf(r.rule)), strings.Join(r.rule.Verbs, ", "), conditionOf(r.rule), releases(r.minors, tables), lineOf(r.rule), r.rule.URL())
 	}
 	b.WriteString(`
 ## Refused, and asked about
@@ -198,7 +198,8 @@ func givesOf(g *knowngrants.Grant) string {
 		var resources []string
 		for _, resource := range strings.Fields(rule.Resources) {
 			resource, subresource, _ := strings.Cut(resource, "/")
-			resources = append(resources, (&authorization.Request{Group: firstWord(rule.Group), Resource: resource, Subresource: subresource}).GroupResource())
+			request := authorization.Request{Group: firstWord(rule.Group), Resource: resource, Subresource: subresource}
+			resources = append(resources, request.GroupResource())
 		}
 		list = append(list, verbs+" "+monospace(strings.Join(resources, " ")))
 	}

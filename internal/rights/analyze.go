@@ -317,7 +317,7 @@ func (r *Right) printable() *Right {
 
 // compare sorts permissions: the worst class first, then the greatest danger.
 func compare(a, b *Right) int {
-	order := []Class{Widened, Missing, Unknown, Accepted, Known, Narrowed, Intended, Untried, Refused}
+	order := classes()
 	return cmp.Or(cmp.Compare(slices.Index(order, a.Class), slices.Index(order, b.Class)), cmp.Compare(b.danger, a.danger),
 		cmp.Compare(a.Resource, b.Resource), cmp.Compare(a.Path, b.Path), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name),
 		cmp.Compare(a.Object, b.Object), cmp.Compare(verbOrder(a.Verb), verbOrder(b.Verb)), cmp.Compare(a.Verb, b.Verb))

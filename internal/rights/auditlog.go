@@ -379,7 +379,8 @@ func (a *auditReader) compareBindings(rights *Report) {
 		}
 		for i := range rights.Items {
 			item := &rights.Items[i]
-			if item.Class == Widened && slices.ContainsFunc(item.Grants, func(s Source) bool { return s.Binding == b.Binding && s.Subject == b.Subject }) &&
+			given := slices.ContainsFunc(item.Grants, func(s Source) bool { return s.Binding == b.Binding && s.Subject == b.Subject })
+			if item.Class == Widened && given &&
 				used[right{b.Binding, b.Subject, item.request.Verb, item.request.GroupResource()}] {
 				compared.Used++
 			}

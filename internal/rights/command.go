@@ -36,7 +36,7 @@ const (
 	defaultTimeout = 2 * time.Minute
 )
 
-// Command returns the command permissions.
+// Command returns the command rights.
 func Command() *cobra.Command {
 	o := &options{}
 	cmd := &cobra.Command{

@@ -1,7 +1,7 @@
 // Copyright The NodeRestriction-plus Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package permissions has the command permissions: it says what the credential of a kubelet may really do, compared with what the Node
+// Package rights has the command rights: it says what the credential of a kubelet may really do, compared with what the Node
 // authorizer intends.
 //
 // A question is a request, and an answer is what all authorizers of an API server together say to it. [Analyze] puts each question in

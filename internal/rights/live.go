@@ -238,7 +238,8 @@ func (l *live) readGrants(ctx context.Context) {
 }
 
 func danglingNote(d rbac.Dangling) string {
-	return text.Printable(text.Cut(fmt.Sprintf("%s gives the role %s %s, which does not exist: anyone who may create it decides what the kubelet gets",
+	const note = "%s gives the role %s %s, which does not exist: anyone who may create it decides what the kubelet gets"
+	return text.Printable(text.Cut(fmt.Sprintf(note,
 		rbac.Name(d.BindingKind, d.BindingNamespace, d.Binding), d.RoleKind, d.Role), maxReason))
 }
 

@@ -291,7 +291,8 @@ func offline(c *cluster, o *Options) (*Report, error) {
 		Node: o.Node, OtherNode: o.Node + otherSuffix, Namespace: systemNamespace, Unrelated: unrelatedName, Related: a.links.Examples(),
 	})
 	if !all {
-		report.Notes = append(report.Notes, fmt.Sprintf("RBAC gives more than %d permissions beyond the table; the others are left out", maxCandidates))
+		report.Notes = append(report.Notes,
+			fmt.Sprintf("RBAC gives more than %d permissions beyond the table; the others are left out", maxCandidates))
 	}
 	rights := make([]*Right, len(questions))
 	for i := range questions {

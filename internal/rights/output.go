@@ -236,7 +236,9 @@ func (u *Usage) WriteText(w io.Writer) error {
 		class Class
 		title string
 	}{
-		{Widened, "WIDENED PERMISSIONS THAT WERE USED"}, {Accepted, "ACCEPTED PERMISSIONS THAT WERE USED"}, {Known, "KNOWN PERMISSIONS THAT WERE USED"},
+		{Widened, "WIDENED PERMISSIONS THAT WERE USED"},
+		{Accepted, "ACCEPTED PERMISSIONS THAT WERE USED"},
+		{Known, "KNOWN PERMISSIONS THAT WERE USED"},
 	} {
 		table := command.Table{Header: []string{indent + "DANGER", "RESOURCE", "VERB", "NAMESPACE", "BY", "TIMES", "NODES", "LAST", "BINDING"}}
 		rows := 0
@@ -266,7 +268,8 @@ func (u *Usage) WriteText(w io.Writer) error {
 		if i == 0 {
 			b.WriteString("\nBINDINGS THAT GIVE MORE THAN IS INTENDED\n")
 		}
-		fmt.Fprintf(&b, "%s%s gives %s %d permissions; %d of them were used, in %d requests\n", indent, c.Binding, c.Subject, c.Rights, c.Used, c.Uses)
+		fmt.Fprintf(&b, "%s%s gives %s %d permissions; %d of them were used, in %d requests\n",
+			indent, c.Binding, c.Subject, c.Rights, c.Used, c.Uses)
 		if c.Uses == 0 && c.Fix != "" {
 			fmt.Fprintf(&b, "%s%snobody needed it in this time: %s\n", indent, indent, c.Fix)
 		}
