@@ -282,7 +282,7 @@ func (s *setup) testRecords(t *testing.T) {
 	}
 	before, err := s.product.Records.Len()
 	suite.Check(t, err)
-	suite.Kubelet(t, s.ControlPlane.APIServer, worker).MustSend(t, suite.PatchNodeStatus(worker, `{"status":{"capacity":{"cpu":"18"}}}`))
+	suite.Kubelet(t, s.ControlPlane.APIServer, worker).MustSend(t, suite.PatchNodeStatus(worker, `{"status":{"capacity":{"cpu":"101"}}}`))
 	s.checkRecord(t, before, "audit", "Audit")
 }
 
