@@ -400,6 +400,9 @@ func (s *setup) testPermission(t *testing.T) {
 	role.Rules = before
 	_, err = roles.Update(t.Context(), role, metav1.UpdateOptions{FieldManager: "helm"})
 	suite.Check(t, err)
+	// The test does not stay an owner, or helm upgrade would end with a conflict.
+	_, err = roles.Patch(t.Context(), role.Name, types.MergePatchType, []byte(`{"metadata":{"managedFields":[{}]}}`), metav1.PatchOptions{})
+	suite.Check(t, err)
 	s.awaitGated(t, "capacity", metav1.ConditionTrue, "Complete", "")
 }
 
