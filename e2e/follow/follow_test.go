@@ -255,7 +255,7 @@ func (s *setup) testOutage(t *testing.T, k *kubelet.Kubelet) {
 		"a violation of a policy that only records": suite.PatchNodeStatus(worker, `{"status":{"capacity":{"cpu":"17"}}}`),
 		"another node than those that match":        suite.PatchNodeStatus(worker, `{"status":{"capacity":{"cpu":"100"}}}`),
 		"a node without the label":                  suite.PatchNodeStatus(worker, `{"status":{"addresses":[{"type":"InternalIP","address":"10.8.66.9"}]}}`),
-		"a policy that is too expensive":                 suite.PatchNodeStatus(gpu, `{"status":{"images":[{"names":["evil.test/x:1"],"sizeBytes":1}]}}`),
+		"a policy that is too expensive":            suite.PatchNodeStatus(gpu, `{"status":{"images":[{"names":["evil.test/x:1"],"sizeBytes":1}]}}`),
 	}
 	for name, r := range passes {
 		node := strings.TrimPrefix(r.Path, suite.NodesPath+"/")
