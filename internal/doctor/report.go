@@ -136,8 +136,8 @@ func writeFinding(b *strings.Builder, f *checks.Finding, shown map[string]string
 		case m.Command == "" || shown[m.Command] != "":
 			line("    ", "cannot tell without the right to "+m.Right+same(shown[m.Command]))
 		default:
-			line("    ", "cannot tell without the right to "+m.Right+"; to grant it:")
-			b.WriteString("      " + m.Command + "\n")
+			line("    ", "cannot tell without the right to "+m.Right)
+			b.WriteString("      grant:\n        " + m.Command + "\n")
 			shown[m.Command] = f.Check
 		}
 	}

@@ -31,7 +31,7 @@ func nodeWidened() Check {
 
 // widening is what one cause gives to kubelets.
 type widening struct {
-	says   []string
+	says   [nodeauthorizer.Critical + 1][]string // by danger
 	danger nodeauthorizer.Danger
 	why    string
 	node   string
@@ -74,8 +74,8 @@ func runNodeWidened(s *Snapshot, f *Finding) {
 				w = &widening{node: a.Node, fix: fix, field: field}
 				causes[cause] = w
 			}
-			if says := a.Request.String(); !slices.Contains(w.says, says) {
-				w.says = append(w.says, says)
+			if says := withoutName(a.Request); !slices.Contains(w.says[danger], says) {
+				w.says[danger] = append(w.says[danger], says)
 			}
 			if known == "" {
 				w.beyond = true
@@ -131,11 +131,19 @@ func (f *Finding) addWidenings(causes map[string]*widening) {
 		if w.node == ProbeNode {
 			who = "every kubelet"
 		}
-		add(name, w.field, w.fix, "%s may %s, which the Node authorizer refuses; a kubelet then %s%s", who, enumerate(w.says), w.why, says)
+		add(name, w.field, w.fix, "%s may %s, which the Node authorizer refuses; a kubelet then %s%s", who, enumerate(slices.Concat(w.says[3], w.says[2], w.says[1], w.says[0])), w.why, says)
 	}
 	if len(causes) > 0 {
 		f.note("kubectl nrp rights shows each of them")
 	}
+}
+
+// withoutName returns a request in words, without the name that stands for any.
+func withoutName(r authorization.Request) string {
+	if r.Name == unrelated || r.Name == ProbeOtherNode {
+		r.Name, r.Namespace = "", ""
+	}
+	return r.String()
 }
 
 // unbindMatch returns the fix that removes the subject of a grant.
