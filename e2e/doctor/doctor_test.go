@@ -356,17 +356,16 @@ func (c *cluster) testAPIServers(t *testing.T) {
 		{"AlwaysAllow", controlplane.APIServerOptions{Args: []string{"--authorization-mode=AlwaysAllow"}}, map[string]checks.Verdict{
 			"authz-always-allow": checks.Bad, "node-widened": checks.Bad, "node-authorizer": checks.CannotTell,
 		}},
-		{"RBAC alone", controlplane.APIServerOptions{AuthorizationConfig: alone}, map[string]checks.Verdict{
-			"authz-always-allow": checks.OK, "node-authorizer": checks.Bad,
+		{"RBAC alone, no anonymous requests", controlplane.APIServerOptions{
+			AuthorizationConfig: alone, Args: []string{"--anonymous-auth=false"},
+		}, map[string]checks.Verdict{
+			"authz-always-allow": checks.OK, "node-authorizer": checks.Bad, "anonymous": checks.OK, "node-restriction": checks.CannotTell,
 		}},
 		{"no NodeRestriction, no audit log", controlplane.APIServerOptions{
 			WithoutNodeRestriction: true, Args: []string{"--audit-policy-file=", "--audit-log-path="},
 		}, map[string]checks.Verdict{"node-restriction": checks.Bad, "node-authorizer": checks.OK, "audit": checks.Bad}},
 		{"an authorizer that denies", controlplane.APIServerOptions{AuthorizationConfig: deny}, map[string]checks.Verdict{
 			"deny-authorizer": checks.OK, "node-authorizer": checks.OK, "authz-always-allow": checks.OK, "node-widened": checks.OK,
-		}},
-		{"no anonymous requests", controlplane.APIServerOptions{Args: []string{"--anonymous-auth=false"}}, map[string]checks.Verdict{
-			"anonymous": checks.OK,
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

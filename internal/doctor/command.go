@@ -67,7 +67,7 @@ Exit code: 0 nothing is bad, 1 something is, 2 usage, or nothing could be told.`
 	flags := cmd.Flags()
 	flags.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig `file`; if empty, as kubectl finds it")
 	flags.StringVar(&o.context, "context", "", "`name` of the context in the kubeconfig")
-	flags.StringVar(&o.read.Node, "node", "", "`node` about whose kubelet the API server is asked; by default the first one")
+	flags.StringVar(&o.read.Node, "node", "", "`node` whose kubelet the API server is asked about; by default the\nfirst one")
 	flags.BoolVar(&o.read.Probe, "probe", false, "find out by a dry run whether the NodeRestriction plugin is on")
 	flags.IntVar(&o.read.Kubelets, "kubelets", 0, "`number` of kubelets whose configuration is read, through nodes/proxy")
 	flags.BoolVar(&o.read.Secrets, "secrets", false, "read when bootstrap tokens expire, from their Secrets")

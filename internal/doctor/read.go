@@ -369,7 +369,11 @@ func (r *reader) readProbe(ctx context.Context) {
 		}
 		return
 	}
-	r.NodeProbe.Unknown = &checks.Unknown{Rights: checks.ProbeRights(r.Versions.Value), Why: message}
+	if strings.Contains(message, "impersonate") {
+		r.NodeProbe.Unknown = &checks.Unknown{Rights: checks.ProbeRights(r.Versions.Value)}
+		return
+	}
+	r.NodeProbe.Unknown = &checks.Unknown{Why: "a kubelet may not even create its own Node, see node-authorizer: " + message}
 }
 
 // readKubelets asks kubelets for their configuration, and for their pods without a credential.

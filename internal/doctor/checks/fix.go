@@ -17,8 +17,16 @@ import (
 	"noderestriction.plus/internal/text"
 )
 
-// plainWord are words that a shell takes as they are.
-func plainWord(s string) bool { return regexp.MustCompile(`^[A-Za-z0-9_./:=@,+-]+$`).MatchString(s) }
+// maxCommand bounds a command, in bytes: kernels bound an argument to 128 KiB.
+const maxCommand = 64 << 10
+
+// plainWord reports whether a shell takes a word as it is.
+func plainWord(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
+		return !letter && !strings.ContainsRune("_./:=@,+-", r)
+	})
+}
 
 // Quote quotes a word for a POSIX shell.
 func Quote(s string) string {
@@ -36,7 +44,11 @@ func shell(on string, words ...string) Fix {
 		}
 		words[i] = Quote(word)
 	}
-	return Fix{Command: strings.Join(words, " "), On: on}
+	line := strings.Join(words, " ")
+	if len(line) > maxCommand {
+		return Fix{Note: "the command would be too long to be shown"}
+	}
+	return Fix{Command: line, On: on}
 }
 
 // dashed protects names that begin with a dash from being taken for flags.

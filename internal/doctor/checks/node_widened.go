@@ -58,7 +58,7 @@ func runNodeWidened(s *Snapshot, f *Finding) {
 	if !ok {
 		return
 	}
-	causes := map[string]*widening{}
+	causes, grants := map[string]*widening{}, map[string]*rbac.Grants{}
 	for i := range answers {
 		a := &answers[i]
 		if !a.Allowed || isNeeded(a) {
@@ -87,7 +87,10 @@ func runNodeWidened(s *Snapshot, f *Finding) {
 			}
 		}
 		if all {
-			matches, _ := e.Grants(authorization.Kubelet(a.Node)).Matches(&a.Request, maxEvidence)
+			if grants[a.Node] == nil {
+				grants[a.Node] = e.Grants(authorization.Kubelet(a.Node))
+			}
+			matches, _ := grants[a.Node].Matches(&a.Request, maxEvidence)
 			for _, m := range matches {
 				add(bindingName(m.Grant), subjectsField([]int{m.SubjectIndex}), s.unbindMatch(&m), shippedBy(table, m.Grant, &a.Request))
 			}
