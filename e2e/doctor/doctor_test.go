@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package doctor_test runs the command doctor against real API servers: what must be ok in a cluster as kubeadm sets it up, what is found
-// after it was broken, that each fix works as it is printed, and what a user of few permissions is told.
+// after it was broken, that each fix works as it is printed, and which permissions a user lacks.
 package doctor_test
 
 import (
@@ -273,10 +273,10 @@ func (c *cluster) testPermissions(t *testing.T) {
 	path := c.kubeconfig(t, c.ControlPlane.APIServer, "little")
 	findings, code := diagnose(t, path, "--probe", "--secrets", "--kubelets=1")
 	if code != command.CodeNoAnswer {
-		t.Errorf("nothing can be told: exit code %d, want %d", code, command.CodeNoAnswer)
+		t.Errorf("no check can tell anything: exit code %d, want %d", code, command.CodeNoAnswer)
 	}
 	if v := findings["system-node-bound"]; v.Verdict != checks.CannotTell || len(v.Missing) != 4 ||
-		v.Missing[0].Right != "list clusterroles.rbac.authorization.k8s.io" || v.Missing[0].Command == "" {
+		v.Missing[0].Permission != "list clusterroles.rbac.authorization.k8s.io" || v.Missing[0].Command == "" {
 		t.Errorf("without permissions: %+v", v)
 	}
 	const rounds = 4 // some permissions are needed only to see what others are
@@ -308,8 +308,8 @@ func (c *cluster) testPermissions(t *testing.T) {
 		findings, _ := diagnose(t, path, "--probe", "--secrets", "--kubelets=1")
 		for id, f := range findings {
 			for _, m := range f.Missing {
-				if m.Right != "" {
-					return fmt.Errorf("%s still lacks %s", id, m.Right)
+				if m.Permission != "" {
+					return fmt.Errorf("%s still lacks %s", id, m.Permission)
 				}
 			}
 		}

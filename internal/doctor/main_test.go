@@ -36,8 +36,8 @@ func TestHelpFitsATerminal(t *testing.T) { commandtest.Help(t, root()) }
 
 // sample is a report with findings of each kind. Its texts are hostile.
 func sample() *Report {
-	right := authorization.Request{Verb: "list", Resource: "nodes"}
-	unknown := &checks.Unknown{Rights: []authorization.Request{right}}
+	permission := authorization.Request{Verb: "list", Resource: "nodes"}
+	unknown := &checks.Unknown{Permissions: []authorization.Request{permission}}
 	s := &checks.Snapshot{
 		Now: time.Date(2026, 11, 30, 8, 0, 0, 0, time.UTC), User: authorization.Identity{User: "somebody"}, Node: "worker-1",
 		Versions: checks.Fact[[]string]{Value: []string{"v1.37.2"}},
@@ -121,9 +121,9 @@ func TestExitCodes(t *testing.T) {
 		code int
 	}{
 		{"everything is ok", items(checks.OK, checks.OK), 0},
-		{"something is weak, and something cannot be told", items(checks.Weak, checks.CannotTell), 0},
+		{"something is weak, and one check cannot tell", items(checks.Weak, checks.CannotTell), 0},
 		{"something is bad", items(checks.CannotTell, checks.Bad, checks.OK), command.CodeNo},
-		{"nothing can be told", items(checks.CannotTell, checks.CannotTell), command.CodeNoAnswer},
+		{"no check can tell anything", items(checks.CannotTell, checks.CannotTell), command.CodeNoAnswer},
 	} {
 		if got := command.ExitCode(test.r.Err()); got != test.code {
 			t.Errorf("%s: exit code %d, want %d", test.name, got, test.code)

@@ -81,7 +81,7 @@ func (r *Report) Err() error {
 	case bad > 0:
 		return command.No("%d of %d checks are bad", bad, len(r.Items))
 	case unknown == len(r.Items):
-		return errors.New("nothing could be told")
+		return errors.New("no check can tell anything")
 	}
 	return nil
 }
@@ -137,12 +137,12 @@ func writeFinding(b *strings.Builder, f *checks.Finding, shown map[string]string
 	}
 	for _, m := range f.Missing {
 		switch {
-		case m.Right == "":
+		case m.Permission == "":
 			line("    ", "cannot tell: "+m.Why)
 		case m.Command == "" || shown[m.Command] != "":
-			line("    ", "cannot tell without the right to "+m.Right+same(shown[m.Command]))
+			line("    ", "cannot tell without the permission to "+m.Permission+same(shown[m.Command]))
 		default:
-			line("    ", "cannot tell without the right to "+m.Right)
+			line("    ", "cannot tell without the permission to "+m.Permission)
 			b.WriteString("      grant:\n        " + m.Command + "\n")
 			shown[m.Command] = f.Check
 		}
@@ -198,7 +198,7 @@ func sentence(f *checks.Finding) string {
 		parts = append(parts, strings.TrimSpace(f.Evidence[i].Object+" "+f.Evidence[i].Field)+": "+f.Evidence[i].Says)
 	}
 	for _, m := range f.Missing {
-		parts = append(parts, strings.TrimSuffix(strings.TrimPrefix("cannot tell without the right to "+m.Right+": "+m.Why, "cannot tell without the right to : "), ": "))
+		parts = append(parts, strings.TrimSuffix(strings.TrimPrefix("cannot tell without the permission to "+m.Permission+": "+m.Why, "cannot tell without the permission to : "), ": "))
 	}
 	if len(parts) == 0 {
 		parts = f.Notes

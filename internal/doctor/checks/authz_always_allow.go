@@ -42,7 +42,7 @@ func runAuthzAlwaysAllow(s *Snapshot, f *Finding) {
 		}
 		f.bad("kube-apiserver", "--authorization-mode", Fix{
 			On: OnControlPlane, Command: editManifest("s/(--authorization-mode=).*/\\1Node,RBAC/"),
-			Note: "the command is for kubeadm; MicroK8s: microk8s enable rbac. Before that, bind roles to whoever relies on it",
+			Note: "the command is for kubeadm; MicroK8s: microk8s enable rbac. Before that, bind roles to anyone who relies on it",
 		}, "an authorizer allows what cannot be granted, with the reason %s: AlwaysAllow, an ABAC policy with asterisks, or a webhook",
 			text.Quote(a.Reason))
 		return

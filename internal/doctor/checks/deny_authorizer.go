@@ -59,7 +59,7 @@ func runDenyAuthorizer(s *Snapshot, f *Finding) {
 			On: OnControlPlane, Note: "remove what node-widened shows; kubectl nrp authorizer prints a configuration that denies it for good",
 		}, "no authorizer denies what others grant to kubelets, such as %s", text.Quote(withoutName(widened.Request)))
 	default:
-		f.note("there is none, and nothing is widened")
+		f.note("there is no such authorizer, and nothing is widened")
 	}
 }
 

@@ -54,10 +54,10 @@ func TestNamesThatDoNotPrint(t *testing.T) {
 func TestGrant(t *testing.T) {
 	person, pod := authorization.Identity{User: "a b"}, authorization.Identity{User: "system:serviceaccount:x:y"}
 	for _, test := range []struct {
-		name  string
-		user  authorization.Identity
-		right authorization.Request
-		want  string
+		name       string
+		user       authorization.Identity
+		permission authorization.Request
+		want       string
 	}{
 		{
 			"a list", person, authorization.Request{Verb: "list", Group: "apps", Resource: "daemonsets"},
@@ -78,7 +78,7 @@ func TestGrant(t *testing.T) {
 		},
 		{"nobody", authorization.Identity{}, authorization.Request{Verb: "list", Resource: "nodes"}, ""},
 	} {
-		if got := Grant(test.user, &test.right); got != test.want {
+		if got := Grant(test.user, &test.permission); got != test.want {
 			t.Errorf("%s:\n%s\nwant\n%s", test.name, got, test.want)
 		}
 	}

@@ -20,7 +20,7 @@ func halfIdentities() Check {
 		Asks: "Is every kubelet the user of its own node, in the group system:nodes?",
 		Gain: "is a kubelet that neither the Node authorizer nor the NodeRestriction plugin restricts",
 		How: "It reads who requested certificates: a user in system:nodes whose name does not begin with system:node:, or a user with such a name" +
-			" outside of the group. It reads bindings of users whose names begin with system:node:, and of users who have the rights of a kubelet.",
+			" outside of the group. It reads bindings of users whose names begin with system:node:, and of users who have the permissions of a kubelet.",
 		Needs: rbacNeeds(authorization.Request{Verb: "list", Group: certificatesGroup, Resource: "certificatesigningrequests"}),
 		run:   runHalfIdentities,
 	}

@@ -84,7 +84,7 @@ func TestHostileCluster(t *testing.T) {
 			texts = append(texts, e.Object, e.Field, e.Says, e.Fix.Command, e.Fix.Note)
 		}
 		for _, m := range f.Missing {
-			texts = append(texts, m.Right, m.Why, m.Command)
+			texts = append(texts, m.Permission, m.Why, m.Command)
 		}
 		for _, said := range texts {
 			if text.Printable(said) != said {

@@ -16,7 +16,7 @@ import (
 
 // Install is how this product is installed.
 type Install struct {
-	// Configuration is its ValidatingWebhookConfiguration; nil if there is none.
+	// Configuration is its ValidatingWebhookConfiguration; nil if it does not exist.
 	Configuration *admissionregistrationv1.ValidatingWebhookConfiguration
 	// Namespace and Service are what its webhooks call; empty if they call a URL.
 	Namespace, Service string

@@ -108,7 +108,7 @@ func (f *Finding) judgeAgent(s *Snapshot, name string, grants *rbac.Grants) {
 	for _, key := range order {
 		x := found[key]
 		fix := s.unbindMatch(&x.match)
-		fix.Note = "if the agent needs it, give it a role without these rights, or only in its namespace"
+		fix.Note = "if the agent needs it, give it a role without these permissions, or only in its namespace"
 		add := f.weak
 		if x.bad {
 			add = f.bad

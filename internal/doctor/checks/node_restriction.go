@@ -14,7 +14,7 @@ import (
 	"noderestriction.plus/internal/text"
 )
 
-// Who answered the dry run of [NodeProbe].
+// answeredBy is who refused the dry run of [NodeProbe].
 type answeredBy string
 
 const (
@@ -43,7 +43,7 @@ func (p *NodeProbe) who() answeredBy {
 	return bySomebody
 }
 
-// impersonation are the rights for the dry run, from Kubernetes 1.36 on.
+// impersonation are the permissions for the dry run, from Kubernetes 1.36 on.
 func impersonation() []authorization.Request {
 	return []authorization.Request{
 		{Verb: "impersonate:arbitrary-node", Group: "authentication.k8s.io", Resource: "nodes", Name: ProbeNode},
@@ -51,8 +51,8 @@ func impersonation() []authorization.Request {
 	}
 }
 
-// ProbeRights returns the rights that the dry run needs, at API servers of some versions. Before 1.36 there is no constrained impersonation.
-func ProbeRights(versions []string) []authorization.Request {
+// ProbePermissions returns the permissions that the dry run needs, at API servers of some versions. Before 1.36 there is no constrained impersonation.
+func ProbePermissions(versions []string) []authorization.Request {
 	for _, v := range versions {
 		if minor, ok := minorOf(v); ok && minor < 36 {
 			return []authorization.Request{

@@ -52,8 +52,8 @@ func runNodeWidened(s *Snapshot, f *Finding) {
 		return
 	}
 	// Without RBAC the reasons name one cause of each answer, so this does not make the check unable to tell.
-	rights := &Finding{}
-	e, all := s.evaluator(rights)
+	permissions := &Finding{}
+	e, all := s.evaluator(permissions)
 	table, ok := s.table(f)
 	if !ok {
 		return
@@ -107,7 +107,7 @@ func runNodeWidened(s *Snapshot, f *Finding) {
 	}
 	f.addWidenings(causes)
 	if !all && len(causes) > 0 {
-		f.Missing = append(f.Missing, rights.Missing...)
+		f.Missing = append(f.Missing, permissions.Missing...)
 		f.note("RBAC cannot be read, so further bindings may give the same")
 	}
 }

@@ -140,7 +140,7 @@ func (f *Finding) judgeWebhook(w *webhook) {
 		f.bad(w.object, w.field+".failurePolicy", except, "webhook %s is called for heartbeats or registrations: while it does not answer, nodes become NotReady",
 			name)
 	case w.mutates && beats:
-		f.weak(w.object, w.field+".rules", except, "webhook %s may change what kubelets write, and whoever controls it, too", name)
+		f.weak(w.object, w.field+".rules", except, "webhook %s may change what kubelets write, and anyone who controls it, too", name)
 	}
 }
 

@@ -30,7 +30,7 @@ func runSystemNodeBound(s *Snapshot, f *Finding) {
 	if !ok {
 		return
 	}
-	// The rights of a kubelet that lead to others.
+	// The permissions of a kubelet that lead to others.
 	signature := []authorization.Request{
 		{Verb: "get", Resource: "secrets"}, {Verb: "create", Resource: "serviceaccounts", Subresource: "token"},
 		{Verb: "patch", Resource: "nodes", Subresource: "status"},

@@ -357,7 +357,7 @@ func (f *Finding) judgePlacement(kind, title, namespace, name string, pod *corev
 	fix.Note = "set nodeSelector and tolerations of the chart to the same, or the next upgrade undoes it; on a managed cluster use a label below" +
 		" node-restriction.kubernetes.io/ on nodes that you trust"
 	f.weak(title+text.Quote(namespace+"/"+name), "spec.template.spec.nodeSelector", fix,
-		"it runs on any node, and whoever has stolen that node has its token and its key")
+		"it runs on any node, and anyone who has stolen that node has its token and its key")
 }
 
 // noKubeletSets reports whether the NodeRestriction plugin keeps kubelets from setting a label.
