@@ -198,7 +198,12 @@ func sentence(f *checks.Finding) string {
 		parts = append(parts, strings.TrimSpace(f.Evidence[i].Object+" "+f.Evidence[i].Field)+": "+f.Evidence[i].Says)
 	}
 	for _, m := range f.Missing {
-		parts = append(parts, strings.TrimSuffix(strings.TrimPrefix("cannot tell without the permission to "+m.Permission+": "+m.Why, "cannot tell without the permission to : "), ": "))
+		if m.Permission != "" {
+			parts = append(parts, "cannot tell without the permission to "+m.Permission)
+		}
+		if m.Why != "" {
+			parts = append(parts, m.Why)
+		}
 	}
 	if len(parts) == 0 {
 		parts = f.Notes

@@ -58,7 +58,8 @@ func addRule(rules []rbacv1.PolicyRule, r *authorization.Request) []rbacv1.Polic
 	}
 	for i := range rules {
 		has := &rules[i]
-		if !slices.Equal(has.Verbs, rule.Verbs) || !slices.Equal(has.APIGroups, rule.APIGroups) || !slices.Equal(has.ResourceNames, rule.ResourceNames) {
+		if !slices.Equal(has.Verbs, rule.Verbs) || !slices.Equal(has.APIGroups, rule.APIGroups) || !slices.Equal(has.ResourceNames,
+			rule.ResourceNames) {
 			continue
 		}
 		if !slices.Contains(has.Resources, resource) {

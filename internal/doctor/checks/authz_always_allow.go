@@ -4,6 +4,8 @@
 package checks
 
 import (
+	"strings"
+
 	"noderestriction.plus/internal/authorization"
 	"noderestriction.plus/internal/nodeauthorizer"
 	"noderestriction.plus/internal/rbac"
@@ -54,7 +56,7 @@ func runAuthzAlwaysAllow(s *Snapshot, f *Finding) {
 
 // deletionOf returns the fix that removes what a reason names.
 func deletionOf(g *rbac.Grant) Fix {
-	fix := deletion(lower(g.BindingKind), g.BindingNamespace, g.Binding)
+	fix := deletion(strings.ToLower(g.BindingKind), g.BindingNamespace, g.Binding)
 	fix.Note = "look at its other subjects first"
 	return fix
 }

@@ -47,7 +47,8 @@ func runDenyAuthorizer(s *Snapshot, f *Finding) {
 	}
 	switch {
 	case broken != nil:
-		f.bad(object, field, move, "an authorizer denies what a kubelet needs, %s, with %s", text.Quote(broken.Request.String()), text.Quote(broken.Reason))
+		f.bad(object, field, move, "an authorizer denies what a kubelet needs, %s, with %s", text.Quote(broken.Request.String()),
+			text.Quote(broken.Reason))
 	case denies != nil && widened != nil:
 		move.Note += "; if it is excepted on purpose, this remains weak"
 		f.weak(object, field, move, "%s is in force, and yet a kubelet may %s: another authorizer comes first, or it is an exception",

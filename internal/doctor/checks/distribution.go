@@ -115,7 +115,8 @@ func runDistribution(s *Snapshot, f *Finding) {
 		for _, g := range knowngrants.Grants() {
 			if g.Binding == name && g.FullNode {
 				found = true
-				f.weak(g.Distribution, "clusterrolebindings", deletion("clusterrolebinding", "", name), "it has %s, which %s (%s, %s)", text.Quote(name),
+				f.weak(g.Distribution, "clusterrolebindings", deletion("clusterrolebinding", "", name), "it has %s, which %s (%s, %s)",
+					text.Quote(name),
 					g.Effect, g.Source, g.SourceAt)
 			}
 		}

@@ -60,19 +60,22 @@ func TestGrant(t *testing.T) {
 		want       string
 	}{
 		{
-			"a list", person, authorization.Request{Verb: "list", Group: "apps", Resource: "daemonsets"},
+			"a list", person,
+			authorization.Request{Verb: "list", Group: "apps", Resource: "daemonsets"},
 			"kubectl create clusterrole nrp-doctor-list-daemonsets-apps --verb=list --resource=daemonsets.apps && " +
 				"kubectl create clusterrolebinding nrp-doctor-list-daemonsets-apps --clusterrole=nrp-doctor-list-daemonsets-apps '--user=a b'",
 		},
 		{
 			"an object in a namespace, for a service account", pod,
 			authorization.Request{Verb: "get", Resource: "configmaps", Namespace: "kube-system", Name: "kubelet-config"},
-			"kubectl create clusterrole nrp-doctor-get-configmaps-kubelet-config --verb=get --resource=configmaps --resource-name=kubelet-config && " +
+			"kubectl create clusterrole nrp-doctor-get-configmaps-kubelet-config --verb=get --resource=configmaps" +
+				" --resource-name=kubelet-config && " +
 				"kubectl create rolebinding nrp-doctor-get-configmaps-kubelet-config --namespace=kube-system " +
 				"--clusterrole=nrp-doctor-get-configmaps-kubelet-config --serviceaccount=x:y",
 		},
 		{
-			"a path", pod, authorization.Request{Verb: "get", Path: "/metrics"},
+			"a path", pod,
+			authorization.Request{Verb: "get", Path: "/metrics"},
 			"kubectl create clusterrole nrp-doctor-get-metrics --verb=get --non-resource-url=/metrics && " +
 				"kubectl create clusterrolebinding nrp-doctor-get-metrics --clusterrole=nrp-doctor-get-metrics --serviceaccount=x:y",
 		},

@@ -34,9 +34,12 @@ func hostileCluster(t testing.TB) *Snapshot {
 			Subjects:   []rbacv1.Subject{{Kind: "Group", Name: "system:nodes"}, {Kind: "ServiceAccount", Name: "a"}},
 		})
 	}
-	s.ClusterRoles.Value = append(s.ClusterRoles.Value, rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: evil}, Rules: []rbacv1.PolicyRule{{
-		Verbs: []string{"*"}, APIGroups: []string{"*"}, Resources: []string{"*", evil},
-	}}})
+	s.ClusterRoles.Value = append(s.ClusterRoles.Value, rbacv1.ClusterRole{
+		ObjectMeta: metav1.ObjectMeta{Name: evil},
+		Rules: []rbacv1.PolicyRule{{
+			Verbs: []string{"*"}, APIGroups: []string{"*"}, Resources: []string{"*", evil},
+		}},
+	})
 	s.ClusterRoleBindings.Value = append(s.ClusterRoleBindings.Value, rbacv1.ClusterRoleBinding{
 		ObjectMeta: metav1.ObjectMeta{Name: evil}, RoleRef: rbacv1.RoleRef{Kind: "ClusterRole", Name: evil},
 		Subjects: []rbacv1.Subject{{Kind: "Group", Name: "system:serviceaccounts:" + evil}, {Kind: "Group", Name: "system:authenticated"}},

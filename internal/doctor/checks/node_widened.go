@@ -6,7 +6,6 @@ package checks
 import (
 	"cmp"
 	"slices"
-	"strings"
 
 	rbacv1 "k8s.io/api/rbac/v1"
 
@@ -134,7 +133,8 @@ func (f *Finding) addWidenings(causes map[string]*widening) {
 		if w.node == ProbeNode {
 			who = "every kubelet"
 		}
-		add(name, w.field, w.fix, "%s may %s, which the Node authorizer refuses; a kubelet then %s%s", who, enumerate(slices.Concat(w.says[3], w.says[2], w.says[1], w.says[0])), w.why, says)
+		add(name, w.field, w.fix, "%s may %s, which the Node authorizer refuses; a kubelet then %s%s", who,
+			enumerate(slices.Concat(w.says[3], w.says[2], w.says[1], w.says[0])), w.why, says)
 	}
 	if len(causes) > 0 {
 		f.note("kubectl nrp rights shows each of them")
@@ -173,8 +173,6 @@ func (s *Snapshot) subjects(g *rbac.Grant) []rbacv1.Subject {
 	}
 	return nil
 }
-
-func lower(s string) string { return strings.ToLower(s) }
 
 // shippedBy returns the distribution that is known for a grant, or nothing. One that undoes the Node authorizer is never excused.
 func shippedBy(table *nodeauthorizer.Table, g *rbac.Grant, r *authorization.Request) string {
