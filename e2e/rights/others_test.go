@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -26,7 +27,7 @@ import (
 	"noderestriction.plus/internal/rights"
 )
 
-// testAuditLog tests that the use of a widened right is found in the audit log of the API server, with its agent, and that rights that
+// testAuditLog tests that the use of a widened permission is found in the audit log of the API server, with its agent, and that permissions that
 // the Node authorizer intends are not.
 func (c *cluster) testAuditLog(t *testing.T) {
 	config, err := c.ControlPlane.Kubelet(node)
@@ -104,21 +105,27 @@ func (c *cluster) testOtherAuthorizers(t *testing.T) {
 	kubeconfig := filepath.Join(dir, "webhook.kubeconfig")
 	suite.Check(t, os.WriteFile(kubeconfig, []byte(fmt.Sprintf(`{"apiVersion":"v1","kind":"Config","clusters":[{"name":"x","cluster":{"server":%q}}],`+
 		`"contexts":[{"name":"x","context":{"cluster":"x","user":"x"}}],"users":[{"name":"x","user":{}}],"current-context":"x"}`, webhook.URL)), 0o600))
-	for _, test := range []struct {
-		name  string
-		args  []string
-		check func(*testing.T, *controlplane.APIServer)
+	webhookEntry := `{"type":"Webhook","name":"hostile","webhook":{"timeout":"3s","subjectAccessReviewVersion":"v1",` +
+		`"matchConditionSubjectAccessReviewVersion":"v1","authorizedTTL":"1s","unauthorizedTTL":"1s","failurePolicy":"NoOpinion",` +
+		`"connectionInfo":{"type":"KubeConfigFile","kubeConfigFile":` + strconv.Quote(kubeconfig) + `}}}`
+	const nodeEntry, rbacEntry = `{"type":"Node","name":"node"}`, `{"type":"RBAC","name":"rbac"}`
+	for i, test := range []struct {
+		name        string
+		authorizers []string
+		args        []string
+		check       func(*testing.T, *controlplane.APIServer)
 	}{
-		{"RBAC before Node", []string{"--authorization-mode=RBAC,Node"}, c.checkOrder},
-		{"RBAC alone", []string{"--authorization-mode=RBAC"}, c.checkWithoutNode},
-		{"AlwaysAllow", []string{"--authorization-mode=AlwaysAllow"}, c.checkAlwaysAllow},
-		{"ABAC", []string{"--authorization-mode=Node,ABAC,RBAC", "--authorization-policy-file=" + abac}, c.checkABAC},
-		{"webhook", []string{
-			"--authorization-mode=Node,Webhook,RBAC", "--authorization-webhook-config-file=" + kubeconfig, "--authorization-webhook-version=v1",
-		}, c.checkWebhook},
+		{"RBAC before Node", []string{rbacEntry, nodeEntry}, nil, c.checkOrder},
+		{"RBAC alone", []string{rbacEntry}, nil, c.checkWithoutNode},
+		{"AlwaysAllow", []string{`{"type":"AlwaysAllow","name":"alwaysallow"}`}, nil, c.checkAlwaysAllow},
+		{"ABAC", []string{nodeEntry, `{"type":"ABAC","name":"abac"}`, rbacEntry}, []string{"--authorization-policy-file=" + abac}, c.checkABAC},
+		{"webhook", []string{nodeEntry, webhookEntry, rbacEntry}, nil, c.checkWebhook},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			server, err := c.ControlPlane.AddAPIServer(t.Context(), controlplane.APIServerOptions{Args: test.args})
+			config := filepath.Join(dir, fmt.Sprintf("authorization-%d.json", i))
+			suite.Check(t, os.WriteFile(config, []byte(`{"apiVersion":"apiserver.config.k8s.io/v1","kind":"AuthorizationConfiguration",`+
+				`"authorizers":[`+strings.Join(test.authorizers, ",")+`]}`), 0o600))
+			server, err := c.ControlPlane.AddAPIServer(t.Context(), controlplane.APIServerOptions{AuthorizationConfig: config, Args: test.args})
 			suite.Check(t, err)
 			defer server.Stop()
 			test.check(t, server)
@@ -131,7 +138,7 @@ func (c *cluster) admin(t *testing.T, server *controlplane.APIServer) string {
 	return c.kubeconfig(t, server, "admin", "system:masters")
 }
 
-// checkOrder checks that rights that the Node authorizer intends are not widened because RBAC allows them first.
+// checkOrder checks that permissions that the Node authorizer intends are not widened because RBAC allows them first.
 func (c *cluster) checkOrder(t *testing.T, server *controlplane.APIServer) {
 	r := report(t, command.CodeNo, node, "--kubeconfig", c.admin(t, server))
 	if got, want := keys(r, rights.Widened), keys(c.widened, rights.Widened); !slices.Equal(got, want) {
@@ -142,7 +149,7 @@ func (c *cluster) checkOrder(t *testing.T, server *controlplane.APIServer) {
 	}
 }
 
-// checkWithoutNode checks that nothing that the Node authorizer alone would allow is taken for allowed.
+// checkWithoutNode checks that nothing that the Node authorizer alone would allow counts as allowed.
 func (c *cluster) checkWithoutNode(t *testing.T, server *controlplane.APIServer) {
 	r := report(t, command.CodeNo, node, "--kubeconfig", c.admin(t, server), "--fail-on", "missing")
 	if r.NodeAuthorizer != "off" || !slices.ContainsFunc(r.Notes, func(n string) bool { return strings.Contains(n, "the Node authorizer is off") }) {

@@ -43,20 +43,8 @@ const node = "worker-1"
 // TestMain discards the log of controller-runtime's client.
 func TestMain(m *testing.M) { suite.Main(m) }
 
-// auditPolicy logs everything that kubelets do.
-const auditPolicy = `apiVersion: audit.k8s.io/v1
-kind: Policy
-omitStages: [RequestReceived]
-rules:
-- {level: Metadata, userGroups: ["system:nodes"]}
-- {level: None}
-`
-
 func TestRights(t *testing.T) {
-	dir := suite.TempDir(t, "rights-audit")
-	policy := filepath.Join(dir, "policy.yaml")
-	suite.Check(t, os.WriteFile(policy, []byte(auditPolicy), 0o600))
-	s := suite.New(t, "rights", controlplane.APIServerOptions{Args: []string{"--audit-policy-file=" + policy}})
+	s := suite.New(t, "rights", controlplane.APIServerOptions{AuditReads: true})
 	c := &cluster{Suite: s}
 	c.store(t)
 	t.Run("every cell", c.testCells)
@@ -82,11 +70,11 @@ type answer struct {
 // run runs the command as a user types it.
 func run(t *testing.T, args ...string) answer {
 	t.Helper()
-	cmd := rights.Command()
+	cmd := command.Plugin(command.ByKubectl, rights.Command())
 	var out, errs bytes.Buffer
 	cmd.SetOut(&out)
 	cmd.SetErr(&errs)
-	cmd.SetArgs(append(args, "--qps=1000"))
+	cmd.SetArgs(append([]string{"rights", "--qps=1000"}, args...))
 	err := cmd.ExecuteContext(suite.Within(t, 2*time.Minute))
 	a := answer{command.ExitCode(err), out.String(), errs.String()}
 	if err != nil {
@@ -100,7 +88,7 @@ func report(t *testing.T, want int, args ...string) *rights.Report {
 	t.Helper()
 	a := run(t, append(args, "-o", "json")...)
 	if a.code != want {
-		t.Fatalf("rights %s: exit code %d (%s), want %d\n%s", strings.Join(args, " "), a.code, a.errors, want, a.out)
+		t.Fatalf("kubectl nrp rights %s: exit code %d (%s), want %d\n%s", strings.Join(args, " "), a.code, a.errors, want, a.out)
 	}
 	r := &rights.Report{}
 	suite.Check(t, json.Unmarshal([]byte(a.out), r))
@@ -122,7 +110,7 @@ func write(t *testing.T, config *rest.Config) string {
 	return path
 }
 
-// keys returns the rights of a class, each as one text.
+// keys returns the permissions of a class, each as one text.
 func keys(r *rights.Report, class rights.Class) []string {
 	var list []string
 	for _, item := range r.Items {
@@ -311,8 +299,8 @@ items:
 func (c *cluster) testWidenings(t *testing.T) {
 	suite.Check(t, c.Kubectl.Apply(t.Context(), []byte(widenings)))
 	suite.Eventually(t, 30*time.Second, func() error { // until the API server has the last binding in its cache
-		if r := report(t, command.CodeNo, node, "--kubeconfig", c.Kubectl.Kubeconfig); !slices.Contains(keys(r, rights.Known), "get configmaps kube-system kubelet-config") {
-			return fmt.Errorf("known: %q", keys(r, rights.Known))
+		if r := report(t, command.CodeNo, node, "--kubeconfig", c.Kubectl.Kubeconfig); !slices.Contains(keys(r, rights.Widened), "update configmaps kube-system kubelet-config") {
+			return fmt.Errorf("widened: %q", keys(r, rights.Widened))
 		}
 		return nil
 	})
@@ -376,7 +364,7 @@ func (c *cluster) testWidenings(t *testing.T) {
 			t.Errorf("fix: %s", b.Fix)
 		}
 	}
-	for format, want := range map[string]string{"text": "WIDENED: ", "html": "<title>Rights of node worker-1</title>", "yaml": "kind: RightsReport"} {
+	for format, want := range map[string]string{"text": "WIDENED: ", "html": "<title>Permissions of node worker-1</title>", "yaml": "kind: RightsReport"} {
 		if a := run(t, node, "--kubeconfig", c.Kubectl.Kubeconfig, "-o", format); a.code != command.CodeNo || !strings.Contains(a.out, want) {
 			t.Errorf("-o %s: exit code %d (%s), want 1 and %q in:\n%s", format, a.code, a.errors, want, a.out)
 		}
@@ -442,7 +430,7 @@ func (c *cluster) testOffline(t *testing.T) {
 	}
 }
 
-// testLittlePermission tests what users with few permissions are told.
+// testLittlePermission tests what the report says to users with few permissions.
 func (c *cluster) testLittlePermission(t *testing.T) {
 	role := rights.Role()
 	bind := func(user string, rules ...rbacv1.PolicyRule) string {

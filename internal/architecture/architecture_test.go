@@ -84,7 +84,10 @@ var arrows = map[string]struct {
 	"internal/apidoc":       {[]string{"config/crd"}, "the CRD documents the fields, for pages and for the command explain alike"},
 	"internal/distribution": {nil, "it merges texts, and does not know what they say"},
 	"internal/shapetest":    {[]string{"policy", "internal/review"}, "recorded writes are made again in tests only"},
-	"internal/docs":         {[]string{"internal/apidoc", "policy"}, "the pages are rendered from what they are handed: rules, metrics, commands"},
+	"internal/docs": {
+		[]string{"internal/apidoc", "internal/authorization", "internal/knowngrants", "internal/nodeauthorizer", "policy"},
+		"the pages are rendered from what they are handed: rules, metrics, commands, tables",
+	},
 	"internal/compile": {
 		[]string{"api/v1alpha1", "policy", "policy/expression", "internal/program"},
 		"what the rules say in CEL is put together without knowing which rules there are",
@@ -108,7 +111,7 @@ var arrows = map[string]struct {
 	"internal/nodeauthorizer": {
 		[]string{"internal/authorization"}, "what Kubernetes intends is data, for every command that compares a cluster with it",
 	},
-	"internal/rbac": {[]string{"internal/authorization"}, "RBAC is evaluated alike for facts, for rights and for whoever else asks"},
+	"internal/rbac": {[]string{"internal/authorization"}, "RBAC is evaluated in the same way for facts and for commands"},
 	"internal/knowngrants": {
 		[]string{"internal/authorization", "internal/nodeauthorizer", "internal/rbac"}, "what distributions grant is data, beside what Kubernetes intends",
 	},
@@ -121,7 +124,7 @@ var arrows = map[string]struct {
 			"internal/access", "internal/authorization", "internal/command", "internal/input", "internal/knowngrants", "internal/manifest",
 			"internal/nodeauthorizer", "internal/program", "internal/rbac", "internal/text",
 		},
-		"rights are read from outside, with what the API server says; nothing of the webhook helps them",
+		"permissions are read from outside, with what the API server says; nothing of the webhook helps",
 	},
 	"internal/report": {[]string{"internal/program"}, "a format of CI systems does not depend on what is reported"},
 	"internal/attack": {

@@ -16,7 +16,7 @@ const (
 	NodeUserPrefix = "system:node:"
 	// NodesGroup is the group of all kubelets.
 	NodesGroup = "system:nodes"
-	// AuthenticatedGroup is the group of everybody who authenticates.
+	// AuthenticatedGroup is the group of all authenticated users.
 	AuthenticatedGroup = "system:authenticated"
 )
 

@@ -16,6 +16,8 @@ import (
 	"noderestriction.plus/internal/apidoc"
 	"noderestriction.plus/internal/docs"
 	"noderestriction.plus/internal/fixture"
+	"noderestriction.plus/internal/knowngrants"
+	"noderestriction.plus/internal/nodeauthorizer"
 	"noderestriction.plus/policy"
 	"noderestriction.plus/policy/rules"
 )
@@ -81,6 +83,20 @@ func policyOf(data []byte) string {
 	return ""
 }
 
+// tables returns the table of each known release.
+func tables(t *testing.T) []*nodeauthorizer.Table {
+	t.Helper()
+	var all []*nodeauthorizer.Table
+	for minor := nodeauthorizer.Oldest; minor <= nodeauthorizer.Newest; minor++ {
+		table, err := nodeauthorizer.New(minor, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, table)
+	}
+	return all
+}
+
 func TestPagesAreCurrent(t *testing.T) {
 	reference, err := apidoc.Read()
 	if err != nil {
@@ -89,6 +105,7 @@ func TestPagesAreCurrent(t *testing.T) {
 	for path, want := range map[string]string{
 		"../../docs/rules.md":                            docs.Rules(rules.All(), examples(t), reference),
 		"../../docs/api.md":                              docs.API(reference),
+		"../../docs/node-authorizer.md":                  docs.NodeAuthorizer(tables(t), knowngrants.Grants()),
 		"../../docs/runbooks/README.md":                  docs.Runbooks(alerts(t)),
 		"../../config/alerts/node-restriction-plus.yaml": docs.PrometheusRule(read(t, rulesFile)),
 	} {

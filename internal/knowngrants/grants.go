@@ -69,8 +69,11 @@ func Grants() []Grant {
 		g.FullNode = true
 		return g
 	}
-	const rotation, serving, everySecret = "own client certificates are renewed without an approver",
-		"own serving certificates are approved automatically", "undoes the Node authorizer: every kubelet reads every Secret"
+	const (
+		rotation = "own client certificates are renewed without an approver"
+		serving  = "own serving certificates are approved automatically"
+		undone   = "undoes the Node authorizer: every kubelet reads every Secret"
+	)
 	return []Grant{
 		cluster("Kubernetes", "system:discovery", "system:discovery", authenticated, "discovery and health", kubernetesSource, at2026,
 			Rule{Verbs: "get", Paths: "/livez /readyz /healthz /version /version/ /openapi /openapi/* /api /api/* /apis /apis/*"}),
@@ -87,9 +90,9 @@ func Grants() []Grant {
 		cluster("kubeadm", "kubeadm:node-autoapprove-certificate-rotation", selfClient, nodes, rotation, kubeadmSource, at2026,
 			create(csr+"selfnodeclient")...),
 
-		full("AKS", "system:aks-client-nodes", everySecret,
+		full("AKS", "system:aks-client-nodes", undone,
 			"github.com/Azure/AKS/issues/3004, and an audit line in public; the current state is not verified", "2023-02"),
-		full("kubespray", "kubespray:system:node", everySecret,
+		full("kubespray", "kubespray:system:node", undone,
 			"kubespray@46dbdd39, roles/kubernetes-apps/cluster_roles", at2026),
 
 		cluster("EKS", "eks:node-bootstrapper", "eks:node-bootstrapper", nodes, serving, "repost.aws, in a public copy", "2024",

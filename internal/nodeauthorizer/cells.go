@@ -45,7 +45,7 @@ type Cell struct {
 	Namespaced                         bool
 	Intent                             Intent
 	Rule                               *Rule // with which the Node authorizer allows it; nil if Refused
-	// Gate is a feature gate with whose other setting the Intent would be the opposite; empty if there is none.
+	// Gate is a feature gate with whose other setting the Intent would be the opposite; empty if there is no such gate.
 	Gate Gate
 	// Danger is what it means if a Refused cell is allowed after all, and Why what a kubelet can do then, as [Risk] returns them. Other
 	// cells have neither.
@@ -146,8 +146,11 @@ func subjects() []subject {
 		{"", "nodes/healthz", false, []question{{"get", "other"}}},
 		{"", "nodes/checkpoint", false, []question{{"create", "other"}}},
 		{"", "pods", true, []question{
-			{read, "related unrelated"}, {"list watch", "selected namespace all"}, {"create deletecollection", "namespace"},
-			{"delete", "related unrelated"}, {write, "related unrelated"},
+			{read, "related unrelated"},
+			{"list watch", "selected namespace all"},
+			{"create deletecollection", "namespace"},
+			{"delete", "related unrelated"},
+			{write, "related unrelated"},
 		}},
 		{"", "pods/status", true, []question{{"get", "unrelated"}, {write, "related unrelated"}}},
 		{"", "pods/eviction", true, []question{{"create", "related unrelated"}}},
@@ -160,14 +163,19 @@ func subjects() []subject {
 		{"", "pods/log", true, []question{{"get", "related unrelated"}}},
 		{"", "pods/proxy", true, []question{{"get create", "unrelated"}}},
 		{"", "secrets", true, []question{
-			{read, "related unrelated"}, {"list watch", "namespace all"}, {"create", "namespace"},
+			{read, "related unrelated"},
+			{"list watch", "namespace all"},
+			{"create", "namespace"},
 			{"update patch delete", "unrelated"},
 		}},
 		{"", "configmaps", true, []question{
 			{read, "related unrelated"}, {"list watch", "namespace all"}, {"create", "namespace"}, {"update patch delete", "unrelated"},
 		}},
 		{"", "serviceaccounts", true, []question{
-			{"get", "related unrelated"}, {"list", "related namespace all"}, {"create", "namespace"}, {write, "unrelated"},
+			{"get", "related unrelated"},
+			{"list", "related namespace all"},
+			{"create", "namespace"},
+			{write, "unrelated"},
 			{"impersonate", "unrelated"},
 		}},
 		{"", "serviceaccounts/token", true, []question{{"create", "related unrelated"}}},
@@ -182,14 +190,17 @@ func subjects() []subject {
 			{"get", "related unrelated"}, {"list create", "all"}, {"update patch delete", "unrelated"},
 		}},
 		{resourceGroup, "resourceclaims", true, []question{
-			{"get", "related unrelated"}, {"list", "namespace all"}, {"create", "namespace"},
+			{"get", "related unrelated"},
+			{"list", "namespace all"},
+			{"create", "namespace"},
 			{"update patch delete", "unrelated"},
 		}},
 		{resourceGroup, "resourceslices", false, []question{
 			{"list watch deletecollection", "selected all"}, {"create", "all"}, {"get update patch delete", "related unrelated"},
 		}},
 		{coordinationGroup, "leases", true, []question{
-			{"get update patch delete", "own other unrelated"}, {"create", "kube-node-lease namespace"},
+			{"get update patch delete", "own other unrelated"},
+			{"create", "kube-node-lease namespace"},
 			{"list watch", "own kube-node-lease all"},
 		}},
 		{storageGroup, "csinodes", false, []question{
@@ -271,7 +282,7 @@ func subjects() []subject {
 // paths returns the paths of the API server that are worth asking.
 func paths() []string {
 	return []string{
-		"/api", "/apis", "/openapi/v2", "/version", "/healthz", "/livez", "/readyz", // everybody who authenticates
+		"/api", "/apis", "/openapi/v2", "/version", "/healthz", "/livez", "/readyz", // all authenticated users
 		"/metrics", "/debug/pprof/", "/logs/", "/flagz", "/statusz", "/configz",
 	}
 }

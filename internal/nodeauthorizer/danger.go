@@ -53,20 +53,31 @@ var dangers = sync.OnceValue(func() []danger {
 		{authenticationGroup + " " + authorizationGroup, self, "create", Low, "learns who it is and what it may do"},
 
 		// Other identities.
-		{core + " " + authenticationGroup, "*", "impersonate", Critical, "acts as any user, group or service account that the rule names"},
+		{
+			core + " " + authenticationGroup + " *", "users groups serviceaccounts uids userextras nodes *", "impersonate", Critical,
+			"acts as any user, group or service account that the rule names",
+		},
 		{core, "serviceaccounts/token", "create", Critical, "acts as any service account"},
 		{"rbac.authorization.k8s.io", "*", "create update patch bind escalate", Critical, "grants itself any permission"},
 		{"rbac.authorization.k8s.io", "*", writing, High, "takes permissions from others"},
-		{certificatesGroup, "certificatesigningrequests/approval certificatesigningrequests/status", changing, Critical,
-			"has certificates issued for other identities"},
+		{
+			certificatesGroup, "certificatesigningrequests/approval certificatesigningrequests/status", changing, Critical,
+			"has certificates issued for other identities",
+		},
 		{certificatesGroup, "signers", "approve sign", Critical, "has certificates issued for other identities"},
 		{certificatesGroup, "certificatesigningrequests/nodeclient", "create", Critical, "has a client certificate issued for any node"},
-		{certificatesGroup, "certificatesigningrequests/selfnodeclient certificatesigningrequests/selfnodeserver", "create", Low,
-			"has its own certificates renewed without an approver"},
-		{certificatesGroup, "certificatesigningrequests", "update patch delete deletecollection", Medium,
-			"removes or changes requests of others"},
-		{certificatesGroup, "podcertificaterequests podcertificaterequests/status", "update patch delete deletecollection", High,
-			"issues or removes certificates of pods"},
+		{
+			certificatesGroup, "certificatesigningrequests/selfnodeclient certificatesigningrequests/selfnodeserver", "create", Low,
+			"has its own certificates renewed without an approver",
+		},
+		{
+			certificatesGroup, "certificatesigningrequests", "update patch delete deletecollection", Medium,
+			"removes or changes requests of others",
+		},
+		{
+			certificatesGroup, "podcertificaterequests podcertificaterequests/status", "update patch delete deletecollection", High,
+			"issues or removes certificates of pods",
+		},
 		{certificatesGroup, "podcertificaterequests", reading, Medium, "learns which pods use which keys"},
 		{certificatesGroup, "clustertrustbundles", writing, High, "adds a CA that pods trust"},
 		{certificatesGroup, "signers", "attest", High, "adds a CA that pods trust"},
@@ -91,17 +102,23 @@ var dangers = sync.OnceValue(func() []danger {
 		{core, "secrets", writing, High, "replaces credentials that others trust"},
 		{core, "configmaps", reading, Medium, "reads configuration of pods on other nodes"},
 		{core, "configmaps", writing, High, "changes configuration that others trust"},
-		{"*", "serviceaccounts", "request-serviceaccounts-token-audience", Medium,
-			"requests tokens of its pods for audiences that the pods do not name"},
-		{"*", "*", "request-serviceaccounts-token-audience request-serviceaccounts-podcertificate-signer", Medium,
-			"requests tokens or certificates of its pods for audiences or signers that the pods do not name"},
+		{
+			"*", "serviceaccounts", "request-serviceaccounts-token-audience", Medium,
+			"requests tokens of its pods for audiences that the pods do not name",
+		},
+		{
+			"*", "*", "request-serviceaccounts-token-audience request-serviceaccounts-podcertificate-signer", Medium,
+			"requests tokens or certificates of its pods for audiences or signers that the pods do not name",
+		},
 		{core, "serviceaccounts", changing, High, "changes which Secrets, and which roles of a cloud, pods get"},
 
 		// Nodes.
 		{core, "nodes", "delete deletecollection", High, "removes other nodes"},
 		{core, "nodes/metrics nodes/healthz nodes/statusz nodes/flagz", "*", Low, "reads metrics and health of other kubelets"},
-		{core, "nodes/stats nodes/log nodes/pods nodes/configz nodes/checkpoint", "*", Medium,
-			"reads logs, pods and configuration of other kubelets"},
+		{
+			core, "nodes/stats nodes/log nodes/pods nodes/configz nodes/checkpoint", "*", Medium,
+			"reads logs, pods and configuration of other kubelets",
+		},
 		{coordinationGroup, "leases", writing, High, "keeps dead nodes Ready, or takes the leadership of a controller"},
 		{coordinationGroup, "leases", reading, Low, "learns which nodes and controllers are alive"},
 		{storageGroup, "csinodes", writing, Medium, "changes which volumes other nodes can attach"},
@@ -169,7 +186,7 @@ func Risk(r *authorization.Request) (Danger, string) {
 	return Medium, "changes objects that no kubelet needs"
 }
 
-// isDiscovery reports whether Kubernetes lets everybody who authenticates read a path, by the ClusterRole system:discovery.
+// isDiscovery reports whether Kubernetes lets all authenticated users read a path, by the ClusterRole system:discovery.
 func isDiscovery(path string) bool {
 	for _, prefix := range []string{"/api", "/apis", "/openapi", "/version", "/healthz", "/livez", "/readyz"} {
 		if path == prefix || strings.HasPrefix(path, prefix+"/") {

@@ -214,7 +214,7 @@ type Table struct {
 // does not let anybody set so.
 func New(minor int, settings map[Gate]bool) (*Table, error) {
 	if minor < Oldest {
-		return nil, fmt.Errorf("Kubernetes 1.%d: the oldest release whose Node authorizer is known is 1.%d", minor, Oldest)
+		return nil, fmt.Errorf("release 1.%d of Kubernetes: the oldest whose Node authorizer is known is 1.%d", minor, Oldest)
 	}
 	t := &Table{Minor: min(minor, Newest), settings: map[Gate]bool{}}
 	for _, g := range gates() {

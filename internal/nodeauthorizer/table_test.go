@@ -47,7 +47,7 @@ func TestReleases(t *testing.T) {
 		{"1.35 lets a kubelet write them", 35, nil, "create events.events.k8s.io (namespace)", Allowed},
 		{"1.36 has no certificates of pods by default", 36, nil, "create podcertificaterequests.certificates.k8s.io (namespace)", Refused},
 		{"1.37 has", 37, nil, "create podcertificaterequests.certificates.k8s.io (namespace)", Narrowed},
-		{"a later release is taken for 1.37", 99, nil, "list clustertrustbundles.certificates.k8s.io (all)", Allowed},
+		{"a later release counts as 1.37", 99, nil, "list clustertrustbundles.certificates.k8s.io (all)", Allowed},
 		{"the status of a CSINode needs the gate", 37, nil, "patch csinodes.storage.k8s.io/status (own)", Refused},
 		{"with it, it is the own one", 37, on(VolumeHealth), "patch csinodes.storage.k8s.io/status (own)", Allowed},
 		{"not another", 37, on(VolumeHealth), "patch csinodes.storage.k8s.io/status (other)", Refused},

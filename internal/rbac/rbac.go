@@ -174,7 +174,7 @@ func (e *Evaluator) parts(r *role) []*role {
 type Grants struct {
 	// List has them in the order in which the API server looks: ClusterRoleBindings, then RoleBindings.
 	List []Grant
-	// Dangling are the bindings of the identity whose role does not exist. Whoever may create such a role decides what they give.
+	// Dangling are the bindings of the identity whose role does not exist. Anyone who may create such a role decides what they give.
 	Dangling []Dangling
 }
 

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"sigs.k8s.io/json"
 	"sigs.k8s.io/yaml"
 
 	"noderestriction.plus/internal/authorization"
@@ -21,7 +22,7 @@ import (
 )
 
 const (
-	// acceptKind is the kind of a file of accepted rights.
+	// acceptKind is the kind of a file of accepted permissions.
 	acceptKind = "AcceptedRights"
 	// maxAcceptFile bounds such a file, in bytes, and maxAcceptances its items.
 	maxAcceptFile  = 1 << 20
@@ -30,7 +31,7 @@ const (
 	dateFormat = "2006-01-02"
 )
 
-// acceptance accepts rights: those of a binding, or on resources, or both.
+// acceptance accepts permissions: those of a binding, or on resources, or both.
 type acceptance struct {
 	// Binding is a kind and a name, such as ClusterRoleBinding/x or RoleBinding/kube-system/x.
 	Binding string `json:"binding,omitempty"`
@@ -44,20 +45,24 @@ type acceptance struct {
 	until time.Time
 }
 
-// acceptances are the rights that a file accepts. The nil acceptances accept nothing.
+// acceptances are the permissions that a file accepts. The nil acceptances accept nothing.
 type acceptances struct {
 	command.Envelope
 	Items []acceptance `json:"items"`
 }
 
-// readAcceptances reads a file of accepted rights. Errors name the field.
+// readAcceptances reads a file of accepted permissions. Errors name the field.
 func readAcceptances(r io.Reader) (*acceptances, error) {
 	data, err := input.ReadAll(r, maxAcceptFile)
 	if err != nil {
 		return nil, err
 	}
 	a := &acceptances{}
-	if err := yaml.UnmarshalStrict(data, a); err != nil {
+	if data, err = yaml.YAMLToJSONStrict(data); err != nil {
+		return nil, err
+	}
+	strict, err := json.UnmarshalStrict(data, a)
+	if err = errors.Join(append(strict, err)...); err != nil {
 		return nil, err
 	}
 	if a.APIVersion != command.APIVersion || a.Kind != acceptKind {
@@ -78,7 +83,7 @@ func readAcceptances(r io.Reader) (*acceptances, error) {
 func (a *acceptance) check() []error {
 	var errs []error
 	if strings.TrimSpace(a.Reason) == "" {
-		errs = append(errs, errors.New("reason: must say why the rights are accepted"))
+		errs = append(errs, errors.New("reason: must say why the permissions are accepted"))
 	}
 	if a.Binding == "" && len(a.Resources) == 0 {
 		errs = append(errs, errors.New("binding: must name a binding, unless resources names resources"))
@@ -139,7 +144,7 @@ func (a *acceptances) notes(now time.Time) []string {
 	}
 	for i := range a.Items {
 		if item := &a.Items[i]; item.expired(now) {
-			notes = append(notes, fmt.Sprintf("items[%d] of the accepted rights has expired on %s: %s",
+			notes = append(notes, fmt.Sprintf("items[%d] of the accepted permissions has expired on %s: %s",
 				i, item.Expires, text.Printable(text.Cut(item.Reason, maxReason))))
 		}
 	}

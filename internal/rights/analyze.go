@@ -18,7 +18,7 @@ import (
 	"noderestriction.plus/internal/text"
 )
 
-// Class is what a right is, compared with the intent.
+// Class is what a permission is, compared with the intent.
 type Class string
 
 // Classes, the worst first.
@@ -35,7 +35,7 @@ const (
 )
 
 const (
-	// maxGrants bounds how many grants are kept for a right.
+	// maxGrants bounds how many grants are kept for a permission.
 	maxGrants = 5
 	// maxCandidates bounds how many questions come from the rules of RBAC, and maxPerRule from one rule.
 	maxCandidates = 2000
@@ -69,7 +69,7 @@ type Right struct {
 	Selector    string   `json:"selector,omitempty"`
 	Object      string   `json:"object"` // which objects, such as all or unrelated; rule: what a rule of RBAC is about
 	Danger      string   `json:"danger,omitempty"`
-	Can         string   `json:"can,omitempty"` // what a kubelet can do with a right that is not intended
+	Can         string   `json:"can,omitempty"` // what a kubelet can do with a permission that is not intended
 	Allowed     *bool    `json:"allowed,omitempty"`
 	Reason      string   `json:"reason,omitempty"` // of the authorizers
 	Intent      string   `json:"intent"`
@@ -85,7 +85,7 @@ type Right struct {
 	cell    *nodeauthorizer.Cell
 }
 
-// Source is a grant of RBAC that allows a right.
+// Source is a grant of RBAC that allows a permission.
 type Source struct {
 	Binding        string `json:"binding"` // kind and name
 	Role           string `json:"role"`    // kind and name
@@ -99,7 +99,7 @@ type Source struct {
 	accepted *acceptance
 }
 
-// analysis is what rights are judged by.
+// analysis is what permissions are compared with.
 type analysis struct {
 	node       string
 	table      *nodeauthorizer.Table
@@ -120,7 +120,7 @@ func (a *analysis) questions(names *nodeauthorizer.Names) (list []question, all 
 		c := &cells[i]
 		request, ok := c.Request(names)
 		list = append(list, question{request: request, cell: c, untried: !ok})
-		asked[request] = ok
+		asked[request] = asked[request] || ok
 		broad[[4]string{c.Verb, c.Group, c.Resource, c.Subresource}] = true
 	}
 	if a.candidates == nil {
@@ -162,8 +162,8 @@ func (a *analysis) questions(names *nodeauthorizer.Names) (list []question, all 
 	return list, all
 }
 
-// judge puts a question in a class. Without an answer, the Node authorizer and RBAC decide, in this order.
-func (a *analysis) judge(q *question, said *answer) *Right {
+// classify puts a question in a class. Without an answer, the Node authorizer and RBAC decide, in this order.
+func (a *analysis) classify(q *question, said *answer) *Right {
 	r := &Right{
 		Verb: q.request.Verb, Path: q.request.Path, Namespace: q.request.Namespace, Name: q.request.Name, Object: "rule",
 		MoreSpaces: q.namespaces, request: q.request, cell: q.cell,
@@ -239,7 +239,7 @@ func (a *analysis) addGrants(r *Right, said *answer) {
 	}
 }
 
-// class returns the class of a right that was asked.
+// class returns the class of a permission that was asked.
 func (a *analysis) class(r *Right, intent nodeauthorizer.Intent, gate nodeauthorizer.Gate, said *answer) Class {
 	switch {
 	case !*r.Allowed && intent == nodeauthorizer.Refused:
@@ -274,7 +274,7 @@ func isAbout(cell *nodeauthorizer.Cell, object nodeauthorizer.Object) bool {
 	return cell != nil && cell.Object == object
 }
 
-// excused returns the class of a right that is not intended: widened, unless every grant is known or accepted. Without grants only a
+// excused returns the class of a permission that is not intended: widened, unless every grant is known or accepted. Without grants only a
 // right itself can be accepted.
 func (a *analysis) excused(r *Right) Class {
 	if by := a.accepted.find(nil, &r.request, a.now); by != nil {
@@ -315,15 +315,15 @@ func (r *Right) printable() *Right {
 	return r
 }
 
-// compare sorts rights: the worst class first, then the greatest danger.
+// compare sorts permissions: the worst class first, then the greatest danger.
 func compare(a, b *Right) int {
-	order := []Class{Widened, Missing, Unknown, Accepted, Known, Narrowed, Intended, Untried, Refused}
+	order := classes()
 	return cmp.Or(cmp.Compare(slices.Index(order, a.Class), slices.Index(order, b.Class)), cmp.Compare(b.danger, a.danger),
 		cmp.Compare(a.Resource, b.Resource), cmp.Compare(a.Path, b.Path), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name),
 		cmp.Compare(a.Object, b.Object), cmp.Compare(verbOrder(a.Verb), verbOrder(b.Verb)), cmp.Compare(a.Verb, b.Verb))
 }
 
-// everywhere reports whether a grant gives the right for all objects, whichever the question was about.
+// everywhere reports whether a grant gives the permission for all objects, whichever the question was about.
 func (r *Right) everywhere() bool {
 	return r.Path == "" && r.Intent == string(nodeauthorizer.Refused) && slices.ContainsFunc(r.Grants, func(s Source) bool {
 		return s.Rule > 0 && s.grant.BindingNamespace == "" && len(s.grant.Rules()[s.Rule-1].ResourceNames) == 0
@@ -342,7 +342,7 @@ func verbOrder(verb string) int {
 	return len(verbs())
 }
 
-// scope says in a few words which objects a right is about.
+// scope says in a few words which objects a permission is about.
 func (r *Right) scope() string {
 	if r.everywhere() {
 		return "all"

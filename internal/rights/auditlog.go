@@ -40,7 +40,7 @@ const (
 	maxOpen  = 100_000
 )
 
-// Usage is which rights kubelets used that the Node authorizer does not intend, by an audit log. Its texts are printable and bounded.
+// Usage is which permissions kubelets used that the Node authorizer does not intend, by an audit log. Its texts are printable and bounded.
 type Usage struct {
 	command.Envelope
 	Node       string     `json:"node,omitempty"` // empty: all nodes
@@ -59,7 +59,7 @@ type Usage struct {
 	failOn string
 }
 
-// Use is a right that a grant of RBAC gave, and that somebody used with the credential of a kubelet.
+// Use is a permission that a grant of RBAC gave, and that somebody used with the credential of a kubelet.
 type Use struct {
 	Class     Class     `json:"class"`
 	Binding   string    `json:"binding"`
@@ -85,15 +85,15 @@ type Use struct {
 	request authorization.Request
 }
 
-// Unused is a binding that gives rights that are not intended, and how many of them somebody used.
+// Unused is a binding that gives permissions that are not intended, and how many of them somebody used.
 type Unused struct {
 	Binding string `json:"binding"`
 	Role    string `json:"role"`
 	Subject string `json:"subject"`
-	Rights  int    `json:"rights"`        // that are not intended
-	Used    int    `json:"usedRights"`    // of them
-	Uses    int    `json:"uses"`          // of the binding, of whatever right; 0: nobody needed it in the time of the log
-	Fix     string `json:"fix,omitempty"` // a command that removes the subject
+	Rights  int    `json:"permissions"`     // that are not intended
+	Used    int    `json:"usedPermissions"` // of them
+	Uses    int    `json:"uses"`            // of the binding, of whatever right; 0: nobody needed it in the time of the log
+	Fix     string `json:"fix,omitempty"`   // a command that removes the subject
 }
 
 // event is what is read of an event of an audit log.
@@ -336,14 +336,14 @@ func (a *auditReader) count(e *event, node, reason string, g *rbac.Grant, r *aut
 	use.related = use.related && related
 }
 
-// finish sorts the uses, and compares them with the rights of a report, which may be nil.
+// finish sorts the uses, and compares them with the permissions of a report, which may be nil.
 func (a *auditReader) finish(rights *Report) *Usage {
 	u := a.usage
 	for _, use := range a.uses {
 		if use.related && a.rbacFirst {
 			continue // the Node authorizer would perhaps have allowed it
 		}
-		a.judge(use)
+		a.classify(use)
 		u.Items = append(u.Items, *use)
 	}
 	if a.rbacFirst {
@@ -362,7 +362,7 @@ func (a *auditReader) finish(rights *Report) *Usage {
 	return u
 }
 
-// compareBindings says of each binding that gives rights that are not intended which of them were used.
+// compareBindings says of each binding that gives permissions that are not intended which of them were used.
 func (a *auditReader) compareBindings(rights *Report) {
 	type right struct{ binding, subject, verb, resource string }
 	used := map[right]bool{}
@@ -379,7 +379,8 @@ func (a *auditReader) compareBindings(rights *Report) {
 		}
 		for i := range rights.Items {
 			item := &rights.Items[i]
-			if item.Class == Widened && slices.ContainsFunc(item.Grants, func(s Source) bool { return s.Binding == b.Binding && s.Subject == b.Subject }) &&
+			given := slices.ContainsFunc(item.Grants, func(s Source) bool { return s.Binding == b.Binding && s.Subject == b.Subject })
+			if item.Class == Widened && given &&
 				used[right{b.Binding, b.Subject, item.request.Verb, item.request.GroupResource()}] {
 				compared.Used++
 			}
@@ -388,8 +389,8 @@ func (a *auditReader) compareBindings(rights *Report) {
 	}
 }
 
-// judge puts a use in a class.
-func (a *auditReader) judge(use *Use) {
+// classify puts a use in a class.
+func (a *auditReader) classify(use *Use) {
 	known := knowngrants.Find(a.table, use.grant, &use.request)
 	use.danger, use.Can = nodeauthorizer.Risk(&use.request)
 	use.Danger, use.Class = use.danger.String(), Widened
@@ -414,7 +415,7 @@ func (a *auditReader) judge(use *Use) {
 	}
 }
 
-// Err is the error of the command: that somebody used a right that is not intended, or that the log tells nothing.
+// Err is the error of the command: that somebody used a permission that is not intended, or that the log tells nothing.
 func (u *Usage) Err() error {
 	widened := 0
 	for i := range u.Items {
@@ -426,7 +427,7 @@ func (u *Usage) Err() error {
 	case u.failOn == failNever:
 		return nil
 	case widened > 0:
-		return command.No("%d rights that are not intended were used", widened)
+		return command.No("%s: not intended, and used", permissions(widened))
 	case u.Kubelets == 0:
 		return fmt.Errorf("there is no request of a kubelet among %d events", u.Events)
 	case u.WithoutWhy == u.Kubelets:

@@ -28,7 +28,7 @@ const (
 	formatHTML = "html"
 	// maxFile bounds a file of --from, in bytes, after it is decompressed.
 	maxFile = 256 << 20
-	// anyNode is the node about which rights are computed if an audit log is about all nodes.
+	// anyNode is the node about which permissions are computed if an audit log is about all nodes.
 	anyNode = "any-node"
 
 	defaultQPS     = 50
@@ -48,17 +48,17 @@ the Node authorizer of Kubernetes intends, by which binding, role and rule, and 
 It asks the API server, with access reviews, about several hundred requests and about whatever else
 RBAC gives to the kubelet. Nothing is written. With --as-kubelet the kubelet of the kubeconfig asks about
 itself, which every kubelet may. With --from it reads files instead: what --dump writes, or RBAC as
-kubectl get writes it. With --audit-log it says which rights beyond the intent were used, by whom and
+kubectl get writes it. With --audit-log it says which permissions beyond the intent were used, by whom and
 when; with --from, too, which of them nobody used.
 
-Each right is in one class: intended; narrowed (intended, and only the NodeRestriction admission plugin
+Each permission is in one class: intended; narrowed (intended, and only the NodeRestriction admission plugin
 narrows it); known (Kubernetes or a distribution adds it); accepted (by the file of --accept); widened;
 missing (intended, and refused).
 
-Exit code: 0 nothing is widened, 1 something is (see --fail-on), 2 usage, or it could not be told.`,
+Exit code: 0 nothing is widened, 1 something is (see --fail-on), 2 usage, or no answer.`,
 		Example: `  kubectl nrp rights worker-1
   kubectl nrp rights --as-kubelet --kubeconfig /etc/kubernetes/kubelet.conf
-  kubectl nrp rights worker-1 -o html > rights.html
+  kubectl nrp rights worker-1 -o html > permissions.html
   kubectl nrp rights worker-1 --dump > cluster.json && kubectl nrp rights worker-1 --from cluster.json
   kubectl nrp rights --audit-log audit.log --from cluster.json
   kubectl nrp rights --rbac | kubectl apply -f -`,
@@ -74,7 +74,7 @@ Exit code: 0 nothing is widened, 1 something is (see --fail-on), 2 usage, or it 
 	flags.StringArrayVar(&o.auditLog, "audit-log", nil,
 		"audit log `file`, or - for standard input; no cluster is asked; may be\nrepeated")
 	flags.BoolVar(&o.dump, "dump", false, "print what --from reads: RBAC, and with NODE the references of its pods")
-	flags.StringVar(&o.accept, "accept", "", "`file` of accepted rights, each with its reason")
+	flags.StringVar(&o.accept, "accept", "", "`file` of accepted permissions, each with its reason")
 	flags.StringVar(&o.kubernetes, "kubernetes", "", "`release` of the API server, such as 1.37; if empty, its own")
 	flags.StringSliceVar(&o.gates, "feature-gates", nil, "`gates` that the API server does not have by default, as Name=true")
 	flags.StringVar(&o.failOn, "fail-on", failWidened, "exit with 1 for `what`: widened, critical, missing or never")

@@ -91,7 +91,7 @@ func Live(ctx context.Context, client *access.Client, o *Options) (*Report, erro
 		Node: l.node, OtherNode: l.node + otherSuffix, Namespace: systemNamespace, Unrelated: unrelatedName, Related: l.links.Examples(),
 	})
 	if !all {
-		l.note("RBAC gives more than %d rights beyond the table; the others were not asked", maxCandidates)
+		l.note("RBAC gives more than %d permissions beyond the table; the others were not asked", maxCandidates)
 	}
 	rights, err := l.ask(ctx, questions)
 	if err != nil {
@@ -151,7 +151,7 @@ func (l *live) chooseTable(ctx context.Context, o *Options) error {
 	case err == nil:
 		l.report.ServerVersion = name
 	case o.Minor == 0:
-		l.note("the release of the API server is not known (%v); taken for Kubernetes 1.%d", err, nodeauthorizer.Newest)
+		l.note("the release of the API server is not known (%v); compared with Kubernetes 1.%d", err, nodeauthorizer.Newest)
 		minor = nodeauthorizer.Newest
 	}
 	if o.Minor != 0 {
@@ -225,7 +225,7 @@ func (l *live) readGrants(ctx context.Context) {
 	}
 	snapshot, failures := l.client.RBAC(ctx)
 	for _, err := range failures {
-		l.lack(err, "which bindings give a right is only known from the first that the API server names")
+		l.lack(err, "which bindings give a permission is only known from the first that the API server names")
 	}
 	if len(failures) > 0 {
 		return
@@ -238,7 +238,8 @@ func (l *live) readGrants(ctx context.Context) {
 }
 
 func danglingNote(d rbac.Dangling) string {
-	return text.Printable(text.Cut(fmt.Sprintf("%s gives the role %s %s, which does not exist: whoever may create it decides what the kubelet gets",
+	const note = "%s gives the role %s %s, which does not exist: anyone who may create it decides what the kubelet gets"
+	return text.Printable(text.Cut(fmt.Sprintf(note,
 		rbac.Name(d.BindingKind, d.BindingNamespace, d.Binding), d.RoleKind, d.Role), maxReason))
 }
 
@@ -250,13 +251,13 @@ func (l *live) readOwnRules(ctx context.Context) {
 			namespaces = append(namespaces, pod.Namespace)
 		}
 	}
-	// A rule that is found in two namespaces is taken for one of a ClusterRoleBinding.
+	// A rule that is found in two namespaces counts as one of a ClusterRoleBinding.
 	found := map[string][]string{}
 	rules := map[string]rbacv1.PolicyRule{}
 	for _, namespace := range namespaces {
 		status, err := l.client.Rules(ctx, namespace)
 		if err != nil {
-			l.lack(err, "rights beyond the table that RBAC gives in the namespace "+namespace+" are not asked")
+			l.lack(err, "permissions beyond the table that RBAC gives in the namespace "+namespace+" are not asked")
 			continue
 		}
 		for _, rule := range ownRules(status) {
@@ -317,7 +318,7 @@ func (l *live) ask(ctx context.Context, questions []question) ([]*Right, error) 
 	if err := workers.Wait(); err != nil {
 		return nil, fmt.Errorf("not every question was answered in time: %w", err)
 	}
-	l.report.NodeAuthorizer = judgeNodeAuthorizer(rights, everything.Allowed)
+	l.report.NodeAuthorizer = stateOfNodeAuthorizer(rights, everything.Allowed)
 	switch {
 	case everything.Allowed:
 		l.note("an authorizer allows a verb and a resource that do not exist: everything is allowed, as by the mode AlwaysAllow (reason: %s)",
@@ -334,11 +335,11 @@ func (l *live) withoutReviews(questions []question, err error) ([]*Right, error)
 		return nil, fmt.Errorf("the API server cannot be asked: %w; grant the permission create subjectaccessreviews.authorization.k8s.io, "+
 			"or use --as-kubelet with a kubelet's kubeconfig", err)
 	}
-	l.lack(err, "other authorizers than RBAC are not asked; the Node authorizer is taken for granted")
+	l.lack(err, "other authorizers than RBAC are not asked; the Node authorizer is assumed to be on")
 	l.report.NodeAuthorizer = nodeUnknown
 	rights := make([]*Right, len(questions))
 	for i := range questions {
-		rights[i] = l.judge(&questions[i], nil)
+		rights[i] = l.classify(&questions[i], nil)
 	}
 	return rights, nil
 }
@@ -353,12 +354,12 @@ func (l *live) review(ctx context.Context, r *authorization.Request) (access.Ans
 // answer asks one question. About a related object it asks again if that is missing, because the Node authorizer learns late of pods.
 func (l *live) answer(ctx context.Context, q *question) *Right {
 	if q.untried {
-		return l.judge(q, nil)
+		return l.classify(q, nil)
 	}
 	for attempt := 0; ; attempt++ {
 		said := &answer{}
 		said.Answer, said.err = l.review(ctx, &q.request)
-		right := l.judge(q, said)
+		right := l.classify(q, said)
 		if right.Class != Missing || !isAbout(q.cell, nodeauthorizer.Linked) || attempt == len(l.retry) {
 			return right
 		}

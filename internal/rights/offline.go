@@ -262,7 +262,7 @@ func offline(c *cluster, o *Options) (*Report, error) {
 	}
 	if minor == 0 {
 		minor = nodeauthorizer.Newest
-		report.Notes = append(report.Notes, fmt.Sprintf("the files do not say which release it is; taken for Kubernetes 1.%d", minor))
+		report.Notes = append(report.Notes, fmt.Sprintf("the files do not say which release it is; compared with Kubernetes 1.%d", minor))
 	}
 	table, err := nodeauthorizer.New(minor, o.Gates)
 	if err != nil {
@@ -291,13 +291,14 @@ func offline(c *cluster, o *Options) (*Report, error) {
 		Node: o.Node, OtherNode: o.Node + otherSuffix, Namespace: systemNamespace, Unrelated: unrelatedName, Related: a.links.Examples(),
 	})
 	if !all {
-		report.Notes = append(report.Notes, fmt.Sprintf("RBAC gives more than %d rights beyond the table; the others are left out", maxCandidates))
+		report.Notes = append(report.Notes,
+			fmt.Sprintf("RBAC gives more than %d permissions beyond the table; the others are left out", maxCandidates))
 	}
 	rights := make([]*Right, len(questions))
 	for i := range questions {
-		rights[i] = a.judge(&questions[i], nil)
+		rights[i] = a.classify(&questions[i], nil)
 	}
-	report.Notes = append(report.Notes, "other authorizers than Node and RBAC are not considered, and the Node authorizer is taken for granted")
+	report.Notes = append(report.Notes, "other authorizers than Node and RBAC are not considered, and the Node authorizer is assumed to be on")
 	report.finish(rights, o.Refused)
 	return report, nil
 }

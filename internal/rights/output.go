@@ -22,13 +22,13 @@ const (
 	indent = "  "
 )
 
-// line is a line of a text: the rights with the same resource, objects and cause.
+// line is a line of a text: the permissions with the same resource, objects and cause.
 type line struct {
 	danger, resource, scope, cause string
 	verbs                          []string
 }
 
-// lines merges the verbs of rights that differ in nothing else. Rights have to be sorted.
+// lines merges the verbs of permissions that differ in nothing else. Permissions have to be sorted.
 func lines(items []*Right) []*line {
 	var merged []*line
 	index := map[[4]string]*line{}
@@ -54,7 +54,7 @@ func lines(items []*Right) []*line {
 	return merged
 }
 
-// cause says in one line why a right is allowed, or what is to be said of it.
+// cause says in one line why a permission is allowed, or what is to be said of it.
 func (r *Right) cause() string {
 	var causes []string
 	for i := range r.Grants {
@@ -81,7 +81,7 @@ func (r *Right) cause() string {
 	return strings.TrimPrefix(cause, ": ")
 }
 
-// of returns the rights of a class.
+// of returns the permissions of a class.
 func (r *Report) of(class Class) []*Right {
 	var items []*Right
 	for i := range r.Items {
@@ -100,17 +100,17 @@ func (r *Report) WriteText(w io.Writer) error {
 		class Class
 		title string
 	}{
-		{Widened, "WIDENED: %d rights are allowed that the Node authorizer refuses"},
-		{Missing, "MISSING: %d rights are refused that the Node authorizer intends"},
-		{Unknown, "UNKNOWN: %d rights could not be told"},
-		{Accepted, "ACCEPTED: %d rights are not intended, and accepted with a reason"},
-		{Known, "KNOWN: %d rights that Kubernetes or a distribution adds"},
+		{Widened, "WIDENED: the kubelet has %s that the Node authorizer refuses"},
+		{Missing, "MISSING: the kubelet lacks %s that the Node authorizer intends"},
+		{Unknown, "UNKNOWN: the API server failed to answer about %s"},
+		{Accepted, "ACCEPTED: %s beyond the intent, with a reason"},
+		{Known, "KNOWN: %s that Kubernetes or a distribution adds"},
 	} {
 		items := r.of(part.class)
 		if len(items) == 0 {
 			continue
 		}
-		fmt.Fprintf(&b, "\n"+part.title+"\n", len(items))
+		fmt.Fprintf(&b, "\n"+part.title+"\n", permissions(len(items)))
 		merged := lines(items)
 		if part.class == Known {
 			merged = mergeResources(merged)
@@ -123,8 +123,8 @@ func (r *Report) WriteText(w io.Writer) error {
 		}
 	}
 	intended, narrowed := r.Counts[Intended], r.Counts[Narrowed]
-	fmt.Fprintf(&b, "\nINTENDED: %d rights are allowed as the Node authorizer means it; only the NodeRestriction admission plugin narrows %d of them\n",
-		intended+narrowed, narrowed)
+	fmt.Fprintf(&b, "\nINTENDED: %s; only the NodeRestriction admission plugin narrows %d of them\n",
+		permissions(intended+narrowed), narrowed)
 	b.WriteString(command.Wrap(strings.Join(names(r.of(Narrowed)), ", "), indent, textWidth))
 	fmt.Fprintf(&b, "\nREFUSED: %d. NOT ASKED: %d.\n", r.Counts[Refused], r.Counts[Untried])
 	for _, lack := range r.Lacking {
@@ -137,6 +137,14 @@ func (r *Report) WriteText(w io.Writer) error {
 	return err
 }
 
+// permissions is a number of permissions in words.
+func permissions(n int) string {
+	if n == 1 {
+		return "1 permission"
+	}
+	return fmt.Sprintf("%d permissions", n)
+}
+
 // head returns who was asked, about whom and how.
 func (r *Report) head() []string {
 	first := fmt.Sprintf("%s (%s; %s)", r.Node, r.User, strings.Join(r.Groups, ", "))
@@ -147,7 +155,7 @@ func (r *Report) head() []string {
 	return []string{first, fmt.Sprintf("%s, %s; the Node authorizer: %s", second, r.How, r.NodeAuthorizer)}
 }
 
-// names returns the resources of rights with their verbs, such as pods create delete.
+// names returns the resources of permissions with their verbs, such as pods create delete.
 func names(items []*Right) []string {
 	var list []string
 	verbsOf := map[string][]string{}
@@ -204,7 +212,7 @@ func (r *Report) writeBindings(w io.Writer) {
 		b := &r.Bindings[i]
 		fmt.Fprintf(w, "%s%s gives %s %d of them", indent, b.Binding, b.Subject, b.Rights)
 		if b.Alone < b.Rights {
-			fmt.Fprintf(w, ", %d of which no other binding gives", b.Alone)
+			fmt.Fprintf(w, "; no other binding gives %d of these", b.Alone)
 		}
 		if b.Distribution != "" {
 			fmt.Fprintf(w, " (%s ships it: %s)", b.Distribution, b.Effect)
@@ -228,7 +236,9 @@ func (u *Usage) WriteText(w io.Writer) error {
 		class Class
 		title string
 	}{
-		{Widened, "WIDENED RIGHTS THAT WERE USED"}, {Accepted, "ACCEPTED RIGHTS THAT WERE USED"}, {Known, "KNOWN RIGHTS THAT WERE USED"},
+		{Widened, "WIDENED PERMISSIONS THAT WERE USED"},
+		{Accepted, "ACCEPTED PERMISSIONS THAT WERE USED"},
+		{Known, "KNOWN PERMISSIONS THAT WERE USED"},
 	} {
 		table := command.Table{Header: []string{indent + "DANGER", "RESOURCE", "VERB", "NAMESPACE", "BY", "TIMES", "NODES", "LAST", "BINDING"}}
 		rows := 0
@@ -258,13 +268,14 @@ func (u *Usage) WriteText(w io.Writer) error {
 		if i == 0 {
 			b.WriteString("\nBINDINGS THAT GIVE MORE THAN IS INTENDED\n")
 		}
-		fmt.Fprintf(&b, "%s%s gives %s %d rights; %d of them were used, in %d requests\n", indent, c.Binding, c.Subject, c.Rights, c.Used, c.Uses)
+		fmt.Fprintf(&b, "%s%s gives %s %d permissions; %d of them were used, in %d requests\n",
+			indent, c.Binding, c.Subject, c.Rights, c.Used, c.Uses)
 		if c.Uses == 0 && c.Fix != "" {
 			fmt.Fprintf(&b, "%s%snobody needed it in this time: %s\n", indent, indent, c.Fix)
 		}
 	}
 	if len(u.Items) == 0 {
-		b.WriteString("\nNo kubelet used a right that the Node authorizer does not intend.\n")
+		b.WriteString("\nNo kubelet used a permission that the Node authorizer does not intend.\n")
 	}
 	b.WriteString("\n")
 	if u.Unreadable > 0 {

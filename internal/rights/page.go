@@ -59,6 +59,11 @@ func (r *Report) matrix() (columns []string, rows []*row) {
 	return columns, rows
 }
 
+// classes are all classes, the worst first.
+func classes() []Class {
+	return []Class{Widened, Missing, Unknown, Accepted, Known, Narrowed, Intended, Untried, Refused}
+}
+
 // page is what both templates have.
 type page struct {
 	MadeBy        string
@@ -95,7 +100,7 @@ func (r *Report) writeHTML(w io.Writer) error {
 		Columns []string
 		Rows    []*row
 		Classes []Class
-	}{r, newPage(), r.head(), beyond, columns, rows, []Class{Widened, Missing, Unknown, Accepted, Known, Narrowed, Intended, Refused, Untried}})
+	}{r, newPage(), r.head(), beyond, columns, rows, classes()})
 }
 
 // writeHTML writes the uses as a page like that of a report.

@@ -37,12 +37,12 @@ type Report struct {
 	How            string        `json:"how"`
 	Server         string        `json:"server,omitempty"`
 	ServerVersion  string        `json:"serverVersion,omitempty"`
-	Table          string        `json:"table"` // the release whose Node authorizer the rights are compared with
+	Table          string        `json:"table"` // the release whose Node authorizer the permissions are compared with
 	NodeAuthorizer string        `json:"nodeAuthorizer"`
 	Started        *time.Time    `json:"started,omitempty"`
 	Ended          *time.Time    `json:"ended,omitempty"`
 	Counts         map[Class]int `json:"counts"`
-	Bindings       []Binding     `json:"bindings,omitempty"` // what gives rights that are not intended, the most dangerous first
+	Bindings       []Binding     `json:"bindings,omitempty"` // what gives permissions that are not intended, the most dangerous first
 	Lacking        []Lack        `json:"lacking,omitempty"`  // permissions that the run lacked
 	Notes          []string      `json:"notes,omitempty"`
 	Items          []Right       `json:"items"`
@@ -56,13 +56,13 @@ type Lack struct {
 	Without    string `json:"without"`    // what is not known without it
 }
 
-// Binding is a binding that gives rights that are not intended.
+// Binding is a binding that gives permissions that are not intended.
 type Binding struct {
 	Binding      string `json:"binding"`
 	Role         string `json:"role"`
 	Subject      string `json:"subject"`
-	Rights       int    `json:"rights"` // widened ones
-	Alone        int    `json:"alone"`  // of them, those that no other binding gives, too
+	Rights       int    `json:"permissions"` // widened ones
+	Alone        int    `json:"alone"`       // of them, those that no other binding gives, too
 	Danger       string `json:"danger"`
 	Distribution string `json:"distribution,omitempty"` // that ships it
 	Effect       string `json:"effect,omitempty"`       // what the distribution means by it, or what it does
@@ -78,7 +78,7 @@ const (
 	nodeUnknown = "unknown"
 )
 
-// finish sorts the rights and sums them up.
+// finish sorts the permissions and sums them up.
 func (r *Report) finish(all []*Right, keepRefused bool) {
 	r.Counts = map[Class]int{}
 	for _, right := range all {
@@ -155,7 +155,7 @@ const (
 	failNever    = "never"
 )
 
-// Err is the error of the command: nil, that the answer is no, or that something could not be told.
+// Err is the error of the command: nil, that the answer is no, or that there is no answer about something.
 func (r *Report) Err() error {
 	if r.failOn == failNever {
 		return nil
@@ -170,22 +170,22 @@ func (r *Report) Err() error {
 	}
 	switch {
 	case wanted > 0 && r.failOn == failMissing:
-		return command.No("%d rights are widened or missing", wanted)
+		return command.No("%s: widened or missing", permissions(wanted))
 	case wanted > 0 && r.failOn == failCritical:
-		return command.No("%d rights with critical danger are not intended", wanted)
+		return command.No("%s: not intended, and critical", permissions(wanted))
 	case wanted > 0:
-		return command.No("%d rights are not intended", wanted)
+		return command.No("%s: not intended", permissions(wanted))
 	case r.Counts[Unknown] > 0:
-		return fmt.Errorf("%d rights could not be told", r.Counts[Unknown])
+		return fmt.Errorf("the API server failed to answer about %s", permissions(r.Counts[Unknown]))
 	case len(r.Items) == 0:
-		return errors.New("nothing could be told")
+		return errors.New("there is no answer at all")
 	}
 	return nil
 }
 
-// judgeNodeAuthorizer says whether the Node authorizer is on, from answers: it is if something that it intends is allowed without a grant
+// stateOfNodeAuthorizer says whether the Node authorizer is on, from answers: it is if something that it intends is allowed without a grant
 // of RBAC, unless everything is allowed.
-func judgeNodeAuthorizer(rights []*Right, everything bool) string {
+func stateOfNodeAuthorizer(rights []*Right, everything bool) string {
 	intended, byNode := 0, 0
 	for _, r := range rights {
 		if r.cell == nil || r.cell.Intent == nodeauthorizer.Refused || r.cell.Gate != "" || r.Allowed == nil || r.Class == Untried {
