@@ -113,9 +113,9 @@ func (c *corpus) mutate(t *testing.T, e *enforced, writes []policy.Request, kill
 		return
 	}
 	evaluator := e.compiler.CompileCondition(validations, options, environment.StoredExpressions)
-	of := &judged{evaluator: evaluator}
+	of := &evaluated{evaluator: evaluator}
 	of.add(t, e, writes)
-	more := &judged{evaluator: evaluator}
+	more := &evaluated{evaluator: evaluator}
 	store := func(name, text string) {
 		e.compiler.CompileAndStoreVariable(&validating.Variable{Name: name, Expression: text}, options, environment.StoredExpressions)
 	}
@@ -145,8 +145,8 @@ func (c *corpus) mutate(t *testing.T, e *enforced, writes []policy.Request, kill
 	}
 }
 
-// judged are writes with the verdicts of the validations of a rule.
-type judged struct {
+// evaluated are writes with the verdicts of the validations of a rule.
+type evaluated struct {
 	evaluator cel.ConditionEvaluator
 	inputs    []*admission.VersionedAttributes
 	requests  []*admissionv1.AdmissionRequest
@@ -154,7 +154,7 @@ type judged struct {
 }
 
 // add adds those writes that the policy is for.
-func (j *judged) add(t *testing.T, e *enforced, writes []policy.Request) {
+func (j *evaluated) add(t *testing.T, e *enforced, writes []policy.Request) {
 	t.Helper()
 	for _, r := range writes {
 		attributes := (&caller{t: t}).attributesOf(r)
@@ -163,7 +163,7 @@ func (j *judged) add(t *testing.T, e *enforced, writes []policy.Request) {
 		}
 		request := cel.CreateAdmissionRequest(attributes.Attributes,
 			metav1.GroupVersionResource(attributes.GetResource()), metav1.GroupVersionKind(attributes.VersionedKind))
-		denied, failed := j.judge(t, attributes, request)
+		denied, failed := j.evaluate(t, attributes, request)
 		if failed {
 			_, why := e.violated(t, attributes)
 			t.Errorf("%s: an expression fails on %s: %s", e.Policy.Name, r.Object, why)
@@ -173,8 +173,8 @@ func (j *judged) add(t *testing.T, e *enforced, writes []policy.Request) {
 	}
 }
 
-// judge evaluates the validations. They may fail, as a mutant may.
-func (j *judged) judge(t *testing.T, attributes *admission.VersionedAttributes, request *admissionv1.AdmissionRequest) (denied, failed bool) {
+// evaluate runs the validations. They may fail, as a mutant may.
+func (j *evaluated) evaluate(t *testing.T, attributes *admission.VersionedAttributes, request *admissionv1.AdmissionRequest) (denied, failed bool) {
 	t.Helper()
 	results, _, err := j.evaluator.ForInput(t.Context(), attributes, request, cel.OptionalVariableBindings{}, nil, celconfig.RuntimeCELCostBudget)
 	for _, result := range results {
@@ -186,10 +186,10 @@ func (j *judged) judge(t *testing.T, attributes *admission.VersionedAttributes, 
 }
 
 // notice reports whether the verdict on some write is another one now.
-func (j *judged) notice(t *testing.T) bool {
+func (j *evaluated) notice(t *testing.T) bool {
 	t.Helper()
 	for i := range j.inputs {
-		if denied, failed := j.judge(t, j.inputs[i], j.requests[i]); failed || denied != j.want[i] {
+		if denied, failed := j.evaluate(t, j.inputs[i], j.requests[i]); failed || denied != j.want[i] {
 			return true
 		}
 	}

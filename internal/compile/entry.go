@@ -86,7 +86,7 @@ func entryOf(p *v1alpha1.NodeRestrictionPolicy, rule *policy.Rule) (Entry, []Gap
 		if v.Gap == tooDear && rule.CEL.Touches == nil { // of managedFields, the chart has a condition of its own
 			gaps = append(gaps, Gap{rule.ID, v.Write.String() + ": " + v.Gap})
 		}
-		if v.Certain != expression.False && v.Write != registrations {
+		if v.Certain != expression.False && v.Write != registrations() {
 			entry.Writes[v.Write.String()] = EntryWrite{v.Certain, v.Compared, slices.ContainsFunc(v.Compared, isNoisy)}
 		}
 	}
@@ -95,7 +95,7 @@ func entryOf(p *v1alpha1.NodeRestrictionPolicy, rule *policy.Rule) (Entry, []Gap
 }
 
 // registrations of Nodes are denied by the floor.
-var registrations = Write{"nodes", "", expression.Create}
+func registrations() Write { return Write{"nodes", "", expression.Create} }
 
 func floorOf(p *v1alpha1.NodeRestrictionPolicy, rule *policy.Rule) (*EntryFloor, error) {
 	compiled, err := Compile(p, []policy.Rule{*rule}, Options{Partial: Narrower})
@@ -103,7 +103,7 @@ func floorOf(p *v1alpha1.NodeRestrictionPolicy, rule *policy.Rule) (*EntryFloor,
 		return nil, err
 	}
 	for _, kind := range compiled.Kinds {
-		if kind.Write != registrations {
+		if kind.Write != registrations() {
 			continue
 		}
 		floor := &EntryFloor{Validations: kind.Policy.Spec.Validations}

@@ -146,17 +146,19 @@ func (c *coster) choice() value {
 	}
 }
 
-// operators by how tightly they bind, the loosest first.
-var operators = [][]string{{"|| "}, {"&& "}, {"== ", "!= ", "<= ", ">= ", "< ", "> ", "in "}, {"+ ", "- "}, {"* "}}
+// operators returns the operators by how tightly they bind, the loosest first.
+func operators() [][]string {
+	return [][]string{{"|| "}, {"&& "}, {"== ", "!= ", "<= ", ">= ", "< ", "> ", "in "}, {"+ ", "- "}, {"* "}}
+}
 
 func (c *coster) operation(rank int) value {
-	if rank == len(operators) {
+	if rank == len(operators()) {
 		return c.unary()
 	}
 	left := c.operation(rank + 1)
 	for {
 		operator := ""
-		for _, o := range operators[rank] {
+		for _, o := range operators()[rank] {
 			if c.accept(o) {
 				operator = strings.TrimSpace(o)
 				break

@@ -13,14 +13,16 @@ import (
 // one of these is in an element of a list, where nothing else can compare it.
 func (s *Scope) Beyond() (beyond string, known bool) {
 	for _, e := range s.beyond {
-		if !comparesVariables.MatchString(e) {
+		if !comparesVariables(e) {
 			return False, false
 		}
 	}
 	return s.Bind(Or(s.beyond...)), true
 }
 
-var comparesVariables = regexp.MustCompile(`^size\(_\w+\) > \d+( \|\| size\(_\w+\) > \d+)*$`)
+func comparesVariables(e string) bool {
+	return regexp.MustCompile(`^size\(_\w+\) > \d+( \|\| size\(_\w+\) > \d+)*$`).MatchString(e)
+}
 
 // noteBound keeps a comparison of sizes with bounds.
 func (s *Scope) noteBound(beyond string) {

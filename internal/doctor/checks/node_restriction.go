@@ -18,10 +18,10 @@ import (
 type answeredBy string
 
 const (
+	byNobody   answeredBy = "nobody"
 	byPlugin   answeredBy = "the NodeRestriction plugin"
 	byUs       answeredBy = "NodeRestriction-plus"
 	byOthers   answeredBy = "another webhook or policy"
-	byNobody   answeredBy = "nobody"
 	bySomebody answeredBy = ""
 )
 

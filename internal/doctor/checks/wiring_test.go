@@ -86,7 +86,7 @@ func TestWiringInTheCluster(t *testing.T) {
 	}
 }
 
-// TestHelmRestoresExpressions tests that a changed expression, of which only the digest is known, is restored from Helm's release.
+// TestHelmRestoresExpressions tests that a changed expression is restored from Helm's release.
 func TestHelmRestoresExpressions(t *testing.T) {
 	s := (&fixture{}).snapshot(t)
 	c := &s.Validating.Value[0]
