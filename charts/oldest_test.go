@@ -179,7 +179,7 @@ func (c *caller) admissionRequest(r policy.Request) *admissionv1.AdmissionReques
 }
 
 // sample is the number of writes of which one is compared, beside the fixtures. All would take minutes.
-const sample = 5
+const sample = 16
 
 // some returns those fixtures that a policy is for, and a sample of the writes that are made of them.
 func (c *corpus) some(t *testing.T, kind compile.Kind, writes []policy.Request) []policy.Request {
@@ -196,8 +196,8 @@ func (c *corpus) some(t *testing.T, kind compile.Kind, writes []policy.Request) 
 	return of
 }
 
-// TestOldestServerAgrees has the oldest supported API server and the newest evaluate what is compiled of the policies of all fixtures, and
-// what the chart installs. They must agree on the fixtures, and on a sample of the writes that can be made of them.
+// TestOldestServerAgrees has the oldest supported API server and the newest evaluate what is compiled of policies, and
+// what the chart installs. Two policies of each rule evaluate all its fixtures, and a sample of the writes that can be made of them.
 func TestOldestServerAgrees(t *testing.T) {
 	o := startOldest(t)
 	var all []policy.Request
@@ -206,10 +206,11 @@ func TestOldestServerAgrees(t *testing.T) {
 			continue
 		}
 		c := newCorpus(t, rule)
+		c.policies = c.policies[:min(len(c.policies), 2)]
 		c.each(t, func(_ *v1alpha1.NodeRestrictionPolicy, e *enforced, writes []policy.Request) {
 			o.compare(t, e.Kind, c.some(t, e.Kind, writes))
 		})
-		for i := 0; i < len(c.writes); i += 8 {
+		for i := 0; i < len(c.writes); i += sample {
 			all = append(all, c.writes[i])
 		}
 	}
