@@ -207,9 +207,9 @@ func withNull(t *testing.T, r policy.Request, named func(field string) bool) []p
 	return writes
 }
 
-// bare returns a write of objects that have nothing except names.
+// bare returns a write of objects that have nothing except names and, for pods, the container without which an API server refuses them.
 func bare(t *testing.T, w compile.Write) policy.Request {
-	object := []byte(`{"metadata":{"name":"worker-1"}}`)
+	object := []byte(`{"metadata":{"name":"worker-1"},"spec":{"containers":[{"name":"c"}]}}`)
 	t.Helper()
 	r := policy.Request{NodeName: "worker-1", Write: policy.Write{
 		Resource: w.Resource, Subresource: w.Subresource, Operation: admissionv1.Operation(w.Operation), Name: "worker-1",
