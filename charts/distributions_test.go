@@ -11,8 +11,6 @@ import (
 	"strings"
 	"testing"
 
-	admissionv1 "k8s.io/api/admission/v1"
-
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/distribution"
 	"noderestriction.plus/internal/fixture"
@@ -79,10 +77,6 @@ func TestAgentsAreNotRefused(t *testing.T) {
 			t.Parallel()
 			c := newCaller(t, "--set", "policies.distribution="+name)
 			for path, f := range fixturesOf(t, name, "allow") {
-				// A mirror pod may wait: the static pod still runs.
-				if f.Request.Resource == "pods" && f.Request.Operation == admissionv1.Create && f.Request.Subresource == "" {
-					continue
-				}
 				if called, failed := c.calls("system:node:"+f.Request.NodeName, f.Request); slices.Contains(called, gate) || len(failed) > 0 {
 					t.Errorf("%s: %v are called, and the conditions of %v end in an error", path, called, failed)
 				}

@@ -105,6 +105,18 @@ func createPod(namespace, name string) policy.Request {
 	}
 }
 
+// mirrorPod is the creation of the pod that stands for a static pod.
+func mirrorPod() policy.Request {
+	r := createPod("kube-system", "etcd-worker-1")
+	r.Object = mustMarshal(&corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: r.Namespace, Name: r.Name, Annotations: map[string]string{
+			corev1.MirrorPodAnnotationKey: "h", "kubernetes.io/config.hash": "h", "kubernetes.io/config.source": "file",
+		}},
+		Spec: corev1.PodSpec{NodeName: "worker-1", Containers: []corev1.Container{{Name: "c"}}},
+	})
+	return r
+}
+
 func mustMarshal(object any) []byte {
 	data, err := json.Marshal(object)
 	if err != nil {
@@ -163,8 +175,7 @@ var stockWrites = map[string]struct {
 	"a Node is registered": {policy.Request{
 		Write: policy.Write{Operation: admissionv1.Create, Resource: "nodes", Name: "worker-1", Object: mustMarshal(storedNode())},
 	}, registration},
-	// A mirror pod may wait: the static pod still runs.
-	"a mirror pod is created": {createPod("kube-system", "etcd-worker-1"), gate},
+	"a mirror pod is created": {mirrorPod(), status},
 }
 
 // What no stock kubelet writes.
@@ -213,6 +224,7 @@ var otherWrites = map[string]policy.Request{
 		n.Labels["kubernetes.io/hostname"] = "worker-2"
 		n.Labels["example.com/dedicated"] = "pci"
 	}),
+	"a mirror pod of no file":       createPod("kube-system", "etcd-worker-1"),
 	"a pod's label":                 updatePod("default", "a", func(p *corev1.Pod) { p.Labels["app"] = "b" }),
 	"a pod's annotation":            updatePod("default", "a", func(p *corev1.Pod) { p.Annotations = map[string]string{"a": ""} }),
 	"a pod's finalizer":             updatePod("default", "a", func(p *corev1.Pod) { p.Finalizers = nil }),
@@ -343,11 +355,10 @@ func checkCalls(t *testing.T, c *caller, userName string, write policy.Request, 
 }
 
 // TestLargeNodes grows a Node's labels and annotations to what the API server can store. From some size on the conditions do not
-// iterate over them, and the write is sent; none ends in an error, which for status (Ignore) would be a bypass. Heartbeats of such a Node
-// continue.
+// iterate over them, and the write goes to status; none ends in an error, which would be a bypass. Heartbeats of such a Node continue.
 func TestLargeNodes(t *testing.T) {
 	c := newCaller(t)
-	repair := func(n *corev1.Node) { n.Labels["kubernetes.io/hostname"] = "worker-2" }
+	repair := func(n *corev1.Node) { n.Labels["topology.kubernetes.io/zone"] = "b" }
 	beat := func(n *corev1.Node) { n.Status.Conditions[0].LastHeartbeatTime = metav1.Now() }
 	for _, test := range []struct {
 		labels, annotations int
@@ -355,9 +366,7 @@ func TestLargeNodes(t *testing.T) {
 	}{
 		{100, 100, status},
 		{500, 500, status},
-		{500, 513, gate},
-		{513, 500, gate},
-		{2_000, 30_000, gate}, // the API server stores 256 KiB of annotations
+		{2_000, 30_000, status}, // the API server stores 256 KiB of annotations
 	} {
 		t.Run(fmt.Sprintf("%d labels, %d annotations", test.labels, test.annotations), func(t *testing.T) {
 			checkCalls(t, c, kubelet, updateLargeNode(test.labels, test.annotations, repair), test.want)

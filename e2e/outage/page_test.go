@@ -39,7 +39,12 @@ more. Other clients than kubelets are not affected: their requests are never sen
 
 With ` + "`policies.distribution`" + `, the writes of the distribution's agents pass, too: the annotations, labels, cordons and evictions that
 [its policy](distributions.md) allows, also through an update of the Node itself. This applies even if ` + "`policies.recommended`" + ` is
-Off and another policy denies them. Mirror pods wait. A test sends the writes of each distribution while nothing answers.
+Off and another policy denies them. A test sends the writes of each distribution while nothing answers.
+
+What is refused violates a rule in a way that no stock kubelet does, or a list of a policy of the chart that denies. The API server
+evaluates that itself, by conditions that are generated from the rules. It does not know policies that you apply yourself, nor
+sections in ` + "`policies.extra`" + ` and ` + "`policies.adapt`" + `, unless [` + "`kubectl nrp compile --to values`" + `](compile.md#for-the-chart) prints them
+for ` + "`policies.conditions`" + `. What it cannot tell, such as lookups and very long lists, passes.
 
 With ` + "`webhook.followPolicies`" + `, everything that a policy in force denies is refused, as far as CEL can express it, also what you applied
 yourself: [follow-policies.md](follow-policies.md).

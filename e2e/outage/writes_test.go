@@ -46,14 +46,18 @@ func outageWrites() []outageWrite {
 		{"a finalizer on the Node", fixed(suite.AddFinalizer(stolenNode)), suite.Unanswered},
 		{"the Node itself, for example its taints or to uncordon it", fixed(suite.AnnotateOwnNode(stolenNode)), suite.Unanswered},
 		{"an annotation or finalizer of a pod", fixed(suite.PatchStatus(pod, `{"metadata":{"annotations":{"a":"b"}}}`)), suite.Unanswered},
-		{"a mirror pod", mirrorPod, suite.Unanswered},
+		{"a condition that others write", status(`{"status":{"conditions":[{"type":"KernelDeadlock","status":"False"}]}}`), suite.Unanswered},
+		{"a loopback address", status(`{"status":{"addresses":[{"type":"InternalIP","address":"127.0.0.1"}]}}`), suite.Unanswered},
+		{"a capacity beyond any machine", status(`{"status":{"capacity":{"cpu":"99999"}}}`), suite.Unanswered},
+		{"a mirror pod with the label of a controller", mirrorPod, suite.Unanswered},
 		{"an eviction", fixed(suite.Evict(victim)), suite.Unanswered},
 		{"the deletion of a running pod", fixed(suite.Delete(pod, "")), suite.Unanswered},
 	}
 }
 
 func mirrorPod(nodeUID string) suite.Request {
-	pod := suite.MirrorPod{Namespace: metav1.NamespaceDefault, Name: "evil-" + stolenNode, Node: stolenNode, NodeUID: nodeUID}
+	pod := suite.MirrorPod{Namespace: metav1.NamespaceDefault, Name: "evil-" + stolenNode, Node: stolenNode, NodeUID: nodeUID,
+		Labels: map[string]string{"pod-template-hash": "5f"}}
 	return pod.Create()
 }
 

@@ -106,7 +106,7 @@ func (c *Client) Reconnect() { utilnet.CloseIdleConnectionsFor(c.http.Transport)
 // WrappedRoundTripper returns what the guard guards.
 func (g *guard) WrappedRoundTripper() http.RoundTripper { return g.next }
 
-// isDryRun reports whether a request is the one write that may be sent, because it is none.
+// isDryRun reports whether a request is the one request besides reads and reviews that may be sent: it stores nothing.
 func isDryRun(r *http.Request, path string) bool {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	return err == nil && r.Method == http.MethodPost && path == NodesPath && slices.Equal(query["dryRun"], []string{"All"})

@@ -34,6 +34,8 @@ type Violation struct {
 	Cost uint64
 	// Gap says why Certain may be false for a write that violates the rule within the bounds. Empty: it is not.
 	Gap string
+
+	touched string // the write touches what the rule evaluates
 }
 
 // Violations returns when writes violate a valid policy, which turns the given rules on: one for each rule and kind of write, in the order
@@ -44,7 +46,7 @@ func Violations(p *v1alpha1.NodeRestrictionPolicy, rules []policy.Rule) []Violat
 		for i := range rules {
 			if rule := &rules[i]; slices.ContainsFunc(rule.Targets, w.isOf) {
 				v := violationOf(p, rule, w)
-				v.limit(rule)
+				v.limit()
 				if v.Possible != expression.False {
 					all = append(all, v)
 				}
@@ -64,9 +66,10 @@ func violationOf(p *v1alpha1.NodeRestrictionPolicy, rule *policy.Rule, w Write) 
 	certain, missed, how, compared := inline(&p.Spec, rule, w, true)
 	possible, _, _, _ := inline(&p.Spec, rule, w, false)
 	missed = cmp.Or(missed, possible)
+	v.touched = touches(rule, w, compared)
 	if how != policy.Exactly {
 		v.Gap = rule.CEL.Why
-		missed = touches(rule, w)
+		missed = v.touched
 		possible = expression.Or(possible, missed)
 		compared = nil
 	}
@@ -79,12 +82,12 @@ func violationOf(p *v1alpha1.NodeRestrictionPolicy, rule *policy.Rule, w Write) 
 		missed = possible
 	}
 	v.Certain, v.Possible, v.Compared = expression.And(includes, certain), expression.And(mayInclude, possible), compared
-	v.Missed = expression.And(mayInclude, missed)
+	v.Missed, v.touched = expression.And(mayInclude, missed), expression.And(mayInclude, v.touched)
 	return v
 }
 
-// inline returns when a write violates a rule, as one expression, when it is beyond the bounds, how exactly it says that, and the paths that
-// it compares. It returns no expression for the bounds if it has none.
+// inline returns when a write violates a rule, as one expression, when it is beyond the bounds, how exactly it says that, and the paths
+// that it compares. It returns no expression for the bounds if it has none.
 func inline(
 	spec *v1alpha1.NodeRestrictionPolicySpec, rule *policy.Rule, w Write, beyondPasses bool,
 ) (violates, beyond string, how policy.Expressible, compared []string) {
@@ -121,13 +124,14 @@ func inline(
 	return expression.Or(either...), beyond, how, compared
 }
 
-// touches says that a write touches what a rule evaluates, for a rule that CEL does not express exactly.
-func touches(rule *policy.Rule, w Write) string {
+// touches says that a write touches what a rule evaluates, for a rule that CEL does not express exactly. Only if it compares fields, it
+// does not evaluate an update that changes none of its fields.
+func touches(rule *policy.Rule, w Write, compared []string) string {
 	scope := &expression.Scope{Resource: w.Resource, Subresource: w.Subresource, Operation: w.Operation, Inline: true}
 	switch {
 	case rule.CEL.Touches != nil:
 		return scope.Bind(rule.CEL.Touches(scope))
-	case w.Operation != expression.Update, w.Resource != "nodes" && w.Resource != "pods":
+	case w.Operation != expression.Update, len(compared) == 0:
 		return expression.True
 	}
 	return expression.Differ(rule.Doc.Fields...)
@@ -154,10 +158,10 @@ func matches(match *v1alpha1.Match, w Write) (certainly, possibly string) {
 const tooDear = "its lists are so long that the expression would cost an API server too much"
 
 // limit replaces expressions that cost too much: then whatever touches the rule is a possible violation.
-func (v *Violation) limit(rule *policy.Rule) {
+func (v *Violation) limit() {
 	if v.Cost = max(expression.Cost(v.Certain), expression.Cost(v.Possible), expression.Cost(v.Missed)); v.Cost <= MaxCost {
 		return
 	}
-	v.Certain, v.Possible, v.Compared, v.Gap = expression.False, touches(rule, v.Write), nil, tooDear
+	v.Certain, v.Possible, v.Compared, v.Gap = expression.False, v.touched, nil, tooDear
 	v.Missed, v.Cost = v.Possible, expression.Cost(v.Possible)
 }

@@ -49,14 +49,14 @@ func Command() *cobra.Command {
 		Use:   "doctor",
 		Short: "Find what weakens the isolation of kubelets in a cluster, with a fix for each",
 		Long: `Find what weakens the isolation of kubelets in a cluster: authorizers, RBAC, certificates, bootstrap
-tokens, agents on nodes, other webhooks, the configuration of kubelets, and whoever can turn
+tokens, agents on nodes, other webhooks, the configuration of kubelets, and anyone who can turn
 NodeRestriction-plus off. Each finding has its evidence, what an attacker gains, and a fix.
 
 Nothing is written. --probe adds one dry run, the creation of a Node as a kubelet that does not exist.
 What the kubeconfig may not read is said, with the command that grants it; --rbac prints all
 permissions. The names of roles and bindings do not count, only their rules.
 
-Exit code: 0 nothing is bad, 1 something is, 2 usage, or nothing could be told.`,
+Exit code: 0 nothing is bad, 1 something is, 2 usage, or no check can tell anything.`,
 		Example: `  kubectl nrp doctor
   kubectl nrp doctor --node worker-1 --probe -o html > doctor.html
   kubectl nrp doctor --skip audit,distribution -o junit > doctor.xml
@@ -67,7 +67,7 @@ Exit code: 0 nothing is bad, 1 something is, 2 usage, or nothing could be told.`
 	flags := cmd.Flags()
 	flags.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig `file`; if empty, as kubectl finds it")
 	flags.StringVar(&o.context, "context", "", "`name` of the context in the kubeconfig")
-	flags.StringVar(&o.read.Node, "node", "", "`node` about whose kubelet the API server is asked; by default the first one")
+	flags.StringVar(&o.read.Node, "node", "", "`node` whose kubelet the API server is asked about; by default the\nfirst one")
 	flags.BoolVar(&o.read.Probe, "probe", false, "find out by a dry run whether the NodeRestriction plugin is on")
 	flags.IntVar(&o.read.Kubelets, "kubelets", 0, "`number` of kubelets whose configuration is read, through nodes/proxy")
 	flags.BoolVar(&o.read.Secrets, "secrets", false, "read when bootstrap tokens expire, from their Secrets")

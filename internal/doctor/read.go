@@ -107,18 +107,18 @@ func (r *reader) readUser(ctx context.Context) error {
 }
 
 // unknown says why a request has no answer.
-func unknown(err error, right authorization.Request) *checks.Unknown {
+func unknown(err error, permission authorization.Request) *checks.Unknown {
 	if lacks := (*access.ForbiddenError)(nil); errors.As(err, &lacks) {
-		return &checks.Unknown{Rights: []authorization.Request{right}}
+		return &checks.Unknown{Permissions: []authorization.Request{permission}}
 	}
-	return &checks.Unknown{Why: text.Printable(text.Cut(right.String()+": "+err.Error(), maxText))}
+	return &checks.Unknown{Why: text.Printable(text.Cut(permission.String()+": "+err.Error(), maxText))}
 }
 
 // list reads all objects of a list. An API that does not exist has none.
-func list[T any](ctx context.Context, c *access.Client, right authorization.Request, o access.ListOptions) checks.Fact[[]T] {
-	items, err := access.Objects[T](ctx, c, &right, o)
+func list[T any](ctx context.Context, c *access.Client, permission authorization.Request, o access.ListOptions) checks.Fact[[]T] {
+	items, err := access.Objects[T](ctx, c, &permission, o)
 	if err != nil && !errors.Is(err, access.ErrNotFound) {
-		return checks.Fact[[]T]{Unknown: unknown(err, right)}
+		return checks.Fact[[]T]{Unknown: unknown(err, permission)}
 	}
 	return checks.Fact[[]T]{Value: items}
 }
@@ -197,10 +197,10 @@ func (r *reader) readInstall(ctx context.Context) {
 			if service == nil || !strings.Contains(service.Name, "kyverno") {
 				continue
 			}
-			right := authorization.Request{Verb: "get", Resource: "configmaps", Namespace: service.Namespace, Name: "kyverno"}
-			data, err := r.readConfigMap(ctx, &right)
+			permission := authorization.Request{Verb: "get", Resource: "configmaps", Namespace: service.Namespace, Name: "kyverno"}
+			data, err := r.readConfigMap(ctx, &permission)
 			if err != nil && !errors.Is(err, access.ErrNotFound) {
-				r.Kyverno.Unknown = unknown(err, right)
+				r.Kyverno.Unknown = unknown(err, permission)
 			}
 			r.Kyverno.Value = data["excludeGroups"]
 			return
@@ -208,8 +208,8 @@ func (r *reader) readInstall(ctx context.Context) {
 	}
 }
 
-func (r *reader) readConfigMap(ctx context.Context, right *authorization.Request) (map[string]string, error) {
-	answer, err := r.client.Get(ctx, right)
+func (r *reader) readConfigMap(ctx context.Context, permission *authorization.Request) (map[string]string, error) {
+	answer, err := r.client.Get(ctx, permission)
 	var m corev1.ConfigMap
 	if err == nil {
 		err = json.Unmarshal(answer, &m)
@@ -221,10 +221,10 @@ func (r *reader) readKubeletConfig(ctx context.Context) {
 	if !r.wants("kubelet-config") {
 		return
 	}
-	right := authorization.Request{Verb: "get", Resource: "configmaps", Namespace: "kube-system", Name: "kubelet-config"}
-	data, err := r.readConfigMap(ctx, &right)
+	permission := authorization.Request{Verb: "get", Resource: "configmaps", Namespace: "kube-system", Name: "kubelet-config"}
+	data, err := r.readConfigMap(ctx, &permission)
 	if err != nil && !errors.Is(err, access.ErrNotFound) {
-		r.KubeletConfig.Unknown = unknown(err, right)
+		r.KubeletConfig.Unknown = unknown(err, permission)
 	}
 	r.KubeletConfig.Value = data["kubelet"]
 }
@@ -234,14 +234,14 @@ func (r *reader) readTokens(ctx context.Context) {
 	if !r.wants("bootstrap-tokens") {
 		return
 	}
-	right := authorization.Request{Verb: "list", Resource: "secrets", Namespace: "kube-system"}
+	permission := authorization.Request{Verb: "list", Resource: "secrets", Namespace: "kube-system"}
 	secrets := list[struct {
 		Metadata metav1.ObjectMeta `json:"metadata"`
 		Data     struct {
 			Expiration string `json:"expiration"`
 			Signs      string `json:"usage-bootstrap-authentication"`
 		} `json:"data"`
-	}](ctx, r.client, right, access.ListOptions{FieldSelector: "type=bootstrap.kubernetes.io/token", MetadataOnly: !r.o.Secrets})
+	}](ctx, r.client, permission, access.ListOptions{FieldSelector: "type=bootstrap.kubernetes.io/token", MetadataOnly: !r.o.Secrets})
 	r.Tokens.Unknown = secrets.Unknown
 	for i := range secrets.Value {
 		s := &secrets.Value[i]
@@ -267,10 +267,10 @@ func (r *reader) readMetrics(ctx context.Context) {
 	if !r.wants("audit") {
 		return
 	}
-	right := authorization.Request{Verb: "get", Path: "/metrics"}
-	answer, err := r.client.Get(ctx, &right)
+	permission := authorization.Request{Verb: "get", Path: "/metrics"}
+	answer, err := r.client.Get(ctx, &permission)
 	if err != nil {
-		r.Metrics.Unknown = unknown(err, right)
+		r.Metrics.Unknown = unknown(err, permission)
 		return
 	}
 	lines := bufio.NewScanner(bytes.NewReader(answer))
@@ -282,7 +282,7 @@ func (r *reader) readMetrics(ctx context.Context) {
 		}
 	}
 	if err := lines.Err(); err != nil {
-		r.Metrics.Unknown = unknown(err, right)
+		r.Metrics.Unknown = unknown(err, permission)
 	}
 }
 
@@ -369,7 +369,11 @@ func (r *reader) readProbe(ctx context.Context) {
 		}
 		return
 	}
-	r.NodeProbe.Unknown = &checks.Unknown{Rights: checks.ProbeRights(r.Versions.Value), Why: message}
+	if strings.Contains(message, "impersonate") {
+		r.NodeProbe.Unknown = &checks.Unknown{Permissions: checks.ProbePermissions(r.Versions.Value)}
+		return
+	}
+	r.NodeProbe.Unknown = &checks.Unknown{Why: "a kubelet may not even create its own Node, see node-authorizer: " + message}
 }
 
 // readKubelets asks kubelets for their configuration, and for their pods without a credential.
@@ -385,7 +389,7 @@ func (r *reader) readKubelets(ctx context.Context) {
 	for i := range min(r.o.Kubelets, len(r.Nodes.Value)) {
 		n := &r.Nodes.Value[i]
 		k := checks.LiveKubelet{Node: n.Name}
-		right := authorization.Request{Verb: "get", Resource: "nodes", Subresource: "proxy"}
+		permission := authorization.Request{Verb: "get", Resource: "nodes", Subresource: "proxy"}
 		answer, err := r.client.Get(ctx, &authorization.Request{
 			Verb: "get", Resource: "nodes", Name: n.Name, Subresource: "proxy/configz",
 		})
@@ -396,7 +400,7 @@ func (r *reader) readKubelets(ctx context.Context) {
 			err = json.Unmarshal(answer, &configz)
 		}
 		if err != nil {
-			k.Config.Unknown = unknown(err, right)
+			k.Config.Unknown = unknown(err, permission)
 		}
 		k.Config.Value = configz.Config
 		for _, a := range n.Status.Addresses {

@@ -4,6 +4,7 @@
 package doctor
 
 import (
+	"cmp"
 	"crypto/sha256"
 	_ "embed" // for the template and the style
 	"encoding/base64"
@@ -80,7 +81,7 @@ func (r *Report) Err() error {
 	case bad > 0:
 		return command.No("%d of %d checks are bad", bad, len(r.Items))
 	case unknown == len(r.Items):
-		return errors.New("nothing could be told")
+		return errors.New("no check can tell anything")
 	}
 	return nil
 }
@@ -98,18 +99,23 @@ func (r *Report) Write(w io.Writer, output *command.Output) error {
 	return output.Write(w, r, r.WriteText)
 }
 
+// sorted returns the findings, the worst and most severe first.
+func (r *Report) sorted() []checks.Finding {
+	severities := []string{"critical", "high", "medium", "low"}
+	return slices.SortedStableFunc(slices.Values(r.Items), func(a, b checks.Finding) int {
+		return cmp.Or(cmp.Compare(slices.Index(verdicts(), a.Verdict), slices.Index(verdicts(), b.Verdict)),
+			cmp.Compare(slices.Index(severities, a.Severity), slices.Index(severities, b.Severity)))
+	})
+}
+
 const lineWidth = 120
 
 // WriteText writes the findings, the worst first. A command is one line, however long it is.
 func (r *Report) WriteText(w io.Writer) error {
 	var b strings.Builder
 	shown := map[string]string{}
-	for _, v := range verdicts() {
-		for i := range r.Items {
-			if f := &r.Items[i]; f.Verdict == v {
-				writeFinding(&b, f, shown)
-			}
-		}
+	for _, f := range r.sorted() {
+		writeFinding(&b, &f, shown)
 	}
 	fmt.Fprintf(&b, "%s\n", r.Summary())
 	_, err := io.WriteString(w, b.String())
@@ -131,13 +137,13 @@ func writeFinding(b *strings.Builder, f *checks.Finding, shown map[string]string
 	}
 	for _, m := range f.Missing {
 		switch {
-		case m.Right == "":
+		case m.Permission == "":
 			line("    ", "cannot tell: "+m.Why)
 		case m.Command == "" || shown[m.Command] != "":
-			line("    ", "cannot tell without the right to "+m.Right+same(shown[m.Command]))
+			line("    ", "cannot tell without the permission to "+m.Permission+same(shown[m.Command]))
 		default:
-			line("    ", "cannot tell without the right to "+m.Right+"; to grant it:")
-			b.WriteString("      " + m.Command + "\n")
+			line("    ", "cannot tell without the permission to "+m.Permission)
+			b.WriteString("      grant:\n        " + m.Command + "\n")
 			shown[m.Command] = f.Check
 		}
 	}
@@ -192,7 +198,12 @@ func sentence(f *checks.Finding) string {
 		parts = append(parts, strings.TrimSpace(f.Evidence[i].Object+" "+f.Evidence[i].Field)+": "+f.Evidence[i].Says)
 	}
 	for _, m := range f.Missing {
-		parts = append(parts, strings.TrimSuffix(strings.TrimPrefix("cannot tell without the right to "+m.Right+": "+m.Why, "cannot tell without the right to : "), ": "))
+		if m.Permission != "" {
+			parts = append(parts, "cannot tell without the permission to "+m.Permission)
+		}
+		if m.Why != "" {
+			parts = append(parts, m.Why)
+		}
 	}
 	if len(parts) == 0 {
 		parts = f.Notes
@@ -265,10 +276,6 @@ func (r *Report) writeHTML(w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	sorted := slices.Clone(r.Items)
-	slices.SortStableFunc(sorted, func(a, b checks.Finding) int {
-		return slices.Index(verdicts(), a.Verdict) - slices.Index(verdicts(), b.Verdict)
-	})
 	sum := sha256.Sum256([]byte(pageStyle))
 	return page.Execute(w, struct {
 		*Report
@@ -277,7 +284,7 @@ func (r *Report) writeHTML(w io.Writer) error {
 		Style         template.CSS
 		ContentPolicy string
 	}{
-		r, sorted, program.Plugin + " " + program.Version(),
+		r, r.sorted(), program.Plugin + " " + program.Version(),
 		template.CSS(pageStyle), //nolint:gosec // It is the embedded file.
 		"default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'",
 	})

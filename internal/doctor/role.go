@@ -43,7 +43,7 @@ func optional(id string, o *Options) bool {
 	return false
 }
 
-// addRule adds a right, to a rule of the same kind if there is one.
+// addRule adds a permission, to a rule of the same kind if there is one.
 func addRule(rules []rbacv1.PolicyRule, r *authorization.Request) []rbacv1.PolicyRule {
 	if r.Path != "" {
 		return append(rules, rbacv1.PolicyRule{Verbs: []string{r.Verb}, NonResourceURLs: []string{r.Path}})
@@ -58,7 +58,8 @@ func addRule(rules []rbacv1.PolicyRule, r *authorization.Request) []rbacv1.Polic
 	}
 	for i := range rules {
 		has := &rules[i]
-		if !slices.Equal(has.Verbs, rule.Verbs) || !slices.Equal(has.APIGroups, rule.APIGroups) || !slices.Equal(has.ResourceNames, rule.ResourceNames) {
+		if !slices.Equal(has.Verbs, rule.Verbs) || !slices.Equal(has.APIGroups, rule.APIGroups) || !slices.Equal(has.ResourceNames,
+			rule.ResourceNames) {
 			continue
 		}
 		if !slices.Contains(has.Resources, resource) {

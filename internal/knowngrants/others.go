@@ -24,7 +24,8 @@ func Others() []Grant {
 	)
 	requests := Rule{Verbs: "create get list watch", Group: certificates, Resources: "certificatesigningrequests"}
 	return []Grant{
-		grant(kube, cluster, "", "system:public-info-viewer", "system:public-info-viewer", unauthenticated, "version and health", kubernetesSource,
+		grant(kube, cluster, "", "system:public-info-viewer", "system:public-info-viewer", unauthenticated, "version and health",
+			kubernetesSource,
 			Rule{Verbs: "get", Paths: "/livez /readyz /healthz /version /version/"}),
 		grant(kube, cluster, "", "system:service-account-issuer-discovery", "system:service-account-issuer-discovery", "system:serviceaccounts",
 			"public keys of the issuer", kubernetesSource,
@@ -33,7 +34,8 @@ func Others() []Grant {
 			requests),
 		grant(kubeadm, cluster, "", "kubeadm:get-nodes", "kubeadm:get-nodes", joining, "kubeadm join reads its Node", kubeadmSource,
 			Rule{Verbs: "get", Resources: "nodes"}),
-		grant(kubeadm, cluster, "", "kubeadm:node-autoapprove-bootstrap", nodeClient, joining, anyNode, kubeadmSource, create(csr+"nodeclient")...),
+		grant(kubeadm, cluster, "", "kubeadm:node-autoapprove-bootstrap", nodeClient, joining, anyNode, kubeadmSource,
+			create(csr+"nodeclient")...),
 		grant(kubeadm, local, "kube-system", "kubeadm:kubelet-config", "kubeadm:kubelet-config", joining, "kubeadm join reads it", kubeadmSource,
 			Rule{Verbs: "get", Resources: "configmaps", Names: "kubelet-config"}),
 		grant(kubeadm, local, "kube-system", "kubeadm:nodes-kubeadm-config", "kubeadm:nodes-kubeadm-config", joining, "kubeadm join reads it",

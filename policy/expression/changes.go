@@ -45,8 +45,8 @@ func (s *Scope) Longer(bound int, lists ...string) string {
 	return longer
 }
 
-// Within returns names where a value changes and no list or map is longer than a bound. A longer one violates the rule, with a name that says what
-// the elements are, or passes, as the scope says.
+// Within returns names where a value changes and no list or map is longer than a bound. A longer one violates the rule, with a name that
+// says what the elements are, or passes, as the scope says.
 func (s *Scope) Within(bound int, what, old, updated, names string) string {
 	if names == None {
 		return None

@@ -30,7 +30,7 @@ const (
 )
 
 // Cost returns a number that is at least what an API server counts for an expression of this package, within the bounds with which it
-// compares sizes. It is math.MaxUint64 for a text that is none.
+// compares sizes. It is math.MaxUint64 for any other text.
 func Cost(e string) uint64 {
 	c := &coster{text: e, bounds: map[string]float64{}, sizes: map[string]float64{}}
 	c.findBounds()

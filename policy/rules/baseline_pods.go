@@ -166,14 +166,14 @@ func expressBaselinePods(_ *v1alpha1.NodeRestrictionPolicySpec, on *expression.S
 	case on.Subresource == "" && on.Operation == expression.Delete:
 		return refuse("spec.nodeName", "must not write a pod that is not on this node", foreign)
 	case on.Subresource == "status" && on.Operation == expression.Update:
-		changed := []string{foreign, differs(on.Both("metadata.labels", "{}"))}
+		changed := []string{differs(on.Both("metadata.labels", "{}"))}
 		for _, missing := range []struct{ name, value string }{
 			{"resourceClaimStatuses", "[]"}, {"extendedResourceClaimStatus", "{}"}, {"nodeAllocatableResourceClaimStatuses", "[]"},
 		} {
 			changed = append(changed, differs(on.Both("status."+missing.name, missing.value)))
 		}
-		return refuse("status", "must not change labels or the statuses of claims, or write a pod that is not on this node",
-			expression.Or(changed...))
+		return append(refuse("spec.nodeName", "must not write a pod that is not on this node", foreign),
+			refuse("status", "must not change labels or the statuses of claims", expression.Or(changed...))...)
 	case on.Subresource == "eviction" && on.Operation == expression.Create:
 		return nil
 	}

@@ -288,11 +288,12 @@ func ownershipCEL() policy.CEL {
 	}
 }
 
-// touchesOwnership says in CEL that a manager has applied. An API server sorts its entries to the front.
+// touchesOwnership says in CEL that entries change, and some of them are applied or all are gone.
 func touchesOwnership(on *expression.Scope) string {
 	old, updated := on.Both(managedFieldsPath, "[]")
-	const applied = "[?0].?operation.orValue('') == 'Apply'"
-	return expression.And(expression.Or(old+applied, updated+applied), expression.Changed(old, updated))
+	const applied = "e.?operation.orValue('') == 'Apply'"
+	return expression.And(expression.Changed(old, updated), on.Bounded(on.Longer(expression.MaxManagers, old, updated), expression.Or(
+		"size("+updated+") == 0", expression.Exists(old, "e", applied), expression.Exists(updated, "e", applied))))
 }
 
 // expressOwnership finds the entries that [ownership.evaluateApplied] refuses, except those that grow within a second. Beyond the bound it

@@ -19,11 +19,11 @@ somebody else may have made so long.
 {{- range list "sections" "gate" "writes" }}{{ $_ := set $known . (get $file .) }}{{ end -}}
 {{- end }}
 
-{{- /* section: the part of a policy's spec, the first of two arguments, at a path, as compact JSON. Empty: there is none. */ -}}
+{{- /* section: the part of a policy's spec, the first of two arguments, at a path, as compact JSON. Empty: there is no such part. */ -}}
 {{- define "node-restriction-plus.section" -}}
 {{- $at := index . 0 -}}
 {{- range index . 1 -}}
-{{- if kindIs "map" $at }}{{ $at = get $at . }}{{ else }}{{ $at = dict }}{{ end -}}
+{{- if kindIs "map" $at }}{{ $at = get $at . }}{{ else }}{{ $at = "" }}{{ end -}}
 {{- end -}}
 {{- if not (or (kindIs "invalid" $at) (eq (kindOf $at) "string")) }}{{ toJson $at }}{{ end -}}
 {{- end }}

@@ -168,7 +168,7 @@
   scope: Namespaced
 {{- end }}
 
-{{- /* gateRules: the writes of other resources of which some go to gate, given a list of the root context and the lines. */ -}}
+{{- /* gateRules: the writes of other resources that may go to gate, given a list of the root context and the lines. */ -}}
 {{- define "node-restriction-plus.gateRules" -}}
 {{- $quantities := true -}}
 {{- range $write, $line := index . 1 -}}

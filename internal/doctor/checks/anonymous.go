@@ -44,7 +44,7 @@ func runAnonymous(s *Snapshot, f *Finding) {
 	if !ok {
 		return
 	}
-	// Everybody who is not authenticated has this user and this group.
+	// Without a credential a client has this user and this group.
 	id := authorization.Identity{User: anonymousUser, Groups: []string{unauthenticatedGroup}}
 	granted := e.Grants(id)
 	table, ok := s.table(f)

@@ -4,6 +4,8 @@
 package checks
 
 import (
+	"strings"
+
 	"noderestriction.plus/internal/authorization"
 	"noderestriction.plus/internal/nodeauthorizer"
 	"noderestriction.plus/internal/rbac"
@@ -42,7 +44,7 @@ func runAuthzAlwaysAllow(s *Snapshot, f *Finding) {
 		}
 		f.bad("kube-apiserver", "--authorization-mode", Fix{
 			On: OnControlPlane, Command: editManifest("s/(--authorization-mode=).*/\\1Node,RBAC/"),
-			Note: "the command is for kubeadm; MicroK8s: microk8s enable rbac. Before that, bind roles to whoever relies on it",
+			Note: "the command is for kubeadm; MicroK8s: microk8s enable rbac. Before that, bind roles to anyone who relies on it",
 		}, "an authorizer allows what cannot be granted, with the reason %s: AlwaysAllow, an ABAC policy with asterisks, or a webhook",
 			text.Quote(a.Reason))
 		return
@@ -54,7 +56,7 @@ func runAuthzAlwaysAllow(s *Snapshot, f *Finding) {
 
 // deletionOf returns the fix that removes what a reason names.
 func deletionOf(g *rbac.Grant) Fix {
-	fix := deletion(lower(g.BindingKind), g.BindingNamespace, g.Binding)
+	fix := deletion(strings.ToLower(g.BindingKind), g.BindingNamespace, g.Binding)
 	fix.Note = "look at its other subjects first"
 	return fix
 }

@@ -66,7 +66,7 @@ func runBecomeNode(s *Snapshot, f *Finding) {
 	}
 	type condition = func(string, *rbacv1.PolicyRule) bool
 	f.who(s, e, &power{does: "may impersonate kubelets", rules: []condition{user, group}})
-	// Whoever may do both by one rule is already listed.
+	// Anyone who may do both by one rule is already listed.
 	f.who(s, e, &power{does: "may impersonate kubelets by constrained impersonation", rules: []condition{
 		func(namespace string, rule *rbacv1.PolicyRule) bool {
 			return constrained(namespace, rule) && !user(namespace, rule)

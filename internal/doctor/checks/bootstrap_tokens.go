@@ -16,7 +16,8 @@ func bootstrapTokens() Check {
 		ID: "bootstrap-tokens", Severity: nodeauthorizer.High, Worst: Bad,
 		Asks: "Do bootstrap tokens expire within a day?",
 		Gain: "gets the certificate of any node with a token from an old script",
-		How: "It lists the Secrets of bootstrap tokens in kube-system by their type, without their data: a token that is older than a day is weak." +
+		How: "It lists the Secrets of bootstrap tokens in kube-system by their type, without their data: a token that is older than a day" +
+			" is weak." +
 			" With --secrets it reads when they expire, and whether they authenticate; their secrets are dropped as they are read.",
 		Needs: []authorization.Request{{Verb: "list", Resource: "secrets", Namespace: "kube-system"}}, run: runBootstrapTokens,
 	}

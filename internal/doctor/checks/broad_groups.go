@@ -18,8 +18,9 @@ func broadGroups() Check {
 	return Check{
 		ID: "broad-groups", Severity: nodeauthorizer.High, Worst: Bad,
 		Asks: "Do groups that everybody or every kubelet is in have only what Kubernetes and the distribution give them?",
-		Gain: "has these rights with any kubelet's credential, with any token, or with none",
-		How: "It reads each binding of system:nodes, system:authenticated, system:unauthenticated, system:serviceaccounts, system:bootstrappers and" +
+		Gain: "has these permissions with any kubelet's credential, with any token, or with none",
+		How: "It reads each binding of system:nodes, system:authenticated, system:unauthenticated, system:serviceaccounts," +
+			" system:bootstrappers and" +
 			" their like, and compares each rule with what Kubernetes bootstraps and with the catalogue of distributions. Names of roles and" +
 			" bindings do not count. What is dangerous is bad; what is not, and what a distribution is known for, is weak.",
 		Needs: rbacNeeds(), run: runBroadGroups,
@@ -97,6 +98,7 @@ func (f *Finding) judgeBroad(h *rbac.Holding, subjects []int, table *nodeauthori
 	case worst < nodeauthorizer.High:
 		add = f.weak
 	}
-	add(bindingName(&h.Grant), subjectsField(beyond), unbind(h, beyond), "gives %s %s %s, such as %s: whoever has it %s%s", enumerate(names),
+	add(bindingName(&h.Grant), subjectsField(beyond), unbind(h, beyond), "gives %s %s %s, such as %s: anyone who has it %s%s",
+		enumerate(names),
 		h.RoleKind, text.Quote(h.Role), text.Quote(what), cmp.Or(why, "does more than intended"), says)
 }

@@ -11,6 +11,7 @@ import (
 
 	"noderestriction.plus/internal/authorization"
 	"noderestriction.plus/internal/nodeauthorizer"
+	"noderestriction.plus/internal/program"
 	"noderestriction.plus/internal/rbac"
 )
 
@@ -19,7 +20,8 @@ func bypassUs() Check {
 		ID: "bypass-us", Severity: nodeauthorizer.High, Worst: Bad,
 		Asks: "Can only administrators delete or widen what enforces the policies?",
 		Gain: "turns NodeRestriction-plus off before the attack",
-		How: "It reads who may change or delete the webhook configuration, the policies, their CRD, the floor, the namespace and the workload of" +
+		How: "It reads who may change or delete the webhook configuration, the policies, their CRD, the floor, the namespace and the" +
+			" workload of" +
 			" this product. Its own service account, which writes its CA, does not count.",
 		Needs: rbacNeeds(authorization.Request{Verb: "list", Group: admissionGroup, Resource: "validatingwebhookconfigurations"}),
 		run:   runBypassUs,
@@ -109,13 +111,13 @@ func (s *Snapshot) serviceAccounts(in *Install) []string {
 	var names []string
 	for i := range s.Deployments.Value {
 		d := &s.Deployments.Value[i]
-		if d.Namespace == in.namespace() && d.Labels[nameLabel] == programLabel() {
+		if d.Namespace == in.namespace() && d.Labels[nameLabel] == program.Name {
 			names = append(names, d.Spec.Template.Spec.ServiceAccountName)
 		}
 	}
 	for i := range s.DaemonSets.Value {
 		d := &s.DaemonSets.Value[i]
-		if d.Namespace == in.namespace() && d.Labels[nameLabel] == programLabel() {
+		if d.Namespace == in.namespace() && d.Labels[nameLabel] == program.Name {
 			names = append(names, d.Spec.Template.Spec.ServiceAccountName)
 		}
 	}

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package checks has the checks of the command doctor: what weakens the isolation of kubelets in a cluster. Each check is a pure function
-// from a [Snapshot] to evidence. Whoever reads the snapshot bounds it; checks bound and escape what they say of it.
+// from a [Snapshot] to evidence. Anyone who reads the snapshot bounds it; checks bound and escape what they say of it.
 package checks
 
 import (
@@ -51,7 +51,7 @@ type Check struct {
 	How string
 	// Worst is the worst verdict that the check can give.
 	Worst Verdict
-	// Needs are the rights without which the check cannot tell, or not everything.
+	// Needs are the permissions without which the check cannot tell, or not everything.
 	Needs []authorization.Request
 
 	run func(*Snapshot, *Finding)
@@ -87,10 +87,10 @@ type Evidence struct {
 
 // Missing is a fact without which a check could not tell, or not everything.
 type Missing struct {
-	// Right is what the user may not do; empty if something else is the reason.
-	Right string `json:"right,omitempty"`
-	Why   string `json:"why,omitempty"`
-	// Command grants the right; an administrator runs it.
+	// Permission is what the user may not do; empty if something else is the reason.
+	Permission string `json:"permission,omitempty"`
+	Why        string `json:"why,omitempty"`
+	// Command grants the permission; an administrator runs it.
 	Command string `json:"command,omitempty"`
 }
 
@@ -166,11 +166,11 @@ func known[T any](s *Snapshot, f *Finding, fact *Fact[T]) (T, bool) {
 func (f *Finding) lacks(s *Snapshot, u *Unknown) {
 	why := text.Printable(text.Cut(u.Why, maxSays))
 	all := []Missing{{Why: why}}
-	if len(u.Rights) > 0 {
+	if len(u.Permissions) > 0 {
 		all = nil
 	}
-	for i := range u.Rights {
-		all = append(all, Missing{Right: text.Printable(u.Rights[i].String()), Why: why, Command: Grant(s.User, &u.Rights[i])})
+	for i := range u.Permissions {
+		all = append(all, Missing{Permission: text.Printable(u.Permissions[i].String()), Why: why, Command: Grant(s.User, &u.Permissions[i])})
 	}
 	for _, m := range all {
 		if !slices.Contains(f.Missing, m) {

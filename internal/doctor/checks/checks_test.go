@@ -78,8 +78,8 @@ func testFixture(t *testing.T, c *Check, file string) {
 		}
 	}
 	for _, m := range f.Missing {
-		if m.Right != "" && m.Command == "" {
-			t.Errorf("no command grants the right to %s", m.Right)
+		if m.Permission != "" && m.Command == "" {
+			t.Errorf("no command grants the permission to %s", m.Permission)
 		}
 	}
 }
@@ -119,7 +119,7 @@ func TestDocuments(t *testing.T) {
 			t.Errorf("%s: Asks is a question, Gain has no period, How ends in one: %+v", c.ID, c)
 		}
 		if len(c.Needs) == 0 {
-			t.Errorf("%s: it needs no right", c.ID)
+			t.Errorf("%s: it needs no permission", c.ID)
 		}
 		for i := range c.Needs {
 			if text.Printable(c.Needs[i].String()) != c.Needs[i].String() {

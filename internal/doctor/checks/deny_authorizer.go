@@ -47,19 +47,20 @@ func runDenyAuthorizer(s *Snapshot, f *Finding) {
 	}
 	switch {
 	case broken != nil:
-		f.bad(object, field, move, "an authorizer denies what a kubelet needs, %s, with %s", text.Quote(broken.Request.String()), text.Quote(broken.Reason))
+		f.bad(object, field, move, "an authorizer denies what a kubelet needs, %s, with %s", text.Quote(broken.Request.String()),
+			text.Quote(broken.Reason))
 	case denies != nil && widened != nil:
 		move.Note += "; if it is excepted on purpose, this remains weak"
 		f.weak(object, field, move, "%s is in force, and yet a kubelet may %s: another authorizer comes first, or it is an exception",
-			denier(denies), text.Quote(widened.Request.String()))
+			denier(denies), text.Quote(withoutName(widened.Request)))
 	case denies != nil:
 		f.note("%s is in force", denier(denies))
 	case widened != nil:
 		f.weak("kube-apiserver", "--authorization-config", Fix{
 			On: OnControlPlane, Note: "remove what node-widened shows; kubectl nrp authorizer prints a configuration that denies it for good",
-		}, "no authorizer denies what others grant to kubelets, such as %s", text.Quote(widened.Request.String()))
+		}, "no authorizer denies what others grant to kubelets, such as %s", text.Quote(withoutName(widened.Request)))
 	default:
-		f.note("there is none, and nothing is widened")
+		f.note("there is no such authorizer, and nothing is widened")
 	}
 }
 

@@ -18,7 +18,7 @@ import (
 func distribution() Check {
 	return Check{
 		ID: "distribution", Severity: nodeauthorizer.Low, Worst: Weak,
-		Asks: "Which distribution is it, and does it ship rights for kubelets that others do not?",
+		Asks: "Which distribution is it, and does it ship permissions for kubelets that others do not?",
 		Gain: "knows in advance what every cluster of this distribution gives to kubelets",
 		How: "It reads labels and annotations of Nodes, their operating system, and the version. It names the profile for the chart's value" +
 			" policies.distribution, and what is known of the distribution, with its source. All of this can be forged by a node: it is a" +
@@ -43,7 +43,7 @@ func knownDistributions() []knownDistribution {
 		{name: "RKE2", profile: "rke2", version: "+rke2r"},
 		{
 			name: "k0s", profile: "k0s", version: "+k0s",
-			ships: "rights of its autopilot for all kubelets: all Nodes and pods (k0sproject/k0s@dff90cee systemrbac-ap.yaml, 2026-08-21)",
+			ships: "permissions of its autopilot for all kubelets: all Nodes and pods (k0sproject/k0s@dff90cee systemrbac-ap.yaml, 2026-08-21)",
 		},
 		{name: "EKS", version: "-eks-", labels: []string{"eks.amazonaws.com/"}},
 		{name: "GKE", profile: "gke", version: "-gke.", labels: []string{"cloud.google.com/gke-"}},
@@ -115,12 +115,13 @@ func runDistribution(s *Snapshot, f *Finding) {
 		for _, g := range knowngrants.Grants() {
 			if g.Binding == name && g.FullNode {
 				found = true
-				f.weak(g.Distribution, "clusterrolebindings", deletion("clusterrolebinding", "", name), "it has %s, which %s (%s, %s)", text.Quote(name),
+				f.weak(g.Distribution, "clusterrolebindings", deletion("clusterrolebinding", "", name), "it has %s, which %s (%s, %s)",
+					text.Quote(name),
 					g.Effect, g.Source, g.SourceAt)
 			}
 		}
 	}
 	if !found {
-		f.note("it is none of those that are known")
+		f.note("it is not one of those that are known")
 	}
 }

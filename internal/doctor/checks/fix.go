@@ -17,8 +17,16 @@ import (
 	"noderestriction.plus/internal/text"
 )
 
-// plainWord are words that a shell takes as they are.
-func plainWord(s string) bool { return regexp.MustCompile(`^[A-Za-z0-9_./:=@,+-]+$`).MatchString(s) }
+// maxCommand bounds a command, in bytes: kernels bound an argument to 128 KiB.
+const maxCommand = 64 << 10
+
+// plainWord reports whether a shell takes a word as it is.
+func plainWord(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
+		return !letter && !strings.ContainsRune("_./:=@,+-", r)
+	})
+}
 
 // Quote quotes a word for a POSIX shell.
 func Quote(s string) string {
@@ -36,7 +44,11 @@ func shell(on string, words ...string) Fix {
 		}
 		words[i] = Quote(word)
 	}
-	return Fix{Command: strings.Join(words, " "), On: on}
+	line := strings.Join(words, " ")
+	if len(line) > maxCommand {
+		return Fix{Note: "the command would be too long to be shown"}
+	}
+	return Fix{Command: line, On: on}
 }
 
 // dashed protects names that begin with a dash from being taken for flags.
@@ -100,8 +112,8 @@ func unbind(h *rbac.Holding, subjects []int) Fix {
 	return jsonPatch(kind, h.BindingNamespace, h.Binding, operations)
 }
 
-// Grant returns a command that grants a user a right. An administrator runs it.
-func Grant(user authorization.Identity, right *authorization.Request) string {
+// Grant returns a command that grants a user a permission. An administrator runs it.
+func Grant(user authorization.Identity, permission *authorization.Request) string {
 	subject := rbacv1.Subject{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: user.User}
 	flag := "--user=" + user.User
 	if rest, found := strings.CutPrefix(user.User, "system:serviceaccount:"); found {
@@ -112,29 +124,29 @@ func Grant(user authorization.Identity, right *authorization.Request) string {
 	if user.User == "" {
 		return ""
 	}
-	name := grantName(right)
-	create := []string{"kubectl", "create", "clusterrole", name, "--verb=" + right.Verb}
+	name := grantName(permission)
+	create := []string{"kubectl", "create", "clusterrole", name, "--verb=" + permission.Verb}
 	switch {
-	case right.Path != "":
-		create = append(create, "--non-resource-url="+right.Path)
-	case strings.HasPrefix(right.Verb, "impersonate"):
-		return grantByManifest(name, right, &subject)
+	case permission.Path != "":
+		create = append(create, "--non-resource-url="+permission.Path)
+	case strings.HasPrefix(permission.Verb, "impersonate"):
+		return grantByManifest(name, permission, &subject)
 	default:
-		resource := right.Resource
-		if right.Group != "" {
-			resource += "." + right.Group
+		resource := permission.Resource
+		if permission.Group != "" {
+			resource += "." + permission.Group
 		}
-		if right.Subresource != "" {
-			resource += "/" + right.Subresource
+		if permission.Subresource != "" {
+			resource += "/" + permission.Subresource
 		}
 		create = append(create, "--resource="+resource)
-		if right.Name != "" {
-			create = append(create, "--resource-name="+right.Name)
+		if permission.Name != "" {
+			create = append(create, "--resource-name="+permission.Name)
 		}
 	}
 	bind := []string{"kubectl", "create", "clusterrolebinding", name, "--clusterrole=" + name, flag}
-	if right.Namespace != "" {
-		bind = []string{"kubectl", "create", "rolebinding", name, "--namespace=" + right.Namespace, "--clusterrole=" + name, flag}
+	if permission.Namespace != "" {
+		bind = []string{"kubectl", "create", "rolebinding", name, "--namespace=" + permission.Namespace, "--clusterrole=" + name, flag}
 	}
 	first, second := shell(OnCluster, create...), shell(OnCluster, bind...)
 	if first.Command == "" || second.Command == "" {
@@ -143,17 +155,17 @@ func Grant(user authorization.Identity, right *authorization.Request) string {
 	return first.Command + " && " + second.Command
 }
 
-func grantName(right *authorization.Request) string {
-	words := regexp.MustCompile("[^a-z0-9]+").ReplaceAllString(right.Verb+"-"+right.GroupResource()+"-"+right.Name, "-")
+func grantName(permission *authorization.Request) string {
+	words := regexp.MustCompile("[^a-z0-9]+").ReplaceAllString(permission.Verb+"-"+permission.GroupResource()+"-"+permission.Name, "-")
 	return "nrp-doctor-" + strings.Trim(text.Cut(words, 200), "-.")
 }
 
 // grantByManifest grants what kubectl create clusterrole refuses, because discovery does not know the resource.
-func grantByManifest(name string, right *authorization.Request, subject *rbacv1.Subject) string {
+func grantByManifest(name string, permission *authorization.Request, subject *rbacv1.Subject) string {
 	type object = map[string]any
-	rule := object{"apiGroups": []string{right.Group}, "resources": []string{right.Resource}, "verbs": []string{right.Verb}}
-	if right.Name != "" {
-		rule["resourceNames"] = []string{right.Name}
+	rule := object{"apiGroups": []string{permission.Group}, "resources": []string{permission.Resource}, "verbs": []string{permission.Verb}}
+	if permission.Name != "" {
+		rule["resourceNames"] = []string{permission.Name}
 	}
 	list, err := json.Marshal(object{"apiVersion": "v1", "kind": "List", "items": []object{
 		{"apiVersion": "rbac.authorization.k8s.io/v1", "kind": rbac.ClusterRole, "metadata": object{"name": name}, "rules": []object{rule}},

@@ -19,8 +19,10 @@ func halfIdentities() Check {
 		ID: "half-identities", Severity: nodeauthorizer.High, Worst: Bad,
 		Asks: "Is every kubelet the user of its own node, in the group system:nodes?",
 		Gain: "is a kubelet that neither the Node authorizer nor the NodeRestriction plugin restricts",
-		How: "It reads who requested certificates: a user in system:nodes whose name does not begin with system:node:, or a user with such a name" +
-			" outside of the group. It reads bindings of users whose names begin with system:node:, and of users who have the rights of a kubelet.",
+		How: "It reads who requested certificates: a user in system:nodes whose name does not begin with system:node:, or a user with such" +
+			" a name" +
+			" outside of the group. It reads bindings of users whose names begin with system:node:, and of users who have the permissions of" +
+			" a kubelet.",
 		Needs: rbacNeeds(authorization.Request{Verb: "list", Group: certificatesGroup, Resource: "certificatesigningrequests"}),
 		run:   runHalfIdentities,
 	}
@@ -70,7 +72,8 @@ func runHalfIdentities(s *Snapshot, f *Finding) {
 					text.Quote(h.Role))
 			case writes && (subject.Name == "kubelet" || subject.Name == "system:node"):
 				fix.Note = "kubelets with a shared user need certificates of their own first"
-				f.bad(bindingName(&h.Grant), subjectsField([]int{i}), fix, "user %s may write the status of every Node: kubelets that share a user are not told apart",
+				f.bad(bindingName(&h.Grant), subjectsField([]int{i}), fix, "user %s may write the status of every Node: kubelets that share a"+
+					" user are not told apart",
 					text.Quote(subject.Name))
 			}
 		}

@@ -16,7 +16,7 @@ import (
 
 // Install is how this product is installed.
 type Install struct {
-	// Configuration is its ValidatingWebhookConfiguration; nil if there is none.
+	// Configuration is its ValidatingWebhookConfiguration; nil if it does not exist.
 	Configuration *admissionregistrationv1.ValidatingWebhookConfiguration
 	// Namespace and Service are what its webhooks call; empty if they call a URL.
 	Namespace, Service string
@@ -77,7 +77,8 @@ func (in *Install) floor() []string {
 // again is the fix that restores what no patch can: expressions are known only by their digests.
 func (in *Install) again() Fix {
 	if in.Configuration != nil {
-		release, namespace := in.Configuration.Annotations["meta.helm.sh/release-name"], in.Configuration.Annotations["meta.helm.sh/release-namespace"]
+		annotations := in.Configuration.Annotations
+		release, namespace := annotations["meta.helm.sh/release-name"], annotations["meta.helm.sh/release-namespace"]
 		if release != "" && namespace != "" {
 			fix := shell(OnCluster, "helm", "get", "manifest", release, "--namespace="+namespace)
 			if fix.Command != "" {

@@ -19,7 +19,8 @@ func kubeletConfig() Check {
 		ID: "kubelet-config", Severity: nodeauthorizer.High, Worst: Bad,
 		Asks: "Does kubeadm's configuration for kubelets close their API to strangers, and rotate their certificates?",
 		Gain: "runs commands in every pod of a node, from any pod that reaches its port 10250",
-		How: "It reads the ConfigMap kubelet-config of kube-system: anonymous access, the authorization mode AlwaysAllow and the read-only port are bad;" +
+		How: "It reads the ConfigMap kubelet-config of kube-system: anonymous access, the authorization mode AlwaysAllow and the read-only" +
+			" port are bad;" +
 			" certificates that do not rotate, or that kubelets sign themselves, are weak. It cannot tell where kubeadm did not set up" +
 			" the cluster.",
 		Needs: []authorization.Request{{Verb: "get", Resource: "configmaps", Namespace: "kube-system", Name: "kubelet-config"}},

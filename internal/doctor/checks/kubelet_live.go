@@ -16,7 +16,8 @@ func kubeletLive() Check {
 		ID: "kubelet-live", Severity: nodeauthorizer.High, Worst: Bad,
 		Asks: "Do running kubelets close their API to strangers, and rotate their certificates?",
 		Gain: "runs commands in every pod of a node, from any pod that reaches its port 10250",
-		How: "With --kubelets N it reads /configz of N kubelets through the API server, which needs nodes/proxy, a very strong right; and it asks" +
+		How: "With --kubelets N it reads /configz of N kubelets through the API server, which needs nodes/proxy, a very strong permission;" +
+			" and it asks" +
 			" their ports 10250 and 10255 for /pods without a credential, if it reaches them. It looks for the same as kubelet-config.",
 		Needs: []authorization.Request{{Verb: "get", Resource: "nodes", Subresource: "proxy"}, {Verb: "list", Resource: "nodes"}},
 		run:   runKubeletLive,

@@ -31,7 +31,7 @@ func mintNode() Check {
 	}
 }
 
-// approval is the right to approve certificate signing requests.
+// approval is the permission to approve certificate signing requests.
 func approval() func(string, *rbacv1.PolicyRule) bool {
 	update := authorization.Request{Verb: "update", Group: certificatesGroup, Resource: "certificatesigningrequests", Subresource: "approval"}
 	patch := update
@@ -39,7 +39,7 @@ func approval() func(string, *rbacv1.PolicyRule) bool {
 	return anyOf(update, patch)
 }
 
-// signing is the right to write the certificate of a request.
+// signing is the permission to write the certificate of a request.
 func signing() func(string, *rbacv1.PolicyRule) bool {
 	update := authorization.Request{Verb: "update", Group: certificatesGroup, Resource: "certificatesigningrequests", Subresource: "status"}
 	patch := update
@@ -47,7 +47,7 @@ func signing() func(string, *rbacv1.PolicyRule) bool {
 	return anyOf(update, patch)
 }
 
-// signer is a right about a signer. Names with an asterisk stand for the signers of a domain.
+// signer is a permission about a signer. Names with an asterisk stand for the signers of a domain.
 func signer(verb, name string) func(string, *rbacv1.PolicyRule) bool {
 	domain, _, _ := strings.Cut(name, "/")
 	return anyOf(

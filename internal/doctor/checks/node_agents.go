@@ -19,7 +19,8 @@ func nodeAgents() Check {
 		ID: "node-agents", Severity: nodeauthorizer.High, Worst: Bad,
 		Asks: "Can the agents that run on every node do no more there than a kubelet?",
 		Gain: "takes the token of an agent from the node, and does in the whole cluster what the kubelet may not",
-		How: "It reads the service account of each DaemonSet that runs on other nodes than those of the control plane, and asks RBAC for Secrets," +
+		How: "It reads the service account of each DaemonSet that runs on other nodes than those of the control plane, and asks RBAC for" +
+			" Secrets," +
 			" tokens, exec, workloads, RBAC and webhooks of the whole cluster, which is bad, and for writes of Nodes and pods, which is weak.",
 		Needs: rbacNeeds(authorization.Request{Verb: "list", Group: "apps", Resource: "daemonsets"}), run: runNodeAgents,
 	}
@@ -108,7 +109,7 @@ func (f *Finding) judgeAgent(s *Snapshot, name string, grants *rbac.Grants) {
 	for _, key := range order {
 		x := found[key]
 		fix := s.unbindMatch(&x.match)
-		fix.Note = "if the agent needs it, give it a role without these rights, or only in its namespace"
+		fix.Note = "if the agent needs it, give it a role without these permissions, or only in its namespace"
 		add := f.weak
 		if x.bad {
 			add = f.bad

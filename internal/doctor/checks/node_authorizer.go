@@ -17,7 +17,8 @@ func nodeAuthorizer() Check {
 		ID: "node-authorizer", Severity: nodeauthorizer.High, Worst: Bad,
 		Asks: "Does the Node authorizer decide about kubelets, before RBAC?",
 		Gain: "reads and writes what RBAC gives to all kubelets, not only what its own pods need",
-		How: "It asks whether a kubelet that does not exist may get a Node of its name. Only the Node authorizer grants that without RBAC. If RBAC" +
+		How: "It asks whether a kubelet that does not exist may get a Node of its name. Only the Node authorizer grants that without RBAC." +
+			" If RBAC" +
 			" says so as well, the text with which a Secret is refused shows whether the Node authorizer was asked.",
 		Needs: []authorization.Request{access()}, run: runNodeAuthorizer,
 	}
@@ -60,7 +61,8 @@ func runNodeAuthorizer(s *Snapshot, f *Finding) {
 	case secret != nil && strings.Contains(secret.Reason, "no relationship found between node"):
 		f.weak("kube-apiserver", "--authorization-mode", on, "RBAC comes before the Node authorizer: %s answers first", bindingName(&grant))
 	default:
-		f.bad("kube-apiserver", "--authorization-mode", on, "only RBAC gives a kubelet its own Node, by %s, and nothing is said of the Node authorizer",
+		f.bad("kube-apiserver", "--authorization-mode", on, "only RBAC gives a kubelet its own Node, by %s, and nothing is said of the"+
+			" Node authorizer",
 			bindingName(&grant))
 	}
 }

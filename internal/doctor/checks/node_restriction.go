@@ -14,7 +14,7 @@ import (
 	"noderestriction.plus/internal/text"
 )
 
-// Who answered the dry run of [NodeProbe].
+// answeredBy is who refused the dry run of [NodeProbe].
 type answeredBy string
 
 const (
@@ -27,8 +27,10 @@ const (
 
 // who returns who refused the dry run. The plugin comes before all webhooks and policies.
 func (p *NodeProbe) who() answeredBy {
-	webhook := regexp.MustCompile(`admission webhook "([^"]{1,253})" denied the request: `).FindStringSubmatch(p.Message)
-	policy := regexp.MustCompile(`ValidatingAdmissionPolicy '([^']{1,253})' with binding '[^']{0,253}' denied request`).FindStringSubmatch(p.Message)
+	const byWebhook, byPolicy = `admission webhook "([^"]{1,253})" denied the request: `,
+		`ValidatingAdmissionPolicy '([^']{1,253})' with binding '[^']{0,253}' denied request`
+	webhook := regexp.MustCompile(byWebhook).FindStringSubmatch(p.Message)
+	policy := regexp.MustCompile(byPolicy).FindStringSubmatch(p.Message)
 	switch {
 	case p.Code == http.StatusCreated:
 		return byNobody
@@ -43,7 +45,7 @@ func (p *NodeProbe) who() answeredBy {
 	return bySomebody
 }
 
-// impersonation are the rights for the dry run, from Kubernetes 1.36 on.
+// impersonation are the permissions for the dry run, from Kubernetes 1.36 on.
 func impersonation() []authorization.Request {
 	return []authorization.Request{
 		{Verb: "impersonate:arbitrary-node", Group: "authentication.k8s.io", Resource: "nodes", Name: ProbeNode},
@@ -51,8 +53,9 @@ func impersonation() []authorization.Request {
 	}
 }
 
-// ProbeRights returns the rights that the dry run needs, at API servers of some versions. Before 1.36 there is no constrained impersonation.
-func ProbeRights(versions []string) []authorization.Request {
+// ProbePermissions returns the permissions that the dry run needs, at API servers of some versions. Before 1.36 there is no constrained
+// impersonation.
+func ProbePermissions(versions []string) []authorization.Request {
 	for _, v := range versions {
 		if minor, ok := minorOf(v); ok && minor < 36 {
 			return []authorization.Request{
@@ -90,7 +93,8 @@ func runNodeRestriction(s *Snapshot, f *Finding) {
 	case bySomebody:
 		f.cannot("the answer to the dry run is neither the plugin's nor a success: %d %s", p.Code, text.Quote(p.Message))
 	default:
-		f.bad("kube-apiserver", "--enable-admission-plugins", fix, "a kubelet can create another Node, as far as the plugin is concerned; it is refused by %s", by)
+		f.bad("kube-apiserver", "--enable-admission-plugins", fix, "a kubelet can create another Node, as far as the plugin is concerned;"+
+			" it is refused by %s", by)
 	}
 }
 
@@ -116,7 +120,8 @@ func runNodeRestrictionByUs(s *Snapshot, f *Finding) {
 	case bySomebody:
 		f.cannot("the answer to the dry run is neither a known refusal nor a success: %d %s", p.Code, text.Quote(p.Message))
 	case byOthers:
-		f.weak("kube-apiserver", "--enable-admission-plugins", baseline(), "only another webhook or policy refuses the dry run, with %s", text.Quote(p.Message))
+		f.weak("kube-apiserver", "--enable-admission-plugins", baseline(), "only another webhook or policy refuses the dry run, with %s",
+			text.Quote(p.Message))
 	case byNobody:
 		f.bad("kube-apiserver", "--enable-admission-plugins", baseline(), "nobody refuses that a kubelet creates another Node")
 	}
@@ -127,6 +132,7 @@ func baseline() Fix {
 	fix := shell(OnCluster, "printf", "%s", `{"apiVersion":"noderestriction.plus/v1alpha1","kind":"NodeRestrictionPolicy",`+
 		`"metadata":{"name":"baseline"},"spec":{"validationActions":["Deny"],"baseline":{}}}`)
 	fix.Command += " | kubectl apply -f -"
-	fix.Note = "NodeRestriction-plus must be installed; with the value baseline of its chart it also covers what this policy alone does not: docs/baseline.md"
+	fix.Note = "NodeRestriction-plus must be installed; with the value baseline of its chart it also covers what this policy alone does" +
+		" not: docs/baseline.md"
 	return fix
 }

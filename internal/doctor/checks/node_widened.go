@@ -6,7 +6,6 @@ package checks
 import (
 	"cmp"
 	"slices"
-	"strings"
 
 	rbacv1 "k8s.io/api/rbac/v1"
 
@@ -31,7 +30,7 @@ func nodeWidened() Check {
 
 // widening is what one cause gives to kubelets.
 type widening struct {
-	says   []string
+	says   [nodeauthorizer.Critical + 1][]string // by danger
 	danger nodeauthorizer.Danger
 	why    string
 	node   string
@@ -52,13 +51,13 @@ func runNodeWidened(s *Snapshot, f *Finding) {
 		return
 	}
 	// Without RBAC the reasons name one cause of each answer, so this does not make the check unable to tell.
-	rights := &Finding{}
-	e, all := s.evaluator(rights)
+	permissions := &Finding{}
+	e, all := s.evaluator(permissions)
 	table, ok := s.table(f)
 	if !ok {
 		return
 	}
-	causes := map[string]*widening{}
+	causes, grants := map[string]*widening{}, map[string]*rbac.Grants{}
 	for i := range answers {
 		a := &answers[i]
 		if !a.Allowed || isNeeded(a) {
@@ -74,8 +73,8 @@ func runNodeWidened(s *Snapshot, f *Finding) {
 				w = &widening{node: a.Node, fix: fix, field: field}
 				causes[cause] = w
 			}
-			if says := a.Request.String(); !slices.Contains(w.says, says) {
-				w.says = append(w.says, says)
+			if says := withoutName(a.Request); !slices.Contains(w.says[danger], says) {
+				w.says[danger] = append(w.says[danger], says)
 			}
 			if known == "" {
 				w.beyond = true
@@ -87,7 +86,10 @@ func runNodeWidened(s *Snapshot, f *Finding) {
 			}
 		}
 		if all {
-			matches, _ := e.Grants(authorization.Kubelet(a.Node)).Matches(&a.Request, maxEvidence)
+			if grants[a.Node] == nil {
+				grants[a.Node] = e.Grants(authorization.Kubelet(a.Node))
+			}
+			matches, _ := grants[a.Node].Matches(&a.Request, maxEvidence)
 			for _, m := range matches {
 				add(bindingName(m.Grant), subjectsField([]int{m.SubjectIndex}), s.unbindMatch(&m), shippedBy(table, m.Grant, &a.Request))
 			}
@@ -104,7 +106,7 @@ func runNodeWidened(s *Snapshot, f *Finding) {
 	}
 	f.addWidenings(causes)
 	if !all && len(causes) > 0 {
-		f.Missing = append(f.Missing, rights.Missing...)
+		f.Missing = append(f.Missing, permissions.Missing...)
 		f.note("RBAC cannot be read, so further bindings may give the same")
 	}
 }
@@ -131,11 +133,20 @@ func (f *Finding) addWidenings(causes map[string]*widening) {
 		if w.node == ProbeNode {
 			who = "every kubelet"
 		}
-		add(name, w.field, w.fix, "%s may %s, which the Node authorizer refuses; a kubelet then %s%s", who, enumerate(w.says), w.why, says)
+		add(name, w.field, w.fix, "%s may %s, which the Node authorizer refuses; a kubelet then %s%s", who,
+			enumerate(slices.Concat(w.says[3], w.says[2], w.says[1], w.says[0])), w.why, says)
 	}
 	if len(causes) > 0 {
 		f.note("kubectl nrp rights shows each of them")
 	}
+}
+
+// withoutName returns a request in words, without the name that stands for any.
+func withoutName(r authorization.Request) string {
+	if r.Name == unrelated || r.Name == ProbeOtherNode {
+		r.Name, r.Namespace = "", ""
+	}
+	return r.String()
 }
 
 // unbindMatch returns the fix that removes the subject of a grant.
@@ -162,8 +173,6 @@ func (s *Snapshot) subjects(g *rbac.Grant) []rbacv1.Subject {
 	}
 	return nil
 }
-
-func lower(s string) string { return strings.ToLower(s) }
 
 // shippedBy returns the distribution that is known for a grant, or nothing. One that undoes the Node authorizer is never excused.
 func shippedBy(table *nodeauthorizer.Table, g *rbac.Grant, r *authorization.Request) string {

@@ -20,7 +20,8 @@ func othersInPath() Check {
 		ID: "others-in-path", Severity: nodeauthorizer.Medium, Worst: Bad,
 		Asks: "Do no other webhooks change or block what kubelets write, and do other policies apply to kubelets?",
 		Gain: "stops every kubelet by stopping one webhook, or writes what that webhook's policies deny to everybody else",
-		How: "It reads all webhook configurations. One that is called for heartbeats (the status of Nodes, their leases) with failurePolicy Fail is bad:" +
+		How: "It reads all webhook configurations. One that is called for heartbeats (the status of Nodes, their leases) with" +
+			" failurePolicy Fail is bad:" +
 			" while it does not answer, all nodes become NotReady. One that mutates what kubelets write is weak. So is one that exempts" +
 			" kubelets, as Kyverno's configuration does by default.",
 		Needs: []authorization.Request{
@@ -45,7 +46,9 @@ type write struct{ group, version, resource, operation string }
 
 func heartbeats() []write {
 	return []write{
-		{"", "v1", "nodes/status", "UPDATE"}, {"coordination.k8s.io", "v1", "leases", "UPDATE"}, {"", "v1", "pods/status", "UPDATE"},
+		{"", "v1", "nodes/status", "UPDATE"},
+		{"coordination.k8s.io", "v1", "leases", "UPDATE"},
+		{"", "v1", "pods/status", "UPDATE"},
 		{"", "v1", "nodes", "CREATE"},
 	}
 }
@@ -124,23 +127,24 @@ func runOthersInPath(s *Snapshot, f *Finding) {
 func (f *Finding) judgeWebhook(w *webhook) {
 	w.field = fmt.Sprintf("webhooks[%d]", w.index)
 	beats := slices.ContainsFunc(heartbeats(), func(is write) bool { return is.matchedBy(w.rules) })
-	any := slices.ContainsFunc(kubeletWrites(), func(is write) bool { return is.matchedBy(w.rules) })
+	written := slices.ContainsFunc(kubeletWrites(), func(is write) bool { return is.matchedBy(w.rules) })
 	exempts := slices.ContainsFunc(w.conditions, func(c admissionregistrationv1.MatchCondition) bool {
 		return strings.Contains(c.Expression, "system:node")
 	})
 	name := text.Quote(w.name)
 	except := w.exceptKubelets()
 	switch {
-	case !any, exempts && w.mutates:
+	case !written, exempts && w.mutates:
 	case exempts && slices.ContainsFunc(policyWrites(), func(is write) bool { return is.matchedBy(w.rules) }):
 		f.weak(w.object, w.field+".matchConditions", Fix{Note: "ask whether its policies must apply to mirror pods and Nodes, too"},
 			"webhook %s exempts kubelets", name)
 	case exempts:
 	case beats && w.fails:
-		f.bad(w.object, w.field+".failurePolicy", except, "webhook %s is called for heartbeats or registrations: while it does not answer, nodes become NotReady",
+		f.bad(w.object, w.field+".failurePolicy", except, "webhook %s is called for heartbeats or registrations: while it does not answer,"+
+			" nodes become NotReady",
 			name)
 	case w.mutates && beats:
-		f.weak(w.object, w.field+".rules", except, "webhook %s may change what kubelets write, and whoever controls it, too", name)
+		f.weak(w.object, w.field+".rules", except, "webhook %s may change what kubelets write, and anyone who controls it, too", name)
 	}
 }
 

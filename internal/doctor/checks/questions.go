@@ -80,7 +80,7 @@ func Questions(version, node string) []authorization.Request {
 // isNeeded reports whether a request is one of [needed].
 func isNeeded(a *Answer) bool { return slices.Contains(needed(a.Node), a.Request) }
 
-// access are the rights to ask about others.
+// access are the permissions to ask about others.
 func access() authorization.Request {
 	return authorization.Request{Verb: "create", Group: "authorization.k8s.io", Resource: "subjectaccessreviews"}
 }

@@ -23,7 +23,8 @@ func servingCertificates() Check {
 		ID: "serving-certificates", Severity: nodeauthorizer.Medium, Worst: Bad,
 		Asks: "Are serving certificates of kubelets issued only for the node's own addresses?",
 		Gain: "answers for another kubelet, or for a service, with a certificate that the cluster trusts",
-		How: "It reads the certificate signing requests of the signer kubernetes.io/kubelet-serving that still exist, about the last hour to day:" +
+		How: "It reads the certificate signing requests of the signer kubernetes.io/kubelet-serving that still exist, about the last hour" +
+			" to day:" +
 			" an approved one whose names are not among the addresses of its Node is bad, and a pending one is weak. The addresses come from" +
 			" the kubelet itself, unless a policy restricts them.",
 		Needs: []authorization.Request{
@@ -62,7 +63,8 @@ func runServingCertificates(s *Snapshot, f *Finding) {
 			node, is := strings.CutPrefix(r.Spec.Username, authorization.NodeUserPrefix)
 			if foreign := foreignNames(r, node, nodes); len(foreign) > 0 || !is {
 				fix := deletion("certificatesigningrequest", "", r.Name)
-				fix.Note = "its certificate stays valid until it expires: delete its key on the node, and find out who approves; restrict nodes.addresses"
+				fix.Note = "its certificate stays valid until it expires: delete its key on the node, and find out who approves; restrict" +
+					" nodes.addresses"
 				f.bad(object, "spec.request", fix, "it was approved (%s: %s) for %s, which are not addresses of its Node", text.Quote(approval.Reason),
 					text.Quote(approval.Message), text.QuoteAll(foreign))
 			}
@@ -71,7 +73,9 @@ func runServingCertificates(s *Snapshot, f *Finding) {
 	f.note("%d approved requests of kubelets for serving certificates", approved)
 }
 
-func conditionOf(r *certificatesv1.CertificateSigningRequest, t certificatesv1.RequestConditionType) *certificatesv1.CertificateSigningRequestCondition {
+func conditionOf(r *certificatesv1.CertificateSigningRequest,
+	t certificatesv1.RequestConditionType,
+) *certificatesv1.CertificateSigningRequestCondition {
 	for i := range r.Status.Conditions {
 		if c := &r.Status.Conditions[i]; c.Type == t && c.Status == corev1.ConditionTrue {
 			return c

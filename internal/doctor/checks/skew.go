@@ -69,7 +69,8 @@ func runSkew(s *Snapshot, f *Finding) {
 		case minor < newest-supportedSkew:
 			f.bad(object, field, upgrade, "its kubelet %s is more than three minor releases older than the API server", text.Quote(version))
 		case minor < testedKubelet:
-			f.weak(object, field, upgrade, "its kubelet %s is older than 1.34, with which the rules were tested: use Audit first", text.Quote(version))
+			f.weak(object, field, upgrade, "its kubelet %s is older than 1.34, with which the rules were tested: use Audit first",
+				text.Quote(version))
 		}
 	}
 }

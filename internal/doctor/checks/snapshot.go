@@ -19,8 +19,8 @@ import (
 
 // Unknown is why a fact is not known.
 type Unknown struct {
-	// Rights are what the user may not do; none if something else is the reason.
-	Rights []authorization.Request `json:"rights,omitempty"`
+	// Permissions are what the user may not do; none if something else is the reason.
+	Permissions []authorization.Request `json:"permissions,omitempty"`
 	// Why is a text in words, without a period. Texts of others in it are bounded and printable.
 	Why string `json:"why,omitempty"`
 }
@@ -37,7 +37,7 @@ type Answer struct {
 	Request authorization.Request `json:"request"`
 	Allowed bool                  `json:"allowed,omitempty"`
 	Denied  bool                  `json:"denied,omitempty"` // an authorizer denied it, and no other was asked
-	Reason  string                `json:"reason,omitempty"` // with the error of the evaluation; from whoever runs the authorizer
+	Reason  string                `json:"reason,omitempty"` // with the error of the evaluation; from anyone who runs the authorizer
 }
 
 // NodeProbe is the answer to the dry run with which a kubelet that does not exist creates a Node of another name.
@@ -90,7 +90,7 @@ type Metrics struct {
 type Snapshot struct {
 	Now  time.Time              `json:"now"`
 	User authorization.Identity `json:"user"` // who has read it
-	// Node is the node about whose kubelet the API server was asked; empty if there is none.
+	// Node is the node about whose kubelet the API server was asked; empty if there is no such object.
 	Node string `json:"node,omitempty"`
 
 	// Versions are the distinct versions of API servers that answered.
@@ -116,7 +116,7 @@ type Snapshot struct {
 	// Kyverno is the list excludeGroups of Kyverno's configuration.
 	Kyverno Fact[string] `json:"kyverno"`
 
-	// KubeletConfig is kubeadm's configuration of kubelets, as text; empty if there is none.
+	// KubeletConfig is kubeadm's configuration of kubelets, as text; empty if there is no such object.
 	KubeletConfig Fact[string]        `json:"kubeletConfig"`
 	Kubelets      Fact[[]LiveKubelet] `json:"kubelets"`
 	Tokens        Fact[[]Token]       `json:"tokens"`

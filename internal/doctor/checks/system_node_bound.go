@@ -30,9 +30,10 @@ func runSystemNodeBound(s *Snapshot, f *Finding) {
 	if !ok {
 		return
 	}
-	// The rights of a kubelet that lead to others.
+	// The permissions of a kubelet that lead to others.
 	signature := []authorization.Request{
-		{Verb: "get", Resource: "secrets"}, {Verb: "create", Resource: "serviceaccounts", Subresource: "token"},
+		{Verb: "get", Resource: "secrets"},
+		{Verb: "create", Resource: "serviceaccounts", Subresource: "token"},
 		{Verb: "patch", Resource: "nodes", Subresource: "status"},
 	}
 	everything := authorization.Request{Verb: "*", Group: "*", Resource: "*"}
@@ -58,6 +59,7 @@ func runSystemNodeBound(s *Snapshot, f *Finding) {
 		fix := unbind(&h, subjects)
 		fix.Note = "kubelets with the user system:node:<name> and the group system:nodes do not need it; " +
 			"an agent that does gets a binding of its own: kubectl nrp rights NODE --audit-log FILE"
-		f.bad(bindingName(&h.Grant), subjectsField(subjects), fix, "gives %s %s to %s%s", h.RoleKind, text.Quote(h.Role), enumerate(names), isFrom(&h))
+		f.bad(bindingName(&h.Grant), subjectsField(subjects), fix, "gives %s %s to %s%s", h.RoleKind, text.Quote(h.Role), enumerate(names),
+			isFrom(&h))
 	}
 }

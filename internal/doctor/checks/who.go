@@ -31,7 +31,7 @@ func (s *Snapshot) evaluator(f *Finding) (*rbac.Evaluator, bool) {
 	return rbac.New(all), true
 }
 
-// rbacNeeds are the rights to read RBAC.
+// rbacNeeds are the permissions to read RBAC.
 func rbacNeeds(more ...authorization.Request) []authorization.Request {
 	var needs []authorization.Request
 	for _, resource := range []string{"clusterroles", "clusterrolebindings", "roles", "rolebindings"} {
@@ -44,7 +44,7 @@ func rbacNeeds(more ...authorization.Request) []authorization.Request {
 type kind int
 
 const (
-	person     kind = iota // a user or a group: whoever administers the cluster chose to trust it
+	person     kind = iota // a user or a group: anyone who administers the cluster chose to trust it
 	controller             // a service account of kube-controller-manager, whose tokens no node has
 	account                // another service account, whose token is on the nodes of its pods
 	crowd                  // all kubelets, all service accounts, everybody
@@ -97,7 +97,7 @@ const (
 	bootstrappersGroup   = "system:bootstrappers"
 )
 
-// crowds are groups in which whoever has stolen something is, too.
+// crowds are groups in which anyone who has stolen something is, too.
 func crowds() []string {
 	return []string{authorization.NodesGroup, authorization.AuthenticatedGroup, unauthenticatedGroup, "system:serviceaccounts"}
 }

@@ -33,7 +33,8 @@ func wiringCheck() Check {
 		ID: "wiring", Severity: nodeauthorizer.High, Worst: Bad,
 		Asks: "Is NodeRestriction-plus installed, unchanged, reachable and on nodes that you trust?",
 		Gain: "writes what the policies deny",
-		How: "It compares the webhook configuration and the floor with what was installed, which the objects themselves say: selectors that exempt," +
+		How: "It compares the webhook configuration and the floor with what was installed, which the objects themselves say: selectors" +
+			" that exempt," +
 			" rules, failurePolicy, match conditions. It reads when the CA ends, how many endpoints are ready, whether their nodes are" +
 			" chosen by a label that no kubelet can set, and the conditions of the policies.",
 		Needs: []authorization.Request{
@@ -47,8 +48,6 @@ func wiringCheck() Check {
 
 const nameLabel = "app.kubernetes.io/name"
 
-func programLabel() string { return program.Name }
-
 func runWiring(s *Snapshot, f *Finding) {
 	configurations, ok := known(s, f, &s.Validating)
 	if !ok {
@@ -57,7 +56,8 @@ func runWiring(s *Snapshot, f *Finding) {
 	in := InstallOf(configurations)
 	if in.Configuration == nil {
 		f.weak("ValidatingWebhookConfiguration "+text.Quote(program.Name), "", Fix{
-			Note: "install it (docs/install.md); with files on the control plane there is no object to compare, and kubectl nrp attack says whether it works",
+			Note: "install it (docs/install.md); with files on the control plane there is no object to compare, and kubectl nrp attack says" +
+				" whether it works",
 		}, "it does not exist, so nothing restricts what the Node authorizer and the NodeRestriction plugin leave open")
 		return
 	}
@@ -107,7 +107,10 @@ func (f *Finding) compareConfiguration(in *Install) {
 			continue
 		}
 		at := fmt.Sprintf("/webhooks/%d", i)
-		fix := jsonPatch("validatingwebhookconfiguration", "", in.name(), []patchOperation{{"test", at + "/name", w.Name}, {Op: "remove", Path: at}})
+		fix := jsonPatch("validatingwebhookconfiguration", "", in.name(), []patchOperation{{"test", at + "/name", w.Name}, {
+			Op:   "remove",
+			Path: at,
+		}})
 		for _, d := range wiring.CompareWebhooks(nil, []admissionregistrationv1.ValidatingWebhook{*w}) {
 			f.difference(d, object, fix)
 		}
@@ -192,7 +195,8 @@ func (f *Finding) compareFloor(s *Snapshot, in *Install) {
 		} else {
 			f.comparePolicy(in, &policies[at])
 		}
-		if at := slices.IndexFunc(bindings, func(b admissionregistrationv1.ValidatingAdmissionPolicyBinding) bool { return b.Name == name }); at < 0 {
+		if at := slices.IndexFunc(bindings,
+			func(b admissionregistrationv1.ValidatingAdmissionPolicyBinding) bool { return b.Name == name }); at < 0 {
 			f.difference(wiring.MissingFromFloor("ValidatingAdmissionPolicyBinding", name), "ValidatingAdmissionPolicyBinding "+text.Quote(name),
 				in.again())
 		} else {
@@ -228,7 +232,8 @@ func (f *Finding) comparePolicy(in *Install, have *admissionregistrationv1.Valid
 
 // sameMatch compares what policies match, without the defaults that an API server sets.
 func sameMatch(a, b admissionregistrationv1.MatchResources) bool {
-	same := equality.Semantic.DeepEqual(a.ExcludeResourceRules, b.ExcludeResourceRules) && sameSelector(a.NamespaceSelector, b.NamespaceSelector) &&
+	same := equality.Semantic.DeepEqual(a.ExcludeResourceRules, b.ExcludeResourceRules) && sameSelector(a.NamespaceSelector,
+		b.NamespaceSelector) &&
 		sameSelector(a.ObjectSelector, b.ObjectSelector) &&
 		or(a.MatchPolicy, admissionregistrationv1.Equivalent) == or(b.MatchPolicy, admissionregistrationv1.Equivalent)
 	return same && len(a.ResourceRules) == len(b.ResourceRules) && slices.EqualFunc(a.ResourceRules, b.ResourceRules,
@@ -266,7 +271,8 @@ func (f *Finding) judgeCA(in *Install, now time.Time) {
 		field := fmt.Sprintf("webhooks[%d].clientConfig.caBundle", i)
 		fix := Fix{Note: "see docs/certificates.md"}
 		if in.Namespace != "" {
-			fix = shell(OnCluster, "kubectl", "rollout", "restart", "deployment", "--namespace="+in.Namespace, "--selector="+nameLabel+"="+programLabel())
+			fix = shell(OnCluster, "kubectl", "rollout", "restart", "deployment", "--namespace="+in.Namespace,
+				"--selector="+nameLabel+"="+program.Name)
 			fix.Note = "the webhook issues a new certificate if it does so itself; see docs/certificates.md"
 		}
 		last, count := lastCA(client.CABundle)
@@ -318,7 +324,8 @@ func (f *Finding) judgeEndpoints(s *Snapshot, in *Install) {
 			}
 		}
 		object := "Service " + text.Quote(in.Namespace+"/"+in.Service)
-		fix := shell(OnCluster, "kubectl", "scale", "deployment", "--namespace="+in.Namespace, "--selector="+nameLabel+"="+programLabel(), "--replicas=3")
+		fix := shell(OnCluster, "kubectl", "scale", "deployment", "--namespace="+in.Namespace, "--selector="+nameLabel+"="+program.Name,
+			"--replicas=3")
 		switch ready {
 		case 0:
 			f.bad(object, "endpoints", fix, "it has no ready endpoint, so no write is evaluated")
@@ -332,14 +339,14 @@ func (f *Finding) judgeEndpoints(s *Snapshot, in *Install) {
 	}
 	for i := range deployments {
 		d := &deployments[i]
-		if d.Namespace == in.Namespace && d.Labels[nameLabel] == programLabel() {
+		if d.Namespace == in.Namespace && d.Labels[nameLabel] == program.Name {
 			f.judgePlacement("deployment", "Deployment ", d.Namespace, d.Name, &d.Spec.Template.Spec)
 		}
 	}
 	if sets, ok := known(s, f, &s.DaemonSets); ok {
 		for i := range sets {
 			d := &sets[i]
-			if d.Namespace == in.Namespace && d.Labels[nameLabel] == programLabel() {
+			if d.Namespace == in.Namespace && d.Labels[nameLabel] == program.Name {
 				f.judgePlacement("daemonset", "DaemonSet ", d.Namespace, d.Name, &d.Spec.Template.Spec)
 			}
 		}
@@ -354,10 +361,11 @@ func (f *Finding) judgePlacement(kind, title, namespace, name string, pod *corev
 	}
 	fix := patchWith(kind, namespace, name, "merge", `{"spec":{"template":{"spec":{"nodeSelector":{"`+controlPlaneLabel+
 		`":""},"tolerations":[{"key":"`+controlPlaneLabel+`","operator":"Exists"}]}}}}`)
-	fix.Note = "set nodeSelector and tolerations of the chart to the same, or the next upgrade undoes it; on a managed cluster use a label below" +
+	fix.Note = "set nodeSelector and tolerations of the chart to the same, or the next upgrade undoes it; on a managed cluster use a" +
+		" label below" +
 		" node-restriction.kubernetes.io/ on nodes that you trust"
 	f.weak(title+text.Quote(namespace+"/"+name), "spec.template.spec.nodeSelector", fix,
-		"it runs on any node, and whoever has stolen that node has its token and its key")
+		"it runs on any node, and anyone who has stolen that node has its token and its key")
 }
 
 // noKubeletSets reports whether the NodeRestriction plugin keeps kubelets from setting a label.
