@@ -403,3 +403,28 @@ func TestCompiledPolicyIsForItsNodes(t *testing.T) {
 func selecting(pool string) v1alpha1.Match {
 	return v1alpha1.Match{NodeSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"pool": pool}}}
 }
+
+// installed returns the policies that the chart installs, and each webhook as a policy that denies what is sent to it.
+func installed(t *testing.T) []compile.Kind {
+	t.Helper()
+	r := render(t, append(everything(), "--set", "webhook.url=https://127.0.0.1:9443")...)
+	var kinds []compile.Kind
+	for _, object := range r.objects {
+		if p, is := object.(*admissionregistrationv1.ValidatingAdmissionPolicy); is {
+			kinds = append(kinds, compile.Kind{Policy: p})
+		}
+	}
+	for i := range r.webhooks.Webhooks {
+		w := &r.webhooks.Webhooks[i]
+		p := &admissionregistrationv1.ValidatingAdmissionPolicy{ObjectMeta: metav1.ObjectMeta{Name: w.Name}}
+		p.Spec.FailurePolicy, p.Spec.MatchConditions = new(admissionregistrationv1.Fail), w.MatchConditions
+		p.Spec.Validations = []admissionregistrationv1.Validation{{Expression: "false", Message: "it is sent"}}
+		p.Spec.MatchConstraints = &admissionregistrationv1.MatchResources{}
+		for _, rule := range w.Rules {
+			p.Spec.MatchConstraints.ResourceRules = append(p.Spec.MatchConstraints.ResourceRules,
+				admissionregistrationv1.NamedRuleWithOperations{RuleWithOperations: rule})
+		}
+		kinds = append(kinds, compile.Kind{Policy: p})
+	}
+	return kinds
+}

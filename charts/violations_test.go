@@ -27,12 +27,12 @@ import (
 // condition is an expression of a match condition, as an API server evaluates it.
 type condition struct{ evaluator cel.ConditionEvaluator }
 
-// conditions are compiled once, by their text.
-var conditions sync.Map
+// compiledConditions has each condition that was compiled, by its text.
+var compiledConditions sync.Map
 
 func newCondition(t testing.TB, e string) condition {
 	t.Helper()
-	if known, ok := conditions.Load(e); ok {
+	if known, ok := compiledConditions.Load(e); ok {
 		return known.(condition)
 	}
 	// A match condition must be known to be a bool.
@@ -43,7 +43,7 @@ func newCondition(t testing.TB, e string) condition {
 	}
 	c := condition{cel.NewConditionCompiler(oldEnvironment()).CompileCondition(
 		[]cel.ExpressionAccessor{accessor}, options, environment.StoredExpressions)}
-	conditions.Store(e, c)
+	compiledConditions.Store(e, c)
 	return c
 }
 

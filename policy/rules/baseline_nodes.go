@@ -90,9 +90,10 @@ func expressBaselineNodes(_ *v1alpha1.NodeRestrictionPolicySpec, on *expression.
 		return expressions
 	}
 	old, labels := on.Both("metadata.labels", "{}")
-	oldSource, source := on.Both("spec.configSource", "{}")
-	changed := []string{expression.And(source+" != {}", differs(oldSource, source))}
+	oldSource, source := on.Both("spec.configSource", "null")
+	changed := []string{source + " != null"}
 	if on.Operation == expression.Update {
+		changed[0] = expression.And(changed[0], differs(oldSource, source))
 		changed = append(changed, differs(on.Both("spec.taints", "[]")), differs(on.Both("metadata.ownerReferences", "[]")))
 	}
 	reserved := on.ChangedKeys(old, labels, reservedLabelIn)

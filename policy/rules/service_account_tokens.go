@@ -77,11 +77,12 @@ func expressServiceAccountTokens(spec *v1alpha1.NodeRestrictionPolicySpec, on *e
 	if limit == 0 {
 		limit = defaultExpirationSeconds
 	}
+	expiration := on.New("spec.expirationSeconds", "null")
 	account := on.Define("serviceAccount", on.Namespace()+" + '/' + "+on.Name())
 	return []expression.Expression{
 		when("metadata.name", "must not request a token of this service account", expression.Matches(account, cfg.Denied)),
 		when("spec.expirationSeconds", "must not request a token for more than "+strconv.FormatInt(limit, 10)+" seconds",
-			on.New("spec.expirationSeconds", "0")+" > "+strconv.FormatInt(limit, 10)),
+			expression.And(expiration+" != null", expiration+" > "+strconv.FormatInt(limit, 10))),
 	}
 }
 

@@ -12,7 +12,7 @@ somebody else may have made so long.
 {{- $known := index . 1 -}}
 {{- $file := $root.Files.Get "files/conditions.json" | fromJson -}}
 {{- $entries := dict -}}
-{{- range concat $file.entries $root.Values.policies.conditions -}}
+{{- range concat $file.entries ($root.Values.policies.conditions | default list) -}}
 {{- $_ := set $entries (printf "%s %s" (.rule | default "") .section) . -}}
 {{- end -}}
 {{- $_ := set $known "entries" $entries -}}
