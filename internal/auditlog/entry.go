@@ -217,7 +217,7 @@ func (s *source) content(value jsontext.Value, data []byte, depth int) error {
 
 func isArray(value jsontext.Value) bool { return value.Kind() == '[' }
 
-// unquoted returns a text, or nothing if the value is none.
+// unquoted returns a text, or nothing for a value that is not a text.
 func unquoted(value jsontext.Value) string {
 	if value.Kind() != '"' {
 		return ""

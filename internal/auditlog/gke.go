@@ -117,7 +117,7 @@ func objectRef(name string, method []string) ObjectRef {
 }
 
 // httpCode returns the HTTP code for a code of gRPC, as https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto
-// relates them, or 0 if it is none.
+// relates them, or 0 for another code.
 func httpCode(code int32) int32 {
 	const clientClosedRequest = 499
 	codes := []int32{

@@ -27,7 +27,10 @@ const (
 	maxOpen = 1 << 16
 )
 
-var errTooLong = fmt.Errorf("is longer than %d MiB", MaxEntry>>20)
+// tooLong is the problem of an entry that is longer than [MaxEntry].
+type tooLong struct{}
+
+func (tooLong) Error() string { return fmt.Sprintf("is longer than %d MiB", MaxEntry>>20) }
 
 // Log reads the audit logs of a cluster: any number of inputs, in any order.
 type Log struct {
@@ -173,7 +176,7 @@ func (s *source) readLines() error {
 		switch {
 		case len(line) == 0:
 		case !whole:
-			s.unreadable(nil, errTooLong)
+			s.unreadable(nil, tooLong{})
 		default:
 			if err := s.text(line, false); err != nil {
 				return err
@@ -258,8 +261,8 @@ func (s *source) readDocument() error {
 		return nil
 	case errors.Is(err, io.EOF):
 		return nil
-	case errors.Is(err, errTooLong):
-		err = errTooLong
+	case errors.Is(err, tooLong{}):
+		err = tooLong{}
 	default:
 		err = errors.New("is not JSON")
 	}
@@ -333,7 +336,7 @@ type bounded struct {
 
 func (b *bounded) Read(p []byte) (int, error) {
 	if b.left <= 0 {
-		return 0, errTooLong
+		return 0, tooLong{}
 	}
 	n, err := b.r.Read(p[:min(len(p), b.left)])
 	b.left -= n

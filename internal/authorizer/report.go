@@ -103,7 +103,7 @@ func (r *Report) addConfiguration(problems []string) {
 	r.Problems = &problems
 }
 
-// newLog returns an audit log, of which the answers to kubelets are wanted.
+// newLog returns an audit log that passes on the answers to kubelets.
 func newLog(format auditlog.Format) *auditlog.Log {
 	log := auditlog.NewLog(format)
 	log.Want = func(e *auditlog.Event) bool {

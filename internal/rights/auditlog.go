@@ -201,7 +201,7 @@ func (a *auditReader) finish(rights *Report) *Usage {
 		u.From, u.To = &from, &to
 	}
 	if a.byName {
-		u.Notes = append(u.Notes, "the audit log has no groups: whoever has the name of a kubelet counts as one")
+		u.Notes = append(u.Notes, "the audit log has no groups: all users with the name of a kubelet count as kubelets")
 	}
 	for _, use := range a.uses {
 		if use.related && a.rbacFirst {
