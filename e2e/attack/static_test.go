@@ -17,6 +17,7 @@ import (
 
 	"noderestriction.plus/e2e/controlplane"
 	"noderestriction.plus/e2e/suite"
+	"noderestriction.plus/internal/auditlog"
 	"noderestriction.plus/internal/decisionlog"
 	"noderestriction.plus/internal/compile"
 	"noderestriction.plus/internal/manifest"
@@ -96,7 +97,7 @@ func checkAuditLog(t *testing.T, path string, want int) {
 	suite.Check(t, err)
 	defer f.Close()
 	found := 0
-	suite.Check(t, decisionlog.NewLog().Read(f, func(e *decisionlog.Event) error {
+	suite.Check(t, decisionlog.NewLog(auditlog.Events).Read(f, func(e *decisionlog.Event) error {
 		ours := func(v record.Violation) bool { return v.Policy == "recommended" && v.Rule == "node-finalizers" }
 		if s := e.Server; s != nil && s.Msg == policy.Denied && s.Node == node && slices.ContainsFunc(s.Violations, ours) {
 			found++

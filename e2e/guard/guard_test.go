@@ -33,6 +33,7 @@ import (
 	"noderestriction.plus/e2e/controlplane"
 	"noderestriction.plus/e2e/product"
 	"noderestriction.plus/e2e/suite"
+	"noderestriction.plus/internal/auditlog"
 	"noderestriction.plus/internal/decisionlog"
 	"noderestriction.plus/internal/compile"
 )
@@ -419,7 +420,7 @@ func (g *guarded) testAuditLog(t *testing.T) {
 	suite.Check(t, err)
 	defer f.Close()
 	denied := map[string]int{}
-	suite.Check(t, decisionlog.NewLog().Read(f, func(e *decisionlog.Event) error {
+	suite.Check(t, decisionlog.NewLog(auditlog.Events).Read(f, func(e *decisionlog.Event) error {
 		if e.Server == nil {
 			return nil
 		}

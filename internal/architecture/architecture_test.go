@@ -72,7 +72,7 @@ var arrows = map[string]struct {
 		[]string{"api/v1alpha1", "policy", "internal/input", "internal/record", "internal/text"}, "a log is read far from the cluster that wrote it",
 	},
 	"internal/decisionlog": {
-		[]string{"policy", "internal/input", "internal/program", "internal/record", "internal/recordlog", "internal/text"},
+		[]string{"policy", "internal/auditlog", "internal/program", "internal/record", "internal/recordlog", "internal/text"},
 		"an audit log is read far from the API server that wrote it, and as records are",
 	},
 	"internal/manifest": {
@@ -107,8 +107,8 @@ var arrows = map[string]struct {
 	},
 	"internal/denials": {
 		[]string{
-			"api/v1alpha1", "policy", "policy/pattern", "policy/rules", "internal/decisionlog", "internal/record", "internal/recordlog",
-			"internal/command", "internal/program", "internal/text", "internal/denials/page",
+			"api/v1alpha1", "policy", "policy/pattern", "policy/rules", "internal/auditlog", "internal/decisionlog", "internal/record",
+			"internal/recordlog", "internal/command", "internal/program", "internal/text", "internal/denials/page",
 		},
 		"a log is read far from the cluster that wrote it, and without its policies",
 	},
@@ -126,8 +126,8 @@ var arrows = map[string]struct {
 	},
 	"internal/rights": {
 		[]string{
-			"internal/access", "internal/authorization", "internal/command", "internal/input", "internal/knowngrants", "internal/manifest",
-			"internal/nodeauthorizer", "internal/program", "internal/rbac", "internal/text",
+			"internal/access", "internal/auditlog", "internal/authorization", "internal/command", "internal/input", "internal/knowngrants",
+			"internal/manifest", "internal/nodeauthorizer", "internal/program", "internal/rbac", "internal/text",
 		},
 		"permissions are read from outside, with what the API server says; nothing of the webhook helps",
 	},
@@ -139,7 +139,10 @@ var arrows = map[string]struct {
 		},
 		"attacks are tried from outside, with what the engine and the API server say; nothing of the webhook helps them",
 	},
-	"internal/auditlog": {[]string{"internal/input"}, "what an API server has logged is read without knowing what is asked about it"},
+	"internal/auditlog": {
+		[]string{"internal/authorization", "internal/input"},
+		"what an API server has logged is read once, without knowing what is asked about it",
+	},
 	"internal/authorizer": {
 		[]string{
 			"policy/expression", "internal/auditlog", "internal/authorization", "internal/command", "internal/input", "internal/manifest",

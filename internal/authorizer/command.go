@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/util/validation"
 
+	"noderestriction.plus/internal/auditlog"
 	"noderestriction.plus/internal/command"
 	"noderestriction.plus/internal/input"
 	"noderestriction.plus/internal/program"
@@ -217,9 +218,9 @@ of kubelets in audit logs are allowed now and would be denied (--audit-log): by 
 binding that allows them, and which bindings give kubelets what the entry denies (--from). The entry
 is the one that generate makes with the same --distribution and --keep.
 
-An audit log is that of an API server: an event on each line, of level Metadata or higher, also
-compressed by gzip. It must have the reads of kubelets, too. --from reads roles and bindings as kubectl
-prints them.
+An audit log is that of an API server, of level Metadata or higher, also compressed by gzip, and also as
+log services of cloud providers keep it (--format). It must have the reads of kubelets, too. --from
+reads roles and bindings as kubectl prints them.
 
 Exit code: 0 nothing that is allowed now would be denied, and the configuration is as it must be; 1
 something would be denied, or is wrong with the configuration; 2 usage, a file that cannot be read, or
@@ -236,11 +237,17 @@ audit logs without kubelets.`,
 	kubernetes := flags.String("kubernetes", "",
 		"`version` of the API servers, such as 1.34;\nby default Node counts if it allows a request in all")
 	logs := flags.StringArray("audit-log", nil, "audit log `file`, or - for standard input; may be repeated")
+	format := auditlog.Auto
+	flags.Var(&format, "format", auditlog.FormatUsage)
+	command.Complete(cmd, "format", auditlog.Formats())
 	from := flags.StringArray("from", nil, "`file` with roles and bindings, or - for standard input; may be repeated")
 	output := command.AddOutput(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if *config == "" && len(*logs) == 0 && len(*from) == 0 {
 			return command.Usagef("name what to check with --config, --audit-log or --from")
+		}
+		if format != auditlog.Auto && len(*logs) == 0 {
+			return command.Usagef("--format: only has a meaning with --audit-log")
 		}
 		inputs := &command.Inputs{Stdin: cmd.InOrStdin()}
 		e, err := o.entry(inputs)
@@ -266,10 +273,8 @@ audit logs without kubelets.`,
 			}
 			report.addConfiguration(c.Problems(e))
 		}
-		for _, file := range *logs {
-			if err := report.readLog(inputs, file); err != nil {
-				return fmt.Errorf("--audit-log: %s: %w", command.Title(file), err)
-			}
+		if err := report.readLogs(inputs, newLog(format), *logs); err != nil {
+			return err
 		}
 		for _, file := range *from {
 			if err := report.readRBAC(inputs, file); err != nil {

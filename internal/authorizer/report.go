@@ -5,7 +5,6 @@ package authorizer
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"io"
 	"math/big"
@@ -72,11 +71,11 @@ type Report struct {
 	Requests int      `json:"requests"` // of kubelets
 	Kubelets int      `json:"kubelets"` // users
 	Node     int      `json:"allowedByNode"`
-	Kept     int      `json:"kept"`   // allowed by other authorizers, and not denied by the entry
-	Failed   int      `json:"failed"` // an authorizer returned an error: the entry itself, where it is in force
-	More     int      `json:"more"`   // requests with an effect, beyond the kinds that are distinguished
-	Lines    int      `json:"lines"`
-	Unread   int      `json:"unreadableLines"`
+	Kept     int      `json:"kept"`    // allowed by other authorizers, and not denied by the entry
+	Failed   int      `json:"failed"`  // an authorizer returned an error: the entry itself, where it is in force
+	More     int      `json:"more"`    // requests with an effect, beyond the kinds that are distinguished
+	Entries  int      `json:"entries"` // of the audit logs
+	Unread   int      `json:"unreadableEntries"`
 
 	entry    *Entry
 	users    map[string]int // numbers, from 0
@@ -104,45 +103,55 @@ func (r *Report) addConfiguration(problems []string) {
 	r.Problems = &problems
 }
 
-// readLog reads an audit log.
-func (r *Report) readLog(inputs *command.Inputs, file string) error {
+// newLog returns an audit log that passes on the answers to kubelets.
+func newLog(format auditlog.Format) *auditlog.Log {
+	log := auditlog.NewLog(format)
+	log.Want = func(e *auditlog.Event) bool {
+		return e.Stage != auditlog.RequestReceived && strings.HasPrefix(e.Client().Username, authorization.NodeUserPrefix)
+	}
+	return log
+}
+
+// readLogs reads audit logs.
+func (r *Report) readLogs(inputs *command.Inputs, log *auditlog.Log, files []string) error {
+	answers := auditlog.NewAnswers()
+	for _, file := range files {
+		if err := readFile(inputs, file, func(f io.Reader) error {
+			return log.Read(f, func(event *auditlog.Event) error {
+				if answers.IsFirst(event) {
+					r.add(event)
+				}
+				return nil
+			})
+		}); err != nil {
+			return fmt.Errorf("--audit-log: %s: %w", command.Title(file), err)
+		}
+	}
+	r.Entries, r.Unread = log.Entries, log.Unreadable
+	return nil
+}
+
+func readFile(inputs *command.Inputs, file string, read func(io.Reader) error) error {
 	f, err := inputs.Open(file)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	log, err := auditlog.NewReader(f)
-	if err != nil {
-		return err
-	}
-	for {
-		event, err := log.Next()
-		if errors.Is(err, io.EOF) {
-			r.Lines += log.Lines
-			r.Unread += log.Unreadable
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if strings.HasPrefix(event.User, authorization.NodeUserPrefix) {
-			r.add(&event)
-		}
-	}
+	return read(f)
 }
 
 // add counts a request of a kubelet.
 func (r *Report) add(event *auditlog.Event) {
 	r.Requests++
-	user := r.number(event.User)
-	request := requestOf(event)
+	user := r.number(event.Client().Username)
+	request := event.Request()
 	denies := r.entry.Denies(&request)
 	switch {
-	case event.Decision == "":
+	case event.Decision() == "":
 		r.Failed++
-	case event.Decision == auditlog.Forbid && denies:
+	case event.Decision() == auditlog.Forbid && denies:
 		r.find(Error, event, &request, user)
-	case event.Decision == auditlog.Forbid:
+	case event.Decision() == auditlog.Forbid:
 		// RBAC answers as before.
 	default:
 		r.addAllowed(event, &request, user, denies)
@@ -151,9 +160,9 @@ func (r *Report) add(event *auditlog.Event) {
 
 // addAllowed counts a request that an authorizer has allowed. The Node authorizer gives no reason, nor do some others.
 func (r *Report) addAllowed(event *auditlog.Event, request *authorization.Request, user int, denies bool) {
-	node := r.intent.of(strings.TrimPrefix(event.User, authorization.NodeUserPrefix), request)
+	node := r.intent.of(strings.TrimPrefix(event.Client().Username, authorization.NodeUserPrefix), request)
 	switch {
-	case event.Reason == "" && node != never:
+	case event.Reason() == "" && node != never:
 		r.Node++
 	case !denies:
 		r.Kept++
@@ -165,24 +174,6 @@ func (r *Report) addAllowed(event *auditlog.Event, request *authorization.Reques
 	default:
 		r.find(Denied, event, request, user)
 	}
-}
-
-// requestOf returns what the authorizers were asked.
-func requestOf(event *auditlog.Event) authorization.Request {
-	if event.Resource == "" {
-		return authorization.Request{Verb: event.Verb, Path: event.Path}
-	}
-	r := authorization.Request{
-		Verb: event.Verb, Group: event.Group, Resource: event.Resource, Subresource: event.Subresource,
-		Namespace: event.Namespace, Name: event.Name,
-	}
-	const field = "spec.nodeName" // the only one that the Node authorizer reads, beside the name
-	for requirement := range strings.SplitSeq(event.FieldSelector, ",") {
-		if value, ok := strings.CutPrefix(strings.Replace(requirement, "==", "=", 1), field+"="); ok {
-			r.Selector = authorization.Selector{Field: field, Value: value}
-		}
-	}
-	return r
 }
 
 // number returns the number of a kubelet, or -1 if there are too many.
@@ -202,7 +193,7 @@ func (r *Report) number(user string) int {
 func (r *Report) find(effect Effect, event *auditlog.Event, request *authorization.Request, user int) {
 	kind := Kind{
 		Effect: effect, Verb: shown(event.Verb), Target: shown(request.GroupResource()),
-		UserAgent: shown(event.UserAgent), Reason: shown(event.Reason),
+		UserAgent: shown(event.UserAgent), Reason: shown(event.Reason()),
 	}
 	f := r.findings[kind]
 	if f == nil {
@@ -210,7 +201,7 @@ func (r *Report) find(effect Effect, event *auditlog.Event, request *authorizati
 			r.More++
 			return
 		}
-		f = &Finding{Kind: kind, First: event.Time}
+		f = &Finding{Kind: kind, First: event.Received}
 		r.findings[kind] = f
 	}
 	f.Requests++
@@ -218,14 +209,14 @@ func (r *Report) find(effect Effect, event *auditlog.Event, request *authorizati
 		f.users.SetBit(&f.users, user, 1)
 		f.Kubelets++
 	}
-	if f.Example == "" && event.Name != "" {
-		f.Example = shown(strings.TrimPrefix(event.Namespace+"/"+event.Name, "/"))
+	if f.Example == "" && request.Name != "" {
+		f.Example = shown(strings.TrimPrefix(request.Namespace+"/"+request.Name, "/"))
 	}
-	if event.Time.Before(f.First) {
-		f.First = event.Time
+	if event.Received.Before(f.First) {
+		f.First = event.Received
 	}
-	if event.Time.After(f.Last) {
-		f.Last = event.Time
+	if event.Received.After(f.Last) {
+		f.Last = event.Received
 	}
 }
 
@@ -256,7 +247,7 @@ func (r *Report) err(logs bool) error {
 	denied := r.kinds(Denied) + r.kinds(Maybe)
 	switch {
 	case logs && r.Requests == 0:
-		return fmt.Errorf("there is no answer to a kubelet in %d lines: is it the audit log of an API server?", r.Lines)
+		return fmt.Errorf("there is no answer to a kubelet in %d entries: is it the audit log of an API server?", r.Entries)
 	case r.Problems != nil && len(*r.Problems) > 0:
 		return command.No("the configuration is not as it must be")
 	case r.Grants != nil && len(*r.Grants) > 0 && denied == 0:
@@ -299,7 +290,7 @@ func (r *Report) writeText(w io.Writer) error {
 	if err := r.writeGrants(&b); err != nil {
 		return err
 	}
-	if r.Lines > 0 {
+	if r.Entries > 0 {
 		fmt.Fprintf(&b, "%s of %s: %d that Node allows, %d that others allow and the entry does not deny.\n",
 			count(r.Requests, "request"), count(r.Kubelets, "kubelet"), r.Node, r.Kept)
 		if r.Failed > 0 {
@@ -307,7 +298,7 @@ func (r *Report) writeText(w io.Writer) error {
 				count(r.Failed, "request"))
 		}
 		if r.Unread > 0 {
-			fmt.Fprintf(&b, "%s of %d cannot be read as events.\n", count(r.Unread, "line"), r.Lines)
+			fmt.Fprintf(&b, "%d of %d entries of the audit log cannot be read.\n", r.Unread, r.Entries)
 		}
 	}
 	if _, err := io.WriteString(w, b.String()); err != nil {

@@ -6,12 +6,11 @@ package decisionlog
 import (
 	"maps"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
+	"noderestriction.plus/internal/auditlog"
 	"noderestriction.plus/internal/program"
 	"noderestriction.plus/internal/record"
 	"noderestriction.plus/internal/recordlog"
@@ -37,59 +36,50 @@ const (
 	maxNames = 100
 )
 
-// wire is an event as an API server writes it.
-type wire struct {
-	Kind             string            `json:"kind"`
-	APIVersion       string            `json:"apiVersion"`
-	Stage            string            `json:"stage"`
-	AuditID          string            `json:"auditID"`
-	RequestURI       string            `json:"requestURI"`
-	Verb             string            `json:"verb"`
-	User             user              `json:"user"`
-	ImpersonatedUser *user             `json:"impersonatedUser"`
-	ObjectRef        objectRef         `json:"objectRef"`
-	ResponseStatus   responseStatus    `json:"responseStatus"`
-	Received         time.Time         `json:"requestReceivedTimestamp"`
-	Annotations      map[string]string `json:"annotations"`
-}
+// decision is an event in which a policy has decided.
+type decision struct{ *auditlog.Event }
 
-type user struct {
-	Username string `json:"username"`
-}
-
-type objectRef struct {
-	Resource    string `json:"resource"`
-	Subresource string `json:"subresource"`
-	Namespace   string `json:"namespace"`
-	Name        string `json:"name"`
-	APIGroup    string `json:"apiGroup"`
-}
-
-type responseStatus struct {
-	Code    int    `json:"code"`
-	Message string `json:"message"`
-}
-
-func (w *wire) isEvent() bool {
-	return w.Kind == "Event" && strings.HasPrefix(w.APIVersion, "audit.k8s.io/")
-}
-
-// event returns what policies decided, or nil. Only the last stage of a request counts.
-func (w *wire) event() *Event {
-	if w.Stage != "ResponseComplete" && w.Stage != "Panic" {
-		return nil
+// enforcer returns who decided, and as what, or nothing if the key is not that of a decision of ours.
+func enforcer(key string) (by string, as recordlog.Enforcer) {
+	by, is := strings.CutSuffix(key, decisionKey)
+	switch {
+	case !is:
+	case strings.HasSuffix(by, ".noderestriction.plus"):
+		return by, recordlog.Webhook
+	case strings.HasPrefix(by, program.Name+"."), strings.HasPrefix(by, program.Name+"-"):
+		return by, recordlog.Server
 	}
+	return "", ""
+}
+
+// isDecision reports whether a policy has decided. Only the last event of a request counts.
+func isDecision(e *auditlog.Event) bool {
+	if !e.IsLast() {
+		return false
+	}
+	for key, value := range e.Annotations {
+		if by, _ := enforcer(key); by != "" && actionOf(policy.Outcome(value)) != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// actionOf returns the action of a policy with an outcome, or nothing.
+func actionOf(outcome policy.Outcome) string {
+	return map[policy.Outcome]string{policy.Denied: "Deny", policy.Warned: "Warn", policy.Audited: "Audit"}[outcome]
+}
+
+// event returns what policies decided, or nil.
+func (w decision) event() *Event {
 	e := &Event{}
 	for _, key := range slices.Sorted(maps.Keys(w.Annotations)) {
-		by, is := strings.CutSuffix(key, decisionKey)
-		if !is {
-			continue
-		}
-		switch {
-		case strings.HasSuffix(by, ".noderestriction.plus"):
-			e.Webhook = w.add(e.Webhook, by, recordlog.Webhook)
-		case strings.HasPrefix(by, program.Name+"."), strings.HasPrefix(by, program.Name+"-"):
-			e.Server = w.add(e.Server, by, recordlog.Server)
+		switch by, as := enforcer(key); {
+		case by == "":
+		case as == recordlog.Webhook:
+			e.Webhook = w.add(e.Webhook, by, as)
+		default:
+			e.Server = w.add(e.Server, by, as)
 		}
 	}
 	if e.Webhook == nil && e.Server == nil {
@@ -99,10 +89,10 @@ func (w *wire) event() *Event {
 }
 
 // add adds the decision of a webhook, or of a ValidatingAdmissionPolicy, to an entry, which may be nil.
-func (w *wire) add(entry *recordlog.Entry, by string, enforcer recordlog.Enforcer) *recordlog.Entry {
+func (w decision) add(entry *recordlog.Entry, by string, enforcer recordlog.Enforcer) *recordlog.Entry {
 	outcome := policy.Outcome(w.Annotations[by+decisionKey])
-	action, known := map[policy.Outcome]string{policy.Denied: "Deny", policy.Warned: "Warn", policy.Audited: "Audit"}[outcome]
-	if !known {
+	action := actionOf(outcome)
+	if action == "" {
 		return entry
 	}
 	if outcome == policy.Denied && w.passed() { // the binding no longer denies
@@ -137,7 +127,7 @@ func (w *wire) add(entry *recordlog.Entry, by string, enforcer recordlog.Enforce
 }
 
 // passed reports whether the API server did not refuse the request. An event of a panic has no code.
-func (w *wire) passed() bool {
+func (w decision) passed() bool {
 	return w.ResponseStatus.Code > 0 && w.ResponseStatus.Code < http.StatusBadRequest
 }
 
@@ -147,11 +137,8 @@ func severity(outcome policy.Outcome) int {
 }
 
 // entry returns what all decisions about the request have in common.
-func (w *wire) entry(enforcer recordlog.Enforcer) *recordlog.Entry {
-	client := w.User.Username
-	if w.ImpersonatedUser != nil {
-		client = w.ImpersonatedUser.Username
-	}
+func (w decision) entry(enforcer recordlog.Enforcer) *recordlog.Entry {
+	client := w.Client().Username
 	value := func(s string) string { return text.Bound(s, maxValue) }
 	resource := w.ObjectRef.Resource
 	if w.ObjectRef.APIGroup != "" {
@@ -160,7 +147,7 @@ func (w *wire) entry(enforcer recordlog.Enforcer) *recordlog.Entry {
 	e := &recordlog.Entry{Enforcer: enforcer, Record: record.Record{
 		Time: record.Time(w.Received), UID: value(w.AuditID), User: value(client), Operation: value(operation(w.Verb)),
 		Resource: value(resource), Subresource: value(w.ObjectRef.Subresource), Namespace: value(w.ObjectRef.Namespace),
-		Name: value(w.ObjectRef.Name), DryRun: w.dryRun(),
+		Name: value(w.ObjectRef.Name), DryRun: w.DryRun(),
 	}}
 	if node, is := strings.CutPrefix(client, "system:node:"); is {
 		e.Node = value(node)
@@ -181,18 +168,8 @@ func operation(verb string) string {
 	return strings.ToUpper(verb)
 }
 
-// dryRun reports whether nothing was to be stored. A token is issued even then.
-func (w *wire) dryRun() bool {
-	if w.ObjectRef.Resource == "serviceaccounts" && w.ObjectRef.Subresource == "token" {
-		return false
-	}
-	_, query, _ := strings.Cut(w.RequestURI, "?")
-	values, _ := url.ParseQuery(query)
-	return values.Has("dryRun")
-}
-
 // isProbe reports whether the write is the enforcement probe's.
-func (w *wire) isProbe(e *recordlog.Entry) bool {
+func (w decision) isProbe(e *recordlog.Entry) bool {
 	return e.Enforcer == recordlog.Webhook && e.Node == program.Name+"-probe" && e.DryRun
 }
 
@@ -214,7 +191,7 @@ func list(value string) (names []string, omitted bool) {
 func Names(policies string) []string { return strings.Split(policies, ",") }
 
 // detail returns what the client was told, if that was by this webhook or policy, and otherwise [recordlog.Unknown].
-func (w *wire) detail(by string) string {
+func (w decision) detail(by string) string {
 	for _, before := range []struct{ who, says string }{
 		{"ValidatingAdmissionPolicy '" + by + "'", " denied request: "},
 		{`admission webhook "` + by + `"`, " denied the request: "},

@@ -70,7 +70,7 @@ func decided(webhook *recordlog.Entry, v record.Violation) bool {
 func (r *reader) auditProblems() []string {
 	var all []string
 	if n := r.audit.Unreadable; n > 0 {
-		all = append(all, "the audit log: "+count(n, "line")+" cannot be read")
+		all = append(all, "the audit log: "+unreadable(n))
 	}
 	if n := r.audit.Repeated; n > 0 {
 		all = append(all, "the audit log: "+verb(uint64(n), "event", "was", "were")+" read twice and counted once")
@@ -83,8 +83,12 @@ func (r *reader) warnOfAudit(w io.Writer) {
 	for _, problem := range r.auditProblems() {
 		notef(w, "%s", problem)
 	}
-	if r.audit.Lines > 0 && r.audit.Events == 0 {
-		notef(w, "there is no event in %s of the audit log: is it that of an API server, with --audit-log-format=json?",
-			count(r.audit.Lines, "line"))
+}
+
+// unreadable says how many lines or records of a log service cannot be read.
+func unreadable(n int) string {
+	if n == 1 {
+		return "1 entry cannot be read"
 	}
+	return fmt.Sprintf("%d entries cannot be read", n)
 }

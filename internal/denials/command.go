@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"noderestriction.plus/internal/auditlog"
 	"noderestriction.plus/internal/command"
 	"noderestriction.plus/internal/decisionlog"
 	"noderestriction.plus/internal/denials/page"
@@ -35,6 +36,7 @@ const flagWidth = 70
 // Command returns the command denials.
 func Command() *cobra.Command {
 	o := options{
+		format: auditlog.Auto,
 		output: command.NewOutput(formatTable, command.FormatText, command.FormatJSON, command.FormatYAML, formatCSV),
 	}
 	cmd := &cobra.Command{
@@ -50,7 +52,8 @@ several FILEs their order does not matter. Lines of other logs are passed over. 
 read twice counts once. kubectl logs -l prints the last 10 lines of each pod unless you give
 --tail=-1.
 
---audit-log reads the audit log of an API server, in JSON. It has what ValidatingAdmissionPolicies of the
+--audit-log reads the audit log of an API server, in JSON, also as log services of cloud providers keep it
+(--format). It has what ValidatingAdmissionPolicies of the
 chart and of the command compile have decided without the webhook, which have no record, and a short
 copy of the records. A record that a FILE has as well counts once. Without a FILE only audit logs are
 read. Those policies are marked "(API server)".
@@ -100,6 +103,7 @@ type options struct {
 	filter    filterOptions
 	by        listFlag
 	auditLogs []string
+	format    auditlog.Format
 	verify    bool
 	allow     recordlog.Allowances
 	html      string
@@ -123,6 +127,8 @@ func (o *options) addFlags(cmd *cobra.Command) {
 		"with --verify or --html: the inputs may be copies of one another,\nsuch as the log and --denial-log-file")
 	flags.StringArrayVar(&o.auditLogs, "audit-log", nil,
 		"`file` with the audit log of an API server, or - for standard\ninput; may be repeated")
+	flags.Var(&o.format, "format", auditlog.FormatUsage)
+	command.Complete(cmd, "format", auditlog.Formats())
 	flags.StringVar(&o.html, "html", "", "`file` for a page that shows the records, overwritten; - for standard output")
 	flags.StringVar(&o.title, "title", "", "with --html: what the page is about, such as the name of the cluster")
 	flags.IntVar(&o.limit, "limit", defaultLimit,
@@ -162,6 +168,8 @@ func (o *options) check() error {
 		return command.Usagef("--verify looks at the whole log: leave filters and --limit out")
 	case o.verify && len(o.auditLogs) > 0:
 		return command.Usagef("--verify and --audit-log: only records are numbered")
+	case o.format != auditlog.Auto && len(o.auditLogs) == 0:
+		return command.Usagef("--format: only has a meaning with --audit-log")
 	case o.allow != recordlog.Allowances{} && !o.verify && o.html == "":
 		return command.Usagef("--partial and --copies: only have a meaning with --verify or --html")
 	case o.verify && o.output.String() == formatCSV:
@@ -205,7 +213,7 @@ func (o *options) run(files []string, stdin io.Reader, stdout, stderr io.Writer)
 	}
 	out := bufio.NewWriterSize(stdout, 64<<10)
 	r := &reader{
-		inputs: command.Inputs{Stdin: stdin}, filter: filter, log: recordlog.NewLog(), audit: decisionlog.NewLog(), out: out,
+		inputs: command.Inputs{Stdin: stdin}, filter: filter, log: recordlog.NewLog(), audit: decisionlog.NewLog(o.format), out: out,
 		view: o.view(by, out, stderr),
 	}
 	err = r.readAll(files)

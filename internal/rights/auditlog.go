@@ -4,22 +4,18 @@
 package rights
 
 import (
-	"bufio"
-	"bytes"
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
 
+	"noderestriction.plus/internal/auditlog"
 	"noderestriction.plus/internal/authorization"
 	"noderestriction.plus/internal/command"
-	"noderestriction.plus/internal/input"
 	"noderestriction.plus/internal/knowngrants"
 	"noderestriction.plus/internal/nodeauthorizer"
 	"noderestriction.plus/internal/rbac"
@@ -30,14 +26,11 @@ import (
 const usageKind = "RightsUsage"
 
 const (
-	// maxEvent bounds one event of an audit log, in bytes. Longer ones are counted and skipped.
-	maxEvent = 8 << 20
 	// maxUses bounds how many different uses are kept; further ones are counted. maxUseNodes bounds the nodes of a use.
 	maxUses     = 5000
 	maxUseNodes = 1000
-	// maxAgent bounds what is kept of a user agent, and maxOpen how many long-running requests are remembered.
+	// maxAgent bounds what is kept of a user agent.
 	maxAgent = 128
-	maxOpen  = 100_000
 )
 
 // Usage is which permissions kubelets used that the Node authorizer does not intend, by an audit log. Its texts are printable and bounded.
@@ -96,33 +89,6 @@ type Unused struct {
 	Fix     string `json:"fix,omitempty"`   // a command that removes the subject
 }
 
-// event is what is read of an event of an audit log.
-type event struct {
-	AuditID    string `json:"auditID"`
-	Stage      string `json:"stage"`
-	Verb       string `json:"verb"`
-	RequestURI string `json:"requestURI"`
-	User       struct {
-		Username string   `json:"username"`
-		Groups   []string `json:"groups"`
-	} `json:"user"`
-	ImpersonatedUser *struct {
-		Username string   `json:"username"`
-		Groups   []string `json:"groups"`
-	} `json:"impersonatedUser"`
-	UserAgent string `json:"userAgent"`
-	ObjectRef *struct {
-		Resource    string `json:"resource"`
-		Namespace   string `json:"namespace"`
-		Name        string `json:"name"`
-		APIGroup    string `json:"apiGroup"`
-		Subresource string `json:"subresource"`
-	} `json:"objectRef"`
-	Received    time.Time         `json:"requestReceivedTimestamp"`
-	Annotations map[string]string `json:"annotations"`
-	Items       []json.RawMessage `json:"items"` // of an EventList
-}
-
 // auditReader reads events and keeps the uses.
 type auditReader struct {
 	usage     *Usage
@@ -130,140 +96,64 @@ type auditReader struct {
 	accepted  *acceptances
 	now       time.Time
 	uses      map[useKey]*Use
-	open      map[string]bool // IDs of long-running requests that have started
-	rbacFirst bool            // an event shows that RBAC is asked before the Node authorizer
+	log       *auditlog.Log
+	answers   *auditlog.Answers
+	byName    bool // an event does not have groups
+	rbacFirst bool // an event shows that RBAC is asked before the Node authorizer
 }
 
 type useKey struct{ reason, verb, resource, namespace, agent string }
 
-func newAuditReader(table *nodeauthorizer.Table, o *Options) *auditReader {
-	return &auditReader{
+func newAuditReader(table *nodeauthorizer.Table, o *Options, format auditlog.Format) *auditReader {
+	a := &auditReader{
 		usage: &Usage{
 			Envelope: command.Envelope{APIVersion: command.APIVersion, Kind: usageKind}, Node: o.Node, failOn: o.FailOn,
 			Table: fmt.Sprintf("1.%d", table.Minor), Notes: o.Accepted.notes(o.Now), Items: []Use{},
 		},
-		table: table, accepted: o.Accepted, now: o.Now, uses: map[useKey]*Use{}, open: map[string]bool{},
+		table: table, accepted: o.Accepted, now: o.Now, uses: map[useKey]*Use{}, log: auditlog.NewLog(format),
+		answers: auditlog.NewAnswers(),
 	}
+	a.log.Want = func(e *auditlog.Event) bool { return a.isWanted(e) }
+	return a
 }
 
-// read reads the events of a file, one a line, as the API server writes them, or as a list.
+// read reads the events of a file.
 func (a *auditReader) read(r io.Reader) error {
-	in, err := input.NewReader(r)
-	if err != nil {
-		return err
-	}
-	lines := bufio.NewReaderSize(in, 1<<20)
-	for {
-		line, err := readLine(lines)
-		if len(line) > 0 {
-			a.readEvent(line)
-		}
-		switch {
-		case errors.Is(err, io.EOF):
-			return nil
-		case errors.Is(err, bufio.ErrTooLong):
-			a.usage.Events++
-			a.usage.Unreadable++
-		case err != nil:
-			return err
-		}
-	}
+	return a.log.Read(r, func(e *auditlog.Event) error {
+		a.keep(e)
+		return nil
+	})
 }
 
-// readLine returns the next line without its end. It skips a line longer than maxEvent, and returns [bufio.ErrTooLong].
-func readLine(r *bufio.Reader) ([]byte, error) {
-	var line []byte
-	tooLong := false
-	for {
-		part, err := r.ReadSlice('\n')
-		if !tooLong {
-			line = append(line, part...)
-		}
-		if len(line) > maxEvent {
-			line, tooLong = nil, true
-		}
-		switch {
-		case errors.Is(err, bufio.ErrBufferFull):
-			continue
-		case err == nil && tooLong:
-			return nil, bufio.ErrTooLong
-		case err != nil:
-			return bytes.TrimSpace(line), err
-		}
-		return bytes.TrimSpace(line), nil
-	}
-}
-
-func (a *auditReader) readEvent(data []byte) {
-	e := &event{}
-	if err := json.Unmarshal(data, e); err != nil {
-		a.usage.Events++
-		a.usage.Unreadable++
-		return
-	}
-	if e.Items != nil {
-		for _, item := range e.Items {
-			a.readEvent(item)
-		}
-		return
-	}
-	a.usage.Events++
-	if e.Received.IsZero() {
-		a.usage.Unreadable++
-		return
-	}
-	a.extend(e.Received)
-	a.keep(e)
-}
-
-// extend extends the time that the log covers.
-func (a *auditReader) extend(at time.Time) {
-	at = at.UTC()
-	if a.usage.From == nil || at.Before(*a.usage.From) {
-		a.usage.From = &at
-	}
-	if a.usage.To == nil || at.After(*a.usage.To) {
-		a.usage.To = &at
-	}
-}
-
-// counts reports whether an event counts as a request: every request has one event that is its end, except for those that still run.
-func (a *auditReader) counts(e *event) bool {
-	switch e.Stage {
-	case "ResponseStarted":
-		if len(a.open) >= maxOpen {
-			clear(a.open)
-		}
-		a.open[e.AuditID] = true
+// isWanted reports whether an event is the answer to a kubelet that is asked about.
+func (a *auditReader) isWanted(e *auditlog.Event) bool {
+	user := e.Client()
+	node, is := strings.CutPrefix(user.Username, authorization.NodeUserPrefix)
+	switch {
+	case !is, a.usage.Node != "" && node != a.usage.Node, e.Stage == auditlog.RequestReceived:
+		return false
+	case e.Format == auditlog.GKE:
+		a.byName = true
 		return true
-	case "ResponseComplete", "Panic":
-		started := a.open[e.AuditID]
-		delete(a.open, e.AuditID)
-		return !started
 	}
-	return false
+	return slices.Contains(user.Groups, authorization.NodesGroup)
 }
 
-func (a *auditReader) keep(e *event) {
-	user, groups := e.User.Username, e.User.Groups
-	if e.ImpersonatedUser != nil {
-		user, groups = e.ImpersonatedUser.Username, e.ImpersonatedUser.Groups
-	}
-	node, is := strings.CutPrefix(user, authorization.NodeUserPrefix)
-	if !is || !slices.Contains(groups, authorization.NodesGroup) || a.usage.Node != "" && node != a.usage.Node || !a.counts(e) {
+func (a *auditReader) keep(e *auditlog.Event) {
+	if !a.answers.IsFirst(e) {
 		return
 	}
+	node := strings.TrimPrefix(e.Client().Username, authorization.NodeUserPrefix)
 	a.usage.Kubelets++
-	decision, reason := e.Annotations["authorization.k8s.io/decision"], e.Annotations["authorization.k8s.io/reason"]
-	if decision == "" {
+	if e.Decision() == "" {
 		a.usage.WithoutWhy++
 		return
 	}
-	grant, byRBAC := rbac.ReadReason(reason)
-	if decision != "allow" || !byRBAC {
+	grant, byRBAC := rbac.ReadReason(e.Reason())
+	if e.Decision() != auditlog.Allow || !byRBAC {
 		return
 	}
-	r := e.request()
+	r := e.Request()
 	rule := a.table.Decide(node, &r, func(*authorization.Request) bool { return true })
 	if rule != nil && rule.Condition != nodeauthorizer.Related && rule.Condition != nodeauthorizer.RelatedInSpace {
 		a.rbacFirst = true
@@ -272,44 +162,10 @@ func (a *auditReader) keep(e *event) {
 	if r.Verb == "list" || r.Verb == "watch" {
 		r.Name = ""
 	}
-	a.count(e, node, reason, &grant, &r, rule != nil)
+	a.count(e, node, e.Reason(), &grant, &r, rule != nil)
 }
 
-// request returns what an event is about. A field selector is not among what an event tells, except in its URI.
-func (e *event) request() authorization.Request {
-	r := authorization.Request{Verb: e.Verb}
-	if e.ObjectRef == nil || e.ObjectRef.Resource == "" {
-		r.Path, _, _ = strings.Cut(e.RequestURI, "?")
-		return r
-	}
-	o := e.ObjectRef
-	r.Group, r.Resource, r.Subresource, r.Namespace, r.Name = o.APIGroup, o.Resource, o.Subresource, o.Namespace, o.Name
-	if _, query, found := strings.Cut(e.RequestURI, "?"); found {
-		r.Selector, r.Name = selectorOf(query, r.Name)
-	}
-	return r
-}
-
-// selectorOf reads the field selector of a query, as far as a [authorization.Request] can have it, and the name that it selects.
-func selectorOf(query, name string) (authorization.Selector, string) {
-	values, err := url.ParseQuery(query)
-	if err != nil {
-		return authorization.Selector{}, name
-	}
-	for requirement := range strings.SplitSeq(values.Get("fieldSelector"), ",") {
-		field, value, found := strings.Cut(requirement, "=")
-		switch {
-		case !found || strings.HasSuffix(field, "!"):
-		case field == "metadata.name" && name == "":
-			name = strings.TrimPrefix(value, "=")
-		case field == "spec.nodeName":
-			return authorization.Selector{Field: field, Value: strings.TrimPrefix(value, "=")}, name
-		}
-	}
-	return authorization.Selector{}, name
-}
-
-func (a *auditReader) count(e *event, node, reason string, g *rbac.Grant, r *authorization.Request, related bool) {
+func (a *auditReader) count(e *auditlog.Event, node, reason string, g *rbac.Grant, r *authorization.Request, related bool) {
 	key := useKey{reason, r.Verb, r.GroupResource(), r.Namespace, text.Cut(e.UserAgent, maxAgent)}
 	use := a.uses[key]
 	if use == nil {
@@ -339,6 +195,14 @@ func (a *auditReader) count(e *event, node, reason string, g *rbac.Grant, r *aut
 // finish sorts the uses, and compares them with the permissions of a report, which may be nil.
 func (a *auditReader) finish(rights *Report) *Usage {
 	u := a.usage
+	u.Events, u.Unreadable = a.log.Events+a.log.Unreadable, a.log.Unreadable
+	if !a.log.First.IsZero() {
+		from, to := a.log.First.UTC(), a.log.Last.UTC()
+		u.From, u.To = &from, &to
+	}
+	if a.byName {
+		u.Notes = append(u.Notes, "the audit log has no groups: all users with the name of a kubelet count as kubelets")
+	}
 	for _, use := range a.uses {
 		if use.related && a.rbacFirst {
 			continue // the Node authorizer would perhaps have allowed it

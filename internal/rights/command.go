@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"noderestriction.plus/internal/access"
+	"noderestriction.plus/internal/auditlog"
 	"noderestriction.plus/internal/command"
 	"noderestriction.plus/internal/input"
 	"noderestriction.plus/internal/nodeauthorizer"
@@ -38,7 +39,7 @@ const (
 
 // Command returns the command rights.
 func Command() *cobra.Command {
-	o := &options{}
+	o := &options{format: auditlog.Auto}
 	cmd := &cobra.Command{
 		Use:   "rights {NODE | --as-kubelet | NODE --from FILE... | [NODE] --audit-log FILE...}",
 		Short: "Say what a kubelet may really do, compared with what the Node authorizer intends",
@@ -49,7 +50,8 @@ It asks the API server, with access reviews, about several hundred requests and 
 RBAC gives to the kubelet. Nothing is written. With --as-kubelet the kubelet of the kubeconfig asks about
 itself, which every kubelet may. With --from it reads files instead: what --dump writes, or RBAC as
 kubectl get writes it. With --audit-log it says which permissions beyond the intent were used, by whom and
-when; with --from, too, which of them nobody used.
+when; with --from, too, which of them nobody used. The audit log may also be as log services of cloud
+providers keep it (--format).
 
 Each permission is in one class: intended; narrowed (intended, and only the NodeRestriction admission plugin
 narrows it); known (Kubernetes or a distribution adds it); accepted (by the file of --accept); widened;
@@ -73,6 +75,8 @@ Exit code: 0 nothing is widened, 1 something is (see --fail-on), 2 usage, or no 
 		"`file` with the RBAC of the cluster, or - for standard input; no cluster\nis asked; may be repeated")
 	flags.StringArrayVar(&o.auditLog, "audit-log", nil,
 		"audit log `file`, or - for standard input; no cluster is asked; may be\nrepeated")
+	flags.Var(&o.format, "format", auditlog.FormatUsage)
+	command.Complete(cmd, "format", auditlog.Formats())
 	flags.BoolVar(&o.dump, "dump", false, "print what --from reads: RBAC, and with NODE the references of its pods")
 	flags.StringVar(&o.accept, "accept", "", "`file` of accepted permissions, each with its reason")
 	flags.StringVar(&o.kubernetes, "kubernetes", "", "`release` of the API server, such as 1.37; if empty, its own")
@@ -106,6 +110,7 @@ type options struct {
 	node                string
 	groups              []string
 	from, auditLog      []string
+	format              auditlog.Format
 	asKubelet, dump     bool
 	refused, rbac       bool
 	accept, failOn      string
@@ -146,6 +151,8 @@ func (o *options) check(args []string) error {
 		return command.Usagef("--qps: must be more than 0 and at most %d", maxQPS)
 	case o.timeout <= 0:
 		return command.Usagef("--timeout: must be more than 0")
+	case o.format != auditlog.Auto && len(o.auditLog) == 0:
+		return command.Usagef("--format: only has a meaning with --audit-log")
 	case !slices.Contains(failures(), o.failOn):
 		return command.Usagef("--fail-on: must be one of %s", strings.Join(failures(), ", "))
 	}
@@ -293,7 +300,7 @@ func (o *options) readAuditLog(inputs *command.Inputs) (*Usage, error) {
 	if err != nil {
 		return nil, err
 	}
-	reader := newAuditReader(table, &o.asked)
+	reader := newAuditReader(table, &o.asked, o.format)
 	for _, name := range o.auditLog {
 		if err := withFile(inputs, name, reader.read); err != nil {
 			return nil, err
