@@ -85,7 +85,7 @@ type oldestServer struct {
 // startOldest builds and starts the program. It ends with the test.
 func startOldest(t *testing.T) *oldestServer {
 	t.Helper()
-	// The context of the test ends before the program has been told to end.
+	// The context of the test ends before the program does.
 	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), "go", "run", ".")
 	cmd.Dir = "oldest"
 	var errs bytes.Buffer
