@@ -197,7 +197,8 @@ func withNull(t *testing.T, r policy.Request, named func(field string) bool) []p
 			continue // an API server refuses a pod without containers before it asks policies
 		}
 		for _, pair := range [][2]state{
-			{null, null}, {null, filledIn}, {filledIn, null}, {missing, null}, {null, missing}, {nothing, null}, {null, nothing}, {filledIn, missing},
+			{null, null}, {null, filledIn}, {filledIn, null}, {missing, null}, {null, missing}, {nothing, null}, {null, nothing},
+			{filledIn, missing},
 		} {
 			w := r
 			w.OldObject, w.Object = n.put(t, r, r.OldObject, pair[0]), n.put(t, r, r.Object, pair[1])
@@ -306,7 +307,8 @@ func evaluateNull(t *testing.T, id policy.RuleID, p *v1alpha1.NodeRestrictionPol
 			continue
 		}
 		for _, text := range []string{v.Certain, v.Possible, v.Missed, expression.Differ(v.Compared...)} {
-			eachNull(text, func(r policy.Request) bool { return isOf(r, v.Write) }, func(_ policy.Request, attributes *admission.VersionedAttributes) {
+			is := func(r policy.Request) bool { return isOf(r, v.Write) }
+			eachNull(text, is, func(_ policy.Request, attributes *admission.VersionedAttributes) {
 				newCondition(t, text).evaluate(t, attributes)
 			})
 		}

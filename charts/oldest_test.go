@@ -148,7 +148,8 @@ func (o *oldestServer) compare(t *testing.T, kind compile.Kind, writes []policy.
 		t.Fatalf("%s: %v", kind.Policy.Name, err)
 	}
 	if len(answer.Refused) > 0 || len(answer.Writes) != len(writes) {
-		t.Fatalf("%s: it has %d verdicts on %d writes, and refuses the policy: %v", kind.Policy.Name, len(answer.Writes), len(writes), answer.Refused)
+		t.Fatalf("%s: it has %d verdicts on %d writes, and refuses the policy: %v",
+			kind.Policy.Name, len(answer.Writes), len(writes), answer.Refused)
 	}
 	for i, have := range answer.Writes {
 		o.compared++
