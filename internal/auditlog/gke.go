@@ -53,7 +53,7 @@ type rpcStatus struct {
 // openGKE reads an entry of Cloud Logging.
 func (s *source) openGKE(data []byte) error {
 	var entry logEntry
-	if err := json.Unmarshal(data, &entry, lenient()); err != nil {
+	if json.Unmarshal(data, &entry, lenient()) != nil {
 		s.unreadable(data, errors.New("is not an entry of Cloud Logging with an audit log"))
 		return nil
 	}
