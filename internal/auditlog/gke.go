@@ -4,7 +4,6 @@
 package auditlog
 
 import (
-	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -53,8 +52,8 @@ type rpcStatus struct {
 // openGKE reads an entry of Cloud Logging.
 func (s *source) openGKE(data []byte) error {
 	var entry logEntry
-	if json.Unmarshal(data, &entry, lenient()) != nil {
-		s.unreadable(data, errors.New("is not an entry of Cloud Logging with an audit log"))
+	if err := json.Unmarshal(data, &entry, lenient()); err != nil {
+		s.unreadable(data, problemOf(err))
 		return nil
 	}
 	if entry.ProtoPayload.ServiceName != "k8s.io" {
