@@ -72,7 +72,7 @@ func (s *source) entry(data []byte, inside bool, depth int) error {
 	var e Event
 	err := json.Unmarshal(data, &e, lenient())
 	if syntax := (*jsontext.SyntacticError)(nil); errors.As(err, &syntax) || errors.Is(err, io.ErrUnexpectedEOF) {
-		s.unreadable(data, notJSON(err))
+		s.unreadable(data, problemOf(err))
 		return nil
 	}
 	if err == nil && e.isEvent() && (inside || s.log.format.reads(Events)) {
@@ -81,16 +81,20 @@ func (s *source) entry(data []byte, inside bool, depth int) error {
 	}
 	var v envelope
 	if err := json.Unmarshal(data, &v, lenient()); err != nil {
-		s.unreadable(data, errors.New("is no event"))
+		s.unreadable(data, problemOf(err))
 		return nil
 	}
 	return s.open(&v, data, inside, depth)
 }
 
-// notJSON returns what is wrong with a text that is not JSON.
-func notJSON(err error) error {
-	if errors.Is(err, io.ErrUnexpectedEOF) {
-		return err
+// problemOf returns what is wrong with an entry that cannot be decoded. The decoder's own words quote the entry.
+func problemOf(err error) error {
+	semantic := (*json.SemanticError)(nil)
+	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return io.ErrUnexpectedEOF
+	case errors.As(err, &semantic):
+		return errors.New("is no event")
 	}
 	return errors.New("is not JSON")
 }
@@ -108,7 +112,7 @@ func (s *source) list(data []byte, inside bool, depth int) error {
 		}
 	}
 	if err != nil {
-		s.unreadable(data, notJSON(err))
+		s.unreadable(data, problemOf(err))
 	}
 	return nil
 }
@@ -185,7 +189,7 @@ func (s *source) openAKS(v *envelope, data []byte, depth int) error {
 		Log jsontext.Value `json:"log"`
 	}
 	if err := json.Unmarshal(properties, &p, lenient()); err != nil {
-		s.unreadable(properties, notJSON(err))
+		s.unreadable(properties, problemOf(err))
 		return nil
 	}
 	return s.content(p.Log, data, depth)

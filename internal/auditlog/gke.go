@@ -4,7 +4,6 @@
 package auditlog
 
 import (
-	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -54,7 +53,7 @@ type rpcStatus struct {
 func (s *source) openGKE(data []byte) error {
 	var entry logEntry
 	if err := json.Unmarshal(data, &entry, lenient()); err != nil {
-		s.unreadable(data, errors.New("is not an entry of Cloud Logging with an audit log"))
+		s.unreadable(data, problemOf(err))
 		return nil
 	}
 	if entry.ProtoPayload.ServiceName != "k8s.io" {

@@ -221,7 +221,7 @@ func (s *source) text(line []byte, inside bool) error {
 		case errors.Is(err, io.EOF):
 			return nil
 		case err != nil:
-			s.unreadable(line, notJSON(err))
+			s.unreadable(line, problemOf(err))
 			return nil
 		}
 		if err := s.entry(value, inside, 0); err != nil {

@@ -75,7 +75,9 @@ type Report struct {
 	Failed   int      `json:"failed"`  // an authorizer returned an error: the entry itself, where it is in force
 	More     int      `json:"more"`    // requests with an effect, beyond the kinds that are distinguished
 	Entries  int      `json:"entries"` // of the audit logs
-	Unread   int      `json:"unreadableEntries"`
+	// WithoutSelector is how many lists and watches may have had a field selector that their log does not keep.
+	WithoutSelector int `json:"withoutSelector,omitempty"`
+	Unread          int `json:"unreadableEntries"`
 
 	entry    *Entry
 	users    map[string]int // numbers, from 0
@@ -145,6 +147,9 @@ func (r *Report) add(event *auditlog.Event) {
 	r.Requests++
 	user := r.number(event.Client().Username)
 	request := event.Request()
+	if event.Format == auditlog.GKE && (request.Verb == "list" || request.Verb == "watch") {
+		r.WithoutSelector++
+	}
 	denies := r.entry.Denies(&request)
 	switch {
 	case event.Decision() == "":
@@ -296,6 +301,10 @@ func (r *Report) writeText(w io.Writer) error {
 		if r.Failed > 0 {
 			fmt.Fprintf(&b, "%s got an internal error from an authorizer: from the entry, where it is in force.\n",
 				count(r.Failed, "request"))
+		}
+		if r.WithoutSelector > 0 {
+			fmt.Fprintf(&b, "The audit log has no field selectors: %s may be allowed by Node, and not be denied.\n",
+				count(r.WithoutSelector, "list or watch request"))
 		}
 		if r.Unread > 0 {
 			fmt.Fprintf(&b, "%d of %d entries of the audit log cannot be read.\n", r.Unread, r.Entries)

@@ -52,11 +52,11 @@ several FILEs their order does not matter. Lines of other logs are passed over. 
 read twice counts once. kubectl logs -l prints the last 10 lines of each pod unless you give
 --tail=-1.
 
---audit-log reads the audit log of an API server, in JSON, also as log services of cloud providers keep it
-(--format). It has what ValidatingAdmissionPolicies of the
-chart and of the command compile have decided without the webhook, which have no record, and a short
-copy of the records. A record that a FILE has as well counts once. Without a FILE only audit logs are
-read. Those policies are marked "(API server)".
+--audit-log reads the audit log of an API server, in JSON, also as log services of cloud providers keep
+it (--format). It has what ValidatingAdmissionPolicies of the chart and of the command compile have
+decided without the webhook, which have no record, and a short copy of the records. A record that a FILE
+has as well counts once. Without a FILE only audit logs are read. Those policies are marked "(API
+server)".
 
 Of equal records the webhook writes 10 a minute in full and the others as short lines, and it cuts
 records to brief lines where there are many. Those are shown with what an earlier line says that

@@ -201,7 +201,8 @@ func (a *auditReader) finish(rights *Report) *Usage {
 		u.From, u.To = &from, &to
 	}
 	if a.byName {
-		u.Notes = append(u.Notes, "the audit log has no groups: all users with the name of a kubelet count as kubelets")
+		u.Notes = append(u.Notes, "the audit log has no groups and no field selectors: all users with the name of a kubelet "+
+			"count as kubelets, and a list with a selector as one without")
 	}
 	for _, use := range a.uses {
 		if use.related && a.rbacFirst {
