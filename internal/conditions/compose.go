@@ -94,7 +94,7 @@ func registering() compile.Write {
 func Compose(base *Base, inForce []Policy, rules []policy.Rule) *Composed {
 	c := &Composed{Webhooks: Webhooks{}, Findings: map[string]Finding{}}
 	all := violationsOf(inForce, rules)
-	s := &sending{kinds: compile.WritesOf(rules), rules: rules, lines: map[compile.Write]drawn{}, omitted: map[omission]bool{}}
+	s := &sending{kinds: compile.WritesOf(rules), lines: map[compile.Write]drawn{}, omitted: map[omission]bool{}}
 	s.draw(base, slices.Concat(all...))
 	for i := range base.Webhooks {
 		webhook := &base.Webhooks[i]
@@ -115,7 +115,6 @@ type drawn struct{ gate, open string }
 // sending is which kinds of writes are sent where.
 type sending struct {
 	kinds []compile.Write // all
-	rules []policy.Rule   // all
 	// lines are those of the kinds that a webhook is sent.
 	lines map[compile.Write]drawn
 	// gated are the kinds that the gate is sent, and registrations, if there is a floor that denies them.
@@ -180,9 +179,7 @@ func (s *sending) line(w compile.Write, violations []compile.Violation) drawn {
 		}
 		if !left.spend(gate, open) {
 			s.omitted[omission{v.Policy, v.Rule, w}] = true
-			if at := slices.IndexFunc(s.rules, func(r policy.Rule) bool { return r.ID == v.Rule }); at >= 0 {
-				touched = append(touched, compile.Touches(&s.rules[at], w))
-			}
+			touched = append(touched, v.Touched())
 			continue
 		}
 		seen[key] = true
