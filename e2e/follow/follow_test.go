@@ -255,7 +255,7 @@ func (s *setup) testOutage(t *testing.T, k *kubelet.Kubelet) {
 		"a violation of a policy that only records": suite.PatchNodeStatus(worker, `{"status":{"capacity":{"cpu":"17"}}}`),
 		"another node than those that match":        suite.PatchNodeStatus(worker, `{"status":{"capacity":{"cpu":"100"}}}`),
 		"a node without the label":                  suite.PatchNodeStatus(worker, `{"status":{"addresses":[{"type":"InternalIP","address":"10.8.66.9"}]}}`),
-		"a policy that is too expensive":                 suite.PatchNodeStatus(gpu, `{"status":{"images":[{"names":["evil.test/x:1"],"sizeBytes":1}]}}`),
+		"a policy that is too expensive":            suite.PatchNodeStatus(gpu, `{"status":{"images":[{"names":["evil.test/x:1"],"sizeBytes":1}]}}`),
 	}
 	for name, r := range passes {
 		node := strings.TrimPrefix(r.Path, suite.NodesPath+"/")
@@ -282,7 +282,7 @@ func (s *setup) testRecords(t *testing.T) {
 	}
 	before, err := s.product.Records.Len()
 	suite.Check(t, err)
-	suite.Kubelet(t, s.ControlPlane.APIServer, worker).MustSend(t, suite.PatchNodeStatus(worker, `{"status":{"capacity":{"cpu":"18"}}}`))
+	suite.Kubelet(t, s.ControlPlane.APIServer, worker).MustSend(t, suite.PatchNodeStatus(worker, `{"status":{"capacity":{"cpu":"101"}}}`))
 	s.checkRecord(t, before, "audit", "Audit")
 }
 
@@ -399,6 +399,9 @@ func (s *setup) testPermission(t *testing.T) {
 	}
 	role.Rules = before
 	_, err = roles.Update(t.Context(), role, metav1.UpdateOptions{FieldManager: "helm"})
+	suite.Check(t, err)
+	// The test does not stay an owner, or helm upgrade would end with a conflict.
+	_, err = roles.Patch(t.Context(), role.Name, types.MergePatchType, []byte(`{"metadata":{"managedFields":[{}]}}`), metav1.PatchOptions{})
 	suite.Check(t, err)
 	s.awaitGated(t, "capacity", metav1.ConditionTrue, "Complete", "")
 }
