@@ -141,3 +141,22 @@ func FuzzInsert(f *testing.F) {
 		}
 	})
 }
+
+// TestTheFileHasTheConditions reads the file as YAML, with texts that YAML and CEL escape.
+func TestTheFileHasTheConditions(t *testing.T) {
+	e := NewEntry(
+		Permission{Why: "a", Verbs: []string{"get"}, Groups: []string{""}, Resources: []string{"pods"}, Names: []string{`it's "\`, "ü\n#: "}},
+		Permission{Why: "b", Verbs: []string{"*"}, Paths: []string{"/\x1b'/*"}},
+	)
+	e.Kubeconfig = "/a \"b\\\u2028/c"
+	c, err := parseConfiguration([]byte(e.configuration(versionV1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if problems := c.Problems(e); problems != nil {
+		t.Error(problems)
+	}
+	if got := c.Authorizers[1].Webhook.ConnectionInfo.KubeConfigFile; got != e.Kubeconfig {
+		t.Errorf("got kubeconfig %q", got)
+	}
+}

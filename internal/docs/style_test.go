@@ -162,7 +162,7 @@ func repository(t *testing.T) []string {
 }
 
 // rightsCommand is the name of the command rights, and of what is named after it.
-var rightsCommand = regexp.MustCompile(`\b(nrp|command|attack and|attack or|internal|e2e)[\s/-]rights\b|\[rights\b|\brights \{`)
+var rightsCommand = regexp.MustCompile(`(?i)\b(nrp|command|package|attack and|attack or|internal|e2e)[\s/-]rights\b|\[rights\b|\brights \{`)
 
 type hit struct {
 	line          int
