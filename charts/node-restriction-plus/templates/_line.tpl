@@ -250,42 +250,69 @@ Given a list of the root context, the known conditions, and whether the chart's 
 
 {{- /*
 lineConditions: the match conditions of gate or status, given a list of the root context, the known conditions, the lines and the name of the
-webhook: one for each kind of write, since each has a budget of its own, and one that leaves out all others.
+webhook: one, since an API server evaluates all conditions of a webhook for each write, and each has a price, also for clients that are no
+kubelets. It begins with the kinds of writes that are frequent. The program composes conditions for each kind of write, with a budget of its
+own.
 */ -}}
 {{- define "node-restriction-plus.lineConditions" -}}
 {{- $root := index . 0 -}}
 {{- $known := index . 1 -}}
+{{- $lines := index . 2 -}}
 {{- $webhook := index . 3 -}}
 {{- $kubelet := include "node-restriction-plus.kubelet" $root -}}
+{{- $probe := include "node-restriction-plus.probes" $webhook -}}
+{{- $frequent := list "pods-status-update" "nodes-status-update" -}}
 {{- $kinds := list -}}
-{{- range $write, $line := index . 2 -}}
-{{- if or (eq $webhook "gate") (not $line.other) -}}
-{{- $is := get $known.writes $write -}}
+{{- range $write := concat $frequent (without (keys $lines | sortAlpha) "pods-status-update" "nodes-status-update") -}}
+{{- $line := get $lines $write -}}
+{{- if and $line (or (eq $webhook "gate") (not $line.other)) -}}
 {{- $sent := $line.gate -}}
 {{- if eq $webhook "status" }}{{ $sent = printf "(%s) &&\n!(%s)" $line.open $line.gate }}{{ end -}}
-{{- if eq $write "csinodes-create" }}{{ $sent = printf "%s ||\n%s" (include "node-restriction-plus.probes" $webhook) $sent }}{{ end -}}
-{{- if or (ne $sent "false") (include "node-restriction-plus.follows" $root) }}{{ $kinds = append $kinds (printf "(%s)" $is) }}{{ end }}
-- name: {{ $write }}
+{{- if eq $write "csinodes-create" }}{{ $sent = printf "%s ||\n%s" $probe $sent }}{{ end -}}
+{{- if or (ne $sent "false") (include "node-restriction-plus.follows" $root) -}}
+{{- $kinds = append $kinds (dict "write" $write "is" (get $known.writes $write) "sent" $sent) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if not (and (eq $webhook "gate") (get $lines "csinodes-create")) -}}
+{{- $kinds = append $kinds (dict "is" (include "node-restriction-plus.isCSINode" $root) "sent" $probe) -}}
+{{- end -}}
+{{- if include "node-restriction-plus.follows" $root -}}
+{{- $is := list -}}
+{{- range $kinds -}}
+{{- $is = append $is (printf "(%s)" (ternary .is .sent (hasKey . "write"))) -}}
+{{- if .write }}
+- name: {{ .write }}
   expression: |-
-    !({{ $kubelet }} && {{ $is }}) || (
-    {{- $sent | nindent 6 }}
+    !({{ $kubelet }} && {{ .is }}) || (
+    {{- .sent | nindent 6 }}
     )
-{{- if and (eq $webhook "status") (include "node-restriction-plus.follows" $root) }}
+{{- if eq $webhook "status" }}
 # The program says here which writes may violate a policy in force, and which of them gate is not sent.
-- name: {{ $write }}-open
+- name: {{ .write }}-open
   expression: "true"
-- name: {{ $write }}-not-gate
+- name: {{ .write }}-not-gate
   expression: "true"
 {{- end }}
 {{- end -}}
-{{- end -}}
-{{- $probe := include "node-restriction-plus.probes" $webhook -}}
-{{- if not (get (index . 2) "csinodes-create" | and (eq $webhook "gate")) }}{{ $kinds = append $kinds (printf "(%s)" $probe) }}{{ end }}
+{{- end }}
 - name: line
   expression: |-
     {{ $kubelet }} && (
-      {{- join " ||\n" $kinds | nindent 6 }}
+      {{- join " ||\n" $is | nindent 6 }}
     )
+{{- else }}
+- name: line
+  expression: |-
+    {{ $kubelet }} && (
+    {{- range $kinds }}
+      {{ .is }} ? (
+        {{- .sent | nindent 8 }}
+      ) :
+    {{- end }}
+      false
+    )
+{{- end -}}
 {{- end }}
 
 {{- /* others: the writes of other resources that are sent, except those that go to gate, and probes of other webhooks. */ -}}
