@@ -136,8 +136,12 @@ the policy recommended allows to the agents of a distribution, or by the values,
 {{- $new = append $new (printf "object.?%s" $optional) -}}
 {{- $old = append $old (printf "oldObject.?%s" $optional) -}}
 {{- end -}}
+{{- if eq (len .) 1 -}}
+{{ first $new }} != {{ first $old }}
+{{- else -}}
 [{{ join ", " $new }}] !=
 [{{ join ", " $old }}]
+{{- end }}
 {{- end }}
 
 {{- /*
@@ -179,6 +183,7 @@ Given a list of the root context, the known conditions, and whether the chart's 
 {{- $root := index . 0 -}}
 {{- $known := index . 1 -}}
 {{- $violations := dict -}}
+{{- include "node-restriction-plus.quantityEntries" $violations -}}
 {{- include "node-restriction-plus.stock" (list $root $known $violations) -}}
 {{- if index . 2 }}{{ include "node-restriction-plus.denied" (list $root $known $violations) }}{{ end -}}
 {{- $always := dict
@@ -214,16 +219,32 @@ Given a list of the root context, the known conditions, and whether the chart's 
 {{- if has "true" . }}true{{ else }}{{ join " ||\n" $rest | default "false" }}{{ end -}}
 {{- end }}
 
-{{- /* nodeUpdateGate: the update of a Node has what no rule sees: a quantity that no kubelet prints, or fields that are applied. */ -}}
+{{- /*
+quantityEntries: adds to the lists by kind of write what no rule sees: new quantities that no kubelet prints. Given a dict of the lists.
+*/ -}}
+{{- define "node-restriction-plus.quantityEntries" -}}
+{{- $node := dict "violates" (printf "(%s)" (include "node-restriction-plus.newNodeQuantities" .)) "often" false
+  "compared" (list "status.allocatable" "status.capacity") -}}
+{{- $object := list "object" "status" -}}
+{{- $containers := dict "violates" (printf "(%s)" (include "node-restriction-plus.containerQuantities" $object)) "often" true
+  "compared" (list "status.containerStatuses" "status.ephemeralContainerStatuses" "status.initContainerStatuses") -}}
+{{- $pod := dict "violates" (printf "(%s)" (include "node-restriction-plus.wholePodQuantities" $object)) "often" false
+  "compared" (list "status.allocatedResources" "status.nodeAllocatableResourceClaimStatuses" "status.resources") -}}
+{{- range $write, $added := dict "nodes-update" (list $node) "nodes-status-update" (list $node) "pods-status-update" (list $containers $pod) -}}
+{{- $_ := set $ $write (concat (get $ $write | default list) $added) -}}
+{{- end -}}
+{{- end }}
+
+{{- /* nodeUpdateGate: the update of a Node has what no rule sees: a stored quantity that is not cheap, or fields that are applied. */ -}}
 {{- define "node-restriction-plus.nodeUpdateGate" -}}
 {{ include "node-restriction-plus.ownershipGrows" . }} ||
-{{ include "node-restriction-plus.nodeQuantities" . }}
+{{ include "node-restriction-plus.storedNodeQuantities" . }}
 {{- end }}
 
 {{- /* podStatusGate: the same in the status of a pod. */ -}}
 {{- define "node-restriction-plus.podStatusGate" -}}
 {{ include "node-restriction-plus.ownershipGrows" . }} ||
-{{ include "node-restriction-plus.podStatusQuantities" . }}
+{{ include "node-restriction-plus.storedPodQuantities" . }}
 {{- end }}
 
 {{- /* mirrorPodQuantities: a new pod has a quantity that is not cheap. */ -}}
@@ -244,8 +265,7 @@ Given a list of the root context, the known conditions, and whether the chart's 
 {{ include "node-restriction-plus.podChanges" . }} ||
 ({{- include "node-restriction-plus.podStatusChanges" . | nindent 2 }}) ||
 {{ include "node-restriction-plus.ownershipChanges" . }} ||
-{{ include "node-restriction-plus.succeedsWhileRunning" . }} ||
-{{ include "node-restriction-plus.disrupts" . }}
+{{ include "node-restriction-plus.succeedsWhileRunning" . }}
 {{- end }}
 
 {{- /*
