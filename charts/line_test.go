@@ -328,19 +328,37 @@ func TestKubeletKeys(t *testing.T) {
 	annotations := []string{csiDrivers, providedIP, attach}
 	c := newCaller(t)
 	for _, key := range labels {
-		checkCalls(t, c, kubelet, updateNode("status", func(n *corev1.Node) { n.Labels[key] = "x" }), status)
+		want := status
+		if key == "kubernetes.io/hostname" { // is not the name of the Node
+			want = gate
+		}
+		checkCalls(t, c, kubelet, updateNode("status", func(n *corev1.Node) { n.Labels[key] = "x" }), want)
 	}
 	for _, key := range annotations {
 		checkCalls(t, c, kubelet, updateNode("status", func(n *corev1.Node) { n.Annotations[key] = "x" }), status)
 	}
-	checkCalls(t, c, kubelet, updateNode("status", func(n *corev1.Node) {
+	for _, test := range []struct {
+		labels []string
+		want   string
+	}{
+		{labels[3:], status},
+		{labels[:3], gate}, // a stock kubelet always has these
+	} {
+		old, updated := storedNode(), storedNode()
 		for _, key := range labels {
-			delete(n.Labels, key)
+			old.Labels[key] = "x"
+			updated.Labels[key] = "x"
+		}
+		for _, key := range test.labels {
+			delete(updated.Labels, key)
 		}
 		for _, key := range annotations {
-			delete(n.Annotations, key)
+			delete(updated.Annotations, key)
 		}
-	}), status)
+		r := updateNode("status", func(*corev1.Node) {})
+		r.OldObject, r.Object = mustMarshal(old), mustMarshal(updated)
+		checkCalls(t, c, kubelet, r, test.want)
+	}
 }
 
 func checkCalls(t *testing.T, c *caller, userName string, write policy.Request, want string) {

@@ -85,14 +85,14 @@ func TestConditionsSayWhatTheRulesSay(t *testing.T) {
 		}
 		for _, unstructured := range []bool{false, true} {
 			attributes := (&caller{t: t, unstructured: unstructured}).attributesOf(r)
-			compared := func(e string) string {
-				if len(v.Compared) > 0 {
-					return expression.And(expression.Differ(v.Compared...), "("+e+")")
+			compared := func(e string, paths []string) string {
+				if len(paths) > 0 {
+					return expression.And(expression.Differ(paths...), "("+e+")")
 				}
 				return e
 			}
-			certain, _ := newCondition(t, compared(v.Certain)).evaluate(t, attributes)
-			possible, _ := newCondition(t, compared(v.Possible)).evaluate(t, attributes)
+			certain, _ := newCondition(t, compared(v.Certain, v.CertainCompared)).evaluate(t, attributes)
+			possible, _ := newCondition(t, compared(v.Possible, v.Compared)).evaluate(t, attributes)
 			missed := true
 			if !certain && webhook[v.Rule] {
 				missed, _ = newCondition(t, v.Missed).evaluate(t, attributes)

@@ -30,7 +30,7 @@ type Entry struct {
 	Floor *EntryFloor `json:"floor,omitempty"`
 }
 
-// EntryWrite is [Violation.Certain] with [Violation.Compared].
+// EntryWrite is [Violation.Certain] with [Violation.CertainCompared].
 type EntryWrite struct {
 	Violates string   `json:"violates"`
 	Compared []string `json:"compared,omitempty"`
@@ -87,7 +87,7 @@ func entryOf(p *v1alpha1.NodeRestrictionPolicy, rule *policy.Rule) (Entry, []Gap
 			gaps = append(gaps, Gap{rule.ID, v.Write.String() + ": " + v.Gap})
 		}
 		if v.Certain != expression.False && v.Write != registrations() {
-			entry.Writes[v.Write.String()] = EntryWrite{v.Certain, v.Compared, slices.ContainsFunc(v.Compared, isNoisy)}
+			entry.Writes[v.Write.String()] = EntryWrite{v.Certain, v.CertainCompared, slices.ContainsFunc(v.CertainCompared, isNoisy)}
 		}
 	}
 	entry.Floor, err = floorOf(p, rule)

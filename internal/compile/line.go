@@ -76,29 +76,28 @@ func (l Line) Condition(gate bool, all []Write) (name, condition string) {
 const IsKubelet = userName + ".startsWith('" + expression.UserPrefix + "')"
 
 // Certain is [Violation.Certain], for [AnyOf].
-func Certain(v *Violation) string { return v.Certain }
+func Certain(v *Violation) (e string, compared []string) { return v.Certain, v.CertainCompared }
 
 // Possible is [Violation.Possible], for [AnyOf].
-func Possible(v *Violation) string { return v.Possible }
+func Possible(v *Violation) (e string, compared []string) { return v.Possible, v.Compared }
 
 // Missed is [Violation.Missed], for [AnyOf].
-func Missed(v *Violation) string { return v.Missed }
+func Missed(v *Violation) (e string, compared []string) { return v.Missed, v.Compared }
 
 // AnyOf says, in one of the forms of violations, that a write violates one of them. It compares the fields first that most writes do not
 // change, and evaluates the same expression once.
-func AnyOf(violations []Violation, form func(*Violation) string) string {
+func AnyOf(violations []Violation, form func(*Violation) (e string, compared []string)) string {
 	var rest, quiet []string
 	var groups []group
 	for i := range violations {
-		v := &violations[i]
-		e := form(v)
+		e, compared := form(&violations[i])
 		if e == expression.False {
 			continue
 		}
-		at := slices.IndexFunc(groups, func(g group) bool { return slices.Equal(g.paths, v.Compared) })
+		at := slices.IndexFunc(groups, func(g group) bool { return slices.Equal(g.paths, compared) })
 		if at < 0 {
 			at = len(groups)
-			groups = append(groups, group{paths: v.Compared})
+			groups = append(groups, group{paths: compared})
 		}
 		if !slices.Contains(groups[at].either, e) {
 			groups[at].either = append(groups[at].either, e)

@@ -30,6 +30,8 @@ type Violation struct {
 	// Compared has the paths of the fields that are compared first: the expressions are false if none of them differs between the objects.
 	// Empty: there are no such fields.
 	Compared []string
+	// CertainCompared is the same for Certain alone.
+	CertainCompared []string
 	// Cost is at least what an API server counts for any of the expressions.
 	Cost uint64
 	// Gap says why Certain may be false for a write that violates the rule within the bounds. Empty: it is not.
@@ -67,6 +69,7 @@ func violationOf(p *v1alpha1.NodeRestrictionPolicy, rule *policy.Rule, w Write) 
 	possible, _, _, _ := inline(&p.Spec, rule, w, false)
 	missed = cmp.Or(missed, possible)
 	v.touched = touches(rule, w, compared)
+	v.CertainCompared = compared
 	if how != policy.Exactly {
 		v.Gap = rule.CEL.Why
 		missed = v.touched
@@ -74,7 +77,7 @@ func violationOf(p *v1alpha1.NodeRestrictionPolicy, rule *policy.Rule, w Write) 
 		compared = nil
 	}
 	if how == policy.Wider || how == policy.NotAtAll {
-		certain, missed = expression.False, possible
+		certain, missed, v.CertainCompared = expression.False, possible, nil
 	}
 	includes, mayInclude := matches(p.Spec.Match, w)
 	if includes != mayInclude {
@@ -162,6 +165,6 @@ func (v *Violation) limit() {
 	if v.Cost = max(expression.Cost(v.Certain), expression.Cost(v.Possible), expression.Cost(v.Missed)); v.Cost <= MaxCost {
 		return
 	}
-	v.Certain, v.Possible, v.Compared, v.Gap = expression.False, v.touched, nil, tooDear
+	v.Certain, v.Possible, v.Compared, v.CertainCompared, v.Gap = expression.False, v.touched, nil, nil, tooDear
 	v.Missed, v.Cost = v.Possible, expression.Cost(v.Possible)
 }

@@ -43,14 +43,18 @@ func (e *Expression) Violated() string {
 }
 
 // Bind returns an expression of an inline scope with the variables that it uses, each as the only element of a list over which it iterates.
-// They are evaluated even if the expression does not read them, so none of their own iterations may be unbounded. A field that is read
-// once is put in the place of its variable.
+// They are evaluated even if the expression does not read them, so none of their own iterations may be unbounded. What is read once, and not in
+// an iteration, is put in the place of its variable.
 func (s *Scope) Bind(e string) string {
 	for _, v := range slices.Backward(s.variables) {
 		switch uses := usesOf(e, bound(v.Name)); {
 		case uses == 0:
-		case uses == 1 && s.isField(v.Name) && !repeats(e, bound(v.Name)):
-			e = replaceWord(e, bound(v.Name), v.Expression)
+		case uses == 1 && !repeats(e, bound(v.Name)):
+			by := v.Expression
+			if !s.isField(v.Name) {
+				by = "(" + by + ")"
+			}
+			e = replaceWord(e, bound(v.Name), by)
 		default:
 			e = "[" + v.Expression + "].exists(" + bound(v.Name) + ", " + e + ")"
 		}

@@ -288,9 +288,13 @@ func ownershipCEL() policy.CEL {
 	}
 }
 
-// touchesOwnership says in CEL that entries change, and some of them are applied or all are gone.
+// touchesOwnership says in CEL that entries change and, in a write of a subresource or the creation of a pod, some of them are applied or
+// all are gone: only other writes have their Update entries evaluated.
 func touchesOwnership(on *expression.Scope) string {
 	old, updated := on.Both(managedFieldsPath, "[]")
+	if on.Subresource == "" && (on.Resource == "nodes" || on.Operation == expression.Update) {
+		return expression.Changed(old, updated)
+	}
 	const applied = "e.?operation.orValue('') == 'Apply'"
 	return expression.And(expression.Changed(old, updated), on.Bounded(on.Longer(expression.MaxManagers, old, updated), expression.Or(
 		"size("+updated+") == 0", expression.Exists(old, "e", applied), expression.Exists(updated, "e", applied))))

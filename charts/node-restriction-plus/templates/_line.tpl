@@ -136,8 +136,12 @@ the policy recommended allows to the agents of a distribution, or by the values,
 {{- $new = append $new (printf "object.?%s" $optional) -}}
 {{- $old = append $old (printf "oldObject.?%s" $optional) -}}
 {{- end -}}
+{{- if eq (len .) 1 -}}
+{{ first $new }} != {{ first $old }}
+{{- else -}}
 [{{ join ", " $new }}] !=
 [{{ join ", " $old }}]
+{{- end }}
 {{- end }}
 
 {{- /*
@@ -179,6 +183,7 @@ Given a list of the root context, the known conditions, and whether the chart's 
 {{- $root := index . 0 -}}
 {{- $known := index . 1 -}}
 {{- $violations := dict -}}
+{{- include "node-restriction-plus.quantityEntries" $violations -}}
 {{- include "node-restriction-plus.stock" (list $root $known $violations) -}}
 {{- if index . 2 }}{{ include "node-restriction-plus.denied" (list $root $known $violations) }}{{ end -}}
 {{- $always := dict
@@ -214,16 +219,32 @@ Given a list of the root context, the known conditions, and whether the chart's 
 {{- if has "true" . }}true{{ else }}{{ join " ||\n" $rest | default "false" }}{{ end -}}
 {{- end }}
 
-{{- /* nodeUpdateGate: the update of a Node has what no rule sees: a quantity that no kubelet prints, or fields that are applied. */ -}}
+{{- /*
+quantityEntries: adds to the lists by kind of write what no rule sees: new quantities that no kubelet prints. Given a dict of the lists.
+*/ -}}
+{{- define "node-restriction-plus.quantityEntries" -}}
+{{- $node := dict "violates" (printf "(%s)" (include "node-restriction-plus.newNodeQuantities" .)) "often" false
+  "compared" (list "status.allocatable" "status.capacity") -}}
+{{- $object := list "object" "status" -}}
+{{- $containers := dict "violates" (printf "(%s)" (include "node-restriction-plus.containerQuantities" $object)) "often" true
+  "compared" (list "status.containerStatuses" "status.ephemeralContainerStatuses" "status.initContainerStatuses") -}}
+{{- $pod := dict "violates" (printf "(%s)" (include "node-restriction-plus.wholePodQuantities" $object)) "often" false
+  "compared" (list "status.allocatedResources" "status.nodeAllocatableResourceClaimStatuses" "status.resources") -}}
+{{- range $write, $added := dict "nodes-update" (list $node) "nodes-status-update" (list $node) "pods-status-update" (list $containers $pod) -}}
+{{- $_ := set $ $write (concat (get $ $write | default list) $added) -}}
+{{- end -}}
+{{- end }}
+
+{{- /* nodeUpdateGate: the update of a Node has what no rule sees: a stored quantity that is not cheap, or fields that are applied. */ -}}
 {{- define "node-restriction-plus.nodeUpdateGate" -}}
 {{ include "node-restriction-plus.ownershipGrows" . }} ||
-{{ include "node-restriction-plus.nodeQuantities" . }}
+{{ include "node-restriction-plus.storedNodeQuantities" . }}
 {{- end }}
 
 {{- /* podStatusGate: the same in the status of a pod. */ -}}
 {{- define "node-restriction-plus.podStatusGate" -}}
 {{ include "node-restriction-plus.ownershipGrows" . }} ||
-{{ include "node-restriction-plus.podStatusQuantities" . }}
+{{ include "node-restriction-plus.storedPodQuantities" . }}
 {{- end }}
 
 {{- /* mirrorPodQuantities: a new pod has a quantity that is not cheap. */ -}}
@@ -244,48 +265,84 @@ Given a list of the root context, the known conditions, and whether the chart's 
 {{ include "node-restriction-plus.podChanges" . }} ||
 ({{- include "node-restriction-plus.podStatusChanges" . | nindent 2 }}) ||
 {{ include "node-restriction-plus.ownershipChanges" . }} ||
-{{ include "node-restriction-plus.succeedsWhileRunning" . }} ||
-{{ include "node-restriction-plus.disrupts" . }}
+{{ include "node-restriction-plus.succeedsWhileRunning" . }}
 {{- end }}
 
 {{- /*
 lineConditions: the match conditions of gate or status, given a list of the root context, the known conditions, the lines and the name of the
-webhook: one for each kind of write, since each has a budget of its own, and one that leaves out all others.
+webhook. An API server evaluates all conditions of a webhook for each write, also of clients that are no kubelets, and each has a price; but
+the time to compile a condition grows with the square of its length. So one is about pods, one about the status of Nodes, and one about all
+other writes. The program composes conditions for each kind of write, with a budget of its own.
 */ -}}
 {{- define "node-restriction-plus.lineConditions" -}}
 {{- $root := index . 0 -}}
 {{- $known := index . 1 -}}
+{{- $lines := index . 2 -}}
 {{- $webhook := index . 3 -}}
 {{- $kubelet := include "node-restriction-plus.kubelet" $root -}}
+{{- $probe := include "node-restriction-plus.probes" $webhook -}}
+{{- $frequent := list "pods-status-update" "nodes-status-update" -}}
 {{- $kinds := list -}}
-{{- range $write, $line := index . 2 -}}
-{{- if or (eq $webhook "gate") (not $line.other) -}}
-{{- $is := get $known.writes $write -}}
+{{- range $write := concat $frequent (without (keys $lines | sortAlpha) "pods-status-update" "nodes-status-update") -}}
+{{- $line := get $lines $write -}}
+{{- if and $line (or (eq $webhook "gate") (not $line.other)) -}}
 {{- $sent := $line.gate -}}
 {{- if eq $webhook "status" }}{{ $sent = printf "(%s) &&\n!(%s)" $line.open $line.gate }}{{ end -}}
-{{- if eq $write "csinodes-create" }}{{ $sent = printf "%s ||\n%s" (include "node-restriction-plus.probes" $webhook) $sent }}{{ end -}}
-{{- if or (ne $sent "false") (include "node-restriction-plus.follows" $root) }}{{ $kinds = append $kinds (printf "(%s)" $is) }}{{ end }}
-- name: {{ $write }}
+{{- if eq $write "csinodes-create" }}{{ $sent = printf "%s ||\n%s" $probe $sent }}{{ end -}}
+{{- if or (ne $sent "false") (include "node-restriction-plus.follows" $root) -}}
+{{- $kinds = append $kinds (dict "write" $write "is" (get $known.writes $write) "sent" $sent) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if not (and (eq $webhook "gate") (get $lines "csinodes-create")) -}}
+{{- $kinds = append $kinds (dict "is" (include "node-restriction-plus.isCSINode" $root) "sent" $probe) -}}
+{{- end -}}
+{{- if include "node-restriction-plus.follows" $root -}}
+{{- $is := list -}}
+{{- range $kinds -}}
+{{- $is = append $is (printf "(%s)" (ternary .is .sent (hasKey . "write"))) -}}
+{{- if .write }}
+- name: {{ .write }}
   expression: |-
-    !({{ $kubelet }} && {{ $is }}) || (
-    {{- $sent | nindent 6 }}
+    !({{ $kubelet }} && {{ .is }}) || (
+    {{- .sent | nindent 6 }}
     )
-{{- if and (eq $webhook "status") (include "node-restriction-plus.follows" $root) }}
+{{- if eq $webhook "status" }}
 # The program says here which writes may violate a policy in force, and which of them gate is not sent.
-- name: {{ $write }}-open
+- name: {{ .write }}-open
   expression: "true"
-- name: {{ $write }}-not-gate
+- name: {{ .write }}-not-gate
   expression: "true"
 {{- end }}
 {{- end -}}
-{{- end -}}
-{{- $probe := include "node-restriction-plus.probes" $webhook -}}
-{{- if not (get (index . 2) "csinodes-create" | and (eq $webhook "gate")) }}{{ $kinds = append $kinds (printf "(%s)" $probe) }}{{ end }}
+{{- end }}
 - name: line
   expression: |-
     {{ $kubelet }} && (
-      {{- join " ||\n" $kinds | nindent 6 }}
+      {{- join " ||\n" $is | nindent 6 }}
     )
+{{- else }}
+{{- $pods := "request.resource.resource == 'pods'" -}}
+{{- $status := "request.resource.resource == 'nodes' && request.?subResource.orValue('') == 'status'" -}}
+{{- $parts := list (dict "name" "pods" "prefix" "pods-" "other" (printf "!(%s)" $pods)) -}}
+{{- $parts = append $parts (dict "name" "node-status" "prefix" "nodes-status-" "other" (printf "!(%s)" $status)) -}}
+{{- $parts = append $parts (dict "name" "line" "prefix" "" "other" (printf "%s || %s" $pods $status)) -}}
+{{- range $part := $parts }}
+- name: {{ $part.name }}
+  expression: |-
+    !{{ $kubelet }} ? false :
+    {{ $part.other }} ? true :
+    {{- range $kinds }}
+      {{- $write := .write | default "" }}
+      {{- $of := ternary "pods-" (ternary "nodes-status-" "" (hasPrefix "nodes-status-" $write)) (hasPrefix "pods-" $write) }}
+      {{- if eq $of $part.prefix }}
+      {{- .is | nindent 4 }} ?
+      {{- .sent | nindent 6 }} :
+      {{- end }}
+    {{- end }}
+    false
+{{- end }}
+{{- end -}}
 {{- end }}
 
 {{- /* others: the writes of other resources that are sent, except those that go to gate, and probes of other webhooks. */ -}}

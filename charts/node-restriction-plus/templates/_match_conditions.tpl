@@ -65,10 +65,14 @@ oldObject.?status.?conditions.orValue([]).filter(c, c.type == 'DisruptionTarget'
 )
 {{- end }}
 
-{{- /* observesFuture: the status or a condition of a pod that is not a mirror pod observes more than the generation of the pod. */ -}}
+{{- /* observesFuture: the status of a pod that is not a mirror pod observes more than the generation of the pod. */ -}}
 {{- define "node-restriction-plus.observesFuture" -}}
 object.status.?observedGeneration.orValue(0) > oldObject.metadata.?generation.orValue(0) &&
-object.status.?observedGeneration != oldObject.status.?observedGeneration && !({{ include "node-restriction-plus.mirrorPod" . }}) ||
+object.status.?observedGeneration != oldObject.status.?observedGeneration && !({{ include "node-restriction-plus.mirrorPod" . }})
+{{- end }}
+
+{{- /* conditionObservesFuture: the same of a condition. */ -}}
+{{- define "node-restriction-plus.conditionObservesFuture" -}}
 size(object.status.?conditions.orValue([])) <= 64 &&
 object.status.?conditions.orValue([]).exists(c, c.?observedGeneration.orValue(0) > oldObject.metadata.?generation.orValue(0)) &&
 object.status.?conditions != oldObject.status.?conditions && !({{ include "node-restriction-plus.mirrorPod" . }})
@@ -147,6 +151,17 @@ object.status.?conditions.orValue([]).filter(c, !(c.type in {{ include . "" }}))
 oldObject.status.?conditions.orValue([]).filter(c, !(c.type in {{ include . "" }}))
 {{- end }}
 
+{{- /*
+ordinaryConditions: the pod has and had only conditions that a kubelet writes, without DisruptionTarget, and none observes the future. Then
+nothing else about conditions needs to be evaluated.
+*/ -}}
+{{- define "node-restriction-plus.ordinaryConditions" -}}
+size(object.status.?conditions.orValue([])) <= 64 && size(oldObject.status.?conditions.orValue([])) <= 64 &&
+object.status.?conditions.orValue([]).all(c, c.type != 'DisruptionTarget' && c.type in {{ include "node-restriction-plus.podConditions" . }} &&
+  c.?observedGeneration.orValue(0) <= oldObject.metadata.?generation.orValue(0)) &&
+oldObject.status.?conditions.orValue([]).all(c, c.type != 'DisruptionTarget' && c.type in {{ include "node-restriction-plus.podConditions" . }})
+{{- end }}
+
 {{- /* podStatusChanges: the write changes what rules read in the status of a pod. */ -}}
 {{- define "node-restriction-plus.podStatusChanges" -}}
 has(object.status) && has(oldObject.status) ? (
@@ -160,7 +175,12 @@ has(object.status) && has(oldObject.status) ? (
 {{- end }}
   oldObject.status.?phase.orValue('') in ['Succeeded', 'Failed'] && object.status.?phase != oldObject.status.?phase ||
   {{- include "node-restriction-plus.observesFuture" . | nindent 2 }} ||
-  {{- include "node-restriction-plus.conditionChanges" "node-restriction-plus.podConditions" | nindent 2 }}
+  !({{- include "node-restriction-plus.ordinaryConditions" . | nindent 4 }}
+  ) && (
+    {{- include "node-restriction-plus.conditionObservesFuture" . | nindent 4 }} ||
+    {{- include "node-restriction-plus.conditionChanges" "node-restriction-plus.podConditions" | nindent 4 }} ||
+    {{- include "node-restriction-plus.disrupts" . | nindent 4 }}
+  )
 ) : has(object.status) != has(oldObject.status)
 {{- end }}
 

@@ -23,16 +23,21 @@ iterating over them. A test knows every field with a quantity, and the cost of t
 size({{ . }}) <= 20 && !{{ . }}.matches('[eE][+-]?[0-9]')
 {{- end }}
 
-{{- /*
-nodeQuantities: the status of a Node has a quantity that is not cheap, or the write brings one that is not plain. For a heartbeat,
-only the stored quantities are evaluated, because it changes none.
-*/ -}}
-{{- define "node-restriction-plus.nodeQuantities" -}}
+{{- /* storedNodeQuantities: the stored status of a Node has a quantity that is not cheap. */ -}}
+{{- define "node-restriction-plus.storedNodeQuantities" -}}
 {{- range $i, $field := list "capacity" "allocatable" }}
 {{- if $i }} ||
 {{ end -}}
 size(oldObject.?status.?{{ $field }}.orValue({})) > 256 ||
-oldObject.?status.?{{ $field }}.orValue({}).exists(k, {{ include "node-restriction-plus.expensive" (printf "oldObject.status.%s[k]" $field) }}) ||
+oldObject.?status.?{{ $field }}.orValue({}).exists(k, {{ include "node-restriction-plus.expensive" (printf "oldObject.status.%s[k]" $field) }})
+{{- end }}
+{{- end }}
+
+{{- /* newNodeQuantities: the status of a Node that the write brings has a quantity that is new and not plain. */ -}}
+{{- define "node-restriction-plus.newNodeQuantities" -}}
+{{- range $i, $field := list "capacity" "allocatable" }}
+{{- if $i }} ||
+{{ end -}}
 object.?status.?{{ $field }} != oldObject.?status.?{{ $field }} && (
   size(object.?status.?{{ $field }}.orValue({})) > 256 ||
   object.?status.?{{ $field }}.orValue({}).exists(k,
@@ -77,6 +82,12 @@ object.?spec.?volumes != oldObject.?spec.?volumes || object.?spec.?overhead != o
 
 {{- /* podQuantities: whether an object, the first of two, has such a quantity in its spec or in its status, the second. */ -}}
 {{- define "node-restriction-plus.podQuantities" -}}
+{{ include "node-restriction-plus.containerQuantities" . }} ||
+{{ include "node-restriction-plus.wholePodQuantities" . }}
+{{- end }}
+
+{{- /* containerQuantities: the same in the containers. */ -}}
+{{- define "node-restriction-plus.containerQuantities" -}}
 {{- $at := printf "%s.?%s" (index . 0) (index . 1) -}}
 {{- $lists := list "containers" "initContainers" "ephemeralContainers" -}}
 {{- if eq (index . 1) "status" }}{{ $lists = list "containerStatuses" "initContainerStatuses" "ephemeralContainerStatuses" }}{{ end -}}
@@ -94,7 +105,12 @@ object.?spec.?volumes != oldObject.?spec.?volumes || object.?spec.?overhead != o
       ![oldObject.?spec.?containers.orValue([]), oldObject.?spec.?initContainers.orValue([]),
         oldObject.?spec.?ephemeralContainers.orValue([])].exists(s, size(s) <= 8 && s.exists(t, t.?name == c.?name && (
           t.?resources.?requests[?k].orValue('') == m[k] || t.?resources.?limits[?k].orValue('') == m[k]))))
-    )))) ||
+    ))))
+{{- end }}
+
+{{- /* wholePodQuantities: the same outside of containers. */ -}}
+{{- define "node-restriction-plus.wholePodQuantities" -}}
+{{- $at := printf "%s.?%s" (index . 0) (index . 1) -}}
 ({{ $at }}.?allocatedResources.hasValue() || {{ $at }}.?resources.hasValue()) &&
 [{{ $at }}.?allocatedResources.orValue({}), {{ $at }}.?resources.?requests.orValue({}),
   {{ $at }}.?resources.?limits.orValue({})].exists(m,

@@ -28,8 +28,10 @@
   {{- . | nindent 2 }}
   {{- end }}
   matchConditions:
+  {{- if include "node-restriction-plus.follows" . }}
   - name: kubelet
     expression: {{ include "node-restriction-plus.kubelet" . }}
+  {{- end }}
   {{- if not .Values.webhook.url }}
   - name: not-own-pods
     expression: |-
@@ -72,8 +74,10 @@
   # For the enforcement probe alone.
   {{- include "node-restriction-plus.probeRule" . | nindent 2 }}
   matchConditions:
+  {{- if include "node-restriction-plus.follows" . }}
   - name: kubelet
     expression: {{ include "node-restriction-plus.kubelet" . }}
+  {{- end }}
   {{- if not .Values.webhook.url }}
   - name: not-own-pods
     expression: |-
