@@ -113,9 +113,9 @@ func (c *corpus) mutate(t *testing.T, e *enforced, writes []policy.Request, kill
 		return
 	}
 	evaluator := e.compiler.CompileCondition(validations, options, environment.StoredExpressions)
-	of := &verdicts{evaluator: evaluator}
+	of := &triedWrites{evaluator: evaluator}
 	of.add(t, e, writes)
-	more := &verdicts{evaluator: evaluator}
+	more := &triedWrites{evaluator: evaluator}
 	store := func(name, text string) {
 		e.compiler.CompileAndStoreVariable(&validating.Variable{Name: name, Expression: text}, options, environment.StoredExpressions)
 	}
@@ -145,8 +145,8 @@ func (c *corpus) mutate(t *testing.T, e *enforced, writes []policy.Request, kill
 	}
 }
 
-// verdicts are writes with the verdicts of the validations of a rule.
-type verdicts struct {
+// triedWrites are writes with the verdicts of the validations of a rule.
+type triedWrites struct {
 	evaluator cel.ConditionEvaluator
 	inputs    []*admission.VersionedAttributes
 	requests  []*admissionv1.AdmissionRequest
@@ -154,7 +154,7 @@ type verdicts struct {
 }
 
 // add adds those writes that the policy is for.
-func (j *verdicts) add(t *testing.T, e *enforced, writes []policy.Request) {
+func (j *triedWrites) add(t *testing.T, e *enforced, writes []policy.Request) {
 	t.Helper()
 	for _, r := range writes {
 		attributes := (&caller{t: t}).attributesOf(r)
@@ -174,7 +174,7 @@ func (j *verdicts) add(t *testing.T, e *enforced, writes []policy.Request) {
 }
 
 // evaluate runs the validations. They may fail, as a mutant may.
-func (j *verdicts) evaluate(t *testing.T, attributes *admission.VersionedAttributes, request *admissionv1.AdmissionRequest) (denied, failed bool) {
+func (j *triedWrites) evaluate(t *testing.T, attributes *admission.VersionedAttributes, request *admissionv1.AdmissionRequest) (denied, failed bool) {
 	t.Helper()
 	results, _, err := j.evaluator.ForInput(t.Context(), attributes, request, cel.OptionalVariableBindings{}, nil, celconfig.RuntimeCELCostBudget)
 	for _, result := range results {
@@ -186,7 +186,7 @@ func (j *verdicts) evaluate(t *testing.T, attributes *admission.VersionedAttribu
 }
 
 // notice reports whether the verdict on some write is another one now.
-func (j *verdicts) notice(t *testing.T) bool {
+func (j *triedWrites) notice(t *testing.T) bool {
 	t.Helper()
 	for i := range j.inputs {
 		if denied, failed := j.evaluate(t, j.inputs[i], j.requests[i]); failed || denied != j.want[i] {
