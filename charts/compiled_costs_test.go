@@ -24,45 +24,48 @@ import (
 	"noderestriction.plus/policy/expression"
 )
 
-// fullNode is a Node with as many keys and elements as expressions go through, or a part of that. A number makes each text another one.
-func fullNode(n, part int) *corev1.Node {
+// fullNode is a Node with as many keys and elements as expressions go through, or a part of that; of a part less than one,
+// more than that. A number makes each text another one.
+func fullNode(n int, part float64) *corev1.Node {
 	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "worker-1", Labels: map[string]string{}, Annotations: map[string]string{}}}
 	text := func(i int) string { return fmt.Sprintf("%s.example.org/%03d-%d", strings.Repeat("d", 100), i, n) }
-	for i := range expression.MaxKeys / part {
+	for i := range parts(expression.MaxKeys, part) {
 		node.Labels[text(i)], node.Annotations[text(i)] = "v", strings.Repeat("v", 256)
 	}
-	for i := range expression.MaxItems / part {
+	for i := range parts(expression.MaxItems, part) {
 		node.Finalizers = append(node.Finalizers, text(i))
 		node.Spec.PodCIDRs = append(node.Spec.PodCIDRs, text(i))
 		node.Spec.Taints = append(node.Spec.Taints, corev1.Taint{Key: text(i), Effect: corev1.TaintEffectNoSchedule})
 		node.Status.DeclaredFeatures = append(node.Status.DeclaredFeatures, text(i))
 	}
-	for i := range expression.MaxOwners / part {
+	for i := range parts(expression.MaxOwners, part) {
 		node.OwnerReferences = append(node.OwnerReferences, metav1.OwnerReference{APIVersion: "v1", Kind: "Node", Name: text(i)})
 	}
-	for i := range expression.MaxManagers / part {
+	for i := range parts(expression.MaxManagers, part) {
 		node.ManagedFields = append(node.ManagedFields, metav1.ManagedFieldsEntry{Manager: text(i), Operation: "Apply", APIVersion: "v1"})
 	}
-	for i := range expression.MaxAddresses / part {
+	for i := range parts(expression.MaxAddresses, part) {
 		node.Status.Addresses = append(node.Status.Addresses, corev1.NodeAddress{Type: "InternalIP", Address: fmt.Sprintf("10.1.%d.%d", n, i)})
 	}
-	for i := range expression.MaxConditions / part {
+	for i := range parts(expression.MaxConditions, part) {
 		node.Status.Conditions = append(node.Status.Conditions, corev1.NodeCondition{Type: corev1.NodeConditionType(text(i))})
 	}
-	for i := range 90 / part {
+	for i := range parts(90, part) {
 		node.Status.Images = append(node.Status.Images, corev1.ContainerImage{Names: []string{text(i), text(i + 1000), text(i + 2000)}})
 	}
-	node.Status.Capacity = resources(expression.MaxKeys/part, fmt.Sprint(n+1000))
-	node.Status.Allocatable = resources(expression.MaxKeys/part, fmt.Sprint(n+1000))
+	node.Status.Capacity = resources(parts(expression.MaxKeys, part), fmt.Sprint(n+1000))
+	node.Status.Allocatable = resources(parts(expression.MaxKeys, part), fmt.Sprint(n+1000))
 	return node
 }
 
+func parts(n int, part float64) int { return int(float64(n) / part) }
+
 // fullPod is a pod with as many keys and elements as expressions go through, or a part of that.
-func fullPod(n, part int) *corev1.Pod {
+func fullPod(n int, part float64) *corev1.Pod {
 	node := fullNode(n, part)
 	pod := &corev1.Pod{ObjectMeta: node.ObjectMeta}
 	pod.Spec.NodeName = "worker-1"
-	for i := range expression.MaxItems / part {
+	for i := range parts(expression.MaxItems, part) {
 		pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: fmt.Sprintf("c%d-%d", i, n)})
 		pod.Spec.ReadinessGates = append(pod.Spec.ReadinessGates, corev1.PodReadinessGate{ConditionType: corev1.PodConditionType(fmt.Sprint("example.com/", i))})
 		pod.Status.ContainerStatuses = append(pod.Status.ContainerStatuses, corev1.ContainerStatus{
@@ -72,13 +75,13 @@ func fullPod(n, part int) *corev1.Pod {
 		pod.Status.HostIPs = append(pod.Status.HostIPs, corev1.HostIP{IP: fmt.Sprintf("10.%d.2.%d", n, i)})
 	}
 	pod.Spec.InitContainers, pod.Status.InitContainerStatuses = pod.Spec.Containers, pod.Status.ContainerStatuses
-	for i := range expression.MaxVolumes / part {
+	for i := range parts(expression.MaxVolumes, part) {
 		pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: fmt.Sprint("v", i), VolumeSource: corev1.VolumeSource{
 			HostPath:  &corev1.HostPathVolumeSource{Path: strings.Repeat("/ab", expression.MaxPath/3)},
-			Projected: &corev1.ProjectedVolumeSource{Sources: make([]corev1.VolumeProjection, expression.MaxSources/part)},
+			Projected: &corev1.ProjectedVolumeSource{Sources: make([]corev1.VolumeProjection, parts(expression.MaxSources, part))},
 		}})
 	}
-	for i := range expression.MaxConditions / part {
+	for i := range parts(expression.MaxConditions, part) {
 		pod.Status.Conditions = append(pod.Status.Conditions, corev1.PodCondition{
 			Type: corev1.PodConditionType(fmt.Sprint("example.com/", i, n)), ObservedGeneration: int64(n + 1),
 		})

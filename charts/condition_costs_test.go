@@ -312,3 +312,61 @@ func TestConditionsAreWithinTheBudget(t *testing.T) {
 		}
 	}
 }
+
+// denying are values with all presets and rules of the chart, each of which denies.
+func denying(distribution string) []string {
+	return append(everything(), "--set", "policies.recommended=Deny,policies.strict=Deny,policies.distribution="+distribution)
+}
+
+// TestLinesOfPoliciesAreWithinTheBudget is [TestConditionsAreWithinTheBudget] with policies that deny, for objects at the bounds of the
+// expressions, where they cost most, and far beyond them.
+func TestLinesOfPoliciesAreWithinTheBudget(t *testing.T) {
+	const limit = min(celconfig.PerCallLimit, celconfig.RuntimeCELCostBudgetMatchConditions)
+	for _, distribution := range []string{"", "aks"} {
+		c := newCaller(t, denying(distribution)...)
+		for _, size := range []struct {
+			name string
+			part float64
+		}{{"at the bounds", 2}, {"at the bounds of a compiled policy", 1}, {"beyond them", 0.1}} {
+			for _, r := range fullWrites(size.part) {
+				t.Run(fmt.Sprintf("%s %s %s %s %s", distribution, size.name, r.Operation, r.Resource, r.Subresource), func(t *testing.T) {
+					if called, failed := c.calls(kubelet, r); len(failed) > 0 || len(called) > 1 {
+						t.Errorf("called are %v, failed %v", called, failed)
+					}
+					for webhook, cost := range c.costs(c.attributes(kubelet, r)) {
+						t.Logf("%s costs %d", webhook, cost)
+						if cost > limit/2 {
+							t.Errorf("%s costs %d of %d", webhook, cost, limit)
+						}
+					}
+				})
+			}
+		}
+	}
+}
+
+// fullWrites are writes of Nodes and pods with as many keys and elements as expressions go through, or a part of that, or a multiple. All of
+// them change.
+func fullWrites(part float64) []policy.Request {
+	var writes []policy.Request
+	for _, w := range []policy.Write{
+		{Resource: "nodes", Operation: admissionv1.Update}, {Resource: "nodes", Operation: admissionv1.Update, Subresource: "status"},
+		{Resource: "pods", Operation: admissionv1.Update, Subresource: "status"}, {Resource: "pods", Operation: admissionv1.Create},
+		{Resource: "pods", Operation: admissionv1.Delete}, {Resource: "pods", Operation: admissionv1.Update},
+	} {
+		w.Name = "worker-1"
+		w.OldObject, w.Object = mustMarshal(fullNode(1, part)), mustMarshal(fullNode(2, part))
+		if w.Resource == "pods" {
+			w.Name, w.Namespace = "a-worker-1", "kube-system"
+			w.OldObject, w.Object = mustMarshal(fullPod(1, part)), mustMarshal(fullPod(2, part))
+		}
+		switch w.Operation {
+		case admissionv1.Create:
+			w.OldObject = nil
+		case admissionv1.Delete:
+			w.Object = nil
+		}
+		writes = append(writes, policy.Request{NodeName: "worker-1", Write: w})
+	}
+	return writes
+}

@@ -7,9 +7,12 @@ import (
 	"bytes"
 	"encoding/json"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
+
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/compile"
@@ -117,5 +120,47 @@ func TestConditionsAreCurrent(t *testing.T) {
 	have, err := os.ReadFile(conditionsFile)
 	if err != nil || !bytes.Equal(have, b.Bytes()) {
 		t.Errorf("%s is out of date, run make generate: %v", conditionsFile, err)
+	}
+}
+
+// TestAuditRefusesNothing renders policies that only warn or record: with them, no webhook whose failure refuses writes, and no floor, has
+// another condition than without any policy.
+func TestAuditRefusesNothing(t *testing.T) {
+	refusing := func(arguments ...string) map[string]any {
+		r := render(t, arguments...)
+		all := map[string]any{}
+		for _, w := range r.webhooks.Webhooks {
+			if *w.FailurePolicy == admissionregistrationv1.Fail {
+				all[w.Name] = []any{w.Rules, w.MatchConditions}
+			}
+		}
+		for _, o := range r.objects {
+			if p, is := o.(*admissionregistrationv1.ValidatingAdmissionPolicy); is {
+				all[p.Name] = p.Spec
+			}
+		}
+		return all
+	}
+	const rules = `"nodes":{"labels":{},"conditions":{},"finalizers":{"allowed":["example.com/*"]}},"pods":{"eviction":{}},"csiNodes":{}`
+	none := refusing(append(everything(), "--set", "policies.recommended=Off")...)
+	if len(none) == 0 {
+		t.Fatal("nothing refuses writes")
+	}
+	for _, action := range []string{"Audit", "Warn"} {
+		got := refusing(append(everything(), "--set", "policies.recommended=Audit,policies.strict=Audit",
+			"--set-json", `policies.extra={"a":{"validationActions":["`+action+`"],`+rules+`}}`)...)
+		if len(got) != len(none) {
+			t.Errorf("%s: %d refuse writes, without policies %d", action, len(got), len(none))
+		}
+		for name := range none {
+			if !reflect.DeepEqual(none[name], got[name]) {
+				t.Errorf("%s: %s is %+v, without policies %+v", action, name, got[name], none[name])
+			}
+		}
+	}
+	denying := refusing(append(everything(), "--set", "policies.recommended=Off",
+		"--set-json", `policies.extra={"a":{"validationActions":["Deny"],"pods":{"eviction":{}},"csiNodes":{}}}`)...)
+	if reflect.DeepEqual(none, denying) {
+		t.Error("a policy that denies changes nothing either")
 	}
 }

@@ -356,7 +356,7 @@ func TestFloorUnderFieldOwnership(t *testing.T) {
 	f := newFloor(t, get[*admissionregistrationv1.ValidatingAdmissionPolicy](t, rendered{objects: decode(t, out)}, chart+"-a"))
 	c := &caller{t: t}
 	for operation, want := range map[metav1.ManagedFieldsOperationType]string{
-		"Update": "", "Apply": `violates NodeRestrictionPolicy "a": node managed fields`,
+		"Update": "", "Apply": `violates NodeRestrictionPolicy "a": node managed fields (must not apply as "a")`,
 	} {
 		node := storedNode()
 		node.ManagedFields = []metav1.ManagedFieldsEntry{managed("a", operation, 10, "{}")}

@@ -91,6 +91,7 @@ func TestLineAndPodRulesAgree(t *testing.T) {
 		ObjectMeta: metav1.ObjectMeta{Name: "strictest"},
 		Spec: v1alpha1.NodeRestrictionPolicySpec{ValidationActions: []v1alpha1.ValidationAction{v1alpha1.Deny}, Pods: v1alpha1.PodRules{
 			Conditions: &v1alpha1.PodConditions{}, Phase: &v1alpha1.PodPhase{}, ObservedGeneration: &v1alpha1.PodObservedGeneration{},
+			Containers: &v1alpha1.PodContainers{},
 		}},
 	})
 	if len(errs) > 0 {

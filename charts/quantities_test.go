@@ -115,6 +115,15 @@ func emptyPod() any {
 	}
 }
 
+// reportedPod has a container for each status of one, which has no name.
+func reportedPod() any {
+	pod := emptyPod().(*corev1.Pod)
+	pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{})
+	pod.Spec.InitContainers = []corev1.Container{{}}
+	pod.Spec.EphemeralContainers = []corev1.EphemeralContainer{{}}
+	return pod
+}
+
 // sliceHolder is the ResourceSlice of a version.
 func sliceHolder(version string) holder {
 	return holder{
@@ -134,7 +143,7 @@ func holders() []holder {
 		{"nodes", func() any { return storedNode() }, []policy.Request{{Write: policy.Write{
 			Operation: "UPDATE", Subresource: "status",
 		}}}, status},
-		{"pods", emptyPod, []policy.Request{{Write: policy.Write{
+		{"pods", reportedPod, []policy.Request{{Write: policy.Write{
 			Operation: "UPDATE", Subresource: "status",
 		}}, {Write: policy.Write{
 			Operation: "DELETE",
