@@ -13,7 +13,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/admission"
+	"k8s.io/apiserver/pkg/admission/plugin/cel"
+	"k8s.io/apiserver/pkg/admission/plugin/webhook/matchconditions"
 	"k8s.io/apiserver/pkg/authentication/user"
+	"k8s.io/apiserver/pkg/cel/environment"
 )
 
 // BenchmarkConditions is what the match conditions cost an API server for a write that they do not send.
@@ -45,6 +48,28 @@ func BenchmarkConditions(b *testing.B) {
 				attributes.VersionedOldObject.Set(write.old)
 				if called, failed := c.match(attributes); len(called)+len(failed) > 0 {
 					b.Fatalf("called: %v, failed: %v", called, failed)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkCompileConditions is what it costs an API server to compile all match conditions, for which writes wait.
+func BenchmarkCompileConditions(b *testing.B) {
+	for name, values := range map[string]string{
+		"default": "policies.strict=Off", "two policies that deny": "policies.recommended=Deny,policies.strict=Deny",
+	} {
+		webhooks := render(b, "--set", values).webhooks.Webhooks
+		b.Run(name, func(b *testing.B) {
+			environments := environment.MustBaseEnvSet(oldestKubernetes)
+			for b.Loop() {
+				for i := range webhooks {
+					var conditions []cel.ExpressionAccessor
+					for j := range webhooks[i].MatchConditions {
+						conditions = append(conditions, (*matchconditions.MatchCondition)(&webhooks[i].MatchConditions[j]))
+					}
+					cel.NewConditionCompiler(environments).CompileCondition(
+						conditions, cel.OptionalVariableDeclarations{HasAuthorizer: true}, environment.StoredExpressions)
 				}
 			}
 		})
