@@ -400,9 +400,8 @@ func (s *setup) testPermission(t *testing.T) {
 	role.Rules = before
 	_, err = roles.Update(t.Context(), role, metav1.UpdateOptions{FieldManager: "helm"})
 	suite.Check(t, err)
-	// The test does not stay an owner, or helm upgrade would end with a conflict.
-	_, err = roles.Patch(t.Context(), role.Name, types.MergePatchType, []byte(`{"metadata":{"managedFields":[{}]}}`), metav1.PatchOptions{})
-	suite.Check(t, err)
+	// The test does not stay an owner, or the next upgrade would end with a conflict.
+	s.upgrade(t, s.product.URL, "--force-conflicts")
 	s.awaitGated(t, "capacity", metav1.ConditionTrue, "Complete", "")
 }
 

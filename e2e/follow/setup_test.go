@@ -86,7 +86,7 @@ func newSetup(t *testing.T) *setup {
 	return s
 }
 
-// upgrade installs or upgrades the release with more values, and writes the file that the program reads, if the chart renders it.
+// upgrade installs or upgrades the release with more values or flags, and writes the file that the program reads, if the chart renders it.
 func (s *setup) upgrade(t *testing.T, url string, more ...string) {
 	t.Helper()
 	root, err := project.Root()
@@ -99,7 +99,10 @@ func (s *setup) upgrade(t *testing.T, url string, more ...string) {
 		"--set=webhook.url=" + url, "--set=webhook.caBundle=" + base64.StdEncoding.EncodeToString(s.ControlPlane.CA.PEM()),
 	}
 	for _, value := range more {
-		args = append(args, "--set="+value)
+		if !strings.HasPrefix(value, "--") {
+			value = "--set=" + value
+		}
+		args = append(args, value)
 	}
 	command := exec.CommandContext(t.Context(), s.helm, args...)
 	home := filepath.Join(s.Dir, "helm")
