@@ -68,7 +68,7 @@ test-unit: ## Test the packages: unit tests, fixtures, scripts of the commands, 
 
 test-chart: $(helm) ## Lint and render the chart, test what it renders.
 	$(call step,lint chart,$(helm) lint --strict $(chart))
-	$(call step,test chart,go -C charts test -count=1 $(testflags) ./...)
+	$(call step,test chart,go -C charts test -count=1 -timeout 30m $(testflags) ./...)
 
 test-monitoring: ## Test alerts and dashboard with Prometheus' query engine.
 	$(call step,test alerts and dashboard,go -C config/observability test -count=1 $(testflags) ./...)

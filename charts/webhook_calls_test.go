@@ -6,6 +6,7 @@ package charts_test
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -65,14 +66,13 @@ func newCallerOf(t testing.TB, webhooks []admissionregistrationv1.ValidatingWebh
 	for _, w := range webhooks {
 		var conditions []cel.ExpressionAccessor
 		for _, condition := range w.MatchConditions {
-			accessor := (*matchconditions.MatchCondition)(&condition)
-			conditions = append(conditions, accessor)
-			result := cel.NewCompiler(environments).CompileCELExpression(accessor, options, environment.NewExpressions)
-			if result.Error != nil {
-				t.Fatalf("%s: %s: %v", w.Name, condition.Name, result.Error)
-			}
+			conditions = append(conditions, (*matchconditions.MatchCondition)(&condition))
 		}
-		evaluator := cel.NewConditionCompiler(environments).CompileCondition(conditions, options, environment.StoredExpressions)
+		// As when they are created: an API server evaluates stored ones with more functions.
+		evaluator := cel.NewConditionCompiler(environments).CompileCondition(conditions, options, environment.NewExpressions)
+		if errs := evaluator.CompilationErrors(); len(errs) > 0 {
+			t.Fatalf("%s: %v", w.Name, errors.Join(errs...))
+		}
 		// With failurePolicy Fail, an error in a condition is reported as an error, not as false.
 		matcher := matchconditions.NewMatcher(evaluator, new(admissionregistrationv1.Fail), "webhook", "validating", w.Name)
 		c.webhooks = append(c.webhooks, calledWebhook{&w, evaluator, matcher})
