@@ -104,6 +104,7 @@ func notSent() map[string]string {
 	return map[string]string{
 		"baseline-nodes/deny/changes-config-source":                 removed,
 		"baseline-nodes/deny/registers-with-config-source":          removed,
+		"baseline-nodes/deny/registers-with-empty-config-source":    removed,
 		"baseline-leases/deny/creates-lease-with-generated-name":    drawn,
 		"baseline-nodes/deny/registers-with-generated-name":         drawn,
 		"baseline-pods/deny/changes-claim-statuses":                 off, // the feature of one of them

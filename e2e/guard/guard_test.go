@@ -34,8 +34,8 @@ import (
 	"noderestriction.plus/e2e/product"
 	"noderestriction.plus/e2e/suite"
 	"noderestriction.plus/internal/auditlog"
-	"noderestriction.plus/internal/decisionlog"
 	"noderestriction.plus/internal/compile"
+	"noderestriction.plus/internal/decisionlog"
 )
 
 const (
