@@ -24,7 +24,7 @@ func scenarios() []scenario {
 		{
 			name: "All replicas and their nodes are down", core: true, run: (*setup).allDown,
 			kubelets: "heartbeats, leases and pod statuses continue; a kubelet restarts; a Node that was marked Unknown becomes Ready " +
-				"again; a new Node joins; static pods run, but their mirror pods are not created",
+				"again; a new Node joins; static pods run, and those of their mirror pods are created that violate nothing",
 			enforced: "the floor under registration; writes with `Fail` are refused; writes with `Ignore` pass without evaluation: see above",
 			recorded: "nothing, because the webhook denies nothing; what the floor denies is in the API server's audit log",
 			recovers: "when one of the nodes is back: its kubelet registers and reports its pods, which become endpoints again",
