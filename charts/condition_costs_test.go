@@ -313,7 +313,7 @@ func TestConditionsAreWithinTheBudget(t *testing.T) {
 	}
 }
 
-// denying are values with all presets and rules of the chart, each of which denies.
+// denying are values with all presets and rules of the chart, and every policy denies.
 func denying(distribution string) []string {
 	return append(everything(), "--set", "policies.recommended=Deny,policies.strict=Deny,policies.distribution="+distribution)
 }

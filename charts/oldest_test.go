@@ -179,7 +179,7 @@ func (c *caller) admissionRequest(r policy.Request) *admissionv1.AdmissionReques
 	return request
 }
 
-// sample is the number of writes of which one is compared, beside the fixtures. All would take minutes.
+// sample is how many writes there are for each one that is compared, beside the fixtures. All would take minutes.
 const sample = 16
 
 // some returns those fixtures that a policy is for, and a sample of the writes that are made of them.

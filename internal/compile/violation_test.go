@@ -39,7 +39,7 @@ func TestLongListsAreTooDear(t *testing.T) {
 		for i := range violations {
 			v := &violations[i]
 			if v.TooDear() != want || (v.Certain == expression.False) != want {
-				t.Errorf("%d patterns in %s: too dear is %t, certain is %s", patterns, v.Write, v.TooDear(), v.Certain)
+				t.Errorf("%d patterns in %s: too expensive is %t, certain is %s", patterns, v.Write, v.TooDear(), v.Certain)
 			}
 			if v.Possible == expression.False || v.Missed == expression.False && want || v.Cost > compile.MaxCost {
 				t.Errorf("%d patterns in %s: possible is %s, missed %s, at a cost of %d", patterns, v.Write, v.Possible, v.Missed, v.Cost)
