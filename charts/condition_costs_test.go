@@ -350,9 +350,12 @@ func TestLinesOfPoliciesAreWithinTheBudget(t *testing.T) {
 func fullWrites(part float64) []policy.Request {
 	var writes []policy.Request
 	for _, w := range []policy.Write{
-		{Resource: "nodes", Operation: admissionv1.Update}, {Resource: "nodes", Operation: admissionv1.Update, Subresource: "status"},
-		{Resource: "pods", Operation: admissionv1.Update, Subresource: "status"}, {Resource: "pods", Operation: admissionv1.Create},
-		{Resource: "pods", Operation: admissionv1.Delete}, {Resource: "pods", Operation: admissionv1.Update},
+		{Resource: "nodes", Operation: admissionv1.Update},
+		{Resource: "nodes", Operation: admissionv1.Update, Subresource: "status"},
+		{Resource: "pods", Operation: admissionv1.Update, Subresource: "status"},
+		{Resource: "pods", Operation: admissionv1.Create},
+		{Resource: "pods", Operation: admissionv1.Delete},
+		{Resource: "pods", Operation: admissionv1.Update},
 	} {
 		w.Name = "worker-1"
 		w.OldObject, w.Object = mustMarshal(fullNode(1, part)), mustMarshal(fullNode(2, part))

@@ -31,7 +31,8 @@ var programs = map[string][]string{
 	"with other limits": {
 		"--set", "limits.maxConnections=2000000,limits.maxRequestsInFlight=9,limits.maxBodyBytesInFlight=2147483648,shutdown.delaySeconds=600",
 	},
-	"with more names": {"--set", "certificates.extraDNSNames={a.example.com,b.example.com}"},
+	"following policies": {"--set", "webhook.followPolicies=true"},
+	"with more names":    {"--set", "certificates.extraDNSNames={a.example.com,b.example.com}"},
 }
 
 // TestFlags has the program itself read the arguments of each pod, and holds the flags that it has to those that the chart

@@ -197,7 +197,13 @@ func withNull(t *testing.T, r policy.Request, named func(field string) bool) []p
 			continue // an API server refuses a pod without containers before it asks policies
 		}
 		for _, pair := range [][2]state{
-			{null, null}, {null, filledIn}, {filledIn, null}, {missing, null}, {null, missing}, {nothing, null}, {null, nothing},
+			{null, null},
+			{null, filledIn},
+			{filledIn, null},
+			{missing, null},
+			{null, missing},
+			{nothing, null},
+			{null, nothing},
 			{filledIn, missing},
 		} {
 			w := r

@@ -80,7 +80,8 @@ func (d graphDraw) pod() *corev1.Pod {
 			variables = append(variables, corev1.EnvVar{ValueFrom: &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{LocalObjectReference: *d.reference()}}})
 		case 3:
 			variables = append(variables, corev1.EnvVar{Value: "x"}, corev1.EnvVar{ValueFrom: &corev1.EnvVarSource{
-				ConfigMapKeyRef: &corev1.ConfigMapKeySelector{LocalObjectReference: corev1.LocalObjectReference{Name: d.name("map")}}}})
+				ConfigMapKeyRef: &corev1.ConfigMapKeySelector{LocalObjectReference: corev1.LocalObjectReference{Name: d.name("map")}},
+			}})
 		}
 		return from, variables
 	}

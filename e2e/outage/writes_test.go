@@ -56,8 +56,10 @@ func outageWrites() []outageWrite {
 }
 
 func mirrorPod(nodeUID string) suite.Request {
-	pod := suite.MirrorPod{Namespace: metav1.NamespaceDefault, Name: "evil-" + stolenNode, Node: stolenNode, NodeUID: nodeUID,
-		Labels: map[string]string{"pod-template-hash": "5f"}}
+	pod := suite.MirrorPod{
+		Namespace: metav1.NamespaceDefault, Name: "evil-" + stolenNode, Node: stolenNode, NodeUID: nodeUID,
+		Labels: map[string]string{"pod-template-hash": "5f"},
+	}
 	return pod.Create()
 }
 

@@ -54,11 +54,11 @@ const (
 
 // ReadBase reads the file.
 func ReadBase(path string) (*Base, error) {
-	file, err := os.Open(path) //nolint:gosec // the administrator names it
+	file, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	defer file.Close() //nolint:errcheck // it is only read
+	defer file.Close()
 	data, err := io.ReadAll(io.LimitReader(file, maxFile+1))
 	if err != nil {
 		return nil, err

@@ -281,7 +281,8 @@ func (s *sending) wholeLine(webhook *admissionregistrationv1.ValidatingWebhook, 
 	if webhook.Name == registration {
 		passes = func(d drawn) string { return d.open } // the floor has denied the rest before
 	}
-	return expression.And(before, expression.Or(expression.Not(compile.IsKubelet), isProbe, "("+s.choose(webhook, passes, expression.True)+")"))
+	sent := "(" + s.choose(webhook, passes, expression.True) + ")"
+	return expression.And(before, expression.Or(expression.Not(compile.IsKubelet), isProbe, sent))
 }
 
 // notProbe excludes the enforcement probes of other webhooks, which create CSINodes.

@@ -39,7 +39,8 @@ API server about every cell.
 `)
 	for _, r := range mergedRules(tables) {
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | [%s](%s) |\n",
-			monospace(resourceOf(r.rule)), strings.Join(r.rule.Verbs, ", "), conditionOf(r.rule), releases(r.minors, tables), lineOf(r.rule), r.rule.URL())
+			monospace(resourceOf(r.rule)), strings.Join(r.rule.Verbs, ", "), conditionOf(r.rule),
+			releases(r.minors, tables), lineOf(r.rule), r.rule.URL())
 	}
 	b.WriteString(`
 ## Refused, and asked about

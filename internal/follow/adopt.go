@@ -15,7 +15,9 @@ import (
 
 // AdoptWebhooks replaces, in what the chart says to have installed, the match conditions that the program wrote, or is about to write.
 // What somebody else changed stays a difference. It is safe for concurrent use.
-func (k *Keeper) AdoptWebhooks(have *admissionregistrationv1.ValidatingWebhookConfiguration, installed []admissionregistrationv1.ValidatingWebhook) {
+func (k *Keeper) AdoptWebhooks(
+	have *admissionregistrationv1.ValidatingWebhookConfiguration, installed []admissionregistrationv1.ValidatingWebhook,
+) {
 	c := k.current.Load()
 	if c == nil {
 		return

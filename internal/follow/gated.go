@@ -67,7 +67,9 @@ func newGatedConditions(policies client.Reader, status client.StatusClient) *gat
 }
 
 // report writes the findings that a status does not have yet.
-func (g *gatedConditions) report(ctx context.Context, inForce []policystore.InForce, findings map[string]conditions.Finding, now time.Time) {
+func (g *gatedConditions) report(
+	ctx context.Context, inForce []policystore.InForce, findings map[string]conditions.Finding, now time.Time,
+) {
 	if now.Before(g.next) && equal(g.last, findings) {
 		return
 	}

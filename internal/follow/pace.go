@@ -48,11 +48,3 @@ func (p *pace) made(now time.Time) {
 	}
 	p.wrote, p.last = p.wanted, now
 }
-
-// outdated returns for how long the object has differed without interruption.
-func (p *pace) outdated(now time.Time) time.Duration {
-	if p.wanted == "" {
-		return 0
-	}
-	return now.Sub(p.since)
-}

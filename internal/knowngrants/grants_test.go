@@ -85,8 +85,12 @@ func TestGrants(t *testing.T) {
 			}
 		}
 		for _, r := range []authorization.Request{
-			{Verb: "delete", Resource: "secrets"}, {Verb: "*", Group: "*", Resource: "*"}, {Verb: "get", Resource: "pods", Subresource: "exec"},
-			{Verb: "get", Path: "/metrics"}, {Verb: "get", Path: "/apisx"}, {Verb: "update", Resource: "configmaps", Name: "kubelet-config"},
+			{Verb: "delete", Resource: "secrets"},
+			{Verb: "*", Group: "*", Resource: "*"},
+			{Verb: "get", Resource: "pods", Subresource: "exec"},
+			{Verb: "get", Path: "/metrics"},
+			{Verb: "get", Path: "/apisx"},
+			{Verb: "update", Resource: "configmaps", Name: "kubelet-config"},
 		} {
 			if Find(table, match(&g), &r) != nil {
 				t.Errorf("%s %s excuses %s", g.Distribution, g.Binding, r.String())

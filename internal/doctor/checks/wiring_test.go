@@ -43,8 +43,10 @@ func inCluster(t *testing.T) *Snapshot {
 	deployment.Spec.Template.Spec.ServiceAccountName = "webhook"
 	deployment.Spec.Template.Spec.NodeSelector = map[string]string{controlPlaneLabel: ""}
 	s.Deployments.Value = []appsv1.Deployment{deployment}
-	s.Endpoints.Value = []discoveryv1.EndpointSlice{{Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"10.0.0.1"}},
-		{Addresses: []string{"10.0.0.2"}}}}}
+	s.Endpoints.Value = []discoveryv1.EndpointSlice{{Endpoints: []discoveryv1.Endpoint{
+		{Addresses: []string{"10.0.0.1"}},
+		{Addresses: []string{"10.0.0.2"}},
+	}}}
 	return s
 }
 
