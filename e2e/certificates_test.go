@@ -75,7 +75,7 @@ func (s *environment) testCertificateFiles(t *testing.T) {
 		suite.Check(t, err)
 		next := s.serving(t, ca)
 		s.setBundles(t, append(ca.PEM(), s.ControlPlane.CA.PEM()...))
-		flood.AwaitReconnections(t, 4) // until then it has noticed the bundle
+		flood.AwaitReconnections(t, 25) // until then it has compiled the configuration with the bundle
 		secret.mount(t, next)
 		s.awaitServed(t, s.product, next)
 		s.setBundles(t, ca.PEM())
