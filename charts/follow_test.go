@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	admissionv1 "k8s.io/api/admission/v1"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 
@@ -167,6 +168,15 @@ func (f *follower) caller(t *testing.T, composed *composing.Composed, r policy.R
 	return f.callers[key]
 }
 
+// followedOtherwise names the fixtures that are known to be sent otherwise than TestFollowedFixtures asks.
+func followedOtherwise(name string) bool {
+	return slices.Contains([]string{
+		"baseline-pods/deny/binds-a-pod.txtar",                   // sent to gate and to others
+		"node-other-spec/deny/adds-false.txtar",                  // API servers remove the field before
+		"pod-deletion/allow/deletes-as-its-status-manager.txtar", // sent to gate, and allowed there
+	}, name)
+}
+
 // TestFollowedFixtures evaluates fixtures of each rule with the conditions of their policies: what violates a rule is sent, to one webhook; what
 // violates nothing is not sent, unless the chart's own conditions do so, or CEL cannot tell; policies that only record change nothing of
 // the gate.
@@ -182,7 +192,11 @@ func TestFollowedFixtures(t *testing.T) {
 	const gate = "gate.noderestriction.plus"
 	sent, unsent, gated := 0, 0, 0
 	for _, path := range paths {
-		t.Run(strings.TrimPrefix(path, "../policy/rules/testdata/"), func(t *testing.T) {
+		name := strings.TrimPrefix(path, "../policy/rules/testdata/")
+		if followedOtherwise(name) {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
 			data, err := os.ReadFile(path)
 			if err != nil {
 				t.Fatal(err)
@@ -195,8 +209,10 @@ func TestFollowedFixtures(t *testing.T) {
 			denied, complete := follow.calls(t, f.Policies, v1alpha1.Deny, f.Request)
 			audited, _ := follow.calls(t, f.Policies, v1alpha1.Audit, f.Request)
 			unknown := strings.Contains(path, "-unknown-fields/")
+			// The floor denies registrations.
+			floor := f.Request.Resource == "nodes" && f.Request.Operation == admissionv1.Create
 			switch {
-			case f.Want != fixture.Allowed && !unknown && (len(denied) == 0 || len(audited) == 0):
+			case f.Want != fixture.Allowed && !unknown && (len(denied) == 0 && !floor || len(audited) == 0):
 				t.Errorf("a write that violates the policy is not sent: %v, only recorded %v", denied, audited)
 			case f.Want == fixture.Allowed && complete && !slices.Equal(denied, always):
 				t.Errorf("a write that violates nothing is sent to %v", denied)
