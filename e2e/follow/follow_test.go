@@ -400,8 +400,6 @@ func (s *setup) testPermission(t *testing.T) {
 	role.Rules = before
 	_, err = roles.Update(t.Context(), role, metav1.UpdateOptions{FieldManager: "helm"})
 	suite.Check(t, err)
-	// The test does not stay an owner, or the next upgrade would end with a conflict.
-	s.upgrade(t, s.product.URL, "--force-conflicts")
 	s.awaitGated(t, "capacity", metav1.ConditionTrue, "Complete", "")
 }
 
@@ -430,7 +428,8 @@ func (s *setup) testUpgrade(t *testing.T) {
 
 // testOff turns the value off while the program still runs.
 func (s *setup) testOff(t *testing.T) {
-	s.upgrade(t, s.product.URL, "webhook.followPolicies=false")
+	// The test has changed the ClusterRole.
+	s.upgrade(t, s.product.URL, "--force-conflicts", "webhook.followPolicies=false")
 	want := s.conditions(t, "gate")
 	if strings.Contains(want, "KernelDeadlock") {
 		t.Error("the conditions are still those of the policies")
