@@ -132,7 +132,8 @@ func (f *follower) calls(
 	for _, finding := range composed.Findings {
 		complete = complete && finding.Reason == composing.Complete
 	}
-	called, failed := f.caller(t, composed, r).calls("system:node:"+r.NodeName, r)
+	c := f.caller(t, composed, r)
+	called, failed := c.match(c.attributesOf(r))
 	if len(failed) > 0 || len(called) > 1 {
 		t.Errorf("with %s, called are %v, failed %v", action, called, failed)
 	}
@@ -173,7 +174,6 @@ func followedOtherwise(name string) bool {
 	return slices.Contains([]string{
 		"baseline-pods/deny/binds-a-pod.txtar",                   // sent to gate and to others
 		"node-other-spec/deny/adds-false.txtar",                  // API servers remove the field before
-		"pod-deletion/allow/deletes-as-its-status-manager.txtar", // sent to gate, and allowed there
 	}, name)
 }
 

@@ -127,11 +127,11 @@ var arrows = map[string]struct {
 	"internal/rights": {
 		[]string{
 			"internal/access", "internal/auditlog", "internal/authorization", "internal/command", "internal/input", "internal/knowngrants",
-			"internal/manifest", "internal/nodeauthorizer", "internal/program", "internal/rbac", "internal/text",
+			"internal/manifest", "internal/nodeauthorizer", "internal/program", "internal/rbac", "internal/report", "internal/text",
 		},
 		"permissions are read from outside, with what the API server says; nothing of the webhook helps",
 	},
-	"internal/report": {[]string{"internal/program"}, "a format of CI systems does not depend on what is reported"},
+	"internal/report": {[]string{"internal/program"}, "a format of CI systems, and what pages share, does not depend on what is reported"},
 	"internal/attack": {
 		[]string{
 			"policy", "policy/rules", "internal/cli", "internal/command", "internal/manifest", "internal/program", "internal/report",

@@ -4,9 +4,7 @@
 package attack
 
 import (
-	"crypto/sha256"
 	_ "embed" // for the template and the style
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"html/template"
@@ -17,7 +15,6 @@ import (
 	"time"
 
 	"noderestriction.plus/internal/command"
-	"noderestriction.plus/internal/program"
 	"noderestriction.plus/internal/report"
 )
 
@@ -220,16 +217,9 @@ func (r *Report) writeHTML(w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	sum := sha256.Sum256([]byte(pageStyle))
 	return page.Execute(w, struct {
 		*Report
-		Summary       []string
-		MadeBy        string
-		Style         template.CSS
-		ContentPolicy string
-	}{
-		r, r.Summary(), program.Plugin + " " + program.Version(),
-		template.CSS(pageStyle), //nolint:gosec // It is the embedded file.
-		"default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'",
-	})
+		report.Page
+		Summary []string
+	}{r, report.NewPage(pageStyle), r.Summary()})
 }

@@ -110,3 +110,21 @@ func Help(t *testing.T, root *cobra.Command) {
 		}
 	}
 }
+
+// Golden compares an output with a file below testdata. With update it rewrites the file.
+func Golden(t *testing.T, name string, got []byte, update bool) {
+	t.Helper()
+	path := filepath.Join("testdata", filepath.FromSlash(name))
+	if update {
+		if err := os.WriteFile(path, got, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("%s differs; -update rewrites it. Got:\n%s", path, got)
+	}
+}

@@ -83,10 +83,10 @@ func entryOf(p *v1alpha1.NodeRestrictionPolicy, rule *policy.Rule) (Entry, []Gap
 	entry := Entry{Rule: rule.ID, Section: section, Writes: map[string]EntryWrite{}}
 	var gaps []Gap
 	for _, v := range Violations(p, []policy.Rule{*rule}) {
-		if v.Gap == tooDear && rule.CEL.Touches == nil { // of managedFields, the chart has a condition of its own
+		if v.Gap == tooExpensive && rule.CEL.Touches == nil { // of managedFields, the chart has a condition of its own
 			gaps = append(gaps, Gap{rule.ID, v.Write.String() + ": " + v.Gap})
 		}
-		if v.Certain != expression.False && v.Write != registrations() {
+		if v.Certain != expression.False && v.Write != Registration() {
 			entry.Writes[v.Write.String()] = EntryWrite{v.Certain, v.CertainCompared, slices.ContainsFunc(v.CertainCompared, isNoisy)}
 		}
 	}
@@ -94,16 +94,13 @@ func entryOf(p *v1alpha1.NodeRestrictionPolicy, rule *policy.Rule) (Entry, []Gap
 	return entry, gaps, err
 }
 
-// registrations of Nodes are denied by the floor.
-func registrations() Write { return Write{"nodes", "", expression.Create} }
-
 func floorOf(p *v1alpha1.NodeRestrictionPolicy, rule *policy.Rule) (*EntryFloor, error) {
 	compiled, err := Compile(p, []policy.Rule{*rule}, Options{Partial: Narrower})
 	if err != nil {
 		return nil, err
 	}
 	for _, kind := range compiled.Kinds {
-		if kind.Write != registrations() {
+		if kind.Write != Registration() {
 			continue
 		}
 		floor := &EntryFloor{Validations: kind.Policy.Spec.Validations}

@@ -157,14 +157,20 @@ func matches(match *v1alpha1.Match, w Write) (certainly, possibly string) {
 	return expression.And(named, own, selected), expression.And(named, expression.Or(expression.Not(own), selected))
 }
 
-// tooDear is the gap of a rule whose expression costs too much.
-const tooDear = "its lists are so long that the expression would cost an API server too much"
+// tooExpensive is the gap of a rule whose expression costs too much.
+const tooExpensive = "its lists are so long that the expression would cost an API server too much"
 
 // limit replaces expressions that cost too much: then whatever touches the rule is a possible violation.
 func (v *Violation) limit() {
 	if v.Cost = max(expression.Cost(v.Certain), expression.Cost(v.Possible), expression.Cost(v.Missed)); v.Cost <= MaxCost {
 		return
 	}
-	v.Certain, v.Possible, v.Compared, v.CertainCompared, v.Gap = expression.False, v.touched, nil, nil, tooDear
+	v.Certain, v.Possible, v.Compared, v.CertainCompared, v.Gap = expression.False, v.touched, nil, nil, tooExpensive
 	v.Missed, v.Cost = v.Possible, expression.Cost(v.Possible)
 }
+
+// TooExpensive reports whether the rule's expression costs too much, so that the webhook itself must find the violation.
+func (v *Violation) TooExpensive() bool { return v.Gap == tooExpensive }
+
+// Touched says that a write changes what the rule evaluates: it is true whenever the write violates the rule, and costs little.
+func (v *Violation) Touched() string { return v.touched }

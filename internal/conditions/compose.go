@@ -85,11 +85,6 @@ const (
 	NotDenying = "NotDenying" // nothing: it does not deny
 )
 
-// registering is the kind of write that must never end in an error: the API server itself denies it, by the floor.
-func registering() compile.Write {
-	return compile.Write{Resource: "nodes", Operation: expression.Create}
-}
-
 // Compose returns the conditions for the policies in force, given all rules. The result depends on the arguments only.
 func Compose(base *Base, inForce []Policy, rules []policy.Rule) *Composed {
 	c := &Composed{Webhooks: Webhooks{}, Findings: map[string]Finding{}}
@@ -137,7 +132,7 @@ func (s *sending) omits(v *compile.Violation) bool {
 
 // draw draws the line through each kind of write that a webhook is sent.
 func (s *sending) draw(base *Base, violations []compile.Violation) {
-	s.gated = map[compile.Write]bool{registering(): base.Floor != ""}
+	s.gated = map[compile.Write]bool{compile.Registration(): base.Floor != ""}
 	for _, w := range s.kinds {
 		sent := false
 		for i := range base.Webhooks {
@@ -160,7 +155,7 @@ func (s *sending) line(w compile.Write, violations []compile.Violation) drawn {
 	touched := []string{}
 	seen := map[string]bool{}
 	left := budget{gateCost: maxGateCost, openCost: maxOpenCost, gateText: min(maxGateText, maxText-s.text), openText: maxOpenText}
-	if w == registering() {
+	if w == compile.Registration() {
 		left.gateCost = maxFloorCost
 	}
 	for i := range violations {
@@ -361,7 +356,7 @@ func (c *Composed) find(p *Policy, violations []compile.Violation, s *sending, r
 		}
 		order = append(order, v.Rule)
 		why[v.Rule] = text
-		if text == tooMuch || v.TooDear() {
+		if text == tooMuch || v.TooExpensive() {
 			c.Refused++
 		} else {
 			c.Inexpressible++
@@ -404,7 +399,7 @@ func floorFor(all []compile.Violation, s *sending) *Floor {
 	byPolicy, byRule := map[string][]string{}, map[string][]string{}
 	for i := range all {
 		v := &all[i]
-		if v.Write != registering() || !v.Denies || v.Certain == expression.False || s.omits(v) {
+		if v.Write != compile.Registration() || !v.Denies || v.Certain == expression.False || s.omits(v) {
 			continue
 		}
 		name := fmt.Sprintf("violation%d", len(f.Variables)+1)

@@ -6,8 +6,6 @@ package doctor
 import (
 	"bytes"
 	"flag"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -67,19 +65,7 @@ func TestFormats(t *testing.T) {
 		if err := sample().Write(&out, command.NewOutput(format)); err != nil {
 			t.Fatal(err)
 		}
-		path := filepath.Join("testdata", "formats", "report."+format)
-		if *update {
-			if err := os.WriteFile(path, out.Bytes(), 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
-		want, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !bytes.Equal(out.Bytes(), want) {
-			t.Errorf("%s differs; -update rewrites it. Got:\n%s", path, out.Bytes())
-		}
+		commandtest.Golden(t, "formats/report."+format, out.Bytes(), *update)
 	}
 }
 

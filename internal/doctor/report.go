@@ -5,9 +5,7 @@ package doctor
 
 import (
 	"cmp"
-	"crypto/sha256"
 	_ "embed" // for the template and the style
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"html/template"
@@ -18,7 +16,6 @@ import (
 
 	"noderestriction.plus/internal/command"
 	"noderestriction.plus/internal/doctor/checks"
-	"noderestriction.plus/internal/program"
 	"noderestriction.plus/internal/report"
 	"noderestriction.plus/internal/text"
 )
@@ -276,16 +273,9 @@ func (r *Report) writeHTML(w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	sum := sha256.Sum256([]byte(pageStyle))
 	return page.Execute(w, struct {
 		*Report
-		Sorted        []checks.Finding
-		MadeBy        string
-		Style         template.CSS
-		ContentPolicy string
-	}{
-		r, r.sorted(), program.Plugin + " " + program.Version(),
-		template.CSS(pageStyle), //nolint:gosec // It is the embedded file.
-		"default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'",
-	})
+		report.Page
+		Sorted []checks.Finding
+	}{r, report.NewPage(pageStyle), r.sorted()})
 }

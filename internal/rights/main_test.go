@@ -9,7 +9,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -121,19 +120,7 @@ func TestFormats(t *testing.T) {
 		if strings.ContainsAny(out.String(), "\x1b\u202e") || format == formatHTML && strings.Contains(out.String(), "<script>") {
 			t.Errorf("%s: hostile text is not escaped", format)
 		}
-		path := filepath.Join("testdata", "formats", "report."+format)
-		if *update {
-			if err := os.WriteFile(path, out.Bytes(), 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
-		want, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !bytes.Equal(out.Bytes(), want) {
-			t.Errorf("%s differs; -update rewrites it. Got:\n%s", path, out.Bytes())
-		}
+		commandtest.Golden(t, "formats/report."+format, out.Bytes(), *update)
 	}
 }
 

@@ -4,15 +4,13 @@
 package rights
 
 import (
-	"crypto/sha256"
 	_ "embed" // for the templates and the style
-	"encoding/base64"
 	"html/template"
 	"io"
 	"slices"
 	"time"
 
-	"noderestriction.plus/internal/program"
+	"noderestriction.plus/internal/report"
 )
 
 //go:embed page.html.tmpl
@@ -64,22 +62,6 @@ func classes() []Class {
 	return []Class{Widened, Missing, Unknown, Accepted, Known, Narrowed, Intended, Untried, Refused}
 }
 
-// page is what both templates have.
-type page struct {
-	MadeBy        string
-	Style         template.CSS
-	ContentPolicy string
-}
-
-func newPage() page {
-	sum := sha256.Sum256([]byte(pageStyle))
-	return page{
-		MadeBy:        program.Plugin + " " + program.Version(),
-		Style:         template.CSS(pageStyle), //nolint:gosec // It is the embedded file.
-		ContentPolicy: "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'",
-	}
-}
-
 // writeHTML writes a page that needs no network and no script. html/template escapes whatever the API server has said.
 func (r *Report) writeHTML(w io.Writer) error {
 	t, err := template.New("page").Funcs(template.FuncMap{
@@ -94,13 +76,13 @@ func (r *Report) writeHTML(w io.Writer) error {
 	beyond := slices.Concat(r.of(Widened), r.of(Missing), r.of(Unknown), r.of(Accepted), r.of(Known))
 	return t.Execute(w, struct {
 		*Report
-		page
+		report.Page
 		Head    []string
 		Beyond  []*Right
 		Columns []string
 		Rows    []*row
 		Classes []Class
-	}{r, newPage(), r.head(), beyond, columns, rows, classes()})
+	}{r, report.NewPage(pageStyle), r.head(), beyond, columns, rows, classes()})
 }
 
 // writeHTML writes the uses as a page like that of a report.
@@ -113,6 +95,6 @@ func (u *Usage) writeHTML(w io.Writer) error {
 	}
 	return t.Execute(w, struct {
 		*Usage
-		page
-	}{u, newPage()})
+		report.Page
+	}{u, report.NewPage(pageStyle)})
 }

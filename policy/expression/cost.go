@@ -73,6 +73,7 @@ func (c *coster) findBounds() {
 		bound, _ := strconv.ParseFloat(m[3], 64)
 		c.products = append(c.products, product{m[1], m[2], bound})
 	}
+	bounded := regexp.MustCompile(`^\) > (\d+)`)
 	for at := 0; ; {
 		i := strings.Index(c.text[at:], "size(")
 		if i < 0 {
@@ -80,7 +81,7 @@ func (c *coster) findBounds() {
 		}
 		at += i + len("size(")
 		end := closing(c.text, at)
-		if m := regexp.MustCompile(`^\) > (\d+)`).FindStringSubmatch(c.text[end:]); m != nil {
+		if m := bounded.FindStringSubmatch(c.text[end:]); m != nil {
 			bound, _ := strconv.ParseFloat(m[1], 64)
 			if before, has := c.bounds[c.text[at:end]]; !has || bound > before {
 				c.bounds[c.text[at:end]] = bound

@@ -10,68 +10,6 @@ import (
 	"noderestriction.plus/policy/expression"
 )
 
-// Line decides for a kind of write which webhook it is sent to: both are expressions in CEL, for clients that are kubelets.
-type Line struct {
-	Write Write
-	// Gate is true for writes that are refused while the webhook is down.
-	Gate string
-	// Open is true for writes that pass while the webhook is down, but are evaluated otherwise. Where Gate is true, it does not matter.
-	Open string
-}
-
-// MaxLineCost is the largest cost of the violations of a line. The rest of the budget of an expression, 1,000,000, is for what they are
-// added to.
-const MaxLineCost = 500_000
-
-// With returns a line that sends to the gate what certainly violates one of the policies that deny, in addition to what the gate has, and
-// to the open webhook only what may violate any of the policies beyond that. Other kinds of writes are left out. The violations that would
-// exceed the budget are returned: for them, the open webhook is sent whatever it was sent before.
-func (l Line) With(violations []Violation) (Line, []Violation) {
-	var certain, others, omitted []Violation
-	cost := uint64(0)
-	for i := range violations {
-		v := violations[i]
-		if v.Write != l.Write {
-			continue
-		}
-		if cost += v.Cost; cost > MaxLineCost {
-			cost -= v.Cost
-			omitted = append(omitted, v)
-			continue
-		}
-		if v.Denies {
-			certain = append(certain, v)
-		} else {
-			others = append(others, v)
-		}
-	}
-	line := Line{Write: l.Write, Gate: expression.Or(l.Gate, AnyOf(certain, Certain)), Open: l.Open}
-	if len(omitted) == 0 {
-		line.Open = expression.And(l.Open, expression.Or(AnyOf(others, Possible), AnyOf(certain, Missed)))
-	}
-	return line, omitted
-}
-
-// Registering returns a line that only evaluates what may violate one of the policies, for writes that are never refused by a gate, such as
-// the registration of a Node. The other result is that of [Line.With].
-func (l Line) Registering(violations []Violation) (Line, []Violation) {
-	others := slices.Clone(violations)
-	for i := range others {
-		others[i].Denies = false
-	}
-	return l.With(others)
-}
-
-// Condition returns the match condition of the gate, or of the open webhook. It is true for clients that are no kubelets, and for other
-// kinds of writes than that of the line, given all kinds of writes of the webhook.
-func (l Line) Condition(gate bool, all []Write) (name, condition string) {
-	sent := l.Gate
-	if !gate {
-		sent = expression.And(l.Open, expression.Not(l.Gate))
-	}
-	return l.Write.String(), expression.Or(expression.Not(expression.And(IsKubelet, l.Write.Is(all))), sent)
-}
-
 // IsKubelet says that the client is a kubelet.
 const IsKubelet = userName + ".startsWith('" + expression.UserPrefix + "')"
 
