@@ -172,8 +172,8 @@ func (f *follower) caller(t *testing.T, composed *composing.Composed, r policy.R
 // followedOtherwise names the fixtures that are known to be sent otherwise than TestFollowedFixtures asks.
 func followedOtherwise(name string) bool {
 	return slices.Contains([]string{
-		"baseline-pods/deny/binds-a-pod.txtar",                   // sent to gate and to others
-		"node-other-spec/deny/adds-false.txtar",                  // API servers remove the field before
+		"baseline-pods/deny/binds-a-pod.txtar",  // sent to gate and to others
+		"node-other-spec/deny/adds-false.txtar", // API servers remove the field before
 	}, name)
 }
 

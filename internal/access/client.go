@@ -28,7 +28,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"noderestriction.plus/internal/authorization"
-	"noderestriction.plus/internal/program"
+	"noderestriction.plus/internal/guarded"
 	"noderestriction.plus/internal/text"
 )
 
@@ -60,22 +60,11 @@ type Client struct {
 
 // New returns a client that sends at most qps requests a second. The command is the second part of its user agent.
 func New(config *rest.Config, command string, qps float64) (*Client, error) {
-	base, _, err := rest.DefaultServerUrlFor(config)
+	base, c, err := guarded.Connect(config, command, requestTimeout, func(base string, next http.RoundTripper) http.RoundTripper {
+		return &guard{base: base, next: next}
+	})
 	if err != nil {
 		return nil, err
-	}
-	base.Path = strings.TrimRight(base.Path, "/")
-	guarded := rest.CopyConfig(config)
-	guarded.UserAgent = program.Plugin + "-" + command + "/" + program.Version()
-	guarded.Timeout = requestTimeout
-	guarded.Wrap(func(next http.RoundTripper) http.RoundTripper { return &guard{base: base.Path, next: next} })
-	c, err := rest.HTTPClientFor(guarded)
-	if err != nil {
-		return nil, err
-	}
-	c = &http.Client{
-		Transport: c.Transport, Timeout: requestTimeout,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return &Client{base: base, http: c, limiter: rate.NewLimiter(rate.Limit(qps), max(1, int(qps)))}, nil
 }

@@ -121,9 +121,10 @@ var arrows = map[string]struct {
 		[]string{"internal/authorization", "internal/nodeauthorizer", "internal/rbac"}, "what distributions grant is data, beside what Kubernetes intends",
 	},
 	"internal/access": {
-		[]string{"internal/authorization", "internal/program", "internal/rbac", "internal/text"},
+		[]string{"internal/authorization", "internal/guarded", "internal/rbac", "internal/text"},
 		"what an API server says is read without knowing what it is compared with",
 	},
+	"internal/guarded": {[]string{"internal/program"}, "how requests are guarded has nothing to do with what they ask"},
 	"internal/rights": {
 		[]string{
 			"internal/access", "internal/auditlog", "internal/authorization", "internal/command", "internal/input", "internal/knowngrants",
@@ -134,8 +135,8 @@ var arrows = map[string]struct {
 	"internal/report": {[]string{"internal/program"}, "a format of CI systems, and what pages share, does not depend on what is reported"},
 	"internal/attack": {
 		[]string{
-			"policy", "policy/rules", "internal/cli", "internal/command", "internal/manifest", "internal/program", "internal/report",
-			"internal/review", "internal/text",
+			"policy", "policy/rules", "internal/cli", "internal/command", "internal/guarded", "internal/manifest", "internal/program",
+			"internal/report", "internal/review", "internal/text",
 		},
 		"attacks are tried from outside, with what the engine and the API server say; nothing of the webhook helps them",
 	},
@@ -273,7 +274,7 @@ var bans = []struct {
 		"the first part of make demo shows something while the rest builds, so it links no client",
 	},
 	{
-		[]string{"cmd/kubectl-nrp", "internal/access", "internal/attack", "internal/doctor", "internal/rights"},
+		[]string{"cmd/kubectl-nrp", "internal/access", "internal/attack", "internal/doctor", "internal/guarded", "internal/rights"},
 		[]string{
 			"k8s.io/client-go/kubernetes", "sigs.k8s.io/controller-runtime", "go.uber.org/zap", "github.com/go-logr/zapr",
 			"github.com/prometheus/client_golang", "k8s.io/apiserver",

@@ -20,6 +20,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 
+	"noderestriction.plus/internal/guarded"
 	"noderestriction.plus/internal/program"
 	"noderestriction.plus/internal/review"
 	"noderestriction.plus/internal/text"
@@ -27,7 +28,8 @@ import (
 
 const (
 	// UserAgent is how the command names itself to the API server, before its version.
-	UserAgent = program.Plugin + "-attack"
+	UserAgent   = program.Plugin + "-" + commandName
+	commandName = "attack"
 	// requestTimeout bounds one request.
 	requestTimeout = 30 * time.Second
 	// maxAttempts is how often a request is sent at most.
@@ -47,22 +49,11 @@ type client struct {
 }
 
 func newClient(config *rest.Config) (*client, error) {
-	base, _, err := rest.DefaultServerUrlFor(config)
+	base, c, err := guarded.Connect(config, commandName, requestTimeout, func(base string, next http.RoundTripper) http.RoundTripper {
+		return &guard{base: base, next: next}
+	})
 	if err != nil {
 		return nil, err
-	}
-	base.Path = strings.TrimRight(base.Path, "/")
-	guarded := rest.CopyConfig(config)
-	guarded.UserAgent = UserAgent + "/" + program.Version()
-	guarded.Timeout = requestTimeout
-	guarded.Wrap(func(next http.RoundTripper) http.RoundTripper { return &guard{base: base.Path, next: next} })
-	c, err := rest.HTTPClientFor(guarded)
-	if err != nil {
-		return nil, err
-	}
-	c = &http.Client{
-		Transport: c.Transport, Timeout: requestTimeout,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return &client{base: base, http: c}, nil
 }

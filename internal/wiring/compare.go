@@ -253,15 +253,15 @@ func (w write) matchedBy(r *admissionregistrationv1.RuleWithOperations) bool {
 	return has(r.APIGroups, w.group) && has(r.APIVersions, w.version) &&
 		(slices.Contains(r.Operations, w.operation) || slices.Contains(r.Operations, admissionregistrationv1.OperationAll)) &&
 		(scope == w.scope || scope == admissionregistrationv1.AllScopes) &&
-		slices.ContainsFunc(r.Resources, func(resource string) bool { return resourceMatches(resource, w.resource) })
+		slices.ContainsFunc(r.Resources, func(resource string) bool { return ResourceMatches(resource, w.resource) })
 }
 
 func has(list []string, word string) bool {
 	return slices.Contains(list, word) || slices.Contains(list, "*")
 }
 
-// resourceMatches reports whether a resource in a rule, such as pods, pods/*, */status or *, stands for another.
-func resourceMatches(rule, resource string) bool {
+// ResourceMatches reports whether a resource in a rule, such as pods, pods/*, */status or *, stands for another.
+func ResourceMatches(rule, resource string) bool {
 	ruleName, ruleSub, ruleHasSub := strings.Cut(rule, "/")
 	name, sub, hasSub := strings.Cut(resource, "/")
 	if ruleName != "*" && ruleName != name {

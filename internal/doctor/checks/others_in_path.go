@@ -13,6 +13,7 @@ import (
 	"noderestriction.plus/internal/authorization"
 	"noderestriction.plus/internal/nodeauthorizer"
 	"noderestriction.plus/internal/text"
+	"noderestriction.plus/internal/wiring"
 )
 
 func othersInPath() Check {
@@ -65,21 +66,8 @@ func (w *write) matchedBy(rules []admissionregistrationv1.RuleWithOperations) bo
 		return has(r.APIGroups, w.group) && has(r.APIVersions, w.version) &&
 			(slices.Contains(r.Operations, admissionregistrationv1.OperationType(w.operation)) ||
 				slices.Contains(r.Operations, admissionregistrationv1.OperationAll)) &&
-			slices.ContainsFunc(r.Resources, func(resource string) bool { return resourceMatches(resource, w.resource) })
+			slices.ContainsFunc(r.Resources, func(resource string) bool { return wiring.ResourceMatches(resource, w.resource) })
 	})
-}
-
-// resourceMatches reports whether a resource in a rule, such as pods, pods/*, */status, * or */*, stands for another.
-func resourceMatches(rule, resource string) bool {
-	ruleName, ruleSub, ruleHasSub := strings.Cut(rule, "/")
-	name, sub, hasSub := strings.Cut(resource, "/")
-	if ruleName != "*" && ruleName != name {
-		return false
-	}
-	if ruleHasSub {
-		return ruleSub == "*" || hasSub && ruleSub == sub
-	}
-	return !hasSub
 }
 
 func runOthersInPath(s *Snapshot, f *Finding) {

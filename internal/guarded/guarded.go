@@ -1,0 +1,41 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package guarded connects commands to an API server through a guard, which sees each request before it leaves the program.
+package guarded
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"k8s.io/client-go/rest"
+
+	"noderestriction.plus/internal/program"
+)
+
+// Connect returns the URL of the API server, whose path has no slash at its end, and a client for it that follows no redirect. The guard
+// is given that path and what sends the requests. The command is the second part of the user agent, and timeout bounds one request. It
+// does not connect.
+func Connect(
+	config *rest.Config, command string, timeout time.Duration, guard func(base string, next http.RoundTripper) http.RoundTripper,
+) (*url.URL, *http.Client, error) {
+	base, _, err := rest.DefaultServerUrlFor(config)
+	if err != nil {
+		return nil, nil, err
+	}
+	base.Path = strings.TrimRight(base.Path, "/")
+	guarded := rest.CopyConfig(config)
+	guarded.UserAgent = program.Plugin + "-" + command + "/" + program.Version()
+	guarded.Timeout = timeout
+	guarded.Wrap(func(next http.RoundTripper) http.RoundTripper { return guard(base.Path, next) })
+	c, err := rest.HTTPClientFor(guarded)
+	if err != nil {
+		return nil, nil, err
+	}
+	return base, &http.Client{
+		Transport: c.Transport, Timeout: timeout,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}, nil
+}
