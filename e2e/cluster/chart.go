@@ -10,12 +10,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"noderestriction.plus/e2e/binaries"
 	"noderestriction.plus/e2e/project"
 	"noderestriction.plus/e2e/suite"
 )
@@ -37,22 +39,49 @@ func (c *Cluster) Helm(ctx context.Context, args ...string) (string, error) {
 }
 
 // Install installs or upgrades the chart with these values, each in the form of Helm's flag --set, in addition to those that this
-// cluster needs. It does not wait for the pods.
+// cluster needs, and with what kubectl nrp says of the policies' own sections. It does not wait for the pods.
 func (c *Cluster) Install(ctx context.Context, tag string, values ...string) error {
 	root, err := project.Root()
 	if err != nil {
 		return err
 	}
-	args := []string{
-		"upgrade", "--install", Release, filepath.Join(root, "charts", "node-restriction-plus"), "--create-namespace",
+	chart := filepath.Join(root, "charts", "node-restriction-plus")
+	set := []string{
 		"--set=image.tag=" + tag,
 		"--set-json=nodeSelector=" + fmt.Sprintf(`{%q:%q}`, poolLabel, poolValue),
 	}
 	for _, value := range values {
-		args = append(args, "--set="+value)
+		set = append(set, "--set="+value)
 	}
-	_, err = c.Helm(ctx, args...)
+	if slices.ContainsFunc(values, func(value string) bool { return strings.HasPrefix(value, "policies.adapt.") }) {
+		conditions, err := c.conditions(ctx, chart, set)
+		if err != nil {
+			return err
+		}
+		set = append(set, "--values="+conditions)
+	}
+	_, err = c.Helm(ctx, append([]string{"upgrade", "--install", Release, chart, "--create-namespace"}, set...)...)
 	return err
+}
+
+// conditions writes the value policies.conditions for the policies that the chart renders, and returns the path of the file.
+func (c *Cluster) conditions(ctx context.Context, chart string, set []string) (string, error) {
+	plugin, err := binaries.CommandLine(ctx, os.Stderr)
+	if err != nil {
+		return "", err
+	}
+	policies, err := c.Helm(ctx, append([]string{"template", Release, chart, "--show-only=templates/policies.yaml"}, set...)...)
+	if err != nil {
+		return "", err
+	}
+	cmd := exec.CommandContext(ctx, plugin, "compile", "--to=values", "-")
+	cmd.Stdin, cmd.Stderr = strings.NewReader(policies), os.Stderr
+	values, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("kubectl nrp compile: %w", err)
+	}
+	path := filepath.Join(c.options.Dir, "conditions.yaml")
+	return path, os.WriteFile(path, values, 0o600)
 }
 
 // Provide creates a Secret with a certificate of the cluster CA, in the namespace of the chart, and returns the values with which

@@ -51,6 +51,8 @@ func renderings(ca *controlplane.CA, distributions []string) map[string][]string
 		"metrics only for the pod": {"--set=metrics.secure=false,priorityClassName="},
 		"no metrics":               {"--set=metrics.enabled=false,crds.keep=false"},
 		"no CRD":                   {"--set=crds.enabled=false"},
+		"following policies":       {"--set=webhook.followPolicies=true,policies.recommended=Deny"},
+		"attacks by helm test":     {"--set=tests.attack.enabled=true,tests.attack.node=worker-1"},
 		"every switch":             everySwitch("--set=clientCertificates.secret=clients"),
 		"every switch on control-plane nodes": everySwitch(
 			"--set=profile=controlPlane,clientCertificates.configMap=clients"),

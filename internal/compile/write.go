@@ -96,6 +96,6 @@ func (w Write) isOf(t policy.Target) bool {
 
 func (w Write) hasOperation(operation operation) bool { return string(operation) == w.Operation }
 
-// Registration is the kind of write with which a kubelet registers its Node. It must never end in an error: the API server itself denies it,
-// by the floor.
+// Registration is the kind of write with which a kubelet registers its Node. It must never end in an error: the API server itself denies
+// it, by the floor.
 func Registration() Write { return Write{"nodes", "", expression.Create} }

@@ -43,8 +43,8 @@ func (e *Expression) Violated() string {
 }
 
 // Bind returns an expression of an inline scope with the variables that it uses, each as the only element of a list over which it iterates.
-// They are evaluated even if the expression does not read them, so none of their own iterations may be unbounded. What is read once, and not
-// in an iteration, is put in the place of its variable.
+// They are evaluated even if the expression does not read them, so none of their own iterations may be unbounded. What is read once, and
+// not in an iteration, is put in the place of its variable.
 func (s *Scope) Bind(e string) string {
 	for _, v := range slices.Backward(s.variables) {
 		switch uses := usesOf(e, bound(v.Name)); {
