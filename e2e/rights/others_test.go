@@ -6,6 +6,8 @@ package rights_test
 import (
 	"encoding/json"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -94,6 +96,9 @@ func (c *cluster) testOtherAuthorizers(t *testing.T) {
 		}
 		if a := review.Spec.ResourceAttributes; a != nil && a.Resource == "daemonsets" && strings.HasPrefix(review.Spec.User, authorization.NodeUserPrefix) {
 			review.Status.Allowed, review.Status.Reason = true, hostileReason()
+		}
+		if a := review.Spec.ResourceAttributes; a != nil && a.Resource == "ingressclasses" {
+			review.Status.Allowed = true // neither the table nor RBAC has a word about it
 		}
 		if a := review.Spec.ResourceAttributes; a != nil && a.Resource == "secrets" && a.Name == "" {
 			review.Status.Denied, review.Status.Reason = true, "not here"
@@ -191,6 +196,11 @@ func (c *cluster) checkWebhook(t *testing.T, server *controlplane.APIServer) {
 	if !slices.Contains(widened, "delete daemonsets.apps kube-system nrp-rights-unrelated") || slices.Contains(widened, "list secrets") {
 		t.Errorf("widened: %q", widened)
 	}
+	if slices.ContainsFunc(widened, aboutIngressClasses) {
+		t.Errorf("widened without --full: %q", widened)
+	}
+	c.checkFull(t, kubeconfig)
+	c.checkRepeat(t, server)
 	for _, item := range r.Items {
 		if strings.ContainsAny(item.Reason, "\x1b\u202e\n") || len(item.Reason) > 2048 {
 			t.Errorf("%s: the reason has %d bytes: %q", key(&item), len(item.Reason), item.Reason[:min(len(item.Reason), 200)])
@@ -205,4 +215,88 @@ func (c *cluster) checkWebhook(t *testing.T, server *controlplane.APIServer) {
 			t.Errorf("-o %s shows the reason as it is, or %d bytes", format, len(out))
 		}
 	}
+}
+
+func aboutIngressClasses(key string) bool {
+	return strings.Contains(key, "ingressclasses.networking.k8s.io")
+}
+
+// checkFull checks that --full finds what a webhook allows that neither the table nor RBAC names, and that less time than it needs is said
+// before anything is asked.
+func (c *cluster) checkFull(t *testing.T, kubeconfig string) {
+	r := report(t, command.CodeNo, node, "--kubeconfig", kubeconfig, "--full")
+	var got []string
+	for _, key := range keys(r, rights.Widened) {
+		if aboutIngressClasses(key) {
+			got = append(got, key)
+		}
+	}
+	var want []string
+	for _, verb := range []string{"create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"} {
+		want = append(want, verb+" ingressclasses.networking.k8s.io")
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("widened with --full: %q, want %q", got, want)
+	}
+	a := run(t, node, "--kubeconfig", kubeconfig, "--full", "--repeat=20", "--qps=100", "--timeout=30s")
+	if a.code != command.CodeNoAnswer || !strings.Contains(a.errors, "longer than --timeout allows") {
+		t.Errorf("exit code %d: %s", a.code, a.errors)
+	}
+}
+
+// checkRepeat checks that --repeat finds that one of two API servers behind a load balancer authorizes differently.
+func (c *cluster) checkRepeat(t *testing.T, server *controlplane.APIServer) {
+	config, err := server.User("admin", "system:masters")
+	suite.Check(t, err)
+	other, err := c.ControlPlane.User("admin", "system:masters")
+	suite.Check(t, err)
+	config.Host = "https://" + balance(t, strings.TrimPrefix(config.Host, "https://"), strings.TrimPrefix(other.Host, "https://"))
+	r := report(t, command.CodeNo, node, "--kubeconfig", write(t, config), "--repeat=4")
+	differing := 0
+	for _, item := range r.Items {
+		if !item.Inconsistent {
+			continue
+		}
+		differing++
+		if item.Resource != "daemonsets.apps" && item.Resource != "secrets" {
+			t.Errorf("inconsistent: %s: %s", key(&item), item.Note)
+		}
+		if item.Class != rights.Widened || !strings.Contains(item.Note, "2 of 4 answers allow it: API servers authorize differently") {
+			t.Errorf("%s is %s: %s", key(&item), item.Class, item.Note)
+		}
+	}
+	if differing == 0 {
+		t.Error("no permission is inconsistent")
+	}
+}
+
+// balance forwards connections to addresses in turn, and returns the address at which it listens.
+func balance(t *testing.T, addresses ...string) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	suite.Check(t, err)
+	t.Cleanup(func() { listener.Close() })
+	go func() {
+		for n := 0; ; n++ {
+			connection, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go forward(connection, addresses[n%len(addresses)])
+		}
+	}()
+	return listener.Addr().String()
+}
+
+func forward(from net.Conn, address string) {
+	defer from.Close()
+	to, err := net.Dial("tcp", address)
+	if err != nil {
+		return
+	}
+	go func() {
+		defer to.Close()
+		_, _ = io.Copy(to, from)
+	}()
+	_, _ = io.Copy(from, to)
 }

@@ -56,18 +56,34 @@ type Client struct {
 	base    *url.URL
 	http    *http.Client
 	limiter *rate.Limiter
+	connect func() (*url.URL, *http.Client, error)
 }
 
 // New returns a client that sends at most qps requests a second. The command is the second part of its user agent.
 func New(config *rest.Config, command string, qps float64) (*Client, error) {
-	base, c, err := guarded.Connect(config, command, requestTimeout, func(base string, next http.RoundTripper) http.RoundTripper {
-		return &guard{base: base, next: next}
-	})
+	c := &Client{
+		limiter: rate.NewLimiter(rate.Limit(qps), max(1, int(qps))),
+		connect: func() (*url.URL, *http.Client, error) {
+			return guarded.Connect(config, command, requestTimeout, func(base string, next http.RoundTripper) http.RoundTripper {
+				return &guard{base: base, next: next}
+			})
+		},
+	}
+	return c.Another()
+}
+
+// Another returns a client that is like this one and shares its rate, on connections of its own, which a load balancer may take to
+// another API server.
+func (c *Client) Another() (*Client, error) {
+	base, client, err := c.connect()
 	if err != nil {
 		return nil, err
 	}
-	return &Client{base: base, http: c, limiter: rate.NewLimiter(rate.Limit(qps), max(1, int(qps)))}, nil
+	return &Client{base: base, http: client, limiter: c.limiter, connect: c.connect}, nil
 }
+
+// Rate returns how many requests a second the client sends at most.
+func (c *Client) Rate() float64 { return float64(c.limiter.Limit()) }
 
 // Server returns the URL of the API server, without a password.
 func (c *Client) Server() string { return c.base.Redacted() }

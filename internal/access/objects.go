@@ -12,8 +12,6 @@ import (
 	"slices"
 	"strconv"
 
-	utilnet "k8s.io/apimachinery/pkg/util/net"
-
 	"noderestriction.plus/internal/authorization"
 )
 
@@ -99,12 +97,6 @@ func (c *Client) DryRunNode(ctx context.Context, node any) error {
 	_, err := c.send(ctx, "create", "nodes", NodesPath, url.Values{"dryRun": {"All"}}, node, maxReview)
 	return err
 }
-
-// Reconnect makes the next request use another connection, which a load balancer may take to another API server.
-func (c *Client) Reconnect() { utilnet.CloseIdleConnectionsFor(c.http.Transport) }
-
-// WrappedRoundTripper returns what the guard guards.
-func (g *guard) WrappedRoundTripper() http.RoundTripper { return g.next }
 
 // isDryRun reports whether a request is the one request besides reads and reviews that may be sent: it stores nothing.
 func isDryRun(r *http.Request, path string) bool {

@@ -5,6 +5,7 @@
 package authorization
 
 import (
+	"cmp"
 	"strings"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
@@ -38,6 +39,13 @@ type Request struct {
 	Namespace, Name                    string // empty: all namespaces, or a cluster-scoped object; no single object
 	Selector                           Selector
 	Path                               string
+}
+
+// Compare orders requests by what they are about, and then by verb.
+func Compare(a, b Request) int {
+	return cmp.Or(strings.Compare(a.Group, b.Group), strings.Compare(a.Resource, b.Resource), strings.Compare(a.Subresource, b.Subresource),
+		strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name), strings.Compare(a.Path, b.Path),
+		strings.Compare(a.Selector.Field, b.Selector.Field), strings.Compare(a.Selector.Value, b.Selector.Value), strings.Compare(a.Verb, b.Verb))
 }
 
 // Selector is a field selector with one requirement: the field has the value. The zero Selector selects everything.

@@ -128,7 +128,11 @@ func (r *reader) readVersions(ctx context.Context) {
 	const times = 3
 	var versions []string
 	for range times {
-		version, _, err := r.client.Version(ctx)
+		client, err := r.client.Another()
+		version := ""
+		if err == nil {
+			version, _, err = client.Version(ctx)
+		}
 		if err != nil {
 			r.Versions.Unknown = unknown(err, authorization.Request{Verb: "get", Path: "/version"})
 			return
@@ -136,7 +140,6 @@ func (r *reader) readVersions(ctx context.Context) {
 		if !slices.Contains(versions, version) {
 			versions = append(versions, version)
 		}
-		r.client.Reconnect()
 	}
 	r.Versions.Value = versions
 }

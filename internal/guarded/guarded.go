@@ -5,6 +5,7 @@
 package guarded
 
 import (
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -16,8 +17,8 @@ import (
 )
 
 // Connect returns the URL of the API server, whose path has no slash at its end, and a client for it that follows no redirect. The guard
-// is given that path and what sends the requests. The command is the second part of the user agent, and timeout bounds one request. It
-// does not connect.
+// is given that path and what sends the requests. The command is the second part of the user agent, and timeout bounds one request. The
+// client shares its connections with no other client. Connect itself sends nothing.
 func Connect(
 	config *rest.Config, command string, timeout time.Duration, guard func(base string, next http.RoundTripper) http.RoundTripper,
 ) (*url.URL, *http.Client, error) {
@@ -29,6 +30,10 @@ func Connect(
 	guarded := rest.CopyConfig(config)
 	guarded.UserAgent = program.Plugin + "-" + command + "/" + program.Version()
 	guarded.Timeout = timeout
+	if guarded.Dial == nil {
+		// With a dialer of its own, client-go gives the client a transport of its own.
+		guarded.Dial = (&net.Dialer{Timeout: timeout}).DialContext
+	}
 	guarded.Wrap(func(next http.RoundTripper) http.RoundTripper { return guard(base.Path, next) })
 	c, err := rest.HTTPClientFor(guarded)
 	if err != nil {

@@ -47,7 +47,7 @@ const (
 // question is what is asked about a kubelet.
 type question struct {
 	request    authorization.Request
-	cell       *nodeauthorizer.Cell // nil: it comes from a rule of RBAC
+	cell       *nodeauthorizer.Cell // nil: it comes from a rule of RBAC, or the API server serves it
 	namespaces int                  // how many more namespaces the same rule is bound in
 	untried    bool                 // it has no object to ask about
 }
@@ -60,25 +60,27 @@ type answer struct {
 
 // Right is a question with its class. Its texts are printable and bounded.
 type Right struct {
-	Class       Class    `json:"class"`
-	Verb        string   `json:"verb"`
-	Resource    string   `json:"resource,omitempty"` // with its group and subresource
-	Path        string   `json:"path,omitempty"`
-	Namespace   string   `json:"namespace,omitempty"`
-	Name        string   `json:"name,omitempty"`
-	Selector    string   `json:"selector,omitempty"`
-	Object      string   `json:"object"` // which objects, such as all or unrelated; rule: what a rule of RBAC is about
-	Danger      string   `json:"danger,omitempty"`
-	Can         string   `json:"can,omitempty"` // what a kubelet can do with a permission that is not intended
-	Allowed     *bool    `json:"allowed,omitempty"`
-	Reason      string   `json:"reason,omitempty"` // of the authorizers
-	Intent      string   `json:"intent"`
-	Source      string   `json:"source,omitempty"` // where Kubernetes intends it
-	Grants      []Source `json:"grants,omitempty"`
-	MoreGrants  int      `json:"moreGrants,omitempty"`
-	MoreSpaces  int      `json:"moreNamespaces,omitempty"`
-	Note        string   `json:"note,omitempty"`
-	AcceptedFor string   `json:"acceptedFor,omitempty"`
+	Class      Class    `json:"class"`
+	Verb       string   `json:"verb"`
+	Resource   string   `json:"resource,omitempty"` // with its group and subresource
+	Path       string   `json:"path,omitempty"`
+	Namespace  string   `json:"namespace,omitempty"`
+	Name       string   `json:"name,omitempty"`
+	Selector   string   `json:"selector,omitempty"`
+	Object     string   `json:"object"` // which objects, such as all or unrelated; rule: what the table does not ask
+	Danger     string   `json:"danger,omitempty"`
+	Can        string   `json:"can,omitempty"` // what a kubelet can do with a permission that is not intended
+	Allowed    *bool    `json:"allowed,omitempty"`
+	Reason     string   `json:"reason,omitempty"` // of the authorizers
+	Intent     string   `json:"intent"`
+	Source     string   `json:"source,omitempty"` // where Kubernetes intends it
+	Grants     []Source `json:"grants,omitempty"`
+	MoreGrants int      `json:"moreGrants,omitempty"`
+	MoreSpaces int      `json:"moreNamespaces,omitempty"`
+	Note       string   `json:"note,omitempty"`
+	// Inconsistent says that API servers answered differently. The class is that of the worst answer.
+	Inconsistent bool   `json:"inconsistent,omitempty"`
+	AcceptedFor  string `json:"acceptedFor,omitempty"`
 
 	danger  nodeauthorizer.Danger
 	request authorization.Request
@@ -104,30 +106,56 @@ type analysis struct {
 	node       string
 	table      *nodeauthorizer.Table
 	links      *nodeauthorizer.Links
-	grants     *rbac.Grants // nil: RBAC is not known
-	candidates *rbac.Grants // what else to ask about; nil: nothing
+	grants     *rbac.Grants            // nil: RBAC is not known
+	candidates *rbac.Grants            // what else to ask about; nil: nothing
+	served     []authorization.Request // what else to ask about, because the API server serves it
 	accepted   *acceptances
 	now        time.Time
 }
 
-// questions returns what is worth asking: the cells of the table, and what the rules of RBAC are about beyond them. It reports whether
-// these are all.
+// questionList collects questions, each once.
+type questionList struct {
+	list  []question
+	asked map[authorization.Request]bool
+	broad map[[4]string]bool // verb, group, resource and subresource of cells
+}
+
+// add adds a question about what no cell asks, and reports whether it did.
+func (l *questionList) add(r authorization.Request) bool {
+	if l.asked[r] || r.Namespace == "" && r.Name == "" && r.Path == "" && l.broad[[4]string{r.Verb, r.Group, r.Resource, r.Subresource}] {
+		return false
+	}
+	l.asked[r] = true
+	l.list = append(l.list, question{request: r})
+	return true
+}
+
+// questions returns what is worth asking: the cells of the table, and beyond them what the rules of RBAC are about and what the API server
+// serves. It reports whether these are all.
 func (a *analysis) questions(names *nodeauthorizer.Names) (list []question, all bool) {
-	asked := map[authorization.Request]bool{}
-	broad := map[[4]string]bool{} // verb, group, resource and subresource of cells
+	l := &questionList{asked: map[authorization.Request]bool{}, broad: map[[4]string]bool{}}
 	cells := a.table.Cells()
 	for i := range cells {
 		c := &cells[i]
 		request, ok := c.Request(names)
-		list = append(list, question{request: request, cell: c, untried: !ok})
-		asked[request] = asked[request] || ok
-		broad[[4]string{c.Verb, c.Group, c.Resource, c.Subresource}] = true
+		l.list = append(l.list, question{request: request, cell: c, untried: !ok})
+		l.asked[request] = l.asked[request] || ok
+		l.broad[[4]string{c.Verb, c.Group, c.Resource, c.Subresource}] = true
 	}
+	all = a.addCandidates(l)
+	for _, r := range a.served {
+		l.add(r)
+	}
+	return l.list, all
+}
+
+// addCandidates adds what the rules of RBAC are about, and reports whether it is all.
+func (a *analysis) addCandidates(l *questionList) (all bool) {
 	if a.candidates == nil {
-		return list, true
+		return true
 	}
 	all = true
-	cellCount := len(list)
+	cellCount := len(l.list)
 	elsewhere := map[string]int{} // index of the question with the same rule in another namespace
 	rules := map[string]bool{}
 	for i := range a.candidates.List {
@@ -136,7 +164,7 @@ func (a *analysis) questions(names *nodeauthorizer.Names) (list []question, all 
 		key := strings.Join([]string{g.RoleKind, g.Role, g.BindingKind}, "\x00")
 		if g.RoleKind == rbac.ClusterRole && rules[key] {
 			if n, found := elsewhere[key]; found && g.BindingNamespace != "" {
-				list[n].namespaces++
+				l.list[n].namespaces++
 			}
 			continue
 		}
@@ -145,21 +173,16 @@ func (a *analysis) questions(names *nodeauthorizer.Names) (list []question, all 
 			requests, whole := g.Requests(&g.Rules()[n], maxPerRule)
 			all = all && whole
 			for _, r := range requests {
-				if asked[r] || r.Namespace == "" && r.Name == "" && r.Path == "" && broad[[4]string{r.Verb, r.Group, r.Resource, r.Subresource}] {
-					continue
+				if len(l.list) >= cellCount+maxCandidates {
+					return false
 				}
-				if len(list) >= cellCount+maxCandidates {
-					return list, false
+				if _, found := elsewhere[key]; l.add(r) && !found {
+					elsewhere[key] = len(l.list) - 1
 				}
-				asked[r] = true
-				if _, found := elsewhere[key]; !found {
-					elsewhere[key] = len(list)
-				}
-				list = append(list, question{request: r})
 			}
 		}
 	}
-	return list, all
+	return all
 }
 
 // classify puts a question in a class. Without an answer, the Node authorizer and RBAC decide, in this order.

@@ -34,6 +34,7 @@ const (
 
 	defaultQPS     = 50
 	maxQPS         = 1000
+	maxRepeat      = 20
 	defaultTimeout = 2 * time.Minute
 )
 
@@ -47,11 +48,13 @@ func Command() *cobra.Command {
 the Node authorizer of Kubernetes intends, by which binding, role and rule, and how dangerous that is.
 
 It asks the API server, with access reviews, about several hundred requests and about whatever else
-RBAC gives to the kubelet. Nothing is written. With --as-kubelet the kubelet of the kubeconfig asks about
-itself, which every kubelet may. With --from it reads files instead: what --dump writes, or RBAC as
-kubectl get writes it. With --audit-log it says which permissions beyond the intent were used, by whom and
-when; with --from, too, which of them nobody used. The audit log may also be as log services of cloud
-providers keep it (--format).
+RBAC gives to the kubelet. With --full it also asks about every resource that the API server serves, which
+finds what a webhook authorizer allows besides. With --repeat it asks each question several times, on
+connections of their own, which finds API servers that authorize differently. Nothing is written. With
+--as-kubelet the kubelet of the kubeconfig asks about itself, which every kubelet may. With --from it reads
+files instead: what --dump writes, or RBAC as kubectl get writes it. With --audit-log it says which
+permissions beyond the intent were used, by whom and when; with --from, too, which of them nobody used.
+The audit log may also be as log services of cloud providers keep it (--format).
 
 Each permission is in one class: intended; narrowed (intended, and only the NodeRestriction admission plugin
 narrows it); known (Kubernetes or a distribution adds it); accepted (by the file of --accept); widened;
@@ -60,6 +63,7 @@ missing (intended, and refused).
 Exit code: 0 nothing is widened, 1 something is (see --fail-on), 2 usage, or no answer.`,
 		Example: `  kubectl nrp rights worker-1
   kubectl nrp rights --as-kubelet --kubeconfig /etc/kubernetes/kubelet.conf
+  kubectl nrp rights worker-1 --full --repeat 5
   kubectl nrp rights worker-1 -o html > permissions.html
   kubectl nrp rights worker-1 --dump > cluster.json && kubectl nrp rights worker-1 --from cluster.json
   kubectl nrp rights --audit-log audit.log --from cluster.json
@@ -83,6 +87,8 @@ Exit code: 0 nothing is widened, 1 something is (see --fail-on), 2 usage, or no 
 	flags.StringSliceVar(&o.gates, "feature-gates", nil, "`gates` that the API server does not have by default, as Name=true")
 	flags.StringVar(&o.failOn, "fail-on", failWidened, "exit with 1 for `what`: widened, critical, missing or never")
 	command.Complete(cmd, "fail-on", failures())
+	flags.BoolVar(&o.full, "full", false, "also ask about every resource that the API server serves")
+	flags.IntVar(&o.repeat, "repeat", 1, "`number` of times to ask each question, each on another connection")
 	flags.BoolVar(&o.refused, "refused", false, "also report what is refused as intended, in JSON, YAML and HTML")
 	flags.Float64Var(&o.qps, "qps", defaultQPS, "`number` of requests a second, at most")
 	flags.DurationVar(&o.timeout, "timeout", defaultTimeout, "`time` for the whole run")
@@ -112,7 +118,8 @@ type options struct {
 	from, auditLog      []string
 	format              auditlog.Format
 	asKubelet, dump     bool
-	refused, rbac       bool
+	refused, rbac, full bool
+	repeat              int
 	accept, failOn      string
 	kubernetes          string
 	gates               []string
@@ -149,6 +156,10 @@ func (o *options) check(args []string) error {
 		return command.Usagef("name a node, or use --as-kubelet with the kubeconfig of a kubelet")
 	case o.qps <= 0 || o.qps > maxQPS:
 		return command.Usagef("--qps: must be more than 0 and at most %d", maxQPS)
+	case o.repeat < 1 || o.repeat > maxRepeat:
+		return command.Usagef("--repeat: must be from 1 to %d", maxRepeat)
+	case (o.full || o.repeat > 1) && (offline || o.dump):
+		return command.Usagef("--full and --repeat ask a cluster; leave --from, --audit-log and --dump out")
 	case o.timeout <= 0:
 		return command.Usagef("--timeout: must be more than 0")
 	case o.format != auditlog.Auto && len(o.auditLog) == 0:
@@ -157,7 +168,7 @@ func (o *options) check(args []string) error {
 		return command.Usagef("--fail-on: must be one of %s", strings.Join(failures(), ", "))
 	}
 	o.asked = Options{
-		Node: o.node, Groups: o.groups, Refused: o.refused, FailOn: o.failOn, Now: time.Now().UTC(), Retry: retries(),
+		Node: o.node, Groups: o.groups, Refused: o.refused, Full: o.full, Repeat: o.repeat, FailOn: o.failOn, Now: time.Now().UTC(), Retry: retries(),
 	}
 	return o.checkRelease()
 }

@@ -52,6 +52,8 @@ type Options struct {
 	Gates    map[nodeauthorizer.Gate]bool
 	Accepted *acceptances
 	Refused  bool // also report what is refused as intended
+	Full     bool // also ask about every resource that the API server serves
+	Repeat   int  // how often each question is asked, each time on other connections; at least 1
 	FailOn   string
 	Now      time.Time
 	// Retry is the time between the attempts to ask again for a related object, which the Node authorizer may learn late.
@@ -66,6 +68,7 @@ type live struct {
 	self   bool // asks about itself
 	report *Report
 	retry  []time.Duration
+	others []*access.Client // that ask again, on other connections
 }
 
 // Live asks an API server what a kubelet may do.
@@ -87,11 +90,20 @@ func Live(ctx context.Context, client *access.Client, o *Options) (*Report, erro
 	}
 	l.relate(ctx)
 	l.readGrants(ctx)
+	if o.Full {
+		l.discover(ctx)
+	}
+	if err := l.connectOthers(ctx, o.Repeat-1); err != nil {
+		return nil, err
+	}
 	questions, all := l.questions(&nodeauthorizer.Names{
 		Node: l.node, OtherNode: l.node + otherSuffix, Namespace: systemNamespace, Unrelated: unrelatedName, Related: l.links.Examples(),
 	})
 	if !all {
 		l.note("RBAC gives more than %d permissions beyond the table; the others were not asked", maxCandidates)
+	}
+	if err := l.checkTime(ctx, len(questions)*o.Repeat); err != nil {
+		return nil, err
 	}
 	rights, err := l.ask(ctx, questions)
 	if err != nil {
@@ -237,6 +249,71 @@ func (l *live) readGrants(ctx context.Context) {
 	}
 }
 
+// discover adds every resource that the API server serves to what is asked, and the verbs that it knows of no resource.
+func (l *live) discover(ctx context.Context) {
+	served, err := l.client.Discover(ctx)
+	if err != nil {
+		l.lack(err, "which resources the API server serves is not known, and only the table and RBAC are asked")
+		return
+	}
+	l.served = append(served.Requests, virtualRequests()...)
+	if served.More > 0 {
+		l.note("the API server serves so many resources that %d requests about them are not asked", served.More)
+	}
+	for _, group := range served.Stale[:min(len(served.Stale), maxGrants)] {
+		l.note("the API server does not know at present which resources the API group %s has; they are not asked", text.Quote(group))
+	}
+}
+
+// virtualRequests are requests with verbs that no resource serves, but that authorizers are asked about.
+func virtualRequests() []authorization.Request {
+	const authenticationGroup, certificatesGroup, rbacGroup = "authentication.k8s.io", "certificates.k8s.io", "rbac.authorization.k8s.io"
+	return []authorization.Request{
+		{Verb: "impersonate", Resource: "users"},
+		{Verb: "impersonate", Resource: "groups"},
+		{Verb: "impersonate", Resource: "serviceaccounts"},
+		{Verb: "impersonate", Group: authenticationGroup, Resource: "uids"},
+		{Verb: "impersonate", Group: authenticationGroup, Resource: "userextras"},
+		{Verb: "approve", Group: certificatesGroup, Resource: "signers"},
+		{Verb: "sign", Group: certificatesGroup, Resource: "signers"},
+		{Verb: "attest", Group: certificatesGroup, Resource: "signers"},
+		{Verb: "bind", Group: rbacGroup, Resource: "roles"},
+		{Verb: "bind", Group: rbacGroup, Resource: "clusterroles"},
+		{Verb: "escalate", Group: rbacGroup, Resource: "roles"},
+		{Verb: "escalate", Group: rbacGroup, Resource: "clusterroles"},
+	}
+}
+
+// connectOthers makes connections to ask again, and says if API servers of several versions answer on them.
+func (l *live) connectOthers(ctx context.Context, count int) error {
+	versions := []string{l.report.ServerVersion}
+	for range count {
+		other, err := l.client.Another()
+		if err != nil {
+			return err
+		}
+		l.others = append(l.others, other)
+		if version, _, err := other.Version(ctx); err == nil && !slices.Contains(versions, version) {
+			versions = append(versions, version)
+		}
+	}
+	if len(versions) > 1 {
+		l.note("API servers of several versions answer: %s", strings.Join(versions, ", "))
+	}
+	return nil
+}
+
+// checkTime returns an error if that many questions cannot be asked before the deadline of the run.
+func (l *live) checkTime(ctx context.Context, questions int) error {
+	deadline, bounded := ctx.Deadline()
+	rate := l.client.Rate()
+	needed := time.Duration(float64(questions) / rate * float64(time.Second)).Round(time.Second)
+	if bounded && time.Until(deadline) < needed {
+		return fmt.Errorf("%d reviews at %g a second take %v, which is longer than --timeout allows; raise --timeout or --qps", questions, rate, needed)
+	}
+	return nil
+}
+
 func danglingNote(d rbac.Dangling) string {
 	const note = "%s gives the role %s %s, which does not exist: anyone who may create it decides what the kubelet gets"
 	return text.Printable(text.Cut(fmt.Sprintf(note,
@@ -300,7 +377,7 @@ func ownRules(status *authorizationv1.SubjectRulesReviewStatus) []rbacv1.PolicyR
 
 // ask asks every question and puts it in a class.
 func (l *live) ask(ctx context.Context, questions []question) ([]*Right, error) {
-	everything, err := l.review(ctx, &authorization.Request{
+	everything, err := l.review(ctx, l.client, &authorization.Request{
 		Verb: "nrp-rights", Group: "nrp-rights.invalid", Resource: "nonsense", Name: unrelatedName,
 	})
 	if err != nil {
@@ -311,7 +388,7 @@ func (l *live) ask(ctx context.Context, questions []question) ([]*Right, error) 
 	workers.SetLimit(inFlight)
 	for i := range questions {
 		workers.Go(func() error {
-			rights[i] = l.answer(workersCtx, &questions[i])
+			rights[i] = l.repeated(workersCtx, &questions[i])
 			return workersCtx.Err()
 		})
 	}
@@ -344,21 +421,50 @@ func (l *live) withoutReviews(questions []question, err error) ([]*Right, error)
 	return rights, nil
 }
 
-func (l *live) review(ctx context.Context, r *authorization.Request) (access.Answer, error) {
+func (l *live) review(ctx context.Context, client *access.Client, r *authorization.Request) (access.Answer, error) {
 	if l.self {
-		return l.client.Review(ctx, nil, r)
+		return client.Review(ctx, nil, r)
 	}
-	return l.client.Review(ctx, &l.id, r)
+	return client.Review(ctx, &l.id, r)
 }
 
-// answer asks one question. About a related object it asks again if that is missing, because the Node authorizer learns late of pods.
-func (l *live) answer(ctx context.Context, q *question) *Right {
+// repeated asks one question on each connection, and returns the answer in the worst class. It says so if answers differ.
+func (l *live) repeated(ctx context.Context, q *question) *Right {
 	if q.untried {
 		return l.classify(q, nil)
 	}
+	worst := l.answer(ctx, l.client, q)
+	allowed, answered := 0, 0
+	count := func(r *Right) {
+		if r.Allowed == nil {
+			return
+		}
+		answered++
+		if *r.Allowed {
+			allowed++
+		}
+	}
+	count(worst)
+	for _, client := range l.others {
+		right := l.answer(ctx, client, q)
+		count(right)
+		if compare(right, worst) < 0 {
+			worst = right
+		}
+	}
+	if allowed > 0 && allowed < answered {
+		worst.Inconsistent = true
+		worst.Note = strings.TrimPrefix(worst.Note+"; ", "; ") +
+			fmt.Sprintf("%d of %d answers allow it: API servers authorize differently", allowed, answered)
+	}
+	return worst
+}
+
+// answer asks one question. About a related object it asks again if that is missing, because the Node authorizer learns late of pods.
+func (l *live) answer(ctx context.Context, client *access.Client, q *question) *Right {
 	for attempt := 0; ; attempt++ {
 		said := &answer{}
-		said.Answer, said.err = l.review(ctx, &q.request)
+		said.Answer, said.err = l.review(ctx, client, &q.request)
 		right := l.classify(q, said)
 		if right.Class != Missing || !isAbout(q.cell, nodeauthorizer.Linked) || attempt == len(l.retry) {
 			return right
