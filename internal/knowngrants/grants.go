@@ -127,8 +127,8 @@ func Grants() []Grant {
 		cluster("k0s", "node-autoapprove-certificate-rotation", selfClient, nodes, rotation, "k0s@dff90cee, systemrbac.yaml", at2026,
 			create(csr+"selfnodeclient")...),
 
-		cluster("Talos", "system:talos-nodes", "system:talos-nodes", nodes, "discovers the other machines",
-			"talos@ad882317, k8stemplates/talos.go", at2026, read("discovery.k8s.io", "endpointslices"), read("", "nodes")),
+		cluster("Talos", "system:talos-nodes", "system:talos-nodes", nodes, "finds the API servers by their EndpointSlices",
+			"talos@6ea50fb3, k8stemplates/talos.go", at2026, read("discovery.k8s.io", "endpointslices")),
 	}
 }
 
