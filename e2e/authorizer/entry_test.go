@@ -32,7 +32,7 @@ const node = "worker-1"
 type environment struct {
 	*suite.Suite
 	stock, protected *server
-	files            *files
+	entry            *suite.Entry
 }
 
 // server is an API server with an administrator and a kubelet.
@@ -57,9 +57,9 @@ func TestEntry(t *testing.T) {
 	e := &environment{Suite: suite.New(t, "authorizer", controlplane.APIServerOptions{AuditReads: true})}
 	e.stock = newServer(t, e.ControlPlane.APIServer)
 	address, calls := countCalls(t)
-	e.files = newFiles(t, e.Dir, address)
+	e.entry = suite.NewEntry(t, e.Dir, address)
 	protected, err := e.ControlPlane.AddAPIServer(t.Context(), controlplane.APIServerOptions{
-		AuditReads: true, AuthorizationConfig: e.files.config,
+		AuditReads: true, AuthorizationConfig: e.entry.Config,
 	})
 	suite.Check(t, err)
 	e.protected = newServer(t, protected)
@@ -122,7 +122,7 @@ func (e *environment) testCells(t *testing.T, names *nodeauthorizer.Names) {
 			if stock.Allowed {
 				widened++
 			}
-			if got.Allowed || !got.Denied || !strings.Contains(got.EvaluationError, reason+node) {
+			if got.Allowed || !got.Denied || !strings.Contains(got.EvaluationError, suite.EntryReason+node) {
 				t.Errorf("%s is not denied: allowed %t, denied %t, %s %s", cell.Key(), got.Allowed, got.Denied, got.Reason, got.EvaluationError)
 			}
 		default:
@@ -213,7 +213,7 @@ func (e *environment) testWidening(t *testing.T, w *widening) {
 func (e *environment) checkDenied(t *testing.T, path string) {
 	t.Helper()
 	a := e.protected.kubelet.Send(t, suite.Request{Method: http.MethodGet, Path: path})
-	if a.Code != http.StatusInternalServerError || !strings.Contains(a.Text, reason+node) {
+	if a.Code != http.StatusInternalServerError || !strings.Contains(a.Text, suite.EntryReason+node) {
 		t.Errorf("%s is not denied: %s", path, a)
 	}
 }
@@ -270,7 +270,7 @@ func (e *environment) testOthers(t *testing.T) {
 	out, err := e.Kubectl.Run(t.Context(), nil, "get", "secrets", "-A", "--as=system:node:"+node, "--as-group=system:nodes",
 		"--as-group=system:authenticated")
 	suite.Check(t, e.Administer(e.stock.APIServer))
-	if err == nil || !strings.Contains(err.Error(), reason+node) {
+	if err == nil || !strings.Contains(err.Error(), suite.EntryReason+node) {
 		t.Errorf("kubectl --as: %v\n%s", err, out)
 	}
 	t.Log(err)
@@ -321,7 +321,7 @@ func (e *environment) testAuditLogs(t *testing.T) {
 		Failed int       `json:"failed"`
 	}
 	check := func(log string) error {
-		out, err := run(t, "check", "--audit-log", log, "--kubernetes", "1.37", "-o", "json")
+		out, err := suite.Authorizer(t, "check", "--audit-log", log, "--kubernetes", "1.37", "-o", "json")
 		suite.Check(t, json.Unmarshal([]byte(out), &report))
 		return err
 	}
@@ -343,7 +343,7 @@ func (e *environment) testAuditLogs(t *testing.T) {
 // testReload replaces the file: by a bad one, one without the entry, one with the entry inserted again, and none.
 func (e *environment) testReload(t *testing.T) {
 	const path = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"
-	good, err := os.ReadFile(e.files.config)
+	good, err := os.ReadFile(e.entry.Config)
 	suite.Check(t, err)
 	failures := func() float64 {
 		m, err := metrics.FromAPIServer(t.Context(), e.protected.admin)
@@ -361,7 +361,7 @@ func (e *environment) testReload(t *testing.T) {
 		e.checkDenied(t, path)
 	}
 	before := failures()
-	e.files.write(t, strings.Replace(string(good), "- type: RBAC\n  name: rbac\n", "", 1))
+	e.entry.Write(t, strings.Replace(string(good), "- type: RBAC\n  name: rbac\n", "", 1))
 	awaitFailure(before)
 	log, err := os.ReadFile(e.protected.LogFile())
 	suite.Check(t, err)
@@ -369,10 +369,8 @@ func (e *environment) testReload(t *testing.T) {
 		t.Error("the log does not name the error")
 	}
 
-	const without = "apiVersion: apiserver.config.k8s.io/v1\nkind: AuthorizationConfiguration\nauthorizers:\n" +
-		"- type: Node\n  name: node\n# last\n- type: RBAC\n  name: rbac\n"
 	get := suite.Request{Method: http.MethodGet, Path: path}
-	e.files.write(t, without)
+	e.entry.Write(t, suite.WithoutEntry)
 	took := suite.Eventually(t, 2*timeout, func() error {
 		if a := e.protected.kubelet.Send(t, get); a.Code != http.StatusOK {
 			return errors.New(a.String())
@@ -380,8 +378,8 @@ func (e *environment) testReload(t *testing.T) {
 		return nil
 	})
 	t.Logf("without the entry after %s", took)
-	inserted := mustRun(t, "generate", "--kubeconfig-path", e.files.kubeconfig, "--insert-into", e.files.config)
-	e.files.write(t, inserted)
+	inserted := suite.MustAuthorizer(t, "generate", "--kubeconfig-path", e.entry.Kubeconfig, "--insert-into", e.entry.Config)
+	e.entry.Write(t, inserted)
 	took = suite.Eventually(t, 2*timeout, func() error {
 		if a := e.protected.kubelet.Send(t, get); a.Code != http.StatusInternalServerError {
 			return errors.New(a.String())
@@ -389,21 +387,21 @@ func (e *environment) testReload(t *testing.T) {
 		return nil
 	})
 	t.Logf("with the entry after %s", took)
-	if out, err := run(t, "check", "--config", e.files.config); err != nil {
+	if out, err := suite.Authorizer(t, "check", "--config", e.entry.Config); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
 
 	before = failures()
-	suite.Check(t, os.Remove(e.files.config))
+	suite.Check(t, os.Remove(e.entry.Config))
 	awaitFailure(before)
 }
 
 // testMissingKubeconfig shows that an API server does not start without the kubeconfig.
 func (e *environment) testMissingKubeconfig(t *testing.T) {
-	missing := newFiles(t, t.TempDir(), "")
-	suite.Check(t, os.Remove(missing.kubeconfig))
-	_, err := e.ControlPlane.AddAPIServer(t.Context(), controlplane.APIServerOptions{AuthorizationConfig: missing.config})
-	if err == nil || !strings.Contains(err.Error(), missing.kubeconfig+": no such file or directory") {
+	missing := suite.NewEntry(t, t.TempDir(), "")
+	suite.Check(t, os.Remove(missing.Kubeconfig))
+	_, err := e.ControlPlane.AddAPIServer(t.Context(), controlplane.APIServerOptions{AuthorizationConfig: missing.Config})
+	if err == nil || !strings.Contains(err.Error(), missing.Kubeconfig+": no such file or directory") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -99,9 +99,9 @@ spec:
 func TestKubelet(t *testing.T) {
 	t.Parallel()
 	dir := suite.TempDir(t, "authorizer-files")
-	f := newFiles(t, dir, "", "--distribution", "kubeadm")
+	e := suite.NewEntry(t, dir, "", "--distribution", "kubeadm")
 	s := suite.New(t, "authorizer-kubelet", controlplane.APIServerOptions{
-		WithServiceAccounts: true, AuditReads: true, AuthorizationConfig: f.config,
+		WithServiceAccounts: true, AuditReads: true, AuthorizationConfig: e.Config,
 	})
 	suite.Check(t, s.ControlPlane.CA.Write(dir))
 	suite.Check(t, s.ControlPlane.StartControllers(t.Context(), t.Output(),
