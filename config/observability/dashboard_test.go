@@ -271,7 +271,7 @@ func TestAlertsOnTheRecordedScrapes(t *testing.T) {
 	}
 	want := []string{
 		"NodeRestrictionPlusDenials", "NodeRestrictionPlusCallErrors", "NodeRestrictionPlusFailOpen",
-		"NodeRestrictionPlusMatchConditionErrors",
+		"NodeRestrictionPlusMatchConditionErrors", "NodeRestrictionPlusAuthorizerReloadErrors", "NodeRestrictionPlusAuthorizerDenials",
 	}
 	for _, name := range want {
 		if !slices.Contains(active, name) {

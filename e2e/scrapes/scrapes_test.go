@@ -22,6 +22,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/e2e/binaries"
 	"noderestriction.plus/e2e/controlplane"
 	"noderestriction.plus/e2e/process"
 	"noderestriction.plus/e2e/product"
@@ -39,8 +40,10 @@ func TestMain(m *testing.M) { suite.Main(m) }
 // setup is a control plane with the product in front of it.
 type setup struct {
 	*suite.Suite
-	product  *product.Product
-	kubelets map[string]*suite.Client // by node
+	product    *product.Product
+	conditions string                   // the file of --base-conditions
+	kubelets   map[string]*suite.Client // by node
+	entry      *suite.Entry
 }
 
 func TestScrapes(t *testing.T) {
@@ -57,8 +60,10 @@ func TestScrapes(t *testing.T) {
 		}
 		s.writeUnevaluated(t)
 		s.failMatchCondition(t)
+		s.readSecrets(t)
+		s.failReload(t, number)
 		scrapes["apiserver-"+number] = s.scrapeAPIServer(t)
-		suite.Check(t, s.product.Run(t.Context(), flags(t)...))
+		suite.Check(t, s.product.Run(t.Context(), s.flags(t)...))
 		suite.Check(t, s.product.AwaitCalled(t.Context(), s.ControlPlane.APIServer))
 	}
 	for name, text := range scrapes {
@@ -99,29 +104,60 @@ func shapes(scrape string) map[string]bool {
 
 func newSetup(t *testing.T) *setup {
 	t.Helper()
-	s := &setup{Suite: suite.New(t, "scrapes", controlplane.APIServerOptions{}), kubelets: map[string]*suite.Client{}}
-	s.product = s.MustInstall(t, product.Options{Args: flags(t)})
+	s := &setup{kubelets: map[string]*suite.Client{}, entry: suite.NewEntry(t, suite.TempDir(t, "scrapes-entry"), "")}
+	protected, err := os.ReadFile(s.entry.Config)
+	suite.Check(t, err)
+	s.entry.Write(t, suite.WithoutEntry)
+	s.Suite = suite.New(t, "scrapes", controlplane.APIServerOptions{AuthorizationConfig: s.entry.Config})
+	s.install(t)
+	policies := []*v1alpha1.NodeRestrictionPolicy{onlyOwnAddresses()}
 	for _, action := range []v1alpha1.ValidationAction{v1alpha1.Deny, v1alpha1.Warn, v1alpha1.Audit} {
 		node := strings.ToLower(string(action))
-		p := product.DenyFinalizers(node, v1alpha1.Pattern(node))
-		p.Spec.ValidationActions = []v1alpha1.ValidationAction{action}
-		suite.Check(t, product.Enforce(t.Context(), s.Policies, p))
 		s.CreateNode(t, node)
 		s.kubelets[node] = suite.Kubelet(t, s.ControlPlane.APIServer, node)
+		p := product.DenyFinalizers(node, v1alpha1.Pattern(node))
+		p.Spec.ValidationActions = []v1alpha1.ValidationAction{action}
+		policies = append(policies, p)
 	}
+	for _, p := range policies {
+		suite.Check(t, product.Enforce(t.Context(), s.Policies, p))
+	}
+	suite.Check(t, product.AwaitGated(t.Context(), s.Policies, "deny"))
+	s.protect(t, string(protected))
 	return s
 }
 
+// install installs the product so that its match conditions follow the policies.
+func (s *setup) install(t *testing.T) {
+	t.Helper()
+	helm, err := binaries.Helm(t.Context(), t.Output())
+	suite.Check(t, err)
+	s.conditions = filepath.Join(s.Dir, "conditions.json")
+	suite.Check(t, product.WriteBaseConditions(t.Context(), helm, s.conditions))
+	s.product = s.MustInstall(t, product.Options{Args: s.flags(t)})
+	suite.Check(t, s.product.Configure(t.Context(), s.Kubectl, helm, "webhook.followPolicies=true"))
+}
+
+// onlyOwnAddresses returns a policy that CEL cannot express: whether another Node has an address is a lookup.
+func onlyOwnAddresses() *v1alpha1.NodeRestrictionPolicy {
+	p := &v1alpha1.NodeRestrictionPolicy{}
+	p.Name = "addresses"
+	p.Spec.ValidationActions = []v1alpha1.ValidationAction{v1alpha1.Deny}
+	p.Spec.Nodes.Addresses = &v1alpha1.NodeAddresses{OfOtherNodes: v1alpha1.AccessDeny}
+	return p
+}
+
 // flags returns flags that switch on everything with metrics.
-func flags(t *testing.T) []string {
+func (s *setup) flags(t *testing.T) []string {
 	t.Helper()
 	return []string{
-		"--enforcement-probe", "--enforcement-probe-interval=1s",
+		"--enforcement-probe", "--enforcement-probe-interval=1s", "--base-conditions=" + s.conditions,
 		"--wiring-check-configuration=" + product.Name, "--wiring-check-interval=1s", "--denial-log-file=" + filepath.Join(t.TempDir(), "denials"),
 	}
 }
 
-// addFinalizer sends a write that violates each policy, and changeCapacity one that violates none.
+// addFinalizer sends a write that violates the policy of the node, and changeAddress one that violates none, which only a lookup can
+// tell.
 func (s *setup) addFinalizer(t *testing.T, node string, dryRun bool) suite.Answer {
 	t.Helper()
 	request := suite.PatchNodeStatus(node, fmt.Sprintf(`{"metadata":{"finalizers":["example.com/%d"]}}`, time.Now().UnixNano()))
@@ -129,10 +165,11 @@ func (s *setup) addFinalizer(t *testing.T, node string, dryRun bool) suite.Answe
 	return s.kubelets[node].Send(t, request)
 }
 
-func (s *setup) changeCapacity(t *testing.T, node string) {
+func (s *setup) changeAddress(t *testing.T, node string) {
 	t.Helper()
+	n := time.Now().UnixNano()
 	s.kubelets[node].MustSend(t, suite.PatchNodeStatus(node,
-		fmt.Sprintf(`{"status":{"capacity":{"pods":"%d"}}}`, time.Now().UnixNano()%1e6)))
+		fmt.Sprintf(`{"status":{"addresses":[{"type":"InternalIP","address":"10.%d.%d.%d"}]}}`, byte(n>>16), byte(n>>8), byte(n))))
 }
 
 // writeEvaluated sends a write of each outcome.
@@ -148,7 +185,7 @@ func (s *setup) writeEvaluated(t *testing.T) {
 			t.Errorf("%s: got %s", node, a)
 		}
 	}
-	s.changeCapacity(t, "deny")
+	s.changeAddress(t, "deny")
 }
 
 // writeUnevaluated stops the product and sends a write that is refused without it, and one that passes.
@@ -158,7 +195,7 @@ func (s *setup) writeUnevaluated(t *testing.T) {
 	if a := s.addFinalizer(t, "deny", false); a.Outcome != suite.Unanswered {
 		t.Errorf("a write that no stock kubelet sends was not refused while the product is down: %s", a)
 	}
-	s.changeCapacity(t, "deny")
+	s.changeAddress(t, "deny")
 }
 
 // failMatchCondition sends a write for which the match condition of a webhook cannot be evaluated, which never happens with the
@@ -209,8 +246,8 @@ func (s *setup) failMatchCondition(t *testing.T) {
 	suite.Check(t, configurations.Delete(t.Context(), name, metav1.DeleteOptions{}))
 }
 
-// awaitSynced waits until the product has compared its policies with those of the API server, a probe was denied, and the wiring was
-// compared.
+// awaitSynced waits until the product has compared its policies with those of the API server, a probe was denied, the wiring was
+// compared, and the match conditions are those of the policies.
 func (s *setup) awaitSynced(t *testing.T) {
 	t.Helper()
 	suite.Eventually(t, 2*time.Minute, func() error {
@@ -221,8 +258,10 @@ func (s *setup) awaitSynced(t *testing.T) {
 		age := float64(time.Now().Unix()) - m.Sum("node_restriction_plus_policies_last_sync_timestamp_seconds")
 		proved := m.Sum("node_restriction_plus_enforcement_probe_success")
 		compared := m.Sum("node_restriction_plus_wiring_check_success")
-		if age > 90 || proved != 1 || compared != 1 {
-			return fmt.Errorf("the last sync was %.0f s ago, the success of the probe is %v, of the comparison %v", age, proved, compared)
+		current := m.Sum("node_restriction_plus_conditions_current")
+		if age > 90 || proved != 1 || compared != 1 || current != 1 {
+			return fmt.Errorf("the last sync was %.0f s ago, the success of the probe is %v, of the comparison %v; current conditions: %v",
+				age, proved, compared, current)
 		}
 		return nil
 	})
@@ -236,13 +275,19 @@ func (s *setup) scrapeProgram(t *testing.T) string {
 	return only(body.Bytes(), func(line string) bool { return strings.HasPrefix(line, "node_restriction_plus_") })
 }
 
-// scrapeAPIServer returns what Prometheus scrapes from the API server about the product's webhooks.
+// scrapeAPIServer returns what Prometheus scrapes from the API server about the product's webhooks and the entry.
 func (s *setup) scrapeAPIServer(t *testing.T) string {
 	t.Helper()
 	body, err := s.Admin.Discovery().RESTClient().Get().AbsPath("/metrics").Do(t.Context()).Raw()
 	suite.Check(t, err)
 	return only(body, func(line string) bool {
-		return strings.HasPrefix(line, "apiserver_admission_") && strings.Contains(line, `noderestriction.plus"`)
+		switch {
+		case strings.HasPrefix(line, "apiserver_admission_"):
+			return strings.Contains(line, `noderestriction.plus"`)
+		case strings.HasPrefix(line, "apiserver_authorization_match_condition_"):
+			return strings.Contains(line, `name="`+product.Name+`"`)
+		}
+		return strings.HasPrefix(line, "apiserver_authorization_decisions_total") || strings.HasPrefix(line, reloads)
 	})
 }
 
