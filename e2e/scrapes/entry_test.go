@@ -25,12 +25,12 @@ const (
 	reloadTimeout = 2 * time.Minute
 )
 
-// listSecrets is a request that no kubelet needs, and that RBAC allows to all of them after protect.
+// listSecrets is a request that no kubelet needs, and that RBAC allows to all kubelets once protect has run.
 func listSecrets() suite.Request {
 	return suite.Request{Method: http.MethodGet, Path: "/api/v1/namespaces/kube-system/secrets"}
 }
 
-// protect binds the role of kubelets to all of them, as old clusters do, and puts an AuthorizationConfiguration in force that denies
+// protect binds the role system:node to all kubelets, as old clusters do, and puts an AuthorizationConfiguration in force that denies
 // them what this adds.
 func (s *setup) protect(t *testing.T, configuration string) {
 	t.Helper()
@@ -70,7 +70,7 @@ func (s *setup) readSecrets(t *testing.T) {
 	somebody.MustSend(t, listSecrets())
 }
 
-// failReload replaces the AuthorizationConfiguration by a text that is none. The last one stays in force.
+// failReload replaces the AuthorizationConfiguration with a text that an API server cannot use. The last one stays in force.
 func (s *setup) failReload(t *testing.T, text string) {
 	t.Helper()
 	failures := func() float64 {

@@ -123,6 +123,7 @@ func newSetup(t *testing.T) *setup {
 		suite.Check(t, product.Enforce(t.Context(), s.Policies, p))
 	}
 	suite.Check(t, product.AwaitGated(t.Context(), s.Policies, "deny"))
+	suite.Eventually(t, time.Minute, func() error { return s.product.Ready(t.Context()) }) // it reads the addresses of all Nodes
 	s.protect(t, string(protected))
 	return s
 }
@@ -138,7 +139,7 @@ func (s *setup) install(t *testing.T) {
 	suite.Check(t, s.product.Configure(t.Context(), s.Kubectl, helm, "webhook.followPolicies=true"))
 }
 
-// onlyOwnAddresses returns a policy that CEL cannot express: whether another Node has an address is a lookup.
+// onlyOwnAddresses returns a policy that CEL cannot express: a lookup says whether another Node has an address.
 func onlyOwnAddresses() *v1alpha1.NodeRestrictionPolicy {
 	p := &v1alpha1.NodeRestrictionPolicy{}
 	p.Name = "addresses"
@@ -156,8 +157,7 @@ func (s *setup) flags(t *testing.T) []string {
 	}
 }
 
-// addFinalizer sends a write that violates the policy of the node, and changeAddress one that violates none, which only a lookup can
-// tell.
+// addFinalizer sends a write that violates the policy of the node.
 func (s *setup) addFinalizer(t *testing.T, node string, dryRun bool) suite.Answer {
 	t.Helper()
 	request := suite.PatchNodeStatus(node, fmt.Sprintf(`{"metadata":{"finalizers":["example.com/%d"]}}`, time.Now().UnixNano()))
@@ -165,6 +165,7 @@ func (s *setup) addFinalizer(t *testing.T, node string, dryRun bool) suite.Answe
 	return s.kubelets[node].Send(t, request)
 }
 
+// changeAddress sends a write that violates no policy. The API server cannot decide that, and asks the product.
 func (s *setup) changeAddress(t *testing.T, node string) {
 	t.Helper()
 	n := time.Now().UnixNano()
