@@ -29,13 +29,13 @@ func (s *setup) testStrict(t *testing.T) {
 	attacks := n.attacks("strict", suite.Denied)
 	n.do(t, attacks...)
 	n.do(t, n.registersDenied(suite.Floor))
-	n.do(t, n.stock("strict", suite.Exists, suite.Allowed)...)
+	n.do(t, n.stock("strict", suite.Exists)...)
 	s.checkRecords(t, n, policy.Denied, len(attacks))
 
 	s.scale(t, 0)
 	n.do(t, n.attacks("strict-down", suite.Unanswered)...)
 	n.do(t, n.registersDenied(suite.Floor))
-	n.do(t, n.stock("strict-down", suite.Unanswered, suite.Unanswered)...)
+	n.do(t, n.stock("strict-down", suite.Unanswered)...)
 	newcomer := suite.Kubelet(t, s.ControlPlane.APIServer, "strict-newcomer")
 	if a := newcomer.Do(t.Context(), suite.RegisterNode("strict-newcomer", nil)); a.Outcome != suite.Unanswered {
 		t.Errorf("a new Node registers while no replica answers: %s", a)
