@@ -144,7 +144,7 @@ func newRig(t testing.TB, o options) *rig {
 		}
 	})
 	log := funcr.NewJSON(func(line string) { fmt.Fprintln(&r.log, line) }, funcr.Options{})
-	r.handler = webhooks.NewHandler(o.policies, o.facts, recorder, metrics, "v0.1.0", log)
+	r.handler = webhooks.NewHandler(o.policies, o.facts, recorder, metrics, &denial.Evaluations{}, "v0.1.0", log)
 	return r
 }
 

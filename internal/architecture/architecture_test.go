@@ -175,8 +175,14 @@ var arrows = map[string]struct {
 	"internal/policystatus": {
 		[]string{"api/v1alpha1", "internal/program"}, "one package writes the status, for the store, the sinks and the probe",
 	},
+	"internal/stockwrites": {
+		[]string{"policy"}, "what stock kubelets write is data, for the webhook that counts it and for the command that wants to see it",
+	},
 	"internal/denial": {
-		[]string{"api/v1alpha1", "policy", "internal/record", "internal/policystatus", "internal/program", "internal/text", "internal/faultlog"},
+		[]string{
+			"api/v1alpha1", "policy", "internal/record", "internal/policystatus", "internal/program", "internal/stockwrites", "internal/text",
+			"internal/faultlog",
+		},
 		"a sink takes records; it does not know where they come from",
 	},
 	"internal/policystore": {
@@ -260,7 +266,7 @@ var bans = []struct {
 			"internal/program", "internal/report",
 			"internal/review", "internal/record", "internal/recordlog", "internal/decisionlog", "internal/manifest", "internal/fixture", "internal/input",
 			"config/crd", "internal/apidoc", "internal/wiring", "internal/conditions", "internal/authorization", "internal/nodeauthorizer",
-			"internal/knowngrants", "internal/rbac", "internal/doctor/checks",
+			"internal/knowngrants", "internal/rbac", "internal/doctor/checks", "internal/stockwrites",
 		},
 		[]string{
 			"k8s.io/client-go", "sigs.k8s.io/controller-runtime", "go.uber.org/zap", "github.com/go-logr/zapr",

@@ -132,3 +132,46 @@ func TestPlan(t *testing.T) {
 		})
 	}
 }
+
+func TestAPolicyIsInForceSinceTheLastReplicaChangedToIt(t *testing.T) {
+	now := time.Date(2026, 11, 24, 8, 0, 0, 5_000_000, time.UTC)
+	compiler := rules.NewCompiler()
+	held := func(first bool, generations ...int64) *policyState {
+		h := policyStates{}
+		for i, g := range generations {
+			h.hold(compiler, []v1alpha1.NodeRestrictionPolicy{object("a", "1", g, true)})
+			h.enter(now.Add(-time.Hour*time.Duration(len(generations)-1-i)), first && i == 0)
+		}
+		return h["a"]
+	}
+	at := func(generation int64, since time.Time) *v1alpha1.NodeRestrictionPolicyStatus {
+		s := &v1alpha1.NodeRestrictionPolicyStatus{ObservedGeneration: generation}
+		if !since.IsZero() {
+			s.Since = &metav1.Time{Time: since.Truncate(time.Second)}
+		}
+		return s
+	}
+	for _, test := range []struct {
+		name    string
+		held    *policyState
+		status  *v1alpha1.NodeRestrictionPolicyStatus
+		want    time.Time
+		differs bool
+	}{
+		{name: "the first replica says so", held: held(false, 1), want: now, differs: true},
+		{name: "a new generation begins again", held: held(true, 1, 2), status: at(1, now.Add(-24*time.Hour)), want: now, differs: true},
+		{name: "a replica that changes later moves the time", held: held(true, 1, 2), status: at(2, now.Add(-time.Minute)), want: now, differs: true},
+		{name: "a replica that changed earlier does not", held: held(true, 1, 2), status: at(2, now.Add(time.Minute)), want: now.Add(time.Minute)},
+		{name: "the second in which the API server keeps it is enough", held: held(true, 1, 2), status: at(2, now), want: now},
+		{name: "a replica that starts later does not", held: held(true, 2), status: at(2, now.Add(-24*time.Hour)), want: now.Add(-24 * time.Hour)},
+		{name: "a policy that is new to a running replica moves it", held: held(false, 2), status: at(2, now.Add(-time.Minute)), want: now, differs: true},
+		{name: "a status of an older program gets the time", held: held(true, 2), status: at(2, time.Time{}), want: now, differs: true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			since, differs := test.held.sinceIn(test.status)
+			if want := test.want.Truncate(time.Second); !since.Time.Equal(want) || differs != test.differs {
+				t.Errorf("since %s, differs %v; want %s, %v", since, differs, want, test.differs)
+			}
+		})
+	}
+}
