@@ -112,6 +112,13 @@ var arrows = map[string]struct {
 		},
 		"a log is read far from the cluster that wrote it, and without its policies",
 	},
+	"internal/promote": {
+		[]string{
+			"api/v1alpha1", "policy", "policy/rules", "internal/command", "internal/denials", "internal/input", "internal/manifest",
+			"internal/program", "internal/recordlog", "internal/stockwrites", "internal/text",
+		},
+		"a policy is promoted by what was written down, far from the cluster that wrote it",
+	},
 	"internal/authorization": {nil, "a question to an authorizer does not depend on who asks or answers it"},
 	"internal/nodeauthorizer": {
 		[]string{"internal/authorization"}, "what Kubernetes intends is data, for every command that compares a cluster with it",
@@ -247,7 +254,7 @@ var arrows = map[string]struct {
 	"cmd/kubectl-nrp": {
 		[]string{
 			"internal/attack", "internal/authorizer", "internal/cli", "internal/command", "internal/denials", "internal/doctor",
-			"internal/rights",
+			"internal/promote", "internal/rights",
 		},
 		"main wires the commands and does nothing itself",
 	},
@@ -266,7 +273,7 @@ var bans = []struct {
 			"internal/program", "internal/report",
 			"internal/review", "internal/record", "internal/recordlog", "internal/decisionlog", "internal/manifest", "internal/fixture", "internal/input",
 			"config/crd", "internal/apidoc", "internal/wiring", "internal/conditions", "internal/authorization", "internal/nodeauthorizer",
-			"internal/knowngrants", "internal/rbac", "internal/doctor/checks", "internal/stockwrites",
+			"internal/knowngrants", "internal/rbac", "internal/doctor/checks", "internal/promote", "internal/stockwrites",
 		},
 		[]string{
 			"k8s.io/client-go", "sigs.k8s.io/controller-runtime", "go.uber.org/zap", "github.com/go-logr/zapr",
@@ -301,7 +308,7 @@ var bans = []struct {
 		[]string{
 			module + "/internal/access", module + "/internal/attack", module + "/internal/auditlog", module + "/internal/authorizer",
 			module + "/internal/rights", module + "/internal/cli", module + "/internal/denials", module + "/internal/doctor",
-			module + "/internal/fixture",
+			module + "/internal/fixture", module + "/internal/promote",
 		},
 		"the command-line tool is not part of the webhook's image",
 	},

@@ -31,8 +31,8 @@ const (
 	maxSilence = 10 * time.Minute
 )
 
-// Evaluations keeps status.evaluated of the policies. It counts in memory, by policy and kind of write, and adds what it has counted to what
-// is stored. It does not wait when it counts. Its zero value counts nothing.
+// Evaluations keeps status.evaluated of the policies. It counts in memory, by policy and kind of write, and adds what it has counted to
+// what is stored. It does not wait when it counts. Its zero value counts nothing.
 type Evaluations struct {
 	log logr.Logger
 	add func(ctx context.Context, e evaluated, now time.Time) error

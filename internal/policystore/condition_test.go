@@ -158,14 +158,14 @@ func TestAPolicyIsInForceSinceTheLastReplicaChangedToIt(t *testing.T) {
 		want    time.Time
 		differs bool
 	}{
-		{name: "the first replica says so", held: held(false, 1), want: now, differs: true},
-		{name: "a new generation begins again", held: held(true, 1, 2), status: at(1, now.Add(-24*time.Hour)), want: now, differs: true},
-		{name: "a replica that changes later moves the time", held: held(true, 1, 2), status: at(2, now.Add(-time.Minute)), want: now, differs: true},
-		{name: "a replica that changed earlier does not", held: held(true, 1, 2), status: at(2, now.Add(time.Minute)), want: now.Add(time.Minute)},
-		{name: "the second in which the API server keeps it is enough", held: held(true, 1, 2), status: at(2, now), want: now},
-		{name: "a replica that starts later does not", held: held(true, 2), status: at(2, now.Add(-24*time.Hour)), want: now.Add(-24 * time.Hour)},
-		{name: "a policy that is new to a running replica moves it", held: held(false, 2), status: at(2, now.Add(-time.Minute)), want: now, differs: true},
-		{name: "a status of an older program gets the time", held: held(true, 2), status: at(2, time.Time{}), want: now, differs: true},
+		{"the first replica says so", held(false, 1), nil, now, true},
+		{"a new generation begins again", held(true, 1, 2), at(1, now.Add(-24*time.Hour)), now, true},
+		{"a replica that changes later moves the time", held(true, 1, 2), at(2, now.Add(-time.Minute)), now, true},
+		{"a replica that changed earlier does not", held(true, 1, 2), at(2, now.Add(time.Minute)), now.Add(time.Minute), false},
+		{"a difference within a second does not", held(true, 1, 2), at(2, now), now, false},
+		{"a replica that starts later does not", held(true, 2), at(2, now.Add(-24*time.Hour)), now.Add(-24 * time.Hour), false},
+		{"a policy that is new to a running replica moves it", held(false, 2), at(2, now.Add(-time.Minute)), now, true},
+		{"a status of an older program gets the time", held(true, 2), at(2, time.Time{}), now, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			since, differs := test.held.sinceIn(test.status)

@@ -47,20 +47,23 @@ func All() []Known {
 		leases = "none is needed: a kubelet renews its Lease every 10 s; the chart's value baseline must have leases"
 	)
 	return []Known{
-		{Write{create, "nodes", ""}, "let one node register: delete a drained Node and restart its kubelet, or add a node"},
+		{Write{create, "nodes", ""}, "add a node, or delete one and restart its kubelet"},
 		{Write{update, "nodes", "status"}, "pull an image, or restart a kubelet"},
 		{Write{create, "pods", ""}, "put a static pod on a node, or restart a kubelet that has one"},
 		{Write{update, "pods", "status"}, "start a pod"},
 		{Write{remove, "pods", ""}, "delete a pod that runs"},
-		{Write{create, "serviceaccounts", "token"}, "start a pod with a service account; the chart's value rules.serviceAccountTokens must be true"},
-		{Write{create, "csinodes.storage.k8s.io", ""}, "let one node register; the chart's value rules.csiNodes must be true"},
+		{
+			Write{create, "serviceaccounts", "token"},
+			"start a pod with a service account; the chart's value rules.serviceAccountTokens must be true",
+		},
+		{Write{create, "csinodes.storage.k8s.io", ""}, "register a node; the chart's value rules.csiNodes must be true"},
 		{Write{update, "csinodes.storage.k8s.io", ""}, "restart a CSI driver on a node; the chart's value rules.csiNodes must be true"},
 		{Write{create, "resourceslices.resource.k8s.io", ""}, slices + "; the chart's value rules.resourceSlices must be true"},
 		{Write{update, "resourceslices.resource.k8s.io", ""}, slices + "; the chart's value rules.resourceSlices must be true"},
 		{Write{remove, "resourceslices.resource.k8s.io", ""}, slices + "; the chart's value baseline must have resourceslices"},
 		{Write{create, "events", ""}, events},
 		{Write{update, "events", ""}, events},
-		{Write{create, "leases.coordination.k8s.io", ""}, "let one node register; the chart's value baseline must have leases"},
+		{Write{create, "leases.coordination.k8s.io", ""}, "register a node; the chart's value baseline must have leases"},
 		{Write{update, "leases.coordination.k8s.io", ""}, leases},
 		{
 			Write{create, "certificatesigningrequests.certificates.k8s.io", ""},
