@@ -231,7 +231,7 @@ type NodeRestrictionPolicyStatus struct {
 	// reported them. A rule whose writes it does not have has proved nothing.
 	// Omitted: none reported.
 	// +optional
-	Evaluated *Evaluated `json:"evaluated,omitempty"`
+	Evaluated *Evaluated `json:"evaluated,omitempty"` //nolint:kubeapilinter // A pointer, as violations is.
 
 	// violations counts the writes that violated this policy, as far as the replicas have reported them: each replica reports
 	// at most every 10 seconds. The records are exact.

@@ -150,7 +150,8 @@ func TestEachGateAloneRefuses(t *testing.T) {
 			func(_ *testing.T, s *scenario) {
 				s.status.Violations.Audited = &v1alpha1.ViolationCount{
 					Total: 3, LastTime: new(daysAgo(1)), Recent: []v1alpha1.RecentViolation{
-						{Time: daysAgo(1), Node: "worker-3", Rule: "node-labels"}, {Time: daysAgo(2), Node: "worker-9", Rule: "node-labels"},
+						{Time: daysAgo(1), Node: "worker-3", Rule: "node-labels"},
+						{Time: daysAgo(2), Node: "worker-9", Rule: "node-labels"},
 						{Time: daysAgo(8), Node: "worker-4", Rule: "node-taints"},
 					},
 				}
