@@ -40,7 +40,7 @@ func (r *Replay) follow(w *written) {
 
 // followUnseen notes a write whose answer does not have the object.
 func (o *objects) followUnseen(w *written, t *tracked) {
-	t.version = 0
+	t.since = true
 	switch {
 	case w.event.ObjectRef.Subresource == "eviction":
 		t.deleting = true
@@ -88,7 +88,7 @@ func (o *objects) followDeletion(w *written, t *tracked) {
 		delete(o.latest, w.key)
 		delete(o.seeds, w.key)
 	case t != nil:
-		t.deleting, t.all, t.version = true, true, 0
+		t.deleting, t.all, t.since = true, true, true
 	}
 }
 

@@ -30,8 +30,9 @@ func newObjects() *objects {
 // tracked is an object as it was stored last, as far as it is known. The parts that rules do not read by their values are kept as hashes.
 type tracked struct {
 	uid      string
-	version  uint64 // 0: not known, because it was written since
-	deleting bool   // somebody has asked for its deletion
+	version  uint64
+	since    bool // it was written since, with an unknown version
+	deleting bool // somebody has asked for its deletion
 	all      bool   // every part may have changed since, except the fixed ones
 	lost     []uint16
 	encoded  []byte // of each part its number, its hash, the length of its value plus one, and the value; a length of 0: too large
@@ -162,7 +163,7 @@ func (o *objects) before(k key, version uint64) *tracked {
 	if version == 0 {
 		return t
 	}
-	if seed != nil && seed.version <= version && (t == nil || t.version > version || t.version != 0 && t.version < seed.version) {
+	if seed != nil && seed.version <= version && (t == nil || t.version > version || t.version < seed.version) {
 		return seed
 	}
 	if t != nil && t.version > version {
