@@ -94,27 +94,25 @@ func (j *judgement) evaluateParts(pending []*unit) {
 // quantities decides whether a quantity of the write is too expensive, although the write does not have all of them. A policy does not
 // evaluate such a write.
 func (j *judgement) quantities(all []*unit, before *previous) {
-	known := false
+	r := j.out.Request
 	if before != nil {
-		r := j.out.Request
 		j.set(&r, before.old, before.updated, before.gaps)
-		found, _ := j.evaluate(all[0].set, &r)
-		known = !before.gaps.WantQuantities()
-		if known && isUnverifiable(found) {
-			j.add(found, true)
-		}
 	}
 	for i, u := range all {
 		if slices.ContainsFunc(all[:i], func(other *unit) bool { return other.policy == u.policy }) {
 			continue
 		}
 		lacks := Unknown{Policy: u.policy, Rule: policy.Unverified, Part: "quantities", Reason: j.scene.why}
-		if known {
-			lacks.Reason = IsIncomplete
-			j.out.Assumes = append(j.out.Assumes, lacks)
+		found, _ := j.evaluate(u.set, &r)
+		if j.wants {
+			j.out.Unknown = append(j.out.Unknown, lacks)
 			continue
 		}
-		j.out.Unknown = append(j.out.Unknown, lacks)
+		if isUnverifiable(found) {
+			j.add(found, true)
+		}
+		lacks.Reason = IsIncomplete
+		j.out.Assumes = append(j.out.Assumes, lacks)
 	}
 }
 
@@ -186,6 +184,9 @@ func (j *judgement) evaluate(set *policy.Set, r *policy.Request) ([]policy.Polic
 	d := set.Evaluate(r)
 	r.Facts = nil
 	j.wants = r.Gaps != nil && r.Gaps.WantQuantities()
+	if j.wants && isUnverifiable(d.Violations) {
+		return nil, false // a quantity that is not known may excuse it
+	}
 	if j.facts.asked || d.Err != nil || r.Gaps != nil && len(r.Gaps.Asked()) > 0 {
 		return nil, false
 	}

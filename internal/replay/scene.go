@@ -359,7 +359,7 @@ func (r *Replay) remove(s *scene, w *written) {
 			}
 		}
 	}
-	if t != nil && t.deleting {
+	if t != nil && (t.deleting || !t.deleted.IsZero() && w.at.Sub(t.deleted) > skew) {
 		s.old = append(s.old, part{partName{"metadata", "deletionTimestamp"}, jsontext.Value(`"2000-01-01T00:00:00Z"`)})
 		known[partName{"metadata", "deletionTimestamp"}] = true
 	}
