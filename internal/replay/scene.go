@@ -152,7 +152,7 @@ func isOfPlugins(resource string, name partName) bool {
 
 // update describes an update.
 func (r *Replay) update(s *scene, w *written) {
-	t := r.objects.before(w.key, w.version)
+	t := r.objects.before(w)
 	s.hasOld = true
 	if w.answer == nil {
 		r.updateUnseen(s, w)
@@ -162,7 +162,7 @@ func (r *Replay) update(s *scene, w *written) {
 	if w.mayOwn() {
 		s.missOwnership()
 	}
-	if t != nil && t.uid == w.answer.uid && t.version != 0 && t.version == w.version && !t.since {
+	if t != nil && t.uid == w.answer.uid && t.version != 0 && t.version == w.version && !t.since && !w.dryRun {
 		s.old, s.exact = s.updated, true // nothing was changed
 		return
 	}
@@ -359,7 +359,7 @@ func (r *Replay) remove(s *scene, w *written) {
 			}
 		}
 	}
-	if t != nil && (t.deleting || !t.deleted.IsZero() && w.at.Sub(t.deleted) > skew) {
+	if t != nil && (t.deleting || !t.deleted.IsZero() && w.at.Sub(t.deleted) > r.objects.skew) {
 		s.old = append(s.old, part{partName{"metadata", "deletionTimestamp"}, jsontext.Value(`"2000-01-01T00:00:00Z"`)})
 		known[partName{"metadata", "deletionTimestamp"}] = true
 	}
@@ -370,7 +370,7 @@ func (r *Replay) remove(s *scene, w *written) {
 	switch {
 	case w.answer == nil && w.event.Cut:
 		s.why = IsCut
-	case r.objects.before(w.key, w.version) == nil:
+	case r.objects.before(w) == nil:
 		s.why = IsOlder
 	default:
 		s.why = IsMissing
