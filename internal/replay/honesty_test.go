@@ -215,10 +215,6 @@ func check(t *testing.T, w *world, policies []*v1alpha1.NodeRestrictionPolicy, l
 		if len(write.Unknown) == 0 && (r.Complete() || len(write.Assumes) == 0) {
 			decided++
 		}
-		if !r.Complete() {
-			for _, u := range write.Assumes {
-			}
-		}
 		if found := wrong(write, truth[write.AuditID], r.Complete()); len(found) > 0 {
 			q := &write.Request
 			t.Errorf("seed %d, %s, %s %s/%s %s by %s (level %q, complete %v):\n%s\n%s", seed, write.AuditID, q.Operation, q.Resource,
