@@ -212,6 +212,9 @@ func (j *judgement) patched(before []part) ([]part, bool) {
 func (j *judgement) lastDeleted(t *tracked) *previous {
 	o, w := j.replay.objects, j.w
 	p := &previous{gaps: &object.Gaps{}, why: IsTooLarge}
+	if w.lacksOptions() {
+		p.gaps.MissOptions()
+	}
 	if w.answer == nil {
 		uid := textMember(member(w.event.RequestObject, "preconditions"), "uid")
 		if uidDiffers(uid, t.uid) {
@@ -249,9 +252,6 @@ func (j *judgement) lastDeleted(t *tracked) *previous {
 			return nil
 		}
 		p.old = append(p.old, q)
-	}
-	if len(w.event.RequestObject) == 0 && (w.event.Level == "Metadata" || w.event.Level == "" || w.event.Cut) {
-		p.gaps.MissOptions()
 	}
 	return p
 }

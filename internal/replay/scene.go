@@ -343,7 +343,7 @@ func (r *Replay) remove(s *scene, w *written) {
 	} else if options := w.event.RequestObject; len(options) > 0 {
 		uid = textMember(member(options, "preconditions"), "uid")
 	}
-	if len(w.event.RequestObject) == 0 && (w.event.Level == "Metadata" || w.event.Level == "" || w.event.Cut) {
+	if w.lacksOptions() {
 		s.gaps.MissOptions()
 	}
 	t := r.objects.identified(w.key, uid)
@@ -375,6 +375,12 @@ func (r *Replay) remove(s *scene, w *written) {
 	default:
 		s.why = IsMissing
 	}
+}
+
+// lacksOptions reports whether the options of a deletion are not known. At level Request a deletion without a body has none.
+func (w *written) lacksOptions() bool {
+	e := w.event
+	return len(e.RequestObject) == 0 && (e.Level == "Metadata" || e.Level == "" || e.Cut)
 }
 
 // isOfDeletion reports whether a deletion changes a part.
