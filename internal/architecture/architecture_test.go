@@ -114,8 +114,8 @@ var arrows = map[string]struct {
 	},
 	"internal/promote": {
 		[]string{
-			"api/v1alpha1", "policy", "policy/rules", "internal/command", "internal/denials", "internal/input", "internal/manifest",
-			"internal/program", "internal/recordlog", "internal/stockwrites", "internal/text",
+			"api/v1alpha1", "policy", "policy/rules", "internal/auditlog", "internal/command", "internal/denials", "internal/input",
+			"internal/manifest", "internal/program", "internal/recordlog", "internal/replay", "internal/stockwrites", "internal/text",
 		},
 		"a policy is promoted by what was written down, far from the cluster that wrote it",
 	},

@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/internal/auditlog"
 	"noderestriction.plus/internal/command"
 	"noderestriction.plus/internal/program"
 	"noderestriction.plus/internal/stockwrites"
@@ -34,6 +35,7 @@ type options struct {
 	records  []string
 	actions  []string
 	accepted []string
+	audit    auditInputs
 	source   string
 	force    string
 	output   *command.Output
@@ -41,9 +43,9 @@ type options struct {
 
 // newCommand returns the command with a clock.
 func newCommand(now func() time.Time) *cobra.Command {
-	o := options{}
+	o := options{audit: auditInputs{format: auditlog.Auto}}
 	cmd := &cobra.Command{
-		Use:   "promote --records FILE... FILE",
+		Use:   "promote --records FILE... [--audit-log FILE]... FILE",
 		Short: "Print a policy that denies, if the evidence shows that it would have denied nothing",
 		Long: `Read a policy that only records or warns, as it is in the cluster with its status, and the records of the
 webhook, and print the policy with validationActions: [Deny], if all gates pass:
@@ -54,7 +56,13 @@ webhook, and print the policy with validationActions: [Deny], if all gates pass:
   exercised         it has evaluated every kind of write that stock kubelets make and that its rules are about
   complete          no record of the window is missing, as far as the records themselves show
 
-Otherwise the reasons go to standard error, and nothing is printed. A rule whose writes nobody made has
+With --audit-log, the writes in the audit logs of all API servers are evaluated again, as kubectl nrp replay
+does: no-would-denials also means that no write in the window violates the policy, also of those that passed
+while no replica answered; exercised counts what was evaluated; and complete means that the log covers the
+window, that everything that passed while no replica answered can be evaluated, and that writes of the newest
+kubelets are among those that were.
+
+If a gate refuses, the reasons go to standard error, and nothing is printed. A rule whose writes nobody made has
 proved nothing: each reason says how to make one. --accept-unexercised accepts a kind of write without one,
 and --force REASON accepts everything.
 
@@ -67,6 +75,7 @@ The command needs no cluster, so it also works in a pipeline that only commits w
 
 Exit code: 0 printed, 1 a gate refuses, 2 usage, a policy that denies already, or a file that cannot be read.`,
 		Example: `  kubectl get nrp strict -o yaml | kubectl nrp promote --window 7d --records denials.log - > strict.yaml
+  kubectl nrp promote --records denials.log --audit-log audit-1.log.gz --audit-log audit.log strict-with-status.yaml
   kubectl nrp promote --records denials.log --source clusters/prod/strict.yaml strict-with-status.yaml
   kubectl nrp promote --records denials.log --accept-unexercised 'CREATE pods' strict-with-status.yaml`,
 		DisableFlagsInUseLine: true,
@@ -81,6 +90,11 @@ Exit code: 0 printed, 1 a gate refuses, 2 usage, a policy that denies already, o
 	flags.StringVar(&o.window, "window", "7d", "`time` up to now that the evidence is about, such as 36h or 7d")
 	flags.StringArrayVar(&o.records, "records", nil,
 		"`file` with the webhook's records, of all replicas, or - for standard\ninput; may be repeated, also with copies")
+	flags.StringArrayVar(&o.audit.logs, "audit-log", nil, "`file` with the audit log of an API server; may be repeated, for all API servers")
+	flags.Var(&o.audit.format, "format", auditlog.FormatUsage)
+	command.Complete(cmd, "format", auditlog.Formats())
+	flags.StringArrayVar(&o.audit.objects, "objects", nil,
+		"`file` with Nodes and pods as kubectl get -o json printed them before the\naudit log begins; may be repeated")
 	flags.StringSliceVar(&o.actions, "actions", []string{string(v1alpha1.Deny)},
 		"validationActions of the printed policy: `Deny` or Deny,Audit")
 	flags.StringSliceVar(&o.accepted, "accept-unexercised", nil,
@@ -111,6 +125,12 @@ func (o *options) check(forced bool) (time.Duration, error) {
 	}
 	if len(o.records) == 0 {
 		return 0, command.Usagef("--records: name the files with the webhook's records; an empty log proves nothing either")
+	}
+	if len(o.audit.logs) == 0 && (o.audit.format != auditlog.Auto || len(o.audit.objects) > 0) {
+		return 0, command.Usagef("--format and --objects: only have a meaning with --audit-log")
+	}
+	if slices.Contains(o.audit.logs, command.StandardInput) && len(o.audit.logs) > 1 {
+		return 0, command.Usagef("--audit-log: standard input (-) must be the only audit log")
 	}
 	for _, name := range o.accepted {
 		if !slices.Contains(writeNames(), name) {
@@ -150,6 +170,13 @@ func (o *options) run(name string, now time.Time, forced bool, stdin io.Reader, 
 		return err
 	}
 	q.evidence = append(q.evidence, records)
+	if len(o.audit.logs) > 0 {
+		audit, err := d.readAudit(&o.audit, f.policy.Object, q.begin(), now)
+		if err != nil {
+			return err
+		}
+		q.evidence = append(q.evidence, audit)
+	}
 	printed := f
 	if o.source != "" {
 		if printed, err = o.readSource(d, f); err != nil {

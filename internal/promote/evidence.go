@@ -56,13 +56,14 @@ type digest struct {
 type digests struct {
 	inputs *command.Inputs
 	all    []digest
+	has    map[string]bool // names whose digest was taken: an audit log is opened twice
 }
 
 // open opens a file of the command. Errors name it.
 func (d *digests) open(name string) (io.ReadCloser, error) {
 	f, err := d.inputs.Open(name)
-	if err != nil {
-		return nil, err
+	if err != nil || d.has[name] {
+		return f, err
 	}
 	sum := sha256.New()
 	return &digested{Reader: io.TeeReader(f, sum), close: func(rest io.Reader) error {
@@ -71,6 +72,10 @@ func (d *digests) open(name string) (io.ReadCloser, error) {
 		if name != command.StandardInput {
 			title = filepath.Base(name)
 		}
+		if d.has == nil {
+			d.has = map[string]bool{}
+		}
+		d.has[name] = true
 		d.all = append(d.all, digest{Name: title, SHA256: hex.EncodeToString(sum.Sum(nil))})
 		if closed := f.Close(); err == nil {
 			err = closed

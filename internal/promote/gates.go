@@ -152,7 +152,7 @@ func (q *question) notExercised() []string {
 	}
 	if len(reasons) > 0 && q.follows() {
 		reasons = append(reasons,
-			"API servers send only writes that may violate a policy (webhook.followPolicies), so the status does not show others")
+			"API servers send only writes that may violate a policy (webhook.followPolicies): --audit-log shows the others")
 	}
 	return reasons
 }

@@ -19,6 +19,7 @@ import (
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/command"
 	"noderestriction.plus/internal/record"
+	"noderestriction.plus/internal/stockwrites"
 	"noderestriction.plus/policy"
 	"noderestriction.plus/policy/rules"
 )
@@ -33,6 +34,7 @@ type scenario struct {
 	status   *v1alpha1.NodeRestrictionPolicyStatus
 	log      []string
 	accepted []string
+	more     []evidence
 }
 
 // line is a record of a process.
@@ -97,11 +99,11 @@ func (s *scenario) asked(t *testing.T) []gate {
 	}
 	q := &question{policy: compiled, generation: 4, status: s.status, now: testNow(), window: 7 * 24 * time.Hour, accepted: s.accepted}
 	d := &digests{inputs: &command.Inputs{Stdin: strings.NewReader(strings.Join(s.log, "\n") + "\n")}}
-	found, err := d.readRecords([]string{command.StandardInput}, "trial", q.begin())
+	records, err := d.readRecords([]string{command.StandardInput}, "trial", q.begin())
 	if err != nil {
 		t.Fatal(err)
 	}
-	q.evidence = []evidence{found}
+	q.evidence = append([]evidence{records}, s.more...)
 	return q.gates()
 }
 
@@ -238,6 +240,50 @@ func TestEachGateAloneRefuses(t *testing.T) {
 			}
 			if !slices.Equal(refused, want) || !strings.Contains(reasons, test.reason) || strings.Contains(reasons, "\x1b") {
 				t.Errorf("%q refuse because of %s; want %q because of %q", refused, reasons, want, test.reason)
+			}
+		})
+	}
+}
+
+// found is evidence that says what it is given.
+type found struct {
+	violations, missing []string
+	writes              map[stockwrites.Write]bool
+}
+
+func (f found) wouldDeny() []string                   { return f.violations }
+func (f found) exercised() map[stockwrites.Write]bool { return f.writes }
+func (f found) gaps() []string                        { return f.missing }
+func (found) counts() map[string]uint64               { return nil }
+
+func TestAllEvidenceCounts(t *testing.T) {
+	registration := stockwrites.Write{Operation: admissionv1.Create, Resource: "nodes"}
+	for name, test := range map[string]struct {
+		more   found
+		passed string
+	}{
+		"evidence may show a kind of write that the status does not": {
+			found{writes: map[stockwrites.Write]bool{registration: true}}, "[in-force fresh no-would-denials exercised complete]",
+		},
+		"evidence may have a violation that others do not": {
+			found{violations: []string{"a violation"}}, "[in-force fresh complete]",
+		},
+		"evidence may have gaps": {
+			found{missing: []string{"a gap"}}, "[in-force fresh no-would-denials]",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newScenario(t)
+			s.status.Evaluated.Writes = s.status.Evaluated.Writes[1:] // without registrations
+			s.more = []evidence{test.more}
+			passed := []string{}
+			for _, g := range s.asked(t) {
+				if g.Passed {
+					passed = append(passed, g.Name)
+				}
+			}
+			if got := fmt.Sprint(passed); got != test.passed {
+				t.Errorf("%s pass, want %s", got, test.passed)
 			}
 		})
 	}

@@ -24,7 +24,7 @@ type records struct {
 	dryRuns    uint64                 // of the policy in the window, which nobody stored
 }
 
-// violations are the records of one rule.
+// violations are those of one rule.
 type violations struct {
 	count uint64
 	nodes names
@@ -63,21 +63,32 @@ func (r *records) add(row *recordlog.Row) {
 			of = &violations{}
 			r.violations[v.Rule] = of
 		}
-		of.count++
-		of.nodes.add(quoted(row.Node))
-		if at := time.Time(row.Time); at.After(of.last) {
-			of.last = at
-		}
+		of.add(row.Node, time.Time(row.Time))
 	}
 }
 
-func (r *records) wouldDeny() []string {
-	var reasons []string
-	for _, rule := range slices.Sorted(maps.Keys(r.violations)) {
-		v := r.violations[rule]
-		reasons = append(reasons, fmt.Sprintf(
-			"records: %s of %s, the latest at %s (%s)", count(v.count, "violation"), quoted(rule), stamp(v.last), &v.nodes))
+// add counts a violation.
+func (v *violations) add(node string, at time.Time) {
+	v.count++
+	v.nodes.add(quoted(node))
+	if at.After(v.last) {
+		v.last = at
 	}
+}
+
+// sentences has a sentence about the violations of each rule.
+func sentences(source string, all map[string]*violations) []string {
+	var reasons []string
+	for _, rule := range slices.Sorted(maps.Keys(all)) {
+		v := all[rule]
+		reasons = append(reasons, fmt.Sprintf(
+			"%s: %s of %s, the latest at %s (%s)", source, count(v.count, "violation"), quoted(rule), stamp(v.last), &v.nodes))
+	}
+	return reasons
+}
+
+func (r *records) wouldDeny() []string {
+	reasons := sentences("records", r.violations)
 	if r.unclear > 0 {
 		reasons = append(reasons, fmt.Sprintf(
 			"records: %s too short to say which policies are violated", are(uint64(r.unclear), "line")))
