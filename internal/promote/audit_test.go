@@ -40,7 +40,7 @@ func TestTheAuditLogIsEvidence(t *testing.T) {
 	begins, ends := registration(daysAgo(8), "1.37.2", "n1", without, whole, ""), registration(daysAgo(0.01), "1.37.2", "n2", without, whole, "")
 	for name, test := range map[string]struct {
 		events                   []string
-		violation, gap           string // part of a sentence; empty: there is without
+		violation, gap           string // part of a sentence; empty: there is no such sentence
 		exercised                string
 		writes, passedUnanswered uint64
 	}{
@@ -67,7 +67,7 @@ func TestTheAuditLogIsEvidence(t *testing.T) {
 		},
 		"a kubelet of a release without a write that could be evaluated": {
 			events: []string{begins, registration(daysAgo(1), "1.38.0", "n3", without, "Metadata", ""), ends},
-			gap:    "a kubelet of Kubernetes 1.38 writes (n3), but without of its writes could be evaluated", exercised: "[CREATE nodes]", writes: 2,
+			gap:    "a kubelet of Kubernetes 1.38 writes (n3), but none of its writes could be evaluated", exercised: "[CREATE nodes]", writes: 2,
 		},
 		"a log that begins in the window": {
 			events: []string{registration(daysAgo(1), "1.37.2", "n3", without, whole, ""), ends}, writes: 2,
