@@ -37,6 +37,7 @@ func (r *Replay) follow(w *written) {
 		}
 		o.latest[w.key] = latest
 		for _, other := range o.recent[w.key] {
+			other.deletes = false // perhaps of an object of the same name before this one
 			o.apply(other, latest)
 		}
 	default:
