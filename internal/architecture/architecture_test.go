@@ -119,6 +119,20 @@ var arrows = map[string]struct {
 		},
 		"a policy is promoted by what was written down, far from the cluster that wrote it",
 	},
+	"internal/replay": {
+		[]string{
+			"api/v1alpha1", "policy", "policy/object", "policy/rules", "internal/auditlog", "internal/authorization", "internal/program",
+			"internal/review",
+		},
+		"the writes in a log are evaluated by the engine alone, for every command that asks what policies would have done",
+	},
+	"internal/replays": {
+		[]string{
+			"api/v1alpha1", "policy", "policy/pattern", "policy/rules", "internal/auditlog", "internal/cli", "internal/command", "internal/input",
+			"internal/replay", "internal/report", "internal/text",
+		},
+		"a log is read far from the cluster that wrote it",
+	},
 	"internal/authorization": {nil, "a question to an authorizer does not depend on who asks or answers it"},
 	"internal/nodeauthorizer": {
 		[]string{"internal/authorization"}, "what Kubernetes intends is data, for every command that compares a cluster with it",
@@ -254,7 +268,7 @@ var arrows = map[string]struct {
 	"cmd/kubectl-nrp": {
 		[]string{
 			"internal/attack", "internal/authorizer", "internal/cli", "internal/command", "internal/denials", "internal/doctor",
-			"internal/promote", "internal/rights",
+			"internal/promote", "internal/replays", "internal/rights",
 		},
 		"main wires the commands and does nothing itself",
 	},
@@ -269,7 +283,8 @@ var bans = []struct {
 		[]string{
 			"policy", "policy/expression", "policy/object", "policy/pattern", "policy/rules", "internal/text",
 			"internal/auditlog", "internal/authorizer",
-			"internal/cli", "internal/compile", "internal/denials", "internal/denials/page", "internal/command",
+			"internal/cli", "internal/compile", "internal/denials", "internal/denials/page", "internal/command", "internal/replay",
+			"internal/replays",
 			"internal/program", "internal/report",
 			"internal/review", "internal/record", "internal/recordlog", "internal/decisionlog", "internal/manifest", "internal/fixture", "internal/input",
 			"config/crd", "internal/apidoc", "internal/wiring", "internal/conditions", "internal/authorization", "internal/nodeauthorizer",
@@ -308,7 +323,7 @@ var bans = []struct {
 		[]string{
 			module + "/internal/access", module + "/internal/attack", module + "/internal/auditlog", module + "/internal/authorizer",
 			module + "/internal/rights", module + "/internal/cli", module + "/internal/denials", module + "/internal/doctor",
-			module + "/internal/fixture", module + "/internal/promote",
+			module + "/internal/fixture", module + "/internal/promote", module + "/internal/replay", module + "/internal/replays",
 		},
 		"the command-line tool is not part of the webhook's image",
 	},

@@ -38,6 +38,7 @@ const (
 	maxSkew      = time.Minute
 	defaultLimit = 1000
 	maxLimit     = 100_000
+	flagWidth    = 56
 	// maxObjects bounds a file of --objects, in bytes, after it is decompressed.
 	maxObjects = 1 << 30
 )
@@ -96,29 +97,31 @@ unknown (0 with --accept-unknown), usage, or no write of a kubelet was found.`,
 
 func (o *options) addFlags(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringArrayVar(&o.policies, "policy", nil, "`file` or directory with NodeRestrictionPolicies; may be repeated")
+	flags.StringArrayVar(&o.policies, "policy", nil, "`file` or directory with NodeRestrictionPolicies;\nmay be repeated")
 	flags.StringArrayVar(&o.auditLogs, "audit-log", nil,
-		"`file` with the audit log of an API server, a pattern in quotes, or - for\nstandard input; may be repeated")
-	flags.Var(&o.format, "format", auditlog.FormatUsage)
+		"`file` with the audit log of an API server, a pattern in\nquotes, or - for standard input; may be repeated")
+	flags.Var(&o.format, "format", strings.Replace(auditlog.FormatUsage, ": ", ":\n", 1))
 	command.Complete(cmd, "format", auditlog.Formats())
 	flags.StringArrayVar(&o.objects, "objects", nil,
-		"`file` with Nodes and pods as kubectl get -o json prints them; may be\nrepeated")
-	flags.StringSliceVar(&o.nodes, "node", nil, "only writes with the credentials of these `nodes`, which may have an *")
-	flags.StringVar(&o.since, "since", "", "only writes from this `time` on: an age such as 36h or 7d, or\n2026-11-24T08:00:00Z; the log before is still read")
+		"`file` with Nodes and pods as kubectl get -o json prints\nthem; may be repeated")
+	flags.StringSliceVar(&o.nodes, "node", nil, "only writes with the credentials of these `nodes`, which\nmay have an *")
+	flags.StringVar(&o.since, "since", "",
+		"only writes from this `time` on: an age such as 36h or 7d,\nor 2026-11-24T08:00:00Z; the log before is still read")
 	flags.StringVar(&o.until, "until", "", "only writes before this `time`, in the same forms")
-	flags.StringSliceVar(&o.by, "by", nil, "count denied writes by these `dimensions`: "+strings.Join(dimensionNames(), ", "))
+	names := command.Wrap(strings.Join(dimensionNames(), ", "), "", flagWidth)
+	flags.StringSliceVar(&o.by, "by", nil, "count denied writes by these `dimensions`:\n"+strings.TrimSuffix(names, "\n"))
 	command.Complete(cmd, "by", dimensionNames())
 	flags.BoolVar(&o.list, "list", false, "list the denied writes")
 	flags.BoolVar(&o.unknown, "unknown", false, "list the writes that are unknown")
 	flags.IntVar(&o.limit, "limit", defaultLimit, "list up to this `number` of writes")
-	flags.BoolVar(&o.acceptUnknown, "accept-unknown", false, "exit with 0 if something is unknown and nothing would be denied")
+	flags.BoolVar(&o.acceptUnknown, "accept-unknown", false, "exit with 0 if something is unknown and nothing would be\ndenied")
 	flags.BoolVar(&o.failedOpen, "failed-open", false,
-		"only writes that were not evaluated when they were sent, because no\nreplica of the webhook answered")
-	flags.BoolVar(&o.attempts, "attempts", false, "also writes that others refused, such as the NodeRestriction plugin")
+		"only writes that were not evaluated when they were sent,\nbecause no replica of the webhook answered")
+	flags.BoolVar(&o.attempts, "attempts", false, "also writes that others refused, such as the NodeRestriction\nplugin")
 	flags.BoolVar(&o.complete, "complete", false,
-		"the log has every write of Nodes and pods, at whichever level: do not\nconclude it from the objects in it")
+		"the log has every write of Nodes and pods, at whichever\nlevel: do not conclude it from the objects in it")
 	flags.DurationVar(&o.skew, "clock-skew", defaultSkew,
-		"`time` by which the clocks of API servers may differ; a second is enough\nfor the log of a single one")
+		"`time` by which the clocks of API servers may differ; 1s is\nenough for the log of a single one")
 	flags.BoolVar(&o.progress, "progress", false, "print progress on standard error even if it is no terminal")
 	o.output = command.AddOutput(cmd, formatCSV, command.FormatJUnit, formatSARIF, formatHTML)
 }

@@ -6,6 +6,7 @@ package replays
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,7 +35,9 @@ func (r *Report) WriteText(w io.Writer) error {
 			return err
 		}
 	}
-	b.WriteString("\n" + strings.Join(r.coverageLines(), "\n") + "\n")
+	if r.Coverage != nil {
+		b.WriteString("\n" + strings.Join(r.coverageLines(), "\n") + "\n")
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
@@ -145,15 +148,11 @@ func (r *Report) writeReasons(w io.Writer) error {
 	table := command.Table{Header: []string{"UNKNOWN BECAUSE", "WRITES", "RULES", "REMEDY"}}
 	for i := range r.Because {
 		c := &r.Because[i]
-		rules := strings.Join(c.Rules, ", ")
-		if len(c.Rules) >= manyRules {
-			rules = count(len(c.Rules), "rule")
-		}
 		remedy := c.Remedy
 		if remedy == "" {
 			remedy = "-"
 		}
-		table.Add(c.Reason, digits(c.Writes), command.Wrap(rules, "", rulesWidth), command.Wrap(remedy, "", remedyWidth))
+		table.Add(c.Reason, digits(c.Writes), command.Wrap(few(c.Rules), "", rulesWidth), command.Wrap(remedy, "", remedyWidth))
 	}
 	return writeTable(w, &table)
 }
@@ -204,21 +203,37 @@ func (i *Item) verdict() string {
 	if len(all) > 0 {
 		return "denied by " + strings.Join(all, "; ")
 	}
-	seen := map[string]bool{}
+	rules := map[string][]string{}
+	var reasons []string
 	for _, u := range i.Unknown {
-		s := strings.TrimSpace(u.Rule + " " + u.Part + ": " + u.Reason)
-		if !seen[s] {
-			seen[s] = true
-			all = append(all, s)
+		if rules[u.Reason] == nil {
+			reasons = append(reasons, u.Reason)
 		}
+		if !slices.Contains(rules[u.Reason], u.Rule) {
+			rules[u.Reason] = append(rules[u.Reason], u.Rule)
+		}
+	}
+	for _, reason := range reasons {
+		all = append(all, reason+" ("+few(rules[reason])+")")
 	}
 	return "unknown: " + strings.Join(all, "; ")
 }
 
+// few names rules, or says how many there are.
+func few(rules []string) string {
+	if len(rules) >= manyRules {
+		return count(len(rules), "rule")
+	}
+	return strings.Join(rules, ", ")
+}
+
 // coverageLines say of which kubelets the log has all heartbeats.
 func (r *Report) coverageLines() []string {
-	c := &r.Coverage
-	lines := []string{fmt.Sprintf("COVERAGE  %d of %s: nodes/status at least every %s", c.Covered, count(c.Kubelets, "kubelet"), longest+tolerated)}
+	c := r.Coverage
+	if c == nil {
+		return nil
+	}
+	lines := []string{fmt.Sprintf("COVERAGE  %d of %s: nodes/status at least every %d min", c.Covered, count(c.Kubelets, "kubelet"), int((longest + tolerated).Minutes()))}
 	for i := range c.Holes {
 		h := &c.Holes[i]
 		if i == maxShown {
