@@ -23,6 +23,11 @@ type PolicySource interface {
 	Set() *policy.Set
 }
 
+// EvaluationCounter counts writes for the policies that evaluated them. Evaluated must return immediately. It is called concurrently.
+type EvaluationCounter interface {
+	Evaluated(r *policy.Request, d policy.Decision)
+}
+
 // Handler answers POST /admit: it evaluates what kubelets write. Requests from other users are allowed without evaluation.
 //
 // What an attacker can cause is denied: an object that cannot be read, is too large or takes too long, a panic. What an outage causes,
@@ -35,7 +40,7 @@ type Handler struct {
 	policies    PolicySource
 	facts       policy.Facts
 	recorder    *denial.Recorder
-	evaluations *denial.Evaluations
+	evaluations EvaluationCounter
 	version     string
 }
 
@@ -43,7 +48,7 @@ var _ http.Handler = (*Handler)(nil)
 
 // NewHandler returns a Handler. Lookups in facts must be bounded in time. Records name the version, which is the program's.
 func NewHandler(
-	policies PolicySource, facts policy.Facts, recorder *denial.Recorder, metrics *denial.Metrics, evaluations *denial.Evaluations,
+	policies PolicySource, facts policy.Facts, recorder *denial.Recorder, metrics *denial.Metrics, evaluations EvaluationCounter,
 	version string, log logr.Logger,
 ) *Handler {
 	return &Handler{
