@@ -43,13 +43,12 @@ func (f *file) promoted(actions []string, p *proof) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	var document yaml.Node
-	if err := yaml.Unmarshal(f.text, &document); err != nil {
+	document, root, err := f.nodes()
+	if err != nil {
 		return nil, err
 	}
-	root := policyIn(&document)
-	if root == nil || aliases(root) {
-		return nil, errors.New("the policy cannot be printed with its comments: it must be a document of its own, without aliases")
+	if aliases(root) {
+		return nil, errors.New("a policy with aliases cannot be printed: write out what they stand for")
 	}
 	remove(root, "status")
 	meta := member(root, "metadata")
@@ -77,13 +76,27 @@ func (f *file) promoted(actions []string, p *proof) ([]byte, error) {
 	encoder := yaml.NewEncoder(&out)
 	encoder.SetIndent(2)
 	encoder.CompactSeqIndent()
-	if document.Kind == yaml.DocumentNode && len(document.Content) == 1 && document.Content[0] == root {
-		root = &document // with the comments before and after it
+	if document.Content[0] == root {
+		root = document // with the comments before and after it
 	}
 	if err := errors.Join(encoder.Encode(root), encoder.Close()); err != nil {
 		return nil, err
 	}
 	return out.Bytes(), f.check(out.Bytes(), actions)
+}
+
+// nodes returns the document with the policy, and the policy in it.
+func (f *file) nodes() (document, root *yaml.Node, err error) {
+	decoder := yaml.NewDecoder(bytes.NewReader(f.text))
+	for {
+		document = &yaml.Node{}
+		if err := decoder.Decode(document); err != nil {
+			return nil, nil, err // it has a policy, so this is not the end
+		}
+		if root := policyIn(document); root != nil {
+			return document, root, nil
+		}
+	}
 }
 
 // check reads what will be printed, and compares it with the policy that was read.
