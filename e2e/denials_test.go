@@ -109,43 +109,35 @@ func (s *environment) testAuditedAndWarned(t *testing.T) {
 	}
 	s.CreateNode(t, node)
 	kubelet := suite.Kubelet(t, s.ControlPlane.APIServer, node)
-	first, err := s.product.Records.Len()
-	suite.Check(t, err)
-	for i := range writes {
-		kubelet.MustSend(t, suite.PatchNodeStatus(node, fmt.Sprintf(`{"metadata":{"finalizers":["example.com/f%d"]}}`, i)))
-	}
-	records, err := s.product.Records.Since(first)
-	suite.Check(t, err)
-	if len(records) != writes {
-		t.Errorf("%d records, want %d", len(records), writes)
-	}
-	for _, record := range records {
-		if record.Msg != policy.Warned || record.Node != node {
-			t.Errorf("unexpected record %s", record.Text)
+	// recorded sends writes, each with another finalizer, and returns how many records they have, all with the same outcome. An API server
+	// that has an old version of the Node in its cache asks twice about a write.
+	recorded := func(prefix string, outcome policy.Outcome) int64 {
+		first, err := s.product.Records.Len()
+		suite.Check(t, err)
+		for i := range writes {
+			kubelet.MustSend(t, suite.PatchNodeStatus(node, fmt.Sprintf(`{"metadata":{"finalizers":["example.com/%s%d"]}}`, prefix, i)))
 		}
+		records, err := s.product.Records.Since(first)
+		suite.Check(t, err)
+		if len(records) < writes || len(records) > 2*writes {
+			t.Errorf("%d records, want %d", len(records), writes)
+		}
+		for _, record := range records {
+			if record.Msg != outcome || record.Node != node {
+				t.Errorf("unexpected record %s", record.Text)
+			}
+		}
+		return int64(len(records))
 	}
 	audited := func(v *v1alpha1.Violations) *v1alpha1.ViolationCount { return v.Audited }
-	s.awaitViolations(t, "counted-audit", writes, audited)
-	s.awaitViolations(t, "counted-warn", writes, func(v *v1alpha1.Violations) *v1alpha1.ViolationCount { return v.Warned })
-	s.awaitEvaluated(t, "counted-audit", "UPDATE nodes/status", writes)
+	total := recorded("f", policy.Warned)
+	s.awaitViolations(t, "counted-audit", total, audited)
+	s.awaitViolations(t, "counted-warn", total, func(v *v1alpha1.Violations) *v1alpha1.ViolationCount { return v.Warned })
+	s.awaitEvaluated(t, "counted-audit", "UPDATE nodes/status", total)
 
-	// Without the other policy, the difference of status.violations.audited is that of the records with the outcome audited.
+	// Without the other policy, the difference of status.violations.audited is the number of records with the outcome audited.
 	suite.Check(t, product.Retire(t.Context(), s.Policies, "counted-warn"))
-	first, err = s.product.Records.Len()
-	suite.Check(t, err)
-	for i := range writes {
-		kubelet.MustSend(t, suite.PatchNodeStatus(node, fmt.Sprintf(`{"metadata":{"finalizers":["example.com/g%d"]}}`, i)))
-	}
-	records, err = s.product.Records.Since(first)
-	suite.Check(t, err)
-	outcomes := map[policy.Outcome]int64{}
-	for _, record := range records {
-		outcomes[record.Msg]++
-	}
-	if len(outcomes) != 1 || outcomes[policy.Audited] != writes {
-		t.Errorf("the records have the outcomes %v, want audited only, %d times", outcomes, writes)
-	}
-	s.awaitViolations(t, "counted-audit", writes+outcomes[policy.Audited], audited)
+	s.awaitViolations(t, "counted-audit", total+recorded("g", policy.Audited), audited)
 }
 
 // awaitEvaluated waits until the status of a policy says that it has evaluated writes of a kind, at most limit, and only since it has

@@ -37,7 +37,8 @@ const failedOpen = `"failed-open.validating.webhook.admission.k8s.io/round_0_ind
 
 func TestTheAuditLogIsEvidence(t *testing.T) {
 	const whole, without = "RequestResponse", "[]"
-	begins, ends := registration(daysAgo(8), "1.37.2", "n1", without, whole, ""), registration(daysAgo(0.01), "1.37.2", "n2", without, whole, "")
+	begins := registration(daysAgo(8), "1.37.2", "n1", without, whole, "")
+	ends := registration(daysAgo(0.01), "1.37.2", "n2", without, whole, "")
 	for name, test := range map[string]struct {
 		events                   []string
 		violation, gap           string // part of a sentence; empty: there is no such sentence
