@@ -96,7 +96,7 @@ func (c *cluster) testVerdicts(t *testing.T) {
 	suite.Check(t, k.AddStaticPod("static", kubelet.StaticPod("static")))
 	suite.Check(t, k.AwaitReady(suite.Within(t, 2*time.Minute), c.Admin, time.Time{}))
 	c.runPod(t, "web")
-	c.AwaitPod(t, 2*time.Minute, metav1.NamespaceDefault, "static-"+node, suite.Running)
+	c.AwaitPod(t, 2*time.Minute, metav1.NamespaceSystem, "static-"+node, suite.Running)
 	attacker := suite.Kubelet(t, c.ControlPlane.APIServer, node)
 	for _, r := range attacks() {
 		for range 2 { // the second time, most change nothing
@@ -108,7 +108,7 @@ func (c *cluster) testVerdicts(t *testing.T) {
 	suite.Check(t, c.Admin.CoreV1().Pods(metav1.NamespaceDefault).Delete(t.Context(), "web", metav1.DeleteOptions{}))
 	c.AwaitPod(t, 2*time.Minute, metav1.NamespaceDefault, "web", suite.Gone)
 	suite.Check(t, k.RemoveStaticPod("static"))
-	c.AwaitPod(t, 2*time.Minute, metav1.NamespaceDefault, "static-"+node, suite.Gone)
+	c.AwaitPod(t, 2*time.Minute, metav1.NamespaceSystem, "static-"+node, suite.Gone)
 	suite.Check(t, k.Restart())
 	suite.Check(t, k.AwaitReady(suite.Within(t, 2*time.Minute), c.Admin, time.Now()))
 	k.Stop()
