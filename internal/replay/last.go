@@ -17,6 +17,8 @@ type previous struct {
 	old, updated []part
 	gaps         *object.Gaps
 	why          Reason // of the gaps
+	// unchecked says that nothing shows whether the object fits the write.
+	unchecked bool
 }
 
 // fits compares what stood before, as the log has it last, with the answer to an update. It reports whether they are of the same object,
@@ -60,8 +62,10 @@ func (j *judgement) last() *previous {
 	switch {
 	case j.w.operation == admissionv1.Delete:
 		return j.lastDeleted(t)
-	case j.w.operation != admissionv1.Update || j.scene.everything:
+	case j.w.operation != admissionv1.Update:
 		return nil
+	case j.scene.everything:
+		return j.lastWhole(t)
 	case j.w.answer == nil:
 		return j.lastUnseen(t)
 	}
@@ -71,9 +75,23 @@ func (j *judgement) last() *previous {
 	return j.lastUpdated(t)
 }
 
+// lastWhole takes all of the object from what the log has last. What the update touches is not known, so that nothing shows whether it fits.
+func (j *judgement) lastWhole(t *tracked) *previous {
+	if j.w.answer == nil || j.w.answer.uid != t.uid || t.since || len(t.lost) > 0 {
+		return nil
+	}
+	p := &previous{updated: j.scene.updated, gaps: &object.Gaps{}, why: IsTooLarge, unchecked: true}
+	if j.w.mayOwn() {
+		p.gaps.MissOld("metadata", "managedFields")
+		p.gaps.MissNew("metadata", "managedFields")
+	}
+	p.old = j.replay.objects.older(t, j.scene.updated, p.gaps)
+	return p
+}
+
 // isNext reports whether a write whose answer is not known certainly came after what the log has last, and before what it has next.
 func (r *Replay) isNext(w *written, t *tracked) bool {
-	return w.at.Sub(t.at) > r.objects.skew && !r.order.hasNear(w)
+	return w.from.Sub(t.at) > r.objects.skew && !r.order.hasNear(w)
 }
 
 // touchedParts returns the parts that an update touches as the log has them last, and the names of those that are known, also of those that
@@ -268,7 +286,7 @@ func (j *judgement) complete(pending []*unit, p *previous) []*unit {
 		return pending
 	}
 	j.stored = j.w.answer != nil
-	j.out.Derived = j.w.answer == nil
+	j.out.Derived = j.w.answer == nil || p.unchecked
 	if len(pending) == 0 {
 		return nil
 	}

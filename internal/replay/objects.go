@@ -175,12 +175,12 @@ func (o *objects) isLost(t *tracked, name partName) bool {
 
 // before returns the object as it was before a write, and nil if it is not known.
 func (o *objects) before(w *written) *tracked {
-	k, version, at := w.key, w.version, w.at
+	k, version := w.key, w.version
 	t, seed := o.latest[k], o.seeds[k]
 	if version == 0 {
 		return t
 	}
-	if t != nil && t.version == version && at.Sub(t.at) <= o.skew {
+	if t != nil && t.version == version && w.from.Sub(t.at) <= o.skew {
 		return nil // which of the two writes has stored it, and which has changed nothing, is not known
 	}
 	if seed != nil && seed.version <= version && (t == nil || t.version > version || t.version < seed.version) {
