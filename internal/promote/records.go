@@ -15,6 +15,9 @@ import (
 	"noderestriction.plus/policy"
 )
 
+// maxRules is how many rules are counted apart. There are fewer, but a log may say anything.
+const maxRules = 200
+
 // records is the evidence of the webhook's records.
 type records struct {
 	begin      time.Time
@@ -58,10 +61,14 @@ func (r *records) add(row *recordlog.Row) {
 			continue
 		}
 		seen[v.Rule] = true
-		of := r.violations[v.Rule]
+		rule := v.Rule
+		if r.violations[rule] == nil && len(r.violations) >= maxRules {
+			rule = "other rules"
+		}
+		of := r.violations[rule]
 		if of == nil {
 			of = &violations{}
-			r.violations[v.Rule] = of
+			r.violations[rule] = of
 		}
 		of.add(row.Node, time.Time(row.Time))
 	}
