@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"slices"
 
+	admissionv1 "k8s.io/api/admission/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
@@ -120,6 +121,9 @@ func (p *Policy) compileActions(actions []v1alpha1.ValidationAction, at *field.P
 // Name returns the name of the NodeRestrictionPolicy.
 func (p *Policy) Name() string { return p.name }
 
+// Generation returns the metadata.generation of the NodeRestrictionPolicy.
+func (p *Policy) Generation() int64 { return p.generation }
+
 // Action returns the strongest of the policy's validationActions: Deny before Warn before Audit.
 func (p *Policy) Action() v1alpha1.ValidationAction { return p.action }
 
@@ -132,36 +136,52 @@ func (p *Policy) Rules() []RuleID {
 	return ids
 }
 
-// evaluate appends the violations that the checks of the policy find.
-func (p *Policy) evaluate(r *Request, checks []activeRule, form *formCheck, into []PolicyViolation) []PolicyViolation {
+// RulesOn returns the IDs of the rules that the policy turns on and that evaluate such a write, in the order of the compiler's list.
+func (p *Policy) RulesOn(resource, subresource string, operation admissionv1.Operation) []RuleID {
+	var ids []RuleID
+	for _, active := range p.checksOf(write{resource, subresource, operation}) {
+		ids = append(ids, active.rule.ID)
+	}
+	return ids
+}
+
+// evaluate appends to a decision what the checks of the policy find.
+func (p *Policy) evaluate(r *Request, checks []activeRule, form *formCheck, d *Decision) {
 	if !p.match.matchName(r.NodeName) {
-		return into
+		return
+	}
+	unverified := func(detail string) {
+		d.Violations = append(d.Violations, p.violation(Unverified, Violation{Detail: detail}))
 	}
 	if r.outOfTime() {
-		return append(into, p.violation(Unverified, Violation{Detail: OutOfTime}))
+		unverified(OutOfTime)
+		return
 	}
 	matches, err := p.match.matchLabels(r)
 	if err != nil {
-		return append(into, p.violation(Unverified, Violation{Detail: "the labels of the Node could not be looked up"}))
+		unverified("the labels of the Node could not be looked up")
+		return
 	}
 	if !matches {
-		return into
+		return
 	}
 	if detail := form.unverifiable(r); detail != "" {
-		return append(into, p.violation(Unverified, Violation{Detail: detail}))
+		unverified(detail)
+		return
 	}
 	for i := range checks {
 		active := &checks[i]
 		if r.outOfTime() {
-			return append(into, p.violation(Unverified, Violation{Detail: OutOfTime}))
+			unverified(OutOfTime)
+			return
 		}
 		found := active.check(r)
 		slices.SortStableFunc(found, func(a, b Violation) int { return cmp.Compare(a.Field, b.Field) })
 		for _, v := range found {
-			into = append(into, p.violation(active.rule.ID, v))
+			d.Violations = append(d.Violations, p.violation(active.rule.ID, v))
 		}
 	}
-	return into
+	d.Evaluators = append(d.Evaluators, p)
 }
 
 // formCheck finds out once for all policies whether a quantity of the object is too expensive to evaluate.

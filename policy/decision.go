@@ -21,6 +21,9 @@ const (
 type Decision struct {
 	NodeName   string
 	Violations []PolicyViolation
+	// Evaluators are the policies that evaluated the write by all their rules for it: those that restrict the kubelet, except those
+	// with a violation of rule Unverified because of the write or the time.
+	Evaluators []*Policy
 	// Err is why the objects could not be decoded, for logs; nil if they could, or if the request was Undecodable.
 	Err  error
 	note string // follows the violations in a message

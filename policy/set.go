@@ -116,7 +116,7 @@ func (s *Set) Evaluate(r *Request) Decision {
 		if d.Err = r.view.Open(&r.Write); d.Err == nil {
 			var form formCheck
 			for _, e := range evaluators {
-				d.Violations = e.policy.evaluate(r, e.checks, &form, d.Violations)
+				e.policy.evaluate(r, e.checks, &form, &d)
 			}
 			d.Err = r.view.Err()
 		}
@@ -125,7 +125,7 @@ func (s *Set) Evaluate(r *Request) Decision {
 		}
 	}
 	if undecodable != "" {
-		d.Violations = unverified(r, evaluators, undecodable)
+		d.Violations, d.Evaluators = unverified(r, evaluators, undecodable), nil
 	}
 	if len(d.Violations) > 0 {
 		d.note = noteOn(r, evaluators)

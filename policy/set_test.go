@@ -294,3 +294,31 @@ func TestNamesMayBeEscaped(t *testing.T) {
 		})
 	}
 }
+
+func TestADecisionNamesThePoliciesThatEvaluatedTheWrite(t *testing.T) {
+	evicts := &policy.Request{NodeName: "n1", Write: policy.Write{Operation: admissionv1.Create, Resource: "pods", Subresource: "eviction"}}
+	for name, test := range map[string]struct {
+		request *policy.Request
+		want    string
+	}{
+		"those that restrict the kubelet, with and without a violation": {statusUpdate(t, plainNode, finalizedNode), "[p0 p2]"},
+		"not those with no rule for the write":                          {evicts, "[p3]"},
+		"none if the object cannot be read":                             {statusUpdate(t, plainNode, `{`), "[]"},
+		"not one that could not look the Node up": {
+			&policy.Request{NodeName: "n1", Write: policy.Write{Operation: admissionv1.Create, Resource: "pods", Object: []byte(`{}`)}}, "[p4]",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newSet(t, `nodes: {finalizers: {}}`, `{match: {nodeNames: [n2]}, nodes: {finalizers: {}}}`, `nodes: {labels: {}}`,
+				`pods: {eviction: {}}`, `mirrorPods: {names: {}}`,
+				`{match: {nodeSelector: {matchLabels: {a: b}}}, mirrorPods: {names: {}}}`).Evaluate(test.request)
+			names := []string{}
+			for _, p := range d.Evaluators {
+				names = append(names, p.Name())
+			}
+			if got := fmt.Sprint(names); got != test.want {
+				t.Errorf("got %s, want %s", got, test.want)
+			}
+		})
+	}
+}

@@ -23,6 +23,11 @@ type PolicySource interface {
 	Set() *policy.Set
 }
 
+// EvaluationCounter counts writes for the policies that evaluated them. Evaluated must return immediately. It is called concurrently.
+type EvaluationCounter interface {
+	Evaluated(r *policy.Request, d policy.Decision)
+}
+
 // Handler answers POST /admit: it evaluates what kubelets write. Requests from other users are allowed without evaluation.
 //
 // What an attacker can cause is denied: an object that cannot be read, is too large or takes too long, a panic. What an outage causes,
@@ -32,22 +37,23 @@ type PolicySource interface {
 type Handler struct {
 	receiver
 
-	policies PolicySource
-	facts    policy.Facts
-	recorder *denial.Recorder
-	version  string
+	policies    PolicySource
+	facts       policy.Facts
+	recorder    *denial.Recorder
+	evaluations EvaluationCounter
+	version     string
 }
 
 var _ http.Handler = (*Handler)(nil)
 
 // NewHandler returns a Handler. Lookups in facts must be bounded in time. Records name the version, which is the program's.
 func NewHandler(
-	policies PolicySource, facts policy.Facts, recorder *denial.Recorder, metrics *denial.Metrics, version string,
-	log logr.Logger,
+	policies PolicySource, facts policy.Facts, recorder *denial.Recorder, metrics *denial.Metrics, evaluations EvaluationCounter,
+	version string, log logr.Logger,
 ) *Handler {
 	return &Handler{
 		receiver: newReceiver(metrics, log),
-		policies: policies, facts: facts, recorder: recorder, version: version,
+		policies: policies, facts: facts, recorder: recorder, evaluations: evaluations, version: version,
 	}
 }
 
@@ -93,7 +99,11 @@ func (h *Handler) handle(
 	if verdict.Err != nil {
 		h.unevaluated(rev, verdict.Err)
 	}
-	return rev.Answer(verdict, h.record(rev, auth, verdict, h.late(rev, verdict, due))), nil
+	late := h.late(rev, verdict, due)
+	if !late {
+		h.evaluations.Evaluated(&rev.Request, verdict.Decision)
+	}
+	return rev.Answer(verdict, h.record(rev, auth, verdict, late)), nil
 }
 
 // late reports whether the sender has stopped waiting for the verdict, and counts that.

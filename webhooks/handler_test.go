@@ -18,6 +18,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -119,6 +120,15 @@ type rig struct {
 	denials  *logBuffer
 	registry *prometheus.Registry
 	log      logBuffer // what the handler logs beside the denials
+
+	evaluated evaluations
+}
+
+// evaluations counts how often a policy has evaluated a write.
+type evaluations struct{ atomic.Int64 }
+
+func (e *evaluations) Evaluated(_ *policy.Request, d policy.Decision) {
+	e.Add(int64(len(d.Evaluators)))
 }
 
 type options struct {
@@ -144,7 +154,7 @@ func newRig(t testing.TB, o options) *rig {
 		}
 	})
 	log := funcr.NewJSON(func(line string) { fmt.Fprintln(&r.log, line) }, funcr.Options{})
-	r.handler = webhooks.NewHandler(o.policies, o.facts, recorder, metrics, "v0.1.0", log)
+	r.handler = webhooks.NewHandler(o.policies, o.facts, recorder, metrics, &r.evaluated, "v0.1.0", log)
 	return r
 }
 

@@ -29,16 +29,17 @@ func (f slowFacts) Node(string) (*object.Metadata, bool, error) {
 // answer is counted as such.
 func TestInvariantLWithLateAnswers(t *testing.T) {
 	for name, test := range map[string]struct {
-		timeout string
-		takes   time.Duration
-		late    bool
-		reason  string
+		timeout   string
+		takes     time.Duration
+		late      bool
+		reason    string
+		evaluated int64
 	}{
-		"in time":                    {"timeout=2s", 100 * time.Millisecond, false, "node finalizers ("},
-		"past 80 % of the time":      {"timeout=2s", 1700 * time.Millisecond, false, policy.OutOfTime},
-		"past the deadline":          {"timeout=2s", 3 * time.Second, true, policy.OutOfTime},
-		"past the default deadline":  {"", 11 * time.Second, true, policy.OutOfTime},
-		"in time by the default one": {"", 3 * time.Second, false, "node finalizers ("},
+		"in time":                    {"timeout=2s", 100 * time.Millisecond, false, "node finalizers (", 1},
+		"past 80 % of the time":      {"timeout=2s", 1700 * time.Millisecond, false, policy.OutOfTime, 0},
+		"past the deadline":          {"timeout=2s", 3 * time.Second, true, policy.OutOfTime, 0},
+		"past the default deadline":  {"", 11 * time.Second, true, policy.OutOfTime, 0},
+		"in time by the default one": {"", 3 * time.Second, false, "node finalizers (", 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -47,6 +48,9 @@ func TestInvariantLWithLateAnswers(t *testing.T) {
 				_, got := r.post(t, body, func(request *http.Request) { request.URL.RawQuery = test.timeout })
 				if got.Response.Allowed || !strings.Contains(got.Response.Result.Message, test.reason) {
 					t.Errorf("got %+v", got.Response)
+				}
+				if n := r.evaluated.Load(); n != test.evaluated {
+					t.Errorf("%d policies have evaluated the write, want %d", n, test.evaluated)
 				}
 				records := r.denials.records(t)
 				if len(records) != 1 || records[0].Late != test.late || records[0].Msg != policy.Denied {

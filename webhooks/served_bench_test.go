@@ -314,10 +314,12 @@ func serveProduct(ctx context.Context, certificate *servedCertificate) (net.Addr
 	registry := prometheus.NewRegistry()
 	counts := denial.NewMetrics(registry, rules.All())
 	recorder := denial.New(io.Discard, counts)
+	evaluations := denial.NewEvaluations(nil, nil, logr.Discard())
+	evaluations.Expect(set)
 	srv, err := server.New(server.Options{
 		Address: "127.0.0.1:0", Certificates: certificate,
 		Handler: webhooks.Routes(
-			webhooks.NewHandler(&store{set: set}, policy.StaticFacts{}, recorder, counts, "v0.1.0", logr.Discard()),
+			webhooks.NewHandler(&store{set: set}, policy.StaticFacts{}, recorder, counts, evaluations, "v0.1.0", logr.Discard()),
 			webhooks.NewPolicyHandler(rules.NewCompiler(), counts, logr.Discard())),
 		Limits: server.DefaultLimits(32 << 20), Log: logr.Discard(), Registerer: registry,
 	})

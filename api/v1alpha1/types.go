@@ -16,7 +16,8 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // +kubebuilder:printcolumn:name="Denied",type=integer,JSONPath=`.status.violations.denied.total`,description="How many writes this policy has denied"
 // +kubebuilder:printcolumn:name="Warned",type=integer,JSONPath=`.status.violations.warned.total`,description="How many writes this policy has only warned about",priority=1
 // +kubebuilder:printcolumn:name="Audited",type=integer,JSONPath=`.status.violations.audited.total`,description="How many writes this policy has only recorded"
-// +kubebuilder:printcolumn:name="Last violation",type=date,JSONPath=`.status.violations.lastTime`,description="When a write last violated this policy"
+// +kubebuilder:printcolumn:name="Since",type=date,JSONPath=`.status.since`,description="How long this generation of the policy has been in force"
+// +kubebuilder:printcolumn:name="Last violation",type=date,JSONPath=`.status.violations.lastTime`,description="When a write last violated this policy",priority=1
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type NodeRestrictionPolicy struct {
 	metav1.TypeMeta `json:",inline"`
@@ -219,11 +220,66 @@ type NodeRestrictionPolicyStatus struct {
 	// +kubebuilder:validation:Minimum=1
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
+	// since is when observedGeneration came into force at the last replica that had another generation, or no policy of this name, in
+	// force before. A new generation begins again. A replica that starts later does not change it, because it is not ready until it has
+	// read the policies.
+	// Omitted: no replica has reported it yet.
+	// +optional
+	Since *metav1.Time `json:"since,omitempty"`
+
+	// evaluated counts the writes of stock kubelets that the latest generation of this policy has evaluated, as far as the replicas have
+	// reported them. A rule whose writes it does not have has proved nothing.
+	// Omitted: none reported.
+	// +optional
+	Evaluated *Evaluated `json:"evaluated,omitempty"` //nolint:kubeapilinter // A pointer, as violations is.
+
 	// violations counts the writes that violated this policy, as far as the replicas have reported them: each replica reports
 	// at most every 10 seconds. The records are exact.
 	// Omitted: none reported.
 	// +optional
 	Violations *Violations `json:"violations,omitempty"`
+}
+
+// Evaluated are the writes that one generation of a policy has evaluated, whatever the result. Only writes that API servers sent to the
+// webhook are among them: with the chart's match conditions, updates in which a field changes that a rule reads; with
+// webhook.followPolicies, writes that may violate a policy, so that a missing kind of write proves nothing there. Dry runs, answers that
+// came too late and writes that could not be evaluated do not count.
+type Evaluated struct {
+	// generation is the metadata.generation of the policy that has evaluated them.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	Generation int64 `json:"generation,omitempty"`
+
+	// reportTime is when a replica last reported. Each replica reports at most every 10 seconds, and within 15 minutes one of them does,
+	// also if nothing was evaluated.
+	// +required
+	ReportTime metav1.Time `json:"reportTime,omitzero"` //nolint:kubeapilinter // It marshals as a string, and zero is no time.
+
+	// writes are the kinds of writes that were evaluated, of those that stock kubelets make.
+	// Omitted: none.
+	// +optional
+	// +listType=map
+	// +listMapKey=write
+	// +kubebuilder:validation:MaxItems=32
+	Writes []EvaluatedWrites `json:"writes,omitempty"`
+}
+
+// EvaluatedWrites are the writes of one kind that a policy has evaluated.
+type EvaluatedWrites struct {
+	// write is the kind of write: the operation and the resource, with its group and subresource, such as UPDATE nodes/status.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	Write string `json:"write,omitempty"`
+
+	// count is how many were evaluated.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	Count int64 `json:"count,omitempty"`
+
+	// lastTime is when the latest of them was evaluated.
+	// +required
+	LastTime metav1.Time `json:"lastTime,omitzero"` //nolint:kubeapilinter // It marshals as a string, and zero is no time.
 }
 
 // Violations are the writes that violated a policy, by what this policy made of them. Another policy may have denied a write that

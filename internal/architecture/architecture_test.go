@@ -112,6 +112,27 @@ var arrows = map[string]struct {
 		},
 		"a log is read far from the cluster that wrote it, and without its policies",
 	},
+	"internal/promote": {
+		[]string{
+			"api/v1alpha1", "policy", "policy/rules", "internal/auditlog", "internal/command", "internal/denials", "internal/input",
+			"internal/manifest", "internal/program", "internal/recordlog", "internal/replay", "internal/stockwrites", "internal/text",
+		},
+		"a policy is promoted by what was written down, far from the cluster that wrote it",
+	},
+	"internal/replay": {
+		[]string{
+			"api/v1alpha1", "policy", "policy/object", "policy/rules", "internal/auditlog", "internal/authorization", "internal/program",
+			"internal/review",
+		},
+		"the writes in a log are evaluated by the engine alone, for every command that asks what policies would have done",
+	},
+	"internal/replays": {
+		[]string{
+			"api/v1alpha1", "policy", "policy/pattern", "policy/rules", "internal/auditlog", "internal/cli", "internal/command", "internal/input",
+			"internal/replay", "internal/report", "internal/text",
+		},
+		"a log is read far from the cluster that wrote it",
+	},
 	"internal/authorization": {nil, "a question to an authorizer does not depend on who asks or answers it"},
 	"internal/nodeauthorizer": {
 		[]string{"internal/authorization"}, "what Kubernetes intends is data, for every command that compares a cluster with it",
@@ -175,8 +196,14 @@ var arrows = map[string]struct {
 	"internal/policystatus": {
 		[]string{"api/v1alpha1", "internal/program"}, "one package writes the status, for the store, the sinks and the probe",
 	},
+	"internal/stockwrites": {
+		[]string{"policy"}, "what stock kubelets write is data, for the webhook that counts it and for the command that wants to see it",
+	},
 	"internal/denial": {
-		[]string{"api/v1alpha1", "policy", "internal/record", "internal/policystatus", "internal/program", "internal/text", "internal/faultlog"},
+		[]string{
+			"api/v1alpha1", "policy", "internal/record", "internal/policystatus", "internal/program", "internal/stockwrites", "internal/text",
+			"internal/faultlog",
+		},
 		"a sink takes records; it does not know where they come from",
 	},
 	"internal/policystore": {
@@ -241,7 +268,7 @@ var arrows = map[string]struct {
 	"cmd/kubectl-nrp": {
 		[]string{
 			"internal/attack", "internal/authorizer", "internal/cli", "internal/command", "internal/denials", "internal/doctor",
-			"internal/rights",
+			"internal/promote", "internal/replays", "internal/rights",
 		},
 		"main wires the commands and does nothing itself",
 	},
@@ -256,11 +283,12 @@ var bans = []struct {
 		[]string{
 			"policy", "policy/expression", "policy/object", "policy/pattern", "policy/rules", "internal/text",
 			"internal/auditlog", "internal/authorizer",
-			"internal/cli", "internal/compile", "internal/denials", "internal/denials/page", "internal/command",
+			"internal/cli", "internal/compile", "internal/denials", "internal/denials/page", "internal/command", "internal/replay",
+			"internal/replays",
 			"internal/program", "internal/report",
 			"internal/review", "internal/record", "internal/recordlog", "internal/decisionlog", "internal/manifest", "internal/fixture", "internal/input",
 			"config/crd", "internal/apidoc", "internal/wiring", "internal/conditions", "internal/authorization", "internal/nodeauthorizer",
-			"internal/knowngrants", "internal/rbac", "internal/doctor/checks",
+			"internal/knowngrants", "internal/rbac", "internal/doctor/checks", "internal/promote", "internal/stockwrites",
 		},
 		[]string{
 			"k8s.io/client-go", "sigs.k8s.io/controller-runtime", "go.uber.org/zap", "github.com/go-logr/zapr",
@@ -295,7 +323,7 @@ var bans = []struct {
 		[]string{
 			module + "/internal/access", module + "/internal/attack", module + "/internal/auditlog", module + "/internal/authorizer",
 			module + "/internal/rights", module + "/internal/cli", module + "/internal/denials", module + "/internal/doctor",
-			module + "/internal/fixture",
+			module + "/internal/fixture", module + "/internal/promote", module + "/internal/replay", module + "/internal/replays",
 		},
 		"the command-line tool is not part of the webhook's image",
 	},

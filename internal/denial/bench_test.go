@@ -12,6 +12,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"noderestriction.plus/policy"
 	"noderestriction.plus/policy/rules"
 )
 
@@ -56,4 +57,19 @@ func BenchmarkRecord(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkEvaluated counts an evaluated write, as the webhook does for each write.
+func BenchmarkEvaluated(b *testing.B) {
+	set := policy.NewSet(forbidsFinalizers(b, "a", 1), forbidsFinalizers(b, "b", 1))
+	e := newEvaluations(nil, logr.Discard())
+	e.Expect(set)
+	r := nodeStatusWrite()
+	d := set.Evaluate(r)
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			e.Evaluated(r, d)
+		}
+	})
 }

@@ -16,11 +16,13 @@ import (
 
 	"github.com/go-logr/logr"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/yaml"
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/record"
+	"noderestriction.plus/internal/stockwrites"
 	"noderestriction.plus/policy"
 )
 
@@ -35,8 +37,8 @@ type openAPI struct {
 	Minimum                                  *float64
 }
 
-// statusSchema is the schema of status.violations.
-func statusSchema(t *testing.T) openAPI {
+// statusSchema is the schema of a field of the status.
+func statusSchema(t *testing.T, field string) openAPI {
 	t.Helper()
 	data, err := os.ReadFile("../../config/crd/noderestriction.plus_noderestrictionpolicies.yaml")
 	if err != nil {
@@ -52,11 +54,11 @@ func statusSchema(t *testing.T) openAPI {
 	if err := yaml.Unmarshal(data, &crd); err != nil {
 		t.Fatal(err)
 	}
-	violations, ok := crd.Spec.Versions[0].Schema.OpenAPIV3Schema.Properties["status"].Properties["violations"]
+	found, ok := crd.Spec.Versions[0].Schema.OpenAPIV3Schema.Properties["status"].Properties[field]
 	if !ok {
-		t.Fatal("the schema has no status.violations")
+		t.Fatalf("the schema has no status.%s", field)
 	}
-	return violations
+	return found
 }
 
 // errors says where a value is not what the schema wants.
@@ -98,7 +100,7 @@ func (s *openAPI) errors(at string, value any) (all []string) {
 }
 
 func TestWhateverIsWrittenTheStatusTakesIt(t *testing.T) {
-	bounds := statusSchema(t)
+	bounds := statusSchema(t, "violations")
 	texts := []string{"", "a", "...", "\x00", "\xff", strings.Repeat("x", 10_000), strings.Repeat("<", 300), strings.Repeat("世", 300)}
 	var sum *v1alpha1.Violations
 	for _, node := range texts {
@@ -124,6 +126,25 @@ func TestWhateverIsWrittenTheStatusTakesIt(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+func TestTheStatusTakesEveryKindOfWrite(t *testing.T) {
+	bounds := statusSchema(t, "evaluated")
+	e := evaluated{policy: "a", generation: 1}
+	for _, w := range stockwrites.All() {
+		e.writes = append(e.writes, v1alpha1.EvaluatedWrites{Write: w.String(), Count: 1, LastTime: metav1.Now()})
+	}
+	data, err := json.Marshal(e.addedTo(nil, time.Now()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var value any
+	if err := json.Unmarshal(data, &value); err != nil {
+		t.Fatal(err)
+	}
+	if wrong := bounds.errors("evaluated", value); len(wrong) > 0 {
+		t.Error(wrong)
 	}
 }
 

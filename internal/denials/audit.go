@@ -26,7 +26,7 @@ func (r *reader) readAudit(files []string) error {
 }
 
 func (r *reader) readAuditFile(file string) error {
-	f, err := r.inputs.Open(file)
+	f, err := r.open(file)
 	if err != nil {
 		return err
 	}

@@ -212,8 +212,9 @@ func (o *options) run(files []string, stdin io.Reader, stdout, stderr io.Writer)
 		return err
 	}
 	out := bufio.NewWriterSize(stdout, 64<<10)
+	inputs := &command.Inputs{Stdin: stdin}
 	r := &reader{
-		inputs: command.Inputs{Stdin: stdin}, filter: filter, log: recordlog.NewLog(), audit: decisionlog.NewLog(o.format), out: out,
+		open: inputs.Open, filter: filter, log: recordlog.NewLog(), audit: decisionlog.NewLog(o.format), out: out,
 		view: o.view(by, out, stderr),
 	}
 	err = r.readAll(files)

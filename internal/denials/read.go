@@ -20,7 +20,7 @@ import (
 
 // reader reads logs and hands the records that are wanted to a view.
 type reader struct {
-	inputs command.Inputs
+	open   func(name string) (io.ReadCloser, error)
 	filter *recordlog.Filter
 	log    *recordlog.Log
 	audit  *decisionlog.Log
@@ -36,6 +36,27 @@ type reader struct {
 	maybe  int // records that the filters may or may not match
 }
 
+// Read reads logs in the order of their first records, and calls a function with each record that matches the filter. It returns the
+// log, and how many records may match, because their lines are too short to tell. Files are opened by the given function. An error
+// names the file.
+func Read(
+	open func(name string) (io.ReadCloser, error), files []string, filter *recordlog.Filter, each func(*recordlog.Row),
+) (log *recordlog.Log, maybe int, err error) {
+	r := &reader{open: open, filter: filter, log: recordlog.NewLog(), view: rowFunc(each), out: bufio.NewWriter(io.Discard)}
+	err = r.readAll(files)
+	return r.log, r.maybe, err
+}
+
+// rowFunc is a view that calls a function.
+type rowFunc func(*recordlog.Row)
+
+func (f rowFunc) add(row *recordlog.Row) error {
+	f(row)
+	return nil
+}
+
+func (rowFunc) finish() error { return nil }
+
 func (r *reader) readAll(files []string) error {
 	for _, file := range inOrder(files) {
 		r.titles = append(r.titles, command.Title(file))
@@ -47,7 +68,7 @@ func (r *reader) readAll(files []string) error {
 }
 
 func (r *reader) read(file string) error {
-	f, err := r.inputs.Open(file)
+	f, err := r.open(file)
 	if err != nil {
 		return err
 	}

@@ -82,7 +82,7 @@ func bootTable(boots []recordlog.Boot) *command.Table {
 func problems(found recordlog.Completeness) []string {
 	var all []string
 	for _, b := range found.Boots {
-		all = append(all, bootProblems(b, found.Allowed)...)
+		all = append(all, BootProblems(b, found.Allowed)...)
 	}
 	for _, f := range found.Flaws {
 		kind := "cannot be read"
@@ -97,7 +97,8 @@ func problems(found recordlog.Completeness) []string {
 	return all
 }
 
-func bootProblems(b recordlog.Boot, allowed recordlog.Allowances) []string {
+// BootProblems returns what is wrong with the records of one process, a sentence each.
+func BootProblems(b recordlog.Boot, allowed recordlog.Allowances) []string {
 	var all []string
 	say := func(format string, args ...any) {
 		all = append(all, "boot "+b.Boot+": "+fmt.Sprintf(format, args...))

@@ -35,6 +35,7 @@ type Policy struct {
 	Compiled *policy.Policy                  // nil if there was no compiler
 	Errors   []Problem                       // in the order of the file, at most 256
 	Warnings []Problem                       // what is valid but probably not meant; only without errors
+	Status   any                             // as it stands in the file; nil: it has no status
 	Line     int                             // where it begins, from 1
 	Column   int
 
@@ -240,6 +241,7 @@ func (p *Policy) read(object map[string]any, compiler *policy.Compiler) {
 			rest[name] = value
 		}
 	}
+	p.Status = object["status"]
 	kept := v.object(rest, root, nil)
 	p.readMeta(v, object["metadata"])
 	if err := p.decode(kept); err != nil {

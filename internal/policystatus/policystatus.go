@@ -47,9 +47,14 @@ func (w Writer) RemoveConditions(ctx context.Context, object *v1alpha1.NodeRestr
 	return w.apply(ctx, object, map[string]any{})
 }
 
-// WriteObserved is [Writer.WriteCondition] for the condition whose generation is status.observedGeneration.
-func (w Writer) WriteObserved(ctx context.Context, object *v1alpha1.NodeRestrictionPolicy, c metav1.Condition) error {
-	return w.apply(ctx, object, map[string]any{"conditions": conditions(c), "observedGeneration": c.ObservedGeneration})
+// WriteObserved is [Writer.WriteCondition] for the condition whose generation is status.observedGeneration, with status.since of that
+// generation.
+func (w Writer) WriteObserved(
+	ctx context.Context, object *v1alpha1.NodeRestrictionPolicy, c metav1.Condition, since metav1.Time,
+) error {
+	return w.apply(ctx, object, map[string]any{
+		"conditions": conditions(c), "observedGeneration": c.ObservedGeneration, "since": since.UTC().Format(time.RFC3339),
+	})
 }
 
 // WriteViolations writes the violations of an object, all of them. It returns a conflict if the object is not the one that was
@@ -60,6 +65,16 @@ func (w Writer) WriteViolations(ctx context.Context, object *v1alpha1.NodeRestri
 		return err
 	}
 	return w.apply(ctx, object, map[string]any{"violations": violations})
+}
+
+// WriteEvaluated writes the evaluated writes of an object, all of them. It returns a conflict if the object is not the one that was
+// read any more.
+func (w Writer) WriteEvaluated(ctx context.Context, object *v1alpha1.NodeRestrictionPolicy, e *v1alpha1.Evaluated) error {
+	evaluated, err := runtime.DefaultUnstructuredConverter.ToUnstructured(e)
+	if err != nil {
+		return err
+	}
+	return w.apply(ctx, object, map[string]any{"evaluated": evaluated})
 }
 
 func (w Writer) apply(ctx context.Context, object *v1alpha1.NodeRestrictionPolicy, status map[string]any) error {

@@ -113,3 +113,16 @@ func plan(
 	weaker := strings.HasPrefix(want.Message, partly) && !strings.HasPrefix(have.Message, partly)
 	return weaker || status.ObservedGeneration != want.ObservedGeneration, 0
 }
+
+// sinceIn returns what status.since must say of the generation that is held, and whether the status says something else: the generation
+// is in force since the last replica changed to it.
+func (h *policyState) sinceIn(status *v1alpha1.NodeRestrictionPolicyStatus) (since metav1.Time, differs bool) {
+	own := metav1.NewTime(h.since.Truncate(time.Second)) // an API server keeps seconds
+	if status == nil || status.Since == nil || status.ObservedGeneration != h.generation {
+		return own, true
+	}
+	if h.replaces && status.Since.Before(&own) {
+		return own, true
+	}
+	return *status.Since, false
+}

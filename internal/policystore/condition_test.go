@@ -132,3 +132,46 @@ func TestPlan(t *testing.T) {
 		})
 	}
 }
+
+func TestAPolicyIsInForceSinceTheLastReplicaChangedToIt(t *testing.T) {
+	now := time.Date(2026, 11, 24, 8, 0, 0, 5_000_000, time.UTC)
+	compiler := rules.NewCompiler()
+	held := func(first bool, generations ...int64) *policyState {
+		h := policyStates{}
+		for i, g := range generations {
+			h.hold(compiler, []v1alpha1.NodeRestrictionPolicy{object("a", "1", g, true)})
+			h.enter(now.Add(-time.Hour*time.Duration(len(generations)-1-i)), first && i == 0)
+		}
+		return h["a"]
+	}
+	at := func(generation int64, since time.Time) *v1alpha1.NodeRestrictionPolicyStatus {
+		s := &v1alpha1.NodeRestrictionPolicyStatus{ObservedGeneration: generation}
+		if !since.IsZero() {
+			s.Since = &metav1.Time{Time: since.Truncate(time.Second)}
+		}
+		return s
+	}
+	for _, test := range []struct {
+		name    string
+		held    *policyState
+		status  *v1alpha1.NodeRestrictionPolicyStatus
+		want    time.Time
+		differs bool
+	}{
+		{"the first replica says so", held(false, 1), nil, now, true},
+		{"a new generation begins again", held(true, 1, 2), at(1, now.Add(-24*time.Hour)), now, true},
+		{"a replica that changes later moves the time", held(true, 1, 2), at(2, now.Add(-time.Minute)), now, true},
+		{"a replica that changed earlier does not", held(true, 1, 2), at(2, now.Add(time.Minute)), now.Add(time.Minute), false},
+		{"a difference within a second does not", held(true, 1, 2), at(2, now), now, false},
+		{"a replica that starts later does not", held(true, 2), at(2, now.Add(-24*time.Hour)), now.Add(-24 * time.Hour), false},
+		{"a policy that is new to a running replica moves it", held(false, 2), at(2, now.Add(-time.Minute)), now, true},
+		{"a status of an older program gets the time", held(true, 2), at(2, time.Time{}), now, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			since, differs := test.held.sinceIn(test.status)
+			if want := test.want.Truncate(time.Second); !since.Time.Equal(want) || differs != test.differs {
+				t.Errorf("since %s, differs %v; want %s, %v", since, differs, want, test.differs)
+			}
+		})
+	}
+}

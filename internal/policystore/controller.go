@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -118,7 +119,9 @@ func (r *reconciler) Reconcile(ctx context.Context, _ reconcile.Request) (reconc
 		return reconcile.Result{}, err
 	}
 	missing := r.held.hold(r.compiler, list.Items)
+	first := r.store.Set() == nil
 	r.publish()
+	r.held.enter(time.Now(), first)
 
 	var compareErr error
 	if len(missing) > 0 || !time.Now().Before(r.nextCompare) {
@@ -177,15 +180,20 @@ func (r *reconciler) writeStatuses(
 	for i := range objects {
 		object := &objects[i]
 		held, now := r.held[object.Name], time.Now()
-		write, wait := plan(object.Status, held.condition(), now)
+		condition := held.condition()
+		write, wait := plan(object.Status, condition, now)
 		if wait > 0 {
 			again = min(again, wait)
 		}
-		if !write {
-			continue
+		since, differs := held.sinceIn(object.Status)
+		var err error
+		switch {
+		case write:
+			err = r.writeStatus(ctx, object, held, policystatus.Transitioned(condition, object.Status, now), since)
+		case differs && wait == 0 && object.Status.ObservedGeneration == held.generation:
+			err = r.status.WriteObserved(ctx, object, *policystatus.Condition(object.Status, conditionReady), since)
 		}
 		// After a conflict the newer object will arrive and be reconciled.
-		err := r.writeStatus(ctx, object, held, now)
 		if err != nil && !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) {
 			errs = append(errs, fmt.Errorf("write the status of policy %q: %w", object.Name, err))
 		}
@@ -196,10 +204,9 @@ func (r *reconciler) writeStatuses(
 // writeStatus writes the condition, and an Event if the policy is not enforced as written. Only the replica that writes the
 // condition emits the Event, so there is one Event and not one per replica.
 func (r *reconciler) writeStatus(
-	ctx context.Context, object *v1alpha1.NodeRestrictionPolicy, held *policyState, now time.Time,
+	ctx context.Context, object *v1alpha1.NodeRestrictionPolicy, held *policyState, condition metav1.Condition, since metav1.Time,
 ) error {
-	condition := policystatus.Transitioned(held.condition(), object.Status, now)
-	if err := r.status.WriteObserved(ctx, object, condition); err != nil {
+	if err := r.status.WriteObserved(ctx, object, condition, since); err != nil {
 		return err
 	}
 	logger := log.FromContext(ctx).WithValues("policy", object.Name, "generation", held.generation)

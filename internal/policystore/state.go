@@ -6,6 +6,7 @@ package policystore
 import (
 	"maps"
 	"slices"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -31,6 +32,11 @@ type policyState struct {
 	good           *policy.Policy
 	goodGeneration int64
 	goodSpec       *v1alpha1.NodeRestrictionPolicySpec
+
+	// since is when this process put the generation into force; zero until it has.
+	since time.Time
+	// replaces says that something else was in force before, in this process: another generation, or no policy of this name.
+	replaces bool
 }
 
 // hold compiles an object, unless before already is of the same generation.
@@ -72,6 +78,15 @@ func (h policyStates) hold(compiler *policy.Compiler, objects []v1alpha1.NodeRes
 	}
 	slices.Sort(missing)
 	return missing
+}
+
+// enter notes that all policies are in force now. The first time, they replace nothing: the process has not evaluated before.
+func (h policyStates) enter(now time.Time, first bool) {
+	for _, held := range h {
+		if held.since.IsZero() {
+			held.since, held.replaces = now, !first
+		}
+	}
 }
 
 func (h policyStates) set() *policy.Set {

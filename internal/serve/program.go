@@ -84,9 +84,13 @@ func assemble(ctx context.Context, o *options, in inputs, records io.Writer, log
 	if err != nil {
 		return nil, err
 	}
+	evaluations := denial.NewEvaluations(live, mgr.GetClient(), log.WithName("status"))
+	if err := mgr.Add(evaluations); err != nil {
+		return nil, err
+	}
 	facts := cluster.New(mgr.GetCache(), live, objects, log.WithName("nodes"))
 	if err := policystore.Setup(
-		ctx, mgr, store, compiler, live, metrics.Registry, counts.Expect, facts.Expect,
+		ctx, mgr, store, compiler, live, metrics.Registry, counts.Expect, evaluations.Expect, facts.Expect,
 	); err != nil {
 		return nil, err
 	}
@@ -111,7 +115,7 @@ func assemble(ctx context.Context, o *options, in inputs, records io.Writer, log
 		Certificates: in.certificates,
 		ClientCA:     in.clients,
 		Handler: webhooks.Routes(
-			webhooks.NewHandler(store, facts, recorder, counts, program.Version(), log.WithName("admit")),
+			webhooks.NewHandler(store, facts, recorder, counts, evaluations, program.Version(), log.WithName("admit")),
 			webhooks.NewPolicyHandler(compiler, counts, log.WithName("policies"))),
 		Limits:        o.limits,
 		ShutdownDelay: o.shutdownDelay,

@@ -1,0 +1,232 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package promote
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/internal/auditlog"
+	"noderestriction.plus/internal/command"
+	"noderestriction.plus/internal/input"
+	"noderestriction.plus/internal/replay"
+	"noderestriction.plus/internal/stockwrites"
+)
+
+const (
+	// clockSkew is how much the clocks of API servers may differ.
+	clockSkew = 10 * time.Second
+	// maxObjects bounds a file of --objects, in bytes, after it is decompressed.
+	maxObjects = 1 << 30
+	// maxTail is how much time may be missing at the end of an audit log.
+	maxTail = time.Hour
+)
+
+// auditInputs are the files of an audit log.
+type auditInputs struct {
+	logs, objects []string
+	format        auditlog.Format
+}
+
+// audit is the evidence of the audit log of API servers: what the policy would have denied, evaluated again.
+type audit struct {
+	begin, now  time.Time
+	first, last time.Time // of all events
+	unreadable  int
+	writes      uint64 // by kubelets in the window
+	failedOpen  uint64 // of them, that passed while no replica answered
+	newest      minor  // kubelet
+	of          [replay.Whole + 1]*verdicts
+	settled     *verdicts // by how complete the log is
+}
+
+// verdicts are those on the writes in the window.
+type verdicts struct {
+	violations map[string]*violations // by rule
+	exercised  map[stockwrites.Write]bool
+	unknown    map[replay.Reason]uint64 // writes without a verdict that passed while no replica answered
+	newest     minor                    // kubelet of a write with a verdict
+}
+
+// minor is a minor release of Kubernetes 1, and a node that has it.
+type minor struct {
+	number int
+	node   string
+}
+
+func (m *minor) add(other minor) {
+	if other.number > m.number {
+		*m = other
+	}
+}
+
+// readAudit evaluates the writes in the audit log by the policy.
+func (d *digests) readAudit(in *auditInputs, p *v1alpha1.NodeRestrictionPolicy, begin, now time.Time) (*audit, error) {
+	a := &audit{begin: begin, now: now}
+	for c := range a.of {
+		a.of[c] = &verdicts{
+			violations: map[string]*violations{}, exercised: map[stockwrites.Write]bool{}, unknown: map[replay.Reason]uint64{},
+		}
+	}
+	r, err := replay.New(&replay.Options{Policies: []*v1alpha1.NodeRestrictionPolicy{p}, Since: begin, Skew: clockSkew}, a.add)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range in.objects {
+		if err := d.addObjects(name, r); err != nil {
+			return nil, err
+		}
+	}
+	var inputs []auditlog.Input
+	for _, name := range in.logs {
+		inputs = append(inputs, auditlog.Input{Name: command.Title(name), Open: func() (io.ReadCloser, error) { return d.open(name) }})
+	}
+	log := auditlog.NewLog(in.format)
+	log.KeepCut = true
+	log.Want = func(e *auditlog.Event) bool {
+		if a.first.IsZero() || e.Received.Before(a.first) {
+			a.first = e.Received
+		}
+		if e.Received.After(a.last) {
+			a.last = e.Received
+		}
+		return replay.Wants(e)
+	}
+	err = log.ReadMerged(inputs, r.Add)
+	if err == nil {
+		err = r.Finish()
+	}
+	if err != nil {
+		return nil, err
+	}
+	a.unreadable, a.settled = log.Unreadable, a.of[r.Completeness()]
+	return a, nil
+}
+
+// addObjects adds what stood before the log began.
+func (d *digests) addObjects(name string, r *replay.Replay) error {
+	f, err := d.open(name)
+	if err != nil {
+		return err
+	}
+	data, err := input.ReadAll(f, maxObjects)
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = r.AddObjects(data)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", command.Title(name), err)
+	}
+	return nil
+}
+
+// add counts a write. Dry runs are not stored.
+func (a *audit) add(w *replay.Write) error {
+	if w.Request.DryRun {
+		return nil
+	}
+	a.writes++
+	if w.FailedOpen {
+		a.failedOpen++
+	}
+	kubelet := kubeletMinor(w)
+	a.newest.add(kubelet)
+	for c, v := range a.of {
+		v.add(w, replay.Completeness(c), kubelet)
+	}
+	return nil
+}
+
+func (v *verdicts) add(w *replay.Write, c replay.Completeness, kubelet minor) {
+	found, unknown := w.Settle(c)
+	rules := map[string]bool{}
+	for i := range found {
+		if rule := string(found[i].Rule); !rules[rule] {
+			rules[rule] = true
+			count := v.violations[rule]
+			if count == nil {
+				count = &violations{}
+				v.violations[rule] = count
+			}
+			count.add(w.Request.NodeName, w.Time)
+		}
+	}
+	if len(unknown) > 0 {
+		if w.FailedOpen {
+			v.unknown[unknown[0].Reason]++
+		}
+		return
+	}
+	v.newest.add(kubelet)
+	if len(found) == 0 {
+		q := &w.Request
+		v.exercised[stockwrites.Write{Operation: q.Operation, Resource: q.Resource, Subresource: q.Subresource}] = true
+	}
+}
+
+// kubeletMinor returns the release of the kubelet that wrote, as its user agent says, such as kubelet/v1.37.2 (linux/amd64).
+func kubeletMinor(w *replay.Write) minor {
+	version, is := strings.CutPrefix(w.UserAgent, "kubelet/v1.")
+	if !is {
+		return minor{}
+	}
+	digits := version[:len(version)-len(strings.TrimLeft(version, "0123456789"))]
+	number, err := strconv.Atoi(digits)
+	if err != nil {
+		return minor{}
+	}
+	return minor{number, quoted(w.Request.NodeName)}
+}
+
+func (a *audit) wouldDeny() []string { return sentences("audit log", a.settled.violations) }
+
+func (a *audit) exercised() map[stockwrites.Write]bool { return a.settled.exercised }
+
+func (a *audit) gaps() []string {
+	if a.writes == 0 {
+		return []string{"audit log: it has no write of a kubelet in the window"}
+	}
+	var reasons []string
+	say := func(format string, args ...any) {
+		reasons = append(reasons, "audit log: "+fmt.Sprintf(format, args...))
+	}
+	if a.first.After(a.begin) {
+		say("it begins at %s, in the window", stamp(a.first))
+	}
+	if a.now.Sub(a.last) > maxTail {
+		say("it ends at %s, %s ago", stamp(a.last), ago(a.now.Sub(a.last)))
+	}
+	if a.unreadable > 0 {
+		say("entries that cannot be read: %d", a.unreadable)
+	}
+	if unknown := a.settled.unknown; len(unknown) > 0 {
+		total, parts := uint64(0), []string{}
+		for _, reason := range slices.SortedFunc(maps.Keys(unknown), func(a, b replay.Reason) int {
+			return cmp.Or(cmp.Compare(unknown[b], unknown[a]), cmp.Compare(a, b))
+		}) {
+			total += unknown[reason]
+			part := fmt.Sprintf("%s (%d)", reason, unknown[reason])
+			if remedy := reason.Remedy(); remedy != "" {
+				part += ", remedy: " + remedy
+			}
+			parts = append(parts, part)
+		}
+		say("%s passed while no replica answered, and cannot be evaluated now: %s", count(total, "write"), strings.Join(parts, "; "))
+	}
+	if newest := a.settled.newest; a.newest.number > newest.number {
+		say("a kubelet of Kubernetes 1.%d writes (%s), but none of its writes could be evaluated", a.newest.number, a.newest.node)
+	}
+	return reasons
+}
+
+func (a *audit) counts() map[string]uint64 {
+	return map[string]uint64{"auditedWrites": a.writes, "failedOpen": a.failedOpen}
+}
