@@ -75,6 +75,10 @@ var arrows = map[string]struct {
 		[]string{"policy", "internal/auditlog", "internal/program", "internal/record", "internal/recordlog", "internal/text"},
 		"an audit log is read far from the API server that wrote it, and as records are",
 	},
+	"internal/crosscheck": {
+		[]string{"policy", "internal/auditlog", "internal/decisionlog", "internal/record", "internal/recordlog"},
+		"records and audit logs are compared as they were read, whoever shows the result",
+	},
 	"internal/manifest": {
 		[]string{
 			"api/v1alpha1", "config/crd", "policy", "policy/object", "internal/authorization", "internal/input", "internal/rbac", "internal/text",
@@ -107,8 +111,8 @@ var arrows = map[string]struct {
 	},
 	"internal/denials": {
 		[]string{
-			"api/v1alpha1", "policy", "policy/pattern", "policy/rules", "internal/auditlog", "internal/decisionlog", "internal/record",
-			"internal/recordlog", "internal/command", "internal/program", "internal/text", "internal/denials/page",
+			"api/v1alpha1", "policy", "policy/pattern", "policy/rules", "internal/auditlog", "internal/crosscheck",
+			"internal/decisionlog", "internal/record", "internal/recordlog", "internal/command", "internal/program", "internal/text", "internal/denials/page",
 		},
 		"a log is read far from the cluster that wrote it, and without its policies",
 	},
@@ -259,6 +263,7 @@ var bans = []struct {
 			"internal/cli", "internal/compile", "internal/denials", "internal/denials/page", "internal/command",
 			"internal/program", "internal/report",
 			"internal/review", "internal/record", "internal/recordlog", "internal/decisionlog", "internal/manifest", "internal/fixture", "internal/input",
+			"internal/crosscheck",
 			"config/crd", "internal/apidoc", "internal/wiring", "internal/conditions", "internal/authorization", "internal/nodeauthorizer",
 			"internal/knowngrants", "internal/rbac", "internal/doctor/checks",
 		},

@@ -43,10 +43,12 @@ type Event struct {
 	ObjectRef        ObjectRef `json:"objectRef"`
 	ResponseStatus   Status    `json:"responseStatus"`
 	// RequestObject and ResponseObject are not decoded. They are empty below the levels Request and RequestResponse.
-	RequestObject  jsontext.Value    `json:"requestObject"`
-	ResponseObject jsontext.Value    `json:"responseObject"`
-	Received       time.Time         `json:"requestReceivedTimestamp"`
-	Annotations    map[string]string `json:"annotations"`
+	RequestObject  jsontext.Value `json:"requestObject"`
+	ResponseObject jsontext.Value `json:"responseObject"`
+	Received       time.Time      `json:"requestReceivedTimestamp"`
+	// Reached is when the request reached Stage, soon after which the event is written. [GKE] does not keep it: it is Received then.
+	Reached     time.Time         `json:"stageTimestamp"`
+	Annotations map[string]string `json:"annotations"`
 
 	// Format is how the event was stored. An event of [GKE] has no groups, no audit level and no query in RequestURI.
 	Format Format `json:"-"`

@@ -22,8 +22,18 @@ import (
 type Event struct {
 	// Webhook is the decision of the webhook, which may have a record. Nil: it did not decide.
 	Webhook *recordlog.Entry
+	// Receipts are the records of the webhook's decisions: several if several of its webhooks were called.
+	Receipts []Receipt
 	// Server is the decision of ValidatingAdmissionPolicies, all of them. Nil: none of them decided.
 	Server *recordlog.Entry
+}
+
+// Receipt is what an event says about a record.
+type Receipt struct {
+	Webhook string // whose answer it was, at most 256 bytes
+	Boot    string // the replica that wrote the record, at most 256 bytes
+	Seq     uint64 // its number there; 0: the answer had none
+	Outcome policy.Outcome
 }
 
 const (
@@ -78,6 +88,9 @@ func (w decision) event() *Event {
 		case by == "":
 		case as == recordlog.Webhook:
 			e.Webhook = w.add(e.Webhook, by, as)
+			if receipt, is := w.receipt(by); is {
+				e.Receipts = append(e.Receipts, receipt)
+			}
 		default:
 			e.Server = w.add(e.Server, by, as)
 		}
@@ -117,13 +130,27 @@ func (w decision) add(entry *recordlog.Entry, by string, enforcer recordlog.Enfo
 		})
 		detail = recordlog.Unknown // the message is about the first one
 	}
-	if seq, err := strconv.ParseUint(w.Annotations[by+"/seq"], 10, 64); err == nil && enforcer == recordlog.Webhook {
-		entry.Boot, entry.Seq = text.Bound(w.Annotations[by+"/boot"], maxValue), seq
+	if receipt, is := w.receipt(by); is && receipt.Seq > 0 && enforcer == recordlog.Webhook {
+		entry.Boot, entry.Seq = receipt.Boot, receipt.Seq
 	}
 	if w.isProbe(entry) {
 		entry.Msg = record.Probed
 	}
 	return entry
+}
+
+// receipt returns what a webhook's annotations say about the record of its decision. It reports whether there is a decision.
+func (w decision) receipt(by string) (Receipt, bool) {
+	outcome := policy.Outcome(w.Annotations[by+decisionKey])
+	if actionOf(outcome) == "" {
+		return Receipt{}, false
+	}
+	r := Receipt{Webhook: text.Bound(by, maxValue), Outcome: outcome}
+	seq, err := strconv.ParseUint(w.Annotations[by+"/seq"], 10, 64)
+	if boot := w.Annotations[by+"/boot"]; err == nil && boot != "" && seq <= recordlog.MaxSeq {
+		r.Boot, r.Seq = text.Bound(boot, maxValue), seq
+	}
+	return r, true
 }
 
 // passed reports whether the API server did not refuse the request. An event of a panic has no code.
