@@ -77,7 +77,7 @@ var arrows = map[string]struct {
 	},
 	"internal/crosscheck": {
 		[]string{"policy", "internal/auditlog", "internal/decisionlog", "internal/record", "internal/recordlog"},
-		"records and audit logs are compared as they were read, whoever shows the result",
+		"records and audit logs are compared as they were read; how the result is shown is not its business",
 	},
 	"internal/manifest": {
 		[]string{

@@ -22,7 +22,7 @@ const (
 	maxNamed = 1000
 	// maxConflicts is the maximum number of conflicts that are named. All are counted.
 	maxConflicts = 20
-	// maxStrays is the maximum number of events without a record of which repetitions are detected.
+	// maxStrays is the maximum number of events without a record whose repetitions are detected.
 	maxStrays = 1 << 17
 )
 
@@ -33,7 +33,7 @@ type Check struct {
 	boots map[string]*boot
 	order []*boot
 	kinds kinds
-	// from and to are when the first and the last record were written, in seconds since 1970. 0: there is none.
+	// from and to are when the first and the last record were written, in seconds since 1970. 0: no record was added.
 	from, to uint32
 
 	strays    map[number]uint16 // events without a record, with the digest of each
@@ -295,7 +295,7 @@ func (c *Check) strayBoot(id string) *boot {
 	return c.boot(id)
 }
 
-// otherBoots stands for processes beyond those that are told apart.
+// otherBoots stands for the processes beyond maxStrays.
 const otherBoots = "others"
 
 // place is where the record of an event would be in the log of records.

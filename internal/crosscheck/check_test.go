@@ -339,7 +339,7 @@ func TestReport(t *testing.T) {
 		"two records with one number are reported by the log of records": {
 			records: records(a1, a2, another), audits: [][]string{events(a1, another)}, want: crosscheck.Totals{Records: 2, Both: 2},
 		},
-		"a number that is none, or too large": {
+		"a number that is not one, or too large": {
 			records: records(a1), audits: [][]string{append(events(a1),
 				strings.Replace(a2.event(), `seq":"2"`, `seq":"0x2"`, 1), strings.Replace(a2.event(), `seq":"2"`, `seq":"9223372036854775807"`, 1))},
 			want: crosscheck.Totals{Records: 1, Both: 1}, more: "2 0 0",

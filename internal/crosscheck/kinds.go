@@ -9,7 +9,7 @@ import (
 	"noderestriction.plus/internal/recordlog"
 )
 
-// maxKinds is the maximum number of kinds of write that are told apart. The webhook is sent about twenty.
+// maxKinds is the maximum number of kinds of write that are counted apart. The webhook is sent about twenty.
 const maxKinds = 250
 
 // Numbers of kinds.

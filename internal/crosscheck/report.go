@@ -31,7 +31,7 @@ type Report struct {
 	// From and To are the whole time that the audit logs cover. Absent: their events do not say it.
 	From record.Time `json:"from,omitzero"`
 	To   record.Time `json:"to,omitzero"`
-	// UnloggedKinds are the kinds of write of which the audit logs have no event.
+	// UnloggedKinds are the kinds of write that the audit logs do not have.
 	UnloggedKinds []string     `json:"unloggedKinds,omitempty"`
 	Boots         []BootReport `json:"boots"`
 	// MissingEvents are the first 1,000 records without an event.
@@ -58,7 +58,7 @@ type Totals struct {
 	// WithoutEvent is how many records have no event and should have one, WithoutRecord the reverse.
 	WithoutEvent  uint64 `json:"withoutEvent"`
 	WithoutRecord uint64 `json:"withoutRecord"`
-	// InNeither is how many numbers of records are missing of which there is no event either.
+	// InNeither is how many numbers of records are missing and have no event either.
 	InNeither uint64 `json:"inNeither"`
 	// Conflicts is how many events contradict a record or another event.
 	Conflicts uint64 `json:"conflicts"`
@@ -66,7 +66,7 @@ type Totals struct {
 	Late uint64 `json:"late"`
 	// RecordsOutside is how many records have no event because the audit logs begin later or end earlier.
 	RecordsOutside uint64 `json:"recordsOutside"`
-	// RecordsUnlogged is how many records have no event and are of a kind of write of which the audit logs have none.
+	// RecordsUnlogged is how many records have no event and are of a kind of write that the audit logs do not have.
 	RecordsUnlogged uint64 `json:"recordsUnlogged"`
 	// RecordsUnclear is how many records have no event, and are compact ones that do not say of what and whether they were late.
 	RecordsUnclear uint64 `json:"recordsUnclear"`
@@ -163,7 +163,7 @@ func (c *Check) Report(found recordlog.Completeness, audit *auditlog.Log) Report
 	}
 	logged, unlogged := covered(audit.Spans), map[string]bool{}
 	for _, b := range c.order {
-		c.judge(b, logged, unlogged, &r)
+		c.explain(b, logged, unlogged, &r)
 		inAudit := b.inside
 		if !found.Allowed.Partial { // what precedes the first record is missing, too
 			inAudit += b.EventsBefore
@@ -178,8 +178,8 @@ func (c *Check) Report(found recordlog.Completeness, audit *auditlog.Log) Report
 	return r
 }
 
-// judge says of each record without an event why that is.
-func (c *Check) judge(b *boot, logged []period, unlogged map[string]bool, r *Report) {
+// explain says of each record without an event why that is.
+func (c *Check) explain(b *boot, logged []period, unlogged map[string]bool, r *Report) {
 	for _, page := range slices.Sorted(maps.Keys(b.chunks)) {
 		chunk := b.chunks[page]
 		for i := range chunk.marks {

@@ -14,7 +14,6 @@ import (
 	"noderestriction.plus/internal/command"
 	"noderestriction.plus/internal/crosscheck"
 	"noderestriction.plus/internal/record"
-	"noderestriction.plus/internal/text"
 )
 
 // agreement is the error of --verify with an audit log, given that records are complete. With partial, logs may be of other periods.
@@ -76,7 +75,7 @@ func disagreements(r *crosscheck.Report) []string {
 			break
 		}
 		all = append(all, fmt.Sprintf("boot %s: seq %d has no record: %s %s, %s %s of %s, audit ID %s", m.Boot, m.Seq, timeText(m.Time),
-			m.Outcome, m.Operation, writtenTo(&m), orDash(m.User), text.Quote(m.AuditID)))
+			m.Outcome, m.Operation, writtenTo(&m), orDash(m.User), orDash(m.AuditID)))
 	}
 	for _, c := range r.Conflicting {
 		all = append(all, fmt.Sprintf("boot %s: seq %d: %s", c.Boot, c.Seq, c.Problem))
@@ -142,5 +141,5 @@ func span(r *crosscheck.Report) string {
 	return "is of " + timeText(r.From) + " to " + timeText(r.To)
 }
 
-// secondText is a time of which only the second is known.
+// secondText is a time that is known to the second.
 func secondText(t record.Time) string { return time.Time(t).UTC().Format(time.RFC3339) }

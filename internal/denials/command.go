@@ -78,12 +78,19 @@ records, denied first, and the newest records, denied first as well. All of them
 twice, different records with one number, and lines that cannot be read or are cut. What followed
 the last line of a process it cannot know.
 
+With --audit-log it also compares the records with the audit logs of all API servers, in both
+directions: each answer that the API server read has a record, and annotations (boot, seq) in the
+audit log. It names records without an event, events without a record, and events that contradict a
+record or another event. What only one of the logs covers, or cannot be compared, is not missing.
+
 Exit code: 0 fine, also if nothing was denied; 1 --verify found something missing or wrong; 2 usage,
-a FILE cannot be read, or --verify found no record at all.`,
+a FILE cannot be read, or --verify could not tell: it found no record at all, or could not compare all
+of them with the audit log.`,
 		Example: `  kubectl -n node-restriction-plus logs -l app.kubernetes.io/name=node-restriction-plus \
     --prefix --tail=-1 | kubectl nrp denials --since 1h
   kubectl nrp denials --by node,rule denials.log*
   kubectl nrp denials --verify denials.log.1.gz denials.log
+  kubectl nrp denials --verify --audit-log audit-1.log --audit-log audit-2.log denials.log
   kubectl nrp denials --policy recommended --rule 'node-*' -o csv denials.log > denials.csv
   kubectl nrp denials --html denials.html --title prod-eu1 denials.log
   kubectl nrp denials --audit-log audit.log --by enforcer,rule denials.log`,
