@@ -75,6 +75,10 @@ var arrows = map[string]struct {
 		[]string{"policy", "internal/auditlog", "internal/program", "internal/record", "internal/recordlog", "internal/text"},
 		"an audit log is read far from the API server that wrote it, and as records are",
 	},
+	"internal/diff": {
+		[]string{"api/v1alpha1", "internal/cli", "internal/command", "internal/text", "policy/pattern"},
+		"policies are compared by what their fields mean, and read as the other commands read them",
+	},
 	"internal/crosscheck": {
 		[]string{"policy", "internal/auditlog", "internal/decisionlog", "internal/record", "internal/recordlog"},
 		"records and audit logs are compared as they were read; how the result is shown is not its business",
@@ -244,8 +248,8 @@ var arrows = map[string]struct {
 	},
 	"cmd/kubectl-nrp": {
 		[]string{
-			"internal/attack", "internal/authorizer", "internal/cli", "internal/command", "internal/denials", "internal/doctor",
-			"internal/rights",
+			"internal/attack", "internal/authorizer", "internal/cli", "internal/command", "internal/denials", "internal/diff",
+			"internal/doctor", "internal/rights",
 		},
 		"main wires the commands and does nothing itself",
 	},
@@ -263,7 +267,7 @@ var bans = []struct {
 			"internal/cli", "internal/compile", "internal/denials", "internal/denials/page", "internal/command",
 			"internal/program", "internal/report",
 			"internal/review", "internal/record", "internal/recordlog", "internal/decisionlog", "internal/manifest", "internal/fixture", "internal/input",
-			"internal/crosscheck",
+			"internal/crosscheck", "internal/diff",
 			"config/crd", "internal/apidoc", "internal/wiring", "internal/conditions", "internal/authorization", "internal/nodeauthorizer",
 			"internal/knowngrants", "internal/rbac", "internal/doctor/checks",
 		},
@@ -299,8 +303,8 @@ var bans = []struct {
 		[]string{""},
 		[]string{
 			module + "/internal/access", module + "/internal/attack", module + "/internal/auditlog", module + "/internal/authorizer",
-			module + "/internal/rights", module + "/internal/cli", module + "/internal/denials", module + "/internal/doctor",
-			module + "/internal/fixture",
+			module + "/internal/rights", module + "/internal/cli", module + "/internal/denials", module + "/internal/diff",
+			module + "/internal/doctor", module + "/internal/fixture",
 		},
 		"the command-line tool is not part of the webhook's image",
 	},
