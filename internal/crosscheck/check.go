@@ -187,11 +187,11 @@ func (c *Check) hash(values ...string) uint16 {
 	return nonZero(h.Sum64())
 }
 
-func nonZero(sum uint64) uint16 { return max(1, uint16(sum&0xffff)) } //nolint:gosec // Masked.
+func nonZero(sum uint64) uint16 { return max(1, uint16(sum&0xffff)) }
 
 // seconds returns a time in seconds since 1970. A time outside the range of the type is that of the nearest end.
 func seconds(t time.Time) uint32 {
-	return uint32(min(max(t.Unix(), 1), 1<<32-1)) //nolint:gosec // Bounded.
+	return uint32(min(max(t.Unix(), 1), 1<<32-1))
 }
 
 // AddEvent adds an event in which a policy decided. All records must have been added.

@@ -29,7 +29,8 @@ func newKinds() kinds {
 	return kinds{numbers: map[string]uint8{}, names: []string{"", "other writes"}, logged: []bool{false, false}}
 }
 
-// kindOf returns a kind of write, such as nodes/status. Creations and updates are one kind, because an event does not always tell them apart.
+// kindOf returns a kind of write, such as nodes/status. Creations and updates are one kind, because an event does not always say which of
+// them it is.
 func kindOf(e *recordlog.Entry) string {
 	resource, _, _ := strings.Cut(e.Resource, ".") // records do not have the group
 	if e.Subresource != "" {
@@ -53,7 +54,7 @@ func (k *kinds) of(e *recordlog.Entry) uint8 {
 	if len(k.names) >= maxKinds {
 		return otherKind
 	}
-	n := uint8(len(k.names)) //nolint:gosec // At most maxKinds.
+	n := uint8(len(k.names))
 	k.numbers[name] = n
 	k.names, k.logged = append(k.names, name), append(k.logged, false)
 	return n

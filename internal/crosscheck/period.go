@@ -21,8 +21,8 @@ func (p period) holds(at time.Time) bool { return p.holdsSecond(at.Unix()) }
 
 func (p period) holdsSecond(at int64) bool { return at >= p.from+margin && at <= p.to-margin }
 
-// covered returns when audit logs have what all API servers wrote, in order. The inputs do not say which API server wrote them: as many must
-// have been written at a time as at any other time, without what rotated files of one server have in common.
+// covered returns when audit logs have what all API servers wrote, in order. The inputs do not say which API server wrote them: as many
+// must have been written at a time as at any other time, without what rotated files of one server have in common.
 func covered(spans []auditlog.Span) []period {
 	type end struct {
 		at   int64

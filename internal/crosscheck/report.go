@@ -146,8 +146,8 @@ type Conflict struct {
 // Report returns the result, given what verifying the log of records has found and what was read of the audit logs.
 func (c *Check) Report(found recordlog.Completeness, audit *auditlog.Log) Report {
 	r := Report{
-		Events: c.events, APIServer: c.server, Unnumbered: c.unnamed, Repeated: c.repeated + uint64(audit.Repeated), //nolint:gosec // A count.
-		Unreadable: uint64(audit.Unreadable), MissingRecords: c.missing, Conflicting: c.conflicts, Boots: []BootReport{}, //nolint:gosec // A count.
+		Events: c.events, APIServer: c.server, Unnumbered: c.unnamed, Repeated: c.repeated + uint64(audit.Repeated),
+		Unreadable: uint64(audit.Unreadable), MissingRecords: c.missing, Conflicting: c.conflicts, Boots: []BootReport{},
 	}
 	for _, s := range audit.Spans {
 		if from := time.Time(r.From); from.IsZero() || s.From.Before(from) {
@@ -199,7 +199,7 @@ func (c *Check) explain(b *boot, logged []period, unlogged map[string]bool, r *R
 				b.WithoutEvent++
 				if len(r.MissingEvents) < maxNamed {
 					r.MissingEvents = append(r.MissingEvents, MissingEvent{
-						Boot: b.Boot, Seq: page*chunkSize + uint64(i) + 1, Time: record.Time(time.Unix(int64(m.at), 0)), //nolint:gosec // An index.
+						Boot: b.Boot, Seq: page*chunkSize + uint64(i) + 1, Time: record.Time(time.Unix(int64(m.at), 0)),
 					})
 				}
 			}

@@ -125,7 +125,7 @@ func uncompared(r *crosscheck.Report) []string {
 		}
 	}
 	if r.Unreadable > 0 {
-		all = append(all, "the audit log: "+unreadable(int(r.Unreadable))) //nolint:gosec // It was an int.
+		all = append(all, "the audit log: "+unreadable(int(r.Unreadable)))
 	}
 	if r.Repeated > 0 {
 		all = append(all, "the audit log: "+verb(r.Repeated, "event", "was", "were")+" read twice and counted once")

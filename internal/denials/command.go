@@ -130,7 +130,8 @@ func (o *options) addFlags(cmd *cobra.Command) {
 	command.Complete(cmd, "by", dimensionNames())
 	flags.BoolVar(&o.verify, "verify", false, "say whether any record is missing")
 	flags.BoolVar(&o.allow.Partial, "partial", false,
-		"with --verify or --html: the log may begin after the first record,\nbecause it was rotated or read with --tail, and audit logs may\nbegin and end at other times")
+		"with --verify or --html: the log may begin after the first record,\nbecause it was rotated or read with --tail, and audit logs may\n"+
+			"begin and end at other times")
 	flags.BoolVar(&o.allow.Copies, "copies", false,
 		"with --verify or --html: the inputs may be copies of one another,\nsuch as the log and --denial-log-file")
 	flags.StringArrayVar(&o.auditLogs, "audit-log", nil,

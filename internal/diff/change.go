@@ -46,9 +46,10 @@ func (e Effect) inverse() Effect { return effectOf(e&Narrower != 0, e&Wider != 0
 
 // Change is a changed field.
 type Change struct {
-	Field  string `json:"field"` // path, such as spec.nodes.labels.update.allowed
+	Field  string `json:"field,omitempty"` // path, such as spec.nodes.labels.update.allowed; empty: the whole policy
 	Effect Effect `json:"effect"`
-	// Old and New are the values, or of a list the elements that only one of them has.
+	// Old and New are the values, or the elements of a list that only one of the policies has. An omitted field is shown as "omitted: "
+	// and what it stands for.
 	Old []string `json:"old"`
 	New []string `json:"new"`
 }
@@ -168,7 +169,8 @@ func omittedText(says string) string { return "omitted: " + says }
 
 // only returns the texts of what is in one list and not in another.
 func only[E any](text func(E) string, one, other []E) []string {
-	var others, texts []string
+	var others []string
+	texts := []string{}
 	for _, e := range other {
 		others = append(others, text(e))
 	}
