@@ -120,6 +120,20 @@ var arrows = map[string]struct {
 		},
 		"a log is read far from the cluster that wrote it, and without its policies",
 	},
+	"internal/replay": {
+		[]string{
+			"api/v1alpha1", "policy", "policy/object", "policy/rules", "internal/auditlog", "internal/authorization", "internal/program",
+			"internal/review",
+		},
+		"the writes in a log are evaluated by the engine alone, for every command that asks what policies would have done",
+	},
+	"internal/replays": {
+		[]string{
+			"api/v1alpha1", "policy", "policy/pattern", "policy/rules", "internal/auditlog", "internal/cli", "internal/command", "internal/input",
+			"internal/replay", "internal/report", "internal/text",
+		},
+		"a log is read far from the cluster that wrote it",
+	},
 	"internal/authorization": {nil, "a question to an authorizer does not depend on who asks or answers it"},
 	"internal/nodeauthorizer": {
 		[]string{"internal/authorization"}, "what Kubernetes intends is data, for every command that compares a cluster with it",
@@ -249,7 +263,7 @@ var arrows = map[string]struct {
 	"cmd/kubectl-nrp": {
 		[]string{
 			"internal/attack", "internal/authorizer", "internal/cli", "internal/command", "internal/denials", "internal/diff",
-			"internal/doctor", "internal/rights",
+			"internal/doctor", "internal/replays", "internal/rights",
 		},
 		"main wires the commands and does nothing itself",
 	},
@@ -264,7 +278,8 @@ var bans = []struct {
 		[]string{
 			"policy", "policy/expression", "policy/object", "policy/pattern", "policy/rules", "internal/text",
 			"internal/auditlog", "internal/authorizer",
-			"internal/cli", "internal/compile", "internal/denials", "internal/denials/page", "internal/command",
+			"internal/cli", "internal/compile", "internal/denials", "internal/denials/page", "internal/command", "internal/replay",
+			"internal/replays",
 			"internal/program", "internal/report",
 			"internal/review", "internal/record", "internal/recordlog", "internal/decisionlog", "internal/manifest", "internal/fixture", "internal/input",
 			"internal/crosscheck", "internal/diff",
@@ -304,7 +319,7 @@ var bans = []struct {
 		[]string{
 			module + "/internal/access", module + "/internal/attack", module + "/internal/auditlog", module + "/internal/authorizer",
 			module + "/internal/rights", module + "/internal/cli", module + "/internal/denials", module + "/internal/diff",
-			module + "/internal/doctor", module + "/internal/fixture",
+			module + "/internal/doctor", module + "/internal/fixture", module + "/internal/replay", module + "/internal/replays",
 		},
 		"the command-line tool is not part of the webhook's image",
 	},

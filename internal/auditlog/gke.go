@@ -69,7 +69,7 @@ func (l *logEntry) event() *Event {
 	e := &Event{
 		Kind: "Event", AuditID: l.InsertID, Stage: ResponseComplete, User: User{Username: p.AuthenticationInfo.PrincipalEmail},
 		UserAgent: p.RequestMetadata.UserAgent, RequestObject: p.Request, ResponseObject: p.Response, Received: l.Timestamp,
-		Reached: l.Timestamp, Annotations: l.Labels, Format: GKE,
+		Annotations: l.Labels, Format: GKE,
 	}
 	if l.Operation.First && !l.Operation.Last {
 		e.Stage = ResponseStarted
