@@ -76,7 +76,10 @@ var arrows = map[string]struct {
 		"an audit log is read far from the API server that wrote it, and as records are",
 	},
 	"internal/diff": {
-		[]string{"api/v1alpha1", "internal/cli", "internal/command", "internal/text", "policy/pattern"},
+		[]string{
+			"api/v1alpha1", "internal/cli", "internal/command", "internal/replay", "internal/replays", "internal/text", "policy",
+			"policy/pattern", "policy/rules",
+		},
 		"policies are compared by what their fields mean, and read as the other commands read them",
 	},
 	"internal/crosscheck": {

@@ -11,6 +11,7 @@ import (
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/cli"
 	"noderestriction.plus/internal/command"
+	"noderestriction.plus/internal/replays"
 )
 
 // Command returns the command diff.
@@ -31,11 +32,17 @@ list shows only the elements that one of the policies has.
 OLD and NEW are files or directories with NodeRestrictionPolicies, as check reads them; - is standard input.
 Policies are paired by name. If both have a single policy, these are compared whatever their names.
 
+--audit-log evaluates the writes of kubelets in the audit logs of all API servers by the policies that
+deny, before and after, and lists those whose verdict changes. What cannot be known from the log is
+counted as unknown: kubectl nrp replay says why.
+
 Exit code: 0 no write is newly denied, also if nothing changed; 1 some may be, because a policy with the
-action Deny is narrower or new; 2 usage, or a file cannot be read or is not valid.`,
+action Deny is narrower or new, or with --audit-log some are; 2 usage, a file cannot be read or is not
+valid, or with --audit-log the verdict on some writes is unknown and no write is newly denied.`,
 		Example: `  kubectl nrp diff old.yaml new.yaml
   git show HEAD:policies/strict.yaml | kubectl nrp diff - policies/strict.yaml
   kubectl get nrp -o yaml | kubectl nrp diff - policies/
+  kubectl nrp diff old.yaml new.yaml --audit-log 'audit-*.log.gz'
   kubectl nrp diff config/policies/recommended.yaml config/policies/strict.yaml`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 2 {
@@ -44,8 +51,13 @@ action Deny is narrower or new; 2 usage, or a file cannot be read or is not vali
 			return nil
 		},
 	}
+	var source replays.Source
+	source.AddFlags(cmd)
 	output := command.AddOutput(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := source.Check(); err != nil {
+			return err
+		}
 		in := &command.Inputs{Stdin: cmd.InOrStdin()}
 		old, err := load(in, args[0])
 		updated, bad := load(in, args[1])
@@ -53,6 +65,11 @@ action Deny is narrower or new; 2 usage, or a file cannot be read or is not vali
 			return err
 		}
 		r := NewReport(old, updated)
+		if source.Given() {
+			if r.Writes, err = replayPairs(cmd, in, &source, pairsOf(old, updated)); err != nil {
+				return err
+			}
+		}
 		if err := output.Write(cmd.OutOrStdout(), r, r.writeText); err != nil {
 			return err
 		}

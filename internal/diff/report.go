@@ -23,6 +23,8 @@ type Report struct {
 	// NewDenials says that writes may be denied that were not.
 	NewDenials bool         `json:"newDenials"`
 	Policies   []PolicyDiff `json:"policies"` // those that differ, by name
+	// Writes are those of an audit log whose verdicts change. Nil: there is no audit log.
+	Writes *Writes `json:"writes,omitempty"`
 }
 
 // PolicyDiff says how a policy differs.
@@ -45,23 +47,38 @@ const (
 // NewReport compares policies by name. If there is one of each, they are compared whatever their names.
 func NewReport(old, updated []*v1alpha1.NodeRestrictionPolicy) *Report {
 	r := &Report{Envelope: command.Envelope{APIVersion: command.APIVersion, Kind: "PolicyDiff"}, Policies: []PolicyDiff{}}
+	for _, p := range pairsOf(old, updated) {
+		r.add(p.old, p.updated)
+	}
+	slices.SortFunc(r.Policies, func(a, b PolicyDiff) int { return cmp.Compare(a.Name, b.Name) })
+	return r
+}
+
+// pair is two versions of a policy. One of them may be nil.
+type pair struct {
+	old, updated *v1alpha1.NodeRestrictionPolicy
+}
+
+// pairsOf pairs policies by name, or the only ones.
+func pairsOf(old, updated []*v1alpha1.NodeRestrictionPolicy) []pair {
 	if len(old) == 1 && len(updated) == 1 {
-		r.add(old[0], updated[0])
-		return r
+		return []pair{{old[0], updated[0]}}
 	}
 	before := map[string]*v1alpha1.NodeRestrictionPolicy{}
 	for _, p := range old {
 		before[p.Name] = p
 	}
+	var pairs []pair
 	for _, p := range updated {
-		r.add(before[p.Name], p)
+		pairs = append(pairs, pair{before[p.Name], p})
 		delete(before, p.Name)
 	}
-	for _, p := range before {
-		r.add(p, nil)
+	for _, p := range old {
+		if before[p.Name] != nil {
+			pairs = append(pairs, pair{p, nil})
+		}
 	}
-	slices.SortFunc(r.Policies, func(a, b PolicyDiff) int { return cmp.Compare(a.Name, b.Name) })
-	return r
+	return pairs
 }
 
 // add compares two policies, one of which may be nil.
@@ -99,6 +116,13 @@ func (r *Report) add(old, updated *v1alpha1.NodeRestrictionPolicy) {
 const maxShown = 10
 
 func (r *Report) writeText(w io.Writer) error {
+	if err := r.writePolicies(w); err != nil || r.Writes == nil {
+		return err
+	}
+	return r.Writes.writeText(w)
+}
+
+func (r *Report) writePolicies(w io.Writer) error {
 	if len(r.Policies) == 0 {
 		_, err := io.WriteString(w, "the policies are the same\n")
 		return err
@@ -141,6 +165,9 @@ func cell(values []string) string {
 
 // err is the error of the command.
 func (r *Report) err() error {
+	if r.Writes != nil {
+		return r.Writes.err()
+	}
 	if !r.NewDenials {
 		return nil
 	}
