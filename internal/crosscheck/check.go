@@ -43,6 +43,9 @@ type Check struct {
 	server    uint64
 	unnamed   uint64
 	missing   []MissingRecord
+
+	unanswered map[uint16][]span // by write: requests that a webhook did not answer in time
+	spans      int               // of unanswered
 }
 
 // number identifies a record.
@@ -82,12 +85,28 @@ const (
 	late     state = 1 << iota // the API server did not read the answer
 	partly                     // the line does not say whether it was late
 	disputed                   // another record has its number
+	denied                     // the outcome; otherwise audited
+	warned
 )
+
+// outcomes are the bits of a state that say what was decided.
+const outcomes = denied | warned
+
+func outcome(o policy.Outcome) state {
+	switch o {
+	case policy.Denied, record.Probed: // to the API server, the enforcement probe is denied
+		return denied
+	case policy.Warned:
+		return warned
+	}
+	return 0
+}
 
 // New returns a Check of the records of a log.
 func New(log *recordlog.Log) *Check {
 	return &Check{
 		log: log, seed: maphash.MakeSeed(), boots: map[string]*boot{}, kinds: newKinds(), strays: map[number]uint16{},
+		unanswered: map[uint16][]span{},
 	}
 }
 
@@ -141,29 +160,22 @@ func (c *Check) markOf(e *recordlog.Entry) mark {
 	if e.Late {
 		m.state = late
 	}
+	m.state |= outcome(e.Msg)
 	m.kind = c.kinds.of(e)
-	m.write = c.write(e, outcome(e.Msg))
+	m.write = c.write(e)
 	if !e.Compact {
 		m.name = c.name(e)
 	}
 	return m
 }
 
-// outcome returns what the annotations call an outcome: to the API server, the enforcement probe is denied.
-func outcome(o policy.Outcome) policy.Outcome {
-	if o == record.Probed {
-		return policy.Denied
-	}
-	return o
-}
-
-// write returns a hash of what a record and its event have in common except the object's name, or 0 if a value was cut.
-func (c *Check) write(e *recordlog.Entry, o policy.Outcome) uint16 {
+// write returns a hash of what a record and its event have in common except outcome and the object's name, or 0 if a value was cut.
+func (c *Check) write(e *recordlog.Entry) uint16 {
 	dryRun := ""
 	if e.DryRun {
 		dryRun = "dryRun"
 	}
-	return c.hash(string(o), e.Node, kindOf(e), dryRun)
+	return c.hash(e.Node, kindOf(e), dryRun)
 }
 
 func (c *Check) name(e *recordlog.Entry) uint16 {
@@ -198,6 +210,11 @@ func seconds(t time.Time) uint32 {
 func (c *Check) AddEvent(e *decisionlog.Event) {
 	if e.Server != nil {
 		c.server++
+	}
+	if u := e.Unanswered; u != nil && c.spans < maxStrays {
+		c.spans++
+		write := c.write(u.Write)
+		c.unanswered[write] = append(c.unanswered[write], span{from: seconds(time.Time(u.Write.Time)), to: seconds(u.Until)})
 	}
 	for _, r := range e.Receipts {
 		switch {
@@ -241,7 +258,7 @@ func (c *Check) addReceipt(e *recordlog.Entry, r decisionlog.Receipt) {
 // differs reports whether a record and its event are of different writes.
 func (c *Check) differs(m *mark, e *recordlog.Entry, o policy.Outcome) bool {
 	unequal := func(a, b uint16) bool { return a != 0 && b != 0 && a != b }
-	return unequal(m.write, c.write(e, o)) || unequal(m.name, c.name(e))
+	return unequal(m.write, c.write(e)) || unequal(m.name, c.name(e)) || m.state&partly == 0 && m.state&outcomes != outcome(o)
 }
 
 func (c *Check) dispute(b *boot, r decisionlog.Receipt, problem string) {

@@ -259,6 +259,27 @@ func TestReport(t *testing.T) {
 			records: records(a1, a2.with(func(w *write) { w.late = true }), a3), audits: [][]string{events(a1, a3)},
 			want: crosscheck.Totals{Records: 3, Both: 2, Late: 1},
 		},
+		"the API server got no answer in time": {
+			records: records(a1, a2, a3), audits: [][]string{append(events(a1, a3), a2.event(`"annotations":{}`,
+				`"responseStatus":{"code":500,"message":"Internal error occurred: failed calling webhook \"gate.noderestriction.plus\": EOF"}`))},
+			want: crosscheck.Totals{Records: 3, Both: 2, Unanswered: 1},
+		},
+		"the API server got no answer in time, and ignored that": {
+			records: records(a1, a2, a3), audits: [][]string{append(events(a1, a3), a2.event(`"responseStatus":{"code":200}`,
+				`"annotations":{"failed-open.validating.webhook.admission.k8s.io/round_0_index_1":"status.noderestriction.plus"}`))},
+			want: crosscheck.Totals{Records: 3, Both: 2, Unanswered: 1},
+		},
+		"the API server got no answer of another webhook": {
+			records: records(a1, a2, a3), audits: [][]string{append(events(a1, a3), a2.event(`"annotations":{}`,
+				`"responseStatus":{"code":500,"message":"Internal error occurred: failed calling webhook \"other.example.com\": EOF"}`))},
+			want: crosscheck.Totals{Records: 3, Both: 2, WithoutEvent: 1},
+		},
+		"one request without an answer explains one record": {
+			records: records(a1, a2, denied("A", 3, 10.1), denied("A", 4, 30)),
+			audits: [][]string{append(events(a1, denied("A", 4, 30)), a2.event(`"annotations":{}`,
+				`"responseStatus":{"code":500,"message":"failed calling webhook \"gate.noderestriction.plus\": EOF"}`))},
+			want: crosscheck.Totals{Records: 4, Both: 2, WithoutEvent: 1, Unanswered: 1},
+		},
 		"a late answer that was still read": {
 			records: records(a1.with(func(w *write) { w.late = true })), audits: [][]string{events(a1)}, want: crosscheck.Totals{Records: 1, Both: 1},
 		},

@@ -102,7 +102,7 @@ func FuzzReport(f *testing.F) {
 		if err != nil {
 			t.Skip() // an input that cannot be read
 		}
-		sum := got.Both + got.WithoutEvent + got.Late + got.RecordsOutside + got.RecordsUnlogged + got.RecordsUnclear
+		sum := got.Both + got.WithoutEvent + got.Late + got.Unanswered + got.RecordsOutside + got.RecordsUnlogged + got.RecordsUnclear
 		if sum != got.Records {
 			t.Errorf("%d records are accounted for: %+v", sum, got.Totals)
 		}

@@ -64,6 +64,8 @@ type Totals struct {
 	Conflicts uint64 `json:"conflicts"`
 	// Late is how many records of late answers have no event, as is to be expected: the API server did not read the answer.
 	Late uint64 `json:"late"`
+	// Unanswered is how many records have no event, but an event says that the API server got no answer to such a write at that time.
+	Unanswered uint64 `json:"unanswered"`
 	// RecordsOutside is how many records have no event because the audit logs begin later or end earlier.
 	RecordsOutside uint64 `json:"recordsOutside"`
 	// RecordsUnlogged is how many records have no event and are of a kind of write that the audit logs do not have.
@@ -84,6 +86,7 @@ func (t *Totals) add(o *Totals) {
 	t.InNeither += o.InNeither
 	t.Conflicts += o.Conflicts
 	t.Late += o.Late
+	t.Unanswered += o.Unanswered
 	t.RecordsOutside += o.RecordsOutside
 	t.RecordsUnlogged += o.RecordsUnlogged
 	t.RecordsUnclear += o.RecordsUnclear
@@ -161,6 +164,7 @@ func (c *Check) Report(found recordlog.Completeness, audit *auditlog.Log) Report
 	for _, b := range found.Boots {
 		lost[b.Boot] = b.Missing
 	}
+	c.sortUnanswered()
 	logged, unlogged := covered(audit.Spans), map[string]bool{}
 	for _, b := range c.order {
 		c.explain(b, logged, unlogged, &r)
@@ -188,6 +192,8 @@ func (c *Check) explain(b *boot, logged []period, unlogged map[string]bool, r *R
 			case chunk.seen&(1<<i) == 0 || m.event != 0:
 			case m.state&late != 0:
 				b.Late++
+			case c.takeUnanswered(m):
+				b.Unanswered++
 			case !covers(logged, m.at):
 				b.RecordsOutside++
 			case m.state&partly != 0 || m.kind == unknownKind:

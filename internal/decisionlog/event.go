@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"noderestriction.plus/internal/auditlog"
 	"noderestriction.plus/internal/program"
@@ -18,7 +19,7 @@ import (
 	"noderestriction.plus/policy"
 )
 
-// Event is what policies decided about one request.
+// Event is what policies decided about one request, or that they did not.
 type Event struct {
 	// Webhook is the decision of the webhook, which may have a record. Nil: it did not decide.
 	Webhook *recordlog.Entry
@@ -26,6 +27,14 @@ type Event struct {
 	Receipts []Receipt
 	// Server is the decision of ValidatingAdmissionPolicies, all of them. Nil: none of them decided.
 	Server *recordlog.Entry
+	// Unanswered is the request if the API server got no answer of one of the webhooks. It may still have a record. Nil: it got all.
+	Unanswered *Unanswered
+}
+
+// Unanswered is a request that a webhook did not answer in time.
+type Unanswered struct {
+	Write *recordlog.Entry // without a decision; its time is when the request was received
+	Until time.Time        // when the request ended
 }
 
 // Receipt is what an event says about a record.
@@ -54,7 +63,7 @@ func enforcer(key string) (by string, as recordlog.Enforcer) {
 	by, is := strings.CutSuffix(key, decisionKey)
 	switch {
 	case !is:
-	case strings.HasSuffix(by, ".noderestriction.plus"):
+	case strings.HasSuffix(by, ourWebhooks):
 		return by, recordlog.Webhook
 	case strings.HasPrefix(by, program.Name+"."), strings.HasPrefix(by, program.Name+"-"):
 		return by, recordlog.Server
@@ -62,13 +71,39 @@ func enforcer(key string) (by string, as recordlog.Enforcer) {
 	return "", ""
 }
 
-// isDecision reports whether a policy has decided. Only the last event of a request counts.
-func isDecision(e *auditlog.Event) bool {
+// isOurs reports whether a policy has decided, or a webhook did not answer. Only the last event of a request counts.
+func isOurs(e *auditlog.Event) bool {
 	if !e.IsLast() {
 		return false
 	}
+	if (decision{e}).isUnanswered() {
+		return true
+	}
 	for key, value := range e.Annotations {
 		if by, _ := enforcer(key); by != "" && actionOf(policy.Outcome(value)) != "" {
+			return true
+		}
+	}
+	return false
+}
+
+const (
+	// failedOpenKey begins the key of the audit annotation about a webhook that did not answer and that the API server ignored.
+	failedOpenKey = "failed-open.validating.webhook.admission.k8s.io/"
+	// ourWebhooks ends the names of the webhooks.
+	ourWebhooks = ".noderestriction.plus"
+)
+
+// isUnanswered reports whether a webhook did not answer: the API server says so in its answer, or in an annotation.
+func (w decision) isUnanswered() bool {
+	if w.ResponseStatus.Code >= http.StatusInternalServerError {
+		_, rest, _ := strings.Cut(w.ResponseStatus.Message, `failed calling webhook "`)
+		if name, _, found := strings.Cut(rest, `"`); found && strings.HasSuffix(name, ourWebhooks) {
+			return true
+		}
+	}
+	for key, value := range w.Annotations {
+		if strings.HasPrefix(key, failedOpenKey) && strings.HasSuffix(value, ourWebhooks) {
 			return true
 		}
 	}
@@ -95,7 +130,10 @@ func (w decision) event() *Event {
 			e.Server = w.add(e.Server, by, as)
 		}
 	}
-	if e.Webhook == nil && e.Server == nil {
+	if w.isUnanswered() {
+		e.Unanswered = &Unanswered{Write: w.entry(recordlog.Webhook), Until: w.Logged}
+	}
+	if e.Webhook == nil && e.Server == nil && e.Unanswered == nil {
 		return nil
 	}
 	return e

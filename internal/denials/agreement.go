@@ -41,7 +41,7 @@ func writeAgreement(w io.Writer, r *crosscheck.Report) error {
 	for i := range r.Boots {
 		b := &r.Boots[i]
 		t.Add(b.Boot, number(b.Both), number(b.WithoutEvent), number(b.WithoutRecord), number(b.InNeither), number(b.Conflicts),
-			number(b.NotCompared()+b.Late+b.RecordsUnlogged+b.RecordsUnclear))
+			number(b.NotCompared()+b.Late+b.Unanswered+b.RecordsUnlogged+b.RecordsUnclear))
 	}
 	if !t.Empty() {
 		if err := t.Write(w); err != nil {
@@ -117,6 +117,7 @@ func uncompared(r *crosscheck.Report) []string {
 		{r.RecordsUnlogged, "record", "not compared: the audit log has no event of " + strings.Join(r.UnloggedKinds, ", ")},
 		{r.RecordsUnclear, "record", "not compared: the line is a short one, and does not say whether the answer was late"},
 		{r.Late, "record", "of late answers, which the API server did not read"},
+		{r.Unanswered, "record", "of writes for which the API server says that it got no answer in time"},
 		{r.Unnumbered, "event", "of answers that do not name their record"},
 		{r.APIServer, "event", "of the API server itself, which has no records"},
 	} {
