@@ -233,8 +233,12 @@ func (w *Writes) list(of *replay.Write, verdict string, violation *WriteItem) {
 func bounded(s string) string { return text.Bound(text.Printable(s), maxValue) }
 
 func (w *Writes) writeText(out io.Writer) error {
-	if _, err := fmt.Fprintf(out, "%d writes by kubelets in the audit log: %d newly denied, %d no longer denied, %d unknown\n",
-		w.Evaluated, w.NewlyDenied, w.NewlyAllowed, w.Unknown); err != nil || len(w.Items) == 0 {
+	noun := "writes"
+	if w.Evaluated == 1 {
+		noun = "write"
+	}
+	if _, err := fmt.Fprintf(out, "%d %s by kubelets in the audit log: %d newly denied, %d no longer denied, %d unknown\n",
+		w.Evaluated, noun, w.NewlyDenied, w.NewlyAllowed, w.Unknown); err != nil || len(w.Items) == 0 {
 		return err
 	}
 	t := &command.Table{Header: []string{"TIME", "NOW", "NODE", "WRITE", "OBJECT", "POLICY", "RULE", "DETAIL"}}
