@@ -31,7 +31,8 @@ func (c *Check) sortUnanswered() {
 	}
 }
 
-// takeUnanswered reports whether a record is that of a request that the webhook did not answer in time. Each such request explains one record.
+// takeUnanswered reports whether a record is that of a request that the webhook did not answer in time. Each such request explains one
+// record.
 func (c *Check) takeUnanswered(m *mark) bool {
 	spans := c.unanswered[m.write]
 	if m.write == 0 {

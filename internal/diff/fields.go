@@ -106,8 +106,9 @@ func others() []comparison {
 	return []comparison{
 		section("serviceAccountTokens", func(s *spec) *tokens { return s.ServiceAccountTokens },
 			most("maxExpirationSeconds", func(t *tokens) int64 { return t.MaxExpirationSeconds }, 86400),
-			list[tokens, v1alpha1.Pattern]{"denied", func(t *tokens) []v1alpha1.Pattern { return t.Denied }, patterns(), nothing[v1alpha1.Pattern]()}.
-				denies(),
+			list[tokens, v1alpha1.Pattern]{
+				"denied", func(t *tokens) []v1alpha1.Pattern { return t.Denied }, patterns(), nothing[v1alpha1.Pattern](),
+			}.denies(),
 		),
 		toggle("csiNodes", func(s *spec) *v1alpha1.CSINodes { return s.CSINodes }),
 		toggle("resourceSlices", func(s *spec) *v1alpha1.ResourceSlices { return s.ResourceSlices }),

@@ -119,7 +119,8 @@ func compareSources(old, updated *v1alpha1.AddressRanges) []Change {
 	}
 	const omitted = "the Node is not asked"
 	return []Change{{
-		Field: "from", Effect: effect, Old: []string{valueText(string(old.From), omitted)}, New: []string{valueText(string(updated.From), omitted)},
+		Field: "from", Effect: effect,
+		Old: []string{valueText(string(old.From), omitted)}, New: []string{valueText(string(updated.From), omitted)},
 	}}
 }
 

@@ -93,7 +93,7 @@ func builtInCapacity() map[corev1.ResourceName]v1alpha1.Quantity {
 func compareCapacity(old, updated *v1alpha1.NodeCapacity) []Change {
 	builtIn := builtInCapacity()
 	return compareMaps("max", old.Max, updated.Max, func(name corev1.ResourceName, was, is *v1alpha1.Quantity) Change {
-		// bound returns a bound, and its text. Nil: there is none.
+		// bound returns a bound, and its text. Nil: any quantity is allowed.
 		bound := func(q *v1alpha1.Quantity) (*resource.Quantity, string) {
 			if q != nil {
 				n := resource.MustParse(string(*q)) // the policies are valid

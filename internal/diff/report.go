@@ -54,7 +54,7 @@ func NewReport(old, updated []*v1alpha1.NodeRestrictionPolicy) *Report {
 	return r
 }
 
-// pair is two versions of a policy. One of them may be nil.
+// pair has two versions of a policy. One of them may be nil.
 type pair struct {
 	old, updated *v1alpha1.NodeRestrictionPolicy
 }
@@ -81,7 +81,7 @@ func pairsOf(old, updated []*v1alpha1.NodeRestrictionPolicy) []pair {
 	return pairs
 }
 
-// add compares two policies, one of which may be nil.
+// add compares two policies. One of them may be nil.
 func (r *Report) add(old, updated *v1alpha1.NodeRestrictionPolicy) {
 	var d PolicyDiff
 	switch {

@@ -73,7 +73,8 @@ func replayPairs(cmd *cobra.Command, in *command.Inputs, source *replays.Source,
 	return c.by[r.Completeness()], nil
 }
 
-// comparer compares the verdicts on writes. Whether the log lacks writes is known only at its end: until then there is a result for each case.
+// comparer compares the verdicts on writes. Whether the log lacks writes is known only at its end: until then there is a result for each
+// case.
 type comparer struct {
 	pairs    []pair
 	policies []*v1alpha1.NodeRestrictionPolicy // with names that say which pair and which version of it they are
@@ -143,7 +144,7 @@ const (
 // verdicts are those on a write: by rules that have not changed, by the old version of the others, and by the new one.
 type verdicts struct {
 	unchanged, old, updated verdict
-	violation               *WriteItem // of which only policy, rule and detail are set
+	violation               *WriteItem // with policy, rule and detail only
 }
 
 func (c *comparer) add(w *replay.Write) error {
