@@ -349,6 +349,13 @@ func TestReport(t *testing.T) {
 			records: records(a1), audits: [][]string{events(a1, a1.with(func(w *write) { w.minute = 3 }))},
 			want: crosscheck.Totals{Records: 1, Both: 1, Conflicts: 1},
 		},
+		"two events with very long audit IDs have the number of one record": {
+			records: records(a1), audits: [][]string{{
+				heartbeat(-10), a1.event(`"auditID":"` + strings.Repeat("x", 300) + `"`),
+				a1.with(func(w *write) { w.minute = 3 }).event(`"auditID":"` + strings.Repeat("x", 301) + `"`),
+			}},
+			want: crosscheck.Totals{Records: 1, Both: 1, Conflicts: 1},
+		},
 		"two events have one number and no record": {
 			records: records(a1, a3), audits: [][]string{events(a1, a2, another, a3)},
 			want: crosscheck.Totals{Records: 2, Both: 2, WithoutRecord: 1, Conflicts: 1},
