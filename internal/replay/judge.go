@@ -44,6 +44,7 @@ func (r *Replay) judge(w *written) error {
 		return r.each(j.out)
 	}
 	pending := r.units.evaluating(&j.out.Request)
+	j.out.Rules = len(pending)
 	switch {
 	case len(pending) == 0:
 	case w.hasParts():
@@ -238,6 +239,8 @@ func (j *judgement) lacks(u *unit) Unknown {
 		lacks.Reason = HasNoGroups
 	case len(asked) == 0 && j.scene != nil && lacks.Reason == "":
 		lacks.Reason = IsUnreadable
+	case len(asked) > 0 && asked[0] == ownership().String() && j.w.patch != nil && j.w.patch.applies:
+		lacks.Part, lacks.Reason = asked[0], IsApplied
 	case len(asked) > 0:
 		lacks.Part = asked[0]
 		if lacks.Reason == "" {

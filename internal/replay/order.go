@@ -122,22 +122,25 @@ func (o *order) give(w *written, each func(*written) error) error {
 func (o *order) unseen(w *written) []*written {
 	var found []*written
 	for _, other := range o.of[w.key] {
-		if other != w && other.version == 0 && other.stores() && other.at.Sub(w.at) <= o.skew {
+		if other != w && other.version == 0 && other.stores() && other.from.Sub(w.at) <= o.skew {
 			found = append(found, other)
 		}
 	}
 	return found
 }
 
-// hasTwin reports whether another write with the same resourceVersion waits. One of the two has stored it, and the other has changed nothing.
+// hasTwin reports whether another write with the same resourceVersion waits that may have come before. One of the two has stored it, and
+// the other has changed nothing.
 func (o *order) hasTwin(w *written) bool {
-	return slices.ContainsFunc(o.of[w.key], func(other *written) bool { return other != w && other.version == w.version })
+	return slices.ContainsFunc(o.of[w.key], func(other *written) bool {
+		return other != w && other.version == w.version && other.from.Sub(w.at) <= o.skew
+	})
 }
 
 // hasNear reports whether another write of the object waits that may have come before this one, although its time is later.
 func (o *order) hasNear(w *written) bool {
 	return slices.ContainsFunc(o.of[w.key], func(other *written) bool {
-		return other != w && other.stores() && other.at.Sub(w.at) <= o.skew
+		return other != w && other.stores() && other.from.Sub(w.at) <= o.skew
 	})
 }
 

@@ -121,7 +121,7 @@ func (o *options) addFlags(cmd *cobra.Command) {
 	flags.BoolVar(&o.complete, "complete", false,
 		"the log has every write of Nodes and pods, at whichever\nlevel: do not conclude it from the objects in it")
 	flags.DurationVar(&o.skew, "clock-skew", defaultSkew,
-		"`time` by which the clocks of API servers may differ; 1s is\nenough for the log of a single one")
+		"`time` by which the clocks of API servers may differ; 0 if\nthe log is that of a single one")
 	flags.BoolVar(&o.progress, "progress", false, "print progress on standard error even if it is no terminal")
 	o.output = command.AddOutput(cmd, formatCSV, command.FormatJUnit, formatSARIF, formatHTML)
 }
@@ -133,8 +133,8 @@ func (o *options) check(now time.Time) error {
 		return command.Usagef("--policy: name a file with policies")
 	case len(o.auditLogs) == 0:
 		return command.Usagef("--audit-log: name the audit log of an API server")
-	case o.skew < time.Second || o.skew > maxSkew:
-		return command.Usagef("--clock-skew: must be %s to %s", time.Second, maxSkew)
+	case o.skew < 0 || o.skew > maxSkew:
+		return command.Usagef("--clock-skew: must be 0 to %s", maxSkew)
 	case o.limit < 1 || o.limit > maxLimit:
 		return command.Usagef("--limit: must be 1 to %d", maxLimit)
 	case o.output.String() == formatCSV && o.list && len(o.by) > 0:
