@@ -78,7 +78,7 @@ func replayPairs(cmd *cobra.Command, in *command.Inputs, source *replays.Source,
 type comparer struct {
 	pairs    []pair
 	policies []*v1alpha1.NodeRestrictionPolicy // with names that say which pair and which version of it they are
-	changed  []map[policy.RuleID]bool          // by pair: the rules whose verdicts may differ
+	changed  []changedRules                    // by pair
 	by       [replay.Whole + 1]*Writes
 }
 
@@ -109,22 +109,24 @@ func newComparer(pairs []pair) *comparer {
 	return c
 }
 
-// changedRules returns the rules whose verdicts may differ between the versions of a policy.
-func (p pair) changedRules() map[policy.RuleID]bool {
-	all := map[policy.RuleID]bool{}
-	var fields []string
-	if p.old != nil && p.updated != nil {
-		for _, c := range Compare(&p.old.Spec, &p.updated.Spec) {
-			fields = append(fields, c.Field)
+// changedRules are the rules whose verdicts may differ between the versions of a policy.
+type changedRules struct {
+	all bool
+	ids map[policy.RuleID]bool
+}
+
+func (p pair) changedRules() changedRules {
+	if p.old == nil || p.updated == nil {
+		return changedRules{all: true}
+	}
+	c := changedRules{ids: map[policy.RuleID]bool{}}
+	for _, change := range Compare(&p.old.Spec, &p.updated.Spec) {
+		c.all = c.all || isPartOf(change.Field, "spec.match") || change.Field == "spec.validationActions"
+		for _, rule := range rules.All() {
+			c.ids[rule.ID] = c.ids[rule.ID] || isPartOf(change.Field, rule.Doc.Spec)
 		}
 	}
-	for _, rule := range rules.All() {
-		all[rule.ID] = p.old == nil || p.updated == nil
-		for _, field := range fields {
-			all[rule.ID] = all[rule.ID] || isPartOf(field, rule.Doc.Spec) || isPartOf(field, "spec.match") || field == "spec.validationActions"
-		}
-	}
-	return all
+	return c
 }
 
 // isPartOf reports whether a field is a section or a part of it.
@@ -165,22 +167,21 @@ func (c *comparer) add(w *replay.Write) error {
 	return nil
 }
 
-// index returns the number of a policy's pair.
-func (c *comparer) index(name string) int {
+// index returns the number of a policy's pair, or false for a verdict of no policy, such as on an object that cannot be decoded.
+func (c *comparer) index(name string) (int, bool) {
 	i, err := strconv.Atoi(strings.TrimPrefix(strings.TrimPrefix(name, oldVersion), newVersion))
-	if err != nil {
-		panic(err) // newComparer has named it
-	}
-	return i
+	return i, err == nil
 }
 
 func (c *comparer) isChanged(name string, rule policy.RuleID) bool {
-	return c.changed[c.index(name)][rule]
+	i, known := c.index(name)
+	return known && (c.changed[i].all || c.changed[i].ids[rule])
 }
 
-// nameOf returns the name that a policy has in its file.
+// nameOf returns the name that a policy with a pair has in its file.
 func (c *comparer) nameOf(name string) string {
-	p := c.pairs[c.index(name)]
+	i, _ := c.index(name)
+	p := c.pairs[i]
 	if strings.HasPrefix(name, oldVersion) {
 		return p.old.Name
 	}
