@@ -75,7 +75,7 @@ func (p pool) mutate(random *rand.Rand, s *spec) *spec {
 // TestEffectsAgreeWithTheRules changes the policies of all fixtures at random, and compares what the rules say of the fixtures' writes:
 // if no change is narrower, no write newly violates the policy, and if none is wider, none newly passes.
 func TestEffectsAgreeWithTheRules(t *testing.T) {
-	const mutations = 8 // of each fixture
+	const mutations = 4 // of each fixture
 	compiler, values := rules.NewCompiler(), pool{}
 	byRule := map[string][]*fixture.Fixture{}
 	paths, err := filepath.Glob(filepath.Join("..", "..", "policy", "rules", "testdata", "*", "*", "*.txtar"))
@@ -138,7 +138,7 @@ func TestEffectsAgreeWithTheRules(t *testing.T) {
 			}
 		}
 	}
-	if compared[Narrower] < 1000 || compared[Wider] < 300 || compared[Same] < 100 {
+	if compared[Narrower] < 500 || compared[Wider] < 150 || compared[Same] < 100 {
 		t.Errorf("too few changes of an effect: %v", compared)
 	}
 }
