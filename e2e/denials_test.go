@@ -7,9 +7,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -24,6 +26,9 @@ import (
 	"noderestriction.plus/e2e/metrics"
 	"noderestriction.plus/e2e/product"
 	"noderestriction.plus/e2e/suite"
+	"noderestriction.plus/internal/command"
+	"noderestriction.plus/internal/crosscheck"
+	"noderestriction.plus/internal/denials"
 	"noderestriction.plus/policy"
 )
 
@@ -162,6 +167,44 @@ func (s *environment) awaitEvaluated(t *testing.T, name, kind string, limit int6
 		}
 		return fmt.Errorf("want up to %d writes %s, the status has %+v", limit, kind, p.Status.Evaluated)
 	})
+}
+
+// testBothLogs shows that kubectl nrp denials finds each record in the audit log of an API server, and names the one that is removed.
+func (s *pair) testBothLogs(t *testing.T) {
+	verify := func(path string) (report crosscheck.Report, err error) {
+		var out bytes.Buffer
+		root := command.Plugin(command.ByKubectl, denials.Command())
+		root.SetOut(&out)
+		root.SetErr(t.Output())
+		root.SetArgs([]string{
+			"denials", "--verify", "--partial", "-o", "json", "--audit-log", s.ControlPlane.AuditLog, "--audit-log", s.open.AuditLog, path,
+		})
+		err = root.ExecuteContext(t.Context())
+		found := struct{ AuditLog *crosscheck.Report }{&report}
+		return report, errors.Join(err, json.Unmarshal(out.Bytes(), &found))
+	}
+	suite.Eventually(t, 30*time.Second, func() error {
+		report, err := verify(s.product.Records.Path())
+		// The first records are of writes that precede the first event, which is one of a kubelet.
+		if err == nil && (report.Both < 4000 || report.Both+report.Late+report.Unanswered+report.RecordsOutside != report.Records) {
+			err = fmt.Errorf("got %+v", report.Totals)
+		}
+		return err
+	})
+	records, err := s.product.Records.Since(0)
+	suite.Check(t, err)
+	removed := records[len(records)/2]
+	log, err := os.ReadFile(s.product.Records.Path())
+	suite.Check(t, err)
+	path := filepath.Join(t.TempDir(), "denials.log")
+	suite.Check(t, os.WriteFile(path, bytes.Replace(log, []byte(removed.Text), nil, 1), 0o600))
+	report, err := verify(path)
+	if command.ExitCode(err) != command.CodeNo || len(report.MissingRecords) != 1 || report.WithoutEvent != 0 {
+		t.Fatalf("%v: got %+v", err, report.Totals)
+	}
+	if m := report.MissingRecords[0]; m.Boot != removed.Boot || m.Seq != removed.Seq || m.User != "system:node:"+removed.Node {
+		t.Errorf("want %s, got %+v", removed.Text, m)
+	}
 }
 
 // auditEvent is what a denial leaves in the audit log of an API server.

@@ -45,6 +45,7 @@ func TestProduct(t *testing.T) {
 	t.Run("denials", s.testDenials)
 	t.Run("audited and warned", s.testAuditedAndWarned)
 	t.Run("promote", s.testPromote)
+	t.Run("both logs", s.testBothLogs)
 	t.Run("restart", s.testRestart)
 	t.Run("fixtures", s.testFixtures)
 	t.Run("distributions", s.testDistributions)

@@ -15,6 +15,7 @@ import (
 	"noderestriction.plus/internal/cli"
 	"noderestriction.plus/internal/command"
 	"noderestriction.plus/internal/denials"
+	"noderestriction.plus/internal/diff"
 	"noderestriction.plus/internal/doctor"
 	"noderestriction.plus/internal/promote"
 	"noderestriction.plus/internal/replays"
@@ -28,6 +29,6 @@ func main() {
 // root returns the root command. Its texts say how the program is called.
 func root(call string) *cobra.Command {
 	return command.Plugin(call, append(cli.Commands(),
-		denials.Command(), replays.Command(), promote.Command(), attack.Command(), doctor.Command(), rights.Command(),
+		diff.Command(), denials.Command(), replays.Command(), promote.Command(), attack.Command(), doctor.Command(), rights.Command(),
 		authorizer.Command())...)
 }

@@ -28,6 +28,9 @@ type Records struct {
 // NewRecords reads the records in a file, which need not be there yet.
 func NewRecords(path string) *Records { return &Records{path: path} }
 
+// Path returns the path of the file.
+func (r *Records) Path() string { return r.path }
+
 // Line is one record as it was written. The violations of a brief one have policy and rule only.
 type Line struct {
 	record.Record

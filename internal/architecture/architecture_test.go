@@ -75,6 +75,17 @@ var arrows = map[string]struct {
 		[]string{"policy", "internal/auditlog", "internal/program", "internal/record", "internal/recordlog", "internal/text"},
 		"an audit log is read far from the API server that wrote it, and as records are",
 	},
+	"internal/diff": {
+		[]string{
+			"api/v1alpha1", "internal/cli", "internal/command", "internal/replay", "internal/replays", "internal/text", "policy",
+			"policy/pattern", "policy/rules",
+		},
+		"policies are compared by what their fields mean, and read as the other commands read them",
+	},
+	"internal/crosscheck": {
+		[]string{"policy", "internal/auditlog", "internal/decisionlog", "internal/record", "internal/recordlog"},
+		"records and audit logs are compared as they were read; how the result is shown is not its business",
+	},
 	"internal/manifest": {
 		[]string{
 			"api/v1alpha1", "config/crd", "policy", "policy/object", "internal/authorization", "internal/input", "internal/rbac", "internal/text",
@@ -107,8 +118,8 @@ var arrows = map[string]struct {
 	},
 	"internal/denials": {
 		[]string{
-			"api/v1alpha1", "policy", "policy/pattern", "policy/rules", "internal/auditlog", "internal/decisionlog", "internal/record",
-			"internal/recordlog", "internal/command", "internal/program", "internal/text", "internal/denials/page",
+			"api/v1alpha1", "policy", "policy/pattern", "policy/rules", "internal/auditlog", "internal/crosscheck",
+			"internal/decisionlog", "internal/record", "internal/recordlog", "internal/command", "internal/program", "internal/text", "internal/denials/page",
 		},
 		"a log is read far from the cluster that wrote it, and without its policies",
 	},
@@ -267,8 +278,8 @@ var arrows = map[string]struct {
 	},
 	"cmd/kubectl-nrp": {
 		[]string{
-			"internal/attack", "internal/authorizer", "internal/cli", "internal/command", "internal/denials", "internal/doctor",
-			"internal/promote", "internal/replays", "internal/rights",
+			"internal/attack", "internal/authorizer", "internal/cli", "internal/command", "internal/denials", "internal/diff",
+			"internal/doctor", "internal/promote", "internal/replays", "internal/rights",
 		},
 		"main wires the commands and does nothing itself",
 	},
@@ -287,6 +298,7 @@ var bans = []struct {
 			"internal/replays",
 			"internal/program", "internal/report",
 			"internal/review", "internal/record", "internal/recordlog", "internal/decisionlog", "internal/manifest", "internal/fixture", "internal/input",
+			"internal/crosscheck", "internal/diff",
 			"config/crd", "internal/apidoc", "internal/wiring", "internal/conditions", "internal/authorization", "internal/nodeauthorizer",
 			"internal/knowngrants", "internal/rbac", "internal/doctor/checks", "internal/promote", "internal/stockwrites",
 		},
@@ -322,8 +334,9 @@ var bans = []struct {
 		[]string{""},
 		[]string{
 			module + "/internal/access", module + "/internal/attack", module + "/internal/auditlog", module + "/internal/authorizer",
-			module + "/internal/rights", module + "/internal/cli", module + "/internal/denials", module + "/internal/doctor",
-			module + "/internal/fixture", module + "/internal/promote", module + "/internal/replay", module + "/internal/replays",
+			module + "/internal/rights", module + "/internal/cli", module + "/internal/denials", module + "/internal/diff",
+			module + "/internal/doctor", module + "/internal/fixture", module + "/internal/promote", module + "/internal/replay",
+			module + "/internal/replays",
 		},
 		"the command-line tool is not part of the webhook's image",
 	},

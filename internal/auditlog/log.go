@@ -48,10 +48,32 @@ type Log struct {
 	Repeated int
 	// First and Last are when the first and the last of all events began. Zero: no event says so.
 	First, Last time.Time
+	// Spans are, for each input in which events say so, when they were written.
+	Spans []Span
 
 	format Format
 	seed   maphash.Seed
 	seen   map[uint64]struct{}
+	span   Span // of the input that is being read
+}
+
+// Span is when the first and the last of some events were written.
+type Span struct {
+	From time.Time `json:"from"`
+	To   time.Time `json:"to"`
+}
+
+// extend makes a span contain a time. An unknown time changes nothing.
+func (s *Span) extend(at time.Time) {
+	if at.IsZero() {
+		return
+	}
+	if s.From.IsZero() || at.Before(s.From) {
+		s.From = at
+	}
+	if at.After(s.To) {
+		s.To = at
+	}
 }
 
 // NewLog returns an empty log, whose inputs have a format.
@@ -69,10 +91,14 @@ func (l *Log) Read(r io.Reader, each func(*Event) error) error {
 	}
 	s := &source{log: l, each: each, in: bufio.NewReaderSize(in, 64<<10)}
 	read := l.Events + l.Others
+	l.span = Span{}
 	if s.isDocument() {
 		err = s.readDocument()
 	} else {
 		err = s.readLines()
+	}
+	if !l.span.From.IsZero() {
+		l.Spans = append(l.Spans, l.span)
 	}
 	if err == nil && s.problem != nil && l.Events+l.Others == read {
 		return s.problem
@@ -84,13 +110,13 @@ func (l *Log) Read(r io.Reader, each func(*Event) error) error {
 func (l *Log) add(e *Event, data []byte, each func(*Event) error) error {
 	l.Entries++
 	l.Events++
-	if at := e.Received; !at.IsZero() {
-		if l.First.IsZero() || at.Before(l.First) {
-			l.First = at
-		}
-		if at.After(l.Last) {
-			l.Last = at
-		}
+	began := Span{l.First, l.Last}
+	began.extend(e.Received)
+	l.First, l.Last = began.From, began.To
+	if e.Logged.IsZero() {
+		l.span.extend(e.Received)
+	} else {
+		l.span.extend(e.Logged)
 	}
 	return l.give(e, data, each)
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"noderestriction.plus/internal/auditlog"
 	"noderestriction.plus/internal/program"
@@ -18,12 +19,30 @@ import (
 	"noderestriction.plus/policy"
 )
 
-// Event is what policies decided about one request.
+// Event is what policies decided about one request, or that they did not.
 type Event struct {
 	// Webhook is the decision of the webhook, which may have a record. Nil: it did not decide.
 	Webhook *recordlog.Entry
+	// Receipts are the records of the webhook's decisions: several if several of its webhooks were called.
+	Receipts []Receipt
 	// Server is the decision of ValidatingAdmissionPolicies, all of them. Nil: none of them decided.
 	Server *recordlog.Entry
+	// Unanswered is the request if the API server got no answer of one of the webhooks. It may still have a record. Nil: it got all.
+	Unanswered *Unanswered
+}
+
+// Unanswered is a request that a webhook did not answer in time.
+type Unanswered struct {
+	Write *recordlog.Entry // without a decision; its time is when the request was received
+	Until time.Time        // when the request ended
+}
+
+// Receipt is what an event says about a record.
+type Receipt struct {
+	Webhook string // whose answer it was, at most 256 bytes
+	Boot    string // the replica that wrote the record, at most 256 bytes
+	Seq     uint64 // its number there; 0: the answer had none
+	Outcome policy.Outcome
 }
 
 const (
@@ -44,7 +63,7 @@ func enforcer(key string) (by string, as recordlog.Enforcer) {
 	by, is := strings.CutSuffix(key, decisionKey)
 	switch {
 	case !is:
-	case strings.HasSuffix(by, ".noderestriction.plus"):
+	case strings.HasSuffix(by, ourWebhooks):
 		return by, recordlog.Webhook
 	case strings.HasPrefix(by, program.Name+"."), strings.HasPrefix(by, program.Name+"-"):
 		return by, recordlog.Server
@@ -52,13 +71,39 @@ func enforcer(key string) (by string, as recordlog.Enforcer) {
 	return "", ""
 }
 
-// isDecision reports whether a policy has decided. Only the last event of a request counts.
-func isDecision(e *auditlog.Event) bool {
+// isOurs reports whether a policy has decided, or a webhook did not answer. Only the last event of a request counts.
+func isOurs(e *auditlog.Event) bool {
 	if !e.IsLast() {
 		return false
 	}
+	if (decision{e}).isUnanswered() {
+		return true
+	}
 	for key, value := range e.Annotations {
 		if by, _ := enforcer(key); by != "" && actionOf(policy.Outcome(value)) != "" {
+			return true
+		}
+	}
+	return false
+}
+
+const (
+	// failedOpenKey begins the key of the audit annotation about a webhook that did not answer and that the API server ignored.
+	failedOpenKey = "failed-open.validating.webhook.admission.k8s.io/"
+	// ourWebhooks ends the names of the webhooks.
+	ourWebhooks = ".noderestriction.plus"
+)
+
+// isUnanswered reports whether a webhook did not answer: the API server says so in its answer, or in an annotation.
+func (w decision) isUnanswered() bool {
+	if w.ResponseStatus.Code >= http.StatusInternalServerError {
+		_, rest, _ := strings.Cut(w.ResponseStatus.Message, `failed calling webhook "`)
+		if name, _, found := strings.Cut(rest, `"`); found && strings.HasSuffix(name, ourWebhooks) {
+			return true
+		}
+	}
+	for key, value := range w.Annotations {
+		if strings.HasPrefix(key, failedOpenKey) && strings.HasSuffix(value, ourWebhooks) {
 			return true
 		}
 	}
@@ -78,11 +123,17 @@ func (w decision) event() *Event {
 		case by == "":
 		case as == recordlog.Webhook:
 			e.Webhook = w.add(e.Webhook, by, as)
+			if receipt, is := w.receipt(by); is {
+				e.Receipts = append(e.Receipts, receipt)
+			}
 		default:
 			e.Server = w.add(e.Server, by, as)
 		}
 	}
-	if e.Webhook == nil && e.Server == nil {
+	if w.isUnanswered() {
+		e.Unanswered = &Unanswered{Write: w.entry(recordlog.Webhook), Until: w.Logged}
+	}
+	if e.Webhook == nil && e.Server == nil && e.Unanswered == nil {
 		return nil
 	}
 	return e
@@ -117,13 +168,27 @@ func (w decision) add(entry *recordlog.Entry, by string, enforcer recordlog.Enfo
 		})
 		detail = recordlog.Unknown // the message is about the first one
 	}
-	if seq, err := strconv.ParseUint(w.Annotations[by+"/seq"], 10, 64); err == nil && enforcer == recordlog.Webhook {
-		entry.Boot, entry.Seq = text.Bound(w.Annotations[by+"/boot"], maxValue), seq
+	if receipt, is := w.receipt(by); is && receipt.Seq > 0 && enforcer == recordlog.Webhook {
+		entry.Boot, entry.Seq = receipt.Boot, receipt.Seq
 	}
 	if w.isProbe(entry) {
 		entry.Msg = record.Probed
 	}
 	return entry
+}
+
+// receipt returns what a webhook's annotations say about the record of its decision. It reports whether there is a decision.
+func (w decision) receipt(by string) (Receipt, bool) {
+	outcome := policy.Outcome(w.Annotations[by+decisionKey])
+	if actionOf(outcome) == "" {
+		return Receipt{}, false
+	}
+	r := Receipt{Webhook: text.Bound(by, maxValue), Outcome: outcome}
+	seq, err := strconv.ParseUint(w.Annotations[by+"/seq"], 10, 64)
+	if boot := w.Annotations[by+"/boot"]; err == nil && boot != "" && seq <= recordlog.MaxSeq {
+		r.Boot, r.Seq = text.Bound(boot, maxValue), seq
+	}
+	return r, true
 }
 
 // passed reports whether the API server did not refuse the request. An event of a panic has no code.

@@ -39,6 +39,9 @@ func (r *reader) readAuditFile(file string) error {
 
 // addEvent adds what the records do not have of an event. A compiled policy that only audits may say the same as the webhook.
 func (r *reader) addEvent(e *decisionlog.Event) error {
+	if r.check != nil {
+		r.check.AddEvent(e)
+	}
 	if e.Webhook != nil && !r.log.Has(e.Webhook.Boot, e.Webhook.Seq) {
 		if err := r.show(e.Webhook); err != nil {
 			return err

@@ -15,6 +15,7 @@ import (
 
 	"noderestriction.plus/internal/auditlog"
 	"noderestriction.plus/internal/command"
+	"noderestriction.plus/internal/crosscheck"
 	"noderestriction.plus/internal/decisionlog"
 	"noderestriction.plus/internal/denials/page"
 	"noderestriction.plus/internal/recordlog"
@@ -77,12 +78,19 @@ records, denied first, and the newest records, denied first as well. All of them
 twice, different records with one number, and lines that cannot be read or are cut. What followed
 the last line of a process it cannot know.
 
+With --audit-log it also compares the records with the audit logs of all API servers, in both
+directions: each answer that the API server read has a record, and annotations (boot, seq) in the
+audit log. It names records without an event, events without a record, and events that contradict a
+record or another event. What only one of the logs covers, or cannot be compared, is not missing.
+
 Exit code: 0 fine, also if nothing was denied; 1 --verify found something missing or wrong; 2 usage,
-a FILE cannot be read, or --verify found no record at all.`,
+a FILE cannot be read, or --verify could not tell: it found no record at all, or could not compare all
+of them with the audit log.`,
 		Example: `  kubectl -n node-restriction-plus logs -l app.kubernetes.io/name=node-restriction-plus \
     --prefix --tail=-1 | kubectl nrp denials --since 1h
   kubectl nrp denials --by node,rule denials.log*
   kubectl nrp denials --verify denials.log.1.gz denials.log
+  kubectl nrp denials --verify --audit-log audit-1.log --audit-log audit-2.log denials.log
   kubectl nrp denials --policy recommended --rule 'node-*' -o csv denials.log > denials.csv
   kubectl nrp denials --html denials.html --title prod-eu1 denials.log
   kubectl nrp denials --audit-log audit.log --by enforcer,rule denials.log`,
@@ -122,7 +130,8 @@ func (o *options) addFlags(cmd *cobra.Command) {
 	command.Complete(cmd, "by", dimensionNames())
 	flags.BoolVar(&o.verify, "verify", false, "say whether any record is missing")
 	flags.BoolVar(&o.allow.Partial, "partial", false,
-		"with --verify or --html: the log may begin after the first record,\nbecause it was rotated or read with --tail")
+		"with --verify or --html: the log may begin after the first record,\nbecause it was rotated or read with --tail, and audit logs may\n"+
+			"begin and end at other times")
 	flags.BoolVar(&o.allow.Copies, "copies", false,
 		"with --verify or --html: the inputs may be copies of one another,\nsuch as the log and --denial-log-file")
 	flags.StringArrayVar(&o.auditLogs, "audit-log", nil,
@@ -146,7 +155,7 @@ func dimensionNames() []string {
 }
 
 // check finds flags that do not go together.
-func (o *options) check() error {
+func (o *options) check(files []string) error {
 	switch {
 	case o.limit < 0:
 		return command.Usagef("--limit: must not be negative")
@@ -166,8 +175,8 @@ func (o *options) check() error {
 		return command.Usagef("--limit: must be 1 to %d for a page", maxPageRows)
 	case o.verify && o.html == "" && (o.limited || o.filter.given()):
 		return command.Usagef("--verify looks at the whole log: leave filters and --limit out")
-	case o.verify && len(o.auditLogs) > 0:
-		return command.Usagef("--verify and --audit-log: only records are numbered")
+	case o.verify && len(files) == 0:
+		return command.Usagef("--verify and --audit-log: name the log of records as well, or - for standard input")
 	case o.format != auditlog.Auto && len(o.auditLogs) == 0:
 		return command.Usagef("--format: only has a meaning with --audit-log")
 	case o.allow != recordlog.Allowances{} && !o.verify && o.html == "":
@@ -200,7 +209,7 @@ type view interface {
 }
 
 func (o *options) run(files []string, stdin io.Reader, stdout, stderr io.Writer) error {
-	if err := o.check(); err != nil {
+	if err := o.check(files); err != nil {
 		return err
 	}
 	by, err := o.dimensions()
@@ -216,6 +225,9 @@ func (o *options) run(files []string, stdin io.Reader, stdout, stderr io.Writer)
 	r := &reader{
 		open: inputs.Open, filter: filter, log: recordlog.NewLog(), audit: decisionlog.NewLog(o.format), out: out,
 		view: o.view(by, out, stderr),
+	}
+	if o.verify && len(o.auditLogs) > 0 {
+		r.check = crosscheck.New(r.log)
 	}
 	err = r.readAll(files)
 	if err == nil {
@@ -239,11 +251,16 @@ func (o *options) run(files []string, stdin io.Reader, stdout, stderr io.Writer)
 		r.warn(stderr, found)
 		return out.Flush()
 	}
-	err = o.output.Write(out, newCompleteness(found), func(w io.Writer) error { return writeCompleteness(w, found) })
+	c := newCompleteness(found)
+	if r.check != nil {
+		report := r.check.Report(found, r.audit.Log)
+		c.Audit = &report
+	}
+	err = o.output.Write(out, c, c.write)
 	if err := errors.Join(err, out.Flush()); err != nil {
 		return err
 	}
-	return verdict(found)
+	return c.verdict()
 }
 
 // view is how the records that are wanted are shown.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"noderestriction.plus/internal/command"
+	"noderestriction.plus/internal/crosscheck"
 	"noderestriction.plus/internal/decisionlog"
 	"noderestriction.plus/internal/program"
 	"noderestriction.plus/internal/recordlog"
@@ -24,6 +25,7 @@ type reader struct {
 	filter *recordlog.Filter
 	log    *recordlog.Log
 	audit  *decisionlog.Log
+	check  *crosscheck.Check // nil: records and audit logs are not compared
 	view   view
 	out    *bufio.Writer // to which the view writes
 
@@ -102,6 +104,9 @@ func (r *reader) add(file string, line *recordlog.Line) error {
 	entry := r.log.Add(command.Title(file), line)
 	if entry == nil {
 		return nil
+	}
+	if r.check != nil {
+		r.check.AddRecord(entry)
 	}
 	return r.show(entry)
 }

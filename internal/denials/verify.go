@@ -11,34 +11,49 @@ import (
 	"strings"
 
 	"noderestriction.plus/internal/command"
+	"noderestriction.plus/internal/crosscheck"
 	"noderestriction.plus/internal/recordlog"
 )
 
 // maxNamed is how many ranges of missing records a text names.
 const maxNamed = 10
 
-// verdict is the error of --verify.
-func verdict(found recordlog.Completeness) error {
-	switch {
-	case !found.Complete:
-		return command.No("the log is not complete")
-	case len(found.Boots) == 0:
-		return errors.New("there is no record, which proves nothing: is it the standard output of the webhook, all of it?")
-	}
-	return nil
-}
-
 // completeness is what --verify finds, as JSON and YAML.
 type completeness struct {
 	command.Envelope
 	recordlog.Completeness
+	// Audit is what comparing the records with audit logs has found. Nil: there is no audit log.
+	Audit *crosscheck.Report `json:"auditLog,omitempty"`
 }
 
-func newCompleteness(found recordlog.Completeness) completeness {
-	return completeness{command.Envelope{APIVersion: command.APIVersion, Kind: "DenialLogCompleteness"}, found}
+func newCompleteness(found recordlog.Completeness) *completeness {
+	return &completeness{
+		Envelope: command.Envelope{APIVersion: command.APIVersion, Kind: "DenialLogCompleteness"}, Completeness: found,
+	}
 }
 
-// writeCompleteness writes what --verify found.
+// verdict is the error of --verify.
+func (c *completeness) verdict() error {
+	switch {
+	case !c.Complete:
+		return command.No("the log is not complete")
+	case len(c.Boots) == 0:
+		return errors.New("there is no record, which proves nothing: is it the standard output of the webhook, all of it?")
+	case c.Audit != nil:
+		return agreement(c.Audit, c.Allowed.Partial)
+	}
+	return nil
+}
+
+// write writes what --verify found.
+func (c *completeness) write(w io.Writer) error {
+	if err := writeCompleteness(w, c.Completeness); err != nil || c.Audit == nil {
+		return err
+	}
+	return writeAgreement(w, c.Audit)
+}
+
+// writeCompleteness writes what --verify found in records.
 func writeCompleteness(w io.Writer, found recordlog.Completeness) error {
 	if len(found.Boots) > 0 {
 		if err := bootTable(found.Boots).Write(w); err != nil {

@@ -37,8 +37,8 @@ const (
 	Unparsable
 )
 
-// maxSeq bounds the numbers of records so that sums of them do not overflow.
-const maxSeq = 1 << 62
+// MaxSeq is the largest number of a record. It bounds the numbers of records so that sums of them do not overflow.
+const MaxSeq = 1 << 62
 
 // Line is one line of a log, without the prefixes of a container runtime or kubectl.
 type Line struct {
@@ -132,8 +132,8 @@ func (l *Line) accept(w *wire) error {
 }
 
 func (l *Line) acceptRecord(r *record.Record, rules []string) error {
-	if r.Seq == 0 || r.Seq > maxSeq {
-		return fmt.Errorf("seq: must be 1 to %d", uint64(maxSeq))
+	if r.Seq == 0 || r.Seq > MaxSeq {
+		return fmt.Errorf("seq: must be 1 to %d", uint64(MaxSeq))
 	}
 	l.Kind = Full
 	switch {
@@ -153,8 +153,8 @@ func (l *Line) acceptRecord(r *record.Record, rules []string) error {
 
 func (l *Line) acceptLost(w *wire) error {
 	switch {
-	case w.FirstSeq == 0 || w.LastSeq > maxSeq || w.FirstSeq > w.LastSeq:
-		return fmt.Errorf("firstSeq, lastSeq: must be 1 to %d, in order", uint64(maxSeq))
+	case w.FirstSeq == 0 || w.LastSeq > MaxSeq || w.FirstSeq > w.LastSeq:
+		return fmt.Errorf("firstSeq, lastSeq: must be 1 to %d, in order", uint64(MaxSeq))
 	case w.Count == 0 || w.Count > w.LastSeq-w.FirstSeq+1:
 		return errors.New("count: must be 1 to the number from firstSeq to lastSeq")
 	}

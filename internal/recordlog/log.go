@@ -114,6 +114,15 @@ func (l *Log) Has(boot string, seq uint64) bool {
 	return known && seq > 0 && s.has(seq)
 }
 
+// Mentioned returns the first and the last number of a process that the log has, or says that it lost. Both are 0 for an unknown process.
+func (l *Log) Mentioned(boot string) Range {
+	s, known := l.boots[boot]
+	if !known {
+		return Range{}
+	}
+	return Range{First: s.begin(), Last: s.end()}
+}
+
 func (l *Log) sequence(boot string) *sequence {
 	a, ok := l.boots[boot]
 	if !ok {

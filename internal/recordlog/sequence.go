@@ -106,10 +106,7 @@ func (r Range) Count() uint64 { return r.Last - r.First + 1 }
 
 // missing returns the ranges of numbers that were not seen, from the given number to the last that was.
 func (s *sequence) missing(from uint64) []Range {
-	last := s.last
-	for l := range s.lost {
-		last = max(last, l.Last)
-	}
+	last := s.end()
 	var ranges []Range
 	next := from // the first number that has not been checked
 	for _, n := range slices.Sorted(maps.Keys(s.chunks)) {
@@ -136,4 +133,13 @@ func (s *sequence) begin() uint64 {
 		}
 	}
 	return first
+}
+
+// end returns the last number that the log mentions.
+func (s *sequence) end() uint64 {
+	last := s.last
+	for l := range s.lost {
+		last = max(last, l.Last)
+	}
+	return last
 }

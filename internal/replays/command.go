@@ -189,18 +189,32 @@ func (o *options) run(cmd *cobra.Command) error {
 		o.replay.Policies = append(o.replay.Policies, p.Object)
 		t.policies = append(t.policies, p.Object.Name)
 	}
-	r, err := replay.New(&o.replay, t.add)
+	r, log, inputs, err := o.read(cmd, in, t.add)
 	if err != nil {
 		return err
 	}
+	report := t.report(r, log, inputs)
+	out := bufio.NewWriter(cmd.OutOrStdout())
+	if err := errors.Join(report.Write(out, o.output), out.Flush()); err != nil {
+		return err
+	}
+	return report.Err()
+}
+
+// read evaluates the writes of the audit logs. It also returns the number of inputs.
+func (o *options) read(cmd *cobra.Command, in *command.Inputs, each func(*replay.Write) error) (*replay.Replay, *auditlog.Log, int, error) {
+	r, err := replay.New(&o.replay, each)
+	if err != nil {
+		return nil, nil, 0, err
+	}
 	for _, name := range o.objects {
 		if err := addObjects(in, name, r); err != nil {
-			return err
+			return nil, nil, 0, err
 		}
 	}
 	inputs, err := o.inputs(in)
 	if err != nil {
-		return err
+		return nil, nil, 0, err
 	}
 	log := auditlog.NewLog(o.format)
 	log.KeepCut = true
@@ -214,15 +228,7 @@ func (o *options) run(cmd *cobra.Command) error {
 		err = r.Finish()
 	}
 	shown.end()
-	if err != nil {
-		return err
-	}
-	report := t.report(r, log, len(inputs))
-	out := bufio.NewWriter(cmd.OutOrStdout())
-	if err := errors.Join(report.Write(out, o.output), out.Flush()); err != nil {
-		return err
-	}
-	return report.Err()
+	return r, log, len(inputs), err
 }
 
 // addObjects reads a file of --objects.

@@ -125,6 +125,6 @@ func (ps Patterns) Covers(p v1alpha1.Pattern) bool {
 func (ps KeyValues) Covers(p v1alpha1.KeyValuePattern) bool {
 	key, value, hasValue := strings.Cut(string(p), "=")
 	return slices.ContainsFunc(ps, func(q KeyValue) bool {
-		return q.key.Match(key) && (q.value == nil || hasValue && q.value.Match(value))
+		return q.key.Match(key) && (q.value == nil || q.value.isAny() || hasValue && q.value.Match(value))
 	})
 }
