@@ -54,8 +54,14 @@ func matchesEnds(text, pattern string) string {
 	if prefix == "" || suffix == "" || strings.Trim(pattern[first:last], "*") != "" {
 		return ""
 	}
-	return And(text+".startsWith("+Quote(prefix)+")", text+".endsWith("+Quote(suffix)+")",
-		"size("+text+") >= "+number(utf8.RuneCountInString(prefix+suffix)))
+	ends := []string{text + ".startsWith(" + Quote(prefix) + ")", text + ".endsWith(" + Quote(suffix) + ")"}
+	for n := range min(len(prefix), len(suffix)) {
+		if strings.HasSuffix(prefix, suffix[:n+1]) { // both could be the same part of the text
+			ends = append(ends, "size("+text+") >= "+number(len(prefix+suffix)))
+			break
+		}
+	}
+	return And(ends...)
 }
 
 // What is compared with a list of texts costs less than with each of them, if there are many: as many as these.
