@@ -355,7 +355,7 @@ func enlarged(value any) any {
 	const size = 300
 	switch v := value.(type) {
 	case []any:
-		if len(v) == 0 {
+		if len(v) == 0 || len(v) > size {
 			return nil
 		}
 		return append(slices.Clone(v), slices.Repeat([]any{v[0]}, size-len(v))...)

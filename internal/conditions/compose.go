@@ -27,8 +27,9 @@ const (
 	maxGateText = 32 << 10
 	maxOpenText = 16 << 10
 	// maxGateCost is how much the violations of a kind of write in the gate may cost, of the largest objects within the bounds of
-	// package expression at once. An API server evaluates an expression up to 1,000,000, and refuses what costs more.
-	maxGateCost = 900_000
+	// package expression at once. An API server evaluates an expression up to 1,000,000, and refuses what costs more. Estimates are well
+	// above the real cost, and no kubelet's object comes near these bounds.
+	maxGateCost = 1_500_000
 	// maxFloorCost is the same of the floor, whose expressions each have a budget of their own, and 10,000,000 together.
 	maxFloorCost = 5_000_000
 	// maxOpenCost is the same of the other webhooks, which miss what costs more.
