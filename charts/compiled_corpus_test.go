@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -149,31 +150,45 @@ func mix(a, b any) any {
 	return a
 }
 
-// perturb adds, for each write of a fixture, writes in which one part of the new object, or of the only one, is missing, is another one or
-// has an element more.
+// perturb adds, for each write of a fixture, writes in which one part of the new or of the stored object is missing, is another one or has an
+// element more, or in which that is so of both objects.
 func (c *corpus) perturb(t testing.TB) {
 	t.Helper()
+	add := func(w policy.Request) {
+		// An API server validates objects before it asks policies.
+		if stored, ok := asStored(w); ok && !bytes.Contains(stored.Object, []byte(`"containers":null`)) {
+			c.perturbed = append(c.perturbed, stored)
+		}
+	}
 	for _, r := range c.fixtures {
-		if len(r.Object) == 0 {
-			continue
-		}
-		var root map[string]any
-		if err := json.Unmarshal(r.Object, &root); err != nil {
-			t.Fatal(err)
-		}
-		eachChange(root, func(changed any) {
-			data, err := json.Marshal(changed)
-			if err != nil {
-				t.Fatal(err)
-			}
+		eachChangeOf(t, r.Object, func(changed []byte) {
 			w := r
-			w.Object = data
-			// An API server validates objects before it asks policies.
-			if stored, ok := asStored(w); ok && !bytes.Contains(stored.Object, []byte(`"containers":null`)) {
-				c.perturbed = append(c.perturbed, stored)
+			w.Object = changed
+			add(w)
+			if len(r.OldObject) > 0 {
+				w.OldObject, w.Object = changed, changed
+				add(w)
 			}
 		})
+		eachChangeOf(t, r.OldObject, func(changed []byte) {
+			w := r
+			w.OldObject = changed
+			add(w)
+		})
 	}
+}
+
+// eachChangeOf calls a function with an object in which one part is changed, for each part in turn.
+func eachChangeOf(t testing.TB, object []byte, do func(changed []byte)) {
+	t.Helper()
+	if len(object) == 0 {
+		return
+	}
+	var root map[string]any
+	if err := json.Unmarshal(object, &root); err != nil {
+		t.Fatal(err)
+	}
+	eachChange(root, func(changed any) { do(mustMarshal(changed)) })
 }
 
 // eachChange calls a function with a value in which one part is changed, for each part in turn.
@@ -181,6 +196,11 @@ func eachChange(value any, do func(changed any)) {
 	switch v := value.(type) {
 	case string:
 		do(v + "x")
+		do("")
+		if _, err := netip.ParseAddr(v); err == nil {
+			do("127.0.0.1")
+			do("255.255.255.255")
+		}
 	case bool:
 		do(!v)
 	case float64:
@@ -295,10 +315,12 @@ func excluded(e *enforced, r policy.Request) bool {
 	return resource != written
 }
 
-// grow adds writes with lists and maps beyond all bounds: one for each list and map of some fixtures, in the new or in the old object.
+// grow adds writes with lists and maps beyond all bounds: some for each list and map of the fixtures, in the new or in the old object.
 func (c *corpus) grow() {
-	for _, r := range slices.Clone(c.writes)[:min(len(c.writes), 12)] {
-		for _, object := range []*[]byte{&r.Object, &r.OldObject} {
+	const some = 8
+	grown := map[string]int{}
+	for _, r := range slices.Clone(c.writes) {
+		for which, object := range []*[]byte{&r.Object, &r.OldObject} {
 			original := *object
 			var root map[string]any
 			if len(original) == 0 || json.Unmarshal(original, &root) != nil {
@@ -308,9 +330,11 @@ func (c *corpus) grow() {
 				fields, _ := root[section].(map[string]any)
 				for name, value := range fields {
 					large := enlarged(value)
-					if large == nil {
+					key := fmt.Sprint(r.Operation, r.Subresource, which, section, name)
+					if large == nil || grown[key] == some {
 						continue
 					}
+					grown[key]++
 					fields[name] = large
 					if data, err := json.Marshal(root); err == nil {
 						*object = data
@@ -331,7 +355,7 @@ func enlarged(value any) any {
 	const size = 300
 	switch v := value.(type) {
 	case []any:
-		if len(v) == 0 {
+		if len(v) == 0 || len(v) > size {
 			return nil
 		}
 		return append(slices.Clone(v), slices.Repeat([]any{v[0]}, size-len(v))...)

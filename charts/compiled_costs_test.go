@@ -28,7 +28,8 @@ import (
 // more than that. A number makes each text another one.
 func fullNode(n int, part float64) *corev1.Node {
 	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "worker-1", Labels: map[string]string{}, Annotations: map[string]string{}}}
-	text := func(i int) string { return fmt.Sprintf("%s.example.org/%03d-%d", strings.Repeat("d", 100), i, n) }
+	text := func(i int) string { return fmt.Sprintf("%s.example.org/%04d-%d", strings.Repeat("d", 236), i, n) }
+	short := func(i int) string { return text(i)[128:] }
 	for i := range parts(expression.MaxKeys, part) {
 		node.Labels[text(i)], node.Annotations[text(i)] = "v", strings.Repeat("v", 256)
 	}
@@ -42,13 +43,13 @@ func fullNode(n int, part float64) *corev1.Node {
 		node.OwnerReferences = append(node.OwnerReferences, metav1.OwnerReference{APIVersion: "v1", Kind: "Node", Name: text(i)})
 	}
 	for i := range parts(expression.MaxManagers, part) {
-		node.ManagedFields = append(node.ManagedFields, metav1.ManagedFieldsEntry{Manager: text(i), Operation: "Apply", APIVersion: "v1"})
+		node.ManagedFields = append(node.ManagedFields, metav1.ManagedFieldsEntry{Manager: short(i), Operation: "Apply", APIVersion: "v1"})
 	}
 	for i := range parts(expression.MaxAddresses, part) {
 		node.Status.Addresses = append(node.Status.Addresses, corev1.NodeAddress{Type: "InternalIP", Address: fmt.Sprintf("10.1.%d.%d", n, i)})
 	}
 	for i := range parts(expression.MaxConditions, part) {
-		node.Status.Conditions = append(node.Status.Conditions, corev1.NodeCondition{Type: corev1.NodeConditionType(text(i))})
+		node.Status.Conditions = append(node.Status.Conditions, corev1.NodeCondition{Type: corev1.NodeConditionType(short(i))})
 	}
 	for i := range parts(90, part) {
 		node.Status.Images = append(node.Status.Images, corev1.ContainerImage{Names: []string{text(i), text(i + 1000), text(i + 2000)}})

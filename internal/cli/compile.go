@@ -45,6 +45,9 @@ Not every rule can be expressed in CEL. --partial says what happens to the other
   narrower  nothing is denied that the webhook allows; the rest is left out
   wider     nothing is allowed that the webhook denies; a rule that cannot be wider is an error
 
+A policy that an API server could not afford to evaluate, or would not accept, is always an error,
+which names the field and the rule.
+
 With --guard it also writes policies that keep the webhook's own objects from everyone, cluster
 administrators included, who is not a member of --guard-group: the webhook configuration, the policies
 of the API server, the CRD, NodeRestrictionPolicies (except new ones), permissions, and the namespace
@@ -53,8 +56,8 @@ glass, and what they do not keep.
 
 A sentence about each policy goes to standard error.
 
-Exit code: 0 compiled, 1 a policy cannot be compiled as --partial says, 2 usage, an invalid policy, or
-a file that cannot be read.`,
+Exit code: 0 compiled, 1 a policy cannot be compiled as --partial says, or is too expensive, 2 usage, an
+invalid policy, or a file that cannot be read.`,
 		Example: `  kubectl nrp compile --partial narrower recommended.yaml | kubectl apply -f -
   kubectl get nrp -o yaml | kubectl nrp compile --to static --partial narrower - > policies.yaml
   kubectl nrp compile --guard --guard-certificate breakglass.crt > guard.yaml

@@ -50,21 +50,29 @@ type Kind struct {
 	Binding *admissionregistrationv1.ValidatingAdmissionPolicyBinding
 	// Rules has the rule of each validation.
 	Rules []policy.RuleID
+
+	definers []policy.RuleID // the rule that defines each variable first; empty: none
 }
 
-// Compile compiles a valid policy, which turns the given rules on.
+// Compile compiles a valid policy, which turns the given rules on. It returns a [LimitError] if an API server would refuse the result, or
+// could not afford to evaluate it.
 func Compile(p *v1alpha1.NodeRestrictionPolicy, rules []policy.Rule, options Options) (*Compiled, error) {
 	c := &compilation{policy: p, options: options, report: newReport(p.Name)}
 	out := &Compiled{}
 	kinds := WritesOf(rules)
+	var excess excesses
 	for _, w := range kinds {
 		kind, err := c.kind(w, rules, kinds)
 		if err != nil {
 			return nil, fmt.Errorf("%s %q: %w", v1alpha1.Kind, p.Name, err)
 		}
 		if kind != nil {
+			excess.check(kind)
 			out.Kinds = append(out.Kinds, *kind)
 		}
+	}
+	if err := excess.err(p.Name, rules); err != nil {
+		return nil, err
 	}
 	out.Report = c.report.finish(rules)
 	if err := out.Report.refusal(options.Partial); err != nil {
@@ -103,9 +111,13 @@ func (c *compilation) kind(w Write, rules []policy.Rule, kinds []Write) (*Kind, 
 	}
 	scope := &expression.Scope{Resource: w.Resource, Subresource: w.Subresource, Operation: w.Operation}
 	var validations []validation
+	var definers []policy.RuleID
 	for i := range rules {
 		if rule := &rules[i]; slices.ContainsFunc(rule.Targets, w.isOf) {
 			validations = append(validations, c.validations(rule, scope)...)
+			for len(definers) < len(scope.Variables()) {
+				definers = append(definers, rule.ID)
+			}
 		}
 	}
 	if len(validations) == 0 {
@@ -122,7 +134,7 @@ func (c *compilation) kind(w Write, rules []policy.Rule, kinds []Write) (*Kind, 
 	for _, v := range scope.Variables() {
 		spec.Variables = append(spec.Variables, admissionregistrationv1.Variable{Name: v.Name, Expression: v.Expression})
 	}
-	kind := &Kind{Write: w}
+	kind := &Kind{Write: w, definers: definers}
 	for i := range validations {
 		spec.Validations = append(spec.Validations, c.validation(&validations[i]))
 		kind.Rules = append(kind.Rules, validations[i].rule)

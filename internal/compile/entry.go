@@ -5,6 +5,7 @@ package compile
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -83,7 +84,10 @@ func entryOf(p *v1alpha1.NodeRestrictionPolicy, rule *policy.Rule) (Entry, []Gap
 	entry := Entry{Rule: rule.ID, Section: section, Writes: map[string]EntryWrite{}}
 	var gaps []Gap
 	for _, v := range Violations(p, []policy.Rule{*rule}) {
-		if v.Gap == tooExpensive && rule.CEL.Touches == nil { // of managedFields, the chart has a condition of its own
+		if rule.CEL.Touches != nil && v.Write.Operation == expression.Update {
+			continue // the chart has a condition of its own
+		}
+		if v.Gap == tooExpensive {
 			gaps = append(gaps, Gap{rule.ID, v.Write.String() + ": " + v.Gap})
 		}
 		if v.Certain != expression.False && v.Write != Registration() {
@@ -91,6 +95,9 @@ func entryOf(p *v1alpha1.NodeRestrictionPolicy, rule *policy.Rule) (Entry, []Gap
 		}
 	}
 	entry.Floor, err = floorOf(p, rule)
+	if limit := (*LimitError)(nil); errors.As(err, &limit) {
+		return entry, append(gaps, Gap{rule.ID, Registration().String() + ": " + tooExpensive}), nil
+	}
 	return entry, gaps, err
 }
 

@@ -10,36 +10,40 @@ import (
 	"strings"
 )
 
-// What [Cost] takes for what it cannot see in an expression.
-const (
-	textSize   = 256 // characters of a name in the objects
-	valueSize  = 512 // characters of the value of an annotation, on average over an iteration
-	labelSize  = 63  // characters of the value of a label
-	listLength = 64  // elements of a list or map that is not compared with a bound
-	nestedSize = 16  // the same, of a list or map that is in an element of another one
-)
-
-// What an API server counts, at least; see cel-go interpreter/runtimecost.go and k8s.io/apiserver/pkg/cel/library/cost.go.
-const (
-	callCost      = 2  // a call or an operator
-	listCost      = 10 // a list that is made
-	iterationCost = 6  // an iteration, apart from its condition
-	elementCost   = 12 // an element of the list that an iteration makes
-	perCharacter  = 0.1
-	regexpCost    = 0.25 // a character of a regular expression, for ten characters of the text
-)
-
 // Cost returns a number that is at least what an API server counts for an expression of this package, within the bounds with which it
 // compares sizes. It is math.MaxUint64 for any other text.
 func Cost(e string) uint64 {
-	c := &coster{text: e, bounds: map[string]float64{}, sizes: map[string]float64{}}
+	cost, _ := read(e, nil)
+	return cost
+}
+
+// read reads an expression, and returns its cost and its value.
+func read(e string, shared map[string]value) (uint64, value) {
+	c := &coster{text: e, bounds: map[string]float64{}, sizes: map[string]float64{}, shared: shared, locals: map[string]value{}}
 	c.findBounds()
 	v := c.choice()
 	c.space()
 	if c.failed || c.at < len(e) || v.cost >= math.MaxInt64 {
-		return math.MaxUint64
+		return math.MaxUint64, v
 	}
-	return uint64(math.Ceil(v.cost))
+	return uint64(math.Ceil(v.cost)), v
+}
+
+// Costs returns what [Cost] returns for variables, which may read those before them, and for expressions that read them, without the cost
+// of the variables that they read: an API server counts each variable apart, once.
+func Costs(variables []Variable, expressions ...string) (ofVariables, ofExpressions []uint64) {
+	shared := map[string]value{}
+	for _, v := range variables {
+		cost, value := read(v.Expression, shared)
+		value.cost = 2 * callCost
+		shared[v.Name] = value
+		ofVariables = append(ofVariables, cost)
+	}
+	for _, e := range expressions {
+		cost, _ := read(e, shared)
+		ofExpressions = append(ofExpressions, cost)
+	}
+	return ofVariables, ofExpressions
 }
 
 // coster reads an expression and adds up what it costs.
@@ -50,7 +54,9 @@ type coster struct {
 	bounds   map[string]float64 // of lists and maps, by their expression
 	sizes    map[string]float64 // of texts
 	products []product
-	depth    int // iterations around the place
+	shared   map[string]value // variables, by their name
+	locals   map[string]value // variables of iterations around the place, by their name
+	depth    int              // iterations around the place
 }
 
 // product is the bound of the product of two lengths.
@@ -59,17 +65,9 @@ type product struct {
 	bound float64
 }
 
-// value is an expression that has been read.
-type value struct {
-	cost   float64
-	length float64 // of a list or map
-	size   float64 // of a text
-	source string
-}
-
 // findBounds reads all comparisons of sizes with a bound. Expressions of this package iterate only over what is within it.
 func (c *coster) findBounds() {
-	for _, m := range regexp.MustCompile(`size\((\w+)\) \* size\((\w+)\) > (\d+)`).FindAllStringSubmatch(c.text, -1) {
+	for _, m := range regexp.MustCompile(`size\(([\w.]+)\) \* size\(([\w.]+)\) > (\d+)`).FindAllStringSubmatch(c.text, -1) {
 		bound, _ := strconv.ParseFloat(m[3], 64)
 		c.products = append(c.products, product{m[1], m[2], bound})
 	}
@@ -144,6 +142,7 @@ func (c *coster) choice() value {
 	otherwise := c.choice()
 	return value{
 		cost: v.cost + max(then.cost, otherwise.cost), length: max(then.length, otherwise.length), size: max(then.size, otherwise.size),
+		item: larger(then.item, otherwise.item),
 	}
 }
 
@@ -172,20 +171,6 @@ func (c *coster) operation(rank int) value {
 	}
 }
 
-func combine(operator string, a, b value) value {
-	v := value{cost: a.cost + b.cost + callCost}
-	switch operator {
-	case "==", "!=", "<", "<=", ">", ">=":
-		v.cost += min(a.size, b.size) * perCharacter
-	case "in":
-		v.cost += b.length
-	case "+":
-		v.length, v.size = a.length+b.length, a.size+b.size
-		v.cost += (v.length + v.size) * perCharacter
-	}
-	return v
-}
-
 func (c *coster) unary() value {
 	start := c.at
 	if c.accept("!") {
@@ -205,14 +190,16 @@ func (c *coster) unary() value {
 		switch {
 		case strings.HasPrefix(c.text[c.at:], ".?"), strings.HasPrefix(c.text[c.at:], "."):
 			v = c.member(v)
-		case c.accept("[?"), c.accept("["):
+		case strings.HasPrefix(c.text[c.at:], "["):
+			c.at++
+			optional := c.accept("?")
 			index := c.choice()
 			c.expect("]")
 			size := float64(valueSize)
 			if strings.HasSuffix(v.source, "Labels") {
 				size = labelSize
 			}
-			v = value{cost: v.cost + index.cost + callCost, length: nestedSize, size: size}
+			v = value{cost: v.cost + index.cost + callCost, length: nestedSize, size: size, optional: optional || v.optional}
 		default:
 			return v
 		}
@@ -232,17 +219,23 @@ func (c *coster) primary() value {
 		return v
 	case c.accept("["):
 		items := c.list("]")
-		v := value{cost: listCost, length: float64(len(items))}
+		v := value{length: float64(len(items)), constant: true}
 		for _, item := range items {
-			v.cost += item.cost + 1
-			v.size = max(v.size, item.length) // of the only element of a list that binds a variable
+			v.constant = v.constant && item.constant
+		}
+		if !v.constant {
+			v.cost = listCost
+		}
+		for _, item := range items {
+			v.cost += item.cost
+			v.item = larger(v.item, &item)
 		}
 		return v
 	case c.accept("{}"):
-		return value{cost: 3 * listCost}
+		return value{constant: true, mapping: true}
 	case c.text[c.at] == '\'':
 		end := endOfLiteral(c.text, c.at)
-		v := value{cost: 0, size: float64(end - c.at - 1)}
+		v := value{size: float64(end - c.at - 1), constant: true}
 		c.at = min(end+1, len(c.text))
 		return v
 	}
@@ -252,7 +245,7 @@ func (c *coster) primary() value {
 		c.failed, c.at = true, len(c.text)
 		return value{}
 	case word[0] >= '0' && word[0] <= '9', word == "true", word == "false", word == "null":
-		return value{cost: 0, size: 8}
+		return value{size: 1, constant: true}
 	case strings.HasPrefix(c.text[c.at:], "("):
 		c.at++
 		return call(value{}, c.list(")"))
@@ -260,13 +253,12 @@ func (c *coster) primary() value {
 	return c.named(word)
 }
 
-// named is a variable. Its length is its bound, or a default.
+// named is a variable of an iteration around the place, or the root of an object.
 func (c *coster) named(word string) value {
-	length := float64(listLength)
-	if c.depth > 0 && !strings.HasPrefix(word, "_") {
-		length = nestedSize
+	if v, is := c.locals[word]; is {
+		return v
 	}
-	return value{cost: 1, length: length, size: textSize}
+	return value{cost: 1, length: listLength, size: textSize}
 }
 
 func (c *coster) word() string {
@@ -291,15 +283,17 @@ func (c *coster) list(end string) []value {
 // member is a field, a method or an iteration.
 func (c *coster) member(of value) value {
 	c.at++
-	cost := float64(1)
-	if c.accept("?") {
-		cost = callCost
-	}
+	optional := c.accept("?")
 	name := c.word()
 	if !strings.HasPrefix(c.text[c.at:], "(") {
-		v := value{cost: of.cost + cost, length: listLength, size: textSize}
+		if of.source == "variables" {
+			v, known := c.shared[name]
+			c.failed = c.failed || !known
+			return v
+		}
+		v := value{cost: of.cost + callCost, length: listLength, size: sizeOf(name), optional: optional || of.optional}
 		if c.depth > 0 {
-			v.length = nestedSize
+			v.length = lengthOf(name)
 		}
 		return v
 	}
@@ -312,28 +306,27 @@ func (c *coster) member(of value) value {
 		v := value{cost: of.cost + callCost, length: of.length, size: of.size}
 		for _, a := range arguments {
 			v.cost += a.cost
+			v.mapping = a.mapping
 		}
 		return v
 	}
 	arguments := c.list(")")
 	v := call(of, arguments)
 	switch name {
-	case "matches", "contains": // grows with both texts
+	case "matches", "contains", "startsWith", "endsWith": // these do not just read the text
+		v.cost -= (of.size + of.length) * perCharacter
+	}
+	switch name {
+	case "matches":
 		for _, a := range arguments {
-			v.cost += (of.size*perCharacter + 1) * (a.size + 1) * regexpCost
+			v.cost += (of.size*perCharacter + 1) * (a.size + 3) * regexpCost
+		}
+	case "contains":
+		for _, a := range arguments {
+			v.cost += (of.size*perCharacter + 1) * (a.size*perCharacter + 1)
 		}
 	case "split":
 		v.length = textSize / 2
-	}
-	return v
-}
-
-// call is a call whose cost grows with its receiver and its arguments.
-func call(of value, arguments []value) value {
-	v := value{cost: of.cost + callCost + (of.size+of.length)*perCharacter, length: of.length, size: of.size}
-	for _, a := range arguments {
-		v.cost += a.cost + (a.size+a.length)*perCharacter
-		v.size = max(v.size, a.size)
 	}
 	return v
 }
@@ -342,29 +335,35 @@ func call(of value, arguments []value) value {
 func (c *coster) iteration(of value, name string) value {
 	variable := strings.TrimSpace(c.word())
 	c.expect(", ")
-	if strings.HasPrefix(variable, "_") {
-		before, had := c.bounds[variable]
-		if !had {
-			c.bounds[variable] = of.size
+	before, had := c.locals[variable]
+	defer func() {
+		if c.locals[variable] = before; !had {
+			delete(c.locals, variable)
 		}
+	}()
+	if strings.HasPrefix(variable, "_") {
+		c.locals[variable] = of.item.local()
 		body := c.choice()
 		c.expect(")")
-		if c.bounds[variable] = before; !had {
-			delete(c.bounds, variable)
-		}
 		return value{cost: of.cost + iterationCost + body.cost}
 	}
 	length := of.length
 	restore := c.share(of.source, length)
+	c.locals[variable] = of.item.local()
 	c.depth++
 	body := c.choice()
 	c.depth--
 	restore()
 	c.expect(")")
-	v := value{cost: of.cost + length*(iterationCost+body.cost)}
-	if name == "filter" || name == "map" {
+	v := value{cost: of.cost + length*body.cost}
+	if name == "exists" || name == "all" {
+		v.cost += length * iterationCost
+	} else {
 		v.cost += length * elementCost
-		v.length, v.size = length, textSize
+		v.length, v.size, v.item = length, textSize, of.item
+	}
+	if name == "map" {
+		v.item = &body
 	}
 	return v
 }

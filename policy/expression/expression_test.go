@@ -23,12 +23,16 @@ func TestTexts(t *testing.T) {
 		"a comparison is negated in parentheses":         {expression.Not("a == b"), "!(a == b)"},
 		"no value is in an empty list":                   {expression.In[string]("a"), expression.False},
 		"patterns are sorted by what they need": {
-			expression.Matches("k", []string{"a", "b*", "*c", "*d*", "e*f"}),
-			"k == 'a' || k.startsWith('b') || k.endsWith('c') || k.contains('d') || k.matches('^(?s:e.*f)$')",
+			expression.Matches("k", []string{"a", "b*", "*c", "*d*", "e*f", "g*h*"}),
+			"k == 'a' || k.startsWith('b') || k.endsWith('c') || k.contains('d') || k.startsWith('e') && k.endsWith('f') || " +
+				"k.matches('^(?s:g.*h.*)$')",
+		},
+		"the ends of a pattern may not be the same part of a text": {
+			expression.Matches("k", []string{"ab*ba"}), "k.startsWith('ab') && k.endsWith('ba') && size(k) >= 4",
 		},
 		"an asterisk matches everything":      {expression.Matches("k", []string{"a", "*"}), expression.True},
 		"without patterns nothing matches":    {expression.Matches[string]("k", nil), expression.False},
-		"a regular expression quotes periods": {expression.Matches("k", []string{"a.*b"}), `k.matches('^(?s:a\\..*b)$')`},
+		"a regular expression quotes periods": {expression.Matches("k", []string{"a.*b*"}), `k.matches('^(?s:a\\..*b.*)$')`},
 		"a pattern on a value":                {expression.MatchesPair("k", "v", []string{"a=b", "a="}), "k == 'a' && v in ['b', '']"},
 		"only the keys of a new map are new": {
 			on.ChangedPairs("{}", "m", always), "size(m) == 0 ? [] : size(m) > 256 ? ['more than 256 keys'] : m.filter(key, !(key == 'a'))",
