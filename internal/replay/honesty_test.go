@@ -5,7 +5,6 @@ package replay_test
 
 import (
 	"bytes"
-
 	"fmt"
 	"math/rand/v2"
 	"os"
