@@ -1,0 +1,220 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package learn
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"noderestriction.plus/api/v1alpha1"
+)
+
+// document is a policy as YAML, with its comments.
+type document struct{ root *yaml.Node }
+
+// newDocument reads a text that holds one policy, and removes what an API server adds to it.
+func newDocument(text []byte) (*document, error) {
+	var file yaml.Node
+	if err := yaml.Unmarshal(text, &file); err != nil {
+		return nil, err
+	}
+	if len(file.Content) != 1 || file.Content[0].Kind != yaml.MappingNode || valueOf(file.Content[0], "spec") == nil {
+		return nil, errors.New("must hold one " + v1alpha1.Kind + " and nothing else")
+	}
+	d := &document{file.Content[0]}
+	remove(d.root, "status")
+	if metadata := valueOf(d.root, "metadata"); metadata != nil {
+		for _, name := range []string{"annotations", "creationTimestamp", "generation", "managedFields", "resourceVersion", "uid"} {
+			remove(metadata, name)
+		}
+	}
+	return d, nil
+}
+
+// valueOf returns the value of a key of an object, or nil.
+func valueOf(object *yaml.Node, key string) *yaml.Node {
+	if i := indexOf(object, key); i >= 0 {
+		return object.Content[i+1]
+	}
+	return nil
+}
+
+// indexOf returns the place of a key in the content of an object, or -1.
+func indexOf(object *yaml.Node, key string) int {
+	for i := 0; object != nil && object.Kind == yaml.MappingNode && i+1 < len(object.Content); i += 2 {
+		if object.Content[i].Value == key {
+			return i
+		}
+	}
+	return -1
+}
+
+func remove(object *yaml.Node, key string) {
+	if i := indexOf(object, key); i >= 0 {
+		object.Content = append(object.Content[:i], object.Content[i+2:]...)
+	}
+}
+
+// set sets the value of a key.
+func set(object *yaml.Node, key string, value *yaml.Node) {
+	object.Style &^= yaml.FlowStyle
+	if i := indexOf(object, key); i >= 0 {
+		object.Content[i+1] = value
+		return
+	}
+	object.Content = append(object.Content, scalar(key), value)
+}
+
+// scalar returns a text, quoted if it is not printable.
+func scalar(text string) *yaml.Node {
+	n := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: text}
+	if strings.ContainsFunc(text, func(c rune) bool { return c < ' ' || c > '~' }) {
+		n.Style = yaml.DoubleQuotedStyle
+	}
+	return n
+}
+
+// nodeOf returns the value that a policy has for an element.
+func nodeOf(value any) *yaml.Node {
+	switch v := value.(type) {
+	case int64:
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!int", Value: fmt.Sprint(v)}
+	case map[string]any:
+		object := &yaml.Node{Kind: yaml.MappingNode, Style: yaml.FlowStyle}
+		for _, key := range []string{"key", "value", "effect", "name", "max"} {
+			if inner, has := v[key]; has {
+				object.Content = append(object.Content, scalar(key), nodeOf(inner))
+			}
+		}
+		return object
+	}
+	return scalar(fmt.Sprint(value))
+}
+
+// lineOf writes a value in one line.
+func lineOf(value *yaml.Node) (string, error) {
+	out, err := yaml.Marshal(value)
+	return strings.TrimSpace(string(out)), err
+}
+
+// add adds the lines of a field. Those for review become comments.
+func (d *document) add(f *fieldSpec, learned, review []Line, comment func(*Line) string) error {
+	spec := valueOf(d.root, "spec")
+	d.root.Style &^= yaml.FlowStyle
+	names := strings.Split(f.path, ".")
+	parents, name := names[:len(names)-1], names[len(names)-1]
+	owner, key := d.root, indexOf(d.root, "spec") // of the deepest key of the path that is there
+	object := spec
+	for i, parent := range parents {
+		object.Style &^= yaml.FlowStyle
+		at := indexOf(object, parent)
+		if at < 0 {
+			if len(learned) == 0 {
+				return leave(f, owner.Content[key], names[i:], review, comment)
+			}
+			set(object, parent, &yaml.Node{Kind: yaml.MappingNode})
+			at = indexOf(object, parent)
+		}
+		owner, key, object = object, at, object.Content[at+1]
+	}
+	if indexOf(object, name) < 0 && len(learned) == 0 {
+		return leave(f, owner.Content[key], names[len(names)-1:], review, comment)
+	}
+	object.Style &^= yaml.FlowStyle
+	last := d.insert(f, object, name, learned, comment)
+	return leave(f, last, nil, review, comment)
+}
+
+// insert adds lines to the value of a key, and returns the node behind which further lines would be.
+func (d *document) insert(f *fieldSpec, object *yaml.Node, name string, learned []Line, comment func(*Line) string) *yaml.Node {
+	value := valueOf(object, name)
+	switch f.shape {
+	case list:
+		if value == nil {
+			value = &yaml.Node{Kind: yaml.SequenceNode}
+			for _, item := range f.initial {
+				value.Content = append(value.Content, nodeOf(item))
+			}
+			set(object, name, value)
+		}
+		value.Style &^= yaml.FlowStyle
+		for i := range learned {
+			item := nodeOf(f.of(learned[i].Element))
+			item.LineComment = comment(&learned[i])
+			value.Content = append(value.Content, item)
+		}
+		return value.Content[len(value.Content)-1]
+	case bounds:
+		if value == nil {
+			value = &yaml.Node{Kind: yaml.MappingNode}
+			set(object, name, value)
+		}
+		value.Style &^= yaml.FlowStyle
+		for i := range learned {
+			item := nodeOf(f.of(learned[i].Element))
+			item.Style, item.LineComment = yaml.DoubleQuotedStyle, comment(&learned[i])
+			set(value, learned[i].Key, item)
+		}
+		return value.Content[len(value.Content)-2]
+	}
+	for i := range learned {
+		value = nodeOf(f.of(learned[i].Element))
+		value.LineComment = comment(&learned[i])
+		set(object, name, value)
+	}
+	return object.Content[indexOf(object, name)]
+}
+
+// leave puts lines for review into a comment behind a node, below the names that the policy does not have.
+func leave(f *fieldSpec, behind *yaml.Node, names []string, review []Line, comment func(*Line) string) error {
+	if len(review) == 0 {
+		return nil
+	}
+	indent := ""
+	var lines []string
+	if behind.FootComment != "" {
+		lines = append(lines, behind.FootComment)
+	}
+	for i, name := range names {
+		indent += "  "
+		if i < len(names)-1 || f.shape == list || f.shape == bounds {
+			lines = append(lines, "# "+indent+name+":")
+		}
+	}
+	for i := range review {
+		text, err := lineOf(nodeOf(f.of(review[i].Element)))
+		if err != nil {
+			return err
+		}
+		switch f.shape {
+		case list:
+			text = "- " + text
+		case bounds:
+			text = "  " + review[i].Key + ": " + text
+		default:
+			text = f.path[strings.LastIndexByte(f.path, '.')+1:] + ": " + text
+		}
+		lines = append(lines, "# "+indent+text+" "+comment(&review[i]))
+	}
+	behind.FootComment = strings.Join(lines, "\n")
+	return nil
+}
+
+// encode writes the document behind a comment.
+func (d *document) encode(head string) ([]byte, error) {
+	d.root.HeadComment, d.root.Content[0].HeadComment = "", ""
+	var out bytes.Buffer
+	out.WriteString(head)
+	encoder := yaml.NewEncoder(&out)
+	encoder.SetIndent(2)
+	encoder.CompactSeqIndent()
+	if err := encoder.Encode(d.root); err != nil {
+		return nil, err
+	}
+	return out.Bytes(), encoder.Close()
+}

@@ -1,0 +1,161 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package learn
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/internal/commandtest"
+	"noderestriction.plus/internal/fixture"
+	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/rules"
+)
+
+var update = flag.Bool("update", false, "rewrite the files with which tests compare output")
+
+// denied returns the fixtures of the rules that are denied, by their paths below testdata.
+func denied(t *testing.T) map[string]*fixture.Fixture {
+	t.Helper()
+	const directory = "../../policy/rules/testdata"
+	paths, err := filepath.Glob(filepath.Join(directory, "*", "deny", "*.txtar"))
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("no fixtures: %v", err)
+	}
+	fixtures := map[string]*fixture.Fixture{}
+	for _, path := range paths {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := fixture.Parse(data)
+		if err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+		if len(f.Policies) == 1 {
+			fixtures[strings.TrimPrefix(path, directory+"/")] = f
+		}
+	}
+	return fixtures
+}
+
+// evaluate returns the violations of a policy.
+func evaluate(t *testing.T, p *v1alpha1.NodeRestrictionPolicy, r *policy.Request) []policy.PolicyViolation {
+	t.Helper()
+	return setOf(t, p).Evaluate(r).Violations
+}
+
+func setOf(t *testing.T, p *v1alpha1.NodeRestrictionPolicy) *policy.Set {
+	t.Helper()
+	compiled, errs := rules.NewCompiler().Compile(p)
+	if len(errs) > 0 {
+		t.Fatal(errs.ToAggregate())
+	}
+	return policy.NewSet(compiled)
+}
+
+var start = time.Date(2026, 11, 20, 8, 0, 0, 0, time.UTC)
+
+// learned returns what a learner learns from a write by the given number of nodes.
+func learned(t *testing.T, f *fixture.Fixture, nodes int, options Options) *Result {
+	t.Helper()
+	learner, err := NewLearner(f.Policies[0], options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range nodes {
+		r := f.Request
+		w := &Write{Request: &r, Violations: evaluate(t, f.Policies[0], &r), Time: start.Add(time.Duration(i) * time.Hour), UserAgent: "kubelet/v1.37.2"}
+		if i > 0 {
+			r.NodeName = fmt.Sprint("other-", i)
+		}
+		learner.Add(w)
+	}
+	return learner.Finish(Log{First: start, Last: start.Add(time.Duration(nodes) * time.Hour), Kubelets: nodes, Evaluated: nodes})
+}
+
+// TestWideners says what is learned of each write that the fixtures deny, if enough nodes do it: a policy with that allows the write,
+// and a write of which nothing is learned is reported.
+func TestWideners(t *testing.T) {
+	fixtures := denied(t)
+	var out bytes.Buffer
+	names := make([]string, 0, len(fixtures))
+	for name := range fixtures {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		f := fixtures[name]
+		result := learned(t, f, 2, Options{MinNodes: 2, Agents: []string{"kubelet"}})
+		var texts []string
+		for _, line := range append(result.Learned, result.Review...) {
+			text := fmt.Sprint(line.Field, " ", fieldOf(line.Field).of(line.Element))
+			if line.Review != "" {
+				text += ", for review: " + line.Review
+			}
+			texts = append(texts, text)
+		}
+		switch {
+		case len(texts) > 0 && len(result.NotAllowed) > 0:
+			t.Errorf("%s: learns from a write that is not allowed", name)
+		case len(texts) == 0 && len(result.NotAllowed) == 0:
+			t.Errorf("%s: neither learned nor reported", name)
+		case len(texts) == 0:
+			texts = []string{"never"}
+		default:
+			all := learned(t, f, 2, Options{All: true})
+			r := f.Request
+			if vs := evaluate(t, applied(t, f.Policies[0], all.Learned), &r); len(vs) > 0 {
+				t.Errorf("%s: the learned policy denies the write: %v", name, vs)
+			}
+		}
+		fmt.Fprintf(&out, "%s\n\t%s\n", name, strings.Join(texts, "\n\t"))
+	}
+	commandtest.Golden(t, "wideners.golden", out.Bytes(), *update)
+}
+
+// TestAttacksAreNotLearned learns from each write that the fixtures deny, by one node.
+func TestAttacksAreNotLearned(t *testing.T) {
+	for name, f := range denied(t) {
+		result := learned(t, f, 1, Options{MinNodes: 2, Agents: []string{"kubelet"}})
+		if len(result.Learned) > 0 {
+			t.Errorf("%s: learned %v", name, result.Learned)
+		}
+		if result.Denied != 1 {
+			t.Errorf("%s: the learned policy would deny %d writes, want 1", name, result.Denied)
+		}
+	}
+}
+
+func fieldOf(path string) *fieldSpec {
+	specs := fieldSpecs()
+	return &specs[slices.IndexFunc(specs, func(f fieldSpec) bool { return f.path == path })]
+}
+
+// applied returns a policy with lines.
+func applied(t *testing.T, base *v1alpha1.NodeRestrictionPolicy, lines []Line) *v1alpha1.NodeRestrictionPolicy {
+	t.Helper()
+	d, err := newDraft(&base.Spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range lines {
+		d.add(fieldOf(line.Field), line.Element)
+	}
+	spec, err := d.spec()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := base.DeepCopy()
+	out.Spec = *spec
+	return out
+}
