@@ -73,7 +73,7 @@ func (s *source) entry(data []byte, inside bool, depth int) error {
 	err := json.Unmarshal(data, &e, lenient())
 	if syntax := (*jsontext.SyntacticError)(nil); errors.As(err, &syntax) || errors.Is(err, io.ErrUnexpectedEOF) {
 		s.unreadable(data, problemOf(err))
-		return nil
+		return s.keepCut(data, problemOf(err))
 	}
 	if err == nil && e.isEvent() && (inside || s.log.format.reads(Events)) {
 		e.Format = Events

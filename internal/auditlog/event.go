@@ -46,10 +46,13 @@ type Event struct {
 	RequestObject  jsontext.Value    `json:"requestObject"`
 	ResponseObject jsontext.Value    `json:"responseObject"`
 	Received       time.Time         `json:"requestReceivedTimestamp"`
+	Logged         time.Time         `json:"stageTimestamp"` // zero for an event of [GKE]
 	Annotations    map[string]string `json:"annotations"`
 
 	// Format is how the event was stored. An event of [GKE] has no groups, no audit level and no query in RequestURI.
 	Format Format `json:"-"`
+	// Cut says that the event ends too early. What it has is whole; its level is that of the bodies that it has.
+	Cut bool `json:"-"`
 }
 
 // User is who sent a request.
@@ -65,6 +68,9 @@ type ObjectRef struct {
 	Name        string `json:"name"`
 	APIGroup    string `json:"apiGroup"`
 	Subresource string `json:"subresource"`
+	// UID and ResourceVersion are those that the body of an update names: of the stored object. Empty: it names none.
+	UID             string `json:"uid"`
+	ResourceVersion string `json:"resourceVersion"`
 }
 
 // Status is the answer to a request.
@@ -100,6 +106,12 @@ func (e *Event) query() url.Values {
 	_, query, _ := strings.Cut(e.RequestURI, "?")
 	values, _ := url.ParseQuery(query) // it returns the others beside its error
 	return values
+}
+
+// Parameter returns a parameter of the request, and false if the request does not have it. An event of [GKE] has none.
+func (e *Event) Parameter(name string) (string, bool) {
+	values := e.query()
+	return values.Get(name), values.Has(name)
 }
 
 // DryRun reports whether nothing was to be stored. A token is issued even then.

@@ -37,6 +37,9 @@ type Log struct {
 	// Want says which events are wanted. Nil: all of them.
 	Want func(*Event) bool
 
+	// KeepCut says that what is left of cut events is wanted, too, if it says what the request was. They count as unreadable.
+	KeepCut bool
+
 	// Entries is how many lines, or elements of lists, were read. Each of them is an event, of something else, or unreadable.
 	Entries, Events, Others, Unreadable int
 	// Cut is how many of the unreadable ones end too early. Log services cut long events.
@@ -89,6 +92,11 @@ func (l *Log) add(e *Event, data []byte, each func(*Event) error) error {
 			l.Last = at
 		}
 	}
+	return l.give(e, data, each)
+}
+
+// give calls a function with an event if it is wanted and was not read before.
+func (l *Log) give(e *Event, data []byte, each func(*Event) error) error {
 	if l.Want != nil && !l.Want(e) {
 		return nil
 	}
@@ -118,13 +126,18 @@ func (s *source) unreadable(data []byte, problem error) {
 	s.log.Entries++
 	s.log.Unreadable++
 	// CloudWatch ends a message that it has cut in this way, and others just end.
-	if errors.Is(problem, io.ErrUnexpectedEOF) || bytes.HasSuffix(bytes.TrimSpace(data), []byte("[Truncated...]")) {
+	if isCut(data, problem) {
 		s.log.Cut++
 		problem = errors.New("is cut")
 	}
 	if s.problem == nil {
 		s.problem = s.at(problem)
 	}
+}
+
+// isCut reports whether an entry ends too early.
+func isCut(data []byte, problem error) bool {
+	return errors.Is(problem, io.ErrUnexpectedEOF) || bytes.HasSuffix(bytes.TrimSpace(data), []byte("[Truncated...]"))
 }
 
 // at says where a problem is.

@@ -94,7 +94,7 @@ func (n *Node) ProviderID() Part[string] { return partOf(n.view, specProviderID,
 // they are all of these fields of the new object.
 func (n *Node) OtherSpec() (old, updated map[string]jsontext.Value) {
 	old, updated = map[string]jsontext.Value{}, map[string]jsontext.Value{}
-	differences := n.view.Differences()
+	differences := n.view.differencesIn(specParts)
 	for i := range differences {
 		d := &differences[i]
 		if d.Section != "spec" || d.id.isOfNodeSpec() {

@@ -35,6 +35,7 @@ func (v *View) UnverifiableQuantity() string {
 	if w.Operation == admissionv1.Delete || !w.holdsQuantities() {
 		return ""
 	}
+	v.askQuantities()
 	var found *foundQuantity
 	var ok bool
 	switch {

@@ -368,7 +368,7 @@ func (u *unknown) member(decoder *jsontext.Decoder, object *Shape, at *place) er
 func (v *View) UnknownChanges(of *Shape) ([]string, error) {
 	seed := maphash.MakeSeed()
 	old, updated := unknown{seed: seed}, unknown{seed: seed}
-	differences := v.Differences()
+	differences := v.differencesIn(allParts &^ (1 << managedFields))
 	for i := range differences {
 		d := &differences[i]
 		if d.IsManagedFields() || d.isCovered(of) {

@@ -41,6 +41,7 @@ func (p Part[T]) Old() T {
 	if !v.changes(p.id) {
 		return p.New()
 	}
+	v.ask(missingOld, 1<<p.id)
 	if !v.oldDecoded.has(p.id) {
 		v.oldDecoded |= 1 << p.id
 		v.decode("oldObject", v.oldParts.find(p.id), &p.values.old)
@@ -51,6 +52,7 @@ func (p Part[T]) Old() T {
 // New returns the part of the written object: the zero value if there is no written object, or if it does not have the part.
 func (p Part[T]) New() T {
 	v := p.view
+	v.ask(missingUpdated, 1<<p.id)
 	if !v.decoded.has(p.id) {
 		v.decoded |= 1 << p.id
 		v.decode("object", v.parts.find(p.id), &p.values.updated)
@@ -69,11 +71,16 @@ func (p RawPart) Change() (old, updated jsontext.Value) {
 	if !p.view.changes(p.id) {
 		return nil, nil
 	}
+	p.view.ask(missingOld, 1<<p.id)
+	p.view.ask(missingUpdated, 1<<p.id)
 	return p.view.oldParts.value(p.id), p.view.parts.value(p.id)
 }
 
 // New returns the part of the written object; nil if there is no written object, or if it does not have the part.
-func (p RawPart) New() jsontext.Value { return p.view.parts.value(p.id) }
+func (p RawPart) New() jsontext.Value {
+	p.view.ask(missingUpdated, 1<<p.id)
+	return p.view.parts.value(p.id)
+}
 
 // decode decodes a part of the named object, if the object has it.
 func (v *View) decode(object string, p *part, into any) {

@@ -31,6 +31,9 @@ type Write struct {
 	Parts, OldParts Parts
 	// Options are the DeleteOptions of a deletion as JSON; empty for other operations.
 	Options []byte
+
+	// Gaps are the parts of a Node or a pod that are not known. Nil: the objects are whole.
+	Gaps *Gaps
 }
 
 // View is what rules see of a Node or a pod that is written. A part of it is decoded when a rule first asks for it, and once for both
@@ -131,6 +134,9 @@ func (v *View) DeleteOptions() *DeleteOptions {
 	if v.write == nil || v.write.Operation != admissionv1.Delete {
 		return v.options
 	}
+	if g := v.write.Gaps; g != nil && g.options {
+		g.askedOptions = true
+	}
 	options := v.write.Options
 	if len(options) == 0 || bytes.Equal(options, []byte("null")) {
 		return v.options
@@ -147,11 +153,19 @@ func (v *View) DeleteOptions() *DeleteOptions {
 
 // ManagedFields returns metadata.managedFields of the stored and the written object as they were sent. A missing one is nil.
 func (v *View) ManagedFields() (old, updated jsontext.Value) {
+	v.ask(missingOld, 1<<managedFields)
+	v.ask(missingUpdated, 1<<managedFields)
 	return v.oldParts.value(managedFields), v.parts.value(managedFields)
 }
 
 // Differences returns the parts in which the objects differ. At a creation they are all parts of the new object.
 func (v *View) Differences() []Difference {
+	return v.differencesIn(allParts)
+}
+
+// differencesIn is Differences for a caller that reads only some of the parts.
+func (v *View) differencesIn(parts partSet) []Difference {
+	v.askDifferences(parts)
 	if !v.differences.known {
 		return compare(v.oldParts, v.parts).parts
 	}
@@ -160,6 +174,7 @@ func (v *View) Differences() []Difference {
 
 // changes reports whether the write changes a part. Without two objects to compare, it changes each.
 func (v *View) changes(id partID) bool {
+	v.ask(missingChange, 1<<id)
 	return !v.differences.known || v.differences.in.has(id)
 }
 

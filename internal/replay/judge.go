@@ -1,0 +1,216 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package replay
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+	admissionv1 "k8s.io/api/admission/v1"
+
+	"noderestriction.plus/internal/auditlog"
+	"noderestriction.plus/internal/program"
+	"noderestriction.plus/internal/review"
+	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/object"
+)
+
+// judgement evaluates one write.
+type judgement struct {
+	replay *Replay
+	w      *written
+	scene  *scene
+	out    *Write
+	facts  lookups
+	// whether the object as the log has it last was used, or could be used.
+	stored bool
+}
+
+// judge evaluates a write of a kubelet by all policies.
+func (r *Replay) judge(w *written) error {
+	j := &judgement{replay: r, w: w, out: w.output()}
+	switch {
+	case w.node == program.Name+"-probe" && w.dryRun:
+		return nil // the enforcement probe of the webhook, which no policy evaluates
+	case w.node == "":
+		j.out.Violations = []Violation{{PolicyViolation: policy.PolicyViolation{
+			Rule: policy.Unverified, Violation: policy.Violation{Detail: "the user name of the kubelet names no node"},
+		}}}
+		j.out.Evidence = Stored
+		return r.each(j.out)
+	}
+	pending := r.units.evaluating(&j.out.Request)
+	switch {
+	case len(pending) == 0:
+	case w.hasParts():
+		j.evaluateParts(pending)
+	default:
+		j.evaluateWhole(pending)
+	}
+	j.finish()
+	return r.each(j.out)
+}
+
+// output returns the write without its verdicts.
+func (w *written) output() *Write {
+	e := w.event
+	user := review.UserOf(w.node, e.Client().Groups...)
+	id, _ := review.KubeletOf(user)
+	return &Write{
+		Time: e.Received, UserAgent: e.UserAgent, AuditID: e.AuditID, Annotations: e.Annotations, Level: e.Level,
+		Impersonated: e.ImpersonatedUser != nil, FailedOpen: w.failedOpen(), Code: e.ResponseStatus.Code,
+		Request: policy.Request{
+			NodeName: w.node, InNodesGroup: id.InNodesGroup, User: user,
+			Write: policy.Write{
+				Operation: w.operation, Resource: w.resource, Version: "v1", Subresource: e.ObjectRef.Subresource,
+				Namespace: e.ObjectRef.Namespace, Name: e.ObjectRef.Name, DryRun: w.dryRun,
+			},
+		},
+	}
+}
+
+// evaluateParts evaluates a write of a Node or a pod.
+func (j *judgement) evaluateParts(pending []*unit) {
+	j.scene = j.replay.scene(j.w)
+	j.set(&j.out.Request, j.scene.old, j.scene.updated, j.scene.gaps)
+	pending = j.certain(pending)
+	before := j.last(pending)
+	pending = j.whatever(pending)
+	pending = j.complete(pending, before)
+	for _, u := range pending {
+		j.unknown(u)
+	}
+}
+
+// set gives a request its objects.
+func (j *judgement) set(r *policy.Request, old, updated []part, gaps *object.Gaps) {
+	r.Object, r.OldObject, r.Parts, r.OldParts, r.Gaps, r.Options = nil, nil, nil, nil, gaps, nil
+	if r.Operation != admissionv1.Delete {
+		r.Object = compose(updated)
+	} else {
+		r.Options = j.w.event.RequestObject
+	}
+	if r.Operation != admissionv1.Create {
+		r.OldObject = compose(old)
+	}
+	j.split(r)
+}
+
+// split splits the objects once for all evaluations. An object that cannot be split is an error of each evaluation.
+func (j *judgement) split(r *policy.Request) {
+	decoder := new(jsontext.Decoder)
+	for _, o := range []struct {
+		raw  []byte
+		into *object.Parts
+	}{{r.Object, &r.Parts}, {r.OldObject, &r.OldParts}} {
+		if o.raw == nil {
+			continue
+		}
+		decoder.Reset(buffer(o.raw))
+		if _, parts, err := object.ReadObject(decoder, o.raw); err == nil {
+			*o.into = parts
+		}
+	}
+}
+
+// certain evaluates the units that ask for nothing that is not known, and returns the others.
+func (j *judgement) certain(pending []*unit) []*unit {
+	var alone, rest []*unit
+	for _, u := range pending {
+		if j.scene.everything || slices.ContainsFunc(j.scene.touched, u.reads) {
+			alone = append(alone, u)
+		} else {
+			rest = append(rest, u)
+		}
+	}
+	if len(rest) > 0 {
+		if found, known := j.evaluate(j.replay.units.together(rest), &j.out.Request); known {
+			j.add(found, false)
+			rest = nil
+		}
+	}
+	var left []*unit
+	for _, u := range slices.Concat(rest, alone) {
+		if found, known := j.evaluate(u.set, &j.out.Request); known {
+			j.add(found, false)
+			continue
+		}
+		left = append(left, u)
+	}
+	return left
+}
+
+// evaluate evaluates a request by a set, and reports whether all that its rules have asked for is known.
+func (j *judgement) evaluate(set *policy.Set, r *policy.Request) ([]policy.PolicyViolation, bool) {
+	j.facts = lookups{}
+	r.Facts = &j.facts
+	if r.Gaps != nil {
+		r.Gaps.Reset()
+	}
+	d := set.Evaluate(r)
+	r.Facts = nil
+	if j.facts.asked || d.Err != nil || r.Gaps != nil && len(r.Gaps.Asked()) > 0 {
+		return nil, false
+	}
+	if j.w.event.Format == auditlog.GKE && slices.ContainsFunc(d.Violations, isOfGroup) {
+		return nil, false // the rule is only for kubelets of the group system:nodes
+	}
+	return d.Violations, true
+}
+
+// isOfGroup reports whether a violation is one for members of the group system:nodes only.
+func isOfGroup(v policy.PolicyViolation) bool { return strings.HasPrefix(string(v.Rule), "baseline-") }
+
+// add adds violations.
+func (j *judgement) add(found []policy.PolicyViolation, assumes bool) {
+	for _, v := range found {
+		j.out.Violations = append(j.out.Violations, Violation{v, assumes})
+	}
+}
+
+// unknown adds a unit without a verdict.
+func (j *judgement) unknown(u *unit) { j.out.Unknown = append(j.out.Unknown, j.lacks(u)) }
+
+// lacks returns what a unit lacks for a verdict.
+func (j *judgement) lacks(u *unit) Unknown {
+	j.evaluate(u.set, &j.out.Request)
+	lacks := Unknown{Policy: u.policy, Rule: u.rule, Reason: IsLookup}
+	if j.scene != nil {
+		lacks.Reason = j.scene.why
+	}
+	asked := []string(nil)
+	if g := j.out.Request.Gaps; g != nil {
+		asked = g.Asked()
+	}
+	switch {
+	case j.facts.asked && len(asked) == 0:
+		lacks.Part, lacks.Reason = j.facts.what, IsLookup
+	case len(asked) == 0 && isOfGroup(policy.PolicyViolation{Rule: u.rule}) && j.w.event.Format == auditlog.GKE:
+		lacks.Reason = HasNoGroups
+	case len(asked) == 0 && j.scene != nil && lacks.Reason == "":
+		lacks.Reason = IsUnreadable
+	case len(asked) > 0:
+		lacks.Part = asked[0]
+		if lacks.Reason == "" || asked[0] == ownership().String() && j.scene.why != IsApplied && len(asked) == 1 {
+			lacks.Reason = IsStripped
+		}
+	}
+	return lacks
+}
+
+// finish says how the verdicts were reached.
+func (j *judgement) finish() {
+	out := j.out
+	switch {
+	case len(out.Unknown) > 0:
+		out.Evidence = Undecided
+	case j.scene == nil || j.scene.exact || j.stored:
+		out.Evidence = Stored
+	default:
+		out.Evidence = Whatever
+	}
+	slices.SortStableFunc(out.Violations, func(a, b Violation) int { return strings.Compare(a.Policy, b.Policy) })
+	out.Request.Gaps, out.Request.Parts, out.Request.OldParts = nil, nil, nil
+}

@@ -1,0 +1,232 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package replay
+
+import (
+	"cmp"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"slices"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// objects are the Nodes and pods as the log has them last.
+type objects struct {
+	hash   maphash.Seed
+	names  *nameTable
+	latest map[key]*tracked
+	seeds  map[key]*tracked // what was given beside the log
+}
+
+func newObjects() *objects {
+	return &objects{hash: maphash.MakeSeed(), names: newNameTable(), latest: map[key]*tracked{}, seeds: map[key]*tracked{}}
+}
+
+// tracked is an object as it was stored last, as far as it is known. The parts that rules do not read by their values are kept as hashes.
+type tracked struct {
+	uid      string
+	version  uint64 // 0: not known, because it was written since
+	deleting bool   // somebody has asked for its deletion
+	all      bool   // every part may have changed since, except the fixed ones
+	lost     []uint16
+	encoded  []byte // of each part its number, its hash, the length of its value plus one, and the value; a length of 0: too large
+}
+
+const (
+	// maxNode and maxPod bound what is kept of an object, in bytes; maxPart bounds a value.
+	maxNode = 7 << 10
+	maxPod  = 1700
+	maxPart = 3 << 10
+	// maxNames bounds how many names of parts are kept. An API server knows about a hundred.
+	maxNames = 4096
+)
+
+// nameTable gives names of parts numbers, to keep them once.
+type nameTable struct {
+	byName map[partName]uint16
+	names  []partName
+}
+
+func newNameTable() *nameTable { return &nameTable{byName: map[partName]uint16{}} }
+
+// number returns the number of a name, and false if there are too many names.
+func (p *nameTable) number(name partName) (uint16, bool) {
+	n, has := p.byName[name]
+	if !has {
+		if len(p.names) == maxNames {
+			return 0, false
+		}
+		n = uint16(len(p.names)) //nolint:gosec // It is below maxNames.
+		p.names = append(p.names, name)
+		p.byName[name] = n
+	}
+	return n, true
+}
+
+// memory is a part of a tracked object.
+type memory struct {
+	partName
+	sum   uint64
+	value jsontext.Value // nil: too large
+	kept  bool           // the value is known
+}
+
+// sum returns a hash that is the same for equal values.
+func (o *objects) sum(value jsontext.Value) uint64 { return maphash.Bytes(o.hash, canonical(value)) }
+
+// remember keeps an object.
+func (o *objects) remember(w *whole, k key) *tracked {
+	t := &tracked{uid: w.uid, version: w.version}
+	limit := maxPod
+	if k.resource == "nodes" {
+		limit = maxNode
+	}
+	var parts []*part
+	for i := range w.parts {
+		if p := &w.parts[i]; !p.isServers() {
+			parts = append(parts, p)
+		}
+	}
+	slices.SortStableFunc(parts, func(a, b *part) int { return cmp.Compare(len(a.value), len(b.value)) })
+	for _, p := range parts {
+		number, ok := o.names.number(p.partName)
+		if !ok {
+			t.all = true // a part is not kept, so that nothing is known to be absent
+			continue
+		}
+		t.encoded = binary.AppendUvarint(t.encoded, uint64(number))
+		t.encoded = binary.LittleEndian.AppendUint64(t.encoded, o.sum(p.value))
+		if len(p.value) > maxPart || len(t.encoded)+len(p.value) > limit {
+			t.encoded = binary.AppendUvarint(t.encoded, 0)
+			continue
+		}
+		t.encoded = binary.AppendUvarint(t.encoded, uint64(len(p.value))+1)
+		t.encoded = append(t.encoded, p.value...)
+	}
+	t.encoded = slices.Clip(t.encoded)
+	t.deleting = w.value("metadata", "deletionTimestamp") != nil
+	return t
+}
+
+// parts returns the parts that are known.
+func (o *objects) parts(t *tracked) []memory {
+	var all []memory
+	for rest := t.encoded; len(rest) > 0; {
+		number, n := binary.Uvarint(rest)
+		rest = rest[n:]
+		m := memory{partName: o.names.names[number], sum: binary.LittleEndian.Uint64(rest)}
+		rest = rest[8:]
+		length, n := binary.Uvarint(rest)
+		rest = rest[n:]
+		if length > 0 {
+			m.kept, m.value = true, rest[:length-1]
+			rest = rest[length-1:]
+		}
+		if t.knows(m.partName, uint16(number)) { //nolint:gosec // It was a uint16.
+			all = append(all, m)
+		}
+	}
+	return all
+}
+
+func (t *tracked) knows(name partName, number uint16) bool {
+	return name.isFixed() && name.name != "deletionTimestamp" || !t.all && !slices.Contains(t.lost, number)
+}
+
+// lose notes that a part has perhaps changed.
+func (o *objects) lose(t *tracked, name partName) {
+	number, ok := o.names.number(name)
+	switch {
+	case !ok:
+		t.all = true
+	case !slices.Contains(t.lost, number):
+		t.lost = append(t.lost, number)
+	}
+}
+
+// isLost reports whether a part, whether the object had it or not, has perhaps changed.
+func (o *objects) isLost(t *tracked, name partName) bool {
+	number, has := o.names.byName[name]
+	return t.all || has && slices.Contains(t.lost, number)
+}
+
+// before returns the object as it was before a version, and nil if it is not known. A version of 0 is that of a write whose answer is not
+// known.
+func (o *objects) before(k key, version uint64) *tracked {
+	t, seed := o.latest[k], o.seeds[k]
+	if version == 0 {
+		return t
+	}
+	if seed != nil && seed.version <= version && (t == nil || t.version > version || t.version != 0 && t.version < seed.version) {
+		return seed
+	}
+	if t != nil && t.version > version {
+		return nil
+	}
+	return t
+}
+
+// identified returns an object with a UID, whatever has been written since: its fixed parts do not change.
+func (o *objects) identified(k key, uid string) *tracked {
+	for _, t := range []*tracked{o.latest[k], o.seeds[k]} {
+		if t != nil && t.uid == uid && uid != "" {
+			return t
+		}
+	}
+	return nil
+}
+
+// seedList is a list of objects, or an object.
+type seedList struct {
+	Kind  string           `json:"kind"`
+	Items []jsontext.Value `json:"items"`
+}
+
+// seed adds objects from a list.
+func (o *objects) seed(data []byte) error {
+	var list seedList
+	if err := json.Unmarshal(data, &list, jsontext.AllowInvalidUTF8(true)); err != nil {
+		return err
+	}
+	if list.Items == nil {
+		list.Items = []jsontext.Value{data}
+	}
+	for i, item := range list.Items {
+		if err := o.seedObject(item); err != nil {
+			return fmt.Errorf("items[%d]: %w", i, err)
+		}
+	}
+	return nil
+}
+
+func (o *objects) seedObject(item jsontext.Value) error {
+	w, err := splitWhole(item)
+	if err != nil {
+		return err
+	}
+	resource := map[string]string{"Node": "nodes", "Pod": "pods"}[w.kind]
+	switch {
+	case resource == "":
+		return nil // another kind
+	case w.name == "":
+		return errors.New("metadata.name: is missing")
+	case w.version == 0:
+		return errors.New("metadata.resourceVersion: must be a number")
+	}
+	// kubectl has another order of names than the API server.
+	encoded, err := encode(resource, item)
+	if err != nil {
+		return err
+	}
+	if w, err = splitWhole(encoded); err != nil {
+		return err
+	}
+	k := key{resource, textOf(w.value("metadata", "namespace")), w.name}
+	o.seeds[k] = o.remember(w, k)
+	return nil
+}

@@ -1,0 +1,46 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package replay
+
+import (
+	"slices"
+
+	admissionv1 "k8s.io/api/admission/v1"
+
+	"noderestriction.plus/policy"
+)
+
+// blind returns the rules that read no object in writes of other resources than Nodes and pods.
+func blind() []policy.RuleID {
+	return []policy.RuleID{"pod-eviction", "baseline-leases", "baseline-csi-nodes", "lockdown"}
+}
+
+// evaluateWhole evaluates a write of another resource, whose object rules read as a whole.
+func (j *judgement) evaluateWhole(pending []*unit) {
+	w, r := j.w, &j.out.Request
+	known := false
+	switch {
+	case w.event.Stage == "Panic":
+	case w.operation == admissionv1.Create && w.body != nil && !w.isMutated():
+		r.Object, known = w.body.raw, true
+	case w.operation == admissionv1.Create && w.answer != nil && w.event.ObjectRef.Subresource == "":
+		r.Object, known = w.answer.raw, true
+	}
+	for _, u := range pending {
+		if known || slices.Contains(blind(), u.rule) {
+			if found, ok := j.evaluate(u.set, r); ok {
+				j.add(found, false)
+				continue
+			}
+		}
+		lacks := j.lacks(u)
+		if !known && lacks.Part == "" {
+			lacks.Reason = w.whyNot()
+			if w.operation == admissionv1.Update && lacks.Reason == NoAnswer {
+				lacks.Reason = IsOlder
+			}
+		}
+		j.out.Unknown = append(j.out.Unknown, lacks)
+	}
+}

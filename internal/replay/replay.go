@@ -1,0 +1,136 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package replay
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/internal/auditlog"
+	"noderestriction.plus/internal/authorization"
+)
+
+// Options are what is evaluated.
+type Options struct {
+	// Policies are valid. Their validationActions do not matter: a violation of each of them is a denial.
+	Policies []*v1alpha1.NodeRestrictionPolicy
+	// Since and Until bound the time of the writes. What was written before is read, too. Zero: no bound.
+	Since, Until time.Time
+	// Node says which kubelets' writes are evaluated. Nil: all.
+	Node func(name string) bool
+	// FailedOpen says that only writes are evaluated for which no replica of the webhook answered.
+	FailedOpen bool
+	// Attempts says that also writes are evaluated that were refused.
+	Attempts bool
+}
+
+// Replay evaluates the writes of an audit log. Its memory is bounded by the number of Nodes and pods that exist at the same time.
+type Replay struct {
+	options Options
+	units   *units
+	objects *objects
+	each    func(*Write) error
+	counts  Counts
+}
+
+// Counts are how many events were read.
+type Counts struct {
+	Writes       int // of kubelets, and selected
+	Impersonated int // of them, sent by another user
+	DryRuns      int // of them
+	Refused      int // by others, and selected; evaluated only with Attempts
+	// Links are how often two successive answers show the same object, and Breaks how often the second one does not follow from the first:
+	// a write is missing between them.
+	Links, Breaks int
+}
+
+// New returns a replay that calls a function with each evaluated write. The writes of an object are in their order. It returns an error if a
+// policy is not valid. An error of the function stops the replay.
+func New(o *Options, each func(*Write) error) (*Replay, error) {
+	u, err := newUnits(o.Policies)
+	if err != nil {
+		return nil, err
+	}
+	return &Replay{options: *o, units: u, objects: newObjects(), each: each}, nil
+}
+
+// Counts returns how many events were read so far.
+func (r *Replay) Counts() Counts { return r.counts }
+
+// maxBreaks is how many links there must be for each break, so that a log counts as complete.
+const maxBreaks = 1000
+
+// Complete reports whether the log is complete, as far as can be told from its objects: at most one in a thousand answers does not follow
+// from the one before. It is final once all events were added.
+func (r *Replay) Complete() bool { return r.counts.Breaks*maxBreaks <= r.counts.Links }
+
+// Wants reports whether an event must be added: it is the last one of a write to a Node or a pod, of whomever, or of a kubelet's write.
+func Wants(e *auditlog.Event) bool {
+	if !e.IsLast() {
+		return false
+	}
+	switch e.Verb {
+	case "create", "update", "patch", "delete", "deletecollection":
+	default:
+		return false
+	}
+	if isKubelet(e) {
+		return e.ObjectRef.Resource != ""
+	}
+	return e.ObjectRef.APIGroup == "" && (e.ObjectRef.Resource == "nodes" || e.ObjectRef.Resource == "pods")
+}
+
+func isKubelet(e *auditlog.Event) bool {
+	return strings.HasPrefix(e.Client().Username, authorization.NodeUserPrefix)
+}
+
+// Add adds an event that [Wants] has wanted. Those of an object must be added in the order of its resourceVersions, and those without
+// a resourceVersion in the order of time: see [Order].
+func (r *Replay) Add(e *auditlog.Event) error {
+	w := read(e)
+	if w.isKubelets && r.selects(w) {
+		if err := r.judge(w); err != nil {
+			return err
+		}
+	}
+	r.follow(w)
+	return nil
+}
+
+// selects reports whether a write of a kubelet is evaluated, and counts it.
+func (r *Replay) selects(w *written) bool {
+	o := &r.options
+	switch {
+	case o.Node != nil && !o.Node(w.node),
+		!o.Since.IsZero() && w.event.Received.Before(o.Since),
+		!o.Until.IsZero() && !w.event.Received.Before(o.Until),
+		o.FailedOpen && !w.failedOpen():
+		return false
+	}
+	if w.isRefused() {
+		r.counts.Refused++
+		if !o.Attempts {
+			return false
+		}
+	}
+	r.counts.Writes++
+	if w.event.ImpersonatedUser != nil {
+		r.counts.Impersonated++
+	}
+	if w.dryRun {
+		r.counts.DryRuns++
+	}
+	return true
+}
+
+// AddObjects adds Nodes and pods, such as kubectl get nodes,pods -A -o json prints them. They are what stood before the writes with a
+// later resourceVersion. The error names the object.
+func (r *Replay) AddObjects(data []byte) error {
+	if err := r.objects.seed(data); err != nil {
+		return fmt.Errorf("objects: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,106 @@
+// Copyright The NodeRestriction-plus Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package replay
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/rules"
+)
+
+// unit is a rule of a policy, which is evaluated by itself.
+type unit struct {
+	policy string
+	rule   policy.RuleID
+	set    *policy.Set
+	// fields are those that the rule compares.
+	fields []string
+	// hasValues says that the policy names values of labels or annotations of Nodes, not only keys.
+	hasValues bool
+}
+
+// units are all rules of all policies, alone and together.
+type units struct {
+	all  []*unit
+	sets map[string]*policy.Set // of several units, by their indexes
+	of   map[string]*policy.Policy
+}
+
+// maxSets bounds how many combinations of units are kept.
+const maxSets = 512
+
+func newUnits(policies []*v1alpha1.NodeRestrictionPolicy) (*units, error) {
+	u := &units{sets: map[string]*policy.Set{}, of: map[string]*policy.Policy{}}
+	for _, p := range policies {
+		pairs, err := json.Marshal([]any{p.Spec.Nodes.Labels, p.Spec.Nodes.Annotations})
+		if err != nil {
+			return nil, err
+		}
+		for _, rule := range rules.All() {
+			compiler, err := policy.NewCompiler([]policy.Rule{rule})
+			if err != nil {
+				return nil, err
+			}
+			compiled, errs := compiler.Compile(p)
+			if len(errs) > 0 {
+				return nil, fmt.Errorf("policy %q: %w", p.Name, errs.ToAggregate())
+			}
+			if len(compiled.Rules()) == 0 {
+				continue
+			}
+			u.all = append(u.all, &unit{
+				policy: p.Name, rule: rule.ID, set: policy.NewSet(compiled), fields: rule.Doc.Fields, hasValues: bytes.Contains(pairs, []byte("=")),
+			})
+			u.of[p.Name+"\x00"+string(rule.ID)] = compiled
+		}
+	}
+	return u, nil
+}
+
+// evaluating returns the units that evaluate such a write.
+func (u *units) evaluating(r *policy.Request) []*unit {
+	var found []*unit
+	for _, one := range u.all {
+		if one.set.Evaluates(r) {
+			found = append(found, one)
+		}
+	}
+	return found
+}
+
+// together returns a set of units.
+func (u *units) together(all []*unit) *policy.Set {
+	var b strings.Builder
+	for _, one := range all {
+		b.WriteString(one.policy + "\x00" + string(one.rule) + "\x01")
+	}
+	if set, has := u.sets[b.String()]; has {
+		return set
+	}
+	compiled := make([]*policy.Policy, len(all))
+	for i, one := range all {
+		compiled[i] = u.of[one.policy+"\x00"+string(one.rule)]
+	}
+	set := policy.NewSet(compiled...)
+	if len(u.sets) < maxSets {
+		u.sets[b.String()] = set
+	}
+	return set
+}
+
+// reads reports whether the rule compares a part, or parts of its section that it does not name.
+func (u *unit) reads(name partName) bool {
+	for _, field := range u.fields {
+		at := name.String()
+		if field == at || field == name.section || strings.HasPrefix(field, at+".") {
+			return true
+		}
+	}
+	return false
+}
