@@ -192,7 +192,9 @@ func (l *lesson) absorb(lines []Line) []Line {
 	coverOf := func(line *Line, by func(i int) bool) int {
 		return slices.IndexFunc(indexes(lines), func(i int) bool {
 			other := &lines[i]
-			return other.Review == "" && other.Element != line.Element && covers(l.field, other.Element, line.Element) && by(i)
+			return other.Review == "" && other.Element != line.Element && by(i) && !slices.ContainsFunc(line.from, func(e *evidence) bool {
+				return !covers(l.field, other.Element, e.Element)
+			})
 		})
 	}
 	covered := make([]bool, len(lines))

@@ -34,6 +34,8 @@ type fieldSpec struct {
 	probe bool
 	// value is what the policy has for an element. Nil: its key.
 	value func(Element) any
+	// headroom is the greatest bound that the policy may have, if learned bounds are doubled. 0: they are not.
+	headroom int64
 	// generalize makes lines of elements. Nil: each element is a line.
 	generalize func(evidences, *lesson) []Line
 	// unusual says why only --all takes elements in. Empty: enough nodes do.
@@ -55,10 +57,10 @@ func fieldSpecs() []fieldSpec {
 		{path: nodeAddresses, limit: 64, needed: true, value: cidrValue, generalize: byRange},
 		{path: kubeletPorts, limit: 16, needed: true, value: keyNumberValue},
 		{path: nodeConditions, limit: 64},
-		{path: capacity, shape: bounds, limit: 64, value: quantityValue, generalize: byBound},
+		{path: capacity, shape: bounds, limit: 64, value: quantityValue, headroom: maxQuantity, generalize: byBound},
 		{path: extendedResources, limit: 64, value: extendedResourceValue, generalize: byBound},
-		{path: images, shape: bound, value: numberValue, generalize: byBound},
-		{path: volumes, shape: bound, value: numberValue, generalize: byBound},
+		{path: images, shape: bound, value: numberValue, headroom: maxListed, generalize: byBound},
+		{path: volumes, shape: bound, value: numberValue, headroom: maxListed, generalize: byBound},
 		{path: features, limit: 256, needed: true},
 		{path: mirrorNamespaces, limit: 64, initial: []any{"kube-system"}},
 		{path: mirrorLabels, limit: 128, needed: true, probe: true, generalize: byDomain},
@@ -166,20 +168,21 @@ func quantityValue(e Element) any {
 	return resource.NewQuantity(e.Max, resource.BinarySI).String()
 }
 
-// twicePower returns twice the next power of two of n, and false if that is no int64.
-func twicePower(n int64) (int64, bool) {
-	power, ok := nextPower(n)
-	return 2 * power, ok && power <= 1<<61
-}
+const (
+	// maxListed is the greatest bound of images and volumes in a policy.
+	maxListed = 10_000
+	// maxQuantity is the greatest bound of a quantity that is learned.
+	maxQuantity = 1 << 62
+)
 
-// nextPower returns the least power of two that is at least n, and false if that is no int64.
-func nextPower(n int64) (int64, bool) {
+// nextPower returns the least power of two that is at least n, and at most a limit.
+func nextPower(n, limit int64) int64 {
 	if n <= 1 {
-		return 1, true
+		return 1
 	}
 	shift := bits.Len64(uint64(n - 1))
-	if shift > 62 {
-		return 0, false
+	if shift > bits.Len64(maxQuantity)-1 {
+		return limit
 	}
-	return 1 << shift, true
+	return min(1<<shift, limit)
 }

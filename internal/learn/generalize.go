@@ -84,22 +84,28 @@ func byTaint(es evidences, l *lesson) []Line {
 // byBound takes the greatest bound that enough nodes need, and leaves greater ones for review.
 func byBound(es evidences, l *lesson) []Line {
 	var lines []Line
+	line := func(group evidences) {
+		of := group[0].Element
+		if l.field.headroom != 0 {
+			of.Max = min(of.Max, l.field.headroom/2) * 2
+		}
+		lines = append(lines, l.line(of, group...))
+	}
 	for _, group := range grouping(es, func(e *evidence) string { return e.withoutBound().signature() }) {
 		slices.SortFunc(group, func(a, b *evidence) int { return cmp.Compare(b.Max, a.Max) })
-		for len(group) > 0 {
-			// A node that needs more needs this, too.
-			enough := slices.IndexFunc(group, func(e *evidence) bool {
-				return l.suffices(slices.DeleteFunc(slices.Clone(group), func(other *evidence) bool { return other.Max < e.Max })...)
-			})
-			if enough < 0 {
-				lines = append(lines, each(group, l)...)
-				break
-			}
-			lines = append(lines, each(group[:enough], l)...)
-			taken := l.line(group[enough].Element, group[enough:]...)
-			taken.Review = ""
-			lines = append(lines, taken)
-			break
+		// A node that needs more needs this, too.
+		enough := slices.IndexFunc(group, func(e *evidence) bool {
+			return l.suffices(slices.DeleteFunc(slices.Clone(group), func(other *evidence) bool { return other.Max < e.Max })...)
+		})
+		if enough < 0 {
+			enough = len(group)
+		}
+		for i := range group[:enough] {
+			line(group[i : i+1])
+		}
+		if enough < len(group) {
+			line(group[enough:])
+			lines[len(lines)-1].Review = ""
 		}
 	}
 	return lines

@@ -36,10 +36,22 @@ type Options struct {
 
 // Write is a write by a kubelet that was stored, and that the base would deny.
 type Write struct {
-	Request    *policy.Request
-	Violations []policy.PolicyViolation // of the base, in the order of its rules
+	Node       string
 	Time       time.Time
 	UserAgent  string
+	Violations []Violation // in the order of the rules
+	// Undecided says that other rules have no verdict.
+	Undecided bool
+	// Assumes says that the verdicts hold only if the log lacks no write.
+	Assumes bool
+}
+
+// Violation is that of a rule.
+type Violation struct {
+	Rule   policy.RuleID
+	Detail string
+	// Requests are the write as it may have been. Each of them violates the rule.
+	Requests []*policy.Request
 }
 
 // Learner learns from writes. It must not be used by several goroutines at the same time.
@@ -54,13 +66,14 @@ type Learner struct {
 	order                []*caseOf
 	times                []moment
 	refused              map[refusedKey]*refused
-	violating            int // writes
-	unlearned            int // of them, beyond the bounds
-	unallowed            int // of them, with a violation that no element allows
+	tallies              map[bool]*tally // of the writes that are no cases, by whether they assume that the log lacks no write
 }
 
 // caseKey is what writes have in common that count together.
-type caseKey struct{ needs, node, agent int }
+type caseKey struct {
+	needs, node, agent int
+	assumes            bool // the log lacks no write
+}
 
 // caseOf are equal writes of a node.
 type caseOf struct {
@@ -79,8 +92,8 @@ type moment struct {
 
 // refusedKey is what writes have in common with violations that no element allows, and that count together.
 type refusedKey struct {
-	rule        policy.RuleID
-	node, agent int
+	rule policy.RuleID
+	caseKey
 }
 
 // refused are such writes.
@@ -90,6 +103,17 @@ type refused struct {
 	example string // the violation in the first of them
 }
 
+// tally are numbers of writes that the base would deny.
+type tally struct {
+	unlearned int // beyond the bounds
+	unallowed int // with a violation that no element allows
+	undecided int // with rules that have no verdict
+}
+
+func (t *tally) sum() int { return t.unlearned + t.unallowed + t.undecided }
+
+func (l *Learner) tally(of caseKey) *tally { return l.tallies[of.assumes] }
+
 // NewLearner returns a learner that widens a policy, which is valid.
 func NewLearner(base *v1alpha1.NodeRestrictionPolicy, options Options) (*Learner, error) {
 	oracle, err := newOracle(&base.Spec)
@@ -98,7 +122,8 @@ func NewLearner(base *v1alpha1.NodeRestrictionPolicy, options Options) (*Learner
 	}
 	return &Learner{
 		options: options, oracle: oracle, nodes: numbers{}, agents: numbers{}, needs: numbers{},
-		needsOf: map[int]int{}, cases: map[caseKey]*caseOf{}, refused: map[refusedKey]*refused{},
+		needsOf: map[int]int{}, cases: map[caseKey]*caseOf{},
+		tallies: map[bool]*tally{false: {}, true: {}}, refused: map[refusedKey]*refused{},
 	}, nil
 }
 
@@ -126,38 +151,38 @@ func (n numbers) names() []string {
 	return names
 }
 
-// Add learns from a write. A write with a violation that no element allows teaches nothing.
+// Add learns from a write. A write with a violation that no element allows teaches nothing, nor does one of which some rules have no
+// verdict, unless everything is taken in.
 func (l *Learner) Add(w *Write) {
-	l.violating++
-	policy.NewSet().Evaluate(w.Request) // opens the view of the request
-	node, ok := l.nodes.of(text.Cut(w.Request.NodeName, maxName), maxNodes)
+	node, ok := l.nodes.of(text.Cut(w.Node, maxName), maxNodes)
 	if !ok {
-		l.unlearned++
+		l.tally(caseKey{assumes: w.Assumes}).unlearned++
 		return
 	}
 	agent, ok := l.agents.of(programOf(w.UserAgent), maxAgents)
 	if !ok {
 		agent = otherAgents
 	}
+	key := caseKey{node: node, agent: agent, assumes: w.Assumes}
 	var needed []Element
 	learnable := true
 	for i := range w.Violations {
 		v := &w.Violations[i]
-		if i > 0 && v.Rule == w.Violations[i-1].Rule {
-			continue
-		}
-		elements, ok := l.oracle.needs(v.Rule, w.Request)
+		elements, ok := l.oracle.needs(v.Rule, v.Requests)
 		if !ok {
 			learnable = false
-			l.refuse(v, node, agent, w.Time)
+			l.refuse(v, key, w.Time)
 		}
 		needed = append(needed, elements...)
 	}
-	if !learnable {
-		l.unallowed++
-		return
+	switch {
+	case !learnable:
+		l.tally(key).unallowed++
+	case w.Undecided && !l.options.All:
+		l.tally(key).undecided++
+	default:
+		l.count(sorted(needed), key, w.Time)
 	}
-	l.count(sorted(needed), node, agent, w.Time)
 }
 
 // otherAgents is the number of all programs beyond the first ones.
@@ -172,11 +197,11 @@ func programOf(userAgent string) string {
 }
 
 // refuse counts a write with a violation that no element allows.
-func (l *Learner) refuse(v *policy.PolicyViolation, node, agent int, at time.Time) {
-	key := refusedKey{v.Rule, node, agent}
+func (l *Learner) refuse(v *Violation, of caseKey, at time.Time) {
+	key := refusedKey{v.Rule, of}
 	r := l.refused[key]
 	if r == nil {
-		r = &refused{caseOf{caseKey: caseKey{node: node, agent: agent}, number: len(l.refused), first: at, last: at}, v.Detail}
+		r = &refused{caseOf{caseKey: of, number: len(l.refused), first: at, last: at}, v.Detail}
 		l.refused[key] = r
 	}
 	if at.Before(r.first) || at.Equal(r.first) && v.Detail < r.example {
@@ -186,19 +211,19 @@ func (l *Learner) refuse(v *policy.PolicyViolation, node, agent int, at time.Tim
 }
 
 // count counts a write that needs elements.
-func (l *Learner) count(elements []Element, node, agent int, at time.Time) {
+func (l *Learner) count(elements []Element, key caseKey, at time.Time) {
 	needs, ok := l.needs.of(signatureOf(elements), maxNodes*maxNeeds)
 	if ok && needs == len(l.needed) {
 		l.needed = append(l.needed, elements)
 	}
-	key := caseKey{needs, node, agent}
+	key.needs = needs
 	c := l.cases[key]
 	if c == nil {
-		if l.needsOf[node] == maxNeeds {
-			l.unlearned++
+		if l.needsOf[key.node] == maxNeeds {
+			l.tally(key).unlearned++
 			return
 		}
-		l.needsOf[node]++
+		l.needsOf[key.node]++
 		c = &caseOf{caseKey: key, number: len(l.order), first: at, last: at}
 		l.cases[key] = c
 		l.order = append(l.order, c)

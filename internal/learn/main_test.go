@@ -54,6 +54,17 @@ func evaluate(t *testing.T, p *v1alpha1.NodeRestrictionPolicy, r *policy.Request
 	return setOf(t, p).Evaluate(r).Violations
 }
 
+// writeOf returns a write with violations.
+func writeOf(r *policy.Request, violations []policy.PolicyViolation) *Write {
+	w := &Write{Node: r.NodeName}
+	for i, v := range violations {
+		if i == 0 || v.Rule != violations[i-1].Rule {
+			w.Violations = append(w.Violations, Violation{Rule: v.Rule, Detail: v.Detail, Requests: []*policy.Request{r}})
+		}
+	}
+	return w
+}
+
 func setOf(t *testing.T, p *v1alpha1.NodeRestrictionPolicy) *policy.Set {
 	t.Helper()
 	compiled, errs := rules.NewCompiler().Compile(p)
@@ -74,13 +85,14 @@ func learned(t *testing.T, f *fixture.Fixture, nodes int, options Options) *Resu
 	}
 	for i := range nodes {
 		r := f.Request
-		w := &Write{Request: &r, Violations: evaluate(t, f.Policies[0], &r), Time: start.Add(time.Duration(i) * time.Hour), UserAgent: "kubelet/v1.37.2"}
+		w := writeOf(&r, evaluate(t, f.Policies[0], &r))
+		w.Time, w.UserAgent = start.Add(time.Duration(i)*time.Hour), "kubelet/v1.37.2"
 		if i > 0 {
-			r.NodeName = fmt.Sprint("other-", i)
+			w.Node = fmt.Sprint("other-", i)
 		}
 		learner.Add(w)
 	}
-	return learner.Finish(Log{First: start, Last: start.Add(time.Duration(nodes) * time.Hour), Kubelets: nodes, Evaluated: nodes})
+	return learner.Finish(Log{First: start, Last: start.Add(time.Duration(nodes) * time.Hour), Kubelets: nodes, Evaluated: nodes}, true)
 }
 
 // TestWideners says what is learned of each write that the fixtures deny, if enough nodes do it: a policy with that allows the write,

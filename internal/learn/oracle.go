@@ -45,20 +45,27 @@ func newOracle(spec *v1alpha1.NodeRestrictionPolicySpec) (*oracle, error) {
 	return o, err
 }
 
-// needs returns the elements that a write needs, which violates a rule. It returns false if no elements allow the write.
-func (o *oracle) needs(id policy.RuleID, r *policy.Request) ([]Element, bool) {
+// needs returns the elements that a write needs, which violates a rule however it may have been. It returns false if no elements allow the
+// write.
+func (o *oracle) needs(id policy.RuleID, requests []*policy.Request) ([]Element, bool) {
 	widen := o.wideners[id]
-	if widen == nil {
+	if widen == nil || len(requests) == 0 {
 		return nil, false
 	}
-	candidates := slices.DeleteFunc(sorted(widen(r)), func(e Element) bool { return !o.isLearnable(e) })
-	if len(candidates) == 0 || len(candidates) > maxCandidates || !o.allows(id, r, o.widest(candidates)) || !o.allows(id, r, candidates) {
+	var candidates []Element
+	for _, r := range requests {
+		policy.NewSet().Evaluate(r) // opens the view of the request
+		candidates = append(candidates, widen(r)...)
+	}
+	candidates = slices.DeleteFunc(sorted(candidates), func(e Element) bool { return !o.isLearnable(e) })
+	allow := func(elements []Element) bool { return o.allows(id, requests, elements) }
+	if len(candidates) == 0 || len(candidates) > maxCandidates || !allow(o.widest(candidates)) || !allow(candidates) {
 		return nil, false
 	}
 	needed := candidates
 	for _, e := range candidates {
 		without := slices.DeleteFunc(slices.Clone(needed), func(other Element) bool { return other == e })
-		if o.allows(id, r, without) {
+		if allow(without) {
 			needed = without
 		}
 	}
@@ -85,10 +92,16 @@ func (o *oracle) widest(elements []Element) []Element {
 	return sorted(widest)
 }
 
-// allows reports whether a write does not violate a rule of the base policy with elements.
-func (o *oracle) allows(id policy.RuleID, r *policy.Request, elements []Element) bool {
+// allows reports whether a write, however it may have been, does not violate a rule of the base policy with elements. It returns false if
+// that depends on what is not known.
+func (o *oracle) allows(id policy.RuleID, requests []*policy.Request, elements []Element) bool {
 	check := o.check(id, elements)
-	return check != nil && len(check(r)) == 0
+	return check != nil && !slices.ContainsFunc(requests, func(r *policy.Request) bool {
+		if r.Gaps != nil {
+			r.Gaps.Reset()
+		}
+		return len(check(r)) > 0 || r.Gaps != nil && len(r.Gaps.Asked()) > 0
+	})
 }
 
 func (o *oracle) check(id policy.RuleID, elements []Element) policy.Check {

@@ -124,6 +124,9 @@ func (r *Result) head(base string, options Options) string {
 	if len(r.Review) > 0 {
 		write("%s left out, marked REVIEW: --all takes them in.", count(len(r.Review), "line"))
 	}
+	if r.Undecided > 0 {
+		write("%s teach nothing, because some rules have no verdict on them.", count(r.Undecided, "violating write"))
+	}
 	if r.Unlearned > 0 {
 		write("%s of nodes with too many different ones were not counted.", count(r.Unlearned, "violating write"))
 	}

@@ -133,7 +133,7 @@ func TestBases(t *testing.T) {
 				if w := annotated.write(setOf(t, base)); len(w.Violations) > 0 {
 					l.Add(w)
 				}
-				result := l.Finish(Log{First: start, Last: start})
+				result := l.Finish(Log{First: start, Last: start}, true)
 				out, err := result.Print(text, name, "learned", options)
 				if err != nil {
 					t.Fatal(err)

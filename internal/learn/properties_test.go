@@ -46,7 +46,9 @@ type drawn struct {
 
 func (d *drawn) write(base *policy.Set) *Write {
 	r := d.request
-	return &Write{Request: &r, Violations: base.Evaluate(&r).Violations, Time: d.at, UserAgent: d.agent}
+	w := writeOf(&r, base.Evaluate(&r).Violations)
+	w.Time, w.UserAgent = d.at, d.agent
+	return w
 }
 
 // draw draws a write whose violations elements can allow.
@@ -159,7 +161,7 @@ func learn(t *testing.T, writes []drawn, options Options) (*Result, []byte) {
 			l.Add(w)
 		}
 	}
-	result := l.Finish(Log{First: start, Last: start.Add(10_000 * time.Minute), Kubelets: 4, Evaluated: len(writes)})
+	result := l.Finish(Log{First: start, Last: start.Add(10_000 * time.Minute), Kubelets: 4, Evaluated: len(writes)}, true)
 	out, err := result.Print(text, "testdata/site.yaml", "learned", options)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)

@@ -26,10 +26,11 @@ type Result struct {
 	// NotAllowed are the writes with violations that are never learned.
 	NotAllowed []Refusal `json:"notAllowed"`
 	// Violating is how many writes the base would deny, and Denied how many of them the policy would. Unlearned are those of Denied that
-	// are beyond the bounds of what is counted.
+	// are beyond the bounds of what is counted, and Undecided those of which some rules have no verdict.
 	Violating int `json:"violating"`
 	Denied    int `json:"denied"`
 	Unlearned int `json:"unlearned"`
+	Undecided int `json:"undecided"`
 	// Holdout is the trial on the end of the log. Nil: there was none.
 	Holdout *Holdout `json:"holdout,omitempty"`
 	// NewPerDay is how many of the learned elements were needed for the first time, for each day of the log in UTC.
@@ -63,12 +64,20 @@ type Holdout struct {
 	Capped bool `json:"capped,omitempty"`
 }
 
-// Finish returns what was learned from a log.
-func (l *Learner) Finish(log Log) *Result {
+// Finish returns what was learned from a log. If the log is not complete, writes that assume so are unknown.
+func (l *Learner) Finish(log Log, complete bool) *Result {
+	total := *l.tallies[false]
+	if !complete {
+		log.Unknown += l.forget() + l.tallies[true].sum()
+	} else {
+		total.unlearned += l.tallies[true].unlearned
+		total.unallowed += l.tallies[true].unallowed
+		total.undecided += l.tallies[true].undecided
+	}
 	r := &Result{
 		Envelope: command.Envelope{APIVersion: command.APIVersion, Kind: "LearnedPolicy"},
 		Log:      log, Learned: []Line{}, Review: []Line{}, NotAllowed: l.refusals(), NewPerDay: []int{},
-		Violating: l.violating, Unlearned: l.unlearned,
+		Violating: total.sum(), Denied: total.sum(), Unlearned: total.unlearned, Undecided: total.undecided,
 	}
 	lines := l.teach(l.order)
 	for _, line := range lines {
@@ -78,21 +87,41 @@ func (l *Learner) Finish(log Log) *Result {
 			r.Review = append(r.Review, line)
 		}
 	}
-	r.Denied = l.denied(lines)
+	missing := l.missing(lines)
+	for _, c := range l.order {
+		r.Violating += c.writes
+		if len(missing[c.needs]) > 0 {
+			r.Denied += c.writes
+		}
+	}
 	r.countDays()
 	r.Holdout = l.holdout(log)
 	return r
 }
 
-// denied is how many writes a policy with lines would deny.
-func (l *Learner) denied(lines []Line) int {
-	denied, missing := l.unallowed+l.unlearned, l.missing(lines)
-	for _, c := range l.order {
-		if len(missing[c.needs]) > 0 {
-			denied += c.writes
+// forget forgets the cases that assume that the log is complete, and returns their writes.
+func (l *Learner) forget() int {
+	forgotten := 0
+	numbers := make([]int, len(l.order))
+	var kept []*caseOf
+	for i, c := range l.order {
+		if c.assumes {
+			forgotten += c.writes
+			continue
 		}
+		numbers[i] = len(kept)
+		kept = append(kept, c)
 	}
-	return denied
+	l.times = slices.DeleteFunc(l.times, func(m moment) bool { return l.order[m.of].assumes })
+	for i := range l.times {
+		l.times[i].of = numbers[l.times[i].of]
+	}
+	for i, c := range kept {
+		c.number = i
+	}
+	l.order = kept
+	maps.DeleteFunc(l.refused, func(key refusedKey, _ *refused) bool { return key.assumes })
+	return forgotten
 }
 
 // teach returns the lines for cases.

@@ -91,8 +91,11 @@ func widenLabels(r *policy.Request) []Element {
 	return keyed(field, changedKeys(old, updated, equal))
 }
 
-// leastAnnotationBytes is the least bound that a policy may have.
-const leastAnnotationBytes = 1024
+// The bounds that a policy may have.
+const (
+	leastAnnotationBytes = 1 << 10
+	mostAnnotationBytes  = 1 << 18
+)
 
 func widenAnnotations(r *policy.Request) []Element {
 	old, updated := r.Node().Annotations().Change()
@@ -104,8 +107,7 @@ func widenAnnotations(r *policy.Request) []Element {
 	for key, value := range updated {
 		size += int64(len(key) + len(value))
 	}
-	rounded, _ := nextPower(size)
-	return append(elements, Element{Field: annotationBytes, Max: max(rounded, leastAnnotationBytes)})
+	return append(elements, Element{Field: annotationBytes, Max: max(nextPower(size, mostAnnotationBytes), leastAnnotationBytes)})
 }
 
 func widenTaints(r *policy.Request) []Element {
@@ -171,7 +173,7 @@ func widenConditions(field string, conditions object.Part[object.Conditions]) []
 	}))
 }
 
-// quantities calls with for each changed quantity of the Node's capacity and allocatable resources, rounded up.
+// quantities calls with for each changed quantity of the Node's capacity and allocatable resources, rounded up to an integer.
 func quantities(r *policy.Request, with func(name string, n int64)) {
 	for _, part := range []object.Part[map[string]pattern.QuantityText]{r.Node().Capacity(), r.Node().Allocatable()} {
 		old, updated := part.Change()
@@ -189,9 +191,7 @@ func quantities(r *policy.Request, with func(name string, n int64)) {
 func widenCapacity(r *policy.Request) []Element {
 	var elements []Element
 	quantities(r, func(name string, n int64) {
-		if n, ok := twicePower(n); ok {
-			elements = append(elements, Element{Field: capacity, Key: name, Max: n})
-		}
+		elements = append(elements, Element{Field: capacity, Key: name, Max: nextPower(n, maxQuantity)})
 	})
 	return elements
 }
@@ -204,9 +204,6 @@ func widenExtendedResources(r *policy.Request) []Element {
 	return elements
 }
 
-// maxListed is the greatest bound of images and volumes in a policy.
-const maxListed = 10_000
-
 func widenImages(r *policy.Request) []Element {
 	updated := r.Node().Images().New()
 	names := 0
@@ -214,17 +211,16 @@ func widenImages(r *policy.Request) []Element {
 		names += len(updated[i].Names)
 	}
 	const namesOfImage = 5 // that a kubelet reports for an image
-	return bounded(images, max(len(updated), (names+namesOfImage-1)/namesOfImage), maxListed)
+	return bounded(images, max(len(updated), (names+namesOfImage-1)/namesOfImage))
 }
 
 func widenVolumes(r *policy.Request) []Element {
-	return bounded(volumes, len(r.Node().VolumesInUse().New()), maxListed)
+	return bounded(volumes, len(r.Node().VolumesInUse().New()))
 }
 
-// bounded returns an element for a number, rounded up to at most a limit.
-func bounded(field string, n, limit int) []Element {
-	rounded, _ := twicePower(int64(n))
-	return []Element{{Field: field, Max: max(int64(n), min(rounded, int64(limit)))}}
+// bounded returns an element for a number, rounded up.
+func bounded(field string, n int) []Element {
+	return []Element{{Field: field, Max: nextPower(int64(n), maxListed)}}
 }
 
 func widenFeatures(r *policy.Request) []Element {
