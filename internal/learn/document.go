@@ -14,6 +14,8 @@ import (
 	"noderestriction.plus/api/v1alpha1"
 )
 
+var errNotOne = errors.New("must hold one " + v1alpha1.Kind + " and nothing else")
+
 // document is a policy as YAML, with its comments.
 type document struct{ root *yaml.Node }
 
@@ -24,7 +26,7 @@ func newDocument(text []byte) (*document, error) {
 		return nil, err
 	}
 	if len(file.Content) != 1 || file.Content[0].Kind != yaml.MappingNode || valueOf(file.Content[0], "spec") == nil {
-		return nil, errors.New("must hold one " + v1alpha1.Kind + " and nothing else")
+		return nil, errNotOne
 	}
 	d := &document{file.Content[0]}
 	remove(d.root, "status")

@@ -64,11 +64,11 @@ type Holdout struct {
 	Capped bool `json:"capped,omitempty"`
 }
 
-// Finish returns what was learned from a log. If the log is not complete, writes that assume so are unknown.
+// Finish returns what was learned from a log. If the log is not complete, the writes that assume so teach nothing.
 func (l *Learner) Finish(log Log, complete bool) *Result {
 	total := *l.tallies[false]
 	if !complete {
-		log.Unknown += l.forget() + l.tallies[true].sum()
+		l.forget()
 	} else {
 		total.unlearned += l.tallies[true].unlearned
 		total.unallowed += l.tallies[true].unallowed
@@ -99,18 +99,15 @@ func (l *Learner) Finish(log Log, complete bool) *Result {
 	return r
 }
 
-// forget forgets the cases that assume that the log is complete, and returns their writes.
-func (l *Learner) forget() int {
-	forgotten := 0
+// forget forgets the cases that assume that the log lacks no write.
+func (l *Learner) forget() {
 	numbers := make([]int, len(l.order))
 	var kept []*caseOf
 	for i, c := range l.order {
-		if c.assumes {
-			forgotten += c.writes
-			continue
+		if !c.assumes {
+			numbers[i] = len(kept)
+			kept = append(kept, c)
 		}
-		numbers[i] = len(kept)
-		kept = append(kept, c)
 	}
 	l.times = slices.DeleteFunc(l.times, func(m moment) bool { return l.order[m.of].assumes })
 	for i := range l.times {
@@ -121,7 +118,6 @@ func (l *Learner) forget() int {
 	}
 	l.order = kept
 	maps.DeleteFunc(l.refused, func(key refusedKey, _ *refused) bool { return key.assumes })
-	return forgotten
 }
 
 // teach returns the lines for cases.
