@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 	admissionv1 "k8s.io/api/admission/v1"
@@ -30,6 +31,8 @@ type written struct {
 	patch   *patch // of a PATCH. Nil: not known
 	version uint64 // the resourceVersion in the answer. 0: not known
 	broken  bool   // a body is not well-formed
+	at      time.Time
+	done    bool
 }
 
 // key is the name of an object.
@@ -47,7 +50,10 @@ func read(e *auditlog.Event) *written {
 	}
 	w.node, w.isKubelets = strings.CutPrefix(e.Client().Username, authorization.NodeUserPrefix)
 	w.key = key{w.resource, o.Namespace, o.Name}
-	w.dryRun = e.DryRun()
+	w.dryRun, w.at = e.DryRun(), e.Logged
+	if w.at.IsZero() {
+		w.at = e.Received
+	}
 	if e.Stage == auditlog.Panic {
 		return w
 	}

@@ -4,6 +4,9 @@
 package replay
 
 import (
+	"slices"
+	"time"
+
 	admissionv1 "k8s.io/api/admission/v1"
 )
 
@@ -20,52 +23,97 @@ func (r *Replay) follow(w *written) {
 	case t != nil && w.version != 0 && w.version < t.version:
 		// It was logged late, and is in the past.
 	case w.operation == admissionv1.Delete && w.key.resource == "nodes":
-		delete(o.latest, w.key)
-		delete(o.seeds, w.key)
+		o.forget(w.key)
 	case w.operation == admissionv1.Delete:
 		o.followDeletion(w, t)
 	case w.answer != nil:
-		o.latest[w.key] = o.remember(w.answer, w.key)
-		if t != nil && t.uid == w.answer.uid && t.deleting {
-			o.latest[w.key].deleting = true
+		latest := o.remember(w.answer, w.key)
+		if t != nil && t.uid == latest.uid {
+			latest.deleting, latest.deleted = latest.deleting || t.deleting, t.deleted
+		}
+		o.latest[w.key] = latest
+		for _, other := range o.recent[w.key] {
+			o.apply(other, latest)
 		}
 	default:
+		e := unseen{w.at, w.effect()}
+		o.recent[w.key] = append(o.recent[w.key], e)
 		for _, t := range []*tracked{t, o.seeds[w.key]} {
 			if t != nil {
-				o.followUnseen(w, t)
+				o.apply(e, t)
 			}
 		}
 	}
 }
 
-// followUnseen notes a write whose answer does not have the object.
-func (o *objects) followUnseen(w *written, t *tracked) {
-	t.version = 0
+// prepare notes writes that may have come before this one, and forgets those that are too old to have come after it.
+func (o *objects) prepare(w *written, unseens []*written) {
+	if !w.key.isTracked() {
+		return
+	}
+	recent := slices.DeleteFunc(o.recent[w.key], func(other unseen) bool { return w.at.Sub(other.at) > skew })
+	if len(recent) == 0 {
+		delete(o.recent, w.key)
+	} else {
+		o.recent[w.key] = recent
+	}
+	if t := o.latest[w.key]; t != nil {
+		for _, other := range unseens {
+			o.apply(unseen{other.at, other.effect()}, t)
+		}
+	}
+}
+
+func (o *objects) forget(k key) {
+	delete(o.latest, k)
+	delete(o.seeds, k)
+	delete(o.recent, k)
+}
+
+// effect is what a write may have changed whose answer does not have the object.
+type effect struct {
+	all     bool // any part
+	deletes bool
+	parts   []partName
+}
+
+// unseen is a write whose answer does not have the object.
+type unseen struct {
+	at time.Time
+	effect
+}
+
+func (w *written) effect() effect {
 	switch {
 	case w.event.ObjectRef.Subresource == "eviction":
-		t.deleting = true
-		o.loseParts(t, partName{"metadata", "deletionTimestamp"}, partName{"status", "conditions"})
+		return effect{deletes: true, parts: []partName{{"metadata", "deletionTimestamp"}, {"status", "conditions"}}}
 	case w.event.ObjectRef.Subresource == "binding":
-		o.loseParts(t, partName{"spec", "nodeName"}, partName{"metadata", "labels"}, partName{"metadata", "annotations"},
-			partName{"status", "conditions"})
-	case w.patch != nil && !w.patch.all && !w.isMutated():
-		for i := range w.patch.touched {
-			o.lose(t, w.patch.touched[i].partName)
-		}
-	default:
-		t.all = true
+		return effect{parts: []partName{{"spec", "nodeName"}, {"metadata", "labels"}, {"metadata", "annotations"}, {"status", "conditions"}}}
+	case w.patch == nil, w.patch.all, w.isMutated():
+		return effect{all: true, deletes: w.operation == admissionv1.Delete}
+	}
+	var parts []partName
+	for i := range w.patch.touched {
+		parts = append(parts, w.patch.touched[i].partName)
+	}
+	return effect{parts: parts}
+}
+
+// apply notes that a write may have changed an object.
+func (o *objects) apply(e unseen, t *tracked) {
+	t.since = true
+	t.all = t.all || e.all
+	if e.deletes && t.deleted.IsZero() {
+		t.deleted = e.at
+	}
+	for _, name := range e.parts {
+		o.lose(t, name)
 	}
 }
 
 func (w *written) isMutated() bool {
 	_, is := w.mutator()
 	return is
-}
-
-func (o *objects) loseParts(t *tracked, names ...partName) {
-	for _, name := range names {
-		o.lose(t, name)
-	}
 }
 
 // loseDeleted notes that any of the objects in a namespace may have been deleted.
@@ -85,10 +133,9 @@ func (o *objects) followDeletion(w *written, t *tracked) {
 	case w.answer != nil && !isGone(w.answer):
 		o.latest[w.key] = o.remember(w.answer, w.key)
 	case w.answer != nil || w.isKubelets:
-		delete(o.latest, w.key)
-		delete(o.seeds, w.key)
+		o.forget(w.key)
 	case t != nil:
-		t.deleting, t.all, t.version = true, true, 0
+		o.apply(unseen{w.at, w.effect()}, t)
 	}
 }
 

@@ -26,6 +26,8 @@ type judgement struct {
 	facts  lookups
 	// whether the object as the log has it last was used, or could be used.
 	stored bool
+	// wants says that the quantities are not all known.
+	wants bool
 }
 
 // judge evaluates a write of a kubelet by all policies.
@@ -75,12 +77,42 @@ func (w *written) output() *Write {
 func (j *judgement) evaluateParts(pending []*unit) {
 	j.scene = j.replay.scene(j.w)
 	j.set(&j.out.Request, j.scene.old, j.scene.updated, j.scene.gaps)
+	all := pending
 	pending = j.certain(pending)
-	before := j.last(pending)
+	wants := j.wants
+	before := j.last()
 	pending = j.whatever(pending)
 	pending = j.complete(pending, before)
+	if wants {
+		j.quantities(all, before)
+	}
 	for _, u := range pending {
 		j.unknown(u)
+	}
+}
+
+// quantities decides whether a quantity of the write is too expensive, although the write does not have all of them. A policy does not
+// evaluate such a write.
+func (j *judgement) quantities(all []*unit, before *previous) {
+	r := j.out.Request
+	if before != nil {
+		j.set(&r, before.old, before.updated, before.gaps)
+	}
+	for i, u := range all {
+		if slices.ContainsFunc(all[:i], func(other *unit) bool { return other.policy == u.policy }) {
+			continue
+		}
+		lacks := Unknown{Policy: u.policy, Rule: policy.Unverified, Part: "quantities", Reason: j.scene.why}
+		found, _ := j.evaluate(u.set, &r)
+		if j.wants {
+			j.out.Unknown = append(j.out.Unknown, lacks)
+			continue
+		}
+		if isUnverifiable(found) {
+			j.add(found, true)
+		}
+		lacks.Reason = IsIncomplete
+		j.out.Assumes = append(j.out.Assumes, lacks)
 	}
 }
 
@@ -151,6 +183,10 @@ func (j *judgement) evaluate(set *policy.Set, r *policy.Request) ([]policy.Polic
 	}
 	d := set.Evaluate(r)
 	r.Facts = nil
+	j.wants = r.Gaps != nil && r.Gaps.WantQuantities()
+	if j.wants && isUnverifiable(d.Violations) {
+		return nil, false // a quantity that is not known may excuse it
+	}
 	if j.facts.asked || d.Err != nil || r.Gaps != nil && len(r.Gaps.Asked()) > 0 {
 		return nil, false
 	}
@@ -166,6 +202,11 @@ func isOfGroup(v policy.PolicyViolation) bool { return strings.HasPrefix(string(
 // add adds violations.
 func (j *judgement) add(found []policy.PolicyViolation, assumes bool) {
 	for _, v := range found {
+		if v.Rule == policy.Unverified && slices.ContainsFunc(j.out.Violations, func(other Violation) bool {
+			return other.Policy == v.Policy && other.Rule == v.Rule
+		}) {
+			continue // each rule of the policy says so
+		}
 		j.out.Violations = append(j.out.Violations, Violation{v, assumes})
 	}
 }

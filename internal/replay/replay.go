@@ -32,6 +32,7 @@ type Replay struct {
 	options Options
 	units   *units
 	objects *objects
+	order   *order
 	each    func(*Write) error
 	counts  Counts
 }
@@ -54,7 +55,7 @@ func New(o *Options, each func(*Write) error) (*Replay, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Replay{options: *o, units: u, objects: newObjects(), each: each}, nil
+	return &Replay{options: *o, units: u, objects: newObjects(), order: newOrder(), each: each}, nil
 }
 
 // Counts returns how many events were read so far.
@@ -87,10 +88,18 @@ func isKubelet(e *auditlog.Event) bool {
 	return strings.HasPrefix(e.Client().Username, authorization.NodeUserPrefix)
 }
 
-// Add adds an event that [Wants] has wanted. Those of an object must be added in the order of its resourceVersions, and those without
-// a resourceVersion in the order of time: see [Order].
-func (r *Replay) Add(e *auditlog.Event) error {
-	w := read(e)
+// Add adds an event that [Wants] has wanted. The events must be in the order of time, except that each may come a minute late. Those of an
+// object are evaluated in the order of its resourceVersions, so that the clocks of API servers may differ by some seconds. Finish must
+// be called after the last one.
+func (r *Replay) Add(e *auditlog.Event) error { return r.order.add(read(e), r.take) }
+
+// Finish evaluates the writes that wait for earlier ones.
+func (r *Replay) Finish() error { return r.order.flush(r.take) }
+
+// take evaluates a write, and notes what it stores.
+func (r *Replay) take(w *written) error {
+	r.objects.prepare(w, r.order.unseen(w))
+	r.link(w)
 	if w.isKubelets && r.selects(w) {
 		if err := r.judge(w); err != nil {
 			return err
@@ -98,6 +107,22 @@ func (r *Replay) Add(e *auditlog.Event) error {
 	}
 	r.follow(w)
 	return nil
+}
+
+// link compares what the log has last of an object with the answer to a write, to find out whether the log lacks writes.
+func (r *Replay) link(w *written) {
+	t := r.objects.before(w.key, w.version)
+	if !w.key.isTracked() || !w.stores() || t == nil || w.version == t.version {
+		return
+	}
+	same, equal := r.objects.fits(w, t)
+	if !same {
+		return
+	}
+	r.counts.Links++
+	if !equal {
+		r.counts.Breaks++
+	}
 }
 
 // selects reports whether a write of a kubelet is evaluated, and counts it.

@@ -162,13 +162,13 @@ func (r *Replay) update(s *scene, w *written) {
 	if w.mayOwn() {
 		s.missOwnership()
 	}
-	if t != nil && t.uid == w.answer.uid && t.version != 0 && t.version == w.version {
+	if t != nil && t.uid == w.answer.uid && t.version != 0 && t.version == w.version && !t.since {
 		s.old, s.exact = s.updated, true // nothing was changed
 		return
 	}
 	touched, limited := w.touches()
 	version := w.requires()
-	if version != 0 && t != nil && t.version == version && t.uid == w.answer.uid && !t.all && len(t.lost) == 0 {
+	if version != 0 && t != nil && t.version == version && t.uid == w.answer.uid && !t.since && !t.all {
 		r.updateVersion(s, t)
 		return
 	}
@@ -359,7 +359,7 @@ func (r *Replay) remove(s *scene, w *written) {
 			}
 		}
 	}
-	if t != nil && t.deleting {
+	if t != nil && (t.deleting || !t.deleted.IsZero() && w.at.Sub(t.deleted) > skew) {
 		s.old = append(s.old, part{partName{"metadata", "deletionTimestamp"}, jsontext.Value(`"2000-01-01T00:00:00Z"`)})
 		known[partName{"metadata", "deletionTimestamp"}] = true
 	}

@@ -124,15 +124,22 @@ func (v *View) askDifferences(of gapSet) {
 
 // askQuantities notes that all quantities of the objects are looked at.
 func (v *View) askQuantities() {
-	g := v.write.Gaps
-	if g == nil {
-		return
+	if g := v.write.Gaps; g != nil {
+		old, updated := v.write.quantityParts()
+		g.quantities = g.old&old != 0 || g.updated&updated != 0
 	}
-	for id := otherTop; id <= lastPart; id++ {
-		if id.mayHoldQuantities() && (g.old | g.updated).has(id) {
-			g.quantities = true
-		}
+}
+
+// quantityParts returns the parts whose quantities matter: those of a Node, and in a pod those of the stored spec, which may occur in the
+// written status.
+func (w *Write) quantityParts() (old, updated gapSet) {
+	if w.Resource == "nodes" {
+		of := gapSet(1<<statusCapacity | 1<<statusAllocatable)
+		return of, of
 	}
+	spec := gapSet(1<<otherSpec | 1<<specContainers | 1<<specInitContainers | 1<<specEphemeralContainers | 1<<specVolumes)
+	return spec, spec | 1<<otherStatus | 1<<statusContainerStatuses | 1<<statusInitContainerStatuses |
+		1<<statusEphemeralContainerStatuses | 1<<statusNodeAllocatableResourceClaimStatuses
 }
 
 const (
