@@ -16,6 +16,7 @@ import (
 	"noderestriction.plus/internal/command"
 	"noderestriction.plus/internal/denials"
 	"noderestriction.plus/internal/doctor"
+	"noderestriction.plus/internal/learn"
 	"noderestriction.plus/internal/rights"
 )
 
@@ -26,5 +27,5 @@ func main() {
 // root returns the root command. Its texts say how the program is called.
 func root(call string) *cobra.Command {
 	return command.Plugin(call, append(cli.Commands(),
-		denials.Command(), attack.Command(), doctor.Command(), rights.Command(), authorizer.Command())...)
+		denials.Command(), attack.Command(), doctor.Command(), rights.Command(), authorizer.Command(), learn.Command())...)
 }

@@ -151,6 +151,14 @@ var arrows = map[string]struct {
 		},
 		"the entry is for API servers, and has nothing to do with policies or with the webhook",
 	},
+	"config/policies": {nil, "it is the policy recommended, and nothing else"},
+	"internal/learn": {
+		[]string{
+			"api/v1alpha1", "config/policies", "policy", "policy/object", "policy/pattern", "policy/rules", "internal/auditlog", "internal/command",
+			"internal/input", "internal/manifest", "internal/replay", "internal/text",
+		},
+		"a policy is widened by what its rules say of a log, far from the cluster that wrote it",
+	},
 	"internal/doctor/checks": {
 		[]string{
 			"api/v1alpha1", "internal/authorization", "internal/knowngrants", "internal/nodeauthorizer", "internal/program", "internal/rbac",
@@ -241,7 +249,7 @@ var arrows = map[string]struct {
 	"cmd/kubectl-nrp": {
 		[]string{
 			"internal/attack", "internal/authorizer", "internal/cli", "internal/command", "internal/denials", "internal/doctor",
-			"internal/rights",
+			"internal/learn", "internal/rights",
 		},
 		"main wires the commands and does nothing itself",
 	},
@@ -255,7 +263,7 @@ var bans = []struct {
 	{
 		[]string{
 			"policy", "policy/expression", "policy/object", "policy/pattern", "policy/rules", "internal/text",
-			"internal/auditlog", "internal/authorizer",
+			"internal/auditlog", "internal/authorizer", "internal/learn",
 			"internal/cli", "internal/compile", "internal/denials", "internal/denials/page", "internal/command",
 			"internal/program", "internal/report",
 			"internal/review", "internal/record", "internal/recordlog", "internal/decisionlog", "internal/manifest", "internal/fixture", "internal/input",
@@ -295,7 +303,7 @@ var bans = []struct {
 		[]string{
 			module + "/internal/access", module + "/internal/attack", module + "/internal/auditlog", module + "/internal/authorizer",
 			module + "/internal/rights", module + "/internal/cli", module + "/internal/denials", module + "/internal/doctor",
-			module + "/internal/fixture",
+			module + "/internal/fixture", module + "/internal/learn",
 		},
 		"the command-line tool is not part of the webhook's image",
 	},

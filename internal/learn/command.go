@@ -109,7 +109,7 @@ func (o *commandOptions) run(inputs *command.Inputs, out io.Writer, output *comm
 	if err != nil {
 		return fmt.Errorf("--base: %w", err)
 	}
-	result, err := o.learn(inputs, base.object)
+	result, err := o.learn(inputs, base.object.Object)
 	if err != nil {
 		return err
 	}

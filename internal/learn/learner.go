@@ -50,8 +50,8 @@ type Write struct {
 type Violation struct {
 	Rule   policy.RuleID
 	Detail string
-	// Requests are the write as it may have been. Each of them violates the rule.
-	Requests []*policy.Request
+	// Request is the write, possibly with gaps. Nil: it was not evaluated.
+	Request *policy.Request
 }
 
 // Learner learns from writes. It must not be used by several goroutines at the same time.
@@ -168,7 +168,7 @@ func (l *Learner) Add(w *Write) {
 	learnable := true
 	for i := range w.Violations {
 		v := &w.Violations[i]
-		elements, ok := l.oracle.needs(v.Rule, v.Requests)
+		elements, ok := l.oracle.needs(v.Rule, v.Request)
 		if !ok {
 			learnable = false
 			l.refuse(v, key, w.Time)

@@ -59,7 +59,7 @@ func writeOf(r *policy.Request, violations []policy.PolicyViolation) *Write {
 	w := &Write{Node: r.NodeName}
 	for i, v := range violations {
 		if i == 0 || v.Rule != violations[i-1].Rule {
-			w.Violations = append(w.Violations, Violation{Rule: v.Rule, Detail: v.Detail, Requests: []*policy.Request{r}})
+			w.Violations = append(w.Violations, Violation{Rule: v.Rule, Detail: v.Detail, Request: r})
 		}
 	}
 	return w

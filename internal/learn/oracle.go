@@ -45,20 +45,15 @@ func newOracle(spec *v1alpha1.NodeRestrictionPolicySpec) (*oracle, error) {
 	return o, err
 }
 
-// needs returns the elements that a write needs, which violates a rule however it may have been. It returns false if no elements allow the
-// write.
-func (o *oracle) needs(id policy.RuleID, requests []*policy.Request) ([]Element, bool) {
+// needs returns the elements that a write needs, which violates a rule. It returns false if no elements allow the write.
+func (o *oracle) needs(id policy.RuleID, r *policy.Request) ([]Element, bool) {
 	widen := o.wideners[id]
-	if widen == nil || len(requests) == 0 {
+	if widen == nil || r == nil {
 		return nil, false
 	}
-	var candidates []Element
-	for _, r := range requests {
-		policy.NewSet().Evaluate(r) // opens the view of the request
-		candidates = append(candidates, widen(r)...)
-	}
-	candidates = slices.DeleteFunc(sorted(candidates), func(e Element) bool { return !o.isLearnable(e) })
-	allow := func(elements []Element) bool { return o.allows(id, requests, elements) }
+	policy.NewSet().Evaluate(r) // opens the view of the request
+	candidates := slices.DeleteFunc(sorted(widen(r)), func(e Element) bool { return !o.isLearnable(e) })
+	allow := func(elements []Element) bool { return o.allows(id, r, elements) }
 	if len(candidates) == 0 || len(candidates) > maxCandidates || !allow(o.widest(candidates)) || !allow(candidates) {
 		return nil, false
 	}
@@ -92,16 +87,14 @@ func (o *oracle) widest(elements []Element) []Element {
 	return sorted(widest)
 }
 
-// allows reports whether a write, however it may have been, does not violate a rule of the base policy with elements. It returns false if
-// that depends on what is not known.
-func (o *oracle) allows(id policy.RuleID, requests []*policy.Request, elements []Element) bool {
+// allows reports whether a write does not violate a rule of the base policy with elements. It returns false if that depends on a part of the
+// write that is not known.
+func (o *oracle) allows(id policy.RuleID, r *policy.Request, elements []Element) bool {
 	check := o.check(id, elements)
-	return check != nil && !slices.ContainsFunc(requests, func(r *policy.Request) bool {
-		if r.Gaps != nil {
-			r.Gaps.Reset()
-		}
-		return len(check(r)) > 0 || r.Gaps != nil && len(r.Gaps.Asked()) > 0
-	})
+	if r.Gaps != nil {
+		r.Gaps.Reset()
+	}
+	return check != nil && len(check(r)) == 0 && (r.Gaps == nil || len(r.Gaps.Asked()) == 0)
 }
 
 func (o *oracle) check(id policy.RuleID, elements []Element) policy.Check {

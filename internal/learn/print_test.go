@@ -73,7 +73,7 @@ func site() []drawn {
 	}
 	large := policy.Request{Write: policy.Write{Resource: "nodes", Subresource: "status", Name: "worker-3"}}
 	add("worker-3", kubelet, 3, large, fields{"metadata": fields{"name": "worker-3"}}, fields{
-		"metadata": fields{"name": "worker-3"}, "status": fields{"capacity": fields{"cpu": "5000", "example.com/gpu": "8"}},
+		"metadata": fields{"name": "worker-3"}, "status": fields{"capacity": fields{"cpu": "5k", "example.com/gpu": "8"}},
 	})
 	attacked := policy.Request{Write: policy.Write{Resource: "nodes", Name: "worker-9"}}
 	add("worker-9", "curl/8.5.0", 114, attacked, node("worker-9", "labels", nil), node("worker-9", "labels", fields{"example.com/dedicated": "pci"}))

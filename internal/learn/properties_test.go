@@ -86,11 +86,11 @@ func draw(t *rapid.T) drawn {
 		r.Subresource = "status"
 		var conditions []fields
 		for _, name := range some("conditions", "A", "B", "C") {
-			conditions = append(conditions, fields{"type": name, "status": "True"})
+			conditions = append(conditions, fields{"type": name, "status": "True", "lastHeartbeatTime": nil, "lastTransitionTime": nil})
 		}
 		updated["status"] = fields{
 			"conditions":       conditions,
-			"capacity":         fields{one("resource", "cpu", "memory", "example.com/gpu", "example.com/tpu"): one("quantity", "1", "3", "5000", "9k", "99Ti")},
+			"capacity":         fields{one("resource", "cpu", "memory", "example.com/gpu", "example.com/tpu"): one("quantity", "1", "3", "5k", "9k", "99Ti")},
 			"addresses":        []fields{{"type": "InternalIP", "address": drawAddress(t)}},
 			"declaredFeatures": some("features", "F", "G", "H"),
 		}

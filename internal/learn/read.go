@@ -5,10 +5,12 @@ package learn
 
 import (
 	"fmt"
+	"io"
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/auditlog"
 	"noderestriction.plus/internal/command"
+	"noderestriction.plus/internal/input"
 	"noderestriction.plus/internal/replay"
 	"noderestriction.plus/internal/text"
 )
@@ -53,7 +55,7 @@ func (r *reader) add(w *replay.Write) error {
 	for i := range w.Violations {
 		v := &w.Violations[i]
 		if i == 0 || v.Rule != w.Violations[i-1].Rule {
-			violating.Violations = append(violating.Violations, Violation{Rule: v.Rule, Detail: v.Detail, Requests: v.Requests})
+			violating.Violations = append(violating.Violations, Violation{Rule: v.Rule, Detail: v.Detail, Request: v.Request})
 		}
 	}
 	r.learner.Add(violating)
@@ -72,7 +74,7 @@ func (o *commandOptions) learn(inputs *command.Inputs, base *v1alpha1.NodeRestri
 		return nil, err
 	}
 	log := auditlog.NewLog(o.format)
-	if err := replay.ReadFiles(run, log, inputs, o.objects, o.logs); err != nil {
+	if err := o.read(run, log, inputs); err != nil {
 		return nil, err
 	}
 	if len(r.kubelets) == 0 {
@@ -85,4 +87,38 @@ func (o *commandOptions) learn(inputs *command.Inputs, base *v1alpha1.NodeRestri
 		r.log.Unknown += r.assuming
 	}
 	return learner.Finish(r.log, run.Complete()), nil
+}
+
+// maxObjects is the size of the largest file of --objects, in bytes.
+const maxObjects = 1 << 30
+
+// read reads the files into a replay.
+func (o *commandOptions) read(run *replay.Replay, log *auditlog.Log, inputs *command.Inputs) error {
+	for _, name := range o.objects {
+		if err := readFile(inputs, name, func(f io.Reader) error {
+			data, err := input.ReadAll(f, maxObjects)
+			if err != nil {
+				return err
+			}
+			return run.AddObjects(data)
+		}); err != nil {
+			return fmt.Errorf("--objects: %s: %w", command.Title(name), err)
+		}
+	}
+	log.Want, log.KeepCut = replay.Wants, true
+	for _, name := range o.logs {
+		if err := readFile(inputs, name, func(f io.Reader) error { return log.Read(f, run.Add) }); err != nil {
+			return fmt.Errorf("--audit-log: %s: %w", command.Title(name), err)
+		}
+	}
+	return run.Finish()
+}
+
+func readFile(inputs *command.Inputs, name string, read func(io.Reader) error) error {
+	f, err := inputs.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return read(f)
 }
