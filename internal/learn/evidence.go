@@ -5,10 +5,8 @@ package learn
 
 import (
 	"cmp"
-	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -51,6 +49,7 @@ type lesson struct {
 	options       Options
 	nodes, agents []string // by number
 	known         []bool   // agents whose writes count
+	base          draft
 	field         *fieldSpec
 }
 
@@ -88,10 +87,16 @@ func (es evidences) nodesOf(program func(agent int) bool) map[int]bool {
 
 // suffices reports whether elements may be taken in.
 func (l *lesson) suffices(es ...*evidence) bool {
-	return l.options.All || l.field.unusual == "" && len(evidences(es).nodesOf(l.isKnown)) >= l.options.MinNodes
+	return l.options.All || len(evidences(es).nodesOf(l.counts)) >= l.options.MinNodes
 }
 
-func (l *lesson) isKnown(agent int) bool { return l.known[agent] }
+// stockKubelet is the program of kubelets that are not part of another one.
+const stockKubelet = "kubelet"
+
+// counts reports whether the writes of a program count for the field.
+func (l *lesson) counts(agent int) bool {
+	return l.known[agent] && (l.field.foreign == nil || l.agents[agent] != stockKubelet || !l.field.foreign(l.base))
+}
 
 // eachSuffices reports whether each of the elements may be taken in alone. If one may not, a generalization must not include it.
 func (l *lesson) eachSuffices(es evidences) bool {
@@ -111,13 +116,13 @@ func (l *lesson) line(of Element, from ...*evidence) Line {
 
 // doubt says why elements are left out.
 func (l *lesson) doubt(es evidences) string {
-	if l.field.unusual != "" {
-		return l.field.unusual
-	}
-	if len(es.nodesOf(func(int) bool { return true })) < l.options.MinNodes {
+	switch {
+	case len(es.nodesOf(l.counts)) > 0:
 		return "on fewer than " + count(l.options.MinNodes, "node")
+	case len(es.nodesOf(func(agent int) bool { return l.known[agent] })) > 0:
+		return "no stock kubelet does this"
 	}
-	return fmt.Sprintf("%s on fewer than %s", strings.Join(l.options.Agents, " and "), count(l.options.MinNodes, "node"))
+	return "--agents does not name the program"
 }
 
 // evidence adds the evidence of several elements. A write that needs several of them counts once.
@@ -156,18 +161,18 @@ func (l *lesson) evidenceOf(cases []*caseOf) Evidence {
 }
 
 // teach returns the lines for the elements that writes need: in the order of the fields, and in each those of most nodes first.
-func (l *lesson) teach(all evidences, base draft) []Line {
+func (l *lesson) teach(all evidences) []Line {
 	var lines []Line
 	for _, f := range fieldSpecs() {
 		l.field = &f
 		of := slices.DeleteFunc(slices.Clone(all), func(e *evidence) bool { return e.Field != f.path })
-		lines = append(lines, l.linesOf(of, base)...)
+		lines = append(lines, l.linesOf(of)...)
 	}
 	return lines
 }
 
 // linesOf returns the lines of a field.
-func (l *lesson) linesOf(es evidences, base draft) []Line {
+func (l *lesson) linesOf(es evidences) []Line {
 	var lines []Line
 	switch {
 	case len(es) == 0:
@@ -183,7 +188,7 @@ func (l *lesson) linesOf(es evidences, base draft) []Line {
 	slices.SortStableFunc(lines, func(a, b Line) int {
 		return cmp.Or(cmp.Compare(b.Nodes, a.Nodes), compareElements(a.Element, b.Element))
 	})
-	l.limit(lines, base)
+	l.limit(lines)
 	return lines
 }
 
@@ -232,12 +237,12 @@ func (l *lesson) merged(line Line) Line {
 }
 
 // limit leaves out the lines for which the field has no room.
-func (l *lesson) limit(lines []Line, base draft) {
+func (l *lesson) limit(lines []Line) {
 	if l.field.limit == 0 {
 		return
 	}
 	room := l.field.limit - len(l.field.initial)
-	switch has := base.get(l.field.path).(type) {
+	switch has := l.base.get(l.field.path).(type) {
 	case []any:
 		room = l.field.limit - len(has)
 	case map[string]any:

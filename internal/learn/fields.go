@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/api/resource"
+
+	"noderestriction.plus/api/v1alpha1"
 )
 
 // shape is how a field of a policy holds elements.
@@ -38,25 +40,23 @@ type fieldSpec struct {
 	headroom int64
 	// generalize makes lines of elements. Nil: each element is a line.
 	generalize func(evidences, *lesson) []Line
-	// unusual says why only --all takes elements in. Empty: enough nodes do.
-	unusual string
+	// foreign reports whether no stock kubelet needs an element, given the base: only other programs count. Nil: it may.
+	foreign func(base draft) bool
 }
-
-const noKubelet = "no stock kubelet does this"
 
 // fieldSpecs returns the fields that can be widened, in the order of the API.
 func fieldSpecs() []fieldSpec {
 	return []fieldSpec{
 		{path: registrationLabels, limit: 128, needed: true, probe: true, generalize: byDomain},
-		{path: updateLabels, limit: 128, probe: true, generalize: byDomain},
-		{path: nodeAnnotations, limit: 128, generalize: byDomain},
+		{path: updateLabels, limit: 128, probe: true, generalize: byDomain, foreign: hasDriverLabels},
+		{path: nodeAnnotations, limit: 128, generalize: byDomain, foreign: always},
 		{path: providedNodeIPs, limit: 64, needed: true, value: cidrValue, generalize: byRange},
 		{path: annotationBytes, shape: bound, value: numberValue, generalize: byBound},
 		{path: taints, limit: 64, needed: true, probe: true, value: taintValue, generalize: byTaint},
-		{path: unschedulable, shape: choice, generalize: byChoice, unusual: noKubelet},
+		{path: unschedulable, shape: choice, generalize: byChoice, foreign: always},
 		{path: nodeAddresses, limit: 64, needed: true, value: cidrValue, generalize: byRange},
 		{path: kubeletPorts, limit: 16, needed: true, value: keyNumberValue},
-		{path: nodeConditions, limit: 64},
+		{path: nodeConditions, limit: 64, foreign: always},
 		{path: capacity, shape: bounds, limit: 64, value: quantityValue, headroom: maxQuantity, generalize: byBound},
 		{path: extendedResources, limit: 64, value: extendedResourceValue, generalize: byBound},
 		{path: images, shape: bound, value: numberValue, headroom: maxListed, generalize: byBound},
@@ -73,8 +73,8 @@ func fieldSpecs() []fieldSpec {
 		{path: privileged, shape: choice, generalize: byChoice},
 		{path: hostPaths, limit: 64, needed: true, generalize: byDirectory},
 		{path: readinessGates, limit: 64},
-		{path: podAnnotations, limit: 64, generalize: byDomain},
-		{path: podConditions, limit: 64, unusual: noKubelet},
+		{path: podAnnotations, limit: 64, generalize: byDomain, foreign: always},
+		{path: podConditions, limit: 64, foreign: always},
 		{path: podIPs, limit: 64, needed: true, value: cidrValue, generalize: byRange},
 		{path: hostIPs, limit: 64, needed: true, value: cidrValue, generalize: byRange},
 		{path: deletionMode, shape: choice, generalize: byChoice},
@@ -117,6 +117,13 @@ const (
 	deletionMode       = "pods.deletion.mode"
 	tokenSeconds       = "serviceAccountTokens.maxExpirationSeconds"
 )
+
+func always(draft) bool { return true }
+
+// hasDriverLabels reports whether the base allows the labels that CSI drivers have a kubelet add. It adds no others after registration.
+func hasDriverLabels(base draft) bool {
+	return base.get("nodes.labels.update.additions") != string(v1alpha1.AdditionsListed)
+}
 
 // of returns what the policy has for an element.
 func (f *fieldSpec) of(e Element) any {

@@ -114,6 +114,9 @@ func (r *Result) head(base string, options Options) string {
 	write("Learned from %s to %s: %s, %s evaluated, %s unknown.",
 		r.Log.First.UTC().Format(time.RFC3339), r.Log.Last.UTC().Format(time.RFC3339), count(r.Log.Kubelets, "kubelet"),
 		count(r.Log.Evaluated, "write"), grouped(r.Log.Unknown))
+	if r.Log.Unknown > 0 {
+		write("Unknown writes teach nothing: %s replay --unknown says why they could not be evaluated.", command.ByKubectl)
+	}
 	write("The base, %s, would deny %s; this policy would deny %s.", shown(base), grouped(r.Violating)+" of them", grouped(r.Denied))
 	if h := r.Holdout; h != nil {
 		write("%s", h.text())
@@ -131,7 +134,8 @@ func (r *Result) head(base string, options Options) string {
 		write("%s of nodes with too many different ones were not counted.", count(r.Unlearned, "violating write"))
 	}
 	if len(r.NotAllowed) > 0 {
-		b.WriteString("#\n# Seen, and not allowed, because it is never learned:\n")
+		b.WriteString("#\n")
+		write("Seen, and not allowed, because it is never learned. If a line is legitimate, change its section in the base.")
 		for i := range r.NotAllowed {
 			refusal := &r.NotAllowed[i]
 			write("- %s: %s: %s", refusal.Rule, refusal.text(options.Agents), shown(refusal.Example))
@@ -141,16 +145,23 @@ func (r *Result) head(base string, options Options) string {
 }
 
 func (h *Holdout) text() string {
-	share := int(h.Share*100 + 0.5) //nolint:mnd // per cent
-	most := ""
-	if h.Capped {
-		most = "at least "
+	const perCent = 100
+	first := perCent - int(h.Share*perCent+0.5)
+	verdict := "nothing"
+	switch {
+	case h.Denied > 0:
+		verdict = count(h.Denied, "write") + " on " + count(h.Nodes, "node")
+		if h.Capped {
+			verdict = "at least " + verdict
+		}
+	case h.Capped:
+		verdict = "nothing, as far as it was tried"
 	}
-	if h.Denied == 0 && !h.Capped {
-		return fmt.Sprintf("Of the last %d %% of the time, what the time before taught would deny nothing.", share)
+	text := fmt.Sprintf("Hold-out: what the first %d %% of the time teaches would deny %s in the rest", first, verdict)
+	if len(h.Lines) > 0 {
+		text += ", by " + strings.Join(h.Lines, ", ")
 	}
-	return fmt.Sprintf("Of the last %d %% of the time, what the time before taught would deny %s%s on %s: %s.", share, most,
-		count(h.Denied, "write"), count(h.Nodes, "node"), strings.Join(h.Lines, ", "))
+	return text + "."
 }
 
 func daysText(days []int) string {

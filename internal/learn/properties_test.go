@@ -128,7 +128,7 @@ func draw(t *rapid.T) drawn {
 	}
 	return drawn{
 		request: r, at: start.Add(time.Duration(rapid.IntRange(0, 10_000).Draw(t, "minute")) * time.Minute),
-		agent: one("agent", "kubelet/v1.37.2 (linux/amd64)", "kubelet/v1.36.0", "curl/8.5.0"),
+		agent: one("agent", "kubelet/v1.37.2 (linux/amd64)", "kubelet/v1.36.0", "agent/v1", "curl/8.5.0"),
 	}
 }
 
@@ -183,7 +183,7 @@ func deniedBy(t *testing.T, p *v1alpha1.NodeRestrictionPolicy, writes []drawn) i
 
 func TestTheLearnedPolicy(t *testing.T) {
 	_, base := sites(t)
-	agents := []string{"kubelet"}
+	agents := []string{"kubelet", "agent"}
 	rapid.Check(t, func(rt *rapid.T) {
 		writes := rapid.SliceOfN(rapid.Custom(draw), 1, 30).Draw(rt, "writes")
 		all, _ := learn(t, writes, Options{All: true, MinNodes: 2, Agents: agents, Holdout: 0.3})

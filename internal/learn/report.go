@@ -123,7 +123,7 @@ func (l *Learner) forget() {
 // teach returns the lines for cases.
 func (l *Learner) teach(cases []*caseOf) []Line {
 	lesson := l.newLesson()
-	return lesson.teach(evidencesOf(cases, l.needed), l.oracle.base)
+	return lesson.teach(evidencesOf(cases, l.needed))
 }
 
 func (l *Learner) newLesson() *lesson {
@@ -133,7 +133,7 @@ func (l *Learner) newLesson() *lesson {
 	for i, agent := range agents[:otherAgents] {
 		known[i] = slices.Contains(l.options.Agents, agent)
 	}
-	return &lesson{options: l.options, nodes: l.nodes.names(), agents: agents, known: known}
+	return &lesson{options: l.options, nodes: l.nodes.names(), agents: agents, known: known, base: l.oracle.base}
 }
 
 // refusals returns the writes with violations that are never learned, by rule.
