@@ -146,7 +146,7 @@ func (f *filterOptions) compileTimes(filter *recordlog.Filter) error {
 		if flag.text == "" {
 			continue
 		}
-		at, err := parseTime(flag.text, now)
+		at, err := command.ParseTime(flag.text, now)
 		if err != nil {
 			return command.Usagef("%s: %w", flag.name, err)
 		}

@@ -120,7 +120,7 @@ func (j *judgement) passes(u *unit, before []part, free []partName) bool {
 	old := slices.Concat(j.scene.old, before)
 	if j.w.answer != nil {
 		j.set(&r, old, j.scene.updated, gaps)
-		found, known := j.evaluate(u.set, &r)
+		found, known := j.evaluateUnit(u, &r)
 		return known && len(found) == 0
 	}
 	for _, kind := range j.w.patch.kinds() {
@@ -135,7 +135,7 @@ func (j *judgement) passes(u *unit, before []part, free []partName) bool {
 			}
 		}
 		j.set(&r, old, updated, gaps)
-		if found, known := j.evaluate(u.set, &r); !known || len(found) > 0 {
+		if found, known := j.evaluateUnit(u, &r); !known || len(found) > 0 {
 			return false
 		}
 	}

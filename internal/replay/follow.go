@@ -28,6 +28,10 @@ func (r *Replay) follow(w *written) {
 		o.followDeletion(w, t)
 	case w.answer != nil:
 		latest := o.remember(w.answer, w.key)
+		latest.at = w.at
+		if t != nil && t.version == latest.version && t.uid == latest.uid && !t.since && t.at.Before(w.at) {
+			latest.at = t.at
+		}
 		if t != nil && t.uid == latest.uid {
 			latest.deleting, latest.deleted = latest.deleting || t.deleting, t.deleted
 		}
@@ -51,7 +55,7 @@ func (o *objects) prepare(w *written, unseens []*written) {
 	if !w.key.isTracked() {
 		return
 	}
-	recent := slices.DeleteFunc(o.recent[w.key], func(other unseen) bool { return w.at.Sub(other.at) > skew })
+	recent := slices.DeleteFunc(o.recent[w.key], func(other unseen) bool { return w.at.Sub(other.at) > o.skew })
 	if len(recent) == 0 {
 		delete(o.recent, w.key)
 	} else {
@@ -132,6 +136,7 @@ func (o *objects) followDeletion(w *written, t *tracked) {
 	switch {
 	case w.answer != nil && !isGone(w.answer):
 		o.latest[w.key] = o.remember(w.answer, w.key)
+		o.latest[w.key].at = w.at
 	case w.answer != nil || w.isKubelets:
 		o.forget(w.key)
 	case t != nil:

@@ -153,7 +153,7 @@ func (j *judgement) split(r *policy.Request) {
 func (j *judgement) certain(pending []*unit) []*unit {
 	var alone, rest []*unit
 	for _, u := range pending {
-		if j.scene.everything || slices.ContainsFunc(j.scene.touched, u.reads) {
+		if j.scene.everything || u.readsWhole() || slices.ContainsFunc(j.scene.touched, u.reads) {
 			alone = append(alone, u)
 		} else {
 			rest = append(rest, u)
@@ -167,13 +167,19 @@ func (j *judgement) certain(pending []*unit) []*unit {
 	}
 	var left []*unit
 	for _, u := range slices.Concat(rest, alone) {
-		if found, known := j.evaluate(u.set, &j.out.Request); known {
+		if found, known := j.evaluateUnit(u, &j.out.Request); known {
 			j.add(found, false)
 			continue
 		}
 		left = append(left, u)
 	}
 	return left
+}
+
+// evaluateUnit evaluates a request by a unit, and reports whether all that its rule has asked for is known.
+func (j *judgement) evaluateUnit(u *unit, r *policy.Request) ([]policy.PolicyViolation, bool) {
+	found, known := j.evaluate(u.set, r)
+	return found, known && !(u.readsWhole() && u.lacks(r))
 }
 
 // evaluate evaluates a request by a set, and reports whether all that its rules have asked for is known.

@@ -53,7 +53,7 @@ func (o *objects) fits(w *written, t *tracked) (sameObject, equal bool) {
 
 // last returns the write with the object as the log has it last, or nil if that cannot have stood before the write.
 func (j *judgement) last() *previous {
-	t := j.replay.objects.before(j.w.key, j.w.version)
+	t := j.replay.objects.before(j.w)
 	if j.scene.exact || t == nil || t.all {
 		return nil
 	}
@@ -212,6 +212,9 @@ func (j *judgement) patched(before []part) ([]part, bool) {
 func (j *judgement) lastDeleted(t *tracked) *previous {
 	o, w := j.replay.objects, j.w
 	p := &previous{gaps: &object.Gaps{}, why: IsTooLarge}
+	if w.lacksOptions() {
+		p.gaps.MissOptions()
+	}
 	if w.answer == nil {
 		uid := textMember(member(w.event.RequestObject, "preconditions"), "uid")
 		if uidDiffers(uid, t.uid) {
@@ -250,9 +253,6 @@ func (j *judgement) lastDeleted(t *tracked) *previous {
 		}
 		p.old = append(p.old, q)
 	}
-	if len(w.event.RequestObject) == 0 && (w.event.Level == "Metadata" || w.event.Level == "" || w.event.Cut) {
-		p.gaps.MissOptions()
-	}
 	return p
 }
 
@@ -269,7 +269,7 @@ func (j *judgement) complete(pending []*unit, p *previous) []*unit {
 	j.set(&r, p.old, p.updated, p.gaps)
 	var left []*unit
 	for _, u := range pending {
-		found, known := j.evaluate(u.set, &r)
+		found, known := j.evaluateUnit(u, &r)
 		if !known {
 			left = append(left, u)
 			continue

@@ -19,20 +19,22 @@ import (
 // objects are the Nodes and pods as the log has them last.
 type objects struct {
 	hash   maphash.Seed
+	skew   time.Duration
 	names  *nameTable
 	latest map[key]*tracked
 	seeds  map[key]*tracked // what was given beside the log
 	recent map[key][]unseen // writes whose answers are not known, and that others may precede although their time is earlier
 }
 
-func newObjects() *objects {
-	return &objects{hash: maphash.MakeSeed(), names: newNameTable(), latest: map[key]*tracked{}, seeds: map[key]*tracked{}, recent: map[key][]unseen{}}
+func newObjects(skew time.Duration) *objects {
+	return &objects{hash: maphash.MakeSeed(), skew: skew, names: newNameTable(), latest: map[key]*tracked{}, seeds: map[key]*tracked{}, recent: map[key][]unseen{}}
 }
 
 // tracked is an object as it was stored last, as far as it is known. The parts that rules do not read by their values are kept as hashes.
 type tracked struct {
 	uid      string
 	version  uint64
+	at       time.Time // when an answer had this version. Zero: it was given beside the log
 	since    bool      // it was written since, with an unknown version
 	deleting bool      // it has a deletionTimestamp
 	deleted  time.Time // somebody has asked for its deletion. Zero: nobody has
@@ -159,12 +161,15 @@ func (o *objects) isLost(t *tracked, name partName) bool {
 	return t.all || has && slices.Contains(t.lost, number)
 }
 
-// before returns the object as it was before a version, and nil if it is not known. A version of 0 is that of a write whose answer is not
-// known.
-func (o *objects) before(k key, version uint64) *tracked {
+// before returns the object as it was before a write, and nil if it is not known.
+func (o *objects) before(w *written) *tracked {
+	k, version, at := w.key, w.version, w.at
 	t, seed := o.latest[k], o.seeds[k]
 	if version == 0 {
 		return t
+	}
+	if t != nil && t.version == version && at.Sub(t.at) <= o.skew {
+		return nil // which of the two writes has stored it, and which has changed nothing, is not known
 	}
 	if seed != nil && seed.version <= version && (t == nil || t.version > version || t.version < seed.version) {
 		return seed

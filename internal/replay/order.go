@@ -12,8 +12,6 @@ import (
 const (
 	// window is how late an event may come. API servers log a request when it ends, and their files are merged by time.
 	window = time.Minute
-	// skew is the largest difference of the clocks of API servers.
-	skew = 10 * time.Second
 	// maxWaiting and maxWaitingBytes bound what waits for earlier events.
 	maxWaiting      = 100_000
 	maxWaitingBytes = 64 << 20
@@ -25,9 +23,10 @@ type order struct {
 	of      map[key][]*written
 	bytes   int
 	newest  time.Time
+	skew    time.Duration
 }
 
-func newOrder() *order { return &order{of: map[key][]*written{}} }
+func newOrder(skew time.Duration) *order { return &order{of: map[key][]*written{}, skew: skew} }
 
 // byTime is a heap of writes.
 type byTime []*written
@@ -57,7 +56,7 @@ func (o *order) add(w *written, each func(*written) error) error {
 		o.newest = w.at
 	}
 	for len(o.waiting) > 0 &&
-		(o.newest.Sub(o.waiting[0].at) > window || len(o.waiting) > maxWaiting || o.bytes > maxWaitingBytes) {
+		(o.newest.Sub(o.waiting[0].at) > window+o.skew || len(o.waiting) > maxWaiting || o.bytes > maxWaitingBytes) {
 		if err := o.next(each); err != nil {
 			return err
 		}
@@ -123,11 +122,16 @@ func (o *order) give(w *written, each func(*written) error) error {
 func (o *order) unseen(w *written) []*written {
 	var found []*written
 	for _, other := range o.of[w.key] {
-		if other != w && other.version == 0 && other.stores() && other.at.Sub(w.at) <= skew {
+		if other != w && other.version == 0 && other.stores() && other.at.Sub(w.at) <= o.skew {
 			found = append(found, other)
 		}
 	}
 	return found
+}
+
+// hasTwin reports whether another write with the same resourceVersion waits. One of the two has stored it, and the other has changed nothing.
+func (o *order) hasTwin(w *written) bool {
+	return slices.ContainsFunc(o.of[w.key], func(other *written) bool { return other != w && other.version == w.version })
 }
 
 // size is how many bytes of bodies a write holds.

@@ -23,6 +23,8 @@ type Options struct {
 	Node func(name string) bool
 	// FailedOpen says that only writes are evaluated for which no replica of the webhook answered.
 	FailedOpen bool
+	// Skew is how much the clocks of API servers may differ. It is at least a second, which concurrent requests take.
+	Skew time.Duration
 	// Attempts says that also writes are evaluated that were refused.
 	Attempts bool
 }
@@ -55,7 +57,8 @@ func New(o *Options, each func(*Write) error) (*Replay, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Replay{options: *o, units: u, objects: newObjects(), order: newOrder(), each: each}, nil
+	skew := max(o.Skew, time.Second)
+	return &Replay{options: *o, units: u, objects: newObjects(skew), order: newOrder(skew), each: each}, nil
 }
 
 // Counts returns how many events were read so far.
@@ -111,7 +114,7 @@ func (r *Replay) take(w *written) error {
 
 // link compares what the log has last of an object with the answer to a write, to find out whether the log lacks writes.
 func (r *Replay) link(w *written) {
-	t := r.objects.before(w.key, w.version)
+	t := r.objects.before(w)
 	if !w.key.isTracked() || !w.stores() || t == nil || w.version == t.version {
 		return
 	}
@@ -119,8 +122,11 @@ func (r *Replay) link(w *written) {
 	if !same {
 		return
 	}
-	r.counts.Links++
-	if !equal {
+	switch {
+	case equal:
+		r.counts.Links++
+	case !r.order.hasTwin(w):
+		r.counts.Links++
 		r.counts.Breaks++
 	}
 }

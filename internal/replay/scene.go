@@ -152,7 +152,7 @@ func isOfPlugins(resource string, name partName) bool {
 
 // update describes an update.
 func (r *Replay) update(s *scene, w *written) {
-	t := r.objects.before(w.key, w.version)
+	t := r.objects.before(w)
 	s.hasOld = true
 	if w.answer == nil {
 		r.updateUnseen(s, w)
@@ -162,7 +162,7 @@ func (r *Replay) update(s *scene, w *written) {
 	if w.mayOwn() {
 		s.missOwnership()
 	}
-	if t != nil && t.uid == w.answer.uid && t.version != 0 && t.version == w.version && !t.since {
+	if t != nil && t.uid == w.answer.uid && t.version != 0 && t.version == w.version && !t.since && !w.dryRun {
 		s.old, s.exact = s.updated, true // nothing was changed
 		return
 	}
@@ -343,7 +343,7 @@ func (r *Replay) remove(s *scene, w *written) {
 	} else if options := w.event.RequestObject; len(options) > 0 {
 		uid = textMember(member(options, "preconditions"), "uid")
 	}
-	if len(w.event.RequestObject) == 0 && (w.event.Level == "Metadata" || w.event.Level == "" || w.event.Cut) {
+	if w.lacksOptions() {
 		s.gaps.MissOptions()
 	}
 	t := r.objects.identified(w.key, uid)
@@ -359,7 +359,7 @@ func (r *Replay) remove(s *scene, w *written) {
 			}
 		}
 	}
-	if t != nil && (t.deleting || !t.deleted.IsZero() && w.at.Sub(t.deleted) > skew) {
+	if t != nil && (t.deleting || !t.deleted.IsZero() && w.at.Sub(t.deleted) > r.objects.skew) {
 		s.old = append(s.old, part{partName{"metadata", "deletionTimestamp"}, jsontext.Value(`"2000-01-01T00:00:00Z"`)})
 		known[partName{"metadata", "deletionTimestamp"}] = true
 	}
@@ -370,11 +370,17 @@ func (r *Replay) remove(s *scene, w *written) {
 	switch {
 	case w.answer == nil && w.event.Cut:
 		s.why = IsCut
-	case r.objects.before(w.key, w.version) == nil:
+	case r.objects.before(w) == nil:
 		s.why = IsOlder
 	default:
 		s.why = IsMissing
 	}
+}
+
+// lacksOptions reports whether the options of a deletion are not known. At level Request a deletion without a body has none.
+func (w *written) lacksOptions() bool {
+	e := w.event
+	return len(e.RequestObject) == 0 && (e.Level == "Metadata" || e.Level == "" || e.Cut)
 }
 
 // isOfDeletion reports whether a deletion changes a part.

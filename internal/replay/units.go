@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"strings"
 
+	admissionv1 "k8s.io/api/admission/v1"
+
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/policy"
 	"noderestriction.plus/policy/rules"
@@ -103,4 +105,24 @@ func (u *unit) reads(name partName) bool {
 		}
 	}
 	return false
+}
+
+// readsWhole reports whether the rule compares objects as they were sent, in writes of which other rules see the parts.
+func (u *unit) readsWhole() bool { return u.rule == directUpdates || u.rule == baselinePods }
+
+const (
+	directUpdates policy.RuleID = "node-direct-updates"
+	baselinePods  policy.RuleID = "baseline-pods"
+)
+
+// lacks reports whether a rule that reads whole objects lacks something of them. An update that leaves a part as it is passes, whatever the
+// part is.
+func (u *unit) lacks(r *policy.Request) bool {
+	switch {
+	case r.Gaps == nil:
+		return false
+	case u.rule == directUpdates:
+		return r.Gaps.LacksChanges()
+	}
+	return r.Operation == admissionv1.Create && r.Gaps.LacksValues()
 }

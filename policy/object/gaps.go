@@ -96,6 +96,12 @@ func (g *Gaps) Asked() []string {
 // WantQuantities reports whether a part that may hold quantities is in the gaps of a write whose quantities were looked at.
 func (g *Gaps) WantQuantities() bool { return g.quantities }
 
+// LacksValues reports whether a part other than managedFields is in the gaps, and LacksChanges whether one that the write may change.
+func (g *Gaps) LacksValues() bool { return (g.old|g.updated|g.change)&^(1<<managedFields) != 0 }
+
+// LacksChanges is documented at [Gaps.LacksValues].
+func (g *Gaps) LacksChanges() bool { return g.change&^(1<<managedFields) != 0 }
+
 // Reset forgets which parts rules have asked for.
 func (g *Gaps) Reset() { g.asked, g.askedOptions, g.quantities = 0, false, false }
 
