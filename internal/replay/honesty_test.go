@@ -161,15 +161,11 @@ type rule struct {
 }
 
 // wrong returns the verdicts on a write that are not those of the webhook.
-func wrong(w *replay.Write, truth policy.Decision, complete bool) []string {
+func wrong(w *replay.Write, truth policy.Decision, c replay.Completeness) []string {
+	violations, lacks := w.Settle(c)
 	unknown, unknownPolicies := map[rule]bool{}, map[string]bool{}
-	for _, u := range w.Unknown {
+	for _, u := range lacks {
 		unknown[rule{u.Policy, u.Rule}], unknownPolicies[u.Policy] = true, true
-	}
-	if !complete {
-		for _, u := range w.Assumes {
-			unknown[rule{u.Policy, u.Rule}], unknownPolicies[u.Policy] = true, true
-		}
 	}
 	unverified := map[string]bool{}
 	want := map[rule][]string{}
@@ -179,10 +175,7 @@ func wrong(w *replay.Write, truth policy.Decision, complete bool) []string {
 		want[of] = append(want[of], v.Field+": "+v.Detail)
 	}
 	got := map[rule][]string{}
-	for _, v := range w.Violations {
-		if v.Assumes && !complete {
-			continue
-		}
+	for _, v := range violations {
 		of := rule{v.Policy, v.Rule}
 		got[of] = append(got[of], v.Field+": "+v.Detail)
 	}
@@ -206,18 +199,18 @@ func wrong(w *replay.Write, truth policy.Decision, complete bool) []string {
 func (r rule) String() string { return r.policy + "/" + string(r.id) }
 
 // check replays a damaged log, and returns how many writes have all verdicts.
-func check(t *testing.T, w *world, policies []*v1alpha1.NodeRestrictionPolicy, log []byte, skew time.Duration, seed uint64) (decided, all int) {
+func check(t *testing.T, w *world, policies []*v1alpha1.NodeRestrictionPolicy, log []byte, d damage, seed uint64) (decided, all int) {
 	t.Helper()
 	truth := truthOf(t, w, policies)
-	writes, r := replayed(t, log, &replay.Options{Policies: policies, Skew: 2 * skew})
+	writes, r := replayed(t, log, &replay.Options{Policies: policies, Skew: 2 * d.skew, Complete: d.lost == 0})
 	for _, write := range writes {
 		all++
-		if len(write.Unknown) == 0 && (r.Complete() || len(write.Assumes) == 0) {
+		if _, unknown := write.Settle(r.Completeness()); len(unknown) == 0 {
 			decided++
 		}
-		if found := wrong(write, truth[write.AuditID], r.Complete()); len(found) > 0 {
+		if found := wrong(write, truth[write.AuditID], r.Completeness()); len(found) > 0 {
 			q := &write.Request
-			t.Errorf("seed %d, %s, %s %s/%s %s by %s (level %q, complete %v):\n%s\n%s", seed, write.AuditID, q.Operation, q.Resource,
+			t.Errorf("seed %d, %s, %s %s/%s %s by %s (level %q, complete: %v):\n%s\n%s", seed, write.AuditID, q.Operation, q.Resource,
 				q.Subresource, q.Name, q.NodeName, write.Level, r.Complete(), strings.Join(found, "\n"), mustMarshal(w.event(write.AuditID)))
 		}
 	}
@@ -257,9 +250,9 @@ func TestAVerdictIsThatOfTheWebhook(t *testing.T) {
 			decided, all := 0, 0
 			for seed := range cmp.Or(seeds/6, 1) {
 				w := newWorld(t, uint64(seed))
-				w.live(120)
+				w.live(120 + 600*(seed%10/9))
 				random := rand.New(rand.NewPCG(uint64(seed), 2)) //nolint:gosec // A test must be repeatable.
-				some, of := check(t, w, policies, w.lines(d.damage, random), d.skew, uint64(seed))
+				some, of := check(t, w, policies, w.lines(d.damage, random), d.damage, uint64(seed))
 				decided, all = decided+some, all+of
 				if t.Failed() {
 					break

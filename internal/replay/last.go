@@ -262,6 +262,7 @@ func (j *judgement) complete(pending []*unit, p *previous) []*unit {
 		return pending
 	}
 	j.stored = j.w.answer != nil
+	j.out.Derived = j.w.answer == nil
 	if len(pending) == 0 {
 		return nil
 	}

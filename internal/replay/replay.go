@@ -23,6 +23,8 @@ type Options struct {
 	Node func(name string) bool
 	// FailedOpen says that only writes are evaluated for which no replica of the webhook answered.
 	FailedOpen bool
+	// Complete says that the log has all writes of Nodes and pods from its beginning to its end, at whichever level.
+	Complete bool
 	// Skew is how much the clocks of API servers may differ. It is at least a second, which concurrent requests take.
 	Skew time.Duration
 	// Attempts says that also writes are evaluated that were refused.
@@ -64,12 +66,38 @@ func New(o *Options, each func(*Write) error) (*Replay, error) {
 // Counts returns how many events were read so far.
 func (r *Replay) Counts() Counts { return r.counts }
 
-// maxBreaks is how many links there must be for each break, so that a log counts as complete.
-const maxBreaks = 1000
+// Completeness is how sure it is that the log lacks no writes.
+type Completeness int
 
-// Complete reports whether the log is complete, as far as can be told from its objects: at most one in a thousand answers does not follow
-// from the one before. It is final once all events were added.
-func (r *Replay) Complete() bool { return r.counts.Breaks*maxBreaks <= r.counts.Links }
+// How sure it is. Of a log with few links nothing can be said.
+const (
+	Lacking Completeness = iota // writes are missing, or it cannot be told
+	Fitting                     // at least a hundred links, and at most a break in a thousand
+	Whole                       // at least a thousand links, and at most a break in a thousand; or the caller says so
+)
+
+const (
+	maxBreaks = 1000 // how many links there must be for each break
+	minLinks  = 100
+)
+
+// Completeness returns how sure it is that the log lacks no writes, as far as that can be told from the answers that it has. It is final
+// after [Replay.Finish].
+func (r *Replay) Completeness() Completeness {
+	links := r.counts.Links
+	switch {
+	case r.options.Complete:
+		return Whole
+	case links < minLinks || r.counts.Breaks*maxBreaks > links:
+		return Lacking
+	case links < maxBreaks:
+		return Fitting
+	}
+	return Whole
+}
+
+// Complete reports whether verdicts count that assume that the log lacks no writes, except for those on a write with Derived.
+func (r *Replay) Complete() bool { return r.Completeness() >= Fitting }
 
 // Wants reports whether an event must be added: it is the last one of a write to a Node or a pod, of whomever, or of a kubelet's write.
 func Wants(e *auditlog.Event) bool {

@@ -4,6 +4,7 @@
 package replay
 
 import (
+	"slices"
 	"time"
 
 	"noderestriction.plus/policy"
@@ -48,9 +49,19 @@ type Write struct {
 	Violations []Violation
 	// Unknown are the rules without a verdict. The same rule of several policies has an entry for each.
 	Unknown []Unknown
-	// Assumes says that some rule has its verdict, of whichever kind, only if the log lacks no write of the object. If the log turns out to
-	// lack writes, [Replay.Complete] returns false, and all verdicts of such rules are unknown.
+	// Assumes says that some rule has its verdict, of whichever kind, only if the log lacks no write of the object: see [Write.Settle].
 	Assumes []Unknown
+	// Derived says that the answer to the write is not known, so that nothing shows whether what the log had last has stood before it.
+	Derived bool
+}
+
+// Settle returns the verdicts on the write, given how complete the log has turned out to be.
+func (w *Write) Settle(c Completeness) ([]Violation, []Unknown) {
+	if len(w.Assumes) == 0 || c == Whole || c == Fitting && !w.Derived {
+		return w.Violations, w.Unknown
+	}
+	certain := slices.DeleteFunc(slices.Clone(w.Violations), func(v Violation) bool { return v.Assumes })
+	return certain, slices.Concat(w.Unknown, w.Assumes)
 }
 
 // Violation is a violation that the webhook would have found.

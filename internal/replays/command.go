@@ -50,6 +50,7 @@ type options struct {
 	skew                         time.Duration
 	failedOpen, attempts         bool
 	list, unknown, acceptUnknown bool
+	complete                     bool
 	progress                     bool
 	limit                        int
 	output                       *command.Output
@@ -114,6 +115,8 @@ func (o *options) addFlags(cmd *cobra.Command) {
 	flags.BoolVar(&o.failedOpen, "failed-open", false,
 		"only writes that were not evaluated when they were sent, because no\nreplica of the webhook answered")
 	flags.BoolVar(&o.attempts, "attempts", false, "also writes that others refused, such as the NodeRestriction plugin")
+	flags.BoolVar(&o.complete, "complete", false,
+		"the log has every write of Nodes and pods, at whichever level: do not\nconclude it from the objects in it")
 	flags.DurationVar(&o.skew, "clock-skew", defaultSkew,
 		"`time` by which the clocks of API servers may differ; a second is enough\nfor the log of a single one")
 	flags.BoolVar(&o.progress, "progress", false, "print progress on standard error even if it is no terminal")
@@ -139,7 +142,7 @@ func (o *options) check(now time.Time) error {
 			return command.Usagef("--by: no dimension is named %s%s", text.Quote(name), text.DidYouMean(name, dimensionNames()))
 		}
 	}
-	o.replay = replay.Options{Skew: o.skew, FailedOpen: o.failedOpen, Attempts: o.attempts}
+	o.replay = replay.Options{Skew: o.skew, FailedOpen: o.failedOpen, Attempts: o.attempts, Complete: o.complete}
 	for _, bound := range []struct {
 		flag, value string
 		into        *time.Time
