@@ -151,11 +151,15 @@ var arrows = map[string]struct {
 		},
 		"the entry is for API servers, and has nothing to do with policies or with the webhook",
 	},
+	"internal/replaylog": {
+		[]string{"internal/auditlog", "internal/command", "internal/input", "internal/replay", "internal/text"},
+		"each command about a replay reads the same files in the same way",
+	},
 	"config/policies": {nil, "it is the policy recommended, and nothing else"},
 	"internal/learn": {
 		[]string{
-			"api/v1alpha1", "config/policies", "policy", "policy/object", "policy/pattern", "policy/rules", "internal/auditlog", "internal/command",
-			"internal/input", "internal/manifest", "internal/replay", "internal/text",
+			"api/v1alpha1", "config/policies", "policy", "policy/object", "policy/pattern", "policy/rules", "internal/command", "internal/input",
+			"internal/manifest", "internal/replay", "internal/replaylog", "internal/text",
 		},
 		"a policy is widened by what its rules say of a log, far from the cluster that wrote it",
 	},
@@ -263,7 +267,7 @@ var bans = []struct {
 	{
 		[]string{
 			"policy", "policy/expression", "policy/object", "policy/pattern", "policy/rules", "internal/text",
-			"internal/auditlog", "internal/authorizer", "internal/learn",
+			"internal/auditlog", "internal/authorizer", "internal/learn", "internal/replaylog",
 			"internal/cli", "internal/compile", "internal/denials", "internal/denials/page", "internal/command",
 			"internal/program", "internal/report",
 			"internal/review", "internal/record", "internal/recordlog", "internal/decisionlog", "internal/manifest", "internal/fixture", "internal/input",
@@ -303,7 +307,7 @@ var bans = []struct {
 		[]string{
 			module + "/internal/access", module + "/internal/attack", module + "/internal/auditlog", module + "/internal/authorizer",
 			module + "/internal/rights", module + "/internal/cli", module + "/internal/denials", module + "/internal/doctor",
-			module + "/internal/fixture", module + "/internal/learn",
+			module + "/internal/fixture", module + "/internal/learn", module + "/internal/replaylog",
 		},
 		"the command-line tool is not part of the webhook's image",
 	},

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"noderestriction.plus/internal/learn"
+	"noderestriction.plus/internal/replay"
 	"noderestriction.plus/policy"
 )
 
@@ -43,7 +44,7 @@ func TestAttacksAreNotLearned(t *testing.T) {
 					w.Node = fmt.Sprint("worker-", i)
 					l.Add(w)
 				}
-				result := l.Finish(learn.Log{}, true)
+				result := l.Finish(learn.Log{}, replay.Whole)
 				switch {
 				case len(result.Learned) > 0 && nodes == 0:
 					t.Errorf("%s: %s: one node teaches %v", name, a.ID, result.Learned)

@@ -8,15 +8,16 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"noderestriction.plus/config/policies"
-	"noderestriction.plus/internal/auditlog"
 	"noderestriction.plus/internal/command"
 	"noderestriction.plus/internal/input"
 	"noderestriction.plus/internal/manifest"
+	"noderestriction.plus/internal/replaylog"
 	"noderestriction.plus/internal/text"
 	"noderestriction.plus/policy/rules"
 )
@@ -25,9 +26,9 @@ import (
 type commandOptions struct {
 	Options
 
-	logs, objects []string
-	format        auditlog.Format
-	base, name    string
+	source       replaylog.Source
+	base, name   string
+	since, until time.Time
 }
 
 const (
@@ -39,7 +40,7 @@ const (
 
 // Command returns the command learn.
 func Command() *cobra.Command {
-	o := commandOptions{format: auditlog.Auto}
+	o := commandOptions{}
 	cmd := &cobra.Command{
 		Use:   "learn --audit-log FILE...",
 		Short: "Make the narrowest policy that allows what kubelets write in an audit log",
@@ -57,18 +58,16 @@ An audit log is read as kubectl nrp replay reads it. Try the policy with kubectl
 
 Exit code: 0 the policy denies no write in the log that could be evaluated, 1 it denies some, 2 usage, a
 file that cannot be read, or no writes of kubelets.`,
-		Example: `  kubectl nrp learn --audit-log audit.log --audit-log audit-1.log.gz > learned.yaml
+		Example: `  kubectl nrp learn --audit-log 'audit-*.log.gz' > learned.yaml
   kubectl nrp learn --audit-log audit.log --base profiles/k3s.yaml --agents kubelet,k3s
-  kubectl get nodes,pods -A -o json | kubectl nrp learn --audit-log audit.log --objects - --min-nodes 1`,
+  kubectl nrp learn --audit-log audit.log --objects objects.json --min-nodes 1 --since 7d`,
 		Args:                  command.NoArguments,
 		DisableFlagsInUseLine: true,
 	}
 	flags := cmd.Flags()
-	flags.StringArrayVar(&o.logs, "audit-log", nil, "audit log `file`, or - for standard input; may be repeated")
-	flags.Var(&o.format, "format", auditlog.FormatUsage)
-	command.Complete(cmd, "format", auditlog.Formats())
-	flags.StringArrayVar(&o.objects, "objects", nil,
-		"`file` with Nodes and pods as kubectl get -o json prints them, or - for standard input;\nmay be repeated")
+	o.source.AddFlags(cmd)
+	since := flags.String("since", "", "only writes from this `time` on: an age such as 36h or 7d, or\n2026-11-24T08:00:00Z; the log before is still read")
+	until := flags.String("until", "", "only writes before this `time`, in the same forms")
 	flags.StringVar(&o.base, "base", "", "`file` with the policy to begin with, or - for standard input; by default recommended")
 	flags.StringVar(&o.name, "name", "learned", "`name` of the policy")
 	flags.BoolVar(&o.All, "all", false, "also take in what would be left out for review")
@@ -78,18 +77,29 @@ file that cannot be read, or no writes of kubelets.`,
 	output := command.NewOutput(command.FormatYAML, command.FormatJSON)
 	output.AddTo(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := o.check(); err != nil {
+		if err := o.check(*since, *until, time.Now()); err != nil {
 			return err
 		}
-		return o.run(&command.Inputs{Stdin: cmd.InOrStdin()}, cmd.OutOrStdout(), output)
+		return o.run(&command.Inputs{Stdin: cmd.InOrStdin()}, cmd.OutOrStdout(), cmd.ErrOrStderr(), output)
 	}
 	return cmd
 }
 
-func (o *commandOptions) check() error {
+func (o *commandOptions) check(since, until string, now time.Time) (err error) {
+	if err := o.source.Check(); err != nil {
+		return err
+	}
+	if since != "" {
+		if o.since, err = command.ParseTime(since, now); err != nil {
+			return command.Usagef("--since: %w", err)
+		}
+	}
+	if until != "" {
+		if o.until, err = command.ParseTime(until, now); err != nil {
+			return command.Usagef("--until: %w", err)
+		}
+	}
 	switch {
-	case len(o.logs) == 0:
-		return command.Usagef("name an audit log with --audit-log")
 	case o.MinNodes < 1:
 		return command.Usagef("--min-nodes: must be at least 1")
 	case !(o.Holdout >= 0 && o.Holdout < 1): // also without a number
@@ -104,12 +114,12 @@ func (o *commandOptions) check() error {
 }
 
 // run learns, and prints the policy.
-func (o *commandOptions) run(inputs *command.Inputs, out io.Writer, output *command.Output) error {
+func (o *commandOptions) run(inputs *command.Inputs, out, notes io.Writer, output *command.Output) error {
 	base, err := o.readBase(inputs)
 	if err != nil {
 		return fmt.Errorf("--base: %w", err)
 	}
-	result, err := o.learn(inputs, base.object.Object)
+	result, err := o.learn(inputs, base.object.Object, notes)
 	if err != nil {
 		return err
 	}

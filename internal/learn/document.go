@@ -172,6 +172,9 @@ func (d *document) insert(f *fieldSpec, object *yaml.Node, name string, learned 
 	return object.Content[indexOf(object, name)]
 }
 
+// maxReview is how many lines for review a field has in comments.
+const maxReview = 32
+
 // leave puts lines for review into a comment behind a node, below the names that the policy does not have.
 func leave(f *fieldSpec, behind *yaml.Node, names []string, review []Line, comment func(*Line) string) error {
 	if len(review) == 0 {
@@ -188,7 +191,7 @@ func leave(f *fieldSpec, behind *yaml.Node, names []string, review []Line, comme
 			lines = append(lines, "# "+indent+name+":")
 		}
 	}
-	for i := range review {
+	for i := range review[:min(len(review), maxReview)] {
 		text, err := lineOf(nodeOf(f.of(review[i].Element)))
 		if err != nil {
 			return err
@@ -202,6 +205,9 @@ func leave(f *fieldSpec, behind *yaml.Node, names []string, review []Line, comme
 			text = f.path[strings.LastIndexByte(f.path, '.')+1:] + ": " + text
 		}
 		lines = append(lines, "# "+indent+text+" "+comment(&review[i]))
+	}
+	if more := len(review) - maxReview; more > 0 {
+		lines = append(lines, fmt.Sprintf("# %s... and %d more: -o json has them", indent, more))
 	}
 	behind.FootComment = strings.Join(lines, "\n")
 	return nil

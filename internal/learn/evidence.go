@@ -171,23 +171,25 @@ func (l *lesson) teach(all evidences) []Line {
 	return lines
 }
 
+// maxLines is how many lines of a field are kept, also for review.
+const maxLines = 1024
+
 // linesOf returns the lines of a field.
 func (l *lesson) linesOf(es evidences) []Line {
-	var lines []Line
-	switch {
-	case len(es) == 0:
+	if len(es) == 0 {
 		return nil
-	case l.field.generalize != nil:
-		lines = l.field.generalize(es, l)
-	default:
-		for _, e := range es {
-			lines = append(lines, l.line(e.Element, e))
-		}
 	}
-	lines = l.absorb(lines)
-	slices.SortStableFunc(lines, func(a, b Line) int {
+	generalize := l.field.generalize
+	if generalize == nil {
+		generalize = each
+	}
+	lines := generalize(es, l)
+	mostNodes := func(a, b Line) int {
 		return cmp.Or(cmp.Compare(b.Nodes, a.Nodes), compareElements(a.Element, b.Element))
-	})
+	}
+	slices.SortStableFunc(lines, mostNodes)
+	lines = l.absorb(lines[:min(len(lines), maxLines)])
+	slices.SortStableFunc(lines, mostNodes)
 	l.limit(lines)
 	return lines
 }
@@ -195,12 +197,14 @@ func (l *lesson) linesOf(es evidences) []Line {
 // absorb removes lines that other lines in the policy cover, and adds their evidence to these.
 func (l *lesson) absorb(lines []Line) []Line {
 	coverOf := func(line *Line, by func(i int) bool) int {
-		return slices.IndexFunc(indexes(lines), func(i int) bool {
+		for i := range lines {
 			other := &lines[i]
-			return other.Review == "" && other.Element != line.Element && by(i) && !slices.ContainsFunc(line.from, func(e *evidence) bool {
-				return !covers(l.field, other.Element, e.Element)
-			})
-		})
+			if other.Review == "" && isGeneral(l.field, other.Element) && other.Element != line.Element && by(i) &&
+				!slices.ContainsFunc(line.from, func(e *evidence) bool { return !covers(l.field, other.Element, e.Element) }) {
+				return i
+			}
+		}
+		return -1
 	}
 	covered := make([]bool, len(lines))
 	for i := range lines {
@@ -219,15 +223,6 @@ func (l *lesson) absorb(lines []Line) []Line {
 		}
 	}
 	return kept
-}
-
-// indexes returns the indexes of a list.
-func indexes[T any](list []T) []int {
-	is := make([]int, len(list))
-	for i := range is {
-		is[i] = i
-	}
-	return is
 }
 
 // merged returns a line with the evidence of all that it stands for.

@@ -212,6 +212,37 @@ func commonDirectory(es evidences) string {
 	return strings.Join(common, "/")
 }
 
+// isGeneral reports whether an element of a field may cover others.
+func isGeneral(f *fieldSpec, e Element) bool {
+	return f.shape != list || f.path == extendedResources || f.path == hostPaths || f.path == taints && e.Value == "" ||
+		strings.HasSuffix(e.Key, "*") || strings.Contains(e.Key, "/") && f.value != nil
+}
+
+// coverage finds out which elements a policy with lines has.
+type coverage struct {
+	fields  map[string]*fieldSpec
+	exact   map[Element]bool
+	general map[string][]Element // by field
+}
+
+func newCoverage(fields map[string]*fieldSpec, lines []Line) *coverage {
+	c := &coverage{fields, map[Element]bool{}, map[string][]Element{}}
+	for i := range lines {
+		switch e := lines[i].Element; {
+		case lines[i].Review != "":
+		case isGeneral(fields[e.Field], e):
+			c.general[e.Field] = append(c.general[e.Field], e)
+		default:
+			c.exact[e] = true
+		}
+	}
+	return c
+}
+
+func (c *coverage) has(e Element) bool {
+	return c.exact[e] || slices.ContainsFunc(c.general[e.Field], func(general Element) bool { return covers(c.fields[e.Field], general, e) })
+}
+
 // covers reports whether a policy with an element of a field allows what another element does.
 func covers(f *fieldSpec, general, e Element) bool {
 	switch {

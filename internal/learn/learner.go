@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/internal/replay"
 	"noderestriction.plus/internal/text"
 	"noderestriction.plus/policy"
 )
@@ -42,8 +43,8 @@ type Write struct {
 	Violations []Violation // in the order of the rules
 	// Undecided says that other rules have no verdict.
 	Undecided bool
-	// Assumes says that the verdicts hold only if the log lacks no write.
-	Assumes bool
+	// Assumes is how complete the log must be for the verdicts to hold.
+	Assumes replay.Completeness
 }
 
 // Violation is that of a rule.
@@ -66,13 +67,13 @@ type Learner struct {
 	order                []*caseOf
 	times                []moment
 	refused              map[refusedKey]*refused
-	tallies              map[bool]*tally // of the writes that are no cases, by whether they assume that the log lacks no write
+	tallies              map[replay.Completeness]*tally // of the writes that are no cases, by what they assume
 }
 
 // caseKey is what writes have in common that count together.
 type caseKey struct {
 	needs, node, agent int
-	assumes            bool // the log lacks no write
+	assumes            replay.Completeness
 }
 
 // caseOf are equal writes of a node.
@@ -112,7 +113,12 @@ type tally struct {
 
 func (t *tally) sum() int { return t.unlearned + t.unallowed + t.undecided }
 
-func (l *Learner) tally(of caseKey) *tally { return l.tallies[of.assumes] }
+func (l *Learner) tally(of caseKey) *tally {
+	if l.tallies[of.assumes] == nil {
+		l.tallies[of.assumes] = &tally{}
+	}
+	return l.tallies[of.assumes]
+}
 
 // NewLearner returns a learner that widens a policy, which is valid.
 func NewLearner(base *v1alpha1.NodeRestrictionPolicy, options Options) (*Learner, error) {
@@ -123,7 +129,7 @@ func NewLearner(base *v1alpha1.NodeRestrictionPolicy, options Options) (*Learner
 	return &Learner{
 		options: options, oracle: oracle, nodes: numbers{}, agents: numbers{}, needs: numbers{},
 		needsOf: map[int]int{}, cases: map[caseKey]*caseOf{},
-		tallies: map[bool]*tally{false: {}, true: {}}, refused: map[refusedKey]*refused{},
+		tallies: map[replay.Completeness]*tally{}, refused: map[refusedKey]*refused{},
 	}, nil
 }
 

@@ -17,7 +17,9 @@ import (
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/commandtest"
 	"noderestriction.plus/internal/fixture"
+	"noderestriction.plus/internal/replay"
 	"noderestriction.plus/policy"
+	"noderestriction.plus/policy/object"
 	"noderestriction.plus/policy/rules"
 )
 
@@ -92,7 +94,7 @@ func learned(t *testing.T, f *fixture.Fixture, nodes int, options Options) *Resu
 		}
 		learner.Add(w)
 	}
-	return learner.Finish(Log{First: start, Last: start.Add(time.Duration(nodes) * time.Hour), Kubelets: nodes, Evaluated: nodes}, true)
+	return learner.Finish(Log{First: start, Last: start.Add(time.Duration(nodes) * time.Hour), Kubelets: nodes, Evaluated: nodes}, replay.Whole)
 }
 
 // TestWideners says what is learned of each write that the fixtures deny, if enough nodes do it: a policy with that allows the write,
@@ -145,6 +147,105 @@ func TestAttacksAreNotLearned(t *testing.T) {
 		if result.Denied != 1 {
 			t.Errorf("%s: the learned policy would deny %d writes, want 1", name, result.Denied)
 		}
+	}
+}
+
+// TestWritesThatTeachNothing has writes of which it is not certain that the base would deny them, or that nothing else denies them.
+func TestWritesThatTeachNothing(t *testing.T) {
+	f := denied(t)["node-capacity/deny/inflates-cpu.txtar"]
+	for name, test := range map[string]struct {
+		write    Write
+		all      bool
+		complete replay.Completeness
+		learned  int
+		want     Result // only the numbers
+	}{
+		"of some rules it is unknown whether they deny it": {
+			Write{Undecided: true}, false, replay.Whole, 0, Result{Violating: 1, Denied: 1, Undecided: 1},
+		},
+		"the same, and everything is taken in": {
+			Write{Undecided: true}, true, replay.Whole, 1, Result{Violating: 1},
+		},
+		"the log lacks writes": {
+			Write{Assumes: replay.Fitting}, true, replay.Lacking, 0, Result{},
+		},
+		"the log may lack writes that the write is derived from": {
+			Write{Assumes: replay.Whole}, true, replay.Fitting, 0, Result{},
+		},
+		"the log is complete enough": {
+			Write{Assumes: replay.Fitting}, true, replay.Fitting, 1, Result{Violating: 1},
+		},
+		"it was not evaluated": {
+			Write{Violations: []Violation{{Rule: policy.Unverified, Detail: "no name"}}}, true, replay.Whole, 0, Result{Violating: 1, Denied: 1},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l, err := NewLearner(f.Policies[0], Options{All: test.all, MinNodes: 1, Agents: []string{"kubelet"}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := f.Request
+			w := test.write
+			w.Node, w.Time, w.UserAgent = "worker-1", start, "kubelet/v1.37.2"
+			if w.Violations == nil {
+				w.Violations = writeOf(&r, evaluate(t, f.Policies[0], &r)).Violations
+			}
+			l.Add(&w)
+			got := l.Finish(Log{First: start, Last: start}, test.complete)
+			if len(got.Learned) != test.learned || got.Violating != test.want.Violating || got.Denied != test.want.Denied ||
+				got.Undecided != test.want.Undecided {
+				t.Errorf("learned %v, violating %d, denied %d, undecided %d", got.Learned, got.Violating, got.Denied, got.Undecided)
+			}
+		})
+	}
+}
+
+// TestGaps asks a rule about a write of which it does not have the old value: what the write needs is not known.
+func TestGaps(t *testing.T) {
+	f := denied(t)["node-capacity/deny/inflates-cpu.txtar"]
+	l, err := NewLearner(f.Policies[0], Options{All: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := f.Request
+	w := writeOf(&r, evaluate(t, f.Policies[0], &r))
+	r.Gaps = &object.Gaps{}
+	r.Gaps.MissOld("status", "capacity")
+	w.Time = start
+	l.Add(w)
+	if got := l.Finish(Log{First: start, Last: start}, replay.Whole); len(got.Learned) > 0 || len(got.NotAllowed) != 1 {
+		t.Errorf("learned %v, not allowed %v", got.Learned, got.NotAllowed)
+	}
+}
+
+// TestBoundsOfANode has a node whose writes need more than is counted. Other nodes still teach.
+func TestBoundsOfANode(t *testing.T) {
+	_, base := sites(t)
+	l, err := NewLearner(base, Options{MinNodes: 1, Agents: []string{"agent"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := setOf(t, base)
+	annotate := func(node, key string) {
+		d := drawn{at: start, agent: "agent/v1", request: policy.Request{NodeName: node, InNodesGroup: true, Write: policy.Write{
+			Operation: "UPDATE", Resource: "nodes", Subresource: "status", Name: node, Version: "v1",
+			OldObject: encode(fields{"metadata": fields{"name": node}}),
+			Object:    encode(fields{"metadata": fields{"name": node, "annotations": fields{key: "x"}}}),
+		}}}
+		l.Add(d.write(set))
+	}
+	const more = 10
+	for i := range maxNeeds + more {
+		annotate("attacker", fmt.Sprint("key-", i))
+	}
+	annotate("worker-1", "example.com/x")
+	got := l.Finish(Log{First: start, Last: start}, replay.Whole)
+	if got.Unlearned != more || got.Violating != maxNeeds+more+1 {
+		t.Errorf("%d of %d violating writes are beyond the bounds, want %d", got.Unlearned, got.Violating, more)
+	}
+	limit := fieldOf(nodeAnnotations).limit
+	if len(got.Learned) != limit || !slices.ContainsFunc(got.Learned, func(line Line) bool { return line.Key == "example.com/x" }) {
+		t.Errorf("learned %d annotations, want %d and the one of the other node", len(got.Learned), limit)
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/commandtest"
 	"noderestriction.plus/internal/manifest"
+	"noderestriction.plus/internal/replay"
 	"noderestriction.plus/policy"
 	"noderestriction.plus/policy/rules"
 )
@@ -133,7 +134,7 @@ func TestBases(t *testing.T) {
 				if w := annotated.write(setOf(t, base)); len(w.Violations) > 0 {
 					l.Add(w)
 				}
-				result := l.Finish(Log{First: start, Last: start}, true)
+				result := l.Finish(Log{First: start, Last: start}, replay.Whole)
 				out, err := result.Print(text, name, "learned", options)
 				if err != nil {
 					t.Fatal(err)

@@ -17,6 +17,7 @@ import (
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/manifest"
+	"noderestriction.plus/internal/replay"
 	"noderestriction.plus/policy"
 	"noderestriction.plus/policy/rules"
 )
@@ -161,7 +162,7 @@ func learn(t *testing.T, writes []drawn, options Options) (*Result, []byte) {
 			l.Add(w)
 		}
 	}
-	result := l.Finish(Log{First: start, Last: start.Add(10_000 * time.Minute), Kubelets: 4, Evaluated: len(writes)}, true)
+	result := l.Finish(Log{First: start, Last: start.Add(10_000 * time.Minute), Kubelets: 4, Evaluated: len(writes)}, replay.Whole)
 	out, err := result.Print(text, "testdata/site.yaml", "learned", options)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)

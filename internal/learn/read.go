@@ -8,9 +8,7 @@ import (
 	"io"
 
 	"noderestriction.plus/api/v1alpha1"
-	"noderestriction.plus/internal/auditlog"
 	"noderestriction.plus/internal/command"
-	"noderestriction.plus/internal/input"
 	"noderestriction.plus/internal/replay"
 	"noderestriction.plus/internal/text"
 )
@@ -20,7 +18,7 @@ type reader struct {
 	learner  *Learner
 	kubelets map[string]bool
 	log      Log
-	assuming int // evaluated writes whose verdicts assume that the log lacks no write
+	assuming map[replay.Completeness]int // evaluated writes, by what they assume
 }
 
 // add adds a write.
@@ -37,20 +35,18 @@ func (r *reader) add(w *replay.Write) error {
 	if w.Time.After(r.log.Last) {
 		r.log.Last = w.Time
 	}
-	switch {
-	case w.Evidence == replay.Undecided:
+	assumes := assumesOf(w)
+	if len(w.Unknown) > 0 {
 		r.log.Unknown++
-	case len(w.Assumes) > 0:
-		r.assuming++
-	default:
-		r.log.Evaluated++
+	} else {
+		r.assuming[assumes]++
 	}
 	if len(w.Violations) == 0 {
 		return nil
 	}
 	violating := &Write{
 		Node: w.Request.NodeName, Time: w.Time, UserAgent: w.UserAgent,
-		Undecided: w.Evidence == replay.Undecided, Assumes: len(w.Assumes) > 0,
+		Undecided: len(w.Unknown) > 0, Assumes: assumes,
 	}
 	for i := range w.Violations {
 		v := &w.Violations[i]
@@ -62,63 +58,45 @@ func (r *reader) add(w *replay.Write) error {
 	return nil
 }
 
+// assumesOf returns how complete the log must be for the verdicts on a write.
+func assumesOf(w *replay.Write) replay.Completeness {
+	for _, complete := range []replay.Completeness{replay.Lacking, replay.Fitting} {
+		if _, unknown := w.Settle(complete); len(unknown) == len(w.Unknown) {
+			return complete
+		}
+	}
+	return replay.Whole
+}
+
 // learn reads the audit logs.
-func (o *commandOptions) learn(inputs *command.Inputs, base *v1alpha1.NodeRestrictionPolicy) (*Result, error) {
+func (o *commandOptions) learn(inputs *command.Inputs, base *v1alpha1.NodeRestrictionPolicy, notes io.Writer) (*Result, error) {
 	learner, err := NewLearner(base, o.Options)
 	if err != nil {
 		return nil, err
 	}
-	r := &reader{learner: learner, kubelets: map[string]bool{}}
-	run, err := replay.New(&replay.Options{Policies: []*v1alpha1.NodeRestrictionPolicy{base}}, r.add)
+	r := &reader{learner: learner, kubelets: map[string]bool{}, assuming: map[replay.Completeness]int{}}
+	run, err := replay.New(&replay.Options{
+		Policies: []*v1alpha1.NodeRestrictionPolicy{base}, Since: o.since, Until: o.until, Skew: o.source.Skew, Complete: o.source.Complete,
+	}, r.add)
 	if err != nil {
 		return nil, err
 	}
-	log := auditlog.NewLog(o.format)
-	if err := o.read(run, log, inputs); err != nil {
+	log, _, err := o.source.Read(inputs, run, notes)
+	if err != nil {
 		return nil, err
 	}
 	if len(r.kubelets) == 0 {
 		return nil, fmt.Errorf("there is no write of a kubelet in %d entries: is it the audit log of an API server?", log.Entries)
 	}
 	r.log.Kubelets = len(r.kubelets)
-	if run.Complete() {
-		r.log.Evaluated += r.assuming
-	} else {
-		r.log.Unknown += r.assuming
-	}
-	return learner.Finish(r.log, run.Complete()), nil
-}
-
-// maxObjects is the size of the largest file of --objects, in bytes.
-const maxObjects = 1 << 30
-
-// read reads the files into a replay.
-func (o *commandOptions) read(run *replay.Replay, log *auditlog.Log, inputs *command.Inputs) error {
-	for _, name := range o.objects {
-		if err := readFile(inputs, name, func(f io.Reader) error {
-			data, err := input.ReadAll(f, maxObjects)
-			if err != nil {
-				return err
-			}
-			return run.AddObjects(data)
-		}); err != nil {
-			return fmt.Errorf("--objects: %s: %w", command.Title(name), err)
+	complete := run.Completeness()
+	for assumes, writes := range r.assuming {
+		if assumes <= complete {
+			r.log.Evaluated += writes
+		} else {
+			r.log.Assuming += writes
 		}
 	}
-	log.Want, log.KeepCut = replay.Wants, true
-	for _, name := range o.logs {
-		if err := readFile(inputs, name, func(f io.Reader) error { return log.Read(f, run.Add) }); err != nil {
-			return fmt.Errorf("--audit-log: %s: %w", command.Title(name), err)
-		}
-	}
-	return run.Finish()
-}
-
-func readFile(inputs *command.Inputs, name string, read func(io.Reader) error) error {
-	f, err := inputs.Open(name)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	return read(f)
+	r.log.Unknown += r.log.Assuming
+	return learner.Finish(r.log, complete), nil
 }

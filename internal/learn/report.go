@@ -12,6 +12,7 @@ import (
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/command"
+	"noderestriction.plus/internal/replay"
 	"noderestriction.plus/policy"
 )
 
@@ -44,6 +45,8 @@ type Log struct {
 	Kubelets  int       `json:"kubelets"`
 	Evaluated int       `json:"evaluated"` // writes by kubelets
 	Unknown   int       `json:"unknown"`   // writes by kubelets that could not be evaluated
+	// Assuming is how many of the unknown writes could be evaluated if the log had all writes of their objects.
+	Assuming int `json:"assuming"`
 }
 
 // Refusal are writes that violate a rule in a way that is never learned.
@@ -64,15 +67,16 @@ type Holdout struct {
 	Capped bool `json:"capped,omitempty"`
 }
 
-// Finish returns what was learned from a log. If the log is not complete, the writes that assume so teach nothing.
-func (l *Learner) Finish(log Log, complete bool) *Result {
-	total := *l.tallies[false]
-	if !complete {
-		l.forget()
-	} else {
-		total.unlearned += l.tallies[true].unlearned
-		total.unallowed += l.tallies[true].unallowed
-		total.undecided += l.tallies[true].undecided
+// Finish returns what was learned from a log. Writes that assume a log that is more complete teach nothing.
+func (l *Learner) Finish(log Log, complete replay.Completeness) *Result {
+	l.forget(complete)
+	total := tally{}
+	for assumes, t := range l.tallies {
+		if assumes <= complete {
+			total.unlearned += t.unlearned
+			total.unallowed += t.unallowed
+			total.undecided += t.undecided
+		}
 	}
 	r := &Result{
 		Envelope: command.Envelope{APIVersion: command.APIVersion, Kind: "LearnedPolicy"},
@@ -99,17 +103,17 @@ func (l *Learner) Finish(log Log, complete bool) *Result {
 	return r
 }
 
-// forget forgets the cases that assume that the log lacks no write.
-func (l *Learner) forget() {
+// forget forgets the cases that assume a log that is more complete.
+func (l *Learner) forget(complete replay.Completeness) {
 	numbers := make([]int, len(l.order))
 	var kept []*caseOf
 	for i, c := range l.order {
-		if !c.assumes {
+		if c.assumes <= complete {
 			numbers[i] = len(kept)
 			kept = append(kept, c)
 		}
 	}
-	l.times = slices.DeleteFunc(l.times, func(m moment) bool { return l.order[m.of].assumes })
+	l.times = slices.DeleteFunc(l.times, func(m moment) bool { return l.order[m.of].assumes > complete })
 	for i := range l.times {
 		l.times[i].of = numbers[l.times[i].of]
 	}
@@ -117,7 +121,7 @@ func (l *Learner) forget() {
 		c.number = i
 	}
 	l.order = kept
-	maps.DeleteFunc(l.refused, func(key refusedKey, _ *refused) bool { return key.assumes })
+	maps.DeleteFunc(l.refused, func(key refusedKey, _ *refused) bool { return key.assumes > complete })
 }
 
 // teach returns the lines for cases.
@@ -219,14 +223,13 @@ func (l *Learner) holdout(log Log) *Holdout {
 
 func scaled(d time.Duration, share float64) time.Duration { return time.Duration(float64(d) * share) }
 
-// missing returns, for each set of elements, those that no line in the policy covers.
+// missing returns, for each set of elements, those that a policy with lines does not have.
 func (l *Learner) missing(lines []Line) [][]Element {
+	has := newCoverage(l.oracle.fields, lines)
 	missing := make([][]Element, len(l.needed))
 	for i, needed := range l.needed {
 		for _, e := range needed {
-			if !slices.ContainsFunc(lines, func(line Line) bool {
-				return line.Review == "" && covers(l.oracle.fields[e.Field], line.Element, e)
-			}) {
+			if !has.has(e) {
 				missing[i] = append(missing[i], e)
 			}
 		}
