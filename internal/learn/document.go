@@ -62,9 +62,20 @@ func remove(object *yaml.Node, key string) {
 	}
 }
 
-// set sets the value of a key.
+// open has the value of a key in block style, which can hold comments. A comment behind a value in flow style moves above it.
+func open(key, value *yaml.Node) {
+	value.Style &^= yaml.FlowStyle
+	if value.LineComment != "" {
+		if key.HeadComment != "" {
+			key.HeadComment += "\n"
+		}
+		key.HeadComment += value.LineComment
+		value.LineComment = ""
+	}
+}
+
+// set sets the value of a key of an object in block style.
 func set(object *yaml.Node, key string, value *yaml.Node) {
-	object.Style &^= yaml.FlowStyle
 	if i := indexOf(object, key); i >= 0 {
 		object.Content[i+1] = value
 		return
@@ -106,30 +117,46 @@ func lineOf(value *yaml.Node) (string, error) {
 
 // add adds the lines of a field. Those for review become comments.
 func (d *document) add(f *fieldSpec, learned, review []Line, comment func(*Line) string) error {
-	spec := valueOf(d.root, "spec")
-	d.root.Style &^= yaml.FlowStyle
 	names := strings.Split(f.path, ".")
 	parents, name := names[:len(names)-1], names[len(names)-1]
-	owner, key := d.root, indexOf(d.root, "spec") // of the deepest key of the path that is there
-	object := spec
+	key, object := d.spec() // of the deepest object of the path that is there
 	for i, parent := range parents {
-		object.Style &^= yaml.FlowStyle
 		at := indexOf(object, parent)
 		if at < 0 {
 			if len(learned) == 0 {
-				return leave(f, owner.Content[key], names[i:], review, comment)
+				return leave(f, key, names[i:], review, comment)
 			}
+			open(key, object)
 			set(object, parent, &yaml.Node{Kind: yaml.MappingNode})
 			at = indexOf(object, parent)
 		}
-		owner, key, object = object, at, object.Content[at+1]
+		open(key, object)
+		key, object = object.Content[at], object.Content[at+1]
 	}
 	if indexOf(object, name) < 0 && len(learned) == 0 {
-		return leave(f, owner.Content[key], names[len(names)-1:], review, comment)
+		return leave(f, key, names[len(names)-1:], review, comment)
 	}
-	object.Style &^= yaml.FlowStyle
-	last := d.insert(f, object, name, learned, comment)
-	return leave(f, last, nil, review, comment)
+	open(key, object)
+	return leave(f, d.insert(f, object, name, learned, comment), nil, review, comment)
+}
+
+// rename gives the policy another name.
+func (d *document) rename(name string) {
+	if indexOf(d.root, "metadata") < 0 {
+		set(d.root, "metadata", &yaml.Node{Kind: yaml.MappingNode})
+	}
+	at := indexOf(d.root, "metadata")
+	open(d.root.Content[at], d.root.Content[at+1])
+	set(d.root.Content[at+1], "name", scalar(name))
+}
+
+// spec returns the spec with its key, in block style.
+func (d *document) spec() (key, value *yaml.Node) {
+	d.root.Style &^= yaml.FlowStyle
+	at := indexOf(d.root, "spec")
+	key, value = d.root.Content[at], d.root.Content[at+1]
+	open(key, value)
+	return key, value
 }
 
 // insert adds lines to the value of a key, and returns the node behind which further lines would be.
@@ -144,7 +171,7 @@ func (d *document) insert(f *fieldSpec, object *yaml.Node, name string, learned 
 			}
 			set(object, name, value)
 		}
-		value.Style &^= yaml.FlowStyle
+		open(object.Content[indexOf(object, name)], value)
 		for i := range learned {
 			item := nodeOf(f.of(learned[i].Element))
 			item.LineComment = comment(&learned[i])
@@ -156,7 +183,7 @@ func (d *document) insert(f *fieldSpec, object *yaml.Node, name string, learned 
 			value = &yaml.Node{Kind: yaml.MappingNode}
 			set(object, name, value)
 		}
-		value.Style &^= yaml.FlowStyle
+		open(object.Content[indexOf(object, name)], value)
 		for i := range learned {
 			item := nodeOf(f.of(learned[i].Element))
 			item.Style, item.LineComment = yaml.DoubleQuotedStyle, comment(&learned[i])

@@ -36,9 +36,10 @@ func (r *Result) Print(base []byte, baseName, name string, options Options) ([]b
 	if err != nil {
 		return nil, err
 	}
-	set(d.root, "metadata", metadataOf(valueOf(d.root, "metadata"), name))
+	d.rename(name)
 	actions := &yaml.Node{Kind: yaml.SequenceNode, Style: yaml.FlowStyle, Content: []*yaml.Node{scalar(string(v1alpha1.Audit))}}
-	set(valueOf(d.root, "spec"), "validationActions", actions)
+	_, spec := d.spec()
+	set(spec, "validationActions", actions)
 	comment := func(line *Line) string { return "# " + line.comment(options.Agents) }
 	for _, f := range fieldSpecs() {
 		of := func(lines []Line) []Line {
@@ -62,15 +63,6 @@ func (r *Result) Print(base []byte, baseName, name string, options Options) ([]b
 	}
 	r.Policy = file.Policies[0].Object
 	return out, nil
-}
-
-// metadataOf returns the metadata with another name.
-func metadataOf(metadata *yaml.Node, name string) *yaml.Node {
-	if metadata == nil {
-		metadata = &yaml.Node{Kind: yaml.MappingNode}
-	}
-	set(metadata, "name", scalar(name))
-	return metadata
 }
 
 // comment is the evidence of a line.
@@ -161,7 +153,7 @@ func (h *Holdout) text() string {
 	case h.Capped:
 		verdict = "nothing, as far as it was tried"
 	}
-	text := fmt.Sprintf("Hold-out: what the first %d %% of the time teaches would deny %s in the rest", first, verdict)
+	text := fmt.Sprintf("Hold-out: what the first %d %% of the time teaches would deny %s that this policy allows in the rest", first, verdict)
 	if len(h.Lines) > 0 {
 		text += ", by " + strings.Join(h.Lines, ", ")
 	}

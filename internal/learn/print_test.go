@@ -12,10 +12,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spf13/cobra"
 	admissionv1 "k8s.io/api/admission/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/internal/command"
 	"noderestriction.plus/internal/commandtest"
 	"noderestriction.plus/internal/manifest"
 	"noderestriction.plus/internal/replay"
@@ -49,7 +51,7 @@ func site() []drawn {
 			annotations["agent.example.com/"+key] = name
 		}
 		add(name, agent, i, own, node(name, "labels", nil), node(name, "annotations", annotations))
-		add(name, kubelet, 10*i, own, node(name, "labels", nil), node(name, "labels", fields{"topology.example.com/rack": "r1"}))
+		add(name, agent, 10*i, own, node(name, "labels", nil), node(name, "labels", fields{"topology.example.com/rack": "r1"}))
 		status := own
 		status.Subresource = "status"
 		before := fields{"metadata": fields{"name": name}}
@@ -88,6 +90,35 @@ func TestEveryLineHasItsEvidence(t *testing.T) {
 	commandtest.Golden(t, "site.golden", out, *update)
 	_, out = learn(t, site(), Options{MinNodes: 2, Agents: []string{"kubelet"}, All: true})
 	commandtest.Golden(t, "site-all.golden", out, *update)
+}
+
+// TestPage compares the example of docs/learn.md with what is learned from the same log, as the page says.
+func TestPage(t *testing.T) {
+	page, err := os.ReadFile("../../docs/learn.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, example, found := strings.Cut(string(page), "```yaml\n")
+	if !found {
+		t.Fatal("the page has no policy")
+	}
+	example, _, _ = strings.Cut(example, "```")
+	var out, notes bytes.Buffer
+	o := commandOptions{name: "learned", Options: Options{MinNodes: 2, Agents: []string{"kubelet", "example-agent"}, Holdout: 0.3}}
+	o.source.AddFlags(&cobra.Command{})
+	o.source.AuditLogs, o.source.Complete = []string{command.StandardInput}, true
+	err = o.run(&command.Inputs{Stdin: bytes.NewReader(logOf(t, site()))}, &out, &notes, command.NewOutput(command.FormatYAML))
+	if command.ExitCode(err) != command.CodeNo {
+		t.Fatalf("got %v", err)
+	}
+	rest := "\n" + out.String()
+	for line := range strings.Lines(example) {
+		_, after, has := strings.Cut(rest, "\n"+line)
+		if !has {
+			t.Fatalf("the policy does not have the line %q, or before others:\n%s", line, out.String())
+		}
+		rest = "\n" + after
+	}
 }
 
 // TestBases learns nothing from policies of different origin: they keep what they say.

@@ -60,7 +60,7 @@ type Refusal struct {
 type Holdout struct {
 	Share  float64   `json:"share"`
 	From   time.Time `json:"from"`
-	Denied int       `json:"denied"` // writes since From that what was learned before it would deny
+	Denied int       `json:"denied"` // writes since From that the policy allows, and that what was learned before would deny
 	Nodes  int       `json:"nodes"`  // nodes of these writes
 	Lines  []string  `json:"lines"`  // fields that would have denied them
 	// Capped says that there were so many violations that not all of them were tried.
@@ -99,7 +99,7 @@ func (l *Learner) Finish(log Log, complete replay.Completeness) *Result {
 		}
 	}
 	r.countDays()
-	r.Holdout = l.holdout(log)
+	r.Holdout = l.holdout(log, missing)
 	return r
 }
 
@@ -183,8 +183,8 @@ func (r *Result) countDays() {
 	}
 }
 
-// holdout tries what the beginning of the log teaches on its end.
-func (l *Learner) holdout(log Log) *Holdout {
+// holdout tries what the beginning of the log teaches on those writes in the rest that the policy allows. It is given what the policy lacks.
+func (l *Learner) holdout(log Log, lacks [][]Element) *Holdout {
 	if l.options.Holdout <= 0 {
 		return nil
 	}
@@ -207,7 +207,7 @@ func (l *Learner) holdout(log Log) *Holdout {
 	nodes, fields := map[int]bool{}, map[string]bool{}
 	for _, m := range l.times {
 		c := l.order[m.of]
-		if m.at.Before(h.From) || len(missing[c.needs]) == 0 {
+		if m.at.Before(h.From) || len(missing[c.needs]) == 0 || len(lacks[c.needs]) > 0 {
 			continue
 		}
 		h.Denied++
