@@ -17,6 +17,7 @@ import (
 	"noderestriction.plus/internal/denials"
 	"noderestriction.plus/internal/doctor"
 	"noderestriction.plus/internal/learn"
+	"noderestriction.plus/internal/replays"
 	"noderestriction.plus/internal/rights"
 )
 
@@ -27,5 +28,6 @@ func main() {
 // root returns the root command. Its texts say how the program is called.
 func root(call string) *cobra.Command {
 	return command.Plugin(call, append(cli.Commands(),
-		denials.Command(), attack.Command(), doctor.Command(), rights.Command(), authorizer.Command(), learn.Command())...)
+		denials.Command(), replays.Command(), learn.Command(), attack.Command(), doctor.Command(), rights.Command(),
+		authorizer.Command())...)
 }

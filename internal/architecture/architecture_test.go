@@ -112,6 +112,20 @@ var arrows = map[string]struct {
 		},
 		"a log is read far from the cluster that wrote it, and without its policies",
 	},
+	"internal/replay": {
+		[]string{
+			"api/v1alpha1", "policy", "policy/object", "policy/rules", "internal/auditlog", "internal/authorization", "internal/program",
+			"internal/review",
+		},
+		"the writes in a log are evaluated by the engine alone, for every command that asks what policies would have done",
+	},
+	"internal/replays": {
+		[]string{
+			"api/v1alpha1", "policy", "policy/pattern", "policy/rules", "internal/auditlog", "internal/cli", "internal/command",
+			"internal/replay", "internal/replaylog", "internal/report", "internal/text",
+		},
+		"a log is read far from the cluster that wrote it",
+	},
 	"internal/authorization": {nil, "a question to an authorizer does not depend on who asks or answers it"},
 	"internal/nodeauthorizer": {
 		[]string{"internal/authorization"}, "what Kubernetes intends is data, for every command that compares a cluster with it",
@@ -253,7 +267,7 @@ var arrows = map[string]struct {
 	"cmd/kubectl-nrp": {
 		[]string{
 			"internal/attack", "internal/authorizer", "internal/cli", "internal/command", "internal/denials", "internal/doctor",
-			"internal/learn", "internal/rights",
+			"internal/learn", "internal/replays", "internal/rights",
 		},
 		"main wires the commands and does nothing itself",
 	},
@@ -267,7 +281,7 @@ var bans = []struct {
 	{
 		[]string{
 			"policy", "policy/expression", "policy/object", "policy/pattern", "policy/rules", "internal/text",
-			"internal/auditlog", "internal/authorizer", "internal/learn", "internal/replaylog",
+			"internal/auditlog", "internal/authorizer", "internal/learn", "internal/replay", "internal/replaylog", "internal/replays",
 			"internal/cli", "internal/compile", "internal/denials", "internal/denials/page", "internal/command",
 			"internal/program", "internal/report",
 			"internal/review", "internal/record", "internal/recordlog", "internal/decisionlog", "internal/manifest", "internal/fixture", "internal/input",
@@ -307,7 +321,8 @@ var bans = []struct {
 		[]string{
 			module + "/internal/access", module + "/internal/attack", module + "/internal/auditlog", module + "/internal/authorizer",
 			module + "/internal/rights", module + "/internal/cli", module + "/internal/denials", module + "/internal/doctor",
-			module + "/internal/fixture", module + "/internal/learn", module + "/internal/replaylog",
+			module + "/internal/fixture", module + "/internal/learn", module + "/internal/replay", module + "/internal/replaylog",
+			module + "/internal/replays",
 		},
 		"the command-line tool is not part of the webhook's image",
 	},

@@ -17,6 +17,7 @@ import (
 	"noderestriction.plus/internal/command"
 	"noderestriction.plus/internal/input"
 	"noderestriction.plus/internal/manifest"
+	"noderestriction.plus/internal/replay"
 	"noderestriction.plus/internal/replaylog"
 	"noderestriction.plus/internal/text"
 	"noderestriction.plus/policy/rules"
@@ -26,9 +27,9 @@ import (
 type commandOptions struct {
 	Options
 
-	source       replaylog.Source
-	base, name   string
-	since, until time.Time
+	source     replaylog.Source
+	replay     replay.Options
+	base, name string
 }
 
 const (
@@ -45,16 +46,16 @@ func Command() *cobra.Command {
 		Use:   "learn --audit-log FILE...",
 		Short: "Make the narrowest policy that allows what kubelets write in an audit log",
 		Long: `Make the narrowest policy under which the writes of kubelets in an API server's audit log pass, and print it.
-It begins with a policy, recommended or --base, and is only widened: by what the base would deny. Every
-line that is added has its evidence as a comment. A base for your distribution keeps it small.
+It begins with a policy, recommended or --base, which is only widened, by what it would deny. Each added
+line has its evidence as a comment.
 
-An element that fewer than --min-nodes nodes need is left out, as a comment marked REVIEW, as is one that
-only programs other than --agents need: an attacker may be in the log. --all takes them in. What no
-agent of a node should need, such as a finalizer, is never learned; the comment at the head lists it.
-Writes that cannot be evaluated widen nothing. The same comment says how many there are, and what the
-first part of the log would have taught for the last one (--holdout): is the log long enough?
+An element that fewer than --min-nodes nodes need is left out, as a comment marked REVIEW; so is one that
+is needed only by programs that --agents does not name, since an attacker may be in the log. --all takes
+them in. What no agent should need, such as a finalizer, is never learned; the comment at the head lists
+it. That comment also says how many writes could not be evaluated, which teach nothing, and whether the
+log was long enough: what its first part teaches is tried on the rest of it (--holdout).
 
-An audit log is read as kubectl nrp replay reads it. Try the policy with kubectl nrp replay --policy.
+Audit logs are read as by kubectl nrp replay, which then tries the policy on another log.
 
 Exit code: 0 the policy denies no write in the log that could be evaluated, 1 it denies some, 2 usage, a
 file that cannot be read, or no writes of kubelets.`,
@@ -66,8 +67,6 @@ file that cannot be read, or no writes of kubelets.`,
 	}
 	flags := cmd.Flags()
 	o.source.AddFlags(cmd)
-	since := flags.String("since", "", "only writes from this `time` on: an age such as 36h or 7d, or\n2026-11-24T08:00:00Z; the log before is still read")
-	until := flags.String("until", "", "only writes before this `time`, in the same forms")
 	flags.StringVar(&o.base, "base", "", "`file` with the policy to begin with, or - for standard input; by default recommended")
 	flags.StringVar(&o.name, "name", "learned", "`name` of the policy")
 	flags.BoolVar(&o.All, "all", false, "also take in what would be left out for review")
@@ -77,7 +76,7 @@ file that cannot be read, or no writes of kubelets.`,
 	output := command.NewOutput(command.FormatYAML, command.FormatJSON)
 	output.AddTo(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := o.check(*since, *until, time.Now()); err != nil {
+		if err := o.check(time.Now()); err != nil {
 			return err
 		}
 		return o.run(&command.Inputs{Stdin: cmd.InOrStdin()}, cmd.OutOrStdout(), cmd.ErrOrStderr(), output)
@@ -85,19 +84,9 @@ file that cannot be read, or no writes of kubelets.`,
 	return cmd
 }
 
-func (o *commandOptions) check(since, until string, now time.Time) (err error) {
-	if err := o.source.Check(); err != nil {
+func (o *commandOptions) check(now time.Time) (err error) {
+	if o.replay, err = o.source.Options(now); err != nil {
 		return err
-	}
-	if since != "" {
-		if o.since, err = command.ParseTime(since, now); err != nil {
-			return command.Usagef("--since: %w", err)
-		}
-	}
-	if until != "" {
-		if o.until, err = command.ParseTime(until, now); err != nil {
-			return command.Usagef("--until: %w", err)
-		}
 	}
 	switch {
 	case o.MinNodes < 1:

@@ -157,7 +157,7 @@ func (n numbers) names() []string {
 	return names
 }
 
-// Add learns from a write. A write with a violation that no element allows teaches nothing, nor does one of which some rules have no
+// Add learns from a write. A write with a violation that no element allows teaches nothing, nor does one on which some rules have no
 // verdict, unless everything is taken in.
 func (l *Learner) Add(w *Write) {
 	node, ok := l.nodes.of(text.Cut(w.Node, maxName), maxNodes)

@@ -145,7 +145,7 @@ func learnLog(t *testing.T, log []byte, options Options) (*Result, []byte) {
 	text, base := sites(t)
 	o := commandOptions{Options: options}
 	o.source.AddFlags(&cobra.Command{})
-	o.source.AuditLogs, o.source.Complete = []string{command.StandardInput}, true
+	o.source.AuditLogs, o.replay.Complete = []string{command.StandardInput}, true
 	result, err := o.learn(&command.Inputs{Stdin: bytes.NewReader(log)}, base, io.Discard)
 	if err != nil {
 		t.Fatal(err)

@@ -98,7 +98,7 @@ func learned(t *testing.T, f *fixture.Fixture, nodes int, options Options) *Resu
 }
 
 // TestWideners says what is learned of each write that the fixtures deny, if enough nodes do it: a policy with that allows the write,
-// and a write of which nothing is learned is reported.
+// and a write that teaches nothing is reported.
 func TestWideners(t *testing.T) {
 	fixtures := denied(t)
 	var out bytes.Buffer
@@ -150,7 +150,7 @@ func TestAttacksAreNotLearned(t *testing.T) {
 	}
 }
 
-// TestWritesThatTeachNothing has writes of which it is not certain that the base would deny them, or that nothing else denies them.
+// TestWritesThatTeachNothing has writes that the base would perhaps not deny, or perhaps for another reason, too.
 func TestWritesThatTeachNothing(t *testing.T) {
 	f := denied(t)["node-capacity/deny/inflates-cpu.txtar"]
 	for name, test := range map[string]struct {

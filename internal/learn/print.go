@@ -110,7 +110,7 @@ func (r *Result) head(base string, options Options) string {
 		write("Unknown writes teach nothing: %s replay --unknown says why they could not be evaluated.", command.ByKubectl)
 	}
 	if r.Log.Assuming > 0 {
-		write("Of %s of them, the log lacks earlier writes of the object, or is too short to tell. --complete says that it has all.",
+		write("For %s of them, the log lacks earlier writes of the object, or is too short to tell. --complete says that it has all.",
 			grouped(r.Log.Assuming))
 	}
 	write("The base, %s, would deny %s of the evaluated writes; this policy would deny %s.", shown(base), grouped(r.Violating), grouped(r.Denied))

@@ -106,7 +106,7 @@ func TestPage(t *testing.T) {
 	var out, notes bytes.Buffer
 	o := commandOptions{name: "learned", Options: Options{MinNodes: 2, Agents: []string{"kubelet", "example-agent"}, Holdout: 0.3}}
 	o.source.AddFlags(&cobra.Command{})
-	o.source.AuditLogs, o.source.Complete = []string{command.StandardInput}, true
+	o.source.AuditLogs, o.replay.Complete = []string{command.StandardInput}, true
 	err = o.run(&command.Inputs{Stdin: bytes.NewReader(logOf(t, site()))}, &out, &notes, command.NewOutput(command.FormatYAML))
 	if command.ExitCode(err) != command.CodeNo {
 		t.Fatalf("got %v", err)

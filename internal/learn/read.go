@@ -75,9 +75,9 @@ func (o *commandOptions) learn(inputs *command.Inputs, base *v1alpha1.NodeRestri
 		return nil, err
 	}
 	r := &reader{learner: learner, kubelets: map[string]bool{}, assuming: map[replay.Completeness]int{}}
-	run, err := replay.New(&replay.Options{
-		Policies: []*v1alpha1.NodeRestrictionPolicy{base}, Since: o.since, Until: o.until, Skew: o.source.Skew, Complete: o.source.Complete,
-	}, r.add)
+	options := o.replay
+	options.Policies = []*v1alpha1.NodeRestrictionPolicy{base}
+	run, err := replay.New(&options, r.add)
 	if err != nil {
 		return nil, err
 	}

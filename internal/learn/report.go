@@ -27,7 +27,7 @@ type Result struct {
 	// NotAllowed are the writes with violations that are never learned.
 	NotAllowed []Refusal `json:"notAllowed"`
 	// Violating is how many writes the base would deny, and Denied how many of them the policy would. Unlearned are those of Denied that
-	// are beyond the bounds of what is counted, and Undecided those of which some rules have no verdict.
+	// are beyond the bounds of what is counted, and Undecided those on which some rules have no verdict.
 	Violating int `json:"violating"`
 	Denied    int `json:"denied"`
 	Unlearned int `json:"unlearned"`

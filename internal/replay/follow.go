@@ -27,18 +27,7 @@ func (r *Replay) follow(w *written) {
 	case w.operation == admissionv1.Delete:
 		o.followDeletion(w, t)
 	case w.answer != nil:
-		latest := o.remember(w.answer, w.key)
-		latest.at = w.at
-		if t != nil && t.version == latest.version && t.uid == latest.uid && !t.since && t.at.Before(w.at) {
-			latest.at = t.at
-		}
-		if t != nil && t.uid == latest.uid {
-			latest.deleting, latest.deleted = latest.deleting || t.deleting, t.deleted
-		}
-		o.latest[w.key] = latest
-		for _, other := range o.recent[w.key] {
-			o.apply(other, latest)
-		}
+		o.store(w, t)
 	default:
 		e := unseen{w.at, w.effect()}
 		o.recent[w.key] = append(o.recent[w.key], e)
@@ -72,6 +61,23 @@ func (o *objects) forget(k key) {
 	delete(o.latest, k)
 	delete(o.seeds, k)
 	delete(o.recent, k)
+}
+
+// store notes the answer to a write. Writes whose answers are not known may have come after it, although their time is earlier.
+func (o *objects) store(w *written, before *tracked) {
+	latest := o.remember(w.answer, w.key)
+	latest.at = w.at
+	if before != nil && before.uid == latest.uid {
+		latest.deleting, latest.deleted = latest.deleting || before.deleting, before.deleted
+		if before.version == latest.version && !before.since && before.at.Before(w.at) {
+			latest.at = before.at
+		}
+	}
+	o.latest[w.key] = latest
+	for _, other := range o.recent[w.key] {
+		other.deletes = false // perhaps of an object of the same name before this one
+		o.apply(other, latest)
+	}
 }
 
 // effect is what a write may have changed whose answer does not have the object.
@@ -135,8 +141,7 @@ func (o *objects) loseDeleted(of key) {
 func (o *objects) followDeletion(w *written, t *tracked) {
 	switch {
 	case w.answer != nil && !isGone(w.answer):
-		o.latest[w.key] = o.remember(w.answer, w.key)
-		o.latest[w.key].at = w.at
+		o.store(w, t)
 	case w.answer != nil || w.isKubelets:
 		o.forget(w.key)
 	case t != nil:

@@ -246,8 +246,8 @@ func (j *judgement) lacks(u *unit) Unknown {
 		lacks.Reason = IsUnreadable
 	case len(asked) > 0:
 		lacks.Part = asked[0]
-		if lacks.Reason == "" || asked[0] == ownership().String() && j.scene.why != IsApplied && len(asked) == 1 {
-			lacks.Reason = IsStripped
+		if lacks.Reason == "" {
+			lacks.Reason = IsStripped // nothing else is missing
 		}
 	}
 	return lacks

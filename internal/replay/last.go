@@ -54,7 +54,7 @@ func (o *objects) fits(w *written, t *tracked) (sameObject, equal bool) {
 // last returns the write with the object as the log has it last, or nil if that cannot have stood before the write.
 func (j *judgement) last() *previous {
 	t := j.replay.objects.before(j.w)
-	if j.scene.exact || t == nil || t.all {
+	if j.scene.exact || t == nil || t.all || j.w.version == 0 && !j.replay.isNext(j.w, t) {
 		return nil
 	}
 	switch {
@@ -69,6 +69,11 @@ func (j *judgement) last() *previous {
 		return nil
 	}
 	return j.lastUpdated(t)
+}
+
+// isNext reports whether a write whose answer is not known certainly came after what the log has last, and before what it has next.
+func (r *Replay) isNext(w *written, t *tracked) bool {
+	return w.at.Sub(t.at) > r.objects.skew && !r.order.hasNear(w)
 }
 
 // touchedParts returns the parts that an update touches as the log has them last. A part that is too large to be remembered, or that may

@@ -134,5 +134,12 @@ func (o *order) hasTwin(w *written) bool {
 	return slices.ContainsFunc(o.of[w.key], func(other *written) bool { return other != w && other.version == w.version })
 }
 
+// hasNear reports whether another write of the object waits that may have come before this one, although its time is later.
+func (o *order) hasNear(w *written) bool {
+	return slices.ContainsFunc(o.of[w.key], func(other *written) bool {
+		return other != w && other.stores() && other.at.Sub(w.at) <= o.skew
+	})
+}
+
 // size is how many bytes of bodies a write holds.
 func (w *written) size() int { return len(w.event.RequestObject) + len(w.event.ResponseObject) }

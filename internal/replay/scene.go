@@ -5,6 +5,7 @@ package replay
 
 import (
 	"slices"
+	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 	admissionv1 "k8s.io/api/admission/v1"
@@ -359,7 +360,7 @@ func (r *Replay) remove(s *scene, w *written) {
 			}
 		}
 	}
-	if t != nil && (t.deleting || !t.deleted.IsZero() && w.at.Sub(t.deleted) > r.objects.skew) {
+	if t != nil && r.wasDeleted(w, t) {
 		s.old = append(s.old, part{partName{"metadata", "deletionTimestamp"}, jsontext.Value(`"2000-01-01T00:00:00Z"`)})
 		known[partName{"metadata", "deletionTimestamp"}] = true
 	}
@@ -375,6 +376,12 @@ func (r *Replay) remove(s *scene, w *written) {
 	default:
 		s.why = IsMissing
 	}
+}
+
+// wasDeleted reports whether somebody has certainly asked for the deletion of the object before a write.
+func (r *Replay) wasDeleted(w *written, t *tracked) bool {
+	late := func(at time.Time) bool { return !at.IsZero() && w.at.Sub(at) > r.objects.skew }
+	return late(t.deleted) || t.deleting && (w.version > t.version || late(t.at))
 }
 
 // lacksOptions reports whether the options of a deletion are not known. At level Request a deletion without a body has none.

@@ -100,7 +100,7 @@ const (
 	IsAmbiguous  Reason = "the patch may be a merge patch or a strategic merge patch"
 	IsApplied    Reason = "server-side apply"
 	IsLookup     Reason = "a lookup of another object"
-	IsIncomplete Reason = "the log lacks writes"
+	IsIncomplete Reason = "the log lacks writes, or is too short to tell"
 	IsTooLarge   Reason = "a value that is too large to be remembered"
 	IsStripped   Reason = "managedFields are not logged"
 	HasNoGroups  Reason = "the log has no groups"
@@ -125,8 +125,10 @@ func (r Reason) Remedy() string {
 		return "--objects, or a longer log"
 	case IsCut:
 		return "a log that is not cut, such as the file of the API server"
-	case IsMissing, IsIncomplete:
+	case IsMissing:
 		return "the logs of all API servers, without gaps"
+	case IsIncomplete:
+		return "the logs of all API servers, without gaps; --complete if they are"
 	case IsMutated, IsAmbiguous, IsApplied, IsLookup, IsTooLarge, HasNoGroups, HasPanicked, IsUnreadable:
 	}
 	return ""

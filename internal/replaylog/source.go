@@ -21,16 +21,16 @@ import (
 	"noderestriction.plus/internal/text"
 )
 
-// Source are the files, and the flags that name them.
+// Source are the files and the times of a replay, and the flags that say so.
 type Source struct {
 	AuditLogs, Objects []string
-	// Skew is by how much the clocks of API servers may differ.
-	Skew time.Duration
-	// Complete says that the logs have all writes of Nodes and pods from their beginning to their end.
+	// Complete says that the log has every write of Nodes and pods.
 	Complete bool
 
-	format   auditlog.Format
-	progress bool
+	format       auditlog.Format
+	skew         time.Duration
+	since, until string
+	progress     bool
 }
 
 const (
@@ -45,27 +45,44 @@ func (s *Source) AddFlags(cmd *cobra.Command) {
 	s.format = auditlog.Auto
 	flags := cmd.Flags()
 	flags.StringArrayVar(&s.AuditLogs, "audit-log", nil,
-		"`file` with the audit log of an API server, a pattern in quotes, or - for\nstandard input; may be repeated")
-	flags.Var(&s.format, "format", auditlog.FormatUsage)
+		"`file` with the audit log of an API server, a pattern in\nquotes, or - for standard input; may be repeated")
+	flags.Var(&s.format, "format", strings.Replace(auditlog.FormatUsage, ": ", ":\n", 1))
 	command.Complete(cmd, "format", auditlog.Formats())
 	flags.StringArrayVar(&s.Objects, "objects", nil,
-		"`file` with Nodes and pods as kubectl get -o json prints them; may be\nrepeated")
-	flags.DurationVar(&s.Skew, "clock-skew", defaultSkew,
-		"`time` by which the clocks of API servers may differ; a second is enough\nfor the log of a single one")
+		"`file` with Nodes and pods as kubectl get -o json prints\nthem; may be repeated")
+	flags.StringVar(&s.since, "since", "",
+		"only writes from this `time` on: an age such as 36h or 7d,\nor 2026-11-24T08:00:00Z; the log before is still read")
+	flags.StringVar(&s.until, "until", "", "only writes before this `time`, in the same forms")
 	flags.BoolVar(&s.Complete, "complete", false,
-		"the log has every write of Nodes and pods, at whichever level: do not\nconclude it from the objects in it")
+		"the log has every write of Nodes and pods, at whichever\nlevel: do not conclude it from the objects in it")
+	flags.DurationVar(&s.skew, "clock-skew", defaultSkew,
+		"`time` by which the clocks of API servers may differ; 1s is\nenough for the log of a single one")
 	flags.BoolVar(&s.progress, "progress", false, "print progress on standard error even if it is no terminal")
 }
 
-// Check checks the flags.
-func (s *Source) Check() error {
+// Options checks the flags, and returns what they say about the replay.
+func (s *Source) Options(now time.Time) (replay.Options, error) {
+	o := replay.Options{Skew: s.skew, Complete: s.Complete}
 	switch {
 	case len(s.AuditLogs) == 0:
-		return command.Usagef("--audit-log: name the audit log of an API server")
-	case s.Skew < time.Second || s.Skew > maxSkew:
-		return command.Usagef("--clock-skew: must be %s to %s", time.Second, maxSkew)
+		return o, command.Usagef("--audit-log: name the audit log of an API server")
+	case s.skew < time.Second || s.skew > maxSkew:
+		return o, command.Usagef("--clock-skew: must be %s to %s", time.Second, maxSkew)
 	}
-	return nil
+	for _, bound := range []struct {
+		flag, value string
+		into        *time.Time
+	}{{"--since", s.since, &o.Since}, {"--until", s.until, &o.Until}} {
+		if bound.value == "" {
+			continue
+		}
+		at, err := command.ParseTime(bound.value, now)
+		if err != nil {
+			return o, command.Usagef("%s: %w", bound.flag, err)
+		}
+		*bound.into = at
+	}
+	return o, nil
 }
 
 // Read reads the files into a replay. It returns the log, and how many inputs it has.

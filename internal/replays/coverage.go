@@ -79,8 +79,8 @@ func (h *heartbeats) hole(node string, from, to time.Time) {
 }
 
 // finish compares the heartbeats with the time of the log.
-func (c *coverage) finish(log *auditlog.Log) Coverage {
-	out := Coverage{Kubelets: len(c.kubelets), Holes: []Hole{}}
+func (c *coverage) finish(log *auditlog.Log) *Coverage {
+	out := &Coverage{Kubelets: len(c.kubelets), Holes: []Hole{}}
 	for _, node := range slices.Sorted(maps.Keys(c.kubelets)) {
 		h := c.kubelets[node]
 		if h.last.IsZero() {

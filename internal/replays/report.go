@@ -39,7 +39,7 @@ type Report struct {
 	Log         LogState      `json:"log"`
 	Rules       []RuleCount   `json:"rules"`
 	Because     []ReasonCount `json:"unknownBecause"`
-	Coverage    Coverage      `json:"coverage"`
+	Coverage    *Coverage     `json:"coverage,omitempty"` // not with --failed-open
 	By          []string      `json:"by,omitempty"`
 	Groups      []Group       `json:"groups,omitempty"`
 	MoreGroups  int           `json:"moreGroups,omitempty"`

@@ -226,7 +226,9 @@ func (t *tallies) report(r *replay.Replay, log *auditlog.Log, inputs int) *Repor
 	out.Stored, out.Whatever, out.Unknown, out.Denied = of.stored, of.whatever, of.unknown, of.denied
 	out.Log = LogState{Complete: r.Complete(), Links: counts.Links, Breaks: counts.Breaks}
 	out.Rules, out.Because = of.ruleCounts(t.docs), of.reasons()
-	out.Coverage = t.coverage.finish(log)
+	if !t.options.failedOpen {
+		out.Coverage = t.coverage.finish(log)
+	}
 	out.Items, out.MoreItems, out.listed = of.items, of.moreItems, t.options.list || t.options.unknown
 	out.By, out.Groups, out.MoreGroups = t.options.by, of.sortedGroups(), of.moreGroups
 	return out
