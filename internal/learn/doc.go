@@ -6,6 +6,6 @@
 //
 // A [Learner] takes the writes that violate the base policy. A widener for each rule names the parts of a write that the rule may be about,
 // as [Element]s of the policy; the rule itself then says which of them the write needs. A write with a violation that no element allows
-// teaches nothing. At the end elements become lines: those that few nodes need are left out for review, and some are generalized. Every line
-// has its evidence.
+// teaches nothing. At the end elements become lines with their evidence: those that few nodes need are left out for review, and some are
+// generalized.
 package learn

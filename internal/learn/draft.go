@@ -112,7 +112,7 @@ func (d draft) add(f *fieldSpec, e Element) {
 // strongest is the choice that includes the others of its field.
 const strongest = "Any"
 
-// sameJSON compares values of which one may have been decoded.
+// sameJSON compares two values; one of them may have been decoded.
 func sameJSON(a, b any) bool {
 	return fmt.Sprint(a) == fmt.Sprint(b) || reflect.DeepEqual(a, b)
 }

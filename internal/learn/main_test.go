@@ -200,7 +200,7 @@ func TestWritesThatTeachNothing(t *testing.T) {
 	}
 }
 
-// TestGaps asks a rule about a write of which it does not have the old value: what the write needs is not known.
+// TestGaps asks a rule about a write without its old value: what the write needs is not known.
 func TestGaps(t *testing.T) {
 	f := denied(t)["node-capacity/deny/inflates-cpu.txtar"]
 	l, err := NewLearner(f.Policies[0], Options{All: true})

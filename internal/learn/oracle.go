@@ -87,8 +87,8 @@ func (o *oracle) widest(elements []Element) []Element {
 	return sorted(widest)
 }
 
-// allows reports whether a write does not violate a rule of the base policy with elements. It returns false if that depends on a part of the
-// write that is not known.
+// allows reports whether a write does not violate a rule of the base policy with elements. It returns false if that depends on a part of
+// the write that is not known. All lookups fail.
 func (o *oracle) allows(id policy.RuleID, r *policy.Request, elements []Element) bool {
 	check := o.check(id, elements)
 	if r.Gaps != nil {

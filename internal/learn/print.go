@@ -78,7 +78,7 @@ func (line *Line) comment(agents []string) string {
 	return "REVIEW: " + evidence + ": " + line.Review
 }
 
-// text says how many writes of which nodes and programs there are. It leaves out the programs if they are the usual ones.
+// text says how many writes there are, and on how many nodes. It leaves out the programs if they are the usual ones.
 func (e *Evidence) text(agents []string) string {
 	parts := []string{count(e.Nodes, "node")}
 	if e.Nodes == 1 {
@@ -113,7 +113,8 @@ func (r *Result) head(base string, options Options) string {
 		write("For %s of them, the log lacks earlier writes of the object, or is too short to tell. --complete says that it has all.",
 			grouped(r.Log.Assuming))
 	}
-	write("The base, %s, would deny %s of the evaluated writes; this policy would deny %s.", shown(base), grouped(r.Violating), grouped(r.Denied))
+	write("The base, %s, would deny %s of the evaluated writes; this policy would deny %s.",
+		shown(base), grouped(r.Violating), grouped(r.Denied))
 	if h := r.Holdout; h != nil {
 		write("%s", h.text())
 	}
@@ -134,7 +135,8 @@ func (r *Result) head(base string, options Options) string {
 		write("Seen, and not allowed, because it is never learned. If a line is legitimate, change its section in the base.")
 		for i := range r.NotAllowed {
 			refusal := &r.NotAllowed[i]
-			write("- %s: %s: %s", refusal.Rule, refusal.text(options.Agents), shown(refusal.Example))
+			line := fmt.Sprintf("# - %s: %s: %s", refusal.Rule, refusal.text(options.Agents), shown(refusal.Example))
+			b.WriteString(command.WrapHanging(line, "#   ", headWidth))
 		}
 	}
 	return b.String()

@@ -183,13 +183,15 @@ func (r *Result) countDays() {
 	}
 }
 
-// holdout tries what the beginning of the log teaches on those writes in the rest that the policy allows. It is given what the policy lacks.
+// holdout tries what the beginning of the log teaches on those writes in the rest that the policy allows, given what the policy lacks.
 func (l *Learner) holdout(log Log, lacks [][]Element) *Holdout {
 	if l.options.Holdout <= 0 {
 		return nil
 	}
-	time := log.Last.Sub(log.First)
-	h := &Holdout{Share: l.options.Holdout, From: log.Last.Add(-scaled(time, l.options.Holdout)), Lines: []string{}, Capped: len(l.times) == maxTimes}
+	h := &Holdout{
+		Share: l.options.Holdout, From: log.Last.Add(-scaled(log.Last.Sub(log.First), l.options.Holdout)), Lines: []string{},
+		Capped: len(l.times) == maxTimes,
+	}
 	before := map[int]*caseOf{}
 	for _, m := range l.times {
 		if !m.at.Before(h.From) {
