@@ -96,7 +96,7 @@ func (c *cluster) testVerdicts(t *testing.T) {
 	suite.Check(t, k.AddStaticPod("static", kubelet.StaticPod("static")))
 	suite.Check(t, k.AwaitReady(suite.Within(t, 2*time.Minute), c.Admin, time.Time{}))
 	c.runPod(t, "web")
-	c.AwaitPod(t, 2*time.Minute, metav1.NamespaceDefault, "static-"+node, suite.Running)
+	c.AwaitPod(t, 2*time.Minute, metav1.NamespaceSystem, "static-"+node, suite.Running)
 	attacker := suite.Kubelet(t, c.ControlPlane.APIServer, node)
 	for _, r := range attacks() {
 		for range 2 { // the second time, most change nothing
@@ -108,7 +108,7 @@ func (c *cluster) testVerdicts(t *testing.T) {
 	suite.Check(t, c.Admin.CoreV1().Pods(metav1.NamespaceDefault).Delete(t.Context(), "web", metav1.DeleteOptions{}))
 	c.AwaitPod(t, 2*time.Minute, metav1.NamespaceDefault, "web", suite.Gone)
 	suite.Check(t, k.RemoveStaticPod("static"))
-	c.AwaitPod(t, 2*time.Minute, metav1.NamespaceDefault, "static-"+node, suite.Gone)
+	c.AwaitPod(t, 2*time.Minute, metav1.NamespaceSystem, "static-"+node, suite.Gone)
 	suite.Check(t, k.Restart())
 	suite.Check(t, k.AwaitReady(suite.Within(t, 2*time.Minute), c.Admin, time.Now()))
 	k.Stop()
@@ -157,13 +157,17 @@ func attacks() []suite.Request {
 // compare replays the audit log, and compares each verdict with the annotations of the event.
 func (c *cluster) compare(t *testing.T) {
 	t.Helper()
-	writes, r := c.replay(t, &replay.Options{Policies: c.policies, Complete: true, Skew: time.Second})
+	writes, r := c.replay(t, &replay.Options{Policies: c.policies, Complete: true})
 	decided, denied, unknown := 0, 0, map[string]int{}
 	for _, w := range writes {
 		if w.Request.NodeName != node {
 			continue // the enforcement probe
 		}
 		for _, u := range w.Unknown {
+			if u.Reason != replay.IsApplied && u.Reason != replay.IsLookup {
+				t.Errorf("%s %s %s/%s at %s: %s %s: %s", w.AuditID, w.Request.Operation, w.Request.Resource, w.Request.Subresource, w.Time, u.Rule,
+					u.Part, u.Reason)
+			}
 			unknown[fmt.Sprintf("%s %s: %s", u.Rule, u.Part, u.Reason)]++
 		}
 		got, want := rulesOf(w.Violations), recorded(w.Annotations)
@@ -187,8 +191,6 @@ func (c *cluster) compare(t *testing.T) {
 		t.Errorf("the webhook has recorded only %d writes", denied)
 	case counts.Breaks > 0:
 		t.Errorf("%d of %d answers do not follow from the one before, but no write is missing", counts.Breaks, counts.Links)
-	case counts.Writes-decided > counts.Writes/20:
-		t.Errorf("%d of %d writes are unknown", counts.Writes-decided, counts.Writes)
 	}
 }
 
@@ -247,7 +249,7 @@ func (c *cluster) testFailedOpen(t *testing.T) {
 		sender.MustSend(t, suite.PatchNodeStatus(down, patch))
 	}
 	report := &replays.Report{}
-	suite.Check(t, json.Unmarshal(c.run(t, 1, "--failed-open", "--list", "--node", down, "--complete", "--clock-skew", "1s", "-o", "json"), report))
+	suite.Check(t, json.Unmarshal(c.run(t, 1, "--failed-open", "--list", "--node", down, "--complete", "--clock-skew", "0", "-o", "json"), report))
 	if report.Denied != 4 || report.Unknown != 0 {
 		t.Errorf("%d writes would be denied and %d are unknown, want 4 and 0", report.Denied, report.Unknown)
 	}

@@ -26,12 +26,13 @@ type written struct {
 	key        key
 	dryRun     bool
 
-	answer  *whole // the object as it was stored. Nil: not known
-	body    *whole // of a creation or a PUT. Nil: not known
-	patch   *patch // of a PATCH. Nil: not known
-	version uint64 // the resourceVersion in the answer. 0: not known
-	broken  bool   // a body is not well-formed
-	at      time.Time
+	answer  *whole    // the object as it was stored. Nil: not known
+	body    *whole    // of a creation or a PUT. Nil: not known
+	patch   *patch    // of a PATCH. Nil: not known
+	version uint64    // the resourceVersion in the answer. 0: not known
+	broken  bool      // a body is not well-formed
+	from    time.Time // when it was received
+	at      time.Time // when it was answered
 	done    bool
 }
 
@@ -50,7 +51,7 @@ func read(e *auditlog.Event) *written {
 	}
 	w.node, w.isKubelets = strings.CutPrefix(e.Client().Username, authorization.NodeUserPrefix)
 	w.key = key{w.resource, o.Namespace, o.Name}
-	w.dryRun, w.at = e.DryRun(), e.Logged
+	w.dryRun, w.from, w.at = e.DryRun(), e.Received, e.Logged
 	if w.at.IsZero() {
 		w.at = e.Received
 	}

@@ -44,7 +44,7 @@ func (o *objects) prepare(w *written, unseens []*written) {
 	if !w.key.isTracked() {
 		return
 	}
-	recent := slices.DeleteFunc(o.recent[w.key], func(other unseen) bool { return w.at.Sub(other.at) > o.skew })
+	recent := slices.DeleteFunc(o.recent[w.key], func(other unseen) bool { return w.from.Sub(other.at) > o.skew })
 	if len(recent) == 0 {
 		delete(o.recent, w.key)
 	} else {

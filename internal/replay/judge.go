@@ -46,6 +46,7 @@ func (r *Replay) judge(w *written) error {
 		return r.each(j.out)
 	}
 	pending := r.units.evaluating(&j.out.Request)
+	j.out.Rules = len(pending)
 	switch {
 	case len(pending) == 0:
 	case w.hasParts():

@@ -17,6 +17,8 @@ type previous struct {
 	old, updated []part
 	gaps         *object.Gaps
 	why          Reason // of the gaps
+	// unchecked says that nothing shows whether the object fits the write.
+	unchecked bool
 }
 
 // fits compares what stood before, as the log has it last, with the answer to an update. It reports whether they are of the same object,
@@ -60,8 +62,10 @@ func (j *judgement) last() *previous {
 	switch {
 	case j.w.operation == admissionv1.Delete:
 		return j.lastDeleted(t)
-	case j.w.operation != admissionv1.Update || j.scene.everything:
+	case j.w.operation != admissionv1.Update:
 		return nil
+	case j.scene.everything:
+		return j.lastWhole(t)
 	case j.w.answer == nil:
 		return j.lastUnseen(t)
 	}
@@ -71,20 +75,33 @@ func (j *judgement) last() *previous {
 	return j.lastUpdated(t)
 }
 
-// isNext reports whether a write whose answer is not known certainly came after what the log has last, and before what it has next.
-func (r *Replay) isNext(w *written, t *tracked) bool {
-	return w.at.Sub(t.at) > r.objects.skew && !r.order.hasNear(w)
+// lastWhole takes all of the object from what the log has last. What the update touches is not known, so that nothing shows whether it fits.
+func (j *judgement) lastWhole(t *tracked) *previous {
+	if j.w.answer == nil || j.w.answer.uid != t.uid || t.since || len(t.lost) > 0 {
+		return nil
+	}
+	p := &previous{updated: j.scene.updated, gaps: &object.Gaps{}, why: IsTooLarge, unchecked: true}
+	if j.w.mayOwn() {
+		p.gaps.MissOld("metadata", "managedFields")
+		p.gaps.MissNew("metadata", "managedFields")
+	}
+	p.old = j.replay.objects.older(t, j.scene.updated, p.gaps)
+	return p
 }
 
-// touchedParts returns the parts that an update touches as the log has them last. A part that is too large to be remembered, or that may
-// have changed since, is a gap.
-func (j *judgement) touchedParts(t *tracked, p *previous) []part {
+// isNext reports whether a write whose answer is not known certainly came after what the log has last, and before what it has next.
+func (r *Replay) isNext(w *written, t *tracked) bool {
+	return w.from.Sub(t.at) > r.objects.skew && !r.order.hasNear(w)
+}
+
+// touchedParts returns the parts that an update touches as the log has them last, and the names of those that are known, also of those that
+// the object does not have. A part that is too large to be remembered, or that may have changed since, is a gap.
+func (j *judgement) touchedParts(t *tracked, p *previous) (old []part, kept []partName) {
 	o := j.replay.objects
 	known := map[partName]memory{}
 	for _, m := range o.parts(t) {
 		known[m.partName] = m
 	}
-	var old []part
 	for _, n := range j.scene.touched {
 		m, had := known[n]
 		switch {
@@ -95,10 +112,12 @@ func (j *judgement) touchedParts(t *tracked, p *previous) []part {
 			p.why = IsTooLarge
 			p.gaps.MissOld(n.section, n.name)
 		case had:
-			old = append(old, part{n, m.value})
+			old, kept = append(old, part{n, m.value}), append(kept, n)
+		default:
+			kept = append(kept, n)
 		}
 	}
-	return old
+	return old, kept
 }
 
 // lastUpdated takes the touched parts from what the log has last, if the patch makes of them what the answer has.
@@ -108,21 +127,21 @@ func (j *judgement) lastUpdated(t *tracked) *previous {
 		p.gaps.MissOld("metadata", "managedFields")
 		p.gaps.MissNew("metadata", "managedFields")
 	}
-	before := j.touchedParts(t, p)
-	if !slices.ContainsFunc(j.w.patch.kinds(), func(kind kindOfPatch) bool { return j.makes(kind, before) }) {
+	before, kept := j.touchedParts(t, p)
+	if !slices.ContainsFunc(j.w.patch.kinds(), func(kind kindOfPatch) bool { return j.makes(kind, before, kept) }) {
 		return nil
 	}
 	p.old = slices.Concat(j.scene.old, before)
 	return p
 }
 
-// makes reports whether a patch of a kind makes of parts what the answer has.
-func (j *judgement) makes(kind kindOfPatch, before []part) bool {
+// makes reports whether a patch of a kind makes of parts what the answer has, in the named parts.
+func (j *judgement) makes(kind kindOfPatch, before []part, kept []partName) bool {
 	result, err := j.w.patch.apply(kind, j.w.resource, before)
 	if err != nil {
 		return false
 	}
-	for _, n := range j.scene.touched {
+	for _, n := range kept {
 		if !same(result.value(n.section, n.name), j.w.answer.value(n.section, n.name)) {
 			return false
 		}
@@ -160,7 +179,7 @@ func (j *judgement) lastUnseen(t *tracked) *previous {
 		p.gaps.MissOld("metadata", "managedFields")
 		p.gaps.MissNew("metadata", "managedFields")
 	}
-	before := j.touchedParts(t, p)
+	before, _ := j.touchedParts(t, p)
 	after, ok := j.patched(before)
 	if !ok {
 		return nil
@@ -267,7 +286,7 @@ func (j *judgement) complete(pending []*unit, p *previous) []*unit {
 		return pending
 	}
 	j.stored = j.w.answer != nil
-	j.out.Derived = j.w.answer == nil
+	j.out.Derived = j.w.answer == nil || p.unchecked
 	if len(pending) == 0 {
 		return nil
 	}

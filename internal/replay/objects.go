@@ -107,7 +107,7 @@ func (o *objects) remember(w *whole, k key) *tracked {
 		}
 		t.encoded = binary.AppendUvarint(t.encoded, uint64(number))
 		t.encoded = binary.LittleEndian.AppendUint64(t.encoded, o.sum(p.value))
-		if len(p.value) > maxPart || len(t.encoded)+len(p.value) > limit {
+		if len(p.value) > maxPart || len(t.encoded)+len(p.value) > limit || !keepsValue(k.resource, p.partName) {
 			t.encoded = binary.AppendUvarint(t.encoded, 0)
 			continue
 		}
@@ -117,6 +117,18 @@ func (o *objects) remember(w *whole, k key) *tracked {
 	t.encoded = slices.Clip(t.encoded)
 	t.deleting = w.value("metadata", "deletionTimestamp") != nil
 	return t
+}
+
+// keepsValue reports whether the value of a part is kept, not only its hash. What kubelets write to a pod leaves its spec alone.
+func keepsValue(resource string, name partName) bool {
+	if resource != "pods" || name.section != "spec" {
+		return true
+	}
+	switch name.name {
+	case "nodeName", "hostNetwork", "containers", "initContainers":
+		return true
+	}
+	return false
 }
 
 // parts returns the parts that are known.
@@ -163,12 +175,12 @@ func (o *objects) isLost(t *tracked, name partName) bool {
 
 // before returns the object as it was before a write, and nil if it is not known.
 func (o *objects) before(w *written) *tracked {
-	k, version, at := w.key, w.version, w.at
+	k, version := w.key, w.version
 	t, seed := o.latest[k], o.seeds[k]
 	if version == 0 {
 		return t
 	}
-	if t != nil && t.version == version && at.Sub(t.at) <= o.skew {
+	if t != nil && t.version == version && w.from.Sub(t.at) <= o.skew {
 		return nil // which of the two writes has stored it, and which has changed nothing, is not known
 	}
 	if seed != nil && seed.version <= version && (t == nil || t.version > version || t.version < seed.version) {

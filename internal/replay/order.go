@@ -122,7 +122,7 @@ func (o *order) give(w *written, each func(*written) error) error {
 func (o *order) unseen(w *written) []*written {
 	var found []*written
 	for _, other := range o.of[w.key] {
-		if other != w && other.version == 0 && other.stores() && other.at.Sub(w.at) <= o.skew {
+		if other != w && other.version == 0 && other.stores() && other.from.Sub(w.at) <= o.skew {
 			found = append(found, other)
 		}
 	}
@@ -137,7 +137,7 @@ func (o *order) hasTwin(w *written) bool {
 // hasNear reports whether another write of the object waits that may have come before this one, although its time is later.
 func (o *order) hasNear(w *written) bool {
 	return slices.ContainsFunc(o.of[w.key], func(other *written) bool {
-		return other != w && other.stores() && other.at.Sub(w.at) <= o.skew
+		return other != w && other.stores() && other.from.Sub(w.at) <= o.skew
 	})
 }
 

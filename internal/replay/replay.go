@@ -25,7 +25,7 @@ type Options struct {
 	FailedOpen bool
 	// Complete says that the log has all writes of Nodes and pods from its beginning to its end, at whichever level.
 	Complete bool
-	// Skew is how much the clocks of API servers may differ. It is at least a second, which concurrent requests take.
+	// Skew is how much the clocks of API servers may differ. Zero: the log is that of a single API server.
 	Skew time.Duration
 	// Attempts says that also writes are evaluated that were refused.
 	Attempts bool
@@ -59,8 +59,7 @@ func New(o *Options, each func(*Write) error) (*Replay, error) {
 	if err != nil {
 		return nil, err
 	}
-	skew := max(o.Skew, time.Second)
-	return &Replay{options: *o, units: u, objects: newObjects(skew), order: newOrder(skew), each: each}, nil
+	return &Replay{options: *o, units: u, objects: newObjects(o.Skew), order: newOrder(o.Skew), each: each}, nil
 }
 
 // Counts returns how many events were read so far.

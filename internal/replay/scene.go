@@ -232,38 +232,40 @@ func (r *Replay) whyNoOld(w *written, t *tracked, limited bool) Reason {
 
 // updateVersion describes an update that requires the version of the object that the log has last.
 func (r *Replay) updateVersion(s *scene, t *tracked) {
-	parts := r.objects.parts(t)
+	s.old, s.exact = r.objects.older(t, s.updated, s.gaps), true
+	if s.gaps.LacksChanges() {
+		s.why, s.exact = IsTooLarge, false
+	}
+}
+
+// older returns the parts of an object, given those of a later version. A part that differs and is too large to be remembered is a gap.
+func (o *objects) older(t *tracked, updated []part, gaps *object.Gaps) []part {
 	known := map[partName]memory{}
-	for _, m := range parts {
+	for _, m := range o.parts(t) {
 		known[m.partName] = m
 	}
-	s.exact = true
-	for _, p := range s.updated {
+	var old []part
+	for _, p := range updated {
 		before, had := known[p.partName]
 		delete(known, p.partName)
 		switch {
 		case !had:
-		case before.sum == r.objects.sum(p.value):
-			s.old = append(s.old, p)
+		case before.sum == o.sum(p.value):
+			old = append(old, p)
 		case before.kept:
-			s.old = append(s.old, part{p.partName, before.value})
+			old = append(old, part{p.partName, before.value})
 		default:
-			s.missOld(p.partName)
+			gaps.MissOld(p.section, p.name)
 		}
 	}
 	for name, gone := range known {
-		switch {
-		case gone.kept:
-			s.old = append(s.old, part{name, gone.value})
-		default:
-			s.missOld(name)
+		if gone.kept {
+			old = append(old, part{name, gone.value})
+		} else {
+			gaps.MissOld(name.section, name.name)
 		}
 	}
-}
-
-func (s *scene) missOld(name partName) {
-	s.gaps.MissOld(name.section, name.name)
-	s.why, s.exact = IsTooLarge, false
+	return old
 }
 
 // updateUnseen describes an update whose answer is not known. The parts that no update changes are those of any version of the object.
@@ -380,7 +382,7 @@ func (r *Replay) remove(s *scene, w *written) {
 
 // wasDeleted reports whether somebody has certainly asked for the deletion of the object before a write.
 func (r *Replay) wasDeleted(w *written, t *tracked) bool {
-	late := func(at time.Time) bool { return !at.IsZero() && w.at.Sub(at) > r.objects.skew }
+	late := func(at time.Time) bool { return !at.IsZero() && w.from.Sub(at) > r.objects.skew }
 	return late(t.deleted) || t.deleting && (w.version > t.version || late(t.at))
 }
 

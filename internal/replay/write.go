@@ -44,6 +44,8 @@ type Write struct {
 	// Request is the write as far as the log has it: the objects lack the parts that are not known. Its Facts are nil.
 	Request policy.Request
 
+	// Rules is how many rules of policies evaluate the write.
+	Rules    int
 	Evidence Evidence
 	// Violations are those that are certain, or certain if the log is complete: see [Violation.Assumes].
 	Violations []Violation

@@ -56,7 +56,7 @@ func (s *Source) AddFlags(cmd *cobra.Command) {
 	flags.BoolVar(&s.Complete, "complete", false,
 		"the log has every write of Nodes and pods, at whichever\nlevel: do not conclude it from the objects in it")
 	flags.DurationVar(&s.skew, "clock-skew", defaultSkew,
-		"`time` by which the clocks of API servers may differ; 1s is\nenough for the log of a single one")
+		"`time` by which the clocks of API servers may differ; 0 if\nthe log is that of a single one")
 	flags.BoolVar(&s.progress, "progress", false, "print progress on standard error even if it is no terminal")
 }
 
@@ -66,8 +66,8 @@ func (s *Source) Options(now time.Time) (replay.Options, error) {
 	switch {
 	case len(s.AuditLogs) == 0:
 		return o, command.Usagef("--audit-log: name the audit log of an API server")
-	case s.skew < time.Second || s.skew > maxSkew:
-		return o, command.Usagef("--clock-skew: must be %s to %s", time.Second, maxSkew)
+	case s.skew < 0 || s.skew > maxSkew:
+		return o, command.Usagef("--clock-skew: must be 0 to %s", maxSkew)
 	}
 	for _, bound := range []struct {
 		flag, value string
