@@ -29,6 +29,7 @@ func newDocument(text []byte) (*document, error) {
 		return nil, errNotOne
 	}
 	d := &document{file.Content[0]}
+	forgetReview(&file)
 	remove(d.root, "status")
 	if metadata := valueOf(d.root, "metadata"); metadata != nil {
 		for _, name := range []string{"annotations", "creationTimestamp", "generation", "managedFields", "resourceVersion", "uid"} {
@@ -36,6 +37,33 @@ func newDocument(text []byte) (*document, error) {
 		}
 	}
 	return d, nil
+}
+
+// forgetReview removes what an earlier policy has left for review from the comments.
+func forgetReview(n *yaml.Node) {
+	for _, comment := range []*string{&n.HeadComment, &n.FootComment} {
+		var kept []string
+		for line := range strings.SplitSeq(*comment, "\n") {
+			if !strings.Contains(line, "# "+reviewMark) && !strings.Contains(line, moreMark) {
+				kept = append(kept, line)
+				continue
+			}
+			for len(kept) > 0 && isPathOfReview(kept[len(kept)-1]) {
+				kept = kept[:len(kept)-1]
+			}
+		}
+		*comment = strings.TrimSpace(strings.Join(kept, "\n"))
+	}
+	for _, inner := range n.Content {
+		forgetReview(inner)
+	}
+}
+
+// isPathOfReview reports whether a line of a comment is the name of a field above what is left for review.
+func isPathOfReview(line string) bool {
+	name, is := strings.CutPrefix(line, "#  ")
+	name, ends := strings.CutSuffix(strings.TrimSpace(name), ":")
+	return is && ends && !strings.Contains(name, " ")
 }
 
 // valueOf returns the value of a key of an object, or nil.
@@ -199,8 +227,13 @@ func (d *document) insert(f *fieldSpec, object *yaml.Node, name string, learned 
 	return object.Content[indexOf(object, name)]
 }
 
-// maxReview is how many lines for review a field has in comments.
-const maxReview = 32
+const (
+	// maxReview is how many lines for review a field has in comments.
+	maxReview = 32
+	// reviewMark begins the comment of each of them, and moreMark ends the line that counts further ones.
+	reviewMark = "REVIEW: "
+	moreMark   = "more for review: -o json has them"
+)
 
 // leave puts lines for review into a comment behind a node, below the names that the policy does not have.
 func leave(f *fieldSpec, behind *yaml.Node, names []string, review []Line, comment func(*Line) string) error {
@@ -234,7 +267,7 @@ func leave(f *fieldSpec, behind *yaml.Node, names []string, review []Line, comme
 		lines = append(lines, "# "+indent+text+" "+comment(&review[i]))
 	}
 	if more := len(review) - maxReview; more > 0 {
-		lines = append(lines, fmt.Sprintf("# %s... and %d more: -o json has them", indent, more))
+		lines = append(lines, fmt.Sprintf("# %sand %d %s", indent, more, moreMark))
 	}
 	behind.FootComment = strings.Join(lines, "\n")
 	return nil

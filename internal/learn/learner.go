@@ -4,6 +4,7 @@
 package learn
 
 import (
+	"cmp"
 	"strings"
 	"time"
 
@@ -16,7 +17,8 @@ import (
 const (
 	// maxNodes is how many kubelets are distinguished. Writes of others teach nothing.
 	maxNodes = 20_000
-	// maxNeeds is how many different sets of elements the writes of one node may need. Further ones teach nothing.
+	// maxNeeds is how many different sets of elements the writes of one node may need. All its further writes teach nothing, and cost
+	// nothing.
 	maxNeeds = 4096
 	// maxAgents is how many programs are distinguished. Others are counted together.
 	maxAgents = 256
@@ -170,6 +172,10 @@ func (l *Learner) Add(w *Write) {
 		agent = otherAgents
 	}
 	key := caseKey{node: node, agent: agent, assumes: w.Assumes}
+	if l.needsOf[node] == maxNeeds {
+		l.tally(key).unlearned++
+		return
+	}
 	var needed []Element
 	learnable := true
 	for i := range w.Violations {
@@ -199,7 +205,7 @@ func programOf(userAgent string) string {
 	if i := strings.IndexAny(userAgent, "/ "); i >= 0 {
 		userAgent = userAgent[:i]
 	}
-	return text.Cut(userAgent, maxName)
+	return cmp.Or(text.Cut(userAgent, maxName), "an unnamed program")
 }
 
 // refuse counts a write with a violation that no element allows.
@@ -218,17 +224,13 @@ func (l *Learner) refuse(v *Violation, of caseKey, at time.Time) {
 
 // count counts a write that needs elements.
 func (l *Learner) count(elements []Element, key caseKey, at time.Time) {
-	needs, ok := l.needs.of(signatureOf(elements), maxNodes*maxNeeds)
-	if ok && needs == len(l.needed) {
+	needs, _ := l.needs.of(signatureOf(elements), maxNodes*maxNeeds)
+	if needs == len(l.needed) {
 		l.needed = append(l.needed, elements)
 	}
 	key.needs = needs
 	c := l.cases[key]
 	if c == nil {
-		if l.needsOf[key.node] == maxNeeds {
-			l.tally(key).unlearned++
-			return
-		}
 		l.needsOf[key.node]++
 		c = &caseOf{caseKey: key, number: len(l.order), first: at, last: at}
 		l.cases[key] = c

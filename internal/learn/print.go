@@ -75,7 +75,7 @@ func (line *Line) comment(agents []string) string {
 	if line.Review == "" {
 		return evidence
 	}
-	return "REVIEW: " + evidence + ": " + line.Review
+	return reviewMark + evidence + ": " + line.Review
 }
 
 // text says how many writes there are, and on how many nodes. It leaves out the programs if they are the usual ones.

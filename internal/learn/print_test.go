@@ -121,6 +121,42 @@ func TestPage(t *testing.T) {
 	}
 }
 
+// TestLearningAgain has the learned policy as base, and the same log. What was left for review is, again, and stands there once.
+func TestLearningAgain(t *testing.T) {
+	options := Options{MinNodes: 2, Agents: []string{"kubelet"}}
+	first, out := learn(t, site(), options)
+	f := manifest.Read(bytes.NewReader(out), rules.NewCompiler())
+	if err := f.Err(); err != nil {
+		t.Fatal(err)
+	}
+	l, err := NewLearner(f.Policies[0].Object, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := setOf(t, f.Policies[0].Object)
+	writes := site()
+	for i := range writes {
+		if w := writes[i].write(set); len(w.Violations) > 0 {
+			l.Add(w)
+		}
+	}
+	second := l.Finish(first.Log, replay.Whole)
+	again, err := second.Print(out, "learned.yaml", "learned", options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(second.Learned) > 0 || !equality.Semantic.DeepEqual(first.Policy, second.Policy) {
+		t.Errorf("learned %v:\n%s", second.Learned, again)
+	}
+	body := func(text []byte) string {
+		_, body, _ := strings.Cut(string(text), "apiVersion:")
+		return body
+	}
+	if body(again) != body(out) {
+		t.Errorf("got\n%s\nwant\n%s", again, out)
+	}
+}
+
 // TestBases learns nothing from policies of different origin: they keep what they say.
 func TestBases(t *testing.T) {
 	paths, err := filepath.Glob("../../config/policies/*.yaml")

@@ -240,9 +240,11 @@ func widenMirrorAnnotations(r *policy.Request) []Element {
 }
 
 func widenPriorityClasses(r *policy.Request) []Element {
-	return []Element{
-		{Field: priorityClasses, Key: r.Pod().PriorityClassName().New()}, {Field: systemNamespaces, Key: r.Namespace},
+	elements := keyed(systemNamespaces, []string{r.Namespace})
+	if class := r.Pod().PriorityClassName().New(); class != "" {
+		elements = append(elements, Element{Field: priorityClasses, Key: class})
 	}
+	return elements
 }
 
 func widenHostAccess(r *policy.Request) []Element {
