@@ -24,6 +24,7 @@ import (
 	"noderestriction.plus/internal/auditlog"
 	"noderestriction.plus/internal/command"
 	"noderestriction.plus/internal/replay"
+	"noderestriction.plus/policy"
 )
 
 // logOf returns the audit log of writes at level RequestResponse. Before each update, an administrator puts the object to what the write
@@ -181,6 +182,35 @@ func TestReplayOfWhatWasLearned(t *testing.T) {
 			rt.Fatalf("%d denied, not %d", denied, some.Denied)
 		}
 	})
+}
+
+// TestRegistrations has registrations with labels and taints in common.
+func TestRegistrations(t *testing.T) {
+	register := func(node string, labels fields, taints ...fields) drawn {
+		return drawn{at: start, agent: "kubelet/v1.37.2", request: policy.Request{NodeName: node, Write: policy.Write{
+			Operation: admissionv1.Create, Resource: "nodes", Name: node,
+			Object: encode(fields{"metadata": fields{"name": node, "labels": labels}, "spec": fields{"taints": taints}}),
+		}}}
+	}
+	pool, other := fields{"key": "site", "value": "p", "effect": "NoSchedule"}, fields{"key": "site", "effect": "NoExecute"}
+	notReady := fields{"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}
+	writes := []drawn{
+		register("a", fields{"site/pool": "x", "site/a": "x", "kubernetes.io/os": "linux"}, pool, notReady),
+		register("b", fields{"site/pool": "y", "kubernetes.io/os": "linux"}, pool, other, notReady),
+	}
+	options := Options{MinNodes: 2, Agents: []string{"kubelet"}}
+	result, _ := learnLog(t, logOf(t, writes), options)
+	if r := result.Log.Registrations; r.Count != 2 || r.Nodes != 2 || len(r.Labels)+len(r.Taints) > 0 {
+		t.Errorf("two nodes are too few, got %+v", r)
+	}
+	result, out := learnLog(t, logOf(t, append(writes, register("c", fields{"site/pool": "x"}, other, pool))), options)
+	r := result.Log.Registrations
+	if r.Count != 3 || !slices.Equal(r.Labels, []string{"site/pool"}) || !slices.Equal(r.Taints, []string{"site=p:NoSchedule"}) {
+		t.Errorf("got %+v", r)
+	}
+	if !strings.Contains(string(out), `had the labels "site/pool" and the taints`) {
+		t.Errorf("got %s", out)
+	}
 }
 
 // TestDryRunsTeachNothing has only a dry run of what would be learned.

@@ -22,7 +22,7 @@ import (
 
 const (
 	// headWidth is the width of the comment at the head of the policy, in columns.
-	headWidth = 110
+	headWidth = 125
 	// maxShown is how many characters of a text of the log a comment has.
 	maxShown = 128
 	// shownDays is how many days the comment has.
@@ -103,9 +103,9 @@ func (r *Result) head(base string, options Options) string {
 	write := func(format string, args ...any) {
 		b.WriteString(command.WrapHanging("# "+fmt.Sprintf(format, args...), "# ", headWidth))
 	}
-	write("Learned from %s to %s: %s, %s evaluated, %s unknown.",
+	write("Learned from %s to %s: %s, %s, %s evaluated, %s unknown.",
 		r.Log.First.UTC().Format(time.RFC3339), r.Log.Last.UTC().Format(time.RFC3339), count(r.Log.Kubelets, "kubelet"),
-		count(r.Log.Evaluated, "write"), grouped(r.Log.Unknown))
+		count(r.Log.Registrations.Count, "registration"), count(r.Log.Evaluated, "write"), grouped(r.Log.Unknown))
 	if r.Log.Unknown > 0 {
 		write("Unknown writes teach nothing: %s replay --unknown says why they could not be evaluated.", command.ByKubectl)
 	}
@@ -120,6 +120,9 @@ func (r *Result) head(base string, options Options) string {
 	}
 	if days := r.NewPerDay; len(days) > 0 {
 		write("New values per day: %s", daysText(days))
+	}
+	if common := r.Log.Registrations.text(); common != "" {
+		write("%s", common)
 	}
 	if len(r.Review) > 0 {
 		write("%s left out, marked REVIEW: --all takes them in.", count(len(r.Review), "line"))

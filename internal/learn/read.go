@@ -35,6 +35,7 @@ func (r *reader) add(w *replay.Write) error {
 	if w.Time.After(r.log.Last) {
 		r.log.Last = w.Time
 	}
+	r.log.Registrations.add(w)
 	assumes := assumesOf(w)
 	if len(w.Unknown) > 0 {
 		r.log.Unknown++
@@ -98,5 +99,10 @@ func (o *commandOptions) learn(inputs *command.Inputs, base *v1alpha1.NodeRestri
 		}
 	}
 	r.log.Unknown += r.log.Assuming
+	r.log.Registrations.finish()
+	if r.log.Evaluated == 0 {
+		return nil, fmt.Errorf("no write of a kubelet could be evaluated, and %s are unknown: %s replay --unknown says why",
+			grouped(r.log.Unknown), command.ByKubectl)
+	}
 	return learner.Finish(r.log, complete), nil
 }

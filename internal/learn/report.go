@@ -45,6 +45,8 @@ type Log struct {
 	Kubelets  int       `json:"kubelets"`
 	Evaluated int       `json:"evaluated"` // writes by kubelets
 	Unknown   int       `json:"unknown"`   // writes by kubelets that could not be evaluated
+	// Registrations are the registrations of Nodes, the only writes that teach what may be registered.
+	Registrations Registrations `json:"registrations"`
 	// Assuming is how many of the unknown writes could be evaluated if the log had all writes of their objects.
 	Assuming int `json:"assuming"`
 }
