@@ -11,14 +11,17 @@ import (
 )
 
 // keepCut gives what is left of an event that ends too early. An API server writes who sent what before the bodies, the body of the
-// request before that of the answer, and annotations last.
+// request before that of the answer, and times and annotations last.
 func (s *source) keepCut(data []byte, problem error) error {
 	if !s.log.KeepCut || !isCut(data, problem) {
 		return nil
 	}
 	e := beginningOf(data)
-	if !e.isEvent() || e.Verb == "" || e.User.Username == "" {
+	if !e.isEvent() || e.Verb == "" || e.User.Username == "" || s.time.IsZero() {
 		return nil
+	}
+	if e.Received.IsZero() {
+		e.Received = s.time // it was logged next
 	}
 	return s.log.give(e, data, s.each)
 }

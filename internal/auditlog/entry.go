@@ -76,7 +76,7 @@ func (s *source) entry(data []byte, inside bool, depth int) error {
 		return s.keepCut(data, problemOf(err))
 	}
 	if err == nil && e.isEvent() && (inside || s.log.format.reads(Events)) {
-		e.Format = Events
+		e.Format, s.time = Events, timeOf(&e)
 		return s.log.add(&e, data, s.each)
 	}
 	var v envelope

@@ -51,7 +51,8 @@ type Event struct {
 
 	// Format is how the event was stored. An event of [GKE] has no groups, no audit level and no query in RequestURI.
 	Format Format `json:"-"`
-	// Cut says that the event ends too early. What it has is whole; its level is that of the bodies that it has.
+	// Cut says that the event ends too early. What it has is whole; its level is that of the bodies that it has. If it has no times, it was
+	// logged after Received, and before the next event of its input.
 	Cut bool `json:"-"`
 }
 

@@ -119,6 +119,7 @@ type source struct {
 	line    int               // the number of the line, from 1; 0 in a document
 	decoder *jsontext.Decoder // of a document
 	problem error             // the first entry that cannot be read
+	time    time.Time         // of the last event that was read
 }
 
 // unreadable counts an entry that cannot be read.

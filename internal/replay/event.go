@@ -52,7 +52,10 @@ func read(e *auditlog.Event) *written {
 	w.node, w.isKubelets = strings.CutPrefix(e.Client().Username, authorization.NodeUserPrefix)
 	w.key = key{w.resource, o.Namespace, o.Name}
 	w.dryRun, w.from, w.at = e.DryRun(), e.Received, e.Logged
-	if w.at.IsZero() {
+	switch {
+	case e.Cut && e.Logged.IsZero():
+		w.from, w.at = e.Received.Add(-window), e.Received.Add(window)
+	case e.Logged.IsZero():
 		w.at = e.Received
 	}
 	if e.Stage == auditlog.Panic {

@@ -119,7 +119,12 @@ func (w *world) lines(d damage, random *rand.Rand) []byte {
 		}
 		line := e.line()
 		if random.IntN(100) < d.cut {
-			line = line[:len(line)/3+random.IntN(len(line)*2/3)]
+			// Who sent what is never cut: then the event would be lost.
+			head := bytes.Index(line, []byte(`,"requestObject"`))
+			if head < 0 {
+				head = bytes.Index(line, []byte(`,"requestReceivedTimestamp"`))
+			}
+			line = line[:head+random.IntN(len(line)-head)]
 		}
 		all = append(all, logged{at, line})
 	}

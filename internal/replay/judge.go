@@ -245,6 +245,8 @@ func (j *judgement) lacks(u *unit) Unknown {
 		lacks.Reason = HasNoGroups
 	case len(asked) == 0 && j.scene != nil && lacks.Reason == "":
 		lacks.Reason = IsUnreadable
+	case len(asked) > 0 && asked[0] == ownership().String() && j.w.patch != nil && j.w.patch.applies:
+		lacks.Part, lacks.Reason = asked[0], IsApplied
 	case len(asked) > 0:
 		lacks.Part = asked[0]
 		if lacks.Reason == "" {

@@ -56,7 +56,10 @@ func (o *objects) fits(w *written, t *tracked) (sameObject, equal bool) {
 // last returns the write with the object as the log has it last, or nil if that cannot have stood before the write.
 func (j *judgement) last() *previous {
 	t := j.replay.objects.before(j.w)
-	if j.scene.exact || t == nil || t.all || j.w.version == 0 && !j.replay.isNext(j.w, t) {
+	switch {
+	case j.scene.exact, t == nil, t.all:
+		return nil
+	case j.w.version == 0 && !j.replay.isNext(j.w, t), j.w.version != 0 && j.replay.order.hasTwin(j.w):
 		return nil
 	}
 	switch {

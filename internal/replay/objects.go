@@ -4,11 +4,14 @@
 package replay
 
 import (
+	"bytes"
 	"cmp"
+	"compress/flate"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"io"
 	"slices"
 	"time"
 
@@ -18,16 +21,25 @@ import (
 
 // objects are the Nodes and pods as the log has them last.
 type objects struct {
-	hash   maphash.Seed
-	skew   time.Duration
-	names  *nameTable
-	latest map[key]*tracked
-	seeds  map[key]*tracked // what was given beside the log
-	recent map[key][]unseen // writes whose answers are not known, and that others may precede although their time is earlier
+	hash    maphash.Seed
+	skew    time.Duration
+	names   *nameTable
+	deflate *flate.Writer
+	inflate io.ReadCloser
+	latest  map[key]*tracked
+	seeds   map[key]*tracked // what was given beside the log
+	recent  map[key][]unseen // writes whose answers are not known, and that others may precede although their time is earlier
 }
 
 func newObjects(skew time.Duration) *objects {
-	return &objects{hash: maphash.MakeSeed(), skew: skew, names: newNameTable(), latest: map[key]*tracked{}, seeds: map[key]*tracked{}, recent: map[key][]unseen{}}
+	deflate, err := flate.NewWriter(io.Discard, flate.BestSpeed)
+	if err != nil {
+		panic(err) // the level is valid
+	}
+	return &objects{
+		hash: maphash.MakeSeed(), skew: skew, names: newNameTable(), deflate: deflate, inflate: flate.NewReader(bytes.NewReader(nil)),
+		latest: map[key]*tracked{}, seeds: map[key]*tracked{}, recent: map[key][]unseen{},
+	}
 }
 
 // tracked is an object as it was stored last, as far as it is known. The parts that rules do not read by their values are kept as hashes.
@@ -40,14 +52,14 @@ type tracked struct {
 	deleted  time.Time // somebody has asked for its deletion. Zero: nobody has
 	all      bool      // every part may have changed since, except the fixed ones
 	lost     []uint16
-	encoded  []byte // of each part its number, its hash, the length of its value plus one, and the value; a length of 0: too large
+	encoded  []byte // of each part its number, its hash, the length of its value plus one, and the value; a length of 0: too large. Compressed
 }
 
 const (
-	// maxNode and maxPod bound what is kept of an object, in bytes; maxPart bounds a value.
+	// maxNode and maxPod bound what is kept of an object, in bytes after it is compressed, and maxPart a value before.
 	maxNode = 7 << 10
 	maxPod  = 1700
-	maxPart = 3 << 10
+	maxPart = 32 << 10
 	// maxNames bounds how many names of parts are kept. An API server knows about a hundred.
 	maxNames = 4096
 )
@@ -99,24 +111,62 @@ func (o *objects) remember(w *whole, k key) *tracked {
 		}
 	}
 	slices.SortStableFunc(parts, func(a, b *part) int { return cmp.Compare(len(a.value), len(b.value)) })
+	for room := maxPart; ; room /= 2 {
+		encoded, all := o.encode(parts, k.resource, room)
+		t.all = !all
+		if t.encoded = o.compress(encoded); len(t.encoded) <= limit || room < minRoom {
+			break
+		}
+	}
+	t.deleting = w.value("metadata", "deletionTimestamp") != nil
+	return t
+}
+
+// minRoom is with how much room for values an object is kept however long it is then: it has only hashes.
+const minRoom = 64
+
+// encode encodes parts, with the values for which there is room. It returns false if it has left out a part.
+func (o *objects) encode(parts []*part, resource string, room int) (encoded []byte, all bool) {
+	all = true
 	for _, p := range parts {
 		number, ok := o.names.number(p.partName)
 		if !ok {
-			t.all = true // a part is not kept, so that nothing is known to be absent
+			all = false // nothing is known to be absent
 			continue
 		}
-		t.encoded = binary.AppendUvarint(t.encoded, uint64(number))
-		t.encoded = binary.LittleEndian.AppendUint64(t.encoded, o.sum(p.value))
-		if len(p.value) > maxPart || len(t.encoded)+len(p.value) > limit || !keepsValue(k.resource, p.partName) {
-			t.encoded = binary.AppendUvarint(t.encoded, 0)
+		encoded = binary.AppendUvarint(encoded, uint64(number))
+		encoded = binary.LittleEndian.AppendUint64(encoded, o.sum(p.value))
+		if len(encoded)+len(p.value) > room || !keepsValue(resource, p.partName) {
+			encoded = binary.AppendUvarint(encoded, 0)
 			continue
 		}
-		t.encoded = binary.AppendUvarint(t.encoded, uint64(len(p.value))+1)
-		t.encoded = append(t.encoded, p.value...)
+		encoded = binary.AppendUvarint(encoded, uint64(len(p.value))+1)
+		encoded = append(encoded, p.value...)
 	}
-	t.encoded = slices.Clip(t.encoded)
-	t.deleting = w.value("metadata", "deletionTimestamp") != nil
-	return t
+	return encoded, all
+}
+
+// compress compresses bytes.
+func (o *objects) compress(data []byte) []byte {
+	var b bytes.Buffer
+	o.deflate.Reset(&b)
+	_, err := o.deflate.Write(data)
+	if err := errors.Join(err, o.deflate.Close()); err != nil {
+		return nil // a buffer has no errors
+	}
+	return slices.Clip(b.Bytes())
+}
+
+// decompress is the inverse of compress.
+func (o *objects) decompress(data []byte) []byte {
+	if err := o.inflate.(flate.Resetter).Reset(bytes.NewReader(data), nil); err != nil {
+		return nil // it needs no dictionary
+	}
+	raw, err := io.ReadAll(o.inflate)
+	if err != nil {
+		return nil // it was compressed by us
+	}
+	return raw
 }
 
 // keepsValue reports whether the value of a part is kept, not only its hash. What kubelets write to a pod leaves its spec alone.
@@ -134,7 +184,7 @@ func keepsValue(resource string, name partName) bool {
 // parts returns the parts that are known.
 func (o *objects) parts(t *tracked) []memory {
 	var all []memory
-	for rest := t.encoded; len(rest) > 0; {
+	for rest := o.decompress(t.encoded); len(rest) > 0; {
 		number, n := binary.Uvarint(rest)
 		rest = rest[n:]
 		m := memory{partName: o.names.names[number], sum: binary.LittleEndian.Uint64(rest)}

@@ -129,9 +129,12 @@ func (o *order) unseen(w *written) []*written {
 	return found
 }
 
-// hasTwin reports whether another write with the same resourceVersion waits. One of the two has stored it, and the other has changed nothing.
+// hasTwin reports whether another write with the same resourceVersion waits that may have come before. One of the two has stored it, and
+// the other has changed nothing.
 func (o *order) hasTwin(w *written) bool {
-	return slices.ContainsFunc(o.of[w.key], func(other *written) bool { return other != w && other.version == w.version })
+	return slices.ContainsFunc(o.of[w.key], func(other *written) bool {
+		return other != w && other.version == w.version && other.from.Sub(w.at) <= o.skew
+	})
 }
 
 // hasNear reports whether another write of the object waits that may have come before this one, although its time is later.
