@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strconv"
@@ -182,6 +184,41 @@ func TestReplayOfWhatWasLearned(t *testing.T) {
 			rt.Fatalf("%d denied, not %d", denied, some.Denied)
 		}
 	})
+}
+
+// TestTheOrderOfFilesDoesNotMatter splits a log into the files of two API servers.
+func TestTheOrderOfFilesDoesNotMatter(t *testing.T) {
+	text, base := sites(t)
+	directory := t.TempDir()
+	files := []string{filepath.Join(directory, "a.log"), filepath.Join(directory, "b.log")}
+	logs := make([][]byte, len(files))
+	for i, line := range bytes.SplitAfter(logOf(t, site()), []byte("\n")) {
+		logs[i%len(files)] = append(logs[i%len(files)], line...)
+	}
+	for i, file := range files {
+		if err := os.WriteFile(file, logs[i], 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var outs []string
+	for range 2 {
+		slices.Reverse(files)
+		o := commandOptions{Options: Options{MinNodes: 2, Agents: []string{"kubelet"}, Holdout: 0.3}, replay: replay.Options{Complete: true}}
+		o.source.AddFlags(&cobra.Command{})
+		o.source.AuditLogs = files
+		result, err := o.learn(&command.Inputs{}, base, io.Discard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := result.Print(text, "site.yaml", "learned", o.Options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		outs = append(outs, string(out))
+	}
+	if outs[0] != outs[1] || !strings.Contains(outs[0], "192.168.7.0/24") {
+		t.Errorf("got\n%s\nand\n%s", outs[0], outs[1])
+	}
 }
 
 // TestRegistrations has registrations with labels and taints in common.
