@@ -158,6 +158,9 @@ func (o *commandOptions) readBase(inputs *command.Inputs) (*base, error) {
 	if len(file.Policies) > 1 || file.Others > 0 {
 		return nil, fmt.Errorf("%s: %w", b.name, errNotOne)
 	}
+	if _, err := newDocument(b.text); err != nil {
+		return nil, fmt.Errorf("%s: %w", b.name, err)
+	}
 	b.object = file.Policies[0]
 	return b, nil
 }

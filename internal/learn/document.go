@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -14,12 +15,16 @@ import (
 	"noderestriction.plus/api/v1alpha1"
 )
 
-var errNotOne = errors.New("must hold one " + v1alpha1.Kind + " and nothing else")
+var (
+	errNotOne  = errors.New("must hold one " + v1alpha1.Kind + " and nothing else")
+	errAliases = errors.New("has aliases of anchors, which cannot be widened in one place: write them out")
+)
 
 // document is a policy as YAML, with its comments.
 type document struct{ root *yaml.Node }
 
-// newDocument reads a text that holds one policy, and removes what an API server adds to it.
+// newDocument reads a text that holds one policy, and removes its status, what the metadata has besides a name, and what was left for
+// review.
 func newDocument(text []byte) (*document, error) {
 	var file yaml.Node
 	if err := yaml.Unmarshal(text, &file); err != nil {
@@ -28,15 +33,24 @@ func newDocument(text []byte) (*document, error) {
 	if len(file.Content) != 1 || file.Content[0].Kind != yaml.MappingNode || valueOf(file.Content[0], "spec") == nil {
 		return nil, errNotOne
 	}
+	if hasAliases(&file) {
+		return nil, errAliases
+	}
 	d := &document{file.Content[0]}
 	forgetReview(&file)
 	remove(d.root, "status")
 	if metadata := valueOf(d.root, "metadata"); metadata != nil {
-		for _, name := range []string{"annotations", "creationTimestamp", "generation", "managedFields", "resourceVersion", "uid"} {
-			remove(metadata, name)
+		for i := len(metadata.Content) - 2; i >= 0; i -= 2 {
+			if name := metadata.Content[i].Value; name != "name" {
+				remove(metadata, name)
+			}
 		}
 	}
 	return d, nil
+}
+
+func hasAliases(n *yaml.Node) bool {
+	return n.Kind == yaml.AliasNode || slices.ContainsFunc(n.Content, hasAliases)
 }
 
 // forgetReview removes what an earlier policy has left for review from the comments.

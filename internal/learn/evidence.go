@@ -213,7 +213,7 @@ func (l *lesson) absorb(lines []Line) []Line {
 	for i := range lines {
 		if covered[i] {
 			at := coverOf(&lines[i], func(i int) bool { return !covered[i] })
-			lines[at].from = append(lines[at].from, lines[i].from...)
+			lines[at].from = slices.Concat(lines[at].from, lines[i].from)
 		}
 	}
 	var kept []Line

@@ -17,6 +17,7 @@ import (
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/commandtest"
 	"noderestriction.plus/internal/fixture"
+	"noderestriction.plus/internal/manifest"
 	"noderestriction.plus/internal/replay"
 	"noderestriction.plus/policy"
 	"noderestriction.plus/policy/object"
@@ -67,7 +68,7 @@ func writeOf(r *policy.Request, violations []policy.PolicyViolation) *Write {
 	return w
 }
 
-func setOf(t *testing.T, p *v1alpha1.NodeRestrictionPolicy) *policy.Set {
+func setOf(t testing.TB, p *v1alpha1.NodeRestrictionPolicy) *policy.Set {
 	t.Helper()
 	compiled, errs := rules.NewCompiler().Compile(p)
 	if len(errs) > 0 {
@@ -246,6 +247,29 @@ func TestBoundsOfANode(t *testing.T) {
 	limit := fieldOf(nodeAnnotations).limit
 	if len(got.Learned) != limit || !slices.ContainsFunc(got.Learned, func(line Line) bool { return line.Key == "example.com/x" }) {
 		t.Errorf("learned %d annotations, want %d and the one of the other node", len(got.Learned), limit)
+	}
+}
+
+// BenchmarkAdd learns from writes of a site that the base denies.
+func BenchmarkAdd(b *testing.B) {
+	f, err := os.Open("testdata/site.yaml")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer f.Close()
+	base := manifest.Read(f, rules.NewCompiler()).Policies[0].Object
+	l, err := NewLearner(base, Options{MinNodes: 2, Agents: []string{"kubelet"}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	var writes []*Write
+	set := setOf(b, base)
+	for _, d := range site() {
+		writes = append(writes, d.write(set))
+	}
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		l.Add(writes[i%len(writes)])
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+	"k8s.io/apimachinery/pkg/api/equality"
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/command"
@@ -34,7 +35,7 @@ const (
 func (r *Result) Print(base []byte, baseName, name string, options Options) ([]byte, error) {
 	d, err := newDocument(base)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", baseName, err)
 	}
 	d.rename(name)
 	actions := &yaml.Node{Kind: yaml.SequenceNode, Style: yaml.FlowStyle, Content: []*yaml.Node{scalar(string(v1alpha1.Audit))}}
@@ -62,6 +63,14 @@ func (r *Result) Print(base []byte, baseName, name string, options Options) ([]b
 		return nil, fmt.Errorf("the learned policy is not valid: %w", err)
 	}
 	r.Policy = file.Policies[0].Object
+	want, err := r.want.spec()
+	if err != nil {
+		return nil, err
+	}
+	want.ValidationActions = r.Policy.Spec.ValidationActions
+	if !equality.Semantic.DeepEqual(want, &r.Policy.Spec) {
+		return nil, fmt.Errorf("%s: the text cannot be widened in the same way as the policy", baseName)
+	}
 	return out, nil
 }
 

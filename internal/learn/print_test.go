@@ -170,7 +170,7 @@ func TestBases(t *testing.T) {
 	texts := map[string][]byte{
 		"JSON": []byte(`{"apiVersion": "noderestriction.plus/v1alpha1", "kind": "NodeRestrictionPolicy", "metadata": {"name": "j"},` +
 			` "spec": {"validationActions": ["Deny"], "nodes": {"annotations": {}}}}`),
-		"from a cluster": []byte("apiVersion: noderestriction.plus/v1alpha1\nkind: NodeRestrictionPolicy\nmetadata: {name: c, uid: u," +
+		"from a cluster": []byte("apiVersion: noderestriction.plus/v1alpha1\nkind: NodeRestrictionPolicy\nmetadata: {name: c, uid: u, labels: {a: b}," +
 			" resourceVersion: '1', generation: 2}\nspec: {validationActions: [Warn], nodes: {annotations: {}}}\nstatus: {observedGeneration: 2}\n"),
 	}
 	for _, path := range append(paths, profiles...) {
@@ -211,11 +211,35 @@ func TestBases(t *testing.T) {
 				if !equality.Semantic.DeepEqual(result.Policy.Spec, want.Spec) {
 					t.Errorf("got %+v, want %+v\n%s", result.Policy.Spec, want.Spec, out)
 				}
-				if result.Policy.Name != "learned" || strings.Contains(string(out), "resourceVersion") || strings.Contains(string(out), "status:") {
+				if result.Policy.Name != "learned" || strings.Contains(string(out), "resourceVersion") || len(result.Policy.Labels) > 0 || strings.Contains(string(out), "status:") {
 					t.Errorf("got %s", out)
 				}
 			}
 		})
+	}
+}
+
+// TestAnchors has a base whose text cannot be widened in one place.
+func TestAnchors(t *testing.T) {
+	text := []byte("apiVersion: noderestriction.plus/v1alpha1\nkind: NodeRestrictionPolicy\nmetadata: {name: a}\nspec:\n" +
+		"  validationActions: [Deny]\n  nodes:\n    conditions: &empty {}\n    annotations: *empty\n")
+	f := manifest.Read(bytes.NewReader(text), rules.NewCompiler())
+	if err := f.Err(); err != nil {
+		t.Fatal(err)
+	}
+	options := Options{All: true}
+	l, err := NewLearner(f.Policies[0].Object, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := site()[0].write(setOf(t, f.Policies[0].Object))
+	if len(w.Violations) == 0 {
+		t.Fatal("the base denies nothing")
+	}
+	l.Add(w)
+	_, err = l.Finish(Log{First: start, Last: start}, replay.Whole).Print(text, "a.yaml", "learned", options)
+	if err == nil || !strings.Contains(err.Error(), "a.yaml: has aliases of anchors") {
+		t.Errorf("got %v", err)
 	}
 }
 

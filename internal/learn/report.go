@@ -36,6 +36,8 @@ type Result struct {
 	Holdout *Holdout `json:"holdout,omitempty"`
 	// NewPerDay is how many of the learned elements were needed for the first time, for each day of the log in UTC.
 	NewPerDay []int `json:"newPerDay"`
+
+	want draft // the spec of the policy, apart from its actions
 }
 
 // Log is what was read.
@@ -100,6 +102,11 @@ func (l *Learner) Finish(log Log, complete replay.Completeness) *Result {
 			r.Denied += c.writes
 		}
 	}
+	elements := make([]Element, len(r.Learned))
+	for i := range r.Learned {
+		elements[i] = r.Learned[i].Element
+	}
+	r.want = l.oracle.base.with(l.oracle.fields, elements)
 	r.countDays()
 	r.Holdout = l.holdout(log, missing)
 	return r
