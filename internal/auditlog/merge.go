@@ -22,7 +22,7 @@ type Input struct {
 // ahead is how long before its first event an input is opened, so that events that are logged late are in order.
 const ahead = time.Minute
 
-// ReadMerged reads inputs, each of which is in the order of time, and calls a function with their wanted events in the order of time. The
+// ReadMerged reads inputs, each in the order of time, and calls a function with their wanted events in the order of time. The
 // events of an input keep their order. Only inputs with events at about the same time are open together. Errors name the input.
 func (l *Log) ReadMerged(inputs []Input, each func(*Event) error) error {
 	m := &merger{log: l}

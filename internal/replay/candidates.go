@@ -10,9 +10,9 @@ import (
 	"noderestriction.plus/policy/object"
 )
 
-// covered are the rules of which is known which stored objects make a difference: the parts in which [variants] has an object for each
-// case. They compare key by key, or element by element, and what they refuse they refuse whatever else the part has. A rule of which an
-// old value can only excuse the new one is covered by an object that does not have the part.
+// covered are the parts in which [evaluation.variants] has an object for each case that makes a difference to a rule. These rules compare
+// key by key, or element by element, and refuse a key or an element whatever else the part has. If an old value can only excuse the new one, an
+// object that does not have the part covers the rule.
 func covered() map[policy.RuleID][]partName {
 	status := func(names ...string) []partName {
 		var parts []partName
@@ -46,7 +46,7 @@ const maxCandidates = 96
 
 // whatever evaluates units on every object that could have stood there, as far as that makes a difference, and returns the units without
 // a verdict. Only that there is no violation can be certain in this way: what was stored may also have been equal to what was written.
-func (j *judgement) whatever(pending []*unit) []*unit {
+func (j *evaluation) whatever(pending []*unit) []*unit {
 	if len(pending) == 0 || j.scene.everything || len(j.scene.touched) == 0 || j.w.patch == nil || j.w.patch.isList {
 		return pending
 	}
@@ -64,7 +64,7 @@ func (j *judgement) whatever(pending []*unit) []*unit {
 }
 
 // passesWhatever reports whether a unit has no violation whatever stood in the parts of its rule that the write touches.
-func (j *judgement) passesWhatever(u *unit, parts []partName) bool {
+func (j *evaluation) passesWhatever(u *unit, parts []partName) bool {
 	combinations := [][]part{nil}
 	free := j.scene.touched
 	for _, n := range j.scene.touched {
@@ -101,7 +101,7 @@ func (j *judgement) passesWhatever(u *unit, parts []partName) bool {
 
 // passes reports whether a unit has no violation with these values before the write, for each kind of patch. The touched parts in free are
 // not known.
-func (j *judgement) passes(u *unit, before []part, free []partName) bool {
+func (j *evaluation) passes(u *unit, before []part, free []partName) bool {
 	gaps := &object.Gaps{}
 	for _, n := range free {
 		gaps.MissOld(n.section, n.name)

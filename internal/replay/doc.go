@@ -5,7 +5,7 @@
 //
 // An audit log has no stored object. What stood before a write follows from the body of the write, from the answer, and from earlier
 // answers. A rule is evaluated on a write with the parts that are known, as [object.Gaps] says: if it asks for none of the others, its
-// verdict is that of the webhook. Otherwise each object that could have stood there is tried, for rules of which it is known which ones
-// these are. The last resort is the object as the log had it last. It may be used if the write fits it, and if the log is complete.
+// verdict is that of the webhook. Otherwise each object that could have stood there is tried, for rules to which only a few of them make a
+// difference. The last resort is the object as the log had it last. It may be used if the write fits it, and if the log is complete.
 // Whatever remains is unknown, with its reason: a verdict that is not unknown is that of the webhook.
 package replay

@@ -80,7 +80,7 @@ func read(e *auditlog.Event) *written {
 	return w
 }
 
-// readWhole reads an object. It returns nil if there is none. An answer may be of another kind than the resource.
+// readWhole reads an object. It returns nil without one. An answer may be of another kind than the resource.
 func (w *written) readWhole(value jsontext.Value, isAnswer bool) *whole {
 	if len(value) == 0 || value.Kind() != '{' {
 		return nil
@@ -200,7 +200,7 @@ func textOf(value jsontext.Value) string {
 	return string(text)
 }
 
-// number returns a resourceVersion, and 0 for what is none.
+// number returns a resourceVersion, and 0 for another text.
 func number(version string) uint64 {
 	n, err := strconv.ParseUint(version, 10, 64)
 	if err != nil {

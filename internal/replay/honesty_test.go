@@ -256,7 +256,7 @@ func TestAVerdictIsThatOfTheWebhook(t *testing.T) {
 			for seed := range cmp.Or(seeds/6, 1) {
 				w := newWorld(t, uint64(seed))
 				w.live(120 + 600*(seed%10/9))
-				random := rand.New(rand.NewPCG(uint64(seed), 2)) //nolint:gosec // A test must be repeatable.
+				random := rand.New(rand.NewPCG(uint64(seed), 2))
 				some, of := check(t, w, policies, w.lines(d.damage, random), d.damage, uint64(seed))
 				decided, all = decided+some, all+of
 				if t.Failed() {

@@ -5,7 +5,6 @@ package replay_test
 
 import (
 	"bytes"
-
 	"fmt"
 	"strings"
 	"testing"
@@ -35,7 +34,7 @@ func verdicts(t *testing.T, log []byte, o *replay.Options) []string {
 	return lines
 }
 
-// attacked is a Node and writes to it, of which each is sent with the given verb.
+// attacked is a Node and merge patches of its kubelet with these bodies.
 func attacked(t *testing.T, bodies ...any) *world {
 	t.Helper()
 	w := newWorld(t, 1)

@@ -54,7 +54,7 @@ func (o *objects) fits(w *written, t *tracked) (sameObject, equal bool) {
 }
 
 // last returns the write with the object as the log has it last, or nil if that cannot have stood before the write.
-func (j *judgement) last() *previous {
+func (j *evaluation) last() *previous {
 	t := j.replay.objects.before(j.w)
 	switch {
 	case j.scene.exact, t == nil, t.all:
@@ -78,8 +78,8 @@ func (j *judgement) last() *previous {
 	return j.lastUpdated(t)
 }
 
-// lastWhole takes all of the object from what the log has last. What the update touches is not known, so that nothing shows whether it fits.
-func (j *judgement) lastWhole(t *tracked) *previous {
+// lastWhole takes the object from what the log has last. What the update touches is not known, so that nothing shows whether it fits.
+func (j *evaluation) lastWhole(t *tracked) *previous {
 	if j.w.answer == nil || j.w.answer.uid != t.uid || t.since || len(t.lost) > 0 {
 		return nil
 	}
@@ -99,7 +99,7 @@ func (r *Replay) isNext(w *written, t *tracked) bool {
 
 // touchedParts returns the parts that an update touches as the log has them last, and the names of those that are known, also of those that
 // the object does not have. A part that is too large to be remembered, or that may have changed since, is a gap.
-func (j *judgement) touchedParts(t *tracked, p *previous) (old []part, kept []partName) {
+func (j *evaluation) touchedParts(t *tracked, p *previous) (old []part, kept []partName) {
 	o := j.replay.objects
 	known := map[partName]memory{}
 	for _, m := range o.parts(t) {
@@ -124,7 +124,7 @@ func (j *judgement) touchedParts(t *tracked, p *previous) (old []part, kept []pa
 }
 
 // lastUpdated takes the touched parts from what the log has last, if the patch makes of them what the answer has.
-func (j *judgement) lastUpdated(t *tracked) *previous {
+func (j *evaluation) lastUpdated(t *tracked) *previous {
 	p := &previous{updated: j.scene.updated, gaps: &object.Gaps{}}
 	if j.w.mayOwn() {
 		p.gaps.MissOld("metadata", "managedFields")
@@ -139,7 +139,7 @@ func (j *judgement) lastUpdated(t *tracked) *previous {
 }
 
 // makes reports whether a patch of a kind makes of parts what the answer has, in the named parts.
-func (j *judgement) makes(kind kindOfPatch, before []part, kept []partName) bool {
+func (j *evaluation) makes(kind kindOfPatch, before []part, kept []partName) bool {
 	result, err := j.w.patch.apply(kind, j.w.resource, before)
 	if err != nil {
 		return false
@@ -153,7 +153,7 @@ func (j *judgement) makes(kind kindOfPatch, before []part, kept []partName) bool
 }
 
 // lastUnseen takes the object from what the log has last, and patches it. The answer is not known.
-func (j *judgement) lastUnseen(t *tracked) *previous {
+func (j *evaluation) lastUnseen(t *tracked) *previous {
 	if j.w.patch == nil || uidDiffers(j.w.patch.uid(), t.uid) {
 		return nil
 	}
@@ -209,7 +209,7 @@ func (o *objects) isKept(t *tracked, name partName) bool {
 }
 
 // patched returns what the patch makes of the touched parts, and false if that depends on its kind.
-func (j *judgement) patched(before []part) ([]part, bool) {
+func (j *evaluation) patched(before []part) ([]part, bool) {
 	var all [][]part
 	for _, kind := range j.w.patch.kinds() {
 		result, err := j.w.patch.apply(kind, j.w.resource, before)
@@ -236,7 +236,7 @@ func (j *judgement) patched(before []part) ([]part, bool) {
 }
 
 // lastDeleted takes what a deletion changes, and without the answer also the rest, from what the log has last.
-func (j *judgement) lastDeleted(t *tracked) *previous {
+func (j *evaluation) lastDeleted(t *tracked) *previous {
 	o, w := j.replay.objects, j.w
 	p := &previous{gaps: &object.Gaps{}, why: IsTooLarge}
 	if w.lacksOptions() {
@@ -284,7 +284,7 @@ func (j *judgement) lastDeleted(t *tracked) *previous {
 }
 
 // complete evaluates units on the object as the log has it last, and returns the units without a verdict.
-func (j *judgement) complete(pending []*unit, p *previous) []*unit {
+func (j *evaluation) complete(pending []*unit, p *previous) []*unit {
 	if p == nil {
 		return pending
 	}

@@ -212,8 +212,10 @@ func (w *world) podStatus(node string) {
 	}
 	running := fields{"running": fields{"startedAt": w.clock.Format(time.RFC3339)}}
 	status := pick(w,
-		fields{"phase": "Running", "podIP": "10.244.0.5", "podIPs": []any{fields{"ip": "10.244.0.5"}},
-			"containerStatuses": []any{fields{"name": "main", "ready": true, "image": "a", "imageID": "", "restartCount": 0, "state": running}}},
+		fields{
+			"phase": "Running", "podIP": "10.244.0.5", "podIPs": []any{fields{"ip": "10.244.0.5"}},
+			"containerStatuses": []any{fields{"name": "main", "ready": true, "image": "a", "imageID": "", "restartCount": 0, "state": running}},
+		},
 		fields{"conditions": []any{podCondition("Ready", pick(w, "True", "False"))}},
 		fields{"phase": pick(w, "Succeeded", "Failed", "Running", "Pending")},
 		fields{"containerStatuses": []any{fields{"name": "main", "ready": false, "image": "a", "imageID": "", "restartCount": w.random.IntN(3)}}},

@@ -79,7 +79,7 @@ func (p *nameTable) number(name partName) (uint16, bool) {
 		if len(p.names) == maxNames {
 			return 0, false
 		}
-		n = uint16(len(p.names)) //nolint:gosec // It is below maxNames.
+		n = uint16(len(p.names))
 		p.names = append(p.names, name)
 		p.byName[name] = n
 	}
@@ -195,7 +195,7 @@ func (o *objects) parts(t *tracked) []memory {
 			m.kept, m.value = true, rest[:length-1]
 			rest = rest[length-1:]
 		}
-		if t.knows(m.partName, uint16(number)) { //nolint:gosec // It was a uint16.
+		if t.knows(m.partName, uint16(number)) {
 			all = append(all, m)
 		}
 	}

@@ -17,7 +17,7 @@ func blind() []policy.RuleID {
 }
 
 // evaluateWhole evaluates a write of another resource, whose object rules read as a whole.
-func (j *judgement) evaluateWhole(pending []*unit) {
+func (j *evaluation) evaluateWhole(pending []*unit) {
 	w, r := j.w, &j.out.Request
 	known := false
 	switch {

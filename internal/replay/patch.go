@@ -19,7 +19,7 @@ import (
 	"noderestriction.plus/policy/object"
 )
 
-// patch is the body of a PATCH. The log does not say of which kind it is.
+// patch is the body of a PATCH. The log does not say whether it is a merge patch or a strategic merge patch.
 type patch struct {
 	raw     jsontext.Value
 	isList  bool   // a JSON patch

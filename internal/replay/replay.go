@@ -52,8 +52,8 @@ type Counts struct {
 	Links, Breaks int
 }
 
-// New returns a replay that calls a function with each evaluated write. The writes of an object are in their order. It returns an error if a
-// policy is not valid. An error of the function stops the replay.
+// New returns a replay that calls a function with each evaluated write. The writes of an object are in their order. It returns an error if
+// a policy is not valid. An error of the function stops the replay.
 func New(o *Options, each func(*Write) error) (*Replay, error) {
 	u, err := newUnits(o.Policies)
 	if err != nil {
@@ -70,7 +70,7 @@ type Completeness int
 
 // How sure it is. Of a log with few links nothing can be said.
 const (
-	Lacking Completeness = iota // writes are missing, or it cannot be told
+	Lacking Completeness = iota // writes are missing, or nothing shows whether they are
 	Fitting                     // at least a hundred links, and at most a break in a thousand
 	Whole                       // at least a thousand links, and at most a break in a thousand; or the caller says so
 )
@@ -80,8 +80,7 @@ const (
 	minLinks  = 100
 )
 
-// Completeness returns how sure it is that the log lacks no writes, as far as that can be told from the answers that it has. It is final
-// after [Replay.Finish].
+// Completeness returns how sure it is that the log lacks no writes, as far as its answers show that. It is final after [Replay.Finish].
 func (r *Replay) Completeness() Completeness {
 	links := r.counts.Links
 	switch {
@@ -131,7 +130,7 @@ func (r *Replay) take(w *written) error {
 	r.objects.prepare(w, r.order.unseen(w))
 	r.link(w)
 	if w.isKubelets && r.selects(w) {
-		if err := r.judge(w); err != nil {
+		if err := r.evaluate(w); err != nil {
 			return err
 		}
 	}

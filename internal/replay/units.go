@@ -107,7 +107,7 @@ func (u *unit) reads(name partName) bool {
 	return false
 }
 
-// readsWhole reports whether the rule compares objects as they were sent, in writes of which other rules see the parts.
+// readsWhole reports whether the rule compares objects as they were sent, in writes whose parts other rules see.
 func (u *unit) readsWhole() bool { return u.rule == directUpdates || u.rule == baselinePods }
 
 const (

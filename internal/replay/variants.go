@@ -16,7 +16,7 @@ const foreign = "other.example.com"
 
 // variants returns values of a touched part that stand for all that could have stood there, and false if there are too many cases. A value
 // of nil stands for an object without the part.
-func (j *judgement) variants(n partName) ([]part, bool) {
+func (j *evaluation) variants(n partName) ([]part, bool) {
 	var patched jsontext.Value
 	for _, p := range j.w.patch.touched {
 		if p.partName == n {
@@ -113,7 +113,7 @@ func mapVariants(patched, updated jsontext.Value, name string) ([]jsontext.Value
 
 // listVariants returns lists in which the elements that a patch names are absent, or other ones. The other elements are as in the answer.
 // If the patch may be a merge patch, which replaces the list, there may have been other elements, too.
-func (j *judgement) listVariants(n partName, patched, updated jsontext.Value, keyed string) ([]jsontext.Value, bool) {
+func (j *evaluation) listVariants(n partName, patched, updated jsontext.Value, keyed string) ([]jsontext.Value, bool) {
 	elements, ok := elementsOf(patched)
 	if !ok {
 		return nil, false
@@ -148,7 +148,7 @@ func (j *judgement) listVariants(n partName, patched, updated jsontext.Value, ke
 }
 
 // isReplaced reports whether the answer has nothing in a list but what the patch has, as after a merge patch.
-func (j *judgement) isReplaced(n partName, patched, updated jsontext.Value) bool {
+func (j *evaluation) isReplaced(n partName, patched, updated jsontext.Value) bool {
 	encoded, err := encode(j.w.resource, compose([]part{{n, patched}}))
 	if err != nil {
 		return true

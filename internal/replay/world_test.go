@@ -45,7 +45,7 @@ type event struct {
 func newWorld(t *testing.T, seed uint64) *world {
 	t.Helper()
 	return &world{
-		t: t, random: rand.New(rand.NewPCG(seed, 1)), //nolint:gosec // A test must be repeatable.
+		t: t, random: rand.New(rand.NewPCG(seed, 1)),
 		clock: time.Date(2026, 11, 20, 8, 0, 0, 0, time.UTC), version: 100, objects: map[string][]byte{}, truth: map[string]*policy.Request{},
 	}
 }
@@ -63,14 +63,13 @@ func pick[T any](w *world, from ...T) T { return from[w.random.IntN(len(from))] 
 
 // sent is a request to an API server.
 type sent struct {
-	user               string
-	verb               string // create, update, strategic, merge, json or delete
-	resource, sub      string
-	namespace, name    string
-	body               any
-	dryRun             bool
-	refused            bool
-	withStatusInAnswer bool // the answer is a Status, as that to an eviction
+	user            string
+	verb            string // create, update, strategic, merge, json or delete
+	resource, sub   string
+	namespace, name string
+	body            any
+	dryRun          bool
+	refused         bool
 }
 
 // encode encodes an object as an API server does.

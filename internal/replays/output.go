@@ -120,7 +120,8 @@ func (r *Report) writeSARIF(w io.Writer) error {
 	for i := range r.Rules {
 		c := &r.Rules[i]
 		id := c.Policy + "/" + c.Rule
-		rules = append(rules, report.SARIFRule{ID: id, Description: report.SARIFText{Text: "writes that the rule would have denied; see " + c.Allow}})
+		described := report.SARIFText{Text: "writes that the rule would have denied; see " + c.Allow}
+		rules = append(rules, report.SARIFRule{ID: id, Description: described})
 		results = append(results, report.SARIFResult{RuleID: id, Level: "error", Message: report.SARIFText{Text: c.sentence()}})
 	}
 	for i := range r.Because {

@@ -77,7 +77,7 @@ type ReasonCount struct {
 	Remedy string   `json:"remedy,omitempty"`
 }
 
-// Coverage says of which kubelets the log has the writes of nodes/status that each sends at least every few minutes.
+// Coverage counts the kubelets whose writes of nodes/status are in the log. Each sends one at least every few minutes.
 type Coverage struct {
 	Kubelets  int      `json:"kubelets"`
 	Covered   int      `json:"covered"`

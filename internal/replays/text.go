@@ -128,7 +128,8 @@ func (r *Report) writeRules(w io.Writer) error {
 	table := command.Table{Header: []string{"POLICY", "RULE", "NODES", "WRITES", "FIRST", "EXAMPLE", "TO ALLOW IT"}}
 	for i := range r.Rules {
 		c := &r.Rules[i]
-		table.Add(c.Policy, c.Rule, digits(c.Nodes), digits(c.Writes), c.First.Format(minutes), command.Wrap(c.Example, "", exampleWidth), c.Allow)
+		example := command.Wrap(c.Example, "", exampleWidth)
+		table.Add(c.Policy, c.Rule, digits(c.Nodes), digits(c.Writes), c.First.Format(minutes), example, c.Allow)
 	}
 	return writeTable(w, &table)
 }
@@ -227,13 +228,16 @@ func few(rules []string) string {
 	return strings.Join(rules, ", ")
 }
 
-// coverageLines say of which kubelets the log has all heartbeats.
+// coverageLines say whether the log has the heartbeats of all kubelets.
 func (r *Report) coverageLines() []string {
 	c := r.Coverage
 	if c == nil {
 		return nil
 	}
-	lines := []string{fmt.Sprintf("COVERAGE  %d of %s: nodes/status at least every %d min", c.Covered, count(c.Kubelets, "kubelet"), int((longest + tolerated).Minutes()))}
+	every := int((longest + tolerated).Minutes())
+	lines := []string{
+		fmt.Sprintf("COVERAGE  %d of %s: nodes/status at least every %d min", c.Covered, count(c.Kubelets, "kubelet"), every),
+	}
 	for i := range c.Holes {
 		h := &c.Holes[i]
 		if i == maxShown {

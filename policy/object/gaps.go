@@ -17,7 +17,7 @@ type Gaps struct {
 	quantities   bool
 }
 
-// gapSet is a set of parts. Parts that rules do not read are told apart by their sections only.
+// gapSet is a set of parts. Those that rules do not read differ only by their sections.
 type gapSet = partSet
 
 // MissOld adds a part whose old value is not known, nor whether the write changes it.

@@ -36,12 +36,14 @@ func TestGaps(t *testing.T) {
 		{
 			"anything but the name",
 			func(g *Gaps) { g.MissAllValues(func(_, name string) bool { return name == "name" }) },
-			func(v *View) { v.Node().Name().New(); v.Node().Taints().New() }, []string{"spec.taints"},
+			func(v *View) { v.Node().Name().New(); v.Node().Taints().New() },
+			[]string{"spec.taints"},
 		},
 		{
 			"any change, but not of the name",
 			func(g *Gaps) { g.MissAllOld(func(_, name string) bool { return name == "name" }) },
-			func(v *View) { v.Node().Name().Change(); v.Node().Taints().Change() }, []string{"spec.taints"},
+			func(v *View) { v.Node().Name().Change(); v.Node().Taints().Change() },
+			[]string{"spec.taints"},
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {

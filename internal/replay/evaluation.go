@@ -17,8 +17,8 @@ import (
 	"noderestriction.plus/policy/object"
 )
 
-// judgement evaluates one write.
-type judgement struct {
+// evaluation evaluates one write.
+type evaluation struct {
 	replay *Replay
 	w      *written
 	scene  *scene
@@ -32,9 +32,9 @@ type judgement struct {
 	evaluated *policy.Request
 }
 
-// judge evaluates a write of a kubelet by all policies.
-func (r *Replay) judge(w *written) error {
-	j := &judgement{replay: r, w: w, out: w.output()}
+// evaluate evaluates a write of a kubelet by all policies.
+func (r *Replay) evaluate(w *written) error {
+	j := &evaluation{replay: r, w: w, out: w.output()}
 	switch {
 	case w.node == program.Name+"-probe" && w.dryRun:
 		return nil // the enforcement probe of the webhook, which no policy evaluates
@@ -77,7 +77,7 @@ func (w *written) output() *Write {
 }
 
 // evaluateParts evaluates a write of a Node or a pod.
-func (j *judgement) evaluateParts(pending []*unit) {
+func (j *evaluation) evaluateParts(pending []*unit) {
 	j.scene = j.replay.scene(j.w)
 	j.set(&j.out.Request, j.scene.old, j.scene.updated, j.scene.gaps)
 	all := pending
@@ -96,7 +96,7 @@ func (j *judgement) evaluateParts(pending []*unit) {
 
 // quantities decides whether a quantity of the write is too expensive, although the write does not have all of them. A policy does not
 // evaluate such a write.
-func (j *judgement) quantities(all []*unit, before *previous) {
+func (j *evaluation) quantities(all []*unit, before *previous) {
 	r := j.out.Request
 	if before != nil {
 		j.set(&r, before.old, before.updated, before.gaps)
@@ -120,7 +120,7 @@ func (j *judgement) quantities(all []*unit, before *previous) {
 }
 
 // set gives a request its objects.
-func (j *judgement) set(r *policy.Request, old, updated []part, gaps *object.Gaps) {
+func (j *evaluation) set(r *policy.Request, old, updated []part, gaps *object.Gaps) {
 	r.Object, r.OldObject, r.Parts, r.OldParts, r.Gaps, r.Options = nil, nil, nil, nil, gaps, nil
 	if r.Operation != admissionv1.Delete {
 		r.Object = compose(updated)
@@ -134,7 +134,7 @@ func (j *judgement) set(r *policy.Request, old, updated []part, gaps *object.Gap
 }
 
 // split splits the objects once for all evaluations. An object that cannot be split is an error of each evaluation.
-func (j *judgement) split(r *policy.Request) {
+func (j *evaluation) split(r *policy.Request) {
 	decoder := new(jsontext.Decoder)
 	for _, o := range []struct {
 		raw  []byte
@@ -151,7 +151,7 @@ func (j *judgement) split(r *policy.Request) {
 }
 
 // certain evaluates the units that ask for nothing that is not known, and returns the others.
-func (j *judgement) certain(pending []*unit) []*unit {
+func (j *evaluation) certain(pending []*unit) []*unit {
 	var alone, rest []*unit
 	for _, u := range pending {
 		if j.scene.everything || u.readsWhole() || slices.ContainsFunc(j.scene.touched, u.reads) {
@@ -178,13 +178,13 @@ func (j *judgement) certain(pending []*unit) []*unit {
 }
 
 // evaluateUnit evaluates a request by a unit, and reports whether all that its rule has asked for is known.
-func (j *judgement) evaluateUnit(u *unit, r *policy.Request) ([]policy.PolicyViolation, bool) {
+func (j *evaluation) evaluateUnit(u *unit, r *policy.Request) ([]policy.PolicyViolation, bool) {
 	found, known := j.evaluate(u.set, r)
 	return found, known && !(u.readsWhole() && u.lacks(r))
 }
 
 // evaluate evaluates a request by a set, and reports whether all that its rules have asked for is known.
-func (j *judgement) evaluate(set *policy.Set, r *policy.Request) ([]policy.PolicyViolation, bool) {
+func (j *evaluation) evaluate(set *policy.Set, r *policy.Request) ([]policy.PolicyViolation, bool) {
 	j.facts = lookups{}
 	r.Facts = &j.facts
 	if r.Gaps != nil {
@@ -213,7 +213,7 @@ func (j *judgement) evaluate(set *policy.Set, r *policy.Request) ([]policy.Polic
 func isOfGroup(v policy.PolicyViolation) bool { return strings.HasPrefix(string(v.Rule), "baseline-") }
 
 // add adds violations of the request that was evaluated last.
-func (j *judgement) add(found []policy.PolicyViolation, assumes bool) {
+func (j *evaluation) add(found []policy.PolicyViolation, assumes bool) {
 	for _, v := range found {
 		if v.Rule == policy.Unverified && slices.ContainsFunc(j.out.Violations, func(other Violation) bool {
 			return other.Policy == v.Policy && other.Rule == v.Rule
@@ -225,10 +225,10 @@ func (j *judgement) add(found []policy.PolicyViolation, assumes bool) {
 }
 
 // unknown adds a unit without a verdict.
-func (j *judgement) unknown(u *unit) { j.out.Unknown = append(j.out.Unknown, j.lacks(u)) }
+func (j *evaluation) unknown(u *unit) { j.out.Unknown = append(j.out.Unknown, j.lacks(u)) }
 
 // lacks returns what a unit lacks for a verdict.
-func (j *judgement) lacks(u *unit) Unknown {
+func (j *evaluation) lacks(u *unit) Unknown {
 	j.evaluate(u.set, &j.out.Request)
 	lacks := Unknown{Policy: u.policy, Rule: u.rule, Reason: IsLookup}
 	if j.scene != nil {
@@ -257,7 +257,7 @@ func (j *judgement) lacks(u *unit) Unknown {
 }
 
 // finish says how the verdicts were reached.
-func (j *judgement) finish() {
+func (j *evaluation) finish() {
 	out := j.out
 	switch {
 	case len(out.Unknown) > 0:
