@@ -74,7 +74,7 @@ func TestSource(t *testing.T) {
 		"an age":                          {[]string{"--audit-log", pattern, "--until", "59m59s"}, []string{}, ""},
 		"no log":                          {nil, nil, "--audit-log: name the audit log of an API server"},
 		"a pattern without files":         {[]string{"--audit-log", filepath.Join(directory, "x*")}, nil, "no file matches"},
-		"a pattern that is none":          {[]string{"--audit-log", "["}, nil, `--audit-log: "[" is no pattern of file names`},
+		"a malformed pattern":             {[]string{"--audit-log", "["}, nil, `--audit-log: "[" is no pattern of file names`},
 		"standard input with other input": {[]string{"--audit-log", "-", "--audit-log", first}, nil, "standard input (-) must be the only input"},
 		"a file that does not exist":      {[]string{"--audit-log", filepath.Join(directory, "none")}, nil, "no such file or directory"},
 		"objects that are not":            {[]string{"--audit-log", first, "--objects", objects}, nil, "objects.json: objects: items[0]: metadata.name: is missing"},
