@@ -11,8 +11,8 @@ import (
 )
 
 // covered are the parts in which [evaluation.variants] has an object for each case that makes a difference to a rule. These rules compare
-// key by key, or element by element, and refuse a key or an element whatever else the part has. If an old value can only excuse the new one, an
-// object that does not have the part covers the rule.
+// key by key, or element by element, and refuse a key or an element whatever else the part has. If an old value can only excuse the new
+// one, an object that does not have the part covers the rule.
 func covered() map[policy.RuleID][]partName {
 	status := func(names ...string) []partName {
 		var parts []partName

@@ -105,6 +105,7 @@ const (
 	IsIncomplete Reason = "the log lacks writes, or is too short to tell"
 	IsTooLarge   Reason = "a value that is too large to be remembered"
 	IsStripped   Reason = "managedFields are not logged"
+	IsUntracked  Reason = "the object is neither a Node nor a pod, and what stood before is not followed"
 	HasNoGroups  Reason = "the log has no groups"
 	HasPanicked  Reason = "the API server panicked"
 	IsUnreadable Reason = "the objects in the log cannot be read"
@@ -113,7 +114,7 @@ const (
 // Reasons returns all reasons, in the order of reports.
 func Reasons() []Reason {
 	return []Reason{
-		IsOlder, NoBody, NoAnswer, IsCut, IsMissing, IsIncomplete, IsMutated, IsAmbiguous, IsApplied, IsLookup, IsTooLarge, IsStripped,
+		IsOlder, NoBody, NoAnswer, IsCut, IsMissing, IsIncomplete, IsMutated, IsAmbiguous, IsApplied, IsLookup, IsUntracked, IsTooLarge, IsStripped,
 		HasNoGroups, HasPanicked, IsUnreadable,
 	}
 }
@@ -131,7 +132,7 @@ func (r Reason) Remedy() string {
 		return "the logs of all API servers, without gaps"
 	case IsIncomplete:
 		return "the logs of all API servers, without gaps; --complete if they are"
-	case IsMutated, IsAmbiguous, IsApplied, IsLookup, IsTooLarge, HasNoGroups, HasPanicked, IsUnreadable:
+	case IsMutated, IsAmbiguous, IsApplied, IsLookup, IsUntracked, IsTooLarge, HasNoGroups, HasPanicked, IsUnreadable:
 	}
 	return ""
 }
