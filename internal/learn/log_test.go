@@ -250,6 +250,49 @@ func TestRegistrations(t *testing.T) {
 	}
 }
 
+// TestLogsWithoutManagedFields has PUTs in a log of the recommended audit policy: the rule about managedFields has no verdict on them.
+func TestLogsWithoutManagedFields(t *testing.T) {
+	writes := slices.DeleteFunc(site(), func(d drawn) bool {
+		return !strings.HasPrefix(d.agent, "example-agent") || !bytes.Contains(d.request.Object, []byte("agent.example.com"))
+	})
+	log := bytes.ReplaceAll(logOf(t, writes[:2]), []byte(`"managedFields":[],`), nil)
+	var lines [][]byte
+	for line := range bytes.Lines(log) {
+		if bytes.Contains(line, []byte(`"verb":"patch"`)) { // by an agent
+			var event fields
+			if err := json.Unmarshal(line, &event); err != nil {
+				t.Fatal(err)
+			}
+			var put fields
+			if err := json.Unmarshal(encode(event["responseObject"].(fields)), &put); err != nil {
+				t.Fatal(err)
+			}
+			meta := put["metadata"].(fields)
+			version, err := strconv.Atoi(meta["resourceVersion"].(string))
+			if err != nil {
+				t.Fatal(err)
+			}
+			meta["resourceVersion"] = strconv.Itoa(version - 1)
+			event["verb"], event["requestObject"] = "update", put
+			line = append(encode(event), '\n')
+		}
+		lines = append(lines, line)
+	}
+	var out, notes bytes.Buffer
+	o := commandOptions{name: "learned", Options: Options{MinNodes: 2, Agents: []string{"example-agent"}}}
+	o.source.AddFlags(&cobra.Command{})
+	o.source.AuditLogs, o.replay.Complete = []string{command.StandardInput}, true
+	stdin := bytes.NewReader(bytes.Join(lines, nil))
+	if err := o.run(&command.Inputs{Stdin: stdin}, &out, &notes, command.NewOutput(command.FormatYAML)); command.ExitCode(err) > command.CodeNo {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"the rules about managedFields have no verdict", "- agent.example.com/* # 4 values, 2 nodes"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("got no %q:\n%s", want, out.String())
+		}
+	}
+}
+
 // TestDryRunsTeachNothing has only a dry run of what would be learned.
 func TestDryRunsTeachNothing(t *testing.T) {
 	writes := site()

@@ -115,6 +115,9 @@ func (r *Result) head(base string, options Options) string {
 	write("Learned from %s to %s: %s, %s, %s evaluated, %s unknown.",
 		r.Log.First.UTC().Format(time.RFC3339), r.Log.Last.UTC().Format(time.RFC3339), count(r.Log.Kubelets, "kubelet"),
 		count(r.Log.Registrations.Count, "registration"), count(r.Log.Evaluated, "write"), grouped(r.Log.Unknown))
+	if n := r.Log.WithoutOwners; n > 0 {
+		write("On %s of the evaluated writes, the rules about managedFields have no verdict, because those are not logged.", grouped(n))
+	}
 	if r.Log.Unknown > 0 {
 		write("Unknown writes teach nothing: %s replay --unknown says why they could not be evaluated.", command.ByKubectl)
 	}

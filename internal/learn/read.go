@@ -6,6 +6,7 @@ package learn
 import (
 	"fmt"
 	"io"
+	"slices"
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/command"
@@ -35,19 +36,22 @@ func (r *reader) add(w *replay.Write) error {
 	if w.Time.After(r.log.Last) {
 		r.log.Last = w.Time
 	}
-	r.log.Registrations.add(w)
-	assumes := assumesOf(w)
-	if len(w.Unknown) > 0 {
+	assumes, undecided := assumesOf(w), slices.ContainsFunc(w.Unknown, isUndecided)
+	if undecided {
 		r.log.Unknown++
 	} else {
 		r.assuming[assumes]++
+		r.log.Registrations.add(&w.Request)
+		if len(w.Unknown) > 0 {
+			r.log.WithoutOwners++
+		}
 	}
 	if len(w.Violations) == 0 {
 		return nil
 	}
 	violating := &Write{
 		Node: w.Request.NodeName, Time: w.Time, UserAgent: w.UserAgent,
-		Undecided: len(w.Unknown) > 0, Assumes: assumes,
+		Undecided: undecided, Assumes: assumes,
 	}
 	for i := range w.Violations {
 		v := &w.Violations[i]
@@ -58,6 +62,10 @@ func (r *reader) add(w *replay.Write) error {
 	r.learner.Add(violating)
 	return nil
 }
+
+// isUndecided reports whether a rule without a verdict keeps a write from being evidence. Logs of the recommended audit policy have no
+// managedFields, so that the rules about them have no verdict on any creation or PUT.
+func isUndecided(u replay.Unknown) bool { return u.Reason != replay.IsStripped }
 
 // assumesOf returns how complete the log must be for the verdicts on a write.
 func assumesOf(w *replay.Write) replay.Completeness {

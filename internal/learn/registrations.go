@@ -11,7 +11,6 @@ import (
 	admissionv1 "k8s.io/api/admission/v1"
 	corev1 "k8s.io/api/core/v1"
 
-	"noderestriction.plus/internal/replay"
 	"noderestriction.plus/internal/text"
 	"noderestriction.plus/policy"
 )
@@ -32,13 +31,12 @@ type Registrations struct {
 // maxCommon is how many labels or taints of a registration are compared.
 const maxCommon = 128
 
-// add adds a write, if it is a registration that was stored as the log has it.
-func (r *Registrations) add(w *replay.Write) {
-	if w.Request.Resource != "nodes" || w.Request.Subresource != "" || w.Request.Operation != admissionv1.Create ||
-		w.Evidence != replay.Stored {
+// add adds a write that was evaluated, if it is a registration.
+func (r *Registrations) add(w *policy.Request) {
+	if w.Resource != "nodes" || w.Subresource != "" || w.Operation != admissionv1.Create {
 		return
 	}
-	request := w.Request
+	request := *w
 	if d := policy.NewSet().Evaluate(&request); d.Err != nil {
 		return
 	}

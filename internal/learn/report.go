@@ -47,6 +47,8 @@ type Log struct {
 	Kubelets  int       `json:"kubelets"`
 	Evaluated int       `json:"evaluated"` // writes by kubelets
 	Unknown   int       `json:"unknown"`   // writes by kubelets that could not be evaluated
+	// WithoutOwners is how many of the evaluated writes were not evaluated by the rules about managedFields, which are not logged.
+	WithoutOwners int `json:"withoutManagedFields"`
 	// Registrations are the registrations of Nodes, the only writes that teach what may be registered.
 	Registrations Registrations `json:"registrations"`
 	// Assuming is how many of the unknown writes could be evaluated if the log had all writes of their objects.
