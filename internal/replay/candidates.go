@@ -119,7 +119,8 @@ func (j *evaluation) passes(u *unit, before []part, free []partName) bool {
 	r := j.out.Request
 	old := slices.Concat(j.scene.old, before)
 	if j.w.answer != nil {
-		j.set(&r, old, j.scene.updated, gaps)
+		r.OldObject, r.Gaps = compose(old), gaps
+		r.OldParts = partsOf(r.OldObject)
 		found, known := j.evaluateUnit(u, &r)
 		return known && len(found) == 0
 	}

@@ -130,24 +130,20 @@ func (j *evaluation) set(r *policy.Request, old, updated []part, gaps *object.Ga
 	if r.Operation != admissionv1.Create {
 		r.OldObject = compose(old)
 	}
-	j.split(r)
+	r.Parts, r.OldParts = partsOf(r.Object), partsOf(r.OldObject)
 }
 
-// split splits the objects once for all evaluations. An object that cannot be split is an error of each evaluation.
-func (j *evaluation) split(r *policy.Request) {
-	decoder := new(jsontext.Decoder)
-	for _, o := range []struct {
-		raw  []byte
-		into *object.Parts
-	}{{r.Object, &r.Parts}, {r.OldObject, &r.OldParts}} {
-		if o.raw == nil {
-			continue
-		}
-		decoder.Reset(buffer(o.raw))
-		if _, parts, err := object.ReadObject(decoder, o.raw); err == nil {
-			*o.into = parts
-		}
+// partsOf splits an object, so that all evaluations share that. It returns nil for an object that cannot be split, which is an error of
+// each evaluation.
+func partsOf(raw []byte) object.Parts {
+	if raw == nil {
+		return nil
 	}
+	_, parts, err := object.ReadObject(jsontext.NewDecoder(buffer(raw)), raw)
+	if err != nil {
+		return nil
+	}
+	return parts
 }
 
 // certain evaluates the units that ask for nothing that is not known, and returns the others.

@@ -155,17 +155,3 @@ func FuzzReplay(f *testing.F) {
 		}
 	})
 }
-
-// BenchmarkReplay replays a log at level RequestResponse. It reports how many seconds a GiB takes.
-func BenchmarkReplay(b *testing.B) {
-	w := newWorld(&testing.T{}, 1)
-	w.live(4000)
-	log := w.lines(damage{}, w.random)
-	policies := presets(b, "recommended")
-	b.SetBytes(int64(len(log)))
-	b.ReportAllocs()
-	for b.Loop() {
-		replayed(b, log, &replay.Options{Policies: policies})
-	}
-	b.ReportMetric(float64(b.Elapsed().Seconds())/float64(b.N)*float64(1<<30)/float64(len(log)), "s/GiB")
-}

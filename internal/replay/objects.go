@@ -24,6 +24,11 @@ type objects struct {
 	hash    maphash.Seed
 	skew    time.Duration
 	names   *nameTable
+	decoded struct { // the object that was read last
+		of    *tracked
+		parts []memory
+	}
+	sums    map[uint64]uint64 // by the hash of a value as it was logged
 	deflate *flate.Writer
 	inflate io.ReadCloser
 	latest  map[key]*tracked
@@ -38,7 +43,7 @@ func newObjects(skew time.Duration) *objects {
 	}
 	return &objects{
 		hash: maphash.MakeSeed(), skew: skew, names: newNameTable(), deflate: deflate, inflate: flate.NewReader(bytes.NewReader(nil)),
-		latest: map[key]*tracked{}, seeds: map[key]*tracked{}, recent: map[key][]unseen{},
+		sums: map[uint64]uint64{}, latest: map[key]*tracked{}, seeds: map[key]*tracked{}, recent: map[key][]unseen{},
 	}
 }
 
@@ -89,13 +94,35 @@ func (p *nameTable) number(name partName) (uint16, bool) {
 // memory is a part of a tracked object.
 type memory struct {
 	partName
-	sum   uint64
-	value jsontext.Value // nil: too large
-	kept  bool           // the value is known
+	number uint16
+	sum    uint64
+	value  jsontext.Value // nil: too large
+	kept   bool           // the value is known
 }
 
+const (
+	// maxSums bounds how many hashes of long values are kept, which successive answers often repeat.
+	maxSums = 1 << 16
+	// longValue is from how many bytes on a value is long.
+	longValue = 256
+)
+
 // sum returns a hash that is the same for equal values.
-func (o *objects) sum(value jsontext.Value) uint64 { return maphash.Bytes(o.hash, canonical(value)) }
+func (o *objects) sum(value jsontext.Value) uint64 {
+	if len(value) < longValue {
+		return maphash.Bytes(o.hash, canonical(value))
+	}
+	raw := maphash.Bytes(o.hash, value)
+	sum, known := o.sums[raw]
+	if !known {
+		sum = maphash.Bytes(o.hash, canonical(value))
+		if len(o.sums) == maxSums {
+			clear(o.sums)
+		}
+		o.sums[raw] = sum
+	}
+	return sum
+}
 
 // remember keeps an object.
 func (o *objects) remember(w *whole, k key) *tracked {
@@ -183,11 +210,25 @@ func keepsValue(resource string, name partName) bool {
 
 // parts returns the parts that are known.
 func (o *objects) parts(t *tracked) []memory {
+	if o.decoded.of != t {
+		o.decoded.of, o.decoded.parts = t, o.decode(t.encoded)
+	}
 	var all []memory
-	for rest := o.decompress(t.encoded); len(rest) > 0; {
+	for _, m := range o.decoded.parts {
+		if t.knows(m.partName, m.number) {
+			all = append(all, m)
+		}
+	}
+	return all
+}
+
+// decode is the inverse of encode and compress.
+func (o *objects) decode(encoded []byte) []memory {
+	var all []memory
+	for rest := o.decompress(encoded); len(rest) > 0; {
 		number, n := binary.Uvarint(rest)
 		rest = rest[n:]
-		m := memory{partName: o.names.names[number], sum: binary.LittleEndian.Uint64(rest)}
+		m := memory{number: uint16(number), partName: o.names.names[number], sum: binary.LittleEndian.Uint64(rest)}
 		rest = rest[8:]
 		length, n := binary.Uvarint(rest)
 		rest = rest[n:]
@@ -195,9 +236,7 @@ func (o *objects) parts(t *tracked) []memory {
 			m.kept, m.value = true, rest[:length-1]
 			rest = rest[length-1:]
 		}
-		if t.knows(m.partName, uint16(number)) {
-			all = append(all, m)
-		}
+		all = append(all, m)
 	}
 	return all
 }

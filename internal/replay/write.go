@@ -114,8 +114,8 @@ const (
 // Reasons returns all reasons, in the order of reports.
 func Reasons() []Reason {
 	return []Reason{
-		IsOlder, NoBody, NoAnswer, IsCut, IsMissing, IsIncomplete, IsMutated, IsAmbiguous, IsApplied, IsLookup, IsUntracked, IsTooLarge, IsStripped,
-		HasNoGroups, HasPanicked, IsUnreadable,
+		IsOlder, NoBody, NoAnswer, IsCut, IsMissing, IsIncomplete, IsMutated, IsAmbiguous, IsApplied, IsLookup, IsUntracked, IsTooLarge,
+		IsStripped, HasNoGroups, HasPanicked, IsUnreadable,
 	}
 }
 
