@@ -7,8 +7,6 @@ package learn_test
 import (
 	"bytes"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -19,7 +17,6 @@ import (
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/e2e/controlplane"
 	"noderestriction.plus/e2e/product"
-	"noderestriction.plus/e2e/project"
 	"noderestriction.plus/e2e/suite"
 	"noderestriction.plus/internal/command"
 	"noderestriction.plus/internal/learn"
@@ -33,7 +30,7 @@ const evil = `{"metadata":{"annotations":{"example.com/evil":"%d"}}}`
 
 // TestLearn has an agent on two nodes, and an attacker with the same user agent on a third.
 func TestLearn(t *testing.T) {
-	s := suite.New(t, "learn", controlplane.APIServerOptions{Args: []string{"--audit-policy-file=" + auditPolicy(t)}})
+	s := suite.New(t, "learn", controlplane.APIServerOptions{Args: []string{"--audit-policy-file=" + suite.AuditPolicy(t)}})
 	clients := map[string]*suite.Client{}
 	for i, node := range []string{"worker-1", "worker-2", "worker-3"} {
 		c := suite.Kubelet(t, s.ControlPlane.APIServer, node)
@@ -82,19 +79,4 @@ func learned(t *testing.T, auditLog string) *v1alpha1.NodeRestrictionPolicy {
 	p := &v1alpha1.NodeRestrictionPolicy{}
 	suite.Check(t, yaml.UnmarshalStrict(out.Bytes(), p))
 	return p
-}
-
-// auditPolicy writes the audit policy of docs/replay.md to a file.
-func auditPolicy(t *testing.T) string {
-	t.Helper()
-	page, err := project.ReadFile("docs", "replay.md")
-	suite.Check(t, err)
-	_, rest, found := strings.Cut(string(page), "```yaml\n")
-	block, _, ends := strings.Cut(rest, "```")
-	if !found || !ends {
-		t.Fatal("docs/replay.md has no audit policy")
-	}
-	path := filepath.Join(t.TempDir(), "audit.yaml")
-	suite.Check(t, os.WriteFile(path, []byte(block), 0o600))
-	return path
 }
