@@ -142,6 +142,7 @@ func attacks() []suite.Request {
 func (c *cluster) compare(t *testing.T) {
 	t.Helper()
 	writes, r := c.replay(t, &replay.Options{Policies: c.policies, Complete: true})
+	changedNothing := c.changedNothing(t)
 	decided, denied, unknown := 0, 0, map[string]int{}
 	for _, w := range writes {
 		if w.Request.NodeName != node {
@@ -162,6 +163,9 @@ func (c *cluster) compare(t *testing.T) {
 			continue
 		}
 		decided++
+		if len(got) == 0 && changedNothing[w.AuditID] {
+			continue // an API server may try an update on a cached object first, which was stale here
+		}
 		if !slices.Equal(got, want) {
 			t.Errorf("%s %s %s/%s at %s: the webhook recorded %q, replay says %q", w.AuditID, w.Request.Operation, w.Request.Resource,
 				w.Request.Subresource, w.Time, want, got)
@@ -194,6 +198,27 @@ func (c *cluster) replay(t *testing.T, o *replay.Options) ([]*replay.Write, *rep
 	suite.Check(t, log.Read(bytes.NewReader(data), r.Add))
 	suite.Check(t, r.Finish())
 	return writes, r
+}
+
+// changedNothing returns the IDs of the requests whose answers have the resourceVersion of an earlier one.
+func (c *cluster) changedNothing(t *testing.T) map[string]bool {
+	t.Helper()
+	data, err := os.ReadFile(c.ControlPlane.APIServer.AuditLog)
+	suite.Check(t, err)
+	seen, same := map[string]bool{}, map[string]bool{}
+	log := auditlog.NewLog(auditlog.Auto)
+	log.Want = replay.Wants
+	suite.Check(t, log.Read(bytes.NewReader(data), func(e *auditlog.Event) error {
+		var answer metav1.PartialObjectMetadata
+		if json.Unmarshal(e.ResponseObject, &answer) != nil || answer.ResourceVersion == "" {
+			return nil
+		}
+		version := string(answer.UID) + " " + answer.ResourceVersion
+		same[e.AuditID] = seen[version]
+		seen[version] = true
+		return nil
+	}))
+	return same
 }
 
 // rulesOf returns the rules of violations, sorted, each once.

@@ -269,7 +269,7 @@ func (o *objects) before(w *written) *tracked {
 	if version == 0 {
 		return t
 	}
-	if t != nil && t.version == version && w.from.Sub(t.at) <= o.skew {
+	if t != nil && t.version == version && !w.dryRun && w.from.Sub(t.at) <= o.skew {
 		return nil // which of the two writes has stored it, and which has changed nothing, is not known
 	}
 	if seed != nil && seed.version <= version && (t == nil || t.version > version || t.version < seed.version) {

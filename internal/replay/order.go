@@ -133,7 +133,7 @@ func (o *order) unseen(w *written) []*written {
 // the other has changed nothing.
 func (o *order) hasTwin(w *written) bool {
 	return slices.ContainsFunc(o.of[w.key], func(other *written) bool {
-		return other != w && other.version == w.version && other.from.Sub(w.at) <= o.skew
+		return other != w && !other.dryRun && other.version == w.version && other.from.Sub(w.at) <= o.skew
 	})
 }
 

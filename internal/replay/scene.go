@@ -169,6 +169,9 @@ func (r *Replay) update(s *scene, w *written) {
 	}
 	touched, limited := w.touches()
 	version := w.requires()
+	if w.dryRun {
+		version = w.version // its answer has that of the stored object
+	}
 	if version != 0 && t != nil && t.version == version && t.uid == w.answer.uid && !t.since && !t.all {
 		r.updateVersion(s, t)
 		return
