@@ -29,7 +29,7 @@ func (r *Replay) follow(w *written) {
 	case w.answer != nil:
 		o.store(w, t)
 	default:
-		e := unseen{w.at, w.effect()}
+		e := unseen{w.from, w.at, w.effect()}
 		o.recent[w.key] = append(o.recent[w.key], e)
 		for _, t := range []*tracked{t, o.seeds[w.key]} {
 			if t != nil {
@@ -52,7 +52,7 @@ func (o *objects) prepare(w *written, unseens []*written) {
 	}
 	if t := o.latest[w.key]; t != nil {
 		for _, other := range unseens {
-			o.apply(unseen{other.at, other.effect()}, t)
+			o.apply(unseen{other.from, other.at, other.effect()}, t)
 		}
 	}
 }
@@ -66,9 +66,9 @@ func (o *objects) forget(k key) {
 // store notes the answer to a write. Writes whose answers are not known may have come after it, although their time is earlier.
 func (o *objects) store(w *written, before *tracked) {
 	latest := o.remember(w.answer, w.key)
-	latest.at = w.at
+	latest.at, latest.first = w.at, w.at
 	if before != nil && before.uid == latest.uid {
-		latest.deleting, latest.deleted = latest.deleting || before.deleting, before.deleted
+		latest.deleting, latest.deleted, latest.first = latest.deleting || before.deleting, before.deleted, before.first
 		if before.version == latest.version && !before.since && before.at.Before(w.at) {
 			latest.at = before.at
 		}
@@ -89,7 +89,7 @@ type effect struct {
 
 // unseen is a write whose answer does not have the object.
 type unseen struct {
-	at time.Time
+	from, at time.Time
 	effect
 }
 
@@ -113,7 +113,7 @@ func (w *written) effect() effect {
 func (o *objects) apply(e unseen, t *tracked) {
 	t.since = true
 	t.all = t.all || e.all
-	if e.deletes && t.deleted.IsZero() {
+	if e.deletes && t.deleted.IsZero() && e.from.Sub(t.first) > o.skew { // otherwise it may be about an object of the same name before
 		t.deleted = e.at
 	}
 	for _, name := range e.parts {
@@ -145,7 +145,7 @@ func (o *objects) followDeletion(w *written, t *tracked) {
 	case w.answer != nil || w.isKubelets:
 		o.forget(w.key)
 	case t != nil:
-		o.apply(unseen{w.at, w.effect()}, t)
+		o.apply(unseen{w.from, w.at, w.effect()}, t)
 	}
 }
 

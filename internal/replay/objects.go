@@ -52,6 +52,7 @@ type tracked struct {
 	uid      string
 	version  uint64
 	at       time.Time // when an answer had this version. Zero: it was given beside the log
+	first    time.Time // when an answer had this object, with any version
 	since    bool      // it was written since, with an unknown version
 	deleting bool      // it has a deletionTimestamp
 	deleted  time.Time // somebody has asked for its deletion. Zero: nobody has
