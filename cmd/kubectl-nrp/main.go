@@ -17,6 +17,7 @@ import (
 	"noderestriction.plus/internal/denials"
 	"noderestriction.plus/internal/diff"
 	"noderestriction.plus/internal/doctor"
+	"noderestriction.plus/internal/learn"
 	"noderestriction.plus/internal/promote"
 	"noderestriction.plus/internal/replays"
 	"noderestriction.plus/internal/rights"
@@ -29,6 +30,7 @@ func main() {
 // root returns the root command. Its texts say how the program is called.
 func root(call string) *cobra.Command {
 	return command.Plugin(call, append(cli.Commands(),
-		diff.Command(), denials.Command(), replays.Command(), promote.Command(), attack.Command(), doctor.Command(), rights.Command(),
+		diff.Command(), denials.Command(), replays.Command(), learn.Command(), promote.Command(), attack.Command(), doctor.Command(),
+		rights.Command(),
 		authorizer.Command())...)
 }

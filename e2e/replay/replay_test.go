@@ -23,7 +23,6 @@ import (
 	"noderestriction.plus/e2e/controlplane"
 	"noderestriction.plus/e2e/kubelet"
 	"noderestriction.plus/e2e/product"
-	"noderestriction.plus/e2e/project"
 	"noderestriction.plus/e2e/suite"
 	"noderestriction.plus/internal/auditlog"
 	"noderestriction.plus/internal/command"
@@ -47,27 +46,12 @@ type cluster struct {
 
 func TestReplay(t *testing.T) {
 	c := &cluster{Suite: suite.New(t, "replay", controlplane.APIServerOptions{
-		Args: []string{"--audit-policy-file=" + auditPolicy(t)},
+		Args: []string{"--audit-policy-file=" + suite.AuditPolicy(t)},
 	})}
 	c.product = c.MustInstall(t, product.Options{})
 	c.enforce(t)
 	t.Run("verdicts", c.testVerdicts)
 	t.Run("failed open", c.testFailedOpen)
-}
-
-// auditPolicy writes the audit policy of docs/replay.md to a file.
-func auditPolicy(t *testing.T) string {
-	t.Helper()
-	page, err := project.ReadFile("docs", "replay.md")
-	suite.Check(t, err)
-	_, rest, found := strings.Cut(string(page), "```yaml\n")
-	block, _, ends := strings.Cut(rest, "```")
-	if !found || !ends {
-		t.Fatal("docs/replay.md has no audit policy")
-	}
-	path := filepath.Join(t.TempDir(), "audit.yaml")
-	suite.Check(t, os.WriteFile(path, []byte(block), 0o600))
-	return path
 }
 
 // enforce applies policies that audit, and keeps them in files.

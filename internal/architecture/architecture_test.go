@@ -77,7 +77,7 @@ var arrows = map[string]struct {
 	},
 	"internal/diff": {
 		[]string{
-			"api/v1alpha1", "internal/cli", "internal/command", "internal/replay", "internal/replays", "internal/text", "policy",
+			"api/v1alpha1", "internal/cli", "internal/command", "internal/replay", "internal/replaylog", "internal/text", "policy",
 			"policy/pattern", "policy/rules",
 		},
 		"policies are compared by what their fields mean, and read as the other commands read them",
@@ -126,7 +126,7 @@ var arrows = map[string]struct {
 	"internal/promote": {
 		[]string{
 			"api/v1alpha1", "policy", "policy/rules", "internal/auditlog", "internal/command", "internal/denials", "internal/input",
-			"internal/manifest", "internal/program", "internal/recordlog", "internal/replay", "internal/stockwrites", "internal/text",
+			"internal/manifest", "internal/program", "internal/recordlog", "internal/replay", "internal/replaylog", "internal/stockwrites", "internal/text",
 		},
 		"a policy is promoted by what was written down, far from the cluster that wrote it",
 	},
@@ -139,8 +139,8 @@ var arrows = map[string]struct {
 	},
 	"internal/replays": {
 		[]string{
-			"api/v1alpha1", "policy", "policy/pattern", "policy/rules", "internal/auditlog", "internal/cli", "internal/command", "internal/input",
-			"internal/replay", "internal/report", "internal/text",
+			"api/v1alpha1", "policy", "policy/pattern", "policy/rules", "internal/auditlog", "internal/cli", "internal/command",
+			"internal/replay", "internal/replaylog", "internal/report", "internal/text",
 		},
 		"a log is read far from the cluster that wrote it",
 	},
@@ -182,6 +182,18 @@ var arrows = map[string]struct {
 			"internal/nodeauthorizer", "internal/program", "internal/rbac", "internal/text",
 		},
 		"the entry is for API servers, and has nothing to do with policies or with the webhook",
+	},
+	"internal/replaylog": {
+		[]string{"internal/auditlog", "internal/command", "internal/input", "internal/replay", "internal/text"},
+		"each command about a replay reads the same files in the same way",
+	},
+	"config/policies": {nil, "it is the policy recommended, and nothing else"},
+	"internal/learn": {
+		[]string{
+			"api/v1alpha1", "config/policies", "policy", "policy/object", "policy/pattern", "policy/rules", "internal/command", "internal/input",
+			"internal/manifest", "internal/replay", "internal/replaylog", "internal/text",
+		},
+		"a policy is widened by what its rules say of a log, far from the cluster that wrote it",
 	},
 	"internal/doctor/checks": {
 		[]string{
@@ -279,7 +291,7 @@ var arrows = map[string]struct {
 	"cmd/kubectl-nrp": {
 		[]string{
 			"internal/attack", "internal/authorizer", "internal/cli", "internal/command", "internal/denials", "internal/diff",
-			"internal/doctor", "internal/promote", "internal/replays", "internal/rights",
+			"internal/doctor", "internal/learn", "internal/promote", "internal/replays", "internal/rights",
 		},
 		"main wires the commands and does nothing itself",
 	},
@@ -293,9 +305,8 @@ var bans = []struct {
 	{
 		[]string{
 			"policy", "policy/expression", "policy/object", "policy/pattern", "policy/rules", "internal/text",
-			"internal/auditlog", "internal/authorizer",
-			"internal/cli", "internal/compile", "internal/denials", "internal/denials/page", "internal/command", "internal/replay",
-			"internal/replays",
+			"internal/auditlog", "internal/authorizer", "internal/learn", "internal/replay", "internal/replaylog", "internal/replays",
+			"internal/cli", "internal/compile", "internal/denials", "internal/denials/page", "internal/command",
 			"internal/program", "internal/report",
 			"internal/review", "internal/record", "internal/recordlog", "internal/decisionlog", "internal/manifest", "internal/fixture", "internal/input",
 			"internal/crosscheck", "internal/diff",
@@ -335,7 +346,8 @@ var bans = []struct {
 		[]string{
 			module + "/internal/access", module + "/internal/attack", module + "/internal/auditlog", module + "/internal/authorizer",
 			module + "/internal/rights", module + "/internal/cli", module + "/internal/denials", module + "/internal/diff",
-			module + "/internal/doctor", module + "/internal/fixture", module + "/internal/promote", module + "/internal/replay",
+			module + "/internal/doctor", module + "/internal/fixture", module + "/internal/learn", module + "/internal/promote",
+			module + "/internal/replay", module + "/internal/replaylog",
 			module + "/internal/replays",
 		},
 		"the command-line tool is not part of the webhook's image",

@@ -11,7 +11,7 @@ import (
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/cli"
 	"noderestriction.plus/internal/command"
-	"noderestriction.plus/internal/replays"
+	"noderestriction.plus/internal/replaylog"
 )
 
 // Command returns the command diff.
@@ -51,11 +51,13 @@ valid, or with --audit-log the verdict on some writes is unknown and no write is
 			return nil
 		},
 	}
-	var source replays.Source
+	var source replaylog.Source
 	source.AddFlags(cmd)
+	source.AddTimeFlags(cmd)
 	output := command.AddOutput(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if err := source.Check(); err != nil {
+		logged, err := source.Given(cmd)
+		if err != nil {
 			return err
 		}
 		in := &command.Inputs{Stdin: cmd.InOrStdin()}
@@ -65,7 +67,7 @@ valid, or with --audit-log the verdict on some writes is unknown and no write is
 			return err
 		}
 		r := NewReport(old, updated)
-		if source.Given() {
+		if logged {
 			if r.Writes, err = replayPairs(cmd, in, &source, pairsOf(old, updated)); err != nil {
 				return err
 			}

@@ -16,7 +16,7 @@ import (
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/command"
 	"noderestriction.plus/internal/replay"
-	"noderestriction.plus/internal/replays"
+	"noderestriction.plus/internal/replaylog"
 	"noderestriction.plus/internal/text"
 	"noderestriction.plus/policy"
 	"noderestriction.plus/policy/rules"
@@ -64,10 +64,18 @@ const (
 )
 
 // replayPairs evaluates the writes of audit logs by both versions of policies.
-func replayPairs(cmd *cobra.Command, in *command.Inputs, source *replays.Source, pairs []pair) (*Writes, error) {
+func replayPairs(cmd *cobra.Command, in *command.Inputs, source *replaylog.Source, pairs []pair) (*Writes, error) {
 	c := newComparer(pairs)
-	r, err := source.Evaluate(cmd, in, c.policies, c.add)
+	options, err := source.Options(time.Now())
 	if err != nil {
+		return nil, err
+	}
+	options.Policies = c.policies
+	r, err := replay.New(&options, c.add)
+	if err != nil {
+		return nil, err
+	}
+	if _, _, err := source.Read(in, r, cmd.ErrOrStderr()); err != nil {
 		return nil, err
 	}
 	return c.by[r.Completeness()], nil

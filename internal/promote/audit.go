@@ -5,7 +5,6 @@ package promote
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -16,26 +15,13 @@ import (
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/auditlog"
-	"noderestriction.plus/internal/command"
-	"noderestriction.plus/internal/input"
 	"noderestriction.plus/internal/replay"
+	"noderestriction.plus/internal/replaylog"
 	"noderestriction.plus/internal/stockwrites"
 )
 
-const (
-	// clockSkew is how much the clocks of API servers may differ.
-	clockSkew = 10 * time.Second
-	// maxObjects bounds a file of --objects, in bytes, after it is decompressed.
-	maxObjects = 1 << 30
-	// maxTail is how much time may be missing at the end of an audit log.
-	maxTail = time.Hour
-)
-
-// auditInputs are the files of an audit log.
-type auditInputs struct {
-	logs, objects []string
-	format        auditlog.Format
-}
+// maxTail is how much time may be missing at the end of an audit log.
+const maxTail = time.Hour
 
 // audit is the evidence of the audit log of API servers: what the policy would have denied, evaluated again.
 type audit struct {
@@ -69,63 +55,39 @@ func (m *minor) add(other minor) {
 	}
 }
 
-// readAudit evaluates the writes in the audit log by the policy.
-func (d *digests) readAudit(in *auditInputs, p *v1alpha1.NodeRestrictionPolicy, begin, now time.Time) (*audit, error) {
+// readAudit evaluates the writes in the audit log by the policy. Notes say how far it is.
+func (d *digests) readAudit(
+	source *replaylog.Source, p *v1alpha1.NodeRestrictionPolicy, begin, now time.Time, notes io.Writer,
+) (*audit, error) {
 	a := &audit{begin: begin, now: now}
 	for c := range a.of {
 		a.of[c] = &verdicts{
 			violations: map[string]*violations{}, exercised: map[stockwrites.Write]bool{}, unknown: map[replay.Reason]uint64{},
 		}
 	}
-	r, err := replay.New(&replay.Options{Policies: []*v1alpha1.NodeRestrictionPolicy{p}, Since: begin, Skew: clockSkew}, a.add)
+	options, err := source.Options(now)
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range in.objects {
-		if err := d.addObjects(name, r); err != nil {
-			return nil, err
-		}
+	options.Policies, options.Since = []*v1alpha1.NodeRestrictionPolicy{p}, begin
+	r, err := replay.New(&options, a.add)
+	if err != nil {
+		return nil, err
 	}
-	var inputs []auditlog.Input
-	for _, name := range in.logs {
-		inputs = append(inputs, auditlog.Input{Name: command.Title(name), Open: func() (io.ReadCloser, error) { return d.open(name) }})
-	}
-	log := auditlog.NewLog(in.format)
-	log.KeepCut = true
-	log.Want = func(e *auditlog.Event) bool {
+	source.Seen = func(e *auditlog.Event) {
 		if a.first.IsZero() || e.Received.Before(a.first) {
 			a.first = e.Received
 		}
 		if e.Received.After(a.last) {
 			a.last = e.Received
 		}
-		return replay.Wants(e)
 	}
-	err = log.ReadMerged(inputs, r.Add)
-	if err == nil {
-		err = r.Finish()
-	}
+	log, _, err := source.Read(d, r, notes)
 	if err != nil {
 		return nil, err
 	}
 	a.unreadable, a.settled = log.Unreadable, a.of[r.Completeness()]
 	return a, nil
-}
-
-// addObjects adds what stood before the log began.
-func (d *digests) addObjects(name string, r *replay.Replay) error {
-	f, err := d.open(name)
-	if err != nil {
-		return err
-	}
-	data, err := input.ReadAll(f, maxObjects)
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = r.AddObjects(data)
-	}
-	if err != nil {
-		return fmt.Errorf("%s: %w", command.Title(name), err)
-	}
-	return nil
 }
 
 // add counts a write. Dry runs are not stored.

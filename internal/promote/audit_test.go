@@ -5,15 +5,17 @@ package promote
 
 import (
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/spf13/cobra"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"noderestriction.plus/api/v1alpha1"
-	"noderestriction.plus/internal/auditlog"
 	"noderestriction.plus/internal/command"
+	"noderestriction.plus/internal/replaylog"
 )
 
 // registration is the event of the registration of a Node at a time, by a kubelet of a version.
@@ -88,7 +90,10 @@ func TestTheAuditLogIsEvidence(t *testing.T) {
 			p.Spec.ValidationActions = []v1alpha1.ValidationAction{v1alpha1.Audit}
 			p.Spec.Nodes.Finalizers = &v1alpha1.NodeFinalizers{}
 			d := &digests{inputs: &command.Inputs{Stdin: strings.NewReader(strings.Join(test.events, "\n") + "\n")}}
-			a, err := d.readAudit(&auditInputs{logs: []string{command.StandardInput}, format: auditlog.Auto}, p, daysAgo(7).Time, testNow())
+			source := &replaylog.Source{}
+			source.AddFlags(&cobra.Command{}) // sets the defaults
+			source.AuditLogs = []string{command.StandardInput}
+			a, err := d.readAudit(source, p, daysAgo(7).Time, testNow(), io.Discard)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -117,7 +122,7 @@ func TestTheAuditLogIsEvidence(t *testing.T) {
 func TestAnAuditLogIsReadOnceForItsDigest(t *testing.T) {
 	d := &digests{inputs: &command.Inputs{}}
 	for range 2 {
-		f, err := d.open("main_test.go")
+		f, err := d.Open("main_test.go")
 		if err != nil {
 			t.Fatal(err)
 		}

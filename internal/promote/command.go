@@ -16,9 +16,9 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 
 	"noderestriction.plus/api/v1alpha1"
-	"noderestriction.plus/internal/auditlog"
 	"noderestriction.plus/internal/command"
 	"noderestriction.plus/internal/program"
+	"noderestriction.plus/internal/replaylog"
 	"noderestriction.plus/internal/stockwrites"
 	"noderestriction.plus/internal/text"
 )
@@ -35,7 +35,7 @@ type options struct {
 	records  []string
 	actions  []string
 	accepted []string
-	audit    auditInputs
+	audit    replaylog.Source
 	source   string
 	force    string
 	output   *command.Output
@@ -43,7 +43,7 @@ type options struct {
 
 // newCommand returns the command with a clock.
 func newCommand(now func() time.Time) *cobra.Command {
-	o := options{audit: auditInputs{format: auditlog.Auto}}
+	var o options
 	cmd := &cobra.Command{
 		Use:   "promote --records FILE... [--audit-log FILE]... FILE",
 		Short: "Print a policy that denies, if the evidence shows that it would have denied nothing",
@@ -90,11 +90,7 @@ Exit code: 0 printed, 1 a gate refuses, 2 usage, a policy that denies already, o
 	flags.StringVar(&o.window, "window", "7d", "`time` up to now that the evidence is about, such as 36h or 7d")
 	flags.StringArrayVar(&o.records, "records", nil,
 		"`file` with the webhook's records, of all replicas, or - for standard\ninput; may be repeated, also with copies")
-	flags.StringArrayVar(&o.audit.logs, "audit-log", nil, "`file` with the audit log of an API server; may be repeated, for all API servers")
-	flags.Var(&o.audit.format, "format", auditlog.FormatUsage)
-	command.Complete(cmd, "format", auditlog.Formats())
-	flags.StringArrayVar(&o.audit.objects, "objects", nil,
-		"`file` with Nodes and pods as kubectl get -o json printed them before the\naudit log begins; may be repeated")
+	o.audit.AddFlags(cmd)
 	flags.StringSliceVar(&o.actions, "actions", []string{string(v1alpha1.Deny)},
 		"validationActions of the printed policy: `Deny` or Deny,Audit")
 	flags.StringSliceVar(&o.accepted, "accept-unexercised", nil,
@@ -104,6 +100,9 @@ Exit code: 0 printed, 1 a gate refuses, 2 usage, a policy that denies already, o
 	flags.StringVar(&o.force, "force", "", "promote although gates refuse, for this `reason`, which the annotation has")
 	o.output = command.AddOutput(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if _, err := o.audit.Given(cmd); err != nil {
+			return err
+		}
 		return o.run(args[0], now(), cmd.Flags().Changed("force"), cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr())
 	}
 	return cmd
@@ -125,12 +124,6 @@ func (o *options) check(forced bool) (time.Duration, error) {
 	}
 	if len(o.records) == 0 {
 		return 0, command.Usagef("--records: name the files with the webhook's records; an empty log proves nothing either")
-	}
-	if len(o.audit.logs) == 0 && (o.audit.format != auditlog.Auto || len(o.audit.objects) > 0) {
-		return 0, command.Usagef("--format and --objects: only have a meaning with --audit-log")
-	}
-	if slices.Contains(o.audit.logs, command.StandardInput) && len(o.audit.logs) > 1 {
-		return 0, command.Usagef("--audit-log: standard input (-) must be the only audit log")
 	}
 	for _, name := range o.accepted {
 		if !slices.Contains(writeNames(), name) {
@@ -154,7 +147,7 @@ func (o *options) run(name string, now time.Time, forced bool, stdin io.Reader, 
 		return err
 	}
 	d := &digests{inputs: &command.Inputs{Stdin: stdin}}
-	f, err := readFile(d.open, name)
+	f, err := readFile(d.Open, name)
 	if err != nil {
 		return err
 	}
@@ -170,8 +163,8 @@ func (o *options) run(name string, now time.Time, forced bool, stdin io.Reader, 
 		return err
 	}
 	q.evidence = append(q.evidence, records)
-	if len(o.audit.logs) > 0 {
-		audit, err := d.readAudit(&o.audit, f.policy.Object, q.begin(), now)
+	if len(o.audit.AuditLogs) > 0 {
+		audit, err := d.readAudit(&o.audit, f.policy.Object, q.begin(), now, stderr)
 		if err != nil {
 			return err
 		}

@@ -59,8 +59,8 @@ type digests struct {
 	has    map[string]bool // names whose digest was taken: an audit log is opened twice
 }
 
-// open opens a file of the command. Errors name it.
-func (d *digests) open(name string) (io.ReadCloser, error) {
+// Open opens a file of the command. Errors name it.
+func (d *digests) Open(name string) (io.ReadCloser, error) {
 	f, err := d.inputs.Open(name)
 	if err != nil || d.has[name] {
 		return f, err

@@ -306,7 +306,7 @@ func TestWithoutAStatusNothingIsPromoted(t *testing.T) {
 func TestTheDigestIsThatOfTheWholeFile(t *testing.T) {
 	const sum = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824" // of hello
 	d := &digests{inputs: &command.Inputs{Stdin: strings.NewReader("hello")}}
-	f, err := d.open(command.StandardInput)
+	f, err := d.Open(command.StandardInput)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -41,7 +41,7 @@ func (d *digests) readRecords(files []string, name string, begin time.Time) (*re
 		Since: begin, Policy: func(policy string) bool { return policy == name },
 		Outcomes: []policy.Outcome{policy.Denied, policy.Warned, policy.Audited},
 	}
-	log, unclear, err := denials.Read(d.open, files, filter, r.add)
+	log, unclear, err := denials.Read(d.Open, files, filter, r.add)
 	if err != nil {
 		return nil, err
 	}

@@ -28,6 +28,8 @@ type evaluation struct {
 	stored bool
 	// wants says that the quantities are not all known.
 	wants bool
+	// evaluated is the request that was evaluated last, if it has violations.
+	evaluated *policy.Request
 }
 
 // evaluate evaluates a write of a kubelet by all policies.
@@ -186,6 +188,10 @@ func (j *evaluation) evaluate(set *policy.Set, r *policy.Request) ([]policy.Poli
 	}
 	d := set.Evaluate(r)
 	r.Facts = nil
+	if len(d.Violations) > 0 {
+		evaluated := *r
+		j.evaluated = &evaluated
+	}
 	j.wants = r.Gaps != nil && r.Gaps.WantQuantities()
 	if j.wants && isUnverifiable(d.Violations) {
 		return nil, false // a quantity that is not known may excuse it
@@ -202,7 +208,7 @@ func (j *evaluation) evaluate(set *policy.Set, r *policy.Request) ([]policy.Poli
 // isOfGroup reports whether a violation is one for members of the group system:nodes only.
 func isOfGroup(v policy.PolicyViolation) bool { return strings.HasPrefix(string(v.Rule), "baseline-") }
 
-// add adds violations.
+// add adds violations of the request that was evaluated last.
 func (j *evaluation) add(found []policy.PolicyViolation, assumes bool) {
 	for _, v := range found {
 		if v.Rule == policy.Unverified && slices.ContainsFunc(j.out.Violations, func(other Violation) bool {
@@ -210,7 +216,7 @@ func (j *evaluation) add(found []policy.PolicyViolation, assumes bool) {
 		}) {
 			continue // each rule of the policy says so
 		}
-		j.out.Violations = append(j.out.Violations, Violation{v, assumes})
+		j.out.Violations = append(j.out.Violations, Violation{v, assumes, j.evaluated})
 	}
 }
 

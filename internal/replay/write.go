@@ -71,6 +71,9 @@ type Violation struct {
 	policy.PolicyViolation
 	// Assumes says that the verdict holds only if the log lacks no write of the object.
 	Assumes bool
+	// Request is the write that was evaluated, with its Gaps: that of Write, or one with the object as the log had it last. It has no Facts.
+	// Nil: the write was not evaluated.
+	Request *policy.Request
 }
 
 // Unknown is a rule without a verdict.

@@ -6,9 +6,6 @@ package replays
 import (
 	"bufio"
 	"errors"
-	"fmt"
-	"io"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -17,11 +14,10 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
-	"noderestriction.plus/internal/auditlog"
 	"noderestriction.plus/internal/cli"
 	"noderestriction.plus/internal/command"
-	"noderestriction.plus/internal/input"
 	"noderestriction.plus/internal/replay"
+	"noderestriction.plus/internal/replaylog"
 	"noderestriction.plus/internal/text"
 	"noderestriction.plus/policy/pattern"
 )
@@ -34,25 +30,16 @@ const (
 )
 
 const (
-	defaultSkew  = 10 * time.Second
-	maxSkew      = time.Minute
 	defaultLimit = 1000
 	maxLimit     = 100_000
 	flagWidth    = 56
-	// maxObjects bounds a file of --objects, in bytes, after it is decompressed.
-	maxObjects = 1 << 30
 )
 
 type options struct {
-	policies, auditLogs, objects []string
-	format                       auditlog.Format
-	nodes, by                    []string
-	since, until                 string
-	skew                         time.Duration
+	source                       replaylog.Source
+	policies, nodes, by          []string
 	failedOpen, attempts         bool
 	list, unknown, acceptUnknown bool
-	complete                     bool
-	progress                     bool
 	limit                        int
 	output                       *command.Output
 	replay                       replay.Options
@@ -60,7 +47,7 @@ type options struct {
 
 // Command returns the command replay.
 func Command() *cobra.Command {
-	o := &options{format: auditlog.Auto}
+	o := &options{}
 	cmd := &cobra.Command{
 		Use:   "replay --policy FILE... --audit-log FILE...",
 		Short: "Say what policies would have denied, by an API server's audit log",
@@ -98,16 +85,9 @@ unknown (0 with --accept-unknown), usage, or no write of a kubelet was found.`,
 func (o *options) addFlags(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringArrayVar(&o.policies, "policy", nil, "`file` or directory with NodeRestrictionPolicies;\nmay be repeated")
-	flags.StringArrayVar(&o.auditLogs, "audit-log", nil,
-		"`file` with the audit log of an API server, a pattern in\nquotes, or - for standard input; may be repeated")
-	flags.Var(&o.format, "format", strings.Replace(auditlog.FormatUsage, ": ", ":\n", 1))
-	command.Complete(cmd, "format", auditlog.Formats())
-	flags.StringArrayVar(&o.objects, "objects", nil,
-		"`file` with Nodes and pods as kubectl get -o json prints\nthem; may be repeated")
+	o.source.AddFlags(cmd)
+	o.source.AddTimeFlags(cmd)
 	flags.StringSliceVar(&o.nodes, "node", nil, "only writes with the credentials of these `nodes`, which\nmay have an *")
-	flags.StringVar(&o.since, "since", "",
-		"only writes from this `time` on: an age such as 36h or 7d,\nor 2026-11-24T08:00:00Z; the log before is still read")
-	flags.StringVar(&o.until, "until", "", "only writes before this `time`, in the same forms")
 	names := command.Wrap(strings.Join(dimensionNames(), ", "), "", flagWidth)
 	flags.StringSliceVar(&o.by, "by", nil, "count denied writes by these `dimensions`:\n"+strings.TrimSuffix(names, "\n"))
 	command.Complete(cmd, "by", dimensionNames())
@@ -118,23 +98,18 @@ func (o *options) addFlags(cmd *cobra.Command) {
 	flags.BoolVar(&o.failedOpen, "failed-open", false,
 		"only writes that were not evaluated when they were sent,\nbecause no replica of the webhook answered")
 	flags.BoolVar(&o.attempts, "attempts", false, "also writes that others refused, such as the NodeRestriction\nplugin")
-	flags.BoolVar(&o.complete, "complete", false,
-		"the log has every write of Nodes and pods, at whichever\nlevel: do not conclude it from the objects in it")
-	flags.DurationVar(&o.skew, "clock-skew", defaultSkew,
-		"`time` by which the clocks of API servers may differ; 0 if\nthe log is that of a single one")
-	flags.BoolVar(&o.progress, "progress", false, "print progress on standard error even if it is no terminal")
 	o.output = command.AddOutput(cmd, formatCSV, command.FormatJUnit, formatSARIF, formatHTML)
 }
 
 // check checks the flags.
-func (o *options) check(now time.Time) error {
-	switch {
-	case len(o.policies) == 0:
+func (o *options) check(now time.Time) (err error) {
+	if len(o.policies) == 0 {
 		return command.Usagef("--policy: name a file with policies")
-	case len(o.auditLogs) == 0:
-		return command.Usagef("--audit-log: name the audit log of an API server")
-	case o.skew < 0 || o.skew > maxSkew:
-		return command.Usagef("--clock-skew: must be 0 to %s", maxSkew)
+	}
+	if o.replay, err = o.source.Options(now); err != nil {
+		return err
+	}
+	switch {
 	case o.limit < 1 || o.limit > maxLimit:
 		return command.Usagef("--limit: must be 1 to %d", maxLimit)
 	case o.output.String() == formatCSV && o.list && len(o.by) > 0:
@@ -145,20 +120,7 @@ func (o *options) check(now time.Time) error {
 			return command.Usagef("--by: no dimension is named %s%s", text.Quote(name), text.DidYouMean(name, dimensionNames()))
 		}
 	}
-	o.replay = replay.Options{Skew: o.skew, FailedOpen: o.failedOpen, Attempts: o.attempts, Complete: o.complete}
-	for _, bound := range []struct {
-		flag, value string
-		into        *time.Time
-	}{{"--since", o.since, &o.replay.Since}, {"--until", o.until, &o.replay.Until}} {
-		if bound.value == "" {
-			continue
-		}
-		at, err := command.ParseTime(bound.value, now)
-		if err != nil {
-			return command.Usagef("%s: %w", bound.flag, err)
-		}
-		*bound.into = at
-	}
+	o.replay.FailedOpen, o.replay.Attempts = o.failedOpen, o.attempts
 	return o.checkNodes()
 }
 
@@ -189,7 +151,11 @@ func (o *options) run(cmd *cobra.Command) error {
 		o.replay.Policies = append(o.replay.Policies, p.Object)
 		t.policies = append(t.policies, p.Object.Name)
 	}
-	r, log, inputs, err := o.read(cmd, in, t.add)
+	r, err := replay.New(&o.replay, t.add)
+	if err != nil {
+		return err
+	}
+	log, inputs, err := o.source.Read(in, r, cmd.ErrOrStderr())
 	if err != nil {
 		return err
 	}
@@ -199,88 +165,4 @@ func (o *options) run(cmd *cobra.Command) error {
 		return err
 	}
 	return report.Err()
-}
-
-// read evaluates the writes of the audit logs. It also returns the number of inputs.
-func (o *options) read(cmd *cobra.Command, in *command.Inputs, each func(*replay.Write) error) (*replay.Replay, *auditlog.Log, int, error) {
-	r, err := replay.New(&o.replay, each)
-	if err != nil {
-		return nil, nil, 0, err
-	}
-	for _, name := range o.objects {
-		if err := addObjects(in, name, r); err != nil {
-			return nil, nil, 0, err
-		}
-	}
-	inputs, err := o.inputs(in)
-	if err != nil {
-		return nil, nil, 0, err
-	}
-	log := auditlog.NewLog(o.format)
-	log.KeepCut = true
-	shown := newProgress(cmd.ErrOrStderr(), o.progress)
-	log.Want = func(e *auditlog.Event) bool {
-		shown.show(log)
-		return replay.Wants(e)
-	}
-	err = log.ReadMerged(inputs, r.Add)
-	if err == nil {
-		err = r.Finish()
-	}
-	shown.end()
-	return r, log, len(inputs), err
-}
-
-// addObjects reads a file of --objects.
-func addObjects(in *command.Inputs, name string, r *replay.Replay) error {
-	f, err := in.Open(name)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	decoded, err := input.NewReader(f)
-	if err != nil {
-		return fmt.Errorf("%s: %w", command.Title(name), err)
-	}
-	data, err := io.ReadAll(io.LimitReader(decoded, maxObjects+1))
-	switch {
-	case err != nil:
-		return fmt.Errorf("%s: %w", command.Title(name), err)
-	case len(data) > maxObjects:
-		return fmt.Errorf("%s: is longer than %d MiB", command.Title(name), maxObjects>>20)
-	}
-	if err := r.AddObjects(data); err != nil {
-		return fmt.Errorf("%s: %w", command.Title(name), err)
-	}
-	return nil
-}
-
-// inputs returns the files of --audit-log. A name that is a pattern stands for all files that it matches.
-func (o *options) inputs(in *command.Inputs) ([]auditlog.Input, error) {
-	var names []string
-	for _, name := range o.auditLogs {
-		matches := []string{name}
-		if name != command.StandardInput && strings.ContainsAny(name, "*?[") {
-			var err error
-			if matches, err = filepath.Glob(name); err != nil {
-				return nil, command.Usagef("--audit-log: %s is no pattern of file names", text.Quote(name))
-			}
-			if len(matches) == 0 {
-				return nil, fmt.Errorf("%s: no file matches", text.Printable(name))
-			}
-		}
-		for _, match := range matches {
-			if !slices.Contains(names, match) {
-				names = append(names, match)
-			}
-		}
-	}
-	if len(names) > 1 && slices.Contains(names, command.StandardInput) {
-		return nil, command.Usagef("--audit-log: standard input (-) must be the only input")
-	}
-	inputs := make([]auditlog.Input, len(names))
-	for i, name := range names {
-		inputs[i] = auditlog.Input{Name: command.Title(name), Open: func() (io.ReadCloser, error) { return in.Open(name) }}
-	}
-	return inputs, nil
 }
