@@ -168,7 +168,8 @@ func (o *options) check(args []string) error {
 		return command.Usagef("--fail-on: must be one of %s", strings.Join(failures(), ", "))
 	}
 	o.asked = Options{
-		Node: o.node, Groups: o.groups, Refused: o.refused, Full: o.full, Repeat: o.repeat, FailOn: o.failOn, Now: time.Now().UTC(), Retry: retries(),
+		Node: o.node, Groups: o.groups, Refused: o.refused, Full: o.full, Repeat: o.repeat, FailOn: o.failOn, Now: time.Now().UTC(),
+		Retry: retries(),
 	}
 	return o.checkRelease()
 }

@@ -309,7 +309,8 @@ func (l *live) checkTime(ctx context.Context, questions int) error {
 	rate := l.client.Rate()
 	needed := time.Duration(float64(questions) / rate * float64(time.Second)).Round(time.Second)
 	if bounded && time.Until(deadline) < needed {
-		return fmt.Errorf("%d reviews at %g a second take %v, which is longer than --timeout allows; raise --timeout or --qps", questions, rate, needed)
+		return fmt.Errorf("%d reviews at %g a second take %v, which is longer than --timeout allows; raise --timeout or --qps",
+			questions, rate, needed)
 	}
 	return nil
 }
