@@ -117,17 +117,7 @@ func (f *follower) calls(
 	t *testing.T, policies []*v1alpha1.NodeRestrictionPolicy, action v1alpha1.ValidationAction, r policy.Request,
 ) (called []string, complete bool) {
 	t.Helper()
-	var inForce []composing.Policy
-	for _, p := range policies {
-		p = p.DeepCopy()
-		p.Spec.ValidationActions = []v1alpha1.ValidationAction{action}
-		compiled, errs := rules.NewCompiler().Compile(p)
-		if len(errs) > 0 {
-			t.Fatal(errs)
-		}
-		inForce = append(inForce, composing.Policy{Name: p.Name, Denies: action == v1alpha1.Deny, Rules: compiled.Rules(), Spec: &p.Spec})
-	}
-	composed := composing.Compose(f.base, inForce, rules.NewCompiler().Rules())
+	composed := f.compose(t, policies, action)
 	complete = true
 	for _, finding := range composed.Findings {
 		complete = complete && finding.Reason == composing.Complete
@@ -186,14 +176,7 @@ func TestFollowedFixtures(t *testing.T) {
 	for _, path := range paths {
 		name := strings.TrimPrefix(path, "../policy/rules/testdata/")
 		t.Run(name, func(t *testing.T) {
-			data, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			f, err := fixture.Parse(data)
-			if err != nil {
-				t.Fatal(err)
-			}
+			f := readFixture(t, path)
 			always, _ := follow.calls(t, nil, v1alpha1.Deny, f.Request)
 			denied, complete := follow.calls(t, f.Policies, v1alpha1.Deny, f.Request)
 			audited, _ := follow.calls(t, f.Policies, v1alpha1.Audit, f.Request)
