@@ -292,8 +292,11 @@ func ownershipCEL() policy.CEL {
 // all are gone: only other writes have their Update entries evaluated.
 func touchesOwnership(on *expression.Scope) string {
 	old, updated := on.Both(managedFieldsPath, "[]")
-	if on.Subresource == "" && (on.Resource == "nodes" || on.Operation == expression.Update) {
+	switch {
+	case on.Subresource == "" && on.Operation == expression.Update:
 		return expression.Changed(old, updated)
+	case on.Resource == "nodes" && on.Operation == expression.Create:
+		return registersOwnership(on, updated)
 	}
 	const applied = "e.?operation.orValue('') == 'Apply'"
 	return expression.And(expression.Changed(old, updated), on.Bounded(on.Longer(expression.MaxManagers, old, updated), expression.Or(
