@@ -289,7 +289,7 @@ func ownershipCEL() policy.CEL {
 }
 
 // touchesOwnership says in CEL that entries change and, in a write of a subresource or the creation of a pod, some of them are applied or
-// all are gone: only other writes have their Update entries evaluated.
+// all are gone: only other writes have their Update entries evaluated. For the creation of a Node it is [registersOwnership].
 func touchesOwnership(on *expression.Scope) string {
 	old, updated := on.Both(managedFieldsPath, "[]")
 	switch {

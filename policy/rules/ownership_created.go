@@ -11,7 +11,7 @@ import (
 
 // The bounds of the entries of a new Node in CEL. A registration beyond them may violate the rule. A stock kubelet's has one entry.
 const (
-	maxCreators = 8
+	maxCreators = 4
 	maxClaims   = 128 // labels, or annotations, that an entry owns
 	maxClaim    = 320 // characters of the name of such a claim; a valid key has at most 317, and its claim two more
 )
