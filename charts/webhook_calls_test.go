@@ -5,12 +5,15 @@ package charts_test
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
+	admissionv1 "k8s.io/api/admission/v1"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	certificatesv1 "k8s.io/api/certificates/v1"
@@ -60,16 +63,12 @@ func newCaller(t testing.TB, arguments ...string) *caller {
 
 func newCallerOf(t testing.TB, webhooks []admissionregistrationv1.ValidatingWebhook) *caller {
 	t.Helper()
-	environments := environment.MustBaseEnvSet(oldestKubernetes)
-	options := cel.OptionalVariableDeclarations{HasAuthorizer: true}
 	c := &caller{t: t}
 	for _, w := range webhooks {
-		var conditions []cel.ExpressionAccessor
-		for _, condition := range w.MatchConditions {
-			conditions = append(conditions, (*matchconditions.MatchCondition)(&condition))
+		var evaluator conditions
+		for i := range w.MatchConditions {
+			evaluator = append(evaluator, compiledCondition(&w.MatchConditions[i]))
 		}
-		// As when they are created: an API server evaluates stored ones with more functions.
-		evaluator := cel.NewConditionCompiler(environments).CompileCondition(conditions, options, environment.NewExpressions)
 		if errs := evaluator.CompilationErrors(); len(errs) > 0 {
 			t.Fatalf("%s: %v", w.Name, errors.Join(errs...))
 		}
@@ -78,6 +77,46 @@ func newCallerOf(t testing.TB, webhooks []admissionregistrationv1.ValidatingWebh
 		c.webhooks = append(c.webhooks, calledWebhook{&w, evaluator, matcher})
 	}
 	return c
+}
+
+// compiledMatchConditions has each match condition that was compiled, by its name and text.
+var compiledMatchConditions sync.Map
+
+// compiledCondition compiles a condition as an API server does when it is created: stored ones are evaluated with more functions.
+func compiledCondition(m *admissionregistrationv1.MatchCondition) cel.ConditionEvaluator {
+	if known, ok := compiledMatchConditions.Load(*m); ok {
+		return known.(cel.ConditionEvaluator)
+	}
+	evaluator := cel.NewConditionCompiler(oldEnvironment()).CompileCondition(
+		[]cel.ExpressionAccessor{(*matchconditions.MatchCondition)(m)}, cel.OptionalVariableDeclarations{HasAuthorizer: true}, environment.NewExpressions)
+	compiledMatchConditions.Store(*m, evaluator)
+	return evaluator
+}
+
+// conditions are those of a webhook. They share one budget, as in an API server.
+type conditions []cel.ConditionEvaluator
+
+func (cs conditions) ForInput(
+	ctx context.Context, attributes *admission.VersionedAttributes, request *admissionv1.AdmissionRequest,
+	inputs cel.OptionalVariableBindings, namespace *corev1.Namespace, budget int64,
+) ([]cel.EvaluationResult, int64, error) {
+	var all []cel.EvaluationResult
+	for _, c := range cs {
+		results, left, err := c.ForInput(ctx, attributes, request, inputs, namespace, budget)
+		if err != nil {
+			return nil, left, err
+		}
+		all, budget = append(all, results...), left
+	}
+	return all, budget, nil
+}
+
+func (cs conditions) CompilationErrors() []error {
+	var errs []error
+	for _, c := range cs {
+		errs = append(errs, c.CompilationErrors()...)
+	}
+	return errs
 }
 
 // calls returns the names of the webhooks that are called, sorted, and of those whose conditions end in an error.
