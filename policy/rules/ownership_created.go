@@ -16,9 +16,10 @@ const (
 	maxClaim    = 320 // characters of the name of such a claim; a valid key has at most 317, and its claim two more
 )
 
-// registersOwnership says in CEL that [checkOwnership] may find a violation in the entries of a new Node. It is false for what an API server
-// makes of a registration without entries: one Update entry, which owns labels and annotations of the Node, and nothing else in metadata.
-// It may be true for a key that mutating admission has removed, whether or not a kubelet may set it: to tell costs too much.
+// registersOwnership says in CEL that [checkOwnership] may find a violation in the entries of a new Node. It is false for what an API
+// server makes of a registration without entries: one Update entry, which owns labels and annotations of the Node and no other metadata.
+// It is true for each claim of a label or an annotation that mutating admission has removed, because it would cost too much to find out
+// whether a kubelet may set the key.
 func registersOwnership(on *expression.Scope, entries string) string {
 	keys := func(part string) string {
 		isThere := expression.And(
@@ -38,7 +39,8 @@ func registersOwnership(on *expression.Scope, entries string) string {
 		"e.?operation.orValue('') == 'Apply'",
 		"size("+expression.Filter("_entries", "o", same)+") > 1",
 		boundTree("e.?fieldsV1.orValue({})", "_fields", claims))))
-	return "[" + entries + "].exists(_entries, " + violates + ")" // a name of its own, because this bound is not that of others
+	// The name keeps this bound apart from the one in expressOwnership.
+	return "[" + entries + "].exists(_entries, " + violates + ")"
 }
 
 // inTree is [boundTree] for a member of a tree of fields.
@@ -46,8 +48,8 @@ func inTree(tree, member, name, condition string) string {
 	return boundTree(tree+"[?"+quote(member)+"].orValue({})", name, condition)
 }
 
-// boundTree says in CEL that a value is no tree of fields, or that a condition on it is true, in which it has the name. An error in the
-// condition does not matter if the value is no tree.
+// boundTree says in CEL that a value is not a tree of fields, or that a condition is true, in which the name stands for the value. If the
+// value is not a tree, an error in the condition does not matter.
 func boundTree(value, name, condition string) string {
 	return "[" + value + "].exists(" + name + ", " + expression.Or("type("+name+") != map", condition) + ")"
 }
