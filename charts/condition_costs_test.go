@@ -350,6 +350,7 @@ func TestLinesOfPoliciesAreWithinTheBudget(t *testing.T) {
 func fullWrites(part float64) []policy.Request {
 	var writes []policy.Request
 	for _, w := range []policy.Write{
+		{Resource: "nodes", Operation: admissionv1.Create},
 		{Resource: "nodes", Operation: admissionv1.Update},
 		{Resource: "nodes", Operation: admissionv1.Update, Subresource: "status"},
 		{Resource: "pods", Operation: admissionv1.Update, Subresource: "status"},

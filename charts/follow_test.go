@@ -110,6 +110,8 @@ type follower struct {
 	webhooks *admissionregistrationv1.ValidatingWebhookConfiguration
 	base     *composing.Base
 	callers  map[string]*caller // by the conditions
+	// unstructured is that of the callers.
+	unstructured bool
 }
 
 // calls returns which webhooks are called for a write if all policies have one action, and whether CEL says all of them exactly.
@@ -123,6 +125,7 @@ func (f *follower) calls(
 		complete = complete && finding.Reason == composing.Complete
 	}
 	c := f.caller(t, composed, r)
+	c.t, c.unstructured = t, f.unstructured
 	called, failed := c.match(c.attributesOf(r))
 	if len(failed) > 0 || len(called) > 1 {
 		t.Errorf("with %s, called are %v, failed %v", action, called, failed)

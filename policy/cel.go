@@ -21,7 +21,8 @@ type CEL struct {
 	// Express returns when a kind of write, one of the rule's Targets, violates the rule under a spec that turns it on. Nil if Kind is
 	// [NotAtAll].
 	Express func(spec *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) []expression.Expression
-	// Touches says, in an update, that a part changes which CEL may not see to the end. Nil: one of the fields of the rule's Doc does.
+	// Touches says that a write may violate the rule where CEL does not see it to the end. Nil: an update that changes one of the fields
+	// of the rule's Doc may, and every other write.
 	Touches func(on *expression.Scope) string
 	// Strictest is the section of the rule, as JSON, with which the rule is strictest without lists of a site.
 	Strictest string

@@ -86,7 +86,7 @@ func checkFile(t *testing.T, id string) {
 // vocabulary are the files that rules share. Each other file is a rule's.
 var vocabulary = []string{
 	"all.go", "audiences.go", "changes.go", "doc.go", "expressions.go", "kubelet_keys.go", "lookups.go", "managed_fields.go", "other_objects.go",
-	"ownership.go", "plugin.go", "reach.go", "references.go", "targets.go", "unknown_fields.go", "warnings.go",
+	"ownership.go", "ownership_created.go", "plugin.go", "reach.go", "references.go", "targets.go", "unknown_fields.go", "warnings.go",
 }
 
 // checkStrays fails for files and fixtures that belong to no rule.

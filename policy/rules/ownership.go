@@ -289,11 +289,14 @@ func ownershipCEL() policy.CEL {
 }
 
 // touchesOwnership says in CEL that entries change and, in a write of a subresource or the creation of a pod, some of them are applied or
-// all are gone: only other writes have their Update entries evaluated.
+// all are gone: only other writes have their Update entries evaluated. For the creation of a Node it is [registersOwnership].
 func touchesOwnership(on *expression.Scope) string {
 	old, updated := on.Both(managedFieldsPath, "[]")
-	if on.Subresource == "" && (on.Resource == "nodes" || on.Operation == expression.Update) {
+	switch {
+	case on.Subresource == "" && on.Operation == expression.Update:
 		return expression.Changed(old, updated)
+	case on.Resource == "nodes" && on.Operation == expression.Create:
+		return registersOwnership(on, updated)
 	}
 	const applied = "e.?operation.orValue('') == 'Apply'"
 	return expression.And(expression.Changed(old, updated), on.Bounded(on.Longer(expression.MaxManagers, old, updated), expression.Or(
