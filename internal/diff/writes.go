@@ -240,7 +240,7 @@ func (w *Writes) list(of *replay.Write, verdict string, violation *WriteItem) {
 }
 
 // bounded is a text that others chose.
-func bounded(s string) string { return text.Bound(text.Printable(s), maxValue) }
+func bounded(s string) string { return text.Bound(s, maxValue) }
 
 func (w *Writes) writeText(out io.Writer) error {
 	noun := "writes"

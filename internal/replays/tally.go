@@ -129,7 +129,7 @@ func (t *tally) addDenied(w *replay.Write, node string, violations []replay.Viol
 	item := newItem(w)
 	for _, v := range violations {
 		item.Violations = append(item.Violations, ItemViolation{
-			Policy: value(v.Policy), Rule: string(v.Rule), Field: value(v.Field), Detail: text.Bound(text.Printable(v.Detail), maxDetail),
+			Policy: value(v.Policy), Rule: string(v.Rule), Field: value(v.Field), Detail: text.Bound(v.Detail, maxDetail),
 		})
 	}
 	t.keep(item, t.options.list)
@@ -195,7 +195,7 @@ func (t *tally) addUnknown(w *replay.Write, unknown []replay.Unknown, listed boo
 }
 
 // value is a text that others chose, for a report.
-func value(s string) string { return text.Bound(text.Printable(s), maxValue) }
+func value(s string) string { return text.Bound(s, maxValue) }
 
 // newItem describes a write.
 func newItem(w *replay.Write) Item {
