@@ -36,7 +36,7 @@ func (d *demo) live(ctx context.Context) error {
 			return err
 		}
 	}
-	return d.agent(ctx, nodes())
+	return d.agent(ctx, 10, nodes())
 }
 
 // addNode starts a kubelet with a static pod.
@@ -54,8 +54,8 @@ func (d *demo) addNode(ctx context.Context, node string) error {
 	})
 }
 
-// agent has an agent write its annotations with the credentials of kubelets.
-func (d *demo) agent(ctx context.Context, nodes []string) error {
+// agent has an agent write its annotations with the credentials of kubelets. Each load is another value.
+func (d *demo) agent(ctx context.Context, load int, nodes []string) error {
 	for i, node := range nodes {
 		config, err := d.ControlPlane.Kubelet(node)
 		if err != nil {
@@ -67,8 +67,8 @@ func (d *demo) agent(ctx context.Context, nodes []string) error {
 			return err
 		}
 		patch := fmt.Appendf(nil, `{"metadata":{"annotations":{"pressure.example.com/cpu":"%d","pressure.example.com/memory":"%d",`+
-			`"pressure.example.com/disk":"0"}}}`, 10+i, 40+i)
-		if _, err := client.CoreV1().Nodes().Patch(ctx, node, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
+			`"pressure.example.com/disk":"0"}}}`, load, load+i)
+		if _, err := client.CoreV1().Nodes().Patch(ctx, node, types.MergePatchType, patch, metav1.PatchOptions{}, "status"); err != nil {
 			return err
 		}
 	}
@@ -85,7 +85,7 @@ func (d *demo) exercise(ctx context.Context) error {
 	if err := d.addNode(ctx, newNode); err != nil {
 		return err
 	}
-	if err := d.agent(ctx, append(nodes(), newNode)); err != nil {
+	if err := d.agent(ctx, 20, append(nodes(), newNode)); err != nil {
 		return err
 	}
 	if err := d.Kubelets[len(d.Kubelets)-1].RemoveStaticPod(staticPod); err != nil {

@@ -118,7 +118,7 @@ func (d *demo) fit(ctx context.Context, attacks []stage.Outcome) error {
 		{
 			line: "grep -e '^# ' -e REVIEW -e pressure.example.com learned.yaml", // the evidence
 			wants: []string{
-				"this policy would deny 5.", "- pressure.example.com/* # 3 values, 3 nodes", "# - example.com/dedicated # REVIEW",
+				"this policy would deny 5.", "- pressure.example.com/* # 3 values, 3 nodes", "- example.com/dedicated # REVIEW",
 				"# - node-finalizers: ", "# - pod-metadata: ",
 			},
 		},
@@ -160,7 +160,7 @@ func (d *demo) audit(ctx context.Context) error {
 	}
 	return d.do(ctx, &step{
 		title: "A write that violates it, as a dry run: its record shows that the webhook works",
-		line: "kubectl patch node " + stage.Node + " --subresource=status --dry-run=server --type=merge " +
-			`-p '{"metadata":{"labels":{"example.com/dedicated":"gpu"}}}' --as=system:node:` + stage.Node + " --as-group=system:nodes",
+		line: "kubectl annotate node " + stage.Node + " example.com/attack=1 --dry-run=server" +
+			" --as=system:node:" + stage.Node + " --as-group=system:nodes",
 	})
 }
