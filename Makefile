@@ -60,8 +60,8 @@ demo: ## Show the product against a real control plane and kubelet; KEEP=1 leave
 	@CGO_ENABLED=0 go run -gcflags=all='-N -l' ./internal/demo # not optimized, so that it builds in two thirds of the time
 	@KEEP=$(KEEP) go -C e2e run ./demo attack
 
-demo-replay: ## Show the way from an audit log to a policy, with real kubelets; the log stays for you to try more.
-	@go -C e2e run ./demo replay
+demo-replay: ## Show the way from an audit log to a policy, with real kubelets; the log stays; KEEP=1 as in demo.
+	@KEEP=$(KEEP) go -C e2e run ./demo replay
 
 test: test-unit test-chart test-monitoring test-e2e ## Run every test.
 

@@ -9,7 +9,6 @@ package main
 
 import (
 	"context"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -31,8 +30,7 @@ func (d *demo) run(ctx context.Context) error {
 	if err := d.StartCluster(ctx, controlplane.APIServerOptions{}); err != nil {
 		return err
 	}
-	k, err := d.AddKubelet(ctx, kubelet.Options{Node: stage.Node, Labels: []string{"example.com/rack=r1"}})
-	if err != nil {
+	if _, err := d.AddKubelet(ctx, kubelet.Options{Node: stage.Node, Labels: []string{"example.com/rack=r1"}}); err != nil {
 		return err
 	}
 	without, err := d.Attack(ctx, "Without NodeRestriction-plus: the attacker holds the kubelet's credential")
@@ -49,15 +47,7 @@ func (d *demo) run(ctx context.Context) error {
 	if err := d.report(ctx, without, with); err != nil {
 		return err
 	}
-	if os.Getenv("KEEP") != "" && os.Getenv("KEEP") != "0" {
-		d.Screen.Title("Left running until Ctrl-C")
-		d.Screen.Line("administrator: export KUBECONFIG=%s", d.Kubectl.Kubeconfig)
-		d.Screen.Line("the kubelet:   export KUBECONFIG=%s", k.Kubeconfig)
-		d.Screen.Line("kubectl:       %s", d.Kubectl.Path)
-		d.Screen.Line("records:       tail -f %s", d.Product.Records.Path())
-		d.Screen.Line("metrics:       curl %s", d.Product.MetricsURL)
-		<-ctx.Done()
-	}
+	d.Keep(ctx)
 	return nil
 }
 

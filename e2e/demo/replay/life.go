@@ -111,7 +111,7 @@ func (d *demo) await(ctx context.Context, condition func(context.Context) error)
 	return d.ControlPlane.APIServer.Await(ctx, condition)
 }
 
-// saveAuditLog copies the audit log once it has this attempt, without a line of which only a part is written.
+// saveAuditLog copies the audit log once it has this attempt, without a last line that is incomplete.
 func (d *demo) saveAuditLog(ctx context.Context, last stage.Attempt) error {
 	return d.await(ctx, func(context.Context) error {
 		data, err := os.ReadFile(d.ControlPlane.APIServer.AuditLog)

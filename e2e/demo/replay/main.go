@@ -4,6 +4,8 @@
 // Command replay shows the way from an audit log to a policy: real kubelets, an agent and an attacker write to a real API server with
 // the audit policy of docs/replay.md, and the command-line tool then reads its log. Everything runs on the loopback interface and is
 // stopped at the end. The audit log, the records and the policies stay in a directory that it names.
+//
+// With KEEP=1 in the environment it leaves everything running until Ctrl-C, and prints how to connect.
 package main
 
 import (

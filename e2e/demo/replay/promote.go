@@ -72,6 +72,8 @@ func (d *demo) promote(ctx context.Context) error {
 	d.Screen.Line("audit.log, records.log, learned.yaml, deny.yaml   what was made here")
 	d.Screen.Line("kubectl nrp replay --policy deny.yaml --audit-log audit.log %s --list", single)
 	d.Screen.Line("docs/from-audit-to-deny.md                        the same with your cluster")
+	d.Screen.Line("make demo-replay KEEP=1                           leaves everything running")
+	d.Keep(ctx)
 	return nil
 }
 

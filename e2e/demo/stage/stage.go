@@ -146,3 +146,18 @@ func (d *Demo) Install(ctx context.Context) error {
 	d.Product, err = d.Suite.Install(ctx, product.Options{Binary: d.binary})
 	return err
 }
+
+// Keep leaves everything running until the context ends, and prints how to connect, with KEEP=1 in the environment.
+func (d *Demo) Keep(ctx context.Context) {
+	if keep := os.Getenv("KEEP"); keep == "" || keep == "0" {
+		return
+	}
+	d.Screen.Title("Left running until Ctrl-C")
+	d.Screen.Line("administrator: export KUBECONFIG=%s", d.Kubectl.Kubeconfig)
+	d.Screen.Line("the kubelet:   export KUBECONFIG=%s", d.Kubelets[0].Kubeconfig)
+	d.Screen.Line("kubectl:       %s", d.Kubectl.Path)
+	d.Screen.Line("records:       tail -f %s", d.Product.Records.Path())
+	d.Screen.Line("audit log:     tail -f %s", d.ControlPlane.APIServer.AuditLog)
+	d.Screen.Line("metrics:       curl %s", d.Product.MetricsURL)
+	<-ctx.Done()
+}
