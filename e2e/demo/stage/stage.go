@@ -31,10 +31,10 @@ const Node = "worker-1"
 type Demo struct {
 	*suite.Suite // after StartCluster
 	Screen       *Screen
-	Dir          string             // for what is of no use afterwards
 	Kubelets     []*kubelet.Kubelet // in the order in which they were started
 	Product      *product.Product   // after Install
 
+	dir    string        // for what is of no use afterwards
 	built  chan struct{} // closed when the product is built, or cannot be
 	binary string
 	failed error
@@ -62,7 +62,7 @@ func perform(ctx context.Context, run func(context.Context, *Demo) error) error 
 		return err
 	}
 	defer os.RemoveAll(dir)
-	d := &Demo{Screen: newScreen(os.Stdout), Dir: dir}
+	d := &Demo{Screen: newScreen(os.Stdout), dir: dir}
 	ctx, cancel := context.WithCancel(ctx)
 	d.build(ctx)
 	defer d.stop()
@@ -97,7 +97,7 @@ func (d *Demo) stop() {
 func (d *Demo) StartCluster(ctx context.Context, server controlplane.APIServerOptions) error {
 	d.Screen.Title("Starting etcd and kube-apiserver, with the Node authorizer and the NodeRestriction plugin")
 	var err error
-	d.Suite, err = suite.Start(ctx, suite.Options{Dir: d.Dir, Log: d.Screen, APIServer: server})
+	d.Suite, err = suite.Start(ctx, suite.Options{Dir: d.dir, Log: d.Screen, APIServer: server})
 	return err
 }
 
