@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"noderestriction.plus/e2e/binaries"
 	"noderestriction.plus/e2e/controlplane"
@@ -29,8 +30,12 @@ func main() {
 // demo is the demo with the directory that stays, in which the user works.
 type demo struct {
 	*stage.Demo
-	dir string
+	dir     string
+	inForce time.Time // since when the learned policy is in force, at the latest
 }
+
+// margin is between the moment at which the policy is in force and the first write that it evaluates, so that a window begins between them.
+const margin = 5 * time.Second
 
 func (d *demo) run(ctx context.Context) error {
 	if err := d.prepare(ctx); err != nil {
@@ -156,6 +161,12 @@ func (d *demo) audit(ctx context.Context) error {
 	}
 	if err := product.AwaitReady(ctx, d.Policies, "learned"); err != nil {
 		return err
+	}
+	d.inForce = time.Now()
+	select {
+	case <-time.After(margin):
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 	if err := d.exercise(ctx); err != nil {
 		return err

@@ -12,7 +12,6 @@ import (
 	"slices"
 	"time"
 
-	"k8s.io/apimachinery/pkg/api/meta"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"noderestriction.plus/api/v1alpha1"
@@ -21,8 +20,7 @@ import (
 
 // promote asks for the policy that denies: in vain, because a week is not over, and then for a window of seconds. It denies the attacks.
 func (d *demo) promote(ctx context.Context) error {
-	since, err := d.awaitEvaluated(ctx)
-	if err != nil {
+	if err := d.awaitEvaluated(ctx); err != nil {
 		return err
 	}
 	records, err := os.ReadFile(d.Product.Records.Path())
@@ -33,7 +31,7 @@ func (d *demo) promote(ctx context.Context) error {
 		return err
 	}
 	const promote = "kubectl get nrp learned -o yaml | kubectl nrp promote --records records.log "
-	window := time.Since(since).Truncate(time.Second) // the policy is in force for a little longer
+	window := time.Since(d.inForce).Truncate(time.Second) // the policy is in force for a little longer
 	for _, s := range []step{
 		{line: "kubectl get nrp", wants: []string{"learned"}},
 		{
@@ -77,20 +75,15 @@ func (d *demo) promote(ctx context.Context) error {
 	return nil
 }
 
-// awaitEvaluated waits until the status says that the policy has evaluated the kinds of writes that its rules are about, and returns when
-// the policy came into force.
-func (d *demo) awaitEvaluated(ctx context.Context) (since time.Time, err error) {
-	err = d.await(ctx, func(ctx context.Context) error {
+// awaitEvaluated waits until the status says that the policy has evaluated the kinds of writes that its rules are about.
+func (d *demo) awaitEvaluated(ctx context.Context) error {
+	return d.await(ctx, func(ctx context.Context) error {
 		p := &v1alpha1.NodeRestrictionPolicy{}
 		if err := d.Policies.Get(ctx, client.ObjectKey{Name: "learned"}, p); err != nil {
 			return err
 		}
-		if p.Status == nil || p.Status.Since == nil || p.Status.Evaluated == nil {
+		if p.Status == nil || p.Status.Evaluated == nil {
 			return errors.New("no replica has reported what the policy has evaluated")
-		}
-		since = p.Status.Since.Time
-		if ready := meta.FindStatusCondition(p.Status.Conditions, "Ready"); ready != nil && ready.LastTransitionTime.After(since) {
-			since = ready.LastTransitionTime.Time
 		}
 		for _, want := range []string{"CREATE nodes", "UPDATE nodes/status", "CREATE pods", "UPDATE pods/status", "DELETE pods"} {
 			if !slices.ContainsFunc(p.Status.Evaluated.Writes, func(w v1alpha1.EvaluatedWrites) bool { return w.Write == want }) {
@@ -99,5 +92,4 @@ func (d *demo) awaitEvaluated(ctx context.Context) (since time.Time, err error) 
 		}
 		return nil
 	})
-	return since, err
 }
