@@ -75,7 +75,7 @@ func (d *demo) run(ctx context.Context) error {
 // prepare makes the directory that stays, with the commands and the policy recommended.
 func (d *demo) prepare(ctx context.Context) error {
 	var err error
-	if d.dir, err = os.MkdirTemp("", "nrp-replay-"); err != nil {
+	if d.dir, err = os.MkdirTemp("", "nrp-from-log-"); err != nil {
 		return err
 	}
 	d.Screen.Title("Building kubectl-nrp; all files will be in %s", d.dir)
