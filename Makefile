@@ -43,7 +43,7 @@ step = @echo "==> $(1)"; start=$$(date +%s); { $(2); } && echo "==> $(1): done i
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help build demo test test-unit test-chart test-monitoring test-alerts test-page test-oldest test-e2e outage chaos compat lint lint-go lint-module \
+.PHONY: help build demo demo-replay test test-unit test-chart test-monitoring test-alerts test-page test-oldest test-e2e outage chaos compat lint lint-go lint-module \
 	lint-chart lint-workflows vulnerabilities vulnerabilities-tools format new-rule generate generate-api verify headers notices fuzz bench \
 	bench-packages bench-compare numbers profile scale soak tools helm-path clean
 
@@ -58,7 +58,10 @@ build: ## Build bin/node-restriction-plus, the webhook, and bin/kubectl-nrp, the
 demo: ## Show the product against a real control plane and kubelet; KEEP=1 leaves them running.
 	@echo "Building the commands that need no cluster; they show something while the rest builds"
 	@CGO_ENABLED=0 go run -gcflags=all='-N -l' ./internal/demo # not optimized, so that it builds in two thirds of the time
-	@KEEP=$(KEEP) go -C e2e run ./demo
+	@KEEP=$(KEEP) go -C e2e run ./demo attack
+
+demo-replay: ## Show the way from an audit log to a policy, with real kubelets; the log stays; KEEP=1 as in demo.
+	@KEEP=$(KEEP) go -C e2e run ./demo replay
 
 test: test-unit test-chart test-monitoring test-e2e ## Run every test.
 

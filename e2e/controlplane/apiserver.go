@@ -120,6 +120,11 @@ func (c *ControlPlane) apiServerArgs(s *APIServer, o APIServerOptions, port int)
 // LogFile returns the path of its log.
 func (s *APIServer) LogFile() string { return filepath.Join(s.dir, "kube-apiserver.log") }
 
+// Await polls until the condition holds. It fails when the context ends, or when the API server exits.
+func (s *APIServer) Await(ctx context.Context, condition func(context.Context) error) error {
+	return s.process.Await(ctx, condition)
+}
+
 // awaitReady waits for the API server and for the namespaces that it creates.
 func (s *APIServer) awaitReady(ctx context.Context) error {
 	config, err := s.Admin()

@@ -1,8 +1,8 @@
 // Copyright The NodeRestriction-plus Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command demo builds what command attack needs, which takes minutes the first time, reports the progress, and then becomes that
-// command. It builds in a moment itself.
+// Command demo builds what a demo needs, which takes minutes the first time, reports the progress, and then becomes the demo that its
+// argument names: attack or replay. It builds in a moment itself.
 //
 // It runs in the directory e2e.
 package main
@@ -19,6 +19,10 @@ import (
 )
 
 func main() {
+	if len(os.Args) != 2 || os.Args[1] != "attack" && os.Args[1] != "replay" {
+		fmt.Fprintln(os.Stderr, "demo: name one demo: attack or replay")
+		os.Exit(1)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	err := build(ctx)
@@ -27,7 +31,7 @@ func main() {
 	}
 	stop()
 	if err == nil {
-		err = become("go", "run", "./demo/attack")
+		err = become("go", "run", "./demo/"+os.Args[1])
 	}
 	fmt.Fprintln(os.Stderr, "demo:", err)
 	os.Exit(1)

@@ -4,6 +4,7 @@
 package suite
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,14 +16,21 @@ import (
 // AuditPolicy writes the audit policy of docs/replay.md to a file, and returns its path.
 func AuditPolicy(t testing.TB) string {
 	t.Helper()
+	path := filepath.Join(t.TempDir(), "audit.yaml")
+	Check(t, WriteAuditPolicy(path))
+	return path
+}
+
+// WriteAuditPolicy writes the audit policy of docs/replay.md to a file.
+func WriteAuditPolicy(path string) error {
 	page, err := project.ReadFile("docs", "replay.md")
-	Check(t, err)
+	if err != nil {
+		return err
+	}
 	_, rest, found := strings.Cut(string(page), "```yaml\n")
 	block, _, ends := strings.Cut(rest, "```")
 	if !found || !ends {
-		t.Fatal("docs/replay.md has no audit policy")
+		return errors.New("docs/replay.md has no audit policy")
 	}
-	path := filepath.Join(t.TempDir(), "audit.yaml")
-	Check(t, os.WriteFile(path, []byte(block), 0o600))
-	return path
+	return os.WriteFile(path, []byte(block), 0o600)
 }
