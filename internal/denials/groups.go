@@ -12,6 +12,7 @@ import (
 	"noderestriction.plus/internal/command"
 	"noderestriction.plus/internal/record"
 	"noderestriction.plus/internal/recordlog"
+	"noderestriction.plus/internal/text"
 )
 
 // groupsView shows how many records there are by some dimensions.
@@ -93,7 +94,7 @@ func (v *groupsView) writeCSV(all []group) error {
 	}
 	for _, g := range all {
 		cells := append([]string{strconv.FormatUint(g.Count, 10)}, g.values...)
-		if err := writeCSV(w, append(cells, timeText(g.First), timeText(g.Last))...); err != nil {
+		if err := w.Write(text.Cells(append(cells, timeText(g.First), timeText(g.Last))...)); err != nil {
 			return err
 		}
 	}

@@ -7,13 +7,13 @@ import (
 	"encoding/csv"
 	"fmt"
 	"io"
-	"slices"
 	"strconv"
 	"strings"
 
 	"noderestriction.plus/internal/command"
 	"noderestriction.plus/internal/record"
 	"noderestriction.plus/internal/recordlog"
+	"noderestriction.plus/internal/text"
 )
 
 // tableRows shows records as a table.
@@ -154,7 +154,7 @@ func (v *csvRows) add(row *recordlog.Row) error {
 	case row.Compact:
 		dryRun, late = recordlog.Unknown, recordlog.Unknown
 	}
-	return writeCSV(v.w,
+	return v.w.Write(text.Cells(
 		timeText(row.Time), string(row.Msg), row.Boot, seq, row.UID, row.Node, row.User,
 		row.Operation, row.Resource, row.Subresource, row.Namespace, row.Name, dryRun,
 		string(row.ClientAuth), row.Version,
@@ -162,21 +162,10 @@ func (v *csvRows) add(row *recordlog.Row) error {
 		join(func(v record.Violation) string { return v.Rule }),
 		join(func(v record.Violation) string { return v.Field }),
 		join(func(v record.Violation) string { return v.Detail }),
-		strconv.FormatBool(row.Compact), like, row.Source, strconv.FormatBool(row.Brief), late, string(row.Enforcer))
+		strconv.FormatBool(row.Compact), like, row.Source, strconv.FormatBool(row.Brief), late, string(row.Enforcer)))
 }
 
 func (v *csvRows) finish() error {
 	v.w.Flush()
 	return v.w.Error()
-}
-
-// writeCSV writes a row. A cell that a spreadsheet would take for a formula gets an apostrophe before it, with which
-// spreadsheets mark text.
-func writeCSV(w *csv.Writer, cells ...string) error {
-	for i, cell := range cells {
-		if cell != "" && slices.Contains([]byte("=+-@\t\r"), cell[0]) {
-			cells[i] = "'" + cell
-		}
-	}
-	return w.Write(cells)
 }

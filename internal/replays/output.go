@@ -15,6 +15,7 @@ import (
 
 	"noderestriction.plus/internal/command"
 	"noderestriction.plus/internal/report"
+	"noderestriction.plus/internal/text"
 )
 
 // Write writes the report in a format.
@@ -41,39 +42,29 @@ func (r *Report) writeCSV(w io.Writer) error {
 		for i := range r.Groups {
 			g := &r.Groups[i]
 			row := append([]string(nil), g.ordered...)
-			_ = out.Write(safe(append(row, strconv.Itoa(g.Writes), g.First.Format(time.RFC3339), g.Last.Format(time.RFC3339))))
+			_ = out.Write(text.Cells(append(row, strconv.Itoa(g.Writes), g.First.Format(time.RFC3339), g.Last.Format(time.RFC3339))...))
 		}
 	case r.listed:
 		_ = out.Write([]string{"time", "node", "operation", "resource", "namespace", "name", "userAgent", "dryRun", "verdict"})
 		for i := range r.Items {
 			item := &r.Items[i]
-			_ = out.Write(safe([]string{
+			_ = out.Write(text.Cells(
 				item.Time.Format(time.RFC3339), item.Node, item.Operation, item.Resource, item.Namespace, item.Name, item.UserAgent,
 				strconv.FormatBool(item.DryRun), item.verdict(),
-			}))
+			))
 		}
 	default:
 		_ = out.Write([]string{"policy", "rule", "nodes", "writes", "first", "last", "example", "allow"})
 		for i := range r.Rules {
 			c := &r.Rules[i]
-			_ = out.Write(safe([]string{
+			_ = out.Write(text.Cells(
 				c.Policy, c.Rule, strconv.Itoa(c.Nodes), strconv.Itoa(c.Writes), c.First.Format(time.RFC3339), c.Last.Format(time.RFC3339),
 				c.Example, c.Allow,
-			}))
+			))
 		}
 	}
 	out.Flush()
 	return out.Error()
-}
-
-// safe puts an apostrophe before a text that a spreadsheet would take for a formula.
-func safe(row []string) []string {
-	for i, cell := range row {
-		if cell != "" && strings.ContainsRune("=+-@\t\r", rune(cell[0])) {
-			row[i] = "'" + cell
-		}
-	}
-	return row
 }
 
 // writeJUnit writes a test case for each rule that would have denied writes, which has failed, and one for each reason of unknown ones,
