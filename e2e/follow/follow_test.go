@@ -403,9 +403,18 @@ func (s *setup) testPermission(t *testing.T) {
 	s.awaitGated(t, "capacity", metav1.ConditionTrue, "Complete", "")
 }
 
-// testUpgrade upgrades the release with other values. It must not end with a conflict, and the conditions are the program's again.
+// testUpgrade upgrades the release with other values, as soon as the program has written conditions. It must not end with a conflict, and
+// the conditions are the program's again.
 func (s *setup) testUpgrade(t *testing.T) {
 	before := s.metric(t, writes, "reason", "chart")
+	gate := s.conditions(t, "gate")
+	s.apply(t, policyOf("capacity", "Deny", `nodes: {capacity: {max: {cpu: "96"}}}`))
+	suite.Eventually(t, recovery, func() error {
+		if s.conditions(t, "gate") == gate {
+			return errors.New("the conditions are still those of the earlier policy")
+		}
+		return nil
+	})
 	s.upgrade(t, s.product.URL, "webhook.timeoutSeconds.gate=3", "rules.events=true")
 	worker := suite.Kubelet(t, s.ControlPlane.APIServer, worker)
 	suite.Eventually(t, recovery, func() error {

@@ -256,10 +256,9 @@ func (k *Keeper) keepConfiguration(ctx context.Context, now time.Time) error {
 		what: func() string {
 			return strings.Join(differing(k.composed.Webhooks, conditionsOf(c.Webhooks, k.composed.Webhooks)), ", ")
 		},
-		patch: func(ctx context.Context, data []byte) error {
-			_, err := k.client.AdmissionregistrationV1().ValidatingWebhookConfigurations().Patch(
+		patch: func(ctx context.Context, data []byte) (metav1.Object, error) {
+			return k.client.AdmissionregistrationV1().ValidatingWebhookConfigurations().Patch(
 				ctx, c.Name, types.JSONPatchType, data, metav1.PatchOptions{FieldManager: fieldManager})
-			return err
 		},
 	}
 	return k.keep(ctx, o, operations, digestOf(k.composed.Webhooks), now)
@@ -281,10 +280,9 @@ func (k *Keeper) keepFloor(ctx context.Context, now time.Time) error {
 	o := &keptObject{
 		object: p, kind: "ValidatingAdmissionPolicy", writes: &k.floorWrites, fault: cannotFloor,
 		author: func() author { return floorAuthor(p) }, what: func() string { return "the validations" },
-		patch: func(ctx context.Context, data []byte) error {
-			_, err := k.client.AdmissionregistrationV1().ValidatingAdmissionPolicies().Patch(
+		patch: func(ctx context.Context, data []byte) (metav1.Object, error) {
+			return k.client.AdmissionregistrationV1().ValidatingAdmissionPolicies().Patch(
 				ctx, p.Name, types.JSONPatchType, data, metav1.PatchOptions{FieldManager: fieldManager})
-			return err
 		},
 	}
 	return k.keep(ctx, o, patchFloor(p, k.composed.Floor), digestOf(k.composed.Floor), now)
@@ -308,7 +306,7 @@ type keptObject struct {
 	fault  string
 	author func() author // who wrote what the object has
 	what   func() string // what of it differs
-	patch  func(ctx context.Context, data []byte) error
+	patch  func(ctx context.Context, data []byte) (metav1.Object, error)
 }
 
 // keep writes the operations when they are due. It returns why the object is not up to date.
@@ -324,10 +322,12 @@ func (k *Keeper) keep(ctx context.Context, o *keptObject, operations []operation
 		return cmp.Or(w.problem, errPending)
 	}
 	by, what := o.author(), o.what()
-	err := k.write(ctx, o, operations)
+	updated, err := k.write(ctx, o, operations)
 	w.pace.made(now)
-	if err == nil && ctx.Err() == nil {
+	if err == nil && updated != nil {
 		k.wrote(o, by, what)
+		// At once, because until then an upgrade by Helm ends with a conflict. If it fails, giveUp tries again.
+		_, err = k.write(ctx, o, disown(updated))
 	}
 	w.problem = ignoreContest(err)
 	k.faults.Report(o.fault, w.problem)
@@ -346,36 +346,44 @@ func (k *Keeper) wrote(o *keptObject, by author, what string) {
 	}
 }
 
-// giveUp gives up the ownership of what was written, after a moment. The object is up to date, whether that succeeds or not.
+// giveUp gives up the ownership of what was written, if that failed when it was written. The object is up to date, whether it succeeds or
+// not.
 func (k *Keeper) giveUp(ctx context.Context, o *keptObject, now time.Time) error {
 	operations := disown(o.object)
 	wanted := ""
 	if operations != nil {
-		wanted = "disowned"
+		wanted = o.object.GetResourceVersion() // what was written anew does not wait longer than what was written before
 	}
 	if !o.writes.disowned.due(wanted, now) {
 		return o.writes.problem
 	}
 	o.writes.disowned.made(now)
-	return ignoreContest(k.write(ctx, o, operations))
+	_, err := k.write(ctx, o, operations)
+	return ignoreContest(err)
 }
 
-// write writes operations. It returns nil when the program ends.
-func (k *Keeper) write(ctx context.Context, o *keptObject, operations []operation) error {
+// write writes operations, if there are any, and returns the object as it is stored then. It returns nil when the program ends.
+func (k *Keeper) write(ctx context.Context, o *keptObject, operations []operation) (metav1.Object, error) {
+	if operations == nil {
+		return nil, nil
+	}
 	data, err := json.Marshal(operations)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	writing, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
-	err = o.patch(writing, data)
-	if ctx.Err() != nil {
-		return nil
-	}
-	if err != nil && ignoreContest(err) != nil {
+	updated, err := o.patch(writing, data)
+	switch {
+	case ctx.Err() != nil:
+		return nil, nil
+	case err != nil && ignoreContest(err) != nil:
 		k.metrics.errors.Inc()
 	}
-	return err
+	if err != nil {
+		return nil, err
+	}
+	return updated, nil
 }
 
 // ignoreContest returns nil if another writer was faster: a newer version of the object is on its way. The API server's answer to a JSON

@@ -26,7 +26,7 @@ const (
 	baseAnnotation = v1alpha1.GroupName + "/base"
 	// writtenAnnotation says what the program wrote into an object.
 	writtenAnnotation = v1alpha1.GroupName + "/conditions"
-	// fieldManager is the field manager of the writes, only until the next one: see [disown].
+	// fieldManager is the field manager of the writes, only until the next request: see [disown].
 	fieldManager = program.Name + "-conditions"
 )
 
