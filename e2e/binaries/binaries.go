@@ -21,23 +21,10 @@ func Path(ctx context.Context, log io.Writer, p Program) (string, error) {
 	if path, err := given(p); path != "" || err != nil {
 		return path, err
 	}
-	root, err := project.Root()
+	path, version, err := p.cached()
 	if err != nil {
 		return "", err
 	}
-	version, err := p.version(root)
-	if err != nil {
-		return "", err
-	}
-	dir, err := cacheDir()
-	if err != nil {
-		return "", err
-	}
-	name, err := p.fileName(root, version)
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, name)
 	if isExecutable(path) {
 		return path, nil
 	}
@@ -49,6 +36,10 @@ func Path(ctx context.Context, log io.Writer, p Program) (string, error) {
 	defer unlock()
 	if isExecutable(path) {
 		return path, nil
+	}
+	root, err := project.Root()
+	if err != nil {
+		return "", err
 	}
 	b := build{
 		label: label, dir: filepath.Join(root, p.goMod), packages: []string{p.pkg},
@@ -66,6 +57,23 @@ func Path(ctx context.Context, log io.Writer, p Program) (string, error) {
 		return "", fmt.Errorf("%s: %w", label, err)
 	}
 	return path, b.run(ctx, path)
+}
+
+// cached returns the path in the user's cache directory at which the first build leaves the program, and its version.
+func (p Program) cached() (path, version string, err error) {
+	root, err := project.Root()
+	if err != nil {
+		return "", "", err
+	}
+	if version, err = p.version(root); err != nil {
+		return "", "", err
+	}
+	dir, err := cacheDir()
+	if err != nil {
+		return "", "", err
+	}
+	name, err := p.fileName(root, version)
+	return filepath.Join(dir, name), version, err
 }
 
 // Build is a way to build a program of the product.

@@ -1,14 +1,15 @@
 // Copyright The NodeRestriction-plus Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command attack shows the product at work: a real control plane, a real kubelet, and an attacker with the kubelet's credential, first
-// without and then with the product. Everything runs on the loopback interface and is stopped at the end.
+// Command attack shows the product at work: a real control plane, and an attacker with a kubelet's credential, first without and then with
+// the product; then a real kubelet under the same policy. Everything runs on the loopback interface and is stopped at the end.
 //
 // With KEEP=1 in the environment it leaves everything running until Ctrl-C, and prints how to connect.
 package main
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
 	"strings"
 
@@ -26,11 +27,12 @@ func main() {
 // demo is the demo with its report.
 type demo struct{ *stage.Demo }
 
+// run shows the attacks before the real kubelet, which takes minutes to build the first time.
 func (d *demo) run(ctx context.Context) error {
 	if err := d.StartCluster(ctx, controlplane.APIServerOptions{}); err != nil {
 		return err
 	}
-	if _, err := d.AddKubelet(ctx, kubelet.Options{Node: stage.Node, Labels: []string{"example.com/rack=r1"}}); err != nil {
+	if err := d.Register(ctx); err != nil {
 		return err
 	}
 	without, err := d.Attack(ctx, "Without NodeRestriction-plus: the attacker holds the kubelet's credential")
@@ -44,6 +46,9 @@ func (d *demo) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := d.live(ctx); err != nil {
+		return err
+	}
 	if err := d.report(ctx, without, with); err != nil {
 		return err
 	}
@@ -51,7 +56,7 @@ func (d *demo) run(ctx context.Context) error {
 	return nil
 }
 
-// install installs the product and the policy, and restarts the kubelet, which the webhook now evaluates.
+// install installs the product and the policy.
 func (d *demo) install(ctx context.Context) error {
 	d.Screen.Title("Installing NodeRestriction-plus, and config/policies/recommended.yaml")
 	if err := d.Install(ctx); err != nil {
@@ -66,10 +71,31 @@ func (d *demo) install(ctx context.Context) error {
 		return err
 	}
 	d.Screen.Line("kubectl apply -f config/policies/recommended.yaml: %s", firstLine(out))
-	if err := product.AwaitReady(ctx, d.Policies, "recommended"); err != nil {
+	return product.AwaitReady(ctx, d.Policies, "recommended")
+}
+
+// live starts a real kubelet, and restarts it. The policy must deny nothing that it writes.
+func (d *demo) live(ctx context.Context) error {
+	d.Screen.Title("A real kubelet, under the same policy")
+	before, err := d.records()
+	if err != nil {
 		return err
 	}
-	return d.RestartKubelets(ctx)
+	if _, err := d.AddKubelet(ctx, kubelet.Options{Node: stage.Node, Labels: []string{"example.com/rack=r1"}}); err != nil {
+		return err
+	}
+	if err := d.RestartKubelets(ctx); err != nil {
+		return err
+	}
+	after, err := d.records()
+	if err != nil {
+		return err
+	}
+	if len(after) > len(before) {
+		return fmt.Errorf("the kubelet was denied a write: %s", after[len(before)].Text)
+	}
+	d.Screen.Line("it was restarted, and none of its writes was denied")
+	return nil
 }
 
 func firstLine(s string) string {

@@ -11,10 +11,15 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime"
+	"sync"
 	"syscall"
 	"time"
 
 	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"noderestriction.plus/e2e/binaries"
@@ -34,10 +39,11 @@ type Demo struct {
 	Kubelets     []*kubelet.Kubelet // in the order in which they were started
 	Product      *product.Product   // after Install
 
-	dir    string        // for what is of no use afterwards
-	built  chan struct{} // closed when the product is built, or cannot be
-	binary string
-	failed error
+	dir      string // for what is of no use afterwards
+	building sync.WaitGroup
+	built    chan struct{} // closed when the product is built, or cannot be
+	binary   string
+	failed   error
 }
 
 // Main runs a demo, and ends the program with code 1 if it fails. Everything that the demo has started is stopped at the end, also after
@@ -70,13 +76,14 @@ func perform(ctx context.Context, run func(context.Context, *Demo) error) error 
 	return run(ctx, d)
 }
 
-// build builds the product while the control plane starts.
+// build builds the product while the control plane starts, and then the kubelet, if it has not been built yet, during the attacks.
 func (d *Demo) build(ctx context.Context) {
 	d.built = make(chan struct{})
-	go func() {
-		defer close(d.built)
+	d.building.Go(func() {
 		d.binary, d.failed = binaries.Product(ctx, d.Screen, binaries.Plain())
-	}()
+		close(d.built)
+		_, _ = binaries.Path(ctx, d.Screen, binaries.Kubelet()) // who needs it builds it again, and fails
+	})
 }
 
 // stop stops everything, in reverse order.
@@ -90,7 +97,7 @@ func (d *Demo) stop() {
 	if d.Suite != nil {
 		d.Suite.Stop()
 	}
-	<-d.built // go build must not outlive us
+	d.building.Wait() // go build must not outlive us
 }
 
 // StartCluster starts a control plane.
@@ -99,6 +106,26 @@ func (d *Demo) StartCluster(ctx context.Context, server controlplane.APIServerOp
 	var err error
 	d.Suite, err = suite.Start(ctx, suite.Options{Dir: d.dir, Log: d.Screen, APIServer: server})
 	return err
+}
+
+// Register registers [Node] with the credential of its kubelet, before that kubelet runs.
+func (d *Demo) Register(ctx context.Context) error {
+	config, err := d.ControlPlane.Kubelet(Node)
+	if err != nil {
+		return err
+	}
+	kubelet, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return err
+	}
+	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: Node, Labels: map[string]string{
+		corev1.LabelHostname: Node, corev1.LabelOSStable: "linux", corev1.LabelArchStable: runtime.GOARCH, "example.com/rack": "r1",
+	}}}
+	if _, err := kubelet.CoreV1().Nodes().Create(ctx, node, metav1.CreateOptions{}); err != nil {
+		return err
+	}
+	d.Screen.Line("node %s is registered, with the credential of its kubelet", Node)
+	return nil
 }
 
 // AddKubelet starts a kubelet and waits until its node is Ready.
