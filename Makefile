@@ -16,9 +16,11 @@ deepcopy  := api/v1alpha1/zz_generated.deepcopy.go
 # The directory in which verify generates: go ignores directories that begin with an underscore.
 aside     := bin/_verify
 # Modules with our own code. The others under tools/ only name tools.
-modules   := . charts charts/oldest e2e e2e/oracle config/observability tools
+modules   := . charts charts/oldest e2e e2e/oracle config/observability config/logging tools
 # It evaluates what our tests hand to it with a release that gets no fixes any more: vulnerabilities in it are known and harmless.
 outdated  := charts/oldest
+# Only the target that tests it lints it: its linter needs all of the OpenTelemetry Collector.
+collector := config/logging
 # Programs for e2e. They are not vetted, because that would compile all of Kubernetes and cert-manager again. Gatekeeper, which only
 # bench needs, is not listed: checking its go.mod would download it on each machine.
 programs  := e2e/tools/cert-manager
@@ -43,7 +45,7 @@ step = @echo "==> $(1)"; start=$$(date +%s); { $(2); } && echo "==> $(1): done i
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help build demo demo-replay test test-unit test-chart test-monitoring test-alerts test-page test-oldest test-e2e outage chaos compat lint lint-go lint-module \
+.PHONY: help build demo demo-replay test test-unit test-chart test-monitoring test-alerts test-page test-oldest test-logging test-e2e outage chaos compat lint lint-go lint-module \
 	lint-chart lint-workflows vulnerabilities vulnerabilities-tools format new-rule generate generate-api verify headers notices fuzz bench \
 	bench-packages bench-compare numbers profile scale soak tools helm-path clean
 
@@ -90,6 +92,11 @@ test-oldest: $(helm) $(golangci-lint) ## Compare the verdicts of the oldest supp
 	@$(MAKE) --no-print-directory lint-module MODULE=$(outdated)
 	$(call step,compare with the oldest API server,go -C charts test -count=1 -tags oldest $(testflags) -run '^TestOldestServerAgrees$$' .)
 
+# Not part of test, because it builds the OpenTelemetry Collector, for minutes of CPU.
+test-logging: $(golangci-lint) ## Test that the OpenTelemetry Collector keeps each record.
+	@$(MAKE) --no-print-directory lint-module MODULE=$(collector)
+	$(call step,ship records with the OpenTelemetry Collector,go -C $(collector) test -count=1 $(testflags) ./...)
+
 # The target outage is not part of it: restarts without a failed write need an idle machine. Packages run one after the other,
 # because each has its own control plane.
 test-e2e: $(helm) ## Test against a real control plane and real kubelets (builds them once).
@@ -112,10 +119,10 @@ numbers: $(helm) ## Try every expensive quantity in every field and encoding on 
 
 lint: lint-go lint-chart lint-workflows ## Run every linter.
 
-# In each module except the one that test-oldest checks, because golangci-lint checks one at a time. The format is checked everywhere.
+# In each module except those that test-oldest and test-logging check, because golangci-lint checks one at a time. The format is checked everywhere.
 lint-go: $(golangci-lint)
 	$(call step,format,$(golangci-lint) fmt --diff)
-	@for m in $(filter-out $(outdated),$(modules)); do $(MAKE) --no-print-directory lint-module MODULE=$$m || exit; done
+	@for m in $(filter-out $(outdated) $(collector),$(modules)); do $(MAKE) --no-print-directory lint-module MODULE=$$m || exit; done
 
 lint-module: $(golangci-lint)
 	$(call step,golangci-lint in $(MODULE),cd $(MODULE) && $(golangci-lint) run ./...)
