@@ -45,8 +45,8 @@ step = @echo "==> $(1)"; start=$$(date +%s); { $(2); } && echo "==> $(1): done i
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help build demo demo-replay test test-unit test-chart test-monitoring test-alerts test-page test-oldest test-logging test-e2e outage chaos compat lint lint-go lint-module \
-	lint-chart lint-workflows vulnerabilities vulnerabilities-tools format new-rule generate generate-api verify headers notices fuzz bench \
+.PHONY: help build demo demo-replay test test-unit test-chart test-monitoring test-alerts test-page test-site test-oldest test-logging test-e2e \
+	outage chaos compat lint lint-go lint-module lint-chart lint-workflows site vulnerabilities vulnerabilities-tools format new-rule generate generate-api verify headers notices fuzz bench \
 	bench-packages bench-compare numbers profile scale soak tools helm-path clean
 
 help: ## Show this help.
@@ -86,6 +86,17 @@ test-alerts: $(promtool) ## Test the alerts with promtool itself (builds it once
 # Not part of test, because it needs a browser, Chromium or Chrome, in PATH.
 test-page: ## Test the script of the page of denials in Chromium or Chrome.
 	$(call step,test the page in a browser,go test -count=1 -tags browser $(testflags) -run '^TestTheScriptOfThePage' ./internal/denials)
+
+# Needs Node.js and packages of npm, which no other target does. The copy keeps them out of the tree.
+site := bin/site
+site: $(site)/node_modules/.package-lock.json ## Build the documentation site, bin/site/dist; SITE_VERSION=v0.1.0 SITE_BASE=/v0.1.0/ for a release.
+	$(call step,build the site,cp -r site/. $(site) && cd $(site) && node_modules/.bin/vitepress build)
+
+$(site)/node_modules/.package-lock.json: site/package-lock.json
+	$(call step,install VitePress,mkdir -p $(site) && cp site/package*.json $(site) && cd $(site) && npm ci --ignore-scripts --no-audit --no-fund)
+
+test-site: site ## Test that the site has no broken link, and the addresses that alerts name.
+	$(call step,follow the links of the site,go test -count=1 -tags site $(testflags) -run '^TestSite' ./internal/docs)
 
 # Not part of test, because building the oldest API server's evaluator takes five minutes of CPU. Its linter needs the same packages.
 test-oldest: $(helm) $(golangci-lint) ## Compare the verdicts of the oldest supported API server's CEL with those of the newest.
