@@ -45,9 +45,10 @@ step = @echo "==> $(1)"; start=$$(date +%s); { $(2); } && echo "==> $(1): done i
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help build demo demo-replay test test-unit test-chart test-monitoring test-alerts test-page test-site test-oldest test-logging test-e2e \
-	outage chaos compat lint lint-go lint-module lint-chart lint-workflows site vulnerabilities vulnerabilities-tools format new-rule generate generate-api verify headers notices fuzz bench \
-	bench-packages bench-compare numbers profile scale soak tools helm-path clean
+.PHONY: help build demo demo-replay test test-unit test-chart test-monitoring test-alerts test-page test-site test-oldest test-logging \
+	test-e2e outage chaos compat lint lint-go lint-module lint-chart lint-workflows site vulnerabilities vulnerabilities-tools format \
+	new-rule generate generate-api verify headers notices fuzz bench bench-packages bench-compare numbers profile scale soak tools \
+	helm-path clean
 
 help: ## Show this help.
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | \
