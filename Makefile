@@ -91,10 +91,10 @@ test-page: ## Test the script of the page of denials in Chromium or Chrome.
 # Needs Node.js and packages of npm, which no other target does. The copy keeps them out of the tree.
 site := bin/site
 site: $(site)/node_modules/.package-lock.json ## Build the documentation site, bin/site/dist; SITE_VERSION=v0.1.0 SITE_BASE=/v0.1.0/ for a release.
-	$(call step,build the site,cp -r site/. $(site) && cd $(site) && node_modules/.bin/vitepress build)
+	$(call step,build the site,cp -r tools/site/. $(site) && cd $(site) && node_modules/.bin/vitepress build)
 
-$(site)/node_modules/.package-lock.json: site/package-lock.json
-	$(call step,install VitePress,mkdir -p $(site) && cp site/package*.json $(site) && cd $(site) && npm ci --ignore-scripts --no-audit --no-fund)
+$(site)/node_modules/.package-lock.json: tools/site/package-lock.json
+	$(call step,install VitePress,mkdir -p $(site) && cp tools/site/package*.json $(site) && cd $(site) && npm ci --ignore-scripts --no-audit --no-fund)
 
 test-site: site ## Test that the site has no broken link, and the addresses that alerts name.
 	$(call step,follow the links of the site,go test -count=1 -tags site $(testflags) -run '^TestSite' ./internal/docs)

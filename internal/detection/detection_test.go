@@ -133,7 +133,7 @@ func TestConditions(t *testing.T) {
 		`ka.verb = a or ka.verb = patch and ka.user.name = U`:   true,
 		`(ka.verb = patch or ka.verb = a) and ka.user.name = V`: false,
 	} {
-		c := condition{tokens: falcoToken.FindAllString(text, -1), leaf: rules{}.check}
+		c := condition{tokens: split(text), leaf: rules{}.check}
 		m, err := c.parse()
 		if err != nil {
 			t.Errorf("%s: %v", text, err)

@@ -39,10 +39,10 @@ type rules struct {
 	lists  map[string][]string
 }
 
-var (
-	falcoToken  = regexp.MustCompile(`"[^"]*"|'[^']*'|[a-z.]+\[[^\]]*\]|[(),=]|[^\s(),=]+`)
-	falcoOutput = regexp.MustCompile(`%([a-z.]+(?:\[[^\]]*\])?)`)
-)
+// split returns the tokens of a condition: texts in quotes, fields with an argument, signs and words.
+func split(text string) []string {
+	return regexp.MustCompile(`"[^"]*"|'[^']*'|[a-z.]+\[[^\]]*\]|[(),=]|[^\s(),=]+`).FindAllString(text, -1)
+}
 
 // Falco reads a rules file of Falco.
 func Falco(data []byte) ([]Rule, error) {
@@ -59,7 +59,7 @@ func Falco(data []byte) ([]Rule, error) {
 		if i.Condition == "" {
 			continue
 		}
-		c := condition{tokens: falcoToken.FindAllString(i.Condition, -1), leaf: known.check}
+		c := condition{tokens: split(i.Condition), leaf: known.check}
 		m, err := c.parse()
 		if err != nil {
 			return nil, fmt.Errorf("%s%s: %w", i.Macro, i.Rule, err)
@@ -82,7 +82,7 @@ func (i *item) complete() error {
 	if i.Desc == "" || i.Source != "k8s_audit" || !slices.Contains(priorities, i.Priority) || len(i.Tags) == 0 {
 		return fmt.Errorf("description %q, source %q, priority %q, tags %q", i.Desc, i.Source, i.Priority, i.Tags)
 	}
-	fields := falcoOutput.FindAllStringSubmatch(i.Output, -1)
+	fields := regexp.MustCompile(`%([a-z.]+(?:\[[^\]]*\])?)`).FindAllStringSubmatch(i.Output, -1)
 	if len(fields) == 0 || len(fields) != strings.Count(i.Output, "%") {
 		return fmt.Errorf("output %q", i.Output)
 	}

@@ -32,10 +32,9 @@ type sigma struct {
 	Level          string            `json:"level"`
 }
 
-var (
-	uuid       = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
-	isoDate    = regexp.MustCompile(`^20\d\d-\d\d-\d\d$`)
-	sigmaToken = regexp.MustCompile(`[()]|[^\s()]+`)
+const (
+	uuid    = `^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`
+	isoDate = `^20\d\d-\d\d-\d\d$`
 )
 
 // Sigma reads a rule of Sigma.
@@ -45,7 +44,7 @@ func Sigma(data []byte) (Rule, error) {
 		return Rule{}, err
 	}
 	source := map[string]string{"product": "kubernetes", "service": "audit"}
-	if s.Title == "" || !uuid.MatchString(s.ID) || s.Status != "experimental" || s.Description == "" || !isoDate.MatchString(s.Date) ||
+	if s.Title == "" || !matches(uuid, s.ID) || s.Status != "experimental" || s.Description == "" || !matches(isoDate, s.Date) ||
 		!maps.Equal(s.Logsource, source) || len(s.FalsePositives) == 0 ||
 		!slices.Contains([]string{"low", "medium", "high", "critical"}, s.Level) {
 		return Rule{}, fmt.Errorf("title %q, id %q, status %q, description %q, date %q, log source %v, false positives %q, level %q",
@@ -63,10 +62,13 @@ func Sigma(data []byte) (Rule, error) {
 		searches[name] = m
 	}
 	text, _ := s.Detection["condition"].(string)
-	c := condition{tokens: sigmaToken.FindAllString(text, -1), leaf: func(c *condition) (matcher, error) { return search(c, searches) }}
+	tokens := regexp.MustCompile(`[()]|[^\s()]+`).FindAllString(text, -1)
+	c := condition{tokens: tokens, leaf: func(c *condition) (matcher, error) { return search(c, searches) }}
 	m, err := c.parse()
 	return Rule{s.Title, m}, err
 }
+
+func matches(pattern, text string) bool { return regexp.MustCompile(pattern).MatchString(text) }
 
 // search parses the name of a search, or the form "1 of name_*".
 func search(c *condition, searches map[string]matcher) (matcher, error) {
@@ -93,7 +95,7 @@ func search(c *condition, searches map[string]matcher) (matcher, error) {
 	return func(e *Event) bool { return slices.ContainsFunc(some, func(m matcher) bool { return m(e) }) }, nil
 }
 
-// anyOf reads a search: a map, or a list of maps of which one must match.
+// anyOf reads a search: a map, or a list of maps. One of them must match.
 func anyOf(value any) (matcher, error) {
 	list, is := value.([]any)
 	if !is {
@@ -110,7 +112,7 @@ func anyOf(value any) (matcher, error) {
 	return func(e *Event) bool { return slices.ContainsFunc(some, func(m matcher) bool { return m(e) }) }, nil
 }
 
-// allOf reads a map, of which each entry must match.
+// allOf reads a map. Each entry must match.
 func allOf(value any) (matcher, error) {
 	entries, is := value.(map[string]any)
 	if !is {
@@ -151,11 +153,11 @@ func entry(key string, want any) (matcher, error) {
 	}
 	return func(e *Event) bool {
 		value, found := e.field(field)
-		matches := func(with string) bool { return compare(strings.ToLower(value), strings.ToLower(with)) }
+		equal := func(with string) bool { return compare(strings.ToLower(value), strings.ToLower(with)) }
 		if every {
-			return found && !slices.ContainsFunc(values, func(with string) bool { return !matches(with) })
+			return found && !slices.ContainsFunc(values, func(with string) bool { return !equal(with) })
 		}
-		return found && slices.ContainsFunc(values, matches)
+		return found && slices.ContainsFunc(values, equal)
 	}, nil
 }
 

@@ -45,9 +45,10 @@ function pages(md) {
     state.src = state.src.replace(/^<!--[\s\S]*?-->$/gm, '')
   })
   md.core.ruler.push('links', (state) => {
+    const file = path.relative(root, path.resolve(root, state.env.realPath ?? state.env.relativePath))
     for (const block of state.tokens) {
       for (const token of block.children ?? []) {
-        if (token.type === 'link_open') token.attrSet('href', target(token.attrGet('href'), state.env.realPath ?? state.env.relativePath))
+        if (token.type === 'link_open') token.attrSet('href', target(token.attrGet('href'), file))
       }
     }
   })
@@ -75,7 +76,7 @@ export default defineConfig({
   lang: 'en',
   base,
   srcDir: '../..',
-  srcExclude: ['bin/**', 'site/**', '.github/**', '**/testdata/**', '**/node_modules/**', 'e2e/**', 'CODE_OF_CONDUCT.md'],
+  srcExclude: ['bin/**', 'tools/**', '.github/**', '**/testdata/**', '**/node_modules/**', 'e2e/**'],
   outDir: process.env.SITE_OUT || 'dist',
   cacheDir: 'cache',
   rewrites: { 'README.md': 'index.md', ':dir(.*)/README.md': ':dir/index.md' },
