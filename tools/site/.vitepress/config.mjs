@@ -8,6 +8,7 @@ import path from 'node:path'
 import { defineConfig } from 'vitepress'
 
 const root = path.resolve(import.meta.dirname, '../../..')
+const src = path.resolve(import.meta.dirname, '../src')
 const repository = 'https://github.com/noderestriction-plus/node-restriction-plus'
 const version = process.env.SITE_VERSION || 'main'
 const base = process.env.SITE_BASE || '/'
@@ -17,6 +18,13 @@ const title = (file) => read(file).match(/^# (.*)$/m)[1].replaceAll('`', '')
 const address = (file) => '/' + file.replace(/README\.md$/, '').replace(/\.md$/, '')
 const pagesIn = (dir) => fs.readdirSync(path.join(root, dir)).filter((f) => f.endsWith('.md')).map((f) => path.posix.join(dir, f))
 const entry = (file) => ({ text: title(file), link: address(file) })
+
+// The pages are copied next to the packages, because the generator looks for its own packages from where a page is.
+fs.rmSync(src, { recursive: true, force: true })
+fs.cpSync(path.join(root, 'docs'), path.join(src, 'docs'), { recursive: true })
+for (const file of [...fs.readdirSync(root).filter((f) => f.endsWith('.md')), 'charts/node-restriction-plus/README.md']) {
+  fs.cpSync(path.join(root, file), path.join(src, file))
+}
 
 // sections are those of docs/README.md, each with the pages to which its table links.
 function sections() {
@@ -45,7 +53,7 @@ function pages(md) {
     state.src = state.src.replace(/^<!--[\s\S]*?-->$/gm, '')
   })
   md.core.ruler.push('links', (state) => {
-    const file = path.relative(root, path.resolve(root, state.env.realPath ?? state.env.relativePath))
+    const file = path.relative(src, path.resolve(src, state.env.realPath ?? state.env.relativePath))
     for (const block of state.tokens) {
       for (const token of block.children ?? []) {
         if (token.type === 'link_open') token.attrSet('href', target(token.attrGet('href'), file))
@@ -75,8 +83,7 @@ export default defineConfig({
   description: 'Restricts what the credential of a kubelet may write, beyond the NodeRestriction admission plugin',
   lang: 'en',
   base,
-  srcDir: '../..',
-  srcExclude: ['bin/**', 'tools/**', '.github/**', '**/testdata/**', '**/node_modules/**', 'e2e/**'],
+  srcDir: 'src',
   outDir: process.env.SITE_OUT || 'dist',
   cacheDir: 'cache',
   rewrites: { 'README.md': 'index.md', ':dir(.*)/README.md': ':dir/index.md' },
