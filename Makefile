@@ -16,9 +16,11 @@ deepcopy  := api/v1alpha1/zz_generated.deepcopy.go
 # The directory in which verify generates: go ignores directories that begin with an underscore.
 aside     := bin/_verify
 # Modules with our own code. The others under tools/ only name tools.
-modules   := . charts charts/oldest e2e e2e/oracle config/observability tools
+modules   := . charts charts/oldest e2e e2e/oracle config/observability config/logging tools
 # It evaluates what our tests hand to it with a release that gets no fixes any more: vulnerabilities in it are known and harmless.
 outdated  := charts/oldest
+# Only the target that tests it lints it: its linter needs all of the OpenTelemetry Collector.
+collector := config/logging
 # Programs for e2e. They are not vetted, because that would compile all of Kubernetes and cert-manager again. Gatekeeper, which only
 # bench needs, is not listed: checking its go.mod would download it on each machine.
 programs  := e2e/tools/cert-manager
@@ -43,9 +45,10 @@ step = @echo "==> $(1)"; start=$$(date +%s); { $(2); } && echo "==> $(1): done i
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help build demo demo-replay test test-unit test-chart test-monitoring test-alerts test-page test-oldest test-e2e outage chaos compat lint lint-go lint-module \
-	lint-chart lint-workflows vulnerabilities vulnerabilities-tools format new-rule generate generate-api verify headers notices fuzz bench \
-	bench-packages bench-compare numbers profile scale soak tools helm-path clean
+.PHONY: help build demo demo-replay test test-unit test-chart test-monitoring test-alerts test-page test-site test-oldest test-logging \
+	test-e2e outage chaos compat lint lint-go lint-module lint-chart lint-workflows site vulnerabilities vulnerabilities-tools format \
+	new-rule generate generate-api verify headers notices fuzz bench bench-packages bench-compare numbers profile scale soak tools \
+	helm-path clean
 
 help: ## Show this help.
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | \
@@ -85,10 +88,26 @@ test-alerts: $(promtool) ## Test the alerts with promtool itself (builds it once
 test-page: ## Test the script of the page of denials in Chromium or Chrome.
 	$(call step,test the page in a browser,go test -count=1 -tags browser $(testflags) -run '^TestTheScriptOfThePage' ./internal/denials)
 
+# Needs Node.js and packages of npm, which no other target does. The copy keeps them out of the tree.
+site := bin/site
+site: $(site)/node_modules/.package-lock.json ## Build the documentation site, bin/site/dist; SITE_VERSION=v0.1.0 SITE_BASE=/v0.1.0/ for a release.
+	$(call step,build the site,cp -r tools/site/. $(site) && cd $(site) && node_modules/.bin/vitepress build)
+
+$(site)/node_modules/.package-lock.json: tools/site/package-lock.json
+	$(call step,install VitePress,mkdir -p $(site) && cp tools/site/package*.json $(site) && cd $(site) && npm ci --ignore-scripts --no-audit --no-fund)
+
+test-site: site ## Test that the site has no broken link, and the addresses that alerts name.
+	$(call step,follow the links of the site,go test -count=1 -tags site $(testflags) -run '^TestSite' ./internal/docs)
+
 # Not part of test, because building the oldest API server's evaluator takes five minutes of CPU. Its linter needs the same packages.
 test-oldest: $(helm) $(golangci-lint) ## Compare the verdicts of the oldest supported API server's CEL with those of the newest.
 	@$(MAKE) --no-print-directory lint-module MODULE=$(outdated)
 	$(call step,compare with the oldest API server,go -C charts test -count=1 -tags oldest $(testflags) -run '^TestOldestServerAgrees$$' .)
+
+# Not part of test, because it builds the OpenTelemetry Collector, for minutes of CPU.
+test-logging: $(golangci-lint) ## Test that the OpenTelemetry Collector keeps each record.
+	@$(MAKE) --no-print-directory lint-module MODULE=$(collector)
+	$(call step,ship records with the OpenTelemetry Collector,go -C $(collector) test -count=1 $(testflags) ./...)
 
 # The target outage is not part of it: restarts without a failed write need an idle machine. Packages run one after the other,
 # because each has its own control plane.
@@ -112,10 +131,10 @@ numbers: $(helm) ## Try every expensive quantity in every field and encoding on 
 
 lint: lint-go lint-chart lint-workflows ## Run every linter.
 
-# In each module except the one that test-oldest checks, because golangci-lint checks one at a time. The format is checked everywhere.
+# In each module except those that test-oldest and test-logging check, because golangci-lint checks one at a time. The format is checked everywhere.
 lint-go: $(golangci-lint)
 	$(call step,format,$(golangci-lint) fmt --diff)
-	@for m in $(filter-out $(outdated),$(modules)); do $(MAKE) --no-print-directory lint-module MODULE=$$m || exit; done
+	@for m in $(filter-out $(outdated) $(collector),$(modules)); do $(MAKE) --no-print-directory lint-module MODULE=$$m || exit; done
 
 lint-module: $(golangci-lint)
 	$(call step,golangci-lint in $(MODULE),cd $(MODULE) && $(golangci-lint) run ./...)

@@ -15,6 +15,8 @@ import (
 	"github.com/grafana/grafana-foundation-sdk/go/cog"
 	grafana "github.com/grafana/grafana-foundation-sdk/go/dashboard"
 	"github.com/grafana/grafana-foundation-sdk/go/heatmap"
+	"github.com/grafana/grafana-foundation-sdk/go/logs"
+	"github.com/grafana/grafana-foundation-sdk/go/loki"
 	"github.com/grafana/grafana-foundation-sdk/go/prometheus"
 	"github.com/grafana/grafana-foundation-sdk/go/stat"
 	"github.com/grafana/grafana-foundation-sdk/go/table"
@@ -58,6 +60,16 @@ type panel struct {
 	GridPos     struct{ X, Y, W, H int }
 	Targets     []target `json:"targets"`
 	Links       []link   `json:"links"`
+	Panels      []panel  `json:"panels"` // of a collapsed row
+}
+
+// all returns the panels, also those in collapsed rows.
+func (d dashboard) all() []panel {
+	var all []panel
+	for _, p := range d.Panels {
+		all = append(append(all, p), p.Panels...)
+	}
+	return all
 }
 
 type target struct {
@@ -169,9 +181,11 @@ func TestTheDashboardShowsEachMetricOfItsOwn(t *testing.T) {
 func TestTheDashboardFitsGrafanasTypes(t *testing.T) {
 	known := cog.NewRuntime()
 	known.RegisterPanelcfgVariant(heatmap.VariantConfig())
+	known.RegisterPanelcfgVariant(logs.VariantConfig())
 	known.RegisterPanelcfgVariant(stat.VariantConfig())
 	known.RegisterPanelcfgVariant(table.VariantConfig())
 	known.RegisterPanelcfgVariant(timeseries.VariantConfig())
+	known.RegisterDataqueryVariant(loki.VariantConfig())
 	known.RegisterDataqueryVariant(prometheus.VariantConfig())
 	data, err := os.ReadFile(dashboardFile)
 	check(t, err)
@@ -184,8 +198,8 @@ func TestTheDashboardFitsGrafanasTypes(t *testing.T) {
 	if err := strict.Validate(); err != nil {
 		t.Error(err)
 	}
-	for _, p := range readDashboard(t).Panels {
-		if !slices.Contains([]string{"heatmap", "row", "stat", "table", "timeseries"}, p.Type) {
+	for _, p := range readDashboard(t).all() {
+		if !slices.Contains([]string{"heatmap", "logs", "row", "stat", "table", "timeseries"}, p.Type) {
 			t.Errorf("%s: nothing knows the fields of a %s here", p.Title, p.Type)
 		}
 	}
@@ -198,7 +212,7 @@ func TestTheDashboardIsOneForACurrentGrafana(t *testing.T) {
 	}
 	source := datasource{"prometheus", "${datasource}"}
 	for _, v := range d.Templating.List {
-		if (v.Type == "datasource") != (v.Name == "datasource") || v.Type == "query" && *v.Datasource != source {
+		if (v.Type == "datasource") != (v.Name == "datasource" || v.Name == "loki") || v.Type == "query" && *v.Datasource != source {
 			t.Errorf("variable %s is of type %s", v.Name, v.Type)
 		}
 		metric, ok := strings.CutPrefix(v.Definition, "label_values(")
@@ -212,12 +226,24 @@ func TestTheDashboardIsOneForACurrentGrafana(t *testing.T) {
 			check(t, err)
 		}
 	}
-	ids, taken := map[int]bool{}, map[[2]int]string{}
-	for _, p := range d.Panels {
+	ids := map[int]bool{}
+	for _, p := range d.all() {
 		if ids[p.ID] || p.Title == "" {
 			t.Errorf("panel %q has the id %d", p.Title, p.ID)
 		}
 		ids[p.ID] = true
+	}
+	checkPanels(t, d.Panels, source)
+	for _, row := range d.Panels {
+		checkPanels(t, row.Panels, lokiSource())
+	}
+}
+
+// checkPanels checks that no panel lies on another one, and that each has a description and the data source.
+func checkPanels(t *testing.T, panels []panel, source datasource) {
+	t.Helper()
+	taken := map[[2]int]string{}
+	for _, p := range panels {
 		for x := p.GridPos.X; x < p.GridPos.X+p.GridPos.W; x++ {
 			for y := p.GridPos.Y; y < p.GridPos.Y+p.GridPos.H; y++ {
 				if other := taken[[2]int{x, y}]; other != "" || x >= 24 {
@@ -243,7 +269,7 @@ func TestTheDashboardIsOneForACurrentGrafana(t *testing.T) {
 func TestTheDashboardLinksToPagesThatExist(t *testing.T) {
 	d := readDashboard(t)
 	links := slices.Clone(d.Links)
-	for _, p := range d.Panels {
+	for _, p := range d.all() {
 		links = append(links, p.Links...)
 	}
 	for _, l := range links {

@@ -34,7 +34,7 @@ func run(t *testing.T, name string, args ...string) answer {
 	return answer{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()}
 }
 
-// install puts the plugin and its completion into PATH, as docs/command-line.md says, and returns the path of kubectl.
+// install puts the plugin and its completion into PATH, as docs/get-kubectl-nrp.md says, and returns the path of kubectl.
 func install(t *testing.T) string {
 	t.Helper()
 	kubectl, err := binaries.Path(t.Context(), os.Stderr, binaries.Kubectl())

@@ -16,6 +16,9 @@ func Command(cmd *cobra.Command) string {
 	var b strings.Builder
 	b.WriteString("<!-- Generated from the command by make generate. -->\n")
 	writeCommand(&b, cmd, "\n#")
+	if cmd.Root().Annotations[cobra.CommandDisplayNameAnnotation] != "" { // a plugin of kubectl
+		b.WriteString("\n[Get `" + cmd.Root().CommandPath() + "`](../../get-kubectl-nrp.md)\n")
+	}
 	return b.String()
 }
 

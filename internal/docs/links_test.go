@@ -30,6 +30,31 @@ func slugs(page string) []string {
 	return all
 }
 
+// TestPagesSayHowToGetTheCommandLine checks that pages whose commands use kubectl nrp link to the page about getting it. A link with this
+// text is enough, because it leads to such a page.
+func TestPagesSayHowToGetTheCommandLine(t *testing.T) {
+	const get = "get-kubectl-nrp.md"
+	named := regexp.MustCompile("\\[`kubectl nrp[^`\n]*`\\]\\([^)\\s]+\\)|^# kubectl nrp .*")
+	pages := 0
+	err := filepath.WalkDir("../../docs", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || filepath.Ext(path) != ".md" || filepath.Base(path) == get {
+			return err
+		}
+		page := string(read(t, path))
+		if !strings.Contains(named.ReplaceAllString(page, ""), "kubectl nrp") {
+			return nil
+		}
+		pages++
+		if !strings.Contains(page, get+")") {
+			t.Errorf("%s: uses kubectl nrp and does not link to docs/%s", path, get)
+		}
+		return nil
+	})
+	if err != nil || pages < 30 {
+		t.Errorf("%d pages: %v", pages, err)
+	}
+}
+
 // TestLinksLeadSomewhere follows the links of every page to files and headings of the repository.
 func TestLinksLeadSomewhere(t *testing.T) {
 	err := filepath.WalkDir("../..", func(path string, entry fs.DirEntry, err error) error {

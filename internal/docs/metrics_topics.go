@@ -15,7 +15,8 @@ one. Only ` + "`policy`" + ` × ` + "`rule`" + ` grows, with the policies that a
 [records](denials.md) say which node was denied what.
 
 There are a [dashboard](../config/dashboards/node-restriction-plus.json), [alerts](../config/alerts/node-restriction-plus.yaml) and
-a [page for each alert](runbooks/README.md).
+a [page for each alert](runbooks/README.md). The dashboard has variables for clusters, namespaces and replicas. Its row of denied writes in the
+log, with the names of nodes, is collapsed: it needs Loki, with the labels ` + "`namespace` and `container`" + `, and asks nothing until you open it.
 
 The libraries add their own metrics: ` + "`go_*` and `process_*`" + ` of the Go runtime, ` +
 	"`controller_runtime_*`, `workqueue_*`, `rest_client_*` and `certwatcher_*`" + ` of controller-runtime.

@@ -25,7 +25,8 @@ func Rules(rules []policy.Rule, examples map[policy.RuleID]Example, reference *a
 	var b strings.Builder
 	b.WriteString("<!-- Generated from policy/rules and the CRD by make generate. -->\n\n# Rules\n\n")
 	b.WriteString("A policy turns a rule on by having its section. An empty section (`{}`) is the strictest setting that a stock kubelet " +
-		"passes. `kubectl nrp explain <rule>` shows the same in a terminal; the [API reference](api.md) has all fields.\n\n" +
+		"passes. `kubectl nrp explain <rule>` shows the same in a terminal ([get it](get-kubectl-nrp.md)); " +
+		"the [API reference](api.md) has all fields.\n\n" +
 		"| rule | what it says | section |\n|---|---|---|\n")
 	for i := range rules {
 		r := &rules[i]
