@@ -65,11 +65,16 @@ func TestInstall(t *testing.T) {
 	annotate := suite.PatchNodeStatus(node, `{"metadata":{"finalizers":["example.com/other"]}}`)
 	awaitAnswer(t, attacker, annotate, suite.Denied)
 
-	t.Run("applied again, it changes what kubectl patch changed, and nothing stops", func(t *testing.T) {
+	t.Run("applied again, it restores the policy's actions, and nothing stops", func(t *testing.T) {
 		out, err := c.Kubectl.Run(t.Context(), nil, "apply", "--filename="+file)
 		suite.Check(t, err)
 		if strings.Contains(out, " created") {
 			t.Errorf("kubectl apply created objects again:\n%s", out)
+		}
+		actions, err := c.Kubectl.Run(t.Context(), nil, "get", "nrp", "recommended", "--output=jsonpath={.spec.validationActions}")
+		suite.Check(t, err)
+		if actions != `["Audit"]` {
+			t.Errorf("the actions are %s", actions)
 		}
 		suite.Check(t, c.AwaitRollout(t.Context()))
 		awaitAnswer(t, attacker, suite.Heartbeat(node, time.Now()), suite.Allowed)

@@ -30,11 +30,11 @@ func platforms() []gobuild.Platform {
 	return []gobuild.Platform{{OS: "linux", Arch: "amd64"}, {OS: "linux", Arch: "arm64"}}
 }
 
-// newImage builds the image of a project.
-func newImage(t *testing.T, source gobuild.Source, base *image.Base) v1.ImageIndex {
+// buildPrograms builds the programs of a project.
+func buildPrograms(t *testing.T, source gobuild.Source, platforms ...gobuild.Platform) []image.Programs {
 	t.Helper()
 	var programs []image.Programs
-	for _, p := range platforms() {
+	for _, p := range platforms {
 		built := image.Programs{Platform: p}
 		dir := t.TempDir()
 		for _, program := range []gobuild.Program{gobuild.Webhook(), gobuild.Plugin()} {
@@ -44,7 +44,12 @@ func newImage(t *testing.T, source gobuild.Source, base *image.Base) v1.ImageInd
 		}
 		programs = append(programs, built)
 	}
-	index, err := image.New(source.Root, programs, base)
+	return programs
+}
+
+func newImage(t *testing.T, root string, programs []image.Programs, base *image.Base) v1.ImageIndex {
+	t.Helper()
+	index, err := image.New(root, programs, base)
 	releasetest.Check(t, err)
 	return index
 }
@@ -56,22 +61,34 @@ func digest(t *testing.T, of interface{ Digest() (v1.Hash, error) }) string {
 	return hash.String()
 }
 
-func TestSameSourceGivesTheSameDigest(t *testing.T) {
-	first := digest(t, newImage(t, releasetest.Commit(t, releasetest.Project(t), "v0.1.0"), nil))
-	second := digest(t, newImage(t, releasetest.Commit(t, releasetest.Project(t), "v0.1.0"), nil))
-	if first != second {
-		t.Errorf("the digests of one source in two directories are %s and %s", first, second)
-	}
-	changed := releasetest.Project(t)
-	releasetest.Write(t, filepath.Join(changed, "LICENSE"), "Another licence.\n")
-	if third := digest(t, newImage(t, releasetest.Commit(t, changed, "v0.1.0"), nil)); third == first {
-		t.Error("another licence has the same digest")
-	}
+// TestImage makes the image of one project, for two platforms.
+func TestImage(t *testing.T) {
+	source := releasetest.Commit(t, releasetest.Project(t), "v0.1.0")
+	programs := buildPrograms(t, source, platforms()...)
+	index := newImage(t, source.Root, programs, nil)
+	amd64, err := image.ForPlatform(index, platforms()[0])
+	releasetest.Check(t, err)
+
+	t.Run("the same source has the same digest", func(t *testing.T) {
+		again := releasetest.Commit(t, releasetest.Project(t), "v0.1.0")
+		if first, second := digest(t, index), digest(t, newImage(t, again.Root, buildPrograms(t, again, platforms()...), nil)); first != second {
+			t.Errorf("the digests of one source in two directories are %s and %s", first, second)
+		}
+		releasetest.Write(t, filepath.Join(again.Root, "LICENSE"), "Another licence.\n")
+		if digest(t, newImage(t, again.Root, programs, nil)) == digest(t, index) {
+			t.Error("another licence has the same digest")
+		}
+	})
+	t.Run("config", func(t *testing.T) { testConfig(t, index) })
+	t.Run("files", func(t *testing.T) { testFiles(t, amd64) })
+	t.Run("Dockerfile", func(t *testing.T) { testDockerfile(t, amd64) })
+	t.Run("archive", func(t *testing.T) { testArchive(t, amd64) })
+	t.Run("base", func(t *testing.T) { testBase(t, source.Root, programs, index) })
+	t.Run("push to a registry with referrers", func(t *testing.T) { testPush(t, index, true) })
+	t.Run("push to a registry that keeps referrers under a tag", func(t *testing.T) { testPush(t, index, false) })
 }
 
-func TestConfig(t *testing.T) {
-	index := newImage(t, releasetest.Commit(t, releasetest.Project(t), "v0.1.0"), nil)
-	releasetest.Check(t, validate.Index(index))
+func testConfig(t *testing.T, index v1.ImageIndex) {
 	for _, p := range platforms() {
 		one, err := image.ForPlatform(index, p)
 		releasetest.Check(t, err)
@@ -101,7 +118,9 @@ func TestConfig(t *testing.T) {
 
 // TestWithoutVersionControl checks that an image of an unpacked archive has no invented version or time.
 func TestWithoutVersionControl(t *testing.T) {
-	one, err := image.ForPlatform(newImage(t, gobuild.Source{Root: releasetest.Project(t)}, nil), platforms()[0])
+	root := releasetest.Project(t)
+	programs := buildPrograms(t, gobuild.Source{Root: root}, platforms()[0])
+	one, err := image.ForPlatform(newImage(t, root, programs, nil), platforms()[0])
 	releasetest.Check(t, err)
 	config, err := one.ConfigFile()
 	releasetest.Check(t, err)
@@ -125,28 +144,26 @@ func newTag(t *testing.T, text string) name.Tag {
 	return tag
 }
 
-func TestPush(t *testing.T) {
-	for _, test := range []struct {
-		name      string
-		referrers bool
-	}{{"a registry with referrers", true}, {"a registry that keeps referrers under a tag", false}} {
-		t.Run(test.name, func(t *testing.T) {
-			index := newImage(t, gobuild.Source{Root: releasetest.Project(t)}, nil)
-			tag := newTag(t, newRegistry(t, registry.WithReferrersSupport(test.referrers))+"/example/image:v0.1.0")
-			sboms := map[gobuild.Platform][]byte{platforms()[0]: []byte(`{"spdxVersion":"SPDX-2.3"}`)}
-			pushed, err := image.Push(t.Context(), tag, index, sboms)
-			releasetest.Check(t, err)
-			if pushed.DigestStr() != digest(t, index) {
-				t.Errorf("pushed %s, want %s", pushed, digest(t, index))
-			}
-			pulled, err := remote.Index(pushed)
-			releasetest.Check(t, err)
-			releasetest.Check(t, validate.Index(pulled))
-			one, err := image.ForPlatform(pulled, platforms()[0])
-			releasetest.Check(t, err)
-			checkSBOM(t, tag.Digest(digest(t, one)), string(sboms[platforms()[0]]))
-		})
+func testPush(t *testing.T, index v1.ImageIndex, referrers bool) {
+	tag := newTag(t, newRegistry(t, registry.WithReferrersSupport(referrers))+"/example/image:v0.1.0")
+	sboms := map[gobuild.Platform][]byte{platforms()[0]: []byte(`{"spdxVersion":"SPDX-2.3"}`)}
+	pushed, err := image.Push(t.Context(), tag, index, sboms)
+	releasetest.Check(t, err)
+	if pushed.DigestStr() != digest(t, index) {
+		t.Errorf("pushed %s, want %s", pushed, digest(t, index))
 	}
+	one, err := image.ForPlatform(pull(t, pushed), platforms()[0])
+	releasetest.Check(t, err)
+	checkSBOM(t, tag.Digest(digest(t, one)), string(sboms[platforms()[0]]))
+}
+
+// pull returns a valid index from a registry.
+func pull(t *testing.T, reference name.Digest) v1.ImageIndex {
+	t.Helper()
+	index, err := remote.Index(reference)
+	releasetest.Check(t, err)
+	releasetest.Check(t, validate.Index(index))
+	return index
 }
 
 // checkSBOM checks that an image has one artifact that refers to it, with this content.
@@ -156,11 +173,16 @@ func checkSBOM(t *testing.T, of name.Digest, want string) {
 	releasetest.Check(t, err)
 	list, err := referrers.IndexManifest()
 	releasetest.Check(t, err)
-	if len(list.Manifests) != 1 || list.Manifests[0].ArtifactType != "application/spdx+json" {
+	if len(list.Manifests) != 1 {
 		t.Fatalf("referrers %+v", list.Manifests)
 	}
 	artifact, err := remote.Image(of.Context().Digest(list.Manifests[0].Digest.String()))
 	releasetest.Check(t, err)
+	manifest, err := artifact.Manifest()
+	releasetest.Check(t, err)
+	if manifest.ArtifactType != "application/spdx+json" || manifest.Subject == nil || manifest.Subject.Digest.String() != of.DigestStr() {
+		t.Errorf("manifest %+v", manifest)
+	}
 	layers, err := artifact.Layers()
 	releasetest.Check(t, err)
 	content, err := layers[0].Compressed()
@@ -173,16 +195,16 @@ func checkSBOM(t *testing.T, of name.Digest, want string) {
 	}
 }
 
-func TestBase(t *testing.T) {
-	source := gobuild.Source{Root: releasetest.Project(t)}
+func testBase(t *testing.T, root string, programs []image.Programs, index v1.ImageIndex) {
 	host := newRegistry(t)
-	pushed, err := image.Push(t.Context(), newTag(t, host+"/base:latest"), newImage(t, source, nil), nil)
+	pushed, err := image.Push(t.Context(), newTag(t, host+"/base:latest"), index, nil)
 	releasetest.Check(t, err)
 	base, err := image.PullBase(t.Context(), pushed.String())
 	releasetest.Check(t, err)
-	one, err := image.ForPlatform(newImage(t, source, base), platforms()[1])
+	built, err := image.Push(t.Context(), newTag(t, host+"/image:latest"), newImage(t, root, programs, base), nil)
 	releasetest.Check(t, err)
-	releasetest.Check(t, validate.Image(one))
+	one, err := image.ForPlatform(pull(t, built), platforms()[1])
+	releasetest.Check(t, err)
 	config, err := one.ConfigFile()
 	releasetest.Check(t, err)
 	labels := config.Config.Labels
@@ -204,10 +226,7 @@ func TestBase(t *testing.T) {
 	}
 }
 
-func TestArchive(t *testing.T) {
-	index := newImage(t, gobuild.Source{Root: releasetest.Project(t)}, nil)
-	one, err := image.ForPlatform(index, platforms()[0])
-	releasetest.Check(t, err)
+func testArchive(t *testing.T, one v1.Image) {
 	file, again := filepath.Join(t.TempDir(), "image.tar"), filepath.Join(t.TempDir(), "image.tar")
 	tag := newTag(t, "node-restriction-plus:v0.1.0")
 	for _, path := range []string{file, again} {

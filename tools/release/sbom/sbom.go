@@ -52,7 +52,9 @@ func ReadLicenses(file string) (Licenses, error) {
 	}
 	licenses := Licenses{}
 	for _, m := range regexp.MustCompile(`(?m)^(\S.*): ([A-Z][\w.-]*(?:, [A-Z][\w.-]*)*)$`).FindAllSubmatch(data, -1) {
-		licenses[string(m[1])] = strings.ReplaceAll(string(m[2]), ", ", " AND ")
+		if module := string(m[1]); licenses[module] == "" { // the list comes first, before the texts
+			licenses[module] = strings.ReplaceAll(string(m[2]), ", ", " AND ")
+		}
 	}
 	if standard, found := licenses["the Go standard library"]; found {
 		licenses[standardLibrary] = standard
