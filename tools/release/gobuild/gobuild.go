@@ -102,7 +102,7 @@ func Flags() []string {
 	return []string{"-buildvcs=auto", "-trimpath", "-pgo=auto", "-ldflags=-s -w -buildid="}
 }
 
-// environment returns what the result depends on, so that the environment of whoever builds does not count.
+// environment returns what the result depends on, so that the environment of the build does not count.
 func environment(p Platform) []string {
 	return []string{
 		"GOOS=" + p.OS, "GOARCH=" + p.Arch, "GOAMD64=v1", "GOARM64=v8.0", "CGO_ENABLED=0", "GOFLAGS=", "GOEXPERIMENT=", "GOFIPS140=off",
@@ -116,7 +116,7 @@ type Info struct {
 	Go       string    // version of Go, such as go1.26.8
 	Version  string    // of the tag, such as v0.1.0, or a pseudo-version. Empty if the program was built without version control.
 	Revision string    // hash of the commit; empty as Version
-	Time     time.Time // of the commit, in UTC; 1970 without version control, which is the same for everybody who builds
+	Time     time.Time // of the commit, in UTC; 1970 without version control, which is the same on every machine
 	Modified bool      // the source was not committed
 	Main     debug.Module
 	Modules  []*debug.Module // linked modules, after replacements
