@@ -28,7 +28,7 @@ func (r *release) writeKrew() error {
 		Spec: index.PluginSpec{
 			Version:          r.version,
 			Homepage:         image.Homepage,
-			ShortDescription: "Test policies for kubelets' writes and inspect denials",
+			ShortDescription: "Test policies for kubelets and inspect denials",
 			Description: "Checks, compares and tries the policies of NodeRestriction-plus, which restrict what the credential of\n" +
 				"a kubelet may write, without a cluster; learns a policy from an audit log; shows denied writes; tries\n" +
 				"attacks as dry runs; and finds what weakens the isolation of kubelets in a cluster.\n",

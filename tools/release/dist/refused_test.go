@@ -4,6 +4,8 @@
 package dist_test
 
 import (
+	"io"
+	"log"
 	"net/http/httptest"
 	"os/exec"
 	"path/filepath"
@@ -23,7 +25,7 @@ import (
 
 // testPush pushes the image and the chart to a registry, as the release workflow does. The image then has the digest in the chart.
 func testPush(t *testing.T, o dist.Options) {
-	server := httptest.NewServer(registry.New())
+	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
 	t.Cleanup(server.Close)
 	host := strings.TrimPrefix(server.URL, "http://")
 	tag, err := name.NewTag(host + "/team/node-restriction-plus:v0.1.0")
@@ -55,6 +57,7 @@ func testPush(t *testing.T, o dist.Options) {
 
 func TestUntaggedCommitHasItsPseudoVersion(t *testing.T) {
 	o := options(t, project(t, ""))
+	o.Plugins = o.Images
 	version, err := dist.Write(t.Context(), o)
 	releasetest.Check(t, err)
 	if !strings.HasPrefix(version, "v0.0.0-20261201100000-") {
@@ -97,18 +100,35 @@ func TestRefusedSources(t *testing.T) {
 				releasetest.Write(t, filepath.Join(dir, "Dockerfile"), "FROM golang:1.2.3 AS build\n")
 				return releasetest.Commit(t, dir, "v0.1.0")
 			}},
-		{"with values whose image cannot be replaced", `"(?m)(^image:\\n(?:  .*\\n)*?  digest: )\"\"$" must match once, and matches 0 times`,
-			func(t *testing.T) gobuild.Source {
-				source := project(t, "")
-				values := filepath.Join(source.Root, "charts/node-restriction-plus/values.yaml")
-				text := string(read(t, filepath.Dir(values), "values.yaml"))
-				releasetest.Write(t, values, strings.Replace(text, "\n  digest: \"\"\n", "\n  digest: ''\n", 1))
-				releasetest.Git(t, source.Root, "commit", "--quiet", "--all", "--message=values")
-				return source
-			}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			_, err := dist.Write(t.Context(), options(t, test.source(t)))
+			if err == nil || !strings.Contains(err.Error(), test.problem) {
+				t.Errorf("error %v, want %q", err, test.problem)
+			}
+		})
+	}
+}
+
+// TestInstall renders install.yaml without building anything.
+func TestInstall(t *testing.T) {
+	source := gobuild.Source{Root: releasetest.Project(t)}
+	digest := "sha256:" + strings.Repeat("0a", 32)
+	file := filepath.Join(t.TempDir(), "install.yaml")
+	releasetest.Check(t, dist.WriteInstall(t.Context(), options(t, source), "v0.1.0", digest, file))
+	if text := string(read(t, filepath.Dir(file), "install.yaml")); !strings.Contains(text, repository+"@"+digest) {
+		t.Error("install.yaml lacks the image")
+	}
+	values := filepath.Join(source.Root, "charts/node-restriction-plus")
+	text := string(read(t, values, "values.yaml"))
+	releasetest.Write(t, filepath.Join(values, "values.yaml"), strings.Replace(text, "\n  digest: \"\"\n", "\n  digest: ''\n", 1))
+	for _, test := range []struct{ name, version, digest, problem string }{
+		{"no digest", "v0.1.0", "", `digest "": must be sha256: and 64 hexadecimal digits`},
+		{"no version", "0.1.0", digest, `version "0.1.0": must be a version such as v0.1.0`},
+		{"values whose digest cannot be replaced", "v0.1.0", digest, "must match once, and matches 0 times"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			err := dist.WriteInstall(t.Context(), options(t, source), test.version, test.digest, file)
 			if err == nil || !strings.Contains(err.Error(), test.problem) {
 				t.Errorf("error %v, want %q", err, test.problem)
 			}

@@ -7,6 +7,7 @@ import (
 	"archive/tar"
 	"encoding/json"
 	"io"
+	"log"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -132,7 +133,7 @@ func TestWithoutVersionControl(t *testing.T) {
 // newRegistry returns the host of a registry on loopback.
 func newRegistry(t *testing.T, options ...registry.Option) string {
 	t.Helper()
-	server := httptest.NewServer(registry.New(options...))
+	server := httptest.NewServer(registry.New(append(options, registry.Logger(log.New(io.Discard, "", 0)))...))
 	t.Cleanup(server.Close)
 	return strings.TrimPrefix(server.URL, "http://")
 }
