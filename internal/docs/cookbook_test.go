@@ -84,7 +84,7 @@ func TestCookbook(t *testing.T) {
 				writes++
 			}
 			for _, row := range r.updates {
-				if got := update(t, policies, row[1], row[2], row[3]); got != row[4] {
+				if got := updateNode(t, policies, row[1], row[2], row[3]); got != row[4] {
 					t.Errorf("%s of %q updates %s: %s, and the page says %s", row[1], row[2], row[3], got, row[4])
 				}
 				updates++
@@ -175,9 +175,9 @@ func create(t *testing.T, policies, kubelet, text string) string {
 	})
 }
 
-// update returns the decision about what a node agent makes of a Node that has only its name. An agent without a node has a token that names
-// none.
-func update(t *testing.T, policies, account, node, text string) string {
+// updateNode returns the decision about what a node agent makes of a Node that has only its name. An agent without a node has a token
+// that names none.
+func updateNode(t *testing.T, policies, account, node, text string) string {
 	t.Helper()
 	updated := unstructured.Unstructured{}
 	if err := yaml.UnmarshalStrict([]byte(text), &updated.Object); err != nil {
