@@ -4,6 +4,7 @@
 package docs_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -34,6 +35,7 @@ func agentNames(t *testing.T) []string {
 	for _, path := range paths {
 		names = append(names, strings.TrimSuffix(filepath.Base(path), ".yaml"))
 	}
+	slices.Sort(names)
 	return names
 }
 
@@ -149,6 +151,79 @@ func evaluateFixture(t *testing.T, path string, f *fixture.Fixture, set *policy.
 		t.Fatalf("%s: %v", path, err)
 	}
 	return d
+}
+
+// TestAgentPoliciesAllowNoMore checks that an agent has a write for each entry of the lists of its policy: without the entry, it is denied.
+func TestAgentPoliciesAllowNoMore(t *testing.T) {
+	for _, name := range agentNames(t) {
+		t.Run(name, func(t *testing.T) {
+			_, source := agentPolicy(t, name)
+			writes := agentFixtures(t, name, "allow")
+			for list, length := range entriesOf(&source.Spec) {
+				for i := range length {
+					p := source.DeepCopy()
+					entry := removeEntry(&p.Spec, list, i)
+					compiled, errs := rules.NewCompiler().Compile(p)
+					if len(errs) > 0 {
+						t.Fatal(errs.ToAggregate())
+					}
+					set := policy.NewSet(compiled)
+					needed := false
+					for path, f := range writes {
+						needed = needed || len(evaluateFixture(t, path, f, set).Violations) > 0
+					}
+					if !needed {
+						t.Errorf("no fixture needs %s in %s", entry, list)
+					}
+				}
+			}
+		})
+	}
+}
+
+// entriesOf returns how many entries each list of a ready policy has that allows something.
+func entriesOf(spec *v1alpha1.NodeRestrictionPolicySpec) map[string]int {
+	lengths := map[string]int{}
+	if labels := spec.Nodes.Labels; labels != nil && labels.Update != nil {
+		lengths["nodes.labels"] = len(labels.Update.Allowed)
+	}
+	if annotations := spec.Nodes.Annotations; annotations != nil {
+		lengths["nodes.annotations"] = len(annotations.Allowed)
+	}
+	if conditions := spec.Nodes.Conditions; conditions != nil {
+		lengths["nodes.conditions"] = len(conditions.Allowed)
+	}
+	if taints := spec.Nodes.Taints; taints != nil {
+		lengths["nodes.taints"] = len(taints.Removable)
+	}
+	if metadata := spec.Pods.Metadata; metadata != nil && metadata.Annotations != nil {
+		lengths["pods.metadata"] = len(metadata.Annotations.Allowed)
+	}
+	return lengths
+}
+
+// removeEntry removes an entry from a list, and returns it. A list does not become empty: its section then is what {} means.
+func removeEntry(spec *v1alpha1.NodeRestrictionPolicySpec, list string, i int) string {
+	switch list {
+	case "nodes.labels":
+		return remove(&spec.Nodes.Labels.Update.Allowed, i)
+	case "nodes.annotations":
+		return remove(&spec.Nodes.Annotations.Allowed, i)
+	case "nodes.conditions":
+		return remove(&spec.Nodes.Conditions.Allowed, i)
+	case "nodes.taints":
+		return remove(&spec.Nodes.Taints.Removable, i)
+	}
+	return remove(&spec.Pods.Metadata.Annotations.Allowed, i)
+}
+
+func remove[E any](list *[]E, i int) string {
+	entry := fmt.Sprint((*list)[i])
+	*list = slices.Delete(*list, i, i+1)
+	if len(*list) == 0 {
+		*list = nil
+	}
+	return entry
 }
 
 // TestAgentFixturesPassTheCommand runs the fixtures as docs/node-agents-policies.md says.
