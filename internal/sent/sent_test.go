@@ -21,7 +21,7 @@ func policyOf(account string, status *v1alpha1.NodeRestrictionPolicyStatus) *v1a
 	return &v1alpha1.NodeRestrictionPolicy{
 		ObjectMeta: metav1.ObjectMeta{Name: "agents", Generation: 2},
 		Spec: v1alpha1.NodeRestrictionPolicySpec{Subjects: &v1alpha1.Subjects{
-			ServiceAccounts: []v1alpha1.ServiceAccountReference{{Namespace: "kube-system", Name: account}},
+			ServiceAccounts: []v1alpha1.ServiceAccount{{Namespace: "kube-system", Name: account}},
 		}},
 		Status: status,
 	}

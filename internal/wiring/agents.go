@@ -69,8 +69,8 @@ func (s *Sending) Missing(spec *v1alpha1.NodeRestrictionPolicySpec) []string {
 		}
 	}
 	for _, prefix := range spec.Subjects.UsernamePrefixes {
-		if !slices.ContainsFunc(s.agents.Prefixes, func(sent string) bool { return strings.HasPrefix(prefix, sent) }) {
-			missing = append(missing, "users whose names begin with "+text.Quote(prefix))
+		if !slices.ContainsFunc(s.agents.Prefixes, func(sent string) bool { return strings.HasPrefix(string(prefix), sent) }) {
+			missing = append(missing, "users whose names begin with "+text.Quote(string(prefix)))
 		}
 	}
 	for _, o := range spec.Objects {
@@ -84,16 +84,17 @@ func (s *Sending) Missing(spec *v1alpha1.NodeRestrictionPolicySpec) []string {
 	return missing
 }
 
-// sends reports whether all kinds of writes of a resource are sent.
+// sends reports whether all kinds of writes of a resource, and of its status, are sent.
 func (s *Sending) sends(group, resource string) bool {
-	operations := []admissionregistrationv1.OperationType{
-		admissionregistrationv1.Create, admissionregistrationv1.Update, admissionregistrationv1.Delete,
-	}
-	return !slices.ContainsFunc(operations, func(operation admissionregistrationv1.OperationType) bool {
-		return !slices.ContainsFunc(s.rules, func(r admissionregistrationv1.RuleWithOperations) bool {
-			return has(r.APIGroups, group) && (slices.Contains(r.Operations, operation) ||
-				slices.Contains(r.Operations, admissionregistrationv1.OperationAll)) &&
-				slices.ContainsFunc(r.Resources, func(in string) bool { return ResourceMatches(in, resource) })
-		})
+	const create, update, remove = admissionregistrationv1.Create, admissionregistrationv1.Update, admissionregistrationv1.Delete
+	return s.sendsWrite(group, resource, create) && s.sendsWrite(group, resource, update) && s.sendsWrite(group, resource, remove) &&
+		s.sendsWrite(group, resource+"/status", update)
+}
+
+func (s *Sending) sendsWrite(group, resource string, operation admissionregistrationv1.OperationType) bool {
+	return slices.ContainsFunc(s.rules, func(r admissionregistrationv1.RuleWithOperations) bool {
+		return has(r.APIGroups, group) &&
+			(slices.Contains(r.Operations, operation) || slices.Contains(r.Operations, admissionregistrationv1.OperationAll)) &&
+			slices.ContainsFunc(r.Resources, func(in string) bool { return ResourceMatches(in, resource) })
 	})
 }

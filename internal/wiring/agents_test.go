@@ -22,6 +22,9 @@ func agentWebhook(resources ...string) webhook {
 		MatchConditions: []admissionregistrationv1.MatchCondition{{Name: "agent", Expression: "request.userInfo.username in ['a']"}},
 	}
 	if len(resources) > 0 {
+		for _, r := range resources {
+			resources = append(resources, r+"/status")
+		}
 		objects := rules(admissionregistrationv1.AllScopes, resources...)[0]
 		objects.APIGroups, objects.APIVersions = []string{"resource.k8s.io"}, []string{"*"}
 		objects.Operations = append(objects.Operations, admissionregistrationv1.Delete)
@@ -39,7 +42,7 @@ func TestMissing(t *testing.T) {
 	account := func(names ...string) *v1alpha1.Subjects {
 		s := &v1alpha1.Subjects{}
 		for _, name := range names {
-			s.ServiceAccounts = append(s.ServiceAccounts, v1alpha1.ServiceAccountReference{Namespace: "kube-system", Name: name})
+			s.ServiceAccounts = append(s.ServiceAccounts, v1alpha1.ServiceAccount{Namespace: "kube-system", Name: name})
 		}
 		return s
 	}
@@ -47,12 +50,12 @@ func TestMissing(t *testing.T) {
 	for i := range 12 {
 		many = append(many, fmt.Sprintf("agent-%02d", i))
 	}
-	slice := []v1alpha1.Object{{APIGroup: "resource.k8s.io", Resource: "resourceslices", Node: "spec.nodeName"}}
+	slice := []v1alpha1.ObjectsOfNode{{APIGroup: "resource.k8s.io", Resource: "resourceslices", Node: "spec.nodeName"}}
 	for name, test := range map[string]struct {
 		installed *Installed
 		have      []webhook
 		subjects  *v1alpha1.Subjects
-		objects   []v1alpha1.Object
+		objects   []v1alpha1.ObjectsOfNode
 		want      []string
 	}{
 		"the account is sent": {installed: installed(awsNode), have: []webhook{agentWebhook()}, subjects: account("aws-node")},
@@ -72,13 +75,13 @@ func TestMissing(t *testing.T) {
 			installed: installed(awsNode), subjects: account("aws-node"), want: []string{`service account "kube-system/aws-node"`},
 		},
 		"the prefix is sent": {
-			installed: installed(), have: []webhook{agentWebhook()}, subjects: &v1alpha1.Subjects{UsernamePrefixes: []string{"system:ovn-node:"}},
+			installed: installed(), have: []webhook{agentWebhook()}, subjects: &v1alpha1.Subjects{UsernamePrefixes: []v1alpha1.UsernamePrefix{"system:ovn-node:"}},
 		},
 		"a longer prefix is sent": {
-			installed: installed(), have: []webhook{agentWebhook()}, subjects: &v1alpha1.Subjects{UsernamePrefixes: []string{"system:ovn-node:a:"}},
+			installed: installed(), have: []webhook{agentWebhook()}, subjects: &v1alpha1.Subjects{UsernamePrefixes: []v1alpha1.UsernamePrefix{"system:ovn-node:a:"}},
 		},
 		"only some users with the prefix are sent": {
-			installed: installed(), have: []webhook{agentWebhook()}, subjects: &v1alpha1.Subjects{UsernamePrefixes: []string{"system:"}},
+			installed: installed(), have: []webhook{agentWebhook()}, subjects: &v1alpha1.Subjects{UsernamePrefixes: []v1alpha1.UsernamePrefix{"system:"}},
 			want: []string{`users whose names begin with "system:"`},
 		},
 		"the objects are sent": {

@@ -32,11 +32,11 @@ and prefixes, which are texts, objects, and any, which is true if there is any u
 {{- $any := list -}}
 {{- with .accounts -}}
 {{- $names := list -}}
-{{- range . }}{{ $names = append $names (printf "'%s'" .) }}{{ end -}}
+{{- range . }}{{ $names = append $names (quote .) }}{{ end -}}
 {{- $any = append $any (printf "request.userInfo.?username.orValue('') in [%s]" (join ", " $names)) -}}
 {{- end -}}
 {{- range .prefixes -}}
-{{- $any = append $any (printf "request.userInfo.?username.orValue('').startsWith('%s')" .) -}}
+{{- $any = append $any (printf "request.userInfo.?username.orValue('').startsWith(%s)" (quote .)) -}}
 {{- end -}}
 {{- join " ||\n" $any -}}
 {{- end }}
@@ -68,15 +68,13 @@ resource.
   matchConditions:
   - name: agent
     expression: |-
-      {{ include "node-restriction-plus.isCSINode" . }} ? (
+      {{- include "node-restriction-plus.isAgent" $agents | nindent 6 }} || (
         {{- include "node-restriction-plus.probes" "agents" | nindent 8 }}
-      ) : (
-        {{- include "node-restriction-plus.isAgent" $agents | nindent 8 }}
       )
   {{- if not .Values.webhook.url }}
   - name: not-own-pods
     expression: |-
-      {{- include "node-restriction-plus.notOwnPodsOfAgents" . | nindent 6 }}
+      {{- include "node-restriction-plus.notOwnPodsOfAgents" (list . $agents) | nindent 6 }}
   {{- end }}
   {{- else }}
   matchConditions:
@@ -116,24 +114,31 @@ the next one, and the field that names the node is the same in all.
 - apiGroups: [{{ .group | quote }}]
   apiVersions: ["*"]
   operations: [CREATE, UPDATE, DELETE]
-  resources: [{{ .resource }}]
+  resources: [{{ .resource }}, {{ .resource }}/status]
   scope: "*"
 {{- end }}
 
-{{- /* agentNode: the names of nodes in the token of the client, a list. */ -}}
-{{- define "node-restriction-plus.agentNode" -}}
+{{- /*
+agentNodes: the names of nodes in the credential of an agent, a list, given as of agents. A service account's are those to which its token
+is bound, and of a user with a prefix it is what follows the prefix.
+*/ -}}
+{{- define "node-restriction-plus.agentNodes" -}}
+{{- range reverse .prefixes -}}
+request.userInfo.username.startsWith({{ quote . }}) ? [request.userInfo.username.substring({{ len . }})] :
+{{ end -}}
 request.userInfo.?extra[?'authentication.kubernetes.io/node-name'].orValue([])
 {{- end }}
 
 {{- /*
-notOwnPodsOfAgents: as notOwnPods, for agents on the node of the pod. A network plugin writes the status of a pod before the pod can
-answer.
+notOwnPodsOfAgents: as notOwnPods, for agents on the node of the pod, given a list of the root context and the agents. A network plugin
+writes the status of a pod before the pod can answer.
 */ -}}
 {{- define "node-restriction-plus.notOwnPodsOfAgents" -}}
+{{- $root := index . 0 -}}
 request.resource.resource != 'pods' || request.operation != 'DELETE' && request.?subResource.orValue('') != 'status' ||
-request.?namespace.orValue('') != '{{ .Release.Namespace }}' ||
-!request.?name.orValue('').startsWith('{{ .Chart.Name }}-') ||
-{{ include "node-restriction-plus.mirrorPod" . }} ||
+request.?namespace.orValue('') != '{{ $root.Release.Namespace }}' ||
+!request.?name.orValue('').startsWith('{{ $root.Chart.Name }}-') ||
+{{ include "node-restriction-plus.mirrorPod" $root }} ||
 oldObject.?spec.?nodeName.orValue('') == '' ||
-{{ include "node-restriction-plus.agentNode" . }} != [oldObject.spec.nodeName]
+({{ include "node-restriction-plus.agentNodes" (index . 1) }}) != [oldObject.spec.nodeName]
 {{- end }}
