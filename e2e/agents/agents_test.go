@@ -340,7 +340,7 @@ func (s *setup) testDown(t *testing.T) {
 
 	s.configure(t, "subjects.floor.enabled=true")
 	s.awaitOutcome(t, agent, label(worker2), suite.Floor)
-	const self, noNode = `node agents: must not write another Node`, `node agents: must use a credential that names its node`
+	const self, noNode = `a node agent must not write another Node`, `a node agent must use a credential that names its node`
 	for name, test := range map[string]struct {
 		client *suite.Client
 		attempt

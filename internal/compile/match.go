@@ -22,17 +22,31 @@ type operation = admissionv1.Operation
 // userName is the name of the client in CEL.
 const userName = "request.userInfo.?username.orValue('')"
 
+// client is who a policy is for.
+type client struct {
+	kind string // kubelet or agent
+	// is says that a client is one, and node has the name of its node.
+	is, node string
+}
+
+func clientOf(spec *v1alpha1.NodeRestrictionPolicySpec) client {
+	if spec.Subjects != nil {
+		return client{"agent", IsAgent(spec.Subjects), nodeOfAgent()}
+	}
+	return client{"kubelet", IsKubelet, nodeOfUser}
+}
+
 // conditions returns the match conditions for a kind of write. It returns true if the policy must leave the kind out.
 func (c *compilation) conditions(w Write, kinds []Write) ([]admissionregistrationv1.MatchCondition, bool) {
-	isKubelet := userName + ".startsWith(" + expression.Quote(expression.UserPrefix) + ")"
-	conditions := []admissionregistrationv1.MatchCondition{{Name: "kubelet", Expression: isKubelet}}
+	by := clientOf(&c.policy.Spec)
+	conditions := []admissionregistrationv1.MatchCondition{{Name: by.kind, Expression: by.is}}
 	add := func(name, e string) {
 		if e != expression.True {
 			// An API server may evaluate a condition although another one is false.
-			conditions = append(conditions, admissionregistrationv1.MatchCondition{Name: name, Expression: expression.And(isKubelet, e)})
+			conditions = append(conditions, admissionregistrationv1.MatchCondition{Name: name, Expression: expression.And(by.is, e)})
 		}
 	}
-	if w == (Write{"nodes", "", expression.Create}) {
+	if w == Registration() && c.policy.Spec.Subjects == nil {
 		// The webhook itself must deny the probe.
 		add("not-the-probe", expression.Or(userName+" != "+expression.Quote(expression.UserPrefix+program.Name+"-probe"),
 			"!request.?dryRun.orValue(false)"))
@@ -44,7 +58,7 @@ func (c *compilation) conditions(w Write, kinds []Write) ([]admissionregistratio
 	if match == nil {
 		return conditions, false
 	}
-	included, excluded := names(match)
+	included, excluded := by.names(match)
 	add("node-names", included)
 	add("exclude-node-names", expression.Not(excluded))
 	if match.NodeSelector == nil {
@@ -54,7 +68,7 @@ func (c *compilation) conditions(w Write, kinds []Write) ([]admissionregistratio
 	if w.Resource != "nodes" {
 		return conditions, c.options.Partial != Wider
 	}
-	own, selected := selectedNode(match.NodeSelector, w)
+	own, selected := by.selectedNode(match.NodeSelector, w)
 	if c.options.Partial == Wider {
 		add("node-selector", expression.Or(expression.Not(own), selected))
 	} else {
@@ -66,22 +80,43 @@ func (c *compilation) conditions(w Write, kinds []Write) ([]admissionregistratio
 // nodeOfUser is the name of the kubelet's node in CEL.
 const nodeOfUser = "request.userInfo.username.substring(12)" // after [expression.UserPrefix]
 
-// names says that a policy includes, and that it excludes, the name of the kubelet's node.
-func names(match *v1alpha1.Match) (included, excluded string) {
-	included = expression.True
+// names says that a policy includes, and that it excludes, the name of the client's node. A node agent without a node could be on any.
+func (c *client) names(match *v1alpha1.Match) (included, excluded string) {
+	included, excluded = expression.True, expression.False
 	if len(match.NodeNames) > 0 {
-		included = expression.Matches(nodeOfUser, match.NodeNames)
+		included = c.named(match.NodeNames, true)
 	}
-	return included, expression.Matches(nodeOfUser, match.ExcludeNodeNames)
+	if len(match.ExcludeNodeNames) > 0 {
+		excluded = c.named(match.ExcludeNodeNames, false)
+	}
+	return included, excluded
 }
 
-// selectedNode says that a write of a Node is of the kubelet's own, and that a selector selects its labels before the write.
-func selectedNode(selector *metav1.LabelSelector, w Write) (own, selected string) {
+// named says that a pattern matches the name of the client's node, and whether that is so of a client without a node.
+func (c *client) named(patterns []v1alpha1.Pattern, withoutNode bool) string {
+	if c.kind == "kubelet" {
+		return expression.Matches(c.node, patterns)
+	}
+	matches := expression.And("node != ''", expression.Matches("node", patterns))
+	if withoutNode {
+		matches = expression.Or("node == ''", expression.Matches("node", patterns))
+	}
+	return "[" + c.node + "].exists(node, " + matches + ")"
+}
+
+// selectedNode says that a write of a Node is of the client's own, and that a selector selects its labels before the write. A node agent
+// without a node could be on any.
+func (c *client) selectedNode(selector *metav1.LabelSelector, w Write) (own, selected string) {
 	object := "oldObject"
 	if w.Operation == expression.Create {
 		object = "object"
 	}
-	return "request.?name.orValue('') == " + nodeOfUser, selects(selector, object+".?metadata.?labels.orValue({})")
+	own, selected = "request.?name.orValue('') == "+c.node, selects(selector, object+".?metadata.?labels.orValue({})")
+	if c.kind == "kubelet" {
+		return own, selected
+	}
+	own = "[" + c.node + "].exists(node, node in ['', request.?name.orValue('')])"
+	return own, expression.Or(c.node+" == ''", selected)
 }
 
 // selects says that a valid selector matches labels.

@@ -4,27 +4,42 @@ their writes, and nothing else does, so that the webhooks of kubelets' writes ar
 cannot evaluate: many of these agents, such as network plugins, must work before the webhook can.
 */ -}}
 
-{{- /*
-agents: the users and objects that are sent: those of the value subjects, and those of the chart's own policies. A JSON object: accounts
-and prefixes, which are texts, objects, and any, which is true if there is any user.
-*/ -}}
+{{- /* agentValues: the values as a policy has them: subjects and objects. A JSON object. */ -}}
+{{- define "node-restriction-plus.agentValues" -}}
+{{- dict "subjects" (pick .Values.subjects "serviceAccounts" "usernamePrefixes") "objects" .Values.subjects.objects | toJson -}}
+{{- end }}
+
+{{- /* agents: the users and objects that are sent: those of the value subjects, and those of the chart's own policies. As of agentsOf. */ -}}
 {{- define "node-restriction-plus.agents" -}}
-{{- $accounts := list -}}
-{{- $prefixes := list -}}
-{{- $objects := list -}}
-{{- $sources := list (dict "subjects" .Values.subjects "objects" .Values.subjects.objects) -}}
+{{- $sources := list (include "node-restriction-plus.agentValues" . | fromJson) -}}
 {{- range $_, $spec := .Values.policies.extra -}}
 {{- if $spec.subjects }}{{ $sources = append $sources $spec }}{{ end -}}
 {{- end -}}
-{{- range $sources -}}
+{{- include "node-restriction-plus.agentsOf" $sources -}}
+{{- end }}
+
+{{- /*
+agentsOf: the users and objects of a list of specs of policies. A JSON object: accounts and prefixes, which are texts; objects, each a group,
+a resource and the field that names the node, and resources, each once; and any, which is true if there is any user.
+*/ -}}
+{{- define "node-restriction-plus.agentsOf" -}}
+{{- $accounts := list -}}
+{{- $prefixes := list -}}
+{{- $objects := list -}}
+{{- $resources := list -}}
+{{- range . -}}
 {{- range .subjects.serviceAccounts | default list -}}
 {{- $accounts = append $accounts (printf "system:serviceaccount:%s:%s" .namespace .name) -}}
 {{- end -}}
 {{- $prefixes = concat $prefixes (.subjects.usernamePrefixes | default list) -}}
-{{- range .objects | default list }}{{ $objects = append $objects (dict "group" .apiGroup "resource" .resource) }}{{ end -}}
+{{- range .objects | default list -}}
+{{- $resource := dict "group" (.apiGroup | default "") "resource" .resource -}}
+{{- $resources = append $resources $resource -}}
+{{- $objects = append $objects (merge (dict "node" .node) $resource) -}}
+{{- end -}}
 {{- end -}}
 {{- dict "accounts" (uniq $accounts | sortAlpha) "prefixes" (uniq $prefixes | sortAlpha) "objects" (uniq $objects)
-  "any" (gt (add (len $accounts) (len $prefixes)) 0) | toJson -}}
+  "resources" (uniq $resources) "any" (gt (add (len $accounts) (len $prefixes)) 0) | toJson -}}
 {{- end }}
 
 {{- /* isAgent: the client is one of the agents, given as of agents. */ -}}
@@ -74,7 +89,7 @@ resource.
   {{- if not .Values.webhook.url }}
   - name: not-own-pods
     expression: |-
-      {{- include "node-restriction-plus.notOwnPodsOfAgents" (list . $agents) | nindent 6 }}
+      {{- include "node-restriction-plus.notOwnPodsOfAgents" . | nindent 6 }}
   {{- end }}
   {{- else }}
   matchConditions:
@@ -89,7 +104,7 @@ the next one, and the field that names the node is the same in all.
 */ -}}
 {{- define "node-restriction-plus.agentRules" -}}
 {{ include "node-restriction-plus.agentCoreRules" . }}
-{{- range .objects }}
+{{- range .resources }}
 {{ include "node-restriction-plus.agentObjectRule" . }}
 {{- end }}
 {{- end }}
@@ -103,7 +118,7 @@ the next one, and the field that names the node is the same in all.
 - {apiGroups: [""], apiVersions: [v1], operations: [UPDATE], resources: [nodes/status], scope: Cluster}
 - apiGroups: [""]
   apiVersions: [v1]
-  operations: [UPDATE, DELETE]
+  operations: [CREATE, UPDATE, DELETE]
   resources: [pods]
   scope: Namespaced
 - {apiGroups: [""], apiVersions: [v1], operations: [UPDATE], resources: [pods/status], scope: Namespaced}
@@ -119,26 +134,14 @@ the next one, and the field that names the node is the same in all.
 {{- end }}
 
 {{- /*
-agentNodes: the names of nodes in the credential of an agent, a list, given as of agents. A service account's are those to which its token
-is bound, and of a user with a prefix it is what follows the prefix.
-*/ -}}
-{{- define "node-restriction-plus.agentNodes" -}}
-{{- range reverse .prefixes -}}
-request.userInfo.username.startsWith({{ quote . }}) ? [request.userInfo.username.substring({{ len . }})] :
-{{ end -}}
-request.userInfo.?extra[?'authentication.kubernetes.io/node-name'].orValue([])
-{{- end }}
-
-{{- /*
-notOwnPodsOfAgents: as notOwnPods, for agents on the node of the pod, given a list of the root context and the agents. A network plugin
-writes the status of a pod before the pod can answer.
+notOwnPodsOfAgents: as notOwnPods, for agents on the node of the pod. A network plugin writes the status of a pod before the pod can answer.
 */ -}}
 {{- define "node-restriction-plus.notOwnPodsOfAgents" -}}
-{{- $root := index . 0 -}}
+{{- $floor := .Files.Get "files/agents.json" | fromJson -}}
 request.resource.resource != 'pods' || request.operation != 'DELETE' && request.?subResource.orValue('') != 'status' ||
-request.?namespace.orValue('') != '{{ $root.Release.Namespace }}' ||
-!request.?name.orValue('').startsWith('{{ $root.Chart.Name }}-') ||
-{{ include "node-restriction-plus.mirrorPod" $root }} ||
+request.?namespace.orValue('') != '{{ .Release.Namespace }}' ||
+!request.?name.orValue('').startsWith('{{ .Chart.Name }}-') ||
+{{ include "node-restriction-plus.mirrorPod" . }} ||
 oldObject.?spec.?nodeName.orValue('') == '' ||
-({{ include "node-restriction-plus.agentNodes" (index . 1) }}) != [oldObject.spec.nodeName]
+oldObject.spec.nodeName != {{ $floor.node }}
 {{- end }}
