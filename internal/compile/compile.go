@@ -59,7 +59,6 @@ type Kind struct {
 func Compile(p *v1alpha1.NodeRestrictionPolicy, rules []policy.Rule, options Options) (*Compiled, error) {
 	c := &compilation{policy: p, options: options, report: newReport(p.Name)}
 	out := &Compiled{}
-	rules = rulesFor(&p.Spec, rules)
 	kinds := WritesOf(rules)
 	var excess excesses
 	for _, w := range kinds {
@@ -110,12 +109,9 @@ func (c *compilation) kind(w Write, rules []policy.Rule, kinds []Write) (*Kind, 
 	if skip {
 		return nil, nil
 	}
-	scope := scopeOf(&c.policy.Spec, w)
-	validations := withoutNode(&c.policy.Spec, scope)
+	scope := &expression.Scope{Resource: w.Resource, Subresource: w.Subresource, Operation: w.Operation}
+	var validations []validation
 	var definers []policy.RuleID
-	for range scope.Variables() {
-		definers = append(definers, policy.WithoutNode)
-	}
 	for i := range rules {
 		if rule := &rules[i]; slices.ContainsFunc(rule.Targets, w.isOf) {
 			validations = append(validations, c.validations(rule, scope)...)
@@ -127,7 +123,7 @@ func (c *compilation) kind(w Write, rules []policy.Rule, kinds []Write) (*Kind, 
 	if len(validations) == 0 {
 		return nil, nil
 	}
-	name := c.name(w, kinds)
+	name := c.name(w)
 	if len(name) > maxName {
 		return nil, fmt.Errorf("the name %s is longer than %d characters", name, maxName)
 	}
@@ -178,13 +174,8 @@ func camel(id string) string {
 // maxName is the length of the longest name of an object.
 const maxName = 253
 
-func (c *compilation) name(w Write, kinds []Write) string {
-	kind := w.String()
-	if slices.ContainsFunc(kinds, func(other Write) bool { return other != w && other.String() == kind }) {
-		_, group, _ := strings.Cut(w.Resource, ".")
-		kind += "." + group
-	}
-	name := program.Name + "." + c.policy.Name + "." + kind
+func (c *compilation) name(w Write) string {
+	name := program.Name + "." + c.policy.Name + "." + w.String()
 	if c.options.Static {
 		name += staticSuffix
 	}

@@ -22,31 +22,17 @@ type operation = admissionv1.Operation
 // userName is the name of the client in CEL.
 const userName = "request.userInfo.?username.orValue('')"
 
-// client is who a policy is for.
-type client struct {
-	kind string // kubelet or agent
-	// is says that a client is one, and node has the name of its node.
-	is, node string
-}
-
-func clientOf(spec *v1alpha1.NodeRestrictionPolicySpec) client {
-	if spec.Subjects != nil {
-		return client{"agent", IsAgent(spec.Subjects), nodeOfAgent()}
-	}
-	return client{"kubelet", IsKubelet, nodeOfUser}
-}
-
 // conditions returns the match conditions for a kind of write. It returns true if the policy must leave the kind out.
 func (c *compilation) conditions(w Write, kinds []Write) ([]admissionregistrationv1.MatchCondition, bool) {
-	by := clientOf(&c.policy.Spec)
-	conditions := []admissionregistrationv1.MatchCondition{{Name: by.kind, Expression: by.is}}
+	isKubelet := userName + ".startsWith(" + expression.Quote(expression.UserPrefix) + ")"
+	conditions := []admissionregistrationv1.MatchCondition{{Name: "kubelet", Expression: isKubelet}}
 	add := func(name, e string) {
 		if e != expression.True {
 			// An API server may evaluate a condition although another one is false.
-			conditions = append(conditions, admissionregistrationv1.MatchCondition{Name: name, Expression: expression.And(by.is, e)})
+			conditions = append(conditions, admissionregistrationv1.MatchCondition{Name: name, Expression: expression.And(isKubelet, e)})
 		}
 	}
-	if w == Registration() && c.policy.Spec.Subjects == nil {
+	if w == (Write{"nodes", "", expression.Create}) {
 		// The webhook itself must deny the probe.
 		add("not-the-probe", expression.Or(userName+" != "+expression.Quote(expression.UserPrefix+program.Name+"-probe"),
 			"!request.?dryRun.orValue(false)"))
@@ -58,7 +44,7 @@ func (c *compilation) conditions(w Write, kinds []Write) ([]admissionregistratio
 	if match == nil {
 		return conditions, false
 	}
-	included, excluded := by.names(match)
+	included, excluded := names(match)
 	add("node-names", included)
 	add("exclude-node-names", expression.Not(excluded))
 	if match.NodeSelector == nil {
@@ -68,7 +54,7 @@ func (c *compilation) conditions(w Write, kinds []Write) ([]admissionregistratio
 	if w.Resource != "nodes" {
 		return conditions, c.options.Partial != Wider
 	}
-	own, selected := by.selectedNode(match.NodeSelector, w)
+	own, selected := selectedNode(match.NodeSelector, w)
 	if c.options.Partial == Wider {
 		add("node-selector", expression.Or(expression.Not(own), selected))
 	} else {
@@ -80,43 +66,22 @@ func (c *compilation) conditions(w Write, kinds []Write) ([]admissionregistratio
 // nodeOfUser is the name of the kubelet's node in CEL.
 const nodeOfUser = "request.userInfo.username.substring(12)" // after [expression.UserPrefix]
 
-// names says that a policy includes, and that it excludes, the name of the client's node. A node agent without a node could be on any.
-func (c *client) names(match *v1alpha1.Match) (included, excluded string) {
-	included, excluded = expression.True, expression.False
+// names says that a policy includes, and that it excludes, the name of the kubelet's node.
+func names(match *v1alpha1.Match) (included, excluded string) {
+	included = expression.True
 	if len(match.NodeNames) > 0 {
-		included = c.named(match.NodeNames, true)
+		included = expression.Matches(nodeOfUser, match.NodeNames)
 	}
-	if len(match.ExcludeNodeNames) > 0 {
-		excluded = c.named(match.ExcludeNodeNames, false)
-	}
-	return included, excluded
+	return included, expression.Matches(nodeOfUser, match.ExcludeNodeNames)
 }
 
-// named says that a pattern matches the name of the client's node, and whether that is so of a client without a node.
-func (c *client) named(patterns []v1alpha1.Pattern, withoutNode bool) string {
-	if c.kind == "kubelet" {
-		return expression.Matches(c.node, patterns)
-	}
-	matches := expression.And("node != ''", expression.Matches("node", patterns))
-	if withoutNode {
-		matches = expression.Or("node == ''", expression.Matches("node", patterns))
-	}
-	return "[" + c.node + "].exists(node, " + matches + ")"
-}
-
-// selectedNode says that a write of a Node is of the client's own, and that a selector selects its labels before the write. A node agent
-// without a node could be on any.
-func (c *client) selectedNode(selector *metav1.LabelSelector, w Write) (own, selected string) {
+// selectedNode says that a write of a Node is of the kubelet's own, and that a selector selects its labels before the write.
+func selectedNode(selector *metav1.LabelSelector, w Write) (own, selected string) {
 	object := "oldObject"
 	if w.Operation == expression.Create {
 		object = "object"
 	}
-	own, selected = "request.?name.orValue('') == "+c.node, selects(selector, object+".?metadata.?labels.orValue({})")
-	if c.kind == "kubelet" {
-		return own, selected
-	}
-	own = "[" + c.node + "].exists(node, node in ['', request.?name.orValue('')])"
-	return own, expression.Or(c.node+" == ''", selected)
+	return "request.?name.orValue('') == " + nodeOfUser, selects(selector, object+".?metadata.?labels.orValue({})")
 }
 
 // selects says that a valid selector matches labels.

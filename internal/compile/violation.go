@@ -41,12 +41,8 @@ type Violation struct {
 }
 
 // Violations returns when writes violate a valid policy, which turns the given rules on: one for each rule and kind of write, in the order
-// of [WritesOf] and of the rules. The result depends on the arguments only. A policy for node agents has none: the conditions of the webhooks
-// for kubelets are not about them.
+// of [WritesOf] and of the rules. The result depends on the arguments only.
 func Violations(p *v1alpha1.NodeRestrictionPolicy, rules []policy.Rule) []Violation {
-	if p.Spec.Subjects != nil {
-		return nil
-	}
 	var all []Violation
 	for _, w := range WritesOf(rules) {
 		for i := range rules {
@@ -149,8 +145,7 @@ func matches(match *v1alpha1.Match, w Write) (certainly, possibly string) {
 	if match == nil {
 		return expression.True, expression.True
 	}
-	kubelet := clientOf(&v1alpha1.NodeRestrictionPolicySpec{})
-	included, excluded := kubelet.names(match)
+	included, excluded := names(match)
 	named := expression.And(included, expression.Not(excluded))
 	switch {
 	case match.NodeSelector == nil:
@@ -158,7 +153,7 @@ func matches(match *v1alpha1.Match, w Write) (certainly, possibly string) {
 	case w.Resource != "nodes":
 		return expression.False, named
 	}
-	own, selected := kubelet.selectedNode(match.NodeSelector, w)
+	own, selected := selectedNode(match.NodeSelector, w)
 	return expression.And(named, own, selected), expression.And(named, expression.Or(expression.Not(own), selected))
 }
 

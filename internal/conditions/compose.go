@@ -83,7 +83,6 @@ const (
 	Partial    = "Partial"    // except what the message names
 	Refused    = "Refused"    // nothing: its expressions are too large or too expensive, or CEL cannot express them
 	NotDenying = "NotDenying" // nothing: it does not deny
-	NodeAgents = "NodeAgents" // nothing: it is for node agents, whose writes the gate is not sent
 )
 
 // Compose returns the conditions for the policies in force, given all rules. The result depends on the arguments only.
@@ -320,13 +319,6 @@ func (c *Composed) find(p *Policy, violations []compile.Violation, s *sending, r
 	if !p.Denies {
 		c.Findings[p.Name] = Finding{
 			metav1.ConditionFalse, NotDenying, "the policy denies nothing, so nothing is refused while no replica answers",
-		}
-		return
-	}
-	if p.Spec.Subjects != nil {
-		c.Findings[p.Name] = Finding{
-			metav1.ConditionFalse, NodeAgents, "the policy is for node agents, whose writes pass while no replica answers, unless the floor of the " +
-				"chart's value subjects denies them",
 		}
 		return
 	}

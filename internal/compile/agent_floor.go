@@ -13,74 +13,6 @@ import (
 	"noderestriction.plus/policy/expression"
 )
 
-// notForAgents is the gap of a rule whose CEL is right for kubelets only.
-const notForAgents = "CEL expresses it for kubelets only"
-
-// mustNameNode is what a credential must do, as the engine says it.
-const mustNameNode = "must use a credential that names its node"
-
-// IsAgent says that the client is one of the subjects of a policy.
-func IsAgent(s *v1alpha1.Subjects) string {
-	var any []string
-	if len(s.ServiceAccounts) > 0 {
-		names := make([]string, len(s.ServiceAccounts))
-		for i, a := range s.ServiceAccounts {
-			names[i] = expression.ServiceAccountPrefix + a.Namespace + ":" + a.Name
-		}
-		any = append(any, expression.In(userName, names...))
-	}
-	for _, prefix := range s.UsernamePrefixes {
-		any = append(any, userName+".startsWith("+expression.Quote(string(prefix))+")")
-	}
-	return expression.Or(any...)
-}
-
-// rulesFor returns the rules as they are for the clients of a policy: for node agents with the writes by these, and without CEL unless it is
-// right for them.
-func rulesFor(spec *v1alpha1.NodeRestrictionPolicySpec, rules []policy.Rule) []policy.Rule {
-	if spec.Subjects == nil {
-		return rules
-	}
-	rules = slices.Clone(rules)
-	for i := range rules {
-		rule := &rules[i]
-		rule.Targets = rule.Agents.Targets
-		if rule.Agents.TargetsUnder != nil {
-			rule.Targets = slices.Concat(rule.Targets, rule.Agents.TargetsUnder(spec))
-		}
-		if !rule.Agents.CEL {
-			rule.CEL = policy.CEL{Kind: policy.NotAtAll, Why: notForAgents}
-		}
-	}
-	return rules
-}
-
-// scopeOf returns the scope of a kind of write by the clients of a policy.
-func scopeOf(spec *v1alpha1.NodeRestrictionPolicySpec, w Write) *expression.Scope {
-	return &expression.Scope{
-		Resource: w.Resource, Subresource: w.Subresource, Operation: w.Operation, Agents: spec.Subjects != nil,
-	}
-}
-
-// withoutNode returns the validation of the credential of a node agent, if the policy for agents denies those that name no node.
-func withoutNode(spec *v1alpha1.NodeRestrictionPolicySpec, scope *expression.Scope) []validation {
-	if spec.Subjects == nil || spec.Subjects.WithoutNode == v1alpha1.AccessAllow {
-		return nil
-	}
-	violates := scope.NodeName() + " == ''"
-	return []validation{{
-		policy.WithoutNode, scope.Define(camel(string(policy.WithoutNode))+"1", violates),
-		expression.Expression{Message: mustNameNode, Violates: violates},
-	}}
-}
-
-// nodeOfAgent is the name of a node agent's node in CEL. It is empty if the agent's credential names no node.
-func nodeOfAgent() string {
-	scope := &expression.Scope{Agents: true}
-	scope.NodeName()
-	return scope.Variables()[0].Expression
-}
-
 // AgentFloor is what the chart needs for a ValidatingAdmissionPolicy that binds node agents to their node, whatever the policies say.
 type AgentFloor struct {
 	// Node is the name of the agent's node in CEL, for the variable node. It is empty if the agent's credential names no node.
@@ -130,8 +62,7 @@ func NewAgentFloor(rules []policy.Rule) (*AgentFloor, error) {
 		Pods:     v1alpha1.PodRules{Self: &v1alpha1.PodSelf{}},
 		Objects:  []v1alpha1.ObjectsOfNode{{Resource: "objects", Node: ObjectPath}},
 	}
-	floor := &AgentFloor{Node: nodeOfAgent(), WithoutNode: mustNameNode, Writes: map[string][]string{}}
-	rules = rulesFor(spec, rules)
+	floor := &AgentFloor{Node: expression.AgentNode(), WithoutNode: mustNameNode, Writes: map[string][]string{}}
 	for _, id := range []policy.RuleID{"node-self", "pod-self"} {
 		rule, kinds, err := floor.add(spec, rules, id, &floor.Variables, true)
 		if err != nil {
@@ -153,16 +84,16 @@ func (f *AgentFloor) add(
 	spec *v1alpha1.NodeRestrictionPolicySpec, rules []policy.Rule, id policy.RuleID, variables *[]FloorVariable, byResource bool,
 ) (FloorRule, []Write, error) {
 	at := slices.IndexFunc(rules, func(r policy.Rule) bool { return r.ID == id })
-	if at < 0 || rules[at].CEL.Kind == policy.NotAtAll {
+	if at < 0 || !rules[at].Agents.CEL {
 		return FloorRule{}, nil, fmt.Errorf("rule %s: cannot be expressed for node agents", id)
 	}
 	rule := &rules[at]
-	kinds := WritesOf(rules[at : at+1])
+	kinds := writesUnder(rules[at:at+1], spec)
 	out := FloorRule{Rule: id}
 	var any []string
 	var about []Write
 	for _, w := range kinds {
-		scope := scopeOf(spec, w)
+		scope := &expression.Scope{Resource: w.Resource, Subresource: w.Subresource, Operation: w.Operation, Agents: true}
 		if rule.CEL.Under(spec, scope) != policy.Exactly {
 			continue // an eviction, which does not contain the pod
 		}
