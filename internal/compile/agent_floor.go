@@ -13,6 +13,9 @@ import (
 	"noderestriction.plus/policy/expression"
 )
 
+// mustNameNode is what the credential of a node agent must do.
+const mustNameNode = "must use a credential that names its node"
+
 // AgentFloor is what the chart needs for a ValidatingAdmissionPolicy that binds node agents to their node, whatever the policies say.
 type AgentFloor struct {
 	// Node is the name of the agent's node in CEL, for the variable node. It is empty if the agent's credential names no node.
