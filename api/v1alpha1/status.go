@@ -12,7 +12,8 @@ type NodeRestrictionPolicyStatus struct {
 	// the policy in force; the message says which. Enforced, if the wiring check or the enforcement probe runs: True when API
 	// servers call the webhook as it was installed; the message names a webhook that is not called, or no longer sends all writes.
 	// Gated, if the webhook follows the policies: True when API servers refuse what the policy denies also while no replica answers;
-	// the message names the rules for which they do not.
+	// the message names the rules for which they do not. Sent, of a policy with subjects, if the wiring check runs: True when API servers
+	// send the writes of all users and objects that the policy names; the message names what they do not send.
 	// Omitted: the policy has not been seen yet.
 	// +optional
 	// +listType=map

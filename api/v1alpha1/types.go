@@ -102,7 +102,7 @@ type NodeRestrictionPolicySpec struct {
 	// subjects makes this a policy for node agents, the pods of DaemonSets that write with service accounts of their own. A policy is for
 	// kubelets or for node agents, never for both. For node agents, nothing is built in: {} in a section means that nothing of it may
 	// change, and a list has what may; docs/node-agents.md says which sections there are. The chart sends the writes of the service
-	// accounts and user names that its value agents names.
+	// accounts and user names that its value subjects names.
 	// Omitted: the policy is for kubelets.
 	// +optional
 	// +structType=atomic
