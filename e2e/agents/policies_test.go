@@ -129,9 +129,7 @@ func (s *setup) sendFixture(t *testing.T, path string, f *fixture.Fixture) bool 
 		s.setPod(t, object)
 		write = changed(t, "/api/v1/namespaces/"+r.Namespace+"/pods/"+r.Name, f)
 	case "resourceslices.resource.k8s.io":
-		if r.OldObject != nil {
-			s.setSlice(t, r.Name, r.OldObject)
-		}
+		s.setSlice(t, r.Name, r.OldObject)
 		write = changed(t, slicesPath+"/"+r.Name, f)
 	default:
 		return false
@@ -208,12 +206,14 @@ func (s *setup) setPod(t *testing.T, object []byte) {
 	suite.Check(t, err)
 }
 
-// setSlice creates the ResourceSlice that a fixture begins with.
+// setSlice creates the ResourceSlice that a fixture begins with, or removes it.
 func (s *setup) setSlice(t *testing.T, name string, object []byte) {
 	t.Helper()
 	admin := suite.Admin(t, s.ControlPlane.APIServer)
 	admin.Send(t, suite.Delete(slicesPath+"/"+name, ""))
-	admin.MustSend(t, suite.Create(slicesPath, object))
+	if object != nil {
+		admin.MustSend(t, suite.Create(slicesPath, object))
+	}
 }
 
 // impersonatedUser returns a client of an administrator who impersonates a user with these names of nodes in its token.
