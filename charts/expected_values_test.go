@@ -98,7 +98,7 @@ func TestServiceValues(t *testing.T) {
 func TestWebhookValues(t *testing.T) {
 	set := "certificates.mode=certManager,webhook.annotations.a=b"
 	want := map[string]int32{}
-	for i, name := range []string{"gate", "registration", "status", "others", "policies"} {
+	for i, name := range []string{"gate", "registration", "status", "others", "agents", "policies"} {
 		want[name+".noderestriction.plus"] = int32(i + 11)
 		set += fmt.Sprintf(",webhook.timeoutSeconds.%s=%d", name, i+11)
 	}

@@ -51,12 +51,13 @@ func TestArguments(t *testing.T) {
 		"enforcementProbe.enabled=true": {
 			"--enforcement-probe", "--enforcement-probe-interval=60s", "--enforcement-probe-webhooks=gate,registration,status,policies",
 		},
-		"enforcementProbe.enabled=true,rules.events=true": {"--enforcement-probe-webhooks=gate,registration,status,others,policies"},
-		"wiringCheck.interval=2m":                         {"--wiring-check-configuration=node-restriction-plus", "--wiring-check-interval=2m"},
-		"webhook.followPolicies=true":                     {"--base-conditions=/etc/node-restriction-plus/conditions/conditions.json"},
-		"pprofBindAddress=127.0.0.1:6060":                 {"--pprof-bind-address=127.0.0.1:6060"},
-		"shutdown.delaySeconds=20":                        {"--shutdown-delay=20s"},
-		"extraArgs={--log-level=error}":                   {"--log-level=error"},
+		"enforcementProbe.enabled=true,rules.events=true":              {"--enforcement-probe-webhooks=gate,registration,status,others,policies"},
+		"enforcementProbe.enabled=true,subjects.usernamePrefixes={a:}": {"--enforcement-probe-webhooks=gate,registration,status,agents,policies"},
+		"wiringCheck.interval=2m":                                      {"--wiring-check-configuration=node-restriction-plus", "--wiring-check-interval=2m"},
+		"webhook.followPolicies=true":                                  {"--base-conditions=/etc/node-restriction-plus/conditions/conditions.json"},
+		"pprofBindAddress=127.0.0.1:6060":                              {"--pprof-bind-address=127.0.0.1:6060"},
+		"shutdown.delaySeconds=20":                                     {"--shutdown-delay=20s"},
+		"extraArgs={--log-level=error}":                                {"--log-level=error"},
 	} {
 		t.Run(set, func(t *testing.T) {
 			t.Parallel()

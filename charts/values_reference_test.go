@@ -151,10 +151,21 @@ func (v *value) schemaOfChart(spec *apiextensionsv1.JSONSchemaProps) map[string]
 				"properties": map[string]any{"name": secretName()},
 			},
 		}},
-		"policy":     whole.schema(spec),
-		"adaptation": change.schema(spec),
+		"policy":              whole.schema(spec),
+		"adaptation":          change.schema(spec),
+		"agentServiceAccount": whole.schema(itemsAt(spec, "subjects", "serviceAccounts")),
+		"agentUsernamePrefix": whole.schema(itemsAt(spec, "subjects", "usernamePrefixes")),
+		"agentObject":         whole.schema(itemsAt(spec, "objects")),
 	}
 	return schema
+}
+
+// itemsAt returns the schema of the items of the list at a path of properties.
+func itemsAt(schema *apiextensionsv1.JSONSchemaProps, path ...string) *apiextensionsv1.JSONSchemaProps {
+	for _, name := range path {
+		schema = new(schema.Properties[name])
+	}
+	return schema.Items.Schema
 }
 
 func secretName() map[string]any {

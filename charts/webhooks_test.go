@@ -37,14 +37,19 @@ func TestWebhooks(t *testing.T) {
 		t.Run(w.Name, func(t *testing.T) {
 			checkWebhook(t, w)
 			checkRules(t, w.Rules)
-			if w.Name == policyWebhook {
+			switch w.Name {
+			case policyWebhook:
 				checkPolicyWebhook(t, w)
-			} else {
+			case agentWebhook: // which TestAgentWebhook tests
+				if len(w.Rules) > 0 {
+					t.Errorf("it is sent %v, but no value names an agent", w.Rules)
+				}
+			default:
 				checkKubeletWebhook(t, w)
 			}
 		})
 	}
-	if len(names) != len(kubeletWebhooks)+1 { // and that of the policies
+	if len(names) != len(kubeletWebhooks)+2 { // and those of agents and of the policies
 		t.Errorf("the webhooks are %v", names)
 	}
 }
@@ -57,7 +62,8 @@ func TestWebhooksStay(t *testing.T) {
 		var all []string
 		for _, w := range render(t, args...).webhooks.Webhooks {
 			all = append(all, w.Name)
-			if len(args) == 0 && (w.Name == "others.noderestriction.plus") != (len(w.Rules) == 0) {
+			empty := w.Name == "others.noderestriction.plus" || w.Name == agentWebhook
+			if len(args) == 0 && empty != (len(w.Rules) == 0) {
 				t.Errorf("%s has %d rules", w.Name, len(w.Rules))
 			}
 		}
@@ -65,7 +71,7 @@ func TestWebhooksStay(t *testing.T) {
 	}
 	want := names()
 	for _, set := range []string{
-		"profile=strict", "baseline={leases}", "rules.events=true", "certificates.mode=certManager", provided,
+		"profile=strict", "baseline={leases}", "subjects.usernamePrefixes={system:ovn-node:}", "rules.events=true", "certificates.mode=certManager", provided,
 		"certificates.mode=certManager,baseline={leases}",
 	} {
 		if got := names("--set", set); !slices.Equal(got, want) {
@@ -78,7 +84,7 @@ func TestWebhooksStay(t *testing.T) {
 func TestNoProfileAsksForMore(t *testing.T) {
 	for _, profile := range []string{"observe", "strict", "controlPlane"} {
 		webhooks := render(t, "--set", "profile="+profile).webhooks.Webhooks
-		if len(webhooks) != len(kubeletWebhooks)+1 {
+		if len(webhooks) != len(kubeletWebhooks)+2 {
 			t.Errorf("%s: there are %d webhooks", profile, len(webhooks))
 		}
 		for i := range webhooks {

@@ -29,6 +29,8 @@ func TestObjectsSayHowTheyAreInstalled(t *testing.T) {
 		"control-plane nodes": {"--set", "profile=controlPlane"},
 		"only observing":      {"--set", "profile=observe"},
 		"outside the cluster": {"--set", "webhook.url=https://10.0.0.1:9443", "--set", bundle},
+		"node agents":         {"--set-json", agentValues},
+		"a floor of agents":   {"--set-json", agentValues, "--set", "subjects.floor.enabled=true"},
 		"annotations of its own": {
 			"--set", "webhook.annotations.a=b,webhook.labels.c=d,commonAnnotations.e=f,commonAnnotations.noderestriction\\.plus/installed=g",
 		},
@@ -130,6 +132,7 @@ func TestProbes(t *testing.T) {
 		others    bool // has rules
 	}{
 		"by default":               {nil, false, false},
+		"node agents are sent":     {[]string{"--set-json", agentValues}, false, false},
 		"another resource is sent": {[]string{"--set", "rules.events=true"}, false, true},
 		"CSINodes are sent":        {[]string{"--set", "rules.csiNodes=true"}, true, true},
 		"everything is sent":       {everything(), true, true},
@@ -153,6 +156,9 @@ func TestProbes(t *testing.T) {
 			}
 			for _, webhook := range []string{"gate", "status", "policies"} {
 				check("probe of "+webhook, probe, webhook, true, webhook+".noderestriction.plus")
+			}
+			if slices.Contains(test.arguments, agentValues) {
+				check("probe of agents", probe, "agents", true, "agents.noderestriction.plus")
 			}
 			if test.others {
 				check("probe of others", probe, "others", true, "others.noderestriction.plus")

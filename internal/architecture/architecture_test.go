@@ -73,7 +73,7 @@ var arrows = map[string]struct {
 		[]string{"api/v1alpha1", "policy", "internal/input", "internal/record", "internal/text"}, "a log is read far from the cluster that wrote it",
 	},
 	"internal/decisionlog": {
-		[]string{"policy", "internal/auditlog", "internal/program", "internal/record", "internal/recordlog", "internal/text"},
+		[]string{"policy", "internal/auditlog", "internal/program", "internal/record", "internal/recordlog", "internal/review", "internal/text"},
 		"an audit log is read far from the API server that wrote it, and as records are",
 	},
 	"internal/diff": {
@@ -264,6 +264,10 @@ var arrows = map[string]struct {
 	"internal/wiringcheck": {
 		[]string{"internal/enforced", "internal/faultlog", "internal/wiring"}, "it reads and reports; another package knows what a difference is",
 	},
+	"internal/sent": {
+		[]string{"api/v1alpha1", "internal/faultlog", "internal/policystatus", "internal/text", "internal/wiring"},
+		"it says of each policy what was found; who reads the webhook configuration is not its business",
+	},
 	"internal/probe": {
 		[]string{
 			"internal/enforced", "internal/review", "internal/command", "internal/kubeconfig",
@@ -281,7 +285,8 @@ var arrows = map[string]struct {
 		[]string{
 			"api/v1alpha1", "webhooks", "internal/certificates", "internal/cluster", "internal/command", "internal/conditions",
 			"internal/delegatedauth", "internal/denial", "internal/enforced", "internal/follow", "internal/kubeconfig", "internal/policystore", "internal/probe", "internal/program",
-			"internal/faultlog", "internal/review", "internal/server", "internal/text", "internal/wiringcheck", "policy", "policy/rules",
+			"internal/faultlog", "internal/review", "internal/sent", "internal/server", "internal/text", "internal/wiringcheck", "policy",
+			"policy/rules",
 		},
 		"serve puts the parts of the webhook together; the commands that need no cluster are not among them",
 	},

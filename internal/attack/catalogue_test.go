@@ -99,6 +99,9 @@ func TestPagesCountTheAttacks(t *testing.T) {
 func TestEachRuleHasAnAttack(t *testing.T) {
 	attacks := Catalogue()
 	for _, rule := range rules.All() {
+		if !rule.ForKubelets() {
+			continue // attacks are writes with a kubelet's credential
+		}
 		if !slices.ContainsFunc(attacks, func(a Attack) bool { return a.Rule == rule.ID }) {
 			t.Errorf("%s: no attack in the catalogue is about it", rule.ID)
 		}

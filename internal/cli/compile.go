@@ -146,6 +146,13 @@ func writeValues(cmd *cobra.Command, output *command.Output, policies []*manifes
 	entries := []compile.Entry{}
 	seen := map[string]bool{}
 	for _, p := range policies {
+		if p.Object.Spec.Subjects != nil {
+			if _, err := fmt.Fprintf(cmd.ErrOrStderr(), "%s: spec.subjects: left out, because policies.conditions is about kubelets; the value "+
+				"subjects.floor holds node agents to their node while the webhook is down\n", p.Object.Name); err != nil {
+				return err
+			}
+			continue
+		}
 		all, gaps, err := compile.Entries(p.Object, rulesOn(p.Compiled))
 		if err != nil {
 			return fmt.Errorf("%s %q: %w", v1alpha1.Kind, p.Object.Name, err)

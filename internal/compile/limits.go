@@ -62,7 +62,11 @@ func (x *excesses) err(name string, rules []policy.Rule) error {
 	var errs []error
 	for _, id := range x.order {
 		field, of := "spec.match", "the names of nodes"
-		if id != "" {
+		switch id {
+		case "":
+		case policy.WithoutNode:
+			field, of = "spec.subjects", "the name of the node"
+		default:
 			at := slices.IndexFunc(rules, func(r policy.Rule) bool { return r.ID == id })
 			field, of = rules[at].Doc.Spec, "rule "+string(id)
 		}

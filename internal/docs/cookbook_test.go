@@ -6,6 +6,7 @@ package docs_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -18,6 +19,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/yaml"
 
 	"noderestriction.plus/internal/cli"
@@ -28,12 +30,14 @@ type recipe struct {
 	title    string
 	policies string
 	writes   [][]string // kubelet, created object, verdict
+	updates  [][]string // node agent, its node, updated Node, verdict
 	mistakes [][]string // part of a spec, what check says
 }
 
 var (
 	cookbookYAML = regexp.MustCompile("(?s)```yaml\n(.*?)```")
 	writeRow     = regexp.MustCompile("(?m)^\\| `([a-z0-9-]+)` \\| `(\\{.*\\})` \\| (.*?) \\|$")
+	updateRow    = regexp.MustCompile("(?m)^\\| `([a-z0-9-]+/[a-z0-9-]+)` \\| (?:`([a-z0-9-]+)` )?\\| `(\\{.*\\})` \\| (.*?) \\|$")
 	mistakeRow   = regexp.MustCompile("(?m)^\\| `(.*?)` \\| (.*?) \\| .* \\|$")
 )
 
@@ -53,6 +57,7 @@ func recipes(t *testing.T) []recipe {
 			t.Fatalf("%s: there are no policies or no mistakes", title)
 		}
 		r.writes = writeRow.FindAllStringSubmatch(before, -1)
+		r.updates = updateRow.FindAllStringSubmatch(before, -1)
 		r.mistakes = mistakeRow.FindAllStringSubmatch(mistakes, -1)
 		all = append(all, r)
 	}
@@ -62,10 +67,10 @@ func recipes(t *testing.T) []recipe {
 // TestCookbook holds the page to what the commands say of it.
 func TestCookbook(t *testing.T) {
 	all := recipes(t)
-	if len(all) != 9 {
+	if len(all) != 10 {
 		t.Errorf("there are %d recipes", len(all))
 	}
-	writes := 0
+	writes, updates := 0, 0
 	for _, r := range all {
 		t.Run(strings.ReplaceAll(r.title, " ", "-"), func(t *testing.T) {
 			policies := writeFile(t, "policies.yaml", []byte(r.policies))
@@ -77,6 +82,12 @@ func TestCookbook(t *testing.T) {
 					t.Errorf("%s creates %s: %s, and the page says %s", row[1], row[2], got, row[3])
 				}
 				writes++
+			}
+			for _, row := range r.updates {
+				if got := updateNode(t, policies, row[1], row[2], row[3]); got != row[4] {
+					t.Errorf("%s of %q updates %s: %s, and the page says %s", row[1], row[2], row[3], got, row[4])
+				}
+				updates++
 			}
 			if len(r.mistakes) < 2 {
 				t.Errorf("there are %d mistakes", len(r.mistakes))
@@ -95,6 +106,9 @@ func TestCookbook(t *testing.T) {
 	}
 	if writes < 20 {
 		t.Errorf("only %d writes were found", writes)
+	}
+	if updates < 5 {
+		t.Errorf("only %d updates by node agents were found", updates)
 	}
 }
 
@@ -152,15 +166,53 @@ func create(t *testing.T, policies, kubelet, text string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return decide(t, policies, &admissionv1.AdmissionRequest{
+		Name: object.GetName(), Namespace: object.GetNamespace(), Operation: admissionv1.Create,
+		Kind:     metav1.GroupVersionKind{Version: "v1", Kind: object.GetKind()},
+		Resource: metav1.GroupVersionResource{Version: "v1", Resource: resource},
+		UserInfo: authenticationv1.UserInfo{Username: "system:node:" + kubelet, Groups: []string{"system:nodes"}},
+		Object:   runtime.RawExtension{Raw: raw},
+	})
+}
+
+// updateNode returns the decision about what a node agent makes of a Node that has only its name. An agent without a node has a token
+// that names none.
+func updateNode(t *testing.T, policies, account, node, text string) string {
+	t.Helper()
+	updated := unstructured.Unstructured{}
+	if err := yaml.UnmarshalStrict([]byte(text), &updated.Object); err != nil {
+		t.Fatal(err)
+	}
+	updated.SetGroupVersionKind(schema.GroupVersionKind{Version: "v1", Kind: "Node"})
+	old := unstructured.Unstructured{}
+	old.SetGroupVersionKind(updated.GroupVersionKind())
+	old.SetName(updated.GetName())
+	user := authenticationv1.UserInfo{
+		Username: "system:serviceaccount:" + strings.Replace(account, "/", ":", 1), Groups: []string{"system:serviceaccounts"},
+	}
+	if node != "" {
+		user.Extra = map[string]authenticationv1.ExtraValue{"authentication.kubernetes.io/node-name": {node}}
+	}
+	request := &admissionv1.AdmissionRequest{
+		Name: updated.GetName(), Operation: admissionv1.Update, UserInfo: user,
+		Kind:     metav1.GroupVersionKind{Version: "v1", Kind: "Node"},
+		Resource: metav1.GroupVersionResource{Version: "v1", Resource: "nodes"},
+	}
+	var errs [2]error
+	request.Object.Raw, errs[0] = updated.MarshalJSON()
+	request.OldObject.Raw, errs[1] = old.MarshalJSON()
+	if err := errors.Join(errs[:]...); err != nil {
+		t.Fatal(err)
+	}
+	return decide(t, policies, request)
+}
+
+// decide returns the decision about a write under the policies in a file.
+func decide(t *testing.T, policies string, request *admissionv1.AdmissionRequest) string {
+	t.Helper()
+	request.UID = "1"
 	review, err := json.Marshal(admissionv1.AdmissionReview{
-		TypeMeta: metav1.TypeMeta{APIVersion: "admission.k8s.io/v1", Kind: "AdmissionReview"},
-		Request: &admissionv1.AdmissionRequest{
-			UID: "1", Name: object.GetName(), Namespace: object.GetNamespace(), Operation: admissionv1.Create,
-			Kind:     metav1.GroupVersionKind{Version: "v1", Kind: object.GetKind()},
-			Resource: metav1.GroupVersionResource{Version: "v1", Resource: resource},
-			UserInfo: authenticationv1.UserInfo{Username: "system:node:" + kubelet, Groups: []string{"system:nodes"}},
-			Object:   runtime.RawExtension{Raw: raw},
-		},
+		TypeMeta: metav1.TypeMeta{APIVersion: "admission.k8s.io/v1", Kind: "AdmissionReview"}, Request: request,
 	})
 	if err != nil {
 		t.Fatal(err)

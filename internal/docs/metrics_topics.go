@@ -191,6 +191,10 @@ func topics() []topic {
 				"0 for minutes: [NodeRestrictionPlusWiringUnknown](runbooks/NodeRestrictionPlusWiringUnknown.md).",
 			},
 			{
+				"node_restriction_plus_policies_not_sent",
+				"Above 0: [NodeRestrictionPlusSubjectsNotSent](runbooks/NodeRestrictionPlusSubjectsNotSent.md).",
+			},
+			{
 				"node_restriction_plus_conditions_current",
 				"0 for minutes: [NodeRestrictionPlusConditionsOutdated](runbooks/NodeRestrictionPlusConditionsOutdated.md). Only with " +
 					"`webhook.followPolicies`, as are the next ones.",

@@ -28,9 +28,9 @@ const timeout = 10 * time.Second
 // registration is the webhook to which the Node of the probe goes. The others get a CSINode.
 const registration = "registration"
 
-// Webhooks returns the names of the webhooks that can be probed, without their common suffix. The webhook others exists only if a value
-// of the chart sends other resources.
-func Webhooks() []string { return []string{"gate", registration, "status", "others", "policies"} }
+// Webhooks returns the names of the webhooks that can be probed, without their common suffix. The webhooks others and agents send something
+// only if a value of the chart says so.
+func Webhooks() []string { return []string{"gate", registration, "status", "others", "agents", "policies"} }
 
 // DefaultWebhooks returns the webhooks that always exist.
 func DefaultWebhooks() []string { return []string{"gate", registration, "status", "policies"} }

@@ -27,7 +27,7 @@ import (
 
 // TestProbe gives the command the answers of API servers.
 func TestProbe(t *testing.T) {
-	all := []string{"gate", "registration", "status", "others", "policies"}
+	all := []string{"gate", "registration", "status", "others", "agents", "policies"}
 	for name, test := range map[string]struct {
 		webhooks []string
 		answer   func(webhook string, round int) metav1.Status
@@ -35,11 +35,11 @@ func TestProbe(t *testing.T) {
 		code     int
 		text     string
 	}{
-		"all webhooks deny it": {all, deniedAs, 0, 0, "the write is denied: gate, registration, status, others, policies"},
+		"all webhooks deny it": {all, deniedAs, 0, 0, "the write is denied: gate, registration, status, others, agents, policies"},
 		"only the registration is asked about": {
 			all[1:2], only(registration, deniedAs), 0, 0, "the write is denied: registration",
 		},
-		"it passes": {all, created, 0, 1, "it did not call gate, registration, status, others, policies, or could not"},
+		"it passes": {all, created, 0, 1, "it did not call gate, registration, status, others, agents, policies, or could not"},
 		"it passes at one webhook": {
 			all, func(webhook string, round int) metav1.Status {
 				if webhook == "status" {
@@ -49,7 +49,7 @@ func TestProbe(t *testing.T) {
 			}, 0, 1, "it did not call status, or could not",
 		},
 		"another webhook answers in its place": {
-			all, func(string, int) metav1.Status { return deniedAs("gate", 0) }, 0, 2, "restricted by registration, status, others, policies:",
+			all, func(string, int) metav1.Status { return deniedAs("gate", 0) }, 0, 2, "restricted by registration, status, others, agents, policies:",
 		},
 		"somebody else denies it": {all, forbidden("no"), 0, 2, "it is unknown"},
 		"it may not impersonate":  {all, forbidden("cannot impersonate"), 0, 2, "cannot impersonate"},

@@ -40,6 +40,9 @@ const maxSets = 512
 func newUnits(policies []*v1alpha1.NodeRestrictionPolicy) (*units, error) {
 	u := &units{sets: map[string]*policy.Set{}, of: map[string]*policy.Policy{}}
 	for _, p := range policies {
+		if p.Spec.Subjects != nil {
+			return nil, fmt.Errorf("policy %q: spec.subjects: it is for node agents, but only the writes of kubelets in a log are evaluated", p.Name)
+		}
 		pairs, err := json.Marshal([]any{p.Spec.Nodes.Labels, p.Spec.Nodes.Annotations})
 		if err != nil {
 			return nil, err

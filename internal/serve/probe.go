@@ -18,6 +18,7 @@ import (
 	"noderestriction.plus/internal/follow"
 	"noderestriction.plus/internal/probe"
 	"noderestriction.plus/internal/program"
+	"noderestriction.plus/internal/sent"
 	"noderestriction.plus/internal/wiringcheck"
 )
 
@@ -89,8 +90,10 @@ func (o *probeOptions) add(mgr manager.Manager, config *rest.Config, keeper *fol
 	if keeper != nil {
 		adopters = append(adopters, keeper)
 	}
+	agents := sent.New(
+		mgr.GetCache(), mgr.GetClient(), mgr.GetEventRecorder(program.Name), metrics.Registry, log.WithName("sent"))
 	checker, err := wiringcheck.New(
-		config, o.configuration, o.wiringInterval, found.Source(), metrics.Registry, log.WithName("wiring"), adopters...)
+		config, o.configuration, o.wiringInterval, found.Source(), agents, metrics.Registry, log.WithName("wiring"), adopters...)
 	if err != nil {
 		return err
 	}

@@ -29,7 +29,7 @@ const (
 
 // Parts returns what a difference can be about: a webhook, by the first label of its name; the configuration as a whole; the floor.
 func Parts() []string {
-	return []string{"gate", "registration", "status", "others", "policies", partConfiguration, partFloor}
+	return []string{"gate", "registration", "status", "others", partAgents, "policies", partConfiguration, partFloor}
 }
 
 // Difference is one way in which an object is not as it was installed.

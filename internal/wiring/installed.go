@@ -35,6 +35,8 @@ type Installed struct {
 	Webhooks []admissionregistrationv1.ValidatingWebhook `json:"webhooks"`
 	// Floor are the names of the ValidatingAdmissionPolicies that were installed with it. Each has a binding of the same name.
 	Floor []string `json:"floor,omitempty"`
+	// Agents are the node agents whose writes the webhook agents sends. Nil: it sends none.
+	Agents *Agents `json:"agents,omitempty"`
 }
 
 var errNotAnnotated = errors.New("it does not say how it was installed: the annotation " + Annotation + " is missing")

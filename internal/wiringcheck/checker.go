@@ -45,6 +45,11 @@ type Adopter interface {
 	AdoptFloor(have *admissionregistrationv1.ValidatingAdmissionPolicy, installed *admissionregistrationv1.ValidatingAdmissionPolicySpec)
 }
 
+// Sent takes what API servers send of the writes of node agents, or why that is not known.
+type Sent interface {
+	Report(ctx context.Context, s *wiring.Sending, unknown error)
+}
+
 // Checker periodically compares a ValidatingWebhookConfiguration and its floor with what was installed. It reads each object by name, and
 // needs permission to get them. It is a Runnable for a manager.
 type Checker struct {
@@ -52,6 +57,7 @@ type Checker struct {
 	name     string
 	interval time.Duration
 	report   enforced.Report
+	sent     Sent
 	metrics  *metrics
 	faults   *faultlog.Log
 	adopters []Adopter
@@ -61,10 +67,10 @@ type Checker struct {
 	previous []wiring.Difference
 }
 
-// New returns a Checker for the configuration with this name. Metrics are registered with reg. Adopters may keep a part of the objects
-// up to date.
+// New returns a Checker for the configuration with this name. It also reports what the configuration sends of the writes of node agents.
+// Metrics are registered with reg. Adopters may keep a part of the objects up to date.
 func New(
-	config *rest.Config, name string, interval time.Duration, report enforced.Report, reg prometheus.Registerer, log logr.Logger,
+	config *rest.Config, name string, interval time.Duration, report enforced.Report, sent Sent, reg prometheus.Registerer, log logr.Logger,
 	adopters ...Adopter,
 ) (*Checker, error) {
 	client, err := admissionregistrationclient.NewForConfig(config)
@@ -72,7 +78,7 @@ func New(
 		return nil, err
 	}
 	return &Checker{
-		client: client, name: name, interval: interval, report: report, metrics: newMetrics(reg), faults: faultlog.New(log),
+		client: client, name: name, interval: interval, report: report, sent: sent, metrics: newMetrics(reg), faults: faultlog.New(log),
 		adopters: adopters,
 	}, nil
 }
@@ -93,9 +99,14 @@ func (c *Checker) Start(ctx context.Context) error {
 func (c *Checker) once(ctx context.Context) {
 	reading, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	found, err := c.compare(reading)
+	found, sending, err := c.compare(reading)
 	if ctx.Err() != nil {
 		return
+	}
+	if sending != nil {
+		c.sent.Report(ctx, sending, nil)
+	} else {
+		c.sent.Report(ctx, nil, err)
 	}
 	c.faults.Report(unreadable, err)
 	c.metrics.success.Set(0)
@@ -165,30 +176,32 @@ func findingOf(found []wiring.Difference, err error) enforced.Finding {
 	}
 }
 
-// compare reads the objects and returns their differences. It returns those that it found also with an error.
-func (c *Checker) compare(ctx context.Context) ([]wiring.Difference, error) {
+// compare reads the objects and returns their differences, and what the configuration sends of the writes of node agents, nil if that is
+// unknown. It returns what it found also with an error.
+func (c *Checker) compare(ctx context.Context) ([]wiring.Difference, *wiring.Sending, error) {
 	configuration, err := c.client.ValidatingWebhookConfigurations().Get(ctx, c.name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
-		return []wiring.Difference{wiring.MissingConfiguration(c.name)}, nil
+		return []wiring.Difference{wiring.MissingConfiguration(c.name)}, &wiring.Sending{}, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	want, err := wiring.Decode[wiring.Installed](configuration.Annotations)
 	if err != nil {
-		return nil, fmt.Errorf("ValidatingWebhookConfiguration %q: %w", c.name, err)
+		return nil, nil, fmt.Errorf("ValidatingWebhookConfiguration %q: %w", c.name, err)
 	}
 	for _, a := range c.adopters {
 		a.AdoptWebhooks(configuration, want.Webhooks)
 	}
 	found := wiring.CompareWebhooks(want.Webhooks, configuration.Webhooks)
+	sending := wiring.SendingOf(want, configuration.Webhooks, found)
 	var errs []error
 	for _, name := range want.Floor[:min(len(want.Floor), maxFloor)] {
 		more, err := c.compareFloor(ctx, name)
 		found = append(found, more...)
 		errs = append(errs, err)
 	}
-	return found, errors.Join(errs...)
+	return found, sending, errors.Join(errs...)
 }
 
 // compareFloor compares one policy of the floor and its binding.

@@ -19,7 +19,7 @@ from a policy has.
 {{- $known := dict -}}
 {{- include "node-restriction-plus.known" (list . $known) -}}
 {{- range include "node-restriction-plus.policies" . | fromYamlArray -}}
-{{- if and (include "node-restriction-plus.denies" .spec) (not .spec.match) -}}
+{{- if and (include "node-restriction-plus.denies" .spec) (not .spec.match) (not .spec.subjects) -}}
 {{- $floor := include "node-restriction-plus.policyFloor" (list $known .name .spec) | fromJson -}}
 {{- if $floor.validations -}}
 {{- $list = append $list (merge (dict "name" (printf "%s-%s" $.Chart.Name .name)) $floor) -}}

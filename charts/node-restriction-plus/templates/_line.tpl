@@ -29,13 +29,16 @@ somebody else may have made so long.
 {{- end }}
 
 {{- /*
-unsaid: the rules that a policy, given as a spec, turns on, and that neither the file nor the values say in CEL. Given a list of the known
-conditions and the spec. A JSON list.
+unsaid: the rules that a policy for kubelets, given as a spec, turns on, and that neither the file nor the values say in CEL. Given a list of
+the known conditions and the spec. A JSON list.
 */ -}}
 {{- define "node-restriction-plus.unsaid" -}}
 {{- $known := index . 0 -}}
 {{- $spec := index . 1 -}}
 {{- $unsaid := list -}}
+{{- if $spec.subjects -}}
+{{- $spec = dict -}}
+{{- end -}}
 {{- if $spec.match -}}
 {{- if not (get $known.entries (printf " %s" (toJson $spec.match))) }}{{ $unsaid = append $unsaid "all rules, because of match" }}{{ end -}}
 {{- end -}}
@@ -116,7 +119,7 @@ the policy recommended allows to the agents of a distribution, or by the values,
 {{- $match = get $known.entries (printf " %s" (toJson $spec.match)) -}}
 {{- $matches = not (not $match) -}}
 {{- end -}}
-{{- if and $matches (include "node-restriction-plus.denies" $spec) -}}
+{{- if and $matches (not $spec.subjects) (include "node-restriction-plus.denies" $spec) -}}
 {{- range $rule, $path := $known.sections -}}
 {{- $section := include "node-restriction-plus.section" (list $spec $path) -}}
 {{- with get $known.entries (printf "%s %s" $rule $section) -}}

@@ -78,6 +78,17 @@ self-managed certificate, supports only DNS names.
 {{- if and (eq $v.profile "observe") (eq $v.webhook.registrationFailurePolicy "Fail") -}}
 {{- fail "webhook.registrationFailurePolicy: the profile observe refuses nothing; use another profile" -}}
 {{- end -}}
+{{- if $v.subjects.floor.enabled -}}
+{{- if eq $v.profile "observe" -}}
+{{- fail "subjects.floor.enabled: the profile observe refuses nothing; use another profile" -}}
+{{- end -}}
+{{- if not (or $v.subjects.serviceAccounts $v.subjects.usernamePrefixes) -}}
+{{- fail "subjects.floor.enabled: needs subjects.serviceAccounts or subjects.usernamePrefixes" -}}
+{{- end -}}
+{{- end -}}
+{{- if and $v.subjects.objects (not (or $v.subjects.serviceAccounts $v.subjects.usernamePrefixes)) -}}
+{{- fail "subjects.objects: needs subjects.serviceAccounts or subjects.usernamePrefixes" -}}
+{{- end -}}
 {{- if and $v.controlPlane.static.enabled (not $static) -}}
 {{- fail "controlPlane.static.enabled: needs the profile controlPlane" -}}
 {{- end -}}

@@ -118,6 +118,11 @@
   {{- end }}
 {{- end }}
 
+{{- with include "node-restriction-plus.agentWebhook" . }}
+
+{{ . }}
+{{- end }}
+
 # The policies themselves: what the schema cannot check. The Ready condition of a policy reports what is not refused.
 - name: policies.noderestriction.plus
   failurePolicy: Ignore

@@ -10,14 +10,18 @@ maximum size.
 {{- if and .Values.wiringCheck.enabled (not (include "node-restriction-plus.static" .)) }}true{{ end -}}
 {{- end }}
 
-{{- /* installedWebhooks: the annotation of the webhook configuration, which also names the policies of the floor. */ -}}
+{{- /* installedWebhooks: the annotation of the webhook configuration, which also names the policies of the floor, and the node agents. */ -}}
 {{- define "node-restriction-plus.installedWebhooks" -}}
 {{- $webhooks := list -}}
 {{- range include "node-restriction-plus.webhooks" . | fromYamlArray -}}
 {{- $_ := unset .clientConfig "caBundle" -}}
 {{- $webhooks = append $webhooks (include "node-restriction-plus.digested" . | fromJson) -}}
 {{- end -}}
-{{- dict "webhooks" $webhooks "floor" (include "node-restriction-plus.floorNames" . | fromJsonArray) | toJson -}}
+{{- $installed := dict "webhooks" $webhooks "floor" (include "node-restriction-plus.floorNames" . | fromJsonArray) -}}
+{{- with include "node-restriction-plus.agents" . | fromJson -}}
+{{- if .any }}{{ $_ := set $installed "agents" (pick . "accounts" "prefixes") }}{{ end -}}
+{{- end -}}
+{{- toJson $installed -}}
 {{- end }}
 
 {{- /* digested: a webhook or the spec of a policy as JSON, with digests instead of expressions. */ -}}
@@ -42,6 +46,9 @@ maximum size.
 {{- end -}}
 {{- if include "node-restriction-plus.podFloorEnabled" . -}}
 {{- $names = append $names (include "node-restriction-plus.podFloorName" .) -}}
+{{- end -}}
+{{- if include "node-restriction-plus.agentFloorEnabled" . -}}
+{{- $names = append $names (include "node-restriction-plus.agentFloorName" .) -}}
 {{- end -}}
 {{- with include "node-restriction-plus.followedFloorName" . }}{{ $names = append $names . }}{{ end -}}
 {{- toJson $names -}}
@@ -108,5 +115,6 @@ request.resource.resource == 'csinodes'
 
 {{- /* probedWebhooks: the names of the webhooks that the enforcement probe reaches. */ -}}
 {{- define "node-restriction-plus.probedWebhooks" -}}
-gate,registration,status,{{ if include "node-restriction-plus.otherRules" . | trim }}others,{{ end }}policies
+{{- $agents := include "node-restriction-plus.agents" . | fromJson -}}
+gate,registration,status,{{ if include "node-restriction-plus.otherRules" . | trim }}others,{{ end }}{{ if $agents.any }}agents,{{ end }}policies
 {{- end }}
