@@ -139,8 +139,8 @@ func TestAgentsBeforeTheFirstSync(t *testing.T) {
 	}
 }
 
-// TestInvariantLForAgents checks that repeated denials of agents have one record each, and that two agents on one node are told apart in
-// the short form as well.
+// TestInvariantLForAgents checks that repeated denials of agents have one record each, and that the short form as well
+// distinguishes two agents on one node.
 func TestInvariantLForAgents(t *testing.T) {
 	r := newRig(t, options{policies: &store{set: agentSet(t, v1alpha1.Deny)}})
 	const each = 15
