@@ -97,6 +97,9 @@ func drawAgentWrite(draw *rand.Rand) policy.Request {
 	}
 	w := pick(draw, kinds)
 	w.Name = pick(draw, nodes)
+	if w.Resource == "pods" || w.Resource == "configmaps" {
+		w.Namespace = "default"
+	}
 	object := func() []byte { return drawObjectOfNode(draw, w.Resource, w.Name, nodes) }
 	if w.Operation != admissionv1.Delete {
 		w.Object = object()

@@ -1,7 +1,7 @@
 // Copyright The NodeRestriction-plus Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package policy evaluates writes by kubelets. It is pure: it does no I/O, reads no clock and logs nothing.
+// Package policy evaluates writes by kubelets and node agents. It is pure: it does no I/O, reads no clock and logs nothing.
 //
 // A [Compiler] compiles a NodeRestrictionPolicy into a [Policy] by a list of rules, such as that of package rules. [NewSet] combines
 // policies into a [Set], and [Set.Evaluate] evaluates one write, a [Request]. The result is a [Decision] with every violation of every

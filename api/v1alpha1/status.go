@@ -62,7 +62,8 @@ type Evaluated struct {
 	// +required
 	ReportTime metav1.Time `json:"reportTime,omitzero"` //nolint:kubeapilinter // It marshals as a string, and zero is no time.
 
-	// writes are the kinds of writes that were evaluated, of those that stock kubelets make.
+	// writes are the kinds of writes that were evaluated, of those that stock kubelets make. Those of a policy with subjects are the first
+	// 32 kinds that its sections are about.
 	// Omitted: none.
 	// +optional
 	// +listType=map

@@ -27,7 +27,7 @@ type AgentFloor struct {
 	// Variables are those that the expressions read, except node.
 	Variables []FloorVariable `json:"variables"`
 	Rules     []FloorRule     `json:"rules"`
-	// Objects is the same for the objects of other kinds, of one kind of which [ObjectPath] names the node.
+	// Objects is the same for the objects of other kinds, whose node is at [ObjectPath].
 	Objects FloorObjects `json:"objects"`
 }
 
@@ -44,18 +44,14 @@ type FloorRule struct {
 	Violates string        `json:"violates"`
 }
 
-// FloorObjects is a [FloorRule] with its variables, for a resource and its status.
+// FloorObjects is a [FloorRule] with its variables.
 type FloorObjects struct {
 	FloorRule
-	Operations []string        `json:"operations"`
-	Variables  []FloorVariable `json:"variables"`
+	Variables []FloorVariable `json:"variables"`
 }
 
-// ObjectPath stands for the path of the field with the name of the node, and at the end of the names of variables for the resource.
+// ObjectPath stands for the path of the field with the name of the node, also at the end of the names of variables.
 const ObjectPath = "objectPath"
-
-// floorOperations are the operations of writes, in the order in which a floor lists them.
-func floorOperations() []string { return []string{expression.Create, expression.Update, expression.Delete} }
 
 // NewAgentFloor returns the floor of node agents, given all rules. It returns an error if a rule of the floor cannot be expressed.
 func NewAgentFloor(rules []policy.Rule) (*AgentFloor, error) {
@@ -78,7 +74,7 @@ func NewAgentFloor(rules []policy.Rule) (*AgentFloor, error) {
 		}
 	}
 	rule, _, err := floor.add(spec, rules, "objects", &floor.Objects.Variables, false)
-	floor.Objects.FloorRule, floor.Objects.Operations = rule, floorOperations()
+	floor.Objects.FloorRule = rule
 	return floor, err
 }
 
@@ -109,7 +105,7 @@ func (f *AgentFloor) add(
 		if byResource {
 			is = w.Is(kinds)
 		} else if w.Subresource != "" {
-			is = expression.False // as of the object itself
+			continue // as of the object itself
 		}
 		about = append(about, w)
 		any = append(any, expression.And(is, "("+expression.Or(violated...)+")"))
@@ -123,5 +119,8 @@ func (f *AgentFloor) add(
 		}
 	}
 	out.Violates = expression.Or(any...)
+	if byResource { // there may be objects of another group that are called nodes
+		out.Violates = "request.resource.group == '' && (" + out.Violates + ")"
+	}
 	return out, about, nil
 }

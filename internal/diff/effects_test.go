@@ -20,6 +20,15 @@ func parse(t *testing.T, text string) *spec {
 	return s
 }
 
+// agents returns the subjects of a policy for service accounts.
+func agents(names ...string) string {
+	var accounts []string
+	for _, name := range names {
+		accounts = append(accounts, "{namespace: kube-system, name: "+name+"}")
+	}
+	return "subjects: {serviceAccounts: [" + strings.Join(accounts, ", ") + "]}"
+}
+
 func TestEffects(t *testing.T) {
 	for name, test := range map[string]struct{ old, updated, want string }{
 		"nothing": {`nodes: {labels: {}}`, `nodes: {labels: {update: {}, registration: {}}}`, ""},
@@ -69,6 +78,28 @@ func TestEffects(t *testing.T) {
 		"an exact key takes precedence over a denied one": {
 			`nodes: {labels: {registration: {denied: [x]}, update: {allowed: [x]}}}`,
 			`nodes: {labels: {registration: {denied: [x]}, update: {allowed: ["x*"]}}}`, "nodes.labels.update.allowed both",
+		},
+		"another node agent":              {agents("a"), agents("a", "b"), "subjects.serviceAccounts narrower"},
+		"a policy that is now for others": {`nodes: {self: {}}`, agents("a") + "\nnodes: {self: {}}", "subjects both"},
+		"a credential without a node": {
+			`subjects: {usernamePrefixes: ["a:"]}`, `subjects: {usernamePrefixes: ["a:"], withoutNode: Allow}`, "subjects.withoutNode wider",
+		},
+		"a prefix within another": {
+			`subjects: {usernamePrefixes: ["a:"]}`, `subjects: {usernamePrefixes: ["a:", "a:b:"]}`, "subjects.usernamePrefixes same",
+		},
+		"types of addresses, which node agents do not have by default": {
+			agents("a") + "\nnodes: {addresses: {}}", agents("a") + "\nnodes: {addresses: {allowedTypes: [InternalIP]}}",
+			"nodes.addresses.allowedTypes wider",
+		},
+		"a resource, which node agents may not change by default": {
+			agents("a") + "\nnodes: {capacity: {max: {cpu: 8}}}", agents("a") + "\nnodes: {capacity: {}}", "nodes.capacity.max[cpu] narrower",
+		},
+		"objects of another kind": {
+			agents("a") + "\nobjects: [{resource: a, node: b}]", agents("a") + "\nobjects: [{resource: a, node: b}, {resource: c, node: d}]",
+			"objects narrower",
+		},
+		"a taint that may be removed": {
+			agents("a") + "\nnodes: {taints: {}}", agents("a") + "\nnodes: {taints: {removable: [{key: a}]}}", "nodes.taints.removable wider",
 		},
 		"additions": {
 			`nodes: {labels: {update: {additions: Listed}}}`, `nodes: {labels: {}}`, "nodes.labels.update.additions wider",

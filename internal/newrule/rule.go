@@ -16,14 +16,15 @@ type kind struct {
 	rules   string // the Go type of the parent
 	file    string // of that type, under api/v1alpha1
 	targets string // the usual Targets, a call
+	agents  string // the usual Agents, a call
 	fixture string // the files of a fixture behind its policy
 }
 
 func kinds() []kind {
 	return []kind{
-		{"node-", "nodes", "NodeRules", "nodes.go", "nodeWrites()", nodeFixture},
-		{"mirror-pod-", "mirrorPods", "MirrorPodRules", "pods.go", "podCreations()", mirrorPodFixture},
-		{"pod-", "pods", "PodRules", "pods.go", "podStatusWrites()", podFixture},
+		{"node-", "nodes", "NodeRules", "nodes.go", "nodeWrites()", "sameForAgents(nodeWrites())", nodeFixture},
+		{"mirror-pod-", "mirrorPods", "MirrorPodRules", "mirror_pods.go", "podCreations()", "kubeletsOnly(onlyKubeletsCreate)", mirrorPodFixture},
+		{"pod-", "pods", "PodRules", "pods.go", "podStatusWrites()", "sameForAgents(podStatusWrites())", podFixture},
 	}
 }
 
@@ -105,7 +106,7 @@ spec: {nodeName: worker-1, containers: [{name: c, image: registry.example.com/c}
 func (r *rule) source() string {
 	return strings.NewReplacer("{ID}", r.ID, "{function}", r.Function, "{Function}", strings.ToUpper(r.Function[:1])+r.Function[1:],
 		"{Parent}", strings.ToUpper(r.parent[:1])+r.parent[1:], "{Field}", r.Field, "{section}", r.parent+"."+r.Section,
-		"{targets}", r.targets).Replace(`// Copyright The NodeRestriction-plus Authors.
+		"{targets}", r.targets, "{agents}", r.agents).Replace(`// Copyright The NodeRestriction-plus Authors.
 // SPDX-License-Identifier: Apache-2.0
 
 package rules
@@ -132,6 +133,7 @@ func {function}() policy.Rule {
 			Source:  "",
 		},
 		Targets: {targets},
+		Agents:  {agents},
 		Compile: compile{Function},
 		CEL:     exactly(express{Function}),
 	}

@@ -131,7 +131,7 @@ func AgentNode() string {
 	const user = "request.userInfo.?username.orValue('')"
 	names := "request.userInfo.?extra[?" + Quote(NodeNameExtra) + "].orValue([])"
 	node := If(user+".startsWith("+Quote(ServiceAccountPrefix)+")",
-		"("+If("size("+names+") == 1", names+"[0]", "''")+")",
+		"("+If("dyn("+names+") != null && size("+names+") == 1", names+"[0]", "''")+")",
 		user+".substring("+user+".lastIndexOf(':') + 1)")
 	return "[" + node + "].filter(n, size(n) <= " + number(MaxNodeName) + ").join('')"
 }

@@ -65,7 +65,7 @@ resource.
 {{- if or $agents.any (include "node-restriction-plus.workload" .) -}}
 # Writes of node agents, which are no kubelets, if a value or a policy of the chart names any.
 {{- if not $agents.any }}
-# None does. So this webhook matches no resource; the one above says why it exists.
+# None does. Server-side apply could not remove this webhook, as others. So it always exists, and matches no resource.
 {{- end }}
 - name: agents.noderestriction.plus
   failurePolicy: Ignore
