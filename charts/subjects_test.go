@@ -11,6 +11,7 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	structuralschema "k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/cel"
+	utiljson "k8s.io/apimachinery/pkg/util/json"
 	celconfig "k8s.io/apiserver/pkg/apis/cel"
 	"sigs.k8s.io/yaml"
 
@@ -77,8 +78,12 @@ func TestSubjectsInTheSchema(t *testing.T) {
 		"nodes: {labels: {registration: {}}}\nmirrorPods: {}\npods: {ips: {}}": "",
 	} {
 		t.Run(spec, func(t *testing.T) {
+			data, err := yaml.YAMLToJSON([]byte("validationActions: [Deny]\n" + spec))
+			if err != nil {
+				t.Fatal(err)
+			}
 			var object map[string]any
-			if err := yaml.Unmarshal([]byte("validationActions: [Deny]\n"+spec), &object); err != nil {
+			if err := utiljson.Unmarshal(data, &object); err != nil { // with integers
 				t.Fatal(err)
 			}
 			errs, _ := validator.Validate(t.Context(), nil, schema, object, nil, celconfig.RuntimeCELCostBudget)
