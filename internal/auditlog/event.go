@@ -60,6 +60,8 @@ type Event struct {
 type User struct {
 	Username string   `json:"username"`
 	Groups   []string `json:"groups"`
+	// Extra has what the authenticator says beside, such as the node of the pod that a token is bound to. An event of [GKE] has none.
+	Extra map[string][]string `json:"extra"`
 }
 
 // ObjectRef is the object of a request. All of it is empty for a request that is for no resource.
