@@ -64,7 +64,7 @@ func forbiddenByAFixture(t *testing.T, a *Attack) bool {
 // violated returns the rules that the model of an attack violates.
 func violated(t *testing.T, a *Attack, set *policy.Set) []policy.RuleID {
 	t.Helper()
-	r := newRun(modelNode)
+	r := newRun(modelNode, "")
 	r.set = set
 	_, w, d, err := r.prepare(a, model(modelNode, a.ID == "uncordon-own-node"))
 	if err != nil || d.Err != nil {
@@ -120,7 +120,7 @@ func TestEachRuleHasAnAttack(t *testing.T) {
 func TestStockKubeletsAreNoAttack(t *testing.T) {
 	for _, name := range []string{"recommended", "strict", "baseline"} {
 		policies := shipped(t, name)
-		r := newRun(modelNode)
+		r := newRun(modelNode, "")
 		if err := r.setPolicies(policies); err != nil {
 			t.Fatal(err)
 		}

@@ -54,7 +54,7 @@ func TestGuard(t *testing.T) {
 			}
 			server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { sent = true }))
 			defer server.Close()
-			c, err := newClient(&rest.Config{Host: server.URL + base})
+			c, err := newClient(&rest.Config{Host: server.URL + base}, false)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -109,7 +109,7 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 		http.Redirect(w, r, "/api/v1/nodes/b", http.StatusTemporaryRedirect)
 	}))
 	defer server.Close()
-	c, err := newClient(&rest.Config{Host: server.URL})
+	c, err := newClient(&rest.Config{Host: server.URL}, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +140,7 @@ func TestRetries(t *testing.T) {
 				}
 			}))
 			defer server.Close()
-			c, err := newClient(&rest.Config{Host: server.URL})
+			c, err := newClient(&rest.Config{Host: server.URL}, false)
 			if err != nil {
 				t.Fatal(err)
 			}

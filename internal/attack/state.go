@@ -22,7 +22,8 @@ const (
 
 // state is what attacks need to know of a cluster.
 type state struct {
-	node        string // the kubelet's
+	node        string // the kubelet's, or the node agent's
+	account     string // of the node agent, as namespace/name; empty: the attacker is a kubelet
 	own         object // its Node; nil if it does not exist
 	otherObject object // another Node; maybe only its name is known, and it need not exist
 
