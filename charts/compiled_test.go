@@ -225,6 +225,9 @@ func (c *caller) attributesOf(r policy.Request) *admission.VersionedAttributes {
 		}
 		options = deletion
 	}
+	if !r.Subject.IsKubelet() {
+		return c.attributesWith(r.User.Username, r, options)
+	}
 	return c.attributesWith(expression.UserPrefix+r.NodeName, r, options)
 }
 
@@ -246,7 +249,7 @@ func eachFixture(t *testing.T, do func(t *testing.T, name string, f *fixture.Fix
 			t.Fatal(err)
 		}
 		r, ok := asStored(f.Request)
-		if !ok || len(f.Policies) == 0 {
+		if !ok || len(f.Policies) == 0 || !r.Subject.IsKubelet() {
 			continue
 		}
 		read++

@@ -180,6 +180,9 @@ func TestFollowedFixtures(t *testing.T) {
 		name := strings.TrimPrefix(path, "../policy/rules/testdata/")
 		t.Run(name, func(t *testing.T) {
 			f := readFixture(t, path)
+			if !f.Request.Subject.IsKubelet() {
+				return // by a node agent, whose writes no condition is about
+			}
 			always, _ := follow.calls(t, nil, v1alpha1.Deny, f.Request)
 			denied, complete := follow.calls(t, f.Policies, v1alpha1.Deny, f.Request)
 			audited, _ := follow.calls(t, f.Policies, v1alpha1.Audit, f.Request)

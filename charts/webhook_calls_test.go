@@ -165,6 +165,12 @@ func (c *caller) attributesWith(userName string, r policy.Request, options runti
 	if r.User.Groups != nil {
 		caller.Groups = r.User.Groups
 	}
+	for key, values := range r.User.Extra {
+		if caller.Extra == nil {
+			caller.Extra = map[string][]string{}
+		}
+		caller.Extra[key] = values
+	}
 	resource := schema.GroupVersionResource{Group: group, Version: kind.Version, Resource: name}
 	a := &admission.VersionedAttributes{
 		Attributes: admission.NewAttributesRecord(object, old, kind, r.Namespace, r.Name, resource, r.Subresource,

@@ -49,16 +49,19 @@ func (s *pair) testFixtures(t *testing.T) {
 			delete(kept, name)
 			continue
 		}
+		data, err := os.ReadFile(path)
+		suite.Check(t, err)
+		f, err := fixture.Parse(data)
+		suite.Check(t, err)
+		if !f.Request.Subject.IsKubelet() {
+			continue // by a node agent
+		}
 		sent++
 		others := listed[name]
 		if minor < others.since {
 			others.stock = others.open
 		}
 		delete(listed, name)
-		data, err := os.ReadFile(path)
-		suite.Check(t, err)
-		f, err := fixture.Parse(data)
-		suite.Check(t, err)
 		since := max(newer[name], resourceOf(t, f.Request.Resource).since)
 		delete(newer, name)
 		t.Run(name, func(t *testing.T) {

@@ -20,6 +20,7 @@ type Policy struct {
 	generation int64
 	action     v1alpha1.ValidationAction
 	audited    bool
+	subjects   *subjects // nil: kubelets
 	match      matcher
 	rules      []activeRule
 	looksUp    Lookups
@@ -27,8 +28,9 @@ type Policy struct {
 
 // activeRule is a rule that a policy turns on.
 type activeRule struct {
-	rule  *Rule
-	check Check
+	rule    *Rule
+	targets []Target // the writes that it evaluates
+	check   Check
 }
 
 // Compiler compiles policies by a list of rules. It is immutable.
@@ -46,8 +48,8 @@ func NewCompiler(rules []Rule) (*Compiler, error) {
 // Rules returns the rules of the compiler, in their order.
 func (c *Compiler) Rules() []Rule { return slices.Clone(c.rules) }
 
-// Compile compiles a policy. The result is never nil: a section with an error turns its rule off, and the other rules stay on. If match
-// has an error, the policy restricts no kubelet.
+// Compile compiles a policy. The result is never nil: a section with an error turns its rule off, and the other rules stay on. If subjects
+// or match has an error, the policy restricts nobody.
 //
 // Compile also validates what the schema of the CRD validates, for policies that did not pass an API server. Errors are in the order of
 // the spec, each with its path, and at most 256.
@@ -55,10 +57,14 @@ func (c *Compiler) Compile(p *v1alpha1.NodeRestrictionPolicy) (*Policy, field.Er
 	at := field.NewPath("spec")
 	compiled := &Policy{name: p.Name, generation: p.Generation}
 	errs := compiled.compileActions(p.Spec.ValidationActions, at.Child("validationActions"))
+	subjects, bad := compileSubjects(p.Spec.Subjects, at.Child("subjects"))
+	compiled.subjects = subjects
+	errs = append(errs, bad...)
+	restrictsNobody := len(bad) > 0
 	match, bad := compileMatch(p.Spec.Match, at.Child("match"))
 	compiled.match = match
 	errs = append(errs, bad...)
-	restrictsNobody := len(bad) > 0
+	restrictsNobody = restrictsNobody || len(bad) > 0
 	if match.selector != nil {
 		compiled.looksUp |= LooksUpNodes
 	}
@@ -68,12 +74,24 @@ func (c *Compiler) Compile(p *v1alpha1.NodeRestrictionPolicy) (*Policy, field.Er
 			compiled.looksUp |= rule.LooksUp(&p.Spec)
 		}
 		check, bad := rule.Compile(&p.Spec, at)
+		if refused := rule.refusal(&p.Spec, at); refused != nil && (check != nil || len(bad) > 0) {
+			errs = appendOnce(errs, refused)
+			continue
+		}
 		errs = append(errs, bad...)
 		if check != nil && len(bad) == 0 && !restrictsNobody {
-			compiled.rules = append(compiled.rules, activeRule{rule, check})
+			compiled.rules = append(compiled.rules, activeRule{rule, rule.TargetsUnder(&p.Spec), check})
 		}
 	}
 	return compiled, bounded(errs)
+}
+
+// appendOnce appends the refusal of a section, which several rules may share.
+func appendOnce(errs field.ErrorList, refused *field.Error) field.ErrorList {
+	if slices.ContainsFunc(errs, func(e *field.Error) bool { return e.Type == refused.Type && e.Field == refused.Field }) {
+		return errs
+	}
+	return append(errs, refused)
 }
 
 // maxErrors is the largest number of reported errors of a policy.
@@ -118,6 +136,34 @@ func (p *Policy) compileActions(actions []v1alpha1.ValidationAction, at *field.P
 	return errs
 }
 
+// ForAgents reports whether the policy is for node agents instead of kubelets.
+func (p *Policy) ForAgents() bool { return p.subjects != nil }
+
+// WithoutNode returns what a policy for node agents does with a write whose client names no node.
+func (p *Policy) WithoutNode() v1alpha1.ValidationAction {
+	if p.subjects != nil && p.subjects.allowWithoutNode {
+		return v1alpha1.Audit
+	}
+	return p.action
+}
+
+// Targets returns the writes that the rules of the policy evaluate, one for each operation, in the order of the compiler's list.
+func (p *Policy) Targets() []Target {
+	var targets []Target
+	seen := map[write]bool{}
+	for _, active := range p.rules {
+		for _, t := range active.targets {
+			for _, operation := range t.Operations {
+				if w := (write{t.Resource, t.Subresource, operation}); !seen[w] {
+					seen[w] = true
+					targets = append(targets, Target{t.Resource, t.Subresource, []admissionv1.Operation{operation}})
+				}
+			}
+		}
+	}
+	return targets
+}
+
 // Name returns the name of the NodeRestrictionPolicy.
 func (p *Policy) Name() string { return p.name }
 
@@ -147,17 +193,20 @@ func (p *Policy) RulesOn(resource, subresource string, operation admissionv1.Ope
 
 // evaluate appends to a decision what the checks of the policy find.
 func (p *Policy) evaluate(r *Request, checks []activeRule, form *formCheck, d *Decision) {
-	if !p.match.matchName(r.NodeName) {
+	if !p.restricts(r) {
 		return
 	}
 	unverified := func(detail string) {
 		d.Violations = append(d.Violations, p.violation(Unverified, Violation{Detail: detail}))
 	}
+	if r.namesNoNode() {
+		d.Violations = append(d.Violations, p.withoutNode())
+	}
 	if r.outOfTime() {
 		unverified(OutOfTime)
 		return
 	}
-	matches, err := p.match.matchLabels(r)
+	matches, err := p.matchLabels(r)
 	if err != nil {
 		unverified("the labels of the Node could not be looked up")
 		return
@@ -195,6 +244,28 @@ func (c *formCheck) unverifiable(r *Request) string {
 		c.done, c.detail = true, r.view.UnverifiableQuantity()
 	}
 	return c.detail
+}
+
+// restricts reports whether the policy is for a client, by its name and that of its node. A client without a node could be on any.
+func (p *Policy) restricts(r *Request) bool {
+	return p.subjects.name(r.Subject) && (r.namesNoNode() || p.match.matchName(r.NodeName))
+}
+
+// matchLabels reports whether the policy is for a client, by the labels of its Node.
+func (p *Policy) matchLabels(r *Request) (bool, error) {
+	if r.namesNoNode() {
+		return true, nil
+	}
+	return p.match.matchLabels(r)
+}
+
+// withoutNode returns the violation of a client whose credential names no node.
+func (p *Policy) withoutNode() PolicyViolation {
+	v := p.violation(WithoutNode, Violation{Detail: mustNameNode})
+	if p.subjects.allowWithoutNode {
+		v.Action, v.Audited = v1alpha1.Audit, true
+	}
+	return v
 }
 
 func (p *Policy) violation(rule RuleID, v Violation) PolicyViolation {

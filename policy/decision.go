@@ -19,9 +19,10 @@ const (
 // Decision is the result of evaluating one write: every violation of every policy, sorted by policy, then by the order of the rules,
 // then by field.
 type Decision struct {
+	Subject    Subject
 	NodeName   string
 	Violations []PolicyViolation
-	// Evaluators are the policies that evaluated the write by all their rules for it: those that restrict the kubelet, except those
+	// Evaluators are the policies that evaluated the write by all their rules for it: those that restrict the client, except those
 	// with a violation of rule Unverified because of the write or the time.
 	Evaluators []*Policy
 	// Err is why the objects could not be decoded, for logs; nil if they could, or if the request was Undecodable.

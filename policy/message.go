@@ -26,7 +26,7 @@ func (d Decision) message(verb string, action func(PolicyViolation) bool) string
 		}
 		switch {
 		case b.Len() == 0:
-			fmt.Fprintf(&b, "node %s %s NodeRestrictionPolicy %s: ", text.Quote(d.NodeName), verb, text.Quote(v.Policy))
+			fmt.Fprintf(&b, "%s %s NodeRestrictionPolicy %s: ", d.client(), verb, text.Quote(v.Policy))
 		case v.Policy != policy:
 			fmt.Fprintf(&b, "); NodeRestrictionPolicy %s: ", text.Quote(v.Policy))
 		case v.Rule != rule:
@@ -50,4 +50,15 @@ func (d Decision) message(verb string, action func(PolicyViolation) bool) string
 		note = "; " + text.Cut(d.note, maxNote)
 	}
 	return text.Cut(b.String(), maxMessage-len(note)) + note
+}
+
+// client names who writes.
+func (d Decision) client() string {
+	switch {
+	case d.Subject.IsKubelet():
+		return "node " + text.Quote(d.NodeName)
+	case d.NodeName == "":
+		return "node agent " + text.Quote(d.Subject.Account)
+	}
+	return "node agent " + text.Quote(d.Subject.Account) + " on " + text.Quote(d.NodeName)
 }

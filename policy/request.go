@@ -13,9 +13,12 @@ import (
 // Write is a write as it was sent.
 type Write = object.Write
 
-// Request is one write by a kubelet, with what is needed to evaluate it. Evaluate does not change the exported fields.
+// Request is one write by a kubelet or a node agent, with what is needed to evaluate it. Evaluate does not change the exported fields.
 type Request struct {
-	// NodeName is the node identity in the kubelet's credential. It is never empty.
+	// Subject is the client that writes. The zero value is a kubelet.
+	Subject Subject
+	// NodeName is the node identity in the client's credential. It is never empty for a kubelet. For a node agent it is empty if the
+	// credential names no node, or more than one.
 	NodeName string
 	// InNodesGroup says that the user is also in the group system:nodes, which the Node authorizer and the NodeRestriction plugin
 	// require.
@@ -36,6 +39,9 @@ type Request struct {
 
 	view object.View // opened by Evaluate
 }
+
+// namesNoNode reports whether the client is a node agent whose credential names no node.
+func (r *Request) namesNoNode() bool { return r.NodeName == "" && !r.Subject.IsKubelet() }
 
 // Clock bounds the time to evaluate a write.
 type Clock interface {

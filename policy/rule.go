@@ -65,8 +65,10 @@ type Rule struct {
 	// OptIn says that only the preset for the rule turns it on, because only some sites need it, or because it may deny writes of
 	// stock kubelets at some sites.
 	OptIn bool
-	// Targets are the writes that the rule evaluates.
+	// Targets are the writes by kubelets that the rule evaluates. Empty: the rule is for node agents only.
 	Targets []Target
+	// Agents says what the rule means for node agents.
+	Agents Agents
 	// Note returns a sentence about a write that the rule evaluates. It is added once to the message of a denial, whichever rule the
 	// write violates. Nil, or an empty sentence: no note.
 	Note func(r *Request) string

@@ -13,7 +13,8 @@ import (
 // Set holds all policies that are in force at one time. It is immutable and safe for concurrent use.
 type Set struct {
 	policies []*Policy
-	byWrite  map[write][]evaluator
+	// kubelets and agents are the policies for kubelets and for node agents, by the writes that they evaluate.
+	kubelets, agents map[write][]evaluator
 }
 
 // write is a kind of write, and the key by which a Set finds the policies that look at it.
@@ -30,13 +31,19 @@ type evaluator struct {
 
 // NewSet returns a set of policies. Their order does not matter.
 func NewSet(policies ...*Policy) *Set {
-	s := &Set{policies: slices.Clone(policies), byWrite: map[write][]evaluator{}}
+	s := &Set{policies: slices.Clone(policies), kubelets: map[write][]evaluator{}, agents: map[write][]evaluator{}}
 	slices.SortStableFunc(s.policies, func(a, b *Policy) int { return cmp.Compare(a.name, b.name) })
 	for w := range s.writes() {
 		for _, p := range s.policies {
-			if checks := p.checksOf(w); len(checks) > 0 {
-				s.byWrite[w] = append(s.byWrite[w], evaluator{p, checks})
+			checks := p.checksOf(w)
+			if len(checks) == 0 {
+				continue
 			}
+			by := s.kubelets
+			if p.ForAgents() {
+				by = s.agents
+			}
+			by[w] = append(by[w], evaluator{p, checks})
 		}
 	}
 	return s
@@ -47,7 +54,7 @@ func (s *Set) writes() map[write]bool {
 	writes := map[write]bool{}
 	for _, p := range s.policies {
 		for _, active := range p.rules {
-			for _, t := range active.rule.Targets {
+			for _, t := range active.targets {
 				for _, op := range t.Operations {
 					writes[write{t.Resource, t.Subresource, op}] = true
 				}
@@ -61,19 +68,24 @@ func (s *Set) writes() map[write]bool {
 func (p *Policy) checksOf(w write) []activeRule {
 	var checks []activeRule
 	for _, active := range p.rules {
-		if slices.ContainsFunc(active.rule.Targets, func(t Target) bool { return t.matches(w) }) {
+		if slices.ContainsFunc(active.targets, func(t Target) bool { return t.matches(w) }) {
 			checks = append(checks, active)
 		}
 	}
 	return checks
 }
 
-// evaluators returns the policies that evaluate such a write. The rules for any subresource evaluate a subresource that no rule names.
+// evaluators returns the policies for kubelets, or those for node agents, that evaluate such a write. The rules for any subresource evaluate
+// a subresource that no rule names.
 func (s *Set) evaluators(r *Request) []evaluator {
-	if evaluators, named := s.byWrite[write{r.Resource, r.Subresource, r.Operation}]; named || r.Subresource == "" {
+	by := s.kubelets
+	if !r.Subject.IsKubelet() {
+		by = s.agents
+	}
+	if evaluators, named := by[write{r.Resource, r.Subresource, r.Operation}]; named || r.Subresource == "" {
 		return evaluators
 	}
-	return s.byWrite[write{r.Resource, AnySubresource, r.Operation}]
+	return by[write{r.Resource, AnySubresource, r.Operation}]
 }
 
 // Policies returns the policies of the set, sorted by name.
@@ -95,10 +107,10 @@ func (s *Set) LooksUpProviderIDs() bool {
 	return slices.ContainsFunc(s.policies, func(p *Policy) bool { return p.looksUp&LooksUpProviderIDs != 0 })
 }
 
-// Evaluates reports whether any policy evaluates such a write by such a kubelet. It reads neither the objects nor Facts.
+// Evaluates reports whether any policy evaluates such a write by such a client. It reads neither the objects nor Facts.
 func (s *Set) Evaluates(r *Request) bool {
 	for _, e := range s.evaluators(r) {
-		if e.policy.match.matchName(r.NodeName) {
+		if e.policy.restricts(r) {
 			return true
 		}
 	}
@@ -109,7 +121,7 @@ func (s *Set) Evaluates(r *Request) bool {
 // each policy that would evaluate the write has one violation of rule Unverified, and the decision has the error. Evaluate must not be
 // called for the same request by several goroutines at the same time.
 func (s *Set) Evaluate(r *Request) Decision {
-	d := Decision{NodeName: r.NodeName}
+	d := Decision{Subject: r.Subject, NodeName: r.NodeName}
 	evaluators := s.evaluators(r)
 	undecodable := r.Undecodable
 	if undecodable == "" {
@@ -133,19 +145,22 @@ func (s *Set) Evaluate(r *Request) Decision {
 	return d
 }
 
-// unverified returns one violation of each policy that restricts the kubelet.
+// unverified returns one violation of each policy that restricts the client.
 func unverified(r *Request, evaluators []evaluator, detail string) []PolicyViolation {
 	var vs []PolicyViolation
 	for _, e := range evaluators {
-		if e.policy.match.matchName(r.NodeName) {
+		if e.policy.restricts(r) {
 			vs = append(vs, e.policy.violation(Unverified, Violation{Detail: detail}))
 		}
 	}
 	return vs
 }
 
-// noteOn returns the note of the first rule that has one on the write.
+// noteOn returns the note of the first rule that has one on the write of a kubelet.
 func noteOn(r *Request, evaluators []evaluator) string {
+	if !r.Subject.IsKubelet() {
+		return ""
+	}
 	for _, e := range evaluators {
 		for i := range e.checks {
 			if rule := e.checks[i].rule; rule.Note != nil {

@@ -8,13 +8,14 @@ import (
 	"fmt"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 )
 
 // validate validates a list of rules, as go/analysis does with analyzers, so that an incomplete rule is an error at start.
 func validate(rules []Rule) error {
 	kebab := regexp.MustCompile("^[a-z0-9]+(-[a-z0-9]+)*$")
-	seen := map[RuleID]bool{Unverified: true}
+	seen := map[RuleID]bool{Unverified: true, WithoutNode: true}
 	var errs []error
 	for i := range rules {
 		rule := &rules[i]
@@ -43,10 +44,13 @@ func (rule *Rule) validate() error {
 	if strings.HasSuffix(rule.Doc.Title, ".") {
 		errs = append(errs, errors.New("Doc.Title ends in a period"))
 	}
-	if len(rule.Targets) == 0 {
+	if !rule.ForKubelets() && !rule.Agents.Apply() {
 		errs = append(errs, errors.New("there are no Targets"))
 	}
-	for _, target := range rule.Targets {
+	if rule.Agents.Apply() && rule.Agents.Why != "" {
+		errs = append(errs, errors.New("Agents must not have both Targets and Why"))
+	}
+	for _, target := range slices.Concat(rule.Targets, rule.Agents.Targets) {
 		if target.Resource == "" || len(target.Operations) == 0 {
 			errs = append(errs, errors.New("a Target has no Resource or no Operations"))
 		}

@@ -26,7 +26,7 @@ func (c *Compiler) Warnings(p *v1alpha1.NodeRestrictionPolicy) []string {
 		warnings = warnings[:MaxWarnings]
 	}
 	rules := p.Spec
-	rules.ValidationActions, rules.Match = nil, nil
+	rules.ValidationActions, rules.Subjects, rules.Match = nil, nil, nil
 	if equality.Semantic.DeepEqual(rules, v1alpha1.NodeRestrictionPolicySpec{}) && len(warnings) < MaxWarnings {
 		warnings = append(warnings, "spec: no rule has a section, so this policy restricts nothing")
 	}

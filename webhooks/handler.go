@@ -28,7 +28,8 @@ type EvaluationCounter interface {
 	Evaluated(r *policy.Request, d policy.Decision)
 }
 
-// Handler answers POST /admit: it evaluates what kubelets write. Requests from other users are allowed without evaluation.
+// Handler answers POST /admit: it evaluates what kubelets write, and the node agents that policies name. Requests from other users are
+// allowed without evaluation.
 //
 // What an attacker can cause is denied: an object that cannot be read, is too large or takes too long, a panic. What an outage causes,
 // such as policies that are not known yet, is an HTTP error, so that the API server applies the failurePolicy.
@@ -83,13 +84,15 @@ func (h *Handler) handle(
 			answer, refused = h.recovered(rev, auth, due, &review.PanicError{Value: cause, Stack: debug.Stack()}), nil
 		}
 	}()
-	if !rev.Kubelet {
-		h.late(rev, review.Verdict{}, due)
-		return rev.Answer(review.Verdict{}, review.Receipt{}), nil
+	if !rev.Kubelet && !rev.Agent {
+		return h.unrestricted(rev, due), nil
 	}
 	set := h.policies.Set()
-	if set == nil {
+	switch {
+	case set == nil:
 		return nil, &refusal{http.StatusServiceUnavailable, denial.RefusedNotSynced, "the policies are not known yet"}
+	case !rev.Restricted(set):
+		return h.unrestricted(rev, due), nil
 	}
 	start := time.Now()
 	verdict := rev.Evaluate(set, h.facts)
@@ -104,6 +107,12 @@ func (h *Handler) handle(
 		h.evaluations.Evaluated(&rev.Request, verdict.Decision)
 	}
 	return rev.Answer(verdict, h.record(rev, auth, verdict, late)), nil
+}
+
+// unrestricted allows the write of a user whom no policy restricts.
+func (h *Handler) unrestricted(rev *review.Review, due deadline.Deadline) []byte {
+	h.late(rev, review.Verdict{}, due)
+	return rev.Answer(review.Verdict{}, review.Receipt{})
 }
 
 // late reports whether the sender has stopped waiting for the verdict, and counts that.

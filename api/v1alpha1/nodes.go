@@ -306,6 +306,14 @@ type NodeTaints struct {
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=32
 	Required []TaintPattern `json:"required,omitempty"`
+
+	// removable are the taints that a node agent may remove, such as the start-up taint of its CSI driver. It needs subjects.
+	// Omitted: none.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=32
+	Removable []TaintPattern `json:"removable,omitempty"`
 }
 
 // TaintPattern describes taints.

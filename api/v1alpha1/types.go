@@ -65,6 +65,28 @@ const (
 // invalid. Server-side apply owns match, nodes, mirrorPods, pods and each section beside them as a whole.
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.lockdown) || has(self.match) && has(self.match.nodeNames)",message="lockdown needs match.nodeNames"
+// +kubebuilder:validation:XValidation:rule="!has(self.subjects) || !(has(self.baseline))",message="must not be set beside subjects: it is for kubelets only",fieldPath=".baseline"
+// +kubebuilder:validation:XValidation:rule="!has(self.subjects) || !(has(self.mirrorPods))",message="must not be set beside subjects: it is for kubelets only",fieldPath=".mirrorPods"
+// +kubebuilder:validation:XValidation:rule="!has(self.subjects) || !(has(self.serviceAccountTokens))",message="must not be set beside subjects: it is for kubelets only",fieldPath=".serviceAccountTokens"
+// +kubebuilder:validation:XValidation:rule="!has(self.subjects) || !(has(self.csiNodes))",message="must not be set beside subjects: it is for kubelets only",fieldPath=".csiNodes"
+// +kubebuilder:validation:XValidation:rule="!has(self.subjects) || !(has(self.resourceSlices))",message="must not be set beside subjects: it is for kubelets only",fieldPath=".resourceSlices"
+// +kubebuilder:validation:XValidation:rule="!has(self.subjects) || !(has(self.events))",message="must not be set beside subjects: it is for kubelets only",fieldPath=".events"
+// +kubebuilder:validation:XValidation:rule="!has(self.subjects) || !(has(self.nodes) && has(self.nodes.names))",message="must not be set beside subjects: it is for kubelets only",fieldPath=".nodes.names"
+// +kubebuilder:validation:XValidation:rule="!has(self.subjects) || !(has(self.nodes) && has(self.nodes.labels) && has(self.nodes.labels.registration))",message="beside subjects, registration must not be set: it is for kubelets only",fieldPath=".nodes.labels"
+// +kubebuilder:validation:XValidation:rule="!has(self.subjects) || !(has(self.nodes) && has(self.nodes.labels) && has(self.nodes.labels.update) && has(self.nodes.labels.update.additions))",message="beside subjects, additions must not be set: it is for kubelets only",fieldPath=".nodes.labels.update"
+// +kubebuilder:validation:XValidation:rule="!has(self.subjects) || !(has(self.nodes) && has(self.nodes.annotations) && (has(self.nodes.annotations.providedNodeIPCIDRs) || has(self.nodes.annotations.providedNodeIPOfOtherNodes)))",message="beside subjects, providedNodeIPCIDRs and providedNodeIPOfOtherNodes must not be set: they are for kubelets only",fieldPath=".nodes.annotations"
+// +kubebuilder:validation:XValidation:rule="!has(self.subjects) || !(has(self.nodes) && has(self.nodes.taints) && (has(self.nodes.taints.allowed) || has(self.nodes.taints.required)))",message="beside subjects, allowed and required must not be set: they are for kubelets only",fieldPath=".nodes.taints"
+// +kubebuilder:validation:XValidation:rule="!has(self.subjects) || !(has(self.nodes) && has(self.nodes.providerID) && (has(self.nodes.providerID.allowed) || has(self.nodes.providerID.ofOtherNodes)))",message="beside subjects, allowed and ofOtherNodes must not be set: they are for kubelets only",fieldPath=".nodes.providerID"
+// +kubebuilder:validation:XValidation:rule="!has(self.subjects) || !(has(self.nodes) && has(self.nodes.kubeletPorts) && has(self.nodes.kubeletPorts.allowed))",message="beside subjects, allowed must not be set: it is for kubelets only",fieldPath=".nodes.kubeletPorts"
+// +kubebuilder:validation:XValidation:rule="!has(self.subjects) || !(has(self.nodes) && has(self.nodes.images) && (has(self.nodes.images.maxCount) || has(self.nodes.images.allowedRepositories)))",message="beside subjects, maxCount and allowedRepositories must not be set: they are for kubelets only",fieldPath=".nodes.images"
+// +kubebuilder:validation:XValidation:rule="!has(self.subjects) || !(has(self.nodes) && has(self.nodes.info) && (has(self.nodes.info.allowed) || has(self.nodes.info.machineChanges)))",message="beside subjects, allowed and machineChanges must not be set: they are for kubelets only",fieldPath=".nodes.info"
+// +kubebuilder:validation:XValidation:rule="!has(self.subjects) || !(has(self.nodes) && has(self.nodes.volumes) && has(self.nodes.volumes.maxInUse))",message="beside subjects, maxInUse must not be set: it is for kubelets only",fieldPath=".nodes.volumes"
+// +kubebuilder:validation:XValidation:rule="!has(self.subjects) || !(has(self.nodes) && has(self.nodes.features) && has(self.nodes.features.allowed))",message="beside subjects, allowed must not be set: it is for kubelets only",fieldPath=".nodes.features"
+// +kubebuilder:validation:XValidation:rule="!has(self.subjects) || !(has(self.pods) && has(self.pods.ips) && (has(self.pods.ips.podIPs) || has(self.pods.ips.hostIPs)))",message="beside subjects, podIPs and hostIPs must not be set: they are for kubelets only",fieldPath=".pods.ips"
+// +kubebuilder:validation:XValidation:rule="!has(self.subjects) || !(has(self.pods) && has(self.pods.deletion) && has(self.pods.deletion.mode))",message="beside subjects, mode must not be set: it is for kubelets only",fieldPath=".pods.deletion"
+// +kubebuilder:validation:XValidation:rule="has(self.subjects) || !(has(self.objects))",message="must not be set without subjects: it is for node agents only",fieldPath=".objects"
+// +kubebuilder:validation:XValidation:rule="has(self.subjects) || !(has(self.nodes) && has(self.nodes.taints) && has(self.nodes.taints.removable))",message="must not be set without subjects: it is for node agents only",fieldPath=".nodes.taints.removable"
+// +kubebuilder:validation:XValidation:rule="has(self.subjects) || !(has(self.pods) && has(self.pods.spec))",message="must not be set without subjects: it is for node agents only",fieldPath=".pods.spec"
 type NodeRestrictionPolicySpec struct {
 	// validationActions says what happens to a write that violates this policy: Deny refuses it, Warn sends the client a
 	// warning, Audit leaves an audit annotation. Each violation is recorded whatever the action. Deny and Warn cannot be
@@ -77,7 +99,16 @@ type NodeRestrictionPolicySpec struct {
 	// +kubebuilder:validation:XValidation:rule="!(self.exists(a, a == 'Deny') && self.exists(a, a == 'Warn'))",message="Deny and Warn cannot be combined: a denied write already carries the message"
 	ValidationActions []ValidationAction `json:"validationActions,omitempty"`
 
-	// match says which kubelets this policy restricts.
+	// subjects makes this a policy for node agents, the pods of DaemonSets that write with service accounts of their own. A policy is for
+	// kubelets or for node agents, never for both. For node agents, nothing is built in: {} in a section means that nothing of it may
+	// change, and a list has what may; docs/node-agents.md says which sections there are. The chart sends the writes of the service
+	// accounts and user names that its value agents names.
+	// Omitted: the policy is for kubelets.
+	// +optional
+	// +structType=atomic
+	Subjects *Subjects `json:"subjects,omitempty"`
+
+	// match says which kubelets this policy restricts, or the node agents of which nodes.
 	// Omitted or empty ({}): all kubelets.
 	// +optional
 	// +structType=atomic
@@ -139,6 +170,14 @@ type NodeRestrictionPolicySpec struct {
 	// +structType=atomic
 	Lockdown *Lockdown `json:"lockdown,omitempty"`
 
+	// objects binds node agents to the objects of other kinds that name their node, such as the ResourceSlices of a DRA driver.
+	// Omitted: not restricted. It needs subjects.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=16
+	Objects []ObjectsOfNode `json:"objects,omitempty"`
+
 	// events restricts the objects about which a kubelet writes events, which nothing else limits. Each event about a pod costs
 	// a lookup. The chart sends these writes only if its value rules.events is set.
 	// Omitted: not restricted. Empty ({}): only its own Node and the pods on it.
@@ -197,169 +236,4 @@ type Match struct {
 	// +kubebuilder:validation:XValidation:rule="!has(self.matchExpressions) || size(self.matchExpressions) <= 32",message="must have at most 32 matchExpressions"
 	// +kubebuilder:validation:XValidation:rule="!has(self.matchExpressions) || self.matchExpressions.all(e, !has(e.values) || size(e.values) <= 64)",message="matchExpressions must have at most 64 values each"
 	NodeSelector *metav1.LabelSelector `json:"nodeSelector,omitempty"`
-}
-
-// NodeRestrictionPolicyStatus is what the program observed of a policy.
-type NodeRestrictionPolicyStatus struct {
-	// conditions has Ready: True when the policy is enforced as written; False with reason InvalidPolicy and every field
-	// error when it is not. A field that does not compile switches off its own rule only, or leaves the last good version of
-	// the policy in force; the message says which. Enforced, if the wiring check or the enforcement probe runs: True when API
-	// servers call the webhook as it was installed; the message names a webhook that is not called, or no longer sends all writes.
-	// Gated, if the webhook follows the policies: True when API servers refuse what the policy denies also while no replica answers;
-	// the message names the rules for which they do not.
-	// Omitted: the policy has not been seen yet.
-	// +optional
-	// +listType=map
-	// +listMapKey=type
-	// +kubebuilder:validation:MaxItems=8
-	Conditions []metav1.Condition `json:"conditions,omitempty"`
-
-	// observedGeneration is the metadata.generation that the conditions speak of.
-	// Omitted: the policy has not been seen yet.
-	// +optional
-	// +kubebuilder:validation:Minimum=1
-	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-
-	// since is when observedGeneration came into force at the last replica that had another generation, or no policy of this name, in
-	// force before. A new generation begins again. A replica that starts later does not change it, because it is not ready until it has
-	// read the policies.
-	// Omitted: no replica has reported it yet.
-	// +optional
-	Since *metav1.Time `json:"since,omitempty"`
-
-	// evaluated counts the writes of stock kubelets that the latest generation of this policy has evaluated, as far as the replicas have
-	// reported them. A rule whose writes it does not have has proved nothing.
-	// Omitted: none reported.
-	// +optional
-	Evaluated *Evaluated `json:"evaluated,omitempty"` //nolint:kubeapilinter // A pointer, as violations is.
-
-	// violations counts the writes that violated this policy, as far as the replicas have reported them: each replica reports
-	// at most every 10 seconds. The records are exact.
-	// Omitted: none reported.
-	// +optional
-	Violations *Violations `json:"violations,omitempty"`
-}
-
-// Evaluated are the writes that one generation of a policy has evaluated, whatever the result. Only writes that API servers sent to the
-// webhook are among them: with the chart's match conditions, updates in which a field changes that a rule reads; with
-// webhook.followPolicies, writes that may violate a policy, so that a missing kind of write proves nothing there. Dry runs, answers that
-// came too late and writes that could not be evaluated do not count.
-type Evaluated struct {
-	// generation is the metadata.generation of the policy that has evaluated them.
-	// +required
-	// +kubebuilder:validation:Minimum=1
-	Generation int64 `json:"generation,omitempty"`
-
-	// reportTime is when a replica last reported. Each replica reports at most every 10 seconds, and within 15 minutes one of them does,
-	// also if nothing was evaluated.
-	// +required
-	ReportTime metav1.Time `json:"reportTime,omitzero"` //nolint:kubeapilinter // It marshals as a string, and zero is no time.
-
-	// writes are the kinds of writes that were evaluated, of those that stock kubelets make.
-	// Omitted: none.
-	// +optional
-	// +listType=map
-	// +listMapKey=write
-	// +kubebuilder:validation:MaxItems=32
-	Writes []EvaluatedWrites `json:"writes,omitempty"`
-}
-
-// EvaluatedWrites are the writes of one kind that a policy has evaluated.
-type EvaluatedWrites struct {
-	// write is the kind of write: the operation and the resource, with its group and subresource, such as UPDATE nodes/status.
-	// +required
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=128
-	Write string `json:"write,omitempty"`
-
-	// count is how many were evaluated.
-	// +required
-	// +kubebuilder:validation:Minimum=1
-	Count int64 `json:"count,omitempty"`
-
-	// lastTime is when the latest of them was evaluated.
-	// +required
-	LastTime metav1.Time `json:"lastTime,omitzero"` //nolint:kubeapilinter // It marshals as a string, and zero is no time.
-}
-
-// Violations are the writes that violated a policy, by what this policy made of them. Another policy may have denied a write that
-// this one only recorded. Dry runs do not count.
-type Violations struct {
-	// lastTime is when a write last violated the policy.
-	// Omitted: never.
-	// +optional
-	LastTime *metav1.Time `json:"lastTime,omitempty"`
-
-	// denied are the writes that this policy denied.
-	// Omitted: none.
-	// +optional
-	Denied *ViolationCount `json:"denied,omitempty"`
-
-	// warned are the writes that this policy warned about.
-	// Omitted: none.
-	// +optional
-	Warned *ViolationCount `json:"warned,omitempty"`
-
-	// audited are the writes that this policy only recorded: those that it would deny with validationActions: [Deny].
-	// Omitted: none.
-	// +optional
-	Audited *ViolationCount `json:"audited,omitempty"`
-}
-
-// ViolationCount counts writes and shows the latest.
-type ViolationCount struct {
-	// total is the number of writes since the policy was created.
-	// Omitted: 0.
-	// +optional
-	// +kubebuilder:validation:Minimum=0
-	Total int64 `json:"total,omitempty"` //nolint:kubeapilinter // Zero is as good as omitted.
-
-	// lastTime is when the latest of them happened.
-	// Omitted: never.
-	// +optional
-	LastTime *metav1.Time `json:"lastTime,omitempty"`
-
-	// recent are the latest of them, newest first, equal ones merged.
-	// Omitted: none.
-	// +optional
-	// +listType=atomic
-	// +kubebuilder:validation:MaxItems=10
-	Recent []RecentViolation `json:"recent,omitempty"`
-}
-
-// RecentViolation is one write, or several equal ones.
-type RecentViolation struct {
-	// time is when the latest of them happened.
-	// +required
-	Time metav1.Time `json:"time,omitzero"` //nolint:kubeapilinter // It marshals as a string, and zero is no time.
-
-	// node is the kubelet's node name, as in its credential.
-	// +required
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=256
-	Node string `json:"node,omitempty"`
-
-	// rule is the ID of the first rule of this policy that was violated, such as node-labels.
-	// +required
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=64
-	Rule string `json:"rule,omitempty"`
-
-	// resource is what was written, with its subresource, such as nodes/status.
-	// +required
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=64
-	Resource string `json:"resource,omitempty"`
-
-	// object is the name of what was written, with its namespace if it has one.
-	// Omitted: the object had no name.
-	// +optional
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=512
-	Object string `json:"object,omitempty"`
-
-	// count is how many writes this entry stands for.
-	// +required
-	// +kubebuilder:validation:Minimum=1
-	Count int64 `json:"count,omitempty"`
 }

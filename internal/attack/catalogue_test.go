@@ -19,11 +19,11 @@ import (
 // TestPoliciesForbidTheAttacksOfTheirRules evaluates each attack by the policy of a fixture: the example of its rule or, if that is about
 // another value, one of the other fixtures that are denied.
 func TestPoliciesForbidTheAttacksOfTheirRules(t *testing.T) {
-	for _, a := range Catalogue() {
+	for _, a := range slices.Concat(Catalogue(), AgentCatalogue()) {
 		if a.Rule == "" {
 			continue
 		}
-		if w, _ := a.write(model(modelNode, a.ID == "uncordon-own-node")); w == nil {
+		if w, _ := a.write(modelOf(&a)); w == nil {
 			if a.Stock != NotTried {
 				t.Errorf("%s: cannot be tried with the model", a.ID)
 			}
@@ -61,12 +61,29 @@ func forbiddenByAFixture(t *testing.T, a *Attack) bool {
 	return false
 }
 
+// modelAgent is the service account of the fixtures.
+const modelAgent = "kube-system/agent"
+
+// isAgents reports whether an attack is one of a node agent.
+func isAgents(a *Attack) bool {
+	return slices.ContainsFunc(AgentCatalogue(), func(other Attack) bool { return other.ID == a.ID })
+}
+
+// modelOf returns the model for an attack.
+func modelOf(a *Attack) *state {
+	s := model(modelNode, a.ID == "uncordon-own-node")
+	if isAgents(a) {
+		s.account = modelAgent
+	}
+	return s
+}
+
 // violated returns the rules that the model of an attack violates.
 func violated(t *testing.T, a *Attack, set *policy.Set) []policy.RuleID {
 	t.Helper()
 	r := newRun(modelNode, "")
 	r.set = set
-	_, w, d, err := r.prepare(a, model(modelNode, a.ID == "uncordon-own-node"))
+	_, w, d, err := r.prepare(a, modelOf(a))
 	if err != nil || d.Err != nil {
 		t.Fatalf("%s: %v %v", a.ID, err, d.Err)
 	}
@@ -97,7 +114,7 @@ func TestPagesCountTheAttacks(t *testing.T) {
 }
 
 func TestEachRuleHasAnAttack(t *testing.T) {
-	attacks := Catalogue()
+	attacks := slices.Concat(Catalogue(), AgentCatalogue())
 	for _, rule := range rules.All() {
 		if !slices.ContainsFunc(attacks, func(a Attack) bool { return a.Rule == rule.ID }) {
 			t.Errorf("%s: no attack in the catalogue is about it", rule.ID)

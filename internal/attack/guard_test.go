@@ -6,6 +6,7 @@ package attack
 import (
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -83,9 +84,9 @@ func TestGuard(t *testing.T) {
 
 // TestGuardKnowsTheCatalogue checks that the guard lets every attack of the model pass, and nothing of it that is no dry run.
 func TestGuardKnowsTheCatalogue(t *testing.T) {
-	g := &guard{}
-	for _, a := range Catalogue() {
-		w, _ := a.write(model(modelNode, a.ID == "uncordon-own-node"))
+	for _, a := range slices.Concat(Catalogue(), AgentCatalogue()) {
+		g := &guard{agent: isAgents(&a)}
+		w, _ := a.write(modelOf(&a))
 		if w == nil {
 			continue
 		}

@@ -68,6 +68,7 @@ type explanation struct {
 	Spec    string        `json:"spec,omitempty"`
 	Fields  []string      `json:"fields,omitempty"`
 	Targets []target      `json:"targets,omitempty"`
+	Agents  []target      `json:"agentTargets,omitempty"` // the writes of node agents
 	Since   string        `json:"since,omitempty"`
 	Source  string        `json:"source,omitempty"`
 
@@ -82,13 +83,13 @@ type target struct {
 func explainRule(rule policy.Rule) explanation {
 	return explanation{
 		ID: rule.ID, Title: rule.Doc.Title, Text: rule.Doc.Text, Kubelet: rule.Doc.Kubelet, Attack: rule.Doc.Attack,
-		Spec: rule.Doc.Spec, Fields: rule.Doc.Fields, Targets: targets(rule), Since: rule.Doc.Since, Source: rule.Doc.Source,
+		Spec: rule.Doc.Spec, Fields: rule.Doc.Fields, Targets: targets(rule.Targets), Agents: targets(rule.Agents.Targets), Since: rule.Doc.Since, Source: rule.Doc.Source,
 	}
 }
 
-func targets(rule policy.Rule) []target {
+func targets(of []policy.Target) []target {
 	var all []target
-	for _, t := range rule.Targets {
+	for _, t := range of {
 		described := target{Resource: t.Resource}
 		if t.Subresource != "" {
 			described.Resource += "/" + t.Subresource
@@ -111,6 +112,20 @@ func unverified() explanation {
 			"spec.match.nodeSelector), or if evaluating the write failed in the webhook itself. An attacker can cause most of " +
 			"these, so none of them lets a write through. A stock kubelet writes well-formed objects: if it is denied with " +
 			"this name, the violation's detail says which it was, and the log of the webhook says more.",
+		Since: "v0.1.0",
+	}
+}
+
+// withoutNode explains what is no rule but stands in denials like one.
+func withoutNode() explanation {
+	return explanation{
+		ID:    policy.WithoutNode,
+		Title: "A node agent must use a credential that names its node",
+		Text: "It is no rule: spec.subjects.withoutNode says whether such a write is a violation or only recorded. A violation has this " +
+			"name if a policy names the service account and evaluates the write, but the token is bound to no pod, or the user name " +
+			"ends in no name of a node. Anyone can use such a token anywhere, so nothing holds it to a node. docs/node-agents.md says " +
+			"which agents have one, and how to give them another.",
+		Spec:  "spec.subjects",
 		Since: "v0.1.0",
 	}
 }
@@ -156,8 +171,11 @@ func idOf(name string) string { return strings.ToLower(strings.Join(strings.Fiel
 // a message names.
 func explain(name string) []explanation {
 	id := policy.RuleID(idOf(name))
-	if id == policy.Unverified {
+	switch id {
+	case policy.Unverified:
 		return []explanation{unverified()}
+	case policy.WithoutNode:
+		return []explanation{withoutNode()}
 	}
 	var below, named []explanation
 	message := " " + strings.ToLower(strings.Join(strings.Fields(name), " "))
@@ -190,7 +208,7 @@ func ruleIDs() []string {
 	for _, rule := range rules.All() {
 		ids = append(ids, string(rule.ID))
 	}
-	return append(ids, string(policy.Unverified))
+	return append(ids, string(policy.Unverified), string(policy.WithoutNode))
 }
 
 func completeRules(_ *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
@@ -212,8 +230,10 @@ func ruleTitles() []ruleTitle {
 	for _, rule := range rules.All() {
 		titles = append(titles, ruleTitle{rule.ID, rule.Doc.Title})
 	}
-	u := unverified()
-	return append(titles, ruleTitle{u.ID, u.Title})
+	for _, e := range []explanation{unverified(), withoutNode()} {
+		titles = append(titles, ruleTitle{e.ID, e.Title})
+	}
+	return titles
 }
 
 func writeTitles(w io.Writer, titles []ruleTitle) error {
@@ -250,6 +270,11 @@ func (e explanation) writeText(w io.Writer) error {
 		fmt.Fprintf(&writes, "  %s: %s\n", t.Resource, strings.Join(t.Operations, ", "))
 	}
 	section("In the writes:", writes.String())
+	writes.Reset()
+	for _, t := range e.Agents {
+		fmt.Fprintf(&writes, "  %s: %s\n", t.Resource, strings.Join(t.Operations, ", "))
+	}
+	section("In the writes of node agents, in a policy with spec.subjects:", writes.String())
 	section("Since:", command.Wrap(e.Since, "  ", textWidth))
 	section("Source:", command.Wrap(e.Source, "  ", textWidth))
 	_, err := io.WriteString(w, b.String())

@@ -64,12 +64,13 @@ type listedRule struct {
 	Title   string        `json:"title"`
 	Spec    string        `json:"spec"`
 	Targets []target      `json:"targets"`
+	Agents  []target      `json:"agentTargets,omitempty"` // the writes of node agents
 }
 
 func listRules() []listedRule {
 	var all []listedRule
 	for _, rule := range rules.All() {
-		all = append(all, listedRule{rule.ID, rule.Doc.Title, rule.Doc.Spec, targets(rule)})
+		all = append(all, listedRule{rule.ID, rule.Doc.Title, rule.Doc.Spec, targets(rule.Targets), targets(rule.Agents.Targets)})
 	}
 	return all
 }
@@ -81,6 +82,9 @@ func writeCatalogue(w io.Writer, rules []listedRule) error {
 		for _, target := range rule.Targets {
 			writes = append(writes, target.Resource+" "+strings.Join(target.Operations, ","))
 		}
+		if len(rule.Targets) == 0 {
+			writes = append(writes, "of node agents only")
+		}
 		t.Add(string(rule.ID), rule.Spec, strings.Join(writes, "; "))
 	}
 	return t.Write(w)
@@ -90,6 +94,7 @@ func writeCatalogue(w io.Writer, rules []listedRule) error {
 type policyRules struct {
 	Policy            string                      `json:"policy"`
 	ValidationActions []v1alpha1.ValidationAction `json:"validationActions"`
+	Subjects          *v1alpha1.Subjects          `json:"subjects,omitempty"`
 	Match             *v1alpha1.Match             `json:"match,omitempty"`
 	Rules             []activeRule                `json:"rules"`
 	RulesOff          []policy.RuleID             `json:"rulesOff,omitempty"`
@@ -104,7 +109,8 @@ type activeRule struct {
 
 func rulesOf(o *manifest.Policy) (policyRules, error) {
 	p := policyRules{
-		Policy: o.Object.Name, ValidationActions: o.Object.Spec.ValidationActions, Match: o.Object.Spec.Match,
+		Policy: o.Object.Name, ValidationActions: o.Object.Spec.ValidationActions,
+		Subjects: o.Object.Spec.Subjects, Match: o.Object.Spec.Match,
 		Rules: []activeRule{},
 	}
 	if len(p.ValidationActions) == 0 {
@@ -113,6 +119,9 @@ func rulesOf(o *manifest.Policy) (policyRules, error) {
 	on := o.Compiled.Rules()
 	for _, rule := range rules.All() {
 		if !slices.Contains(on, rule.ID) {
+			if p.Subjects != nil && !rule.Agents.Apply() || p.Subjects == nil && !rule.ForKubelets() {
+				continue
+			}
 			p.RulesOff = append(p.RulesOff, rule.ID)
 			continue
 		}
@@ -186,10 +195,34 @@ func (p policyRules) writeText(w io.Writer) error {
 	return err
 }
 
-// matched says in words which kubelets the policy restricts.
+// clients says in words which node agents the policy is for, if it is not for kubelets.
+func (p policyRules) clients() string {
+	if p.Subjects == nil {
+		return ""
+	}
+	var names []string
+	for _, account := range p.Subjects.ServiceAccounts {
+		names = append(names, account.Namespace+"/"+account.Name)
+	}
+	for _, prefix := range p.Subjects.UsernamePrefixes {
+		names = append(names, string(prefix)+"*")
+	}
+	return text.Printable(strings.Join(names, ", "))
+}
+
+// matched says in words which clients the policy restricts.
 func (p policyRules) matched() string {
+	clients := p.clients()
+	if clients == "" {
+		return p.nodes("for all kubelets", "for the kubelets ")
+	}
+	return p.nodes("for the node agents "+clients, "for the node agents "+clients+" on ")
+}
+
+// nodes says in words which nodes the policy is for, given what to say of all nodes and of some.
+func (p policyRules) nodes(all, some string) string {
 	if p.Match == nil {
-		return "for all kubelets"
+		return all
 	}
 	list := func(patterns []v1alpha1.Pattern) string {
 		names := make([]string, len(patterns))
@@ -198,9 +231,9 @@ func (p policyRules) matched() string {
 		}
 		return text.Printable(strings.Join(names, ", "))
 	}
-	matched := "for all kubelets"
+	matched := all
 	if len(p.Match.NodeNames) > 0 {
-		matched = "for the kubelets " + list(p.Match.NodeNames)
+		matched = some + list(p.Match.NodeNames)
 	}
 	if len(p.Match.ExcludeNodeNames) > 0 {
 		matched += " except " + list(p.Match.ExcludeNodeNames)

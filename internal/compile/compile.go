@@ -57,9 +57,9 @@ type Kind struct {
 // Compile compiles a valid policy, which turns the given rules on. It returns a [LimitError] if an API server would refuse the result, or
 // could not afford to evaluate it.
 func Compile(p *v1alpha1.NodeRestrictionPolicy, rules []policy.Rule, options Options) (*Compiled, error) {
-	c := &compilation{policy: p, options: options, report: newReport(p.Name)}
+	c := &compilation{policy: p, options: options, report: newReport(p)}
 	out := &Compiled{}
-	kinds := WritesOf(rules)
+	kinds := writesUnder(rules, &p.Spec)
 	var excess excesses
 	for _, w := range kinds {
 		kind, err := c.kind(w, rules, kinds)
@@ -109,11 +109,11 @@ func (c *compilation) kind(w Write, rules []policy.Rule, kinds []Write) (*Kind, 
 	if skip {
 		return nil, nil
 	}
-	scope := &expression.Scope{Resource: w.Resource, Subresource: w.Subresource, Operation: w.Operation}
-	var validations []validation
-	var definers []policy.RuleID
+	scope := &expression.Scope{Resource: w.Resource, Subresource: w.Subresource, Operation: w.Operation, Agents: c.forAgents()}
+	validations := c.withoutNode(scope)
+	definers := make([]policy.RuleID, len(scope.Variables()))
 	for i := range rules {
-		if rule := &rules[i]; slices.ContainsFunc(rule.Targets, w.isOf) {
+		if rule := &rules[i]; slices.ContainsFunc(rule.TargetsUnder(&c.policy.Spec), w.isOf) {
 			validations = append(validations, c.validations(rule, scope)...)
 			for len(definers) < len(scope.Variables()) {
 				definers = append(definers, rule.ID)
@@ -145,7 +145,7 @@ func (c *compilation) kind(w Write, rules []policy.Rule, kinds []Write) (*Kind, 
 
 // validations returns the expressions of a rule, each as a variable of the scope.
 func (c *compilation) validations(rule *policy.Rule, scope *expression.Scope) []validation {
-	how := rule.CEL.Under(&c.policy.Spec, scope)
+	how := c.expressible(rule, scope)
 	c.report.add(rule, how)
 	if how == policy.NotAtAll || how == policy.Wider && c.options.Partial == Narrower {
 		return nil

@@ -52,8 +52,11 @@ const PolicyName = "$(policy)"
 const AnyWrite = "*"
 
 // Entries returns the entries of the sections of a valid policy that turns the given rules on, in the order of the rules, and what they
-// leave out. Rules that CEL does not express have none.
+// leave out. Rules that CEL does not express have none, and neither have policies for node agents.
 func Entries(p *v1alpha1.NodeRestrictionPolicy, rules []policy.Rule) ([]Entry, []Gap, error) {
+	if p.Spec.Subjects != nil {
+		return nil, nil, nil
+	}
 	var entries []Entry
 	var gaps []Gap
 	named := p.DeepCopy()

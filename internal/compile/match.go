@@ -24,15 +24,25 @@ const userName = "request.userInfo.?username.orValue('')"
 
 // conditions returns the match conditions for a kind of write. It returns true if the policy must leave the kind out.
 func (c *compilation) conditions(w Write, kinds []Write) ([]admissionregistrationv1.MatchCondition, bool) {
-	isKubelet := userName + ".startsWith(" + expression.Quote(expression.UserPrefix) + ")"
-	conditions := []admissionregistrationv1.MatchCondition{{Name: "kubelet", Expression: isKubelet}}
+	isClient, name, node := userName+".startsWith("+expression.Quote(expression.UserPrefix)+")", "kubelet", nodeOfUser
+	if c.forAgents() {
+		isClient, name, node = IsAgent(c.policy.Spec.Subjects), "agent", expression.AgentNode()
+	}
+	conditions := []admissionregistrationv1.MatchCondition{{Name: name, Expression: isClient}}
 	add := func(name, e string) {
 		if e != expression.True {
 			// An API server may evaluate a condition although another one is false.
-			conditions = append(conditions, admissionregistrationv1.MatchCondition{Name: name, Expression: expression.And(isKubelet, e)})
+			conditions = append(conditions, admissionregistrationv1.MatchCondition{Name: name, Expression: expression.And(isClient, e)})
 		}
 	}
-	if w == (Write{"nodes", "", expression.Create}) {
+	// mayBe is for conditions on the node: an agent without one may be on any.
+	mayBe := func(e string) string {
+		if !c.forAgents() || e == expression.True {
+			return e
+		}
+		return expression.Or(node+" == ''", e)
+	}
+	if !c.forAgents() && w == (Write{"nodes", "", expression.Create}) {
 		// The webhook itself must deny the probe.
 		add("not-the-probe", expression.Or(userName+" != "+expression.Quote(expression.UserPrefix+program.Name+"-probe"),
 			"!request.?dryRun.orValue(false)"))
@@ -44,9 +54,9 @@ func (c *compilation) conditions(w Write, kinds []Write) ([]admissionregistratio
 	if match == nil {
 		return conditions, false
 	}
-	included, excluded := names(match)
-	add("node-names", included)
-	add("exclude-node-names", expression.Not(excluded))
+	included, excluded := names(match, node)
+	add("node-names", mayBe(included))
+	add("exclude-node-names", mayBe(expression.Not(excluded)))
 	if match.NodeSelector == nil {
 		return conditions, false
 	}
@@ -54,11 +64,11 @@ func (c *compilation) conditions(w Write, kinds []Write) ([]admissionregistratio
 	if w.Resource != "nodes" {
 		return conditions, c.options.Partial != Wider
 	}
-	own, selected := selectedNode(match.NodeSelector, w)
+	own, selected := selectedNode(match.NodeSelector, w, node)
 	if c.options.Partial == Wider {
-		add("node-selector", expression.Or(expression.Not(own), selected))
+		add("node-selector", mayBe(expression.Or(expression.Not(own), selected)))
 	} else {
-		add("node-selector", expression.And(own, selected))
+		add("node-selector", mayBe(expression.And(own, selected)))
 	}
 	return conditions, false
 }
@@ -66,22 +76,22 @@ func (c *compilation) conditions(w Write, kinds []Write) ([]admissionregistratio
 // nodeOfUser is the name of the kubelet's node in CEL.
 const nodeOfUser = "request.userInfo.username.substring(12)" // after [expression.UserPrefix]
 
-// names says that a policy includes, and that it excludes, the name of the kubelet's node.
-func names(match *v1alpha1.Match) (included, excluded string) {
+// names says that a policy includes, and that it excludes, the name of the client's node.
+func names(match *v1alpha1.Match, node string) (included, excluded string) {
 	included = expression.True
 	if len(match.NodeNames) > 0 {
-		included = expression.Matches(nodeOfUser, match.NodeNames)
+		included = expression.Matches(node, match.NodeNames)
 	}
-	return included, expression.Matches(nodeOfUser, match.ExcludeNodeNames)
+	return included, expression.Matches(node, match.ExcludeNodeNames)
 }
 
-// selectedNode says that a write of a Node is of the kubelet's own, and that a selector selects its labels before the write.
-func selectedNode(selector *metav1.LabelSelector, w Write) (own, selected string) {
+// selectedNode says that a write of a Node is of the client's own, and that a selector selects its labels before the write.
+func selectedNode(selector *metav1.LabelSelector, w Write, node string) (own, selected string) {
 	object := "oldObject"
 	if w.Operation == expression.Create {
 		object = "object"
 	}
-	return "request.?name.orValue('') == " + nodeOfUser, selects(selector, object+".?metadata.?labels.orValue({})")
+	return "request.?name.orValue('') == " + node, selects(selector, object+".?metadata.?labels.orValue({})")
 }
 
 // selects says that a valid selector matches labels.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strings"
 
+	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/policy"
 )
 
@@ -31,12 +32,13 @@ type Gap struct {
 // reporter collects how much of each rule is expressed in the kinds of writes.
 type reporter struct {
 	name     string
+	agents   bool // the policy is for node agents
 	selector bool
 	kinds    map[policy.RuleID]policy.Expressible
 }
 
-func newReport(name string) *reporter {
-	return &reporter{name: name, kinds: map[policy.RuleID]policy.Expressible{}}
+func newReport(p *v1alpha1.NodeRestrictionPolicy) *reporter {
+	return &reporter{name: p.Name, agents: p.Spec.Subjects != nil, kinds: map[policy.RuleID]policy.Expressible{}}
 }
 
 // add keeps the least exact of the kinds of writes of a rule.
@@ -56,7 +58,11 @@ func (r *reporter) finish(rules []policy.Rule) Report {
 		case policy.Narrower, policy.Wider:
 			report.Partly = append(report.Partly, Gap{rule.ID, rule.CEL.Why})
 		case policy.NotAtAll:
-			report.Not = append(report.Not, Gap{rule.ID, rule.CEL.Why})
+			why := rule.CEL.Why
+			if r.agents {
+				why = agentGap
+			}
+			report.Not = append(report.Not, Gap{rule.ID, why})
 		default:
 			report.Not = append(report.Not, Gap{rule.ID, "its writes do not carry the labels of the Node"})
 		}

@@ -41,8 +41,11 @@ type Violation struct {
 }
 
 // Violations returns when writes violate a valid policy, which turns the given rules on: one for each rule and kind of write, in the order
-// of [WritesOf] and of the rules. The result depends on the arguments only.
+// of [WritesOf] and of the rules. There are none for node agents. The result depends on the arguments only.
 func Violations(p *v1alpha1.NodeRestrictionPolicy, rules []policy.Rule) []Violation {
+	if p.Spec.Subjects != nil {
+		return nil // the conditions are for clients that are kubelets
+	}
 	var all []Violation
 	for _, w := range WritesOf(rules) {
 		for i := range rules {
@@ -145,7 +148,7 @@ func matches(match *v1alpha1.Match, w Write) (certainly, possibly string) {
 	if match == nil {
 		return expression.True, expression.True
 	}
-	included, excluded := names(match)
+	included, excluded := names(match, nodeOfUser)
 	named := expression.And(included, expression.Not(excluded))
 	switch {
 	case match.NodeSelector == nil:
@@ -153,7 +156,7 @@ func matches(match *v1alpha1.Match, w Write) (certainly, possibly string) {
 	case w.Resource != "nodes":
 		return expression.False, named
 	}
-	own, selected := selectedNode(match.NodeSelector, w)
+	own, selected := selectedNode(match.NodeSelector, w, nodeOfUser)
 	return expression.And(named, own, selected), expression.And(named, expression.Or(expression.Not(own), selected))
 }
 

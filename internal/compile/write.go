@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/policy"
 	"noderestriction.plus/policy/expression"
 )
@@ -58,11 +59,16 @@ func (w Write) named(others []Write) []string {
 	return named
 }
 
-// WritesOf returns the kinds of writes that rules evaluate, in their order, nodes first.
+// WritesOf returns the kinds of writes by kubelets that rules evaluate, in their order, nodes first.
 func WritesOf(rules []policy.Rule) []Write {
+	return writesUnder(rules, &v1alpha1.NodeRestrictionPolicySpec{})
+}
+
+// writesUnder returns the kinds of writes that rules evaluate under a spec, by kubelets or by node agents, in the order of [WritesOf].
+func writesUnder(rules []policy.Rule, spec *v1alpha1.NodeRestrictionPolicySpec) []Write {
 	var writes []Write
 	for i := range rules {
-		for _, t := range rules[i].Targets {
+		for _, t := range rules[i].TargetsUnder(spec) {
 			for _, operation := range t.Operations {
 				for _, subresource := range subresources(t) {
 					if w := (Write{t.Resource, subresource, string(operation)}); !slices.Contains(writes, w) {

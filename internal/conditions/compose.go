@@ -83,6 +83,7 @@ const (
 	Partial    = "Partial"    // except what the message names
 	Refused    = "Refused"    // nothing: its expressions are too large or too expensive, or CEL cannot express them
 	NotDenying = "NotDenying" // nothing: it does not deny
+	NodeAgents = "NodeAgents" // nothing: it is for node agents, whose writes no condition is about
 )
 
 // Compose returns the conditions for the policies in force, given all rules. The result depends on the arguments only.
@@ -316,6 +317,12 @@ func violationsOf(inForce []Policy, rules []policy.Rule) [][]compile.Violation {
 
 // find finds out how a policy is gated, and counts its gaps.
 func (c *Composed) find(p *Policy, violations []compile.Violation, s *sending, rules []policy.Rule) {
+	if p.Spec.Subjects != nil {
+		c.Findings[p.Name] = Finding{
+			metav1.ConditionFalse, NodeAgents, "the policy is for node agents, whose writes continue while no replica answers",
+		}
+		return
+	}
 	if !p.Denies {
 		c.Findings[p.Name] = Finding{
 			metav1.ConditionFalse, NotDenying, "the policy denies nothing, so nothing is refused while no replica answers",

@@ -121,10 +121,13 @@ func (m *Metrics) Expect(set *policy.Set) {
 		for _, rule := range append(p.Rules(), policy.Unverified) {
 			m.violations.WithLabelValues(name, string(rule), string(p.Action()))
 		}
+		if p.ForAgents() {
+			m.violations.WithLabelValues(name, string(policy.WithoutNode), string(p.WithoutNode()))
+		}
 	}
 }
 
-// Evaluated counts the evaluation of a write by a kubelet.
+// Evaluated counts the evaluation of a write by a kubelet or a node agent.
 func (m *Metrics) Evaluated(r *policy.Request, d policy.Decision, took time.Duration) {
 	w := m.values.write(r.Resource, r.Subresource)
 	m.evaluations.WithLabelValues(

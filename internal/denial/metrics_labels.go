@@ -32,7 +32,7 @@ func newLabelValues(rules []policy.Rule) *labelValues {
 		writes: map[write]map[string]bool{{resource: other}: {
 			string(admissionv1.Create): true, string(admissionv1.Update): true, string(admissionv1.Delete): true,
 		}},
-		rules:    map[string]bool{string(policy.Unverified): true},
+		rules:    map[string]bool{string(policy.Unverified): true, string(policy.WithoutNode): true},
 		policies: map[string]bool{"": true},
 	}
 	for _, rule := range rules {

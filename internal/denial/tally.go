@@ -24,6 +24,7 @@ const maxRecent = 10
 // refuse the whole status.
 const (
 	maxNode     = 256
+	maxAccount  = 256
 	maxRule     = 64
 	maxResource = 64
 	maxObject   = 512
@@ -47,7 +48,7 @@ func tallyOf(rec *record.Record, rule policy.RuleID) tally {
 		object = rec.Namespace + "/" + rec.Name
 	}
 	return tally{total: 1, last: at, recent: []v1alpha1.RecentViolation{{
-		Time: at, Node: shown(rec.Node, maxNode), Rule: shown(string(rule), maxRule),
+		Time: at, Node: shown(rec.Node, maxNode), Account: text.Bound(rec.Account, maxAccount), Rule: shown(string(rule), maxRule),
 		Resource: shown(resource, maxResource), Object: text.Bound(object, maxObject), Count: 1,
 	}}}
 }
@@ -138,14 +139,14 @@ func mergeRecent(a, b []v1alpha1.RecentViolation) []v1alpha1.RecentViolation {
 		merged[i].Count += d.Count
 	}
 	slices.SortFunc(merged, func(a, b v1alpha1.RecentViolation) int {
-		return cmp.Or(b.Time.Compare(a.Time.Time), cmp.Compare(a.Node, b.Node), cmp.Compare(a.Rule, b.Rule),
+		return cmp.Or(b.Time.Compare(a.Time.Time), cmp.Compare(a.Node, b.Node), cmp.Compare(a.Account, b.Account), cmp.Compare(a.Rule, b.Rule),
 			cmp.Compare(a.Resource, b.Resource), cmp.Compare(a.Object, b.Object))
 	})
 	return merged[:min(len(merged), maxRecent)]
 }
 
 func equalWrites(a, b v1alpha1.RecentViolation) bool {
-	return a.Node == b.Node && a.Rule == b.Rule && a.Resource == b.Resource && a.Object == b.Object
+	return a.Node == b.Node && a.Account == b.Account && a.Rule == b.Rule && a.Resource == b.Resource && a.Object == b.Object
 }
 
 func later(a, b metav1.Time) metav1.Time {

@@ -181,5 +181,5 @@ func ruleIDs() []string {
 	for _, rule := range rules.All() {
 		ids = append(ids, string(rule.ID))
 	}
-	return append(ids, string(policy.Unverified))
+	return append(ids, string(policy.Unverified), string(policy.WithoutNode))
 }

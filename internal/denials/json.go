@@ -14,6 +14,7 @@ import (
 	"noderestriction.plus/internal/command"
 	"noderestriction.plus/internal/record"
 	"noderestriction.plus/internal/recordlog"
+	"noderestriction.plus/policy"
 )
 
 // jsonRow is a record as it is printed. What the log does not have is omitted.
@@ -26,6 +27,8 @@ type jsonRow struct {
 	UID         string             `json:"uid"`
 	Node        string             `json:"node,omitempty"` // empty: no kubelet wrote
 	User        string             `json:"user,omitempty"`
+	Subject     policy.SubjectKind `json:"subject,omitempty"` // empty: a kubelet
+	Account     string             `json:"account,omitempty"` // of a node agent
 	Operation   string             `json:"operation,omitempty"`
 	Resource    string             `json:"resource,omitempty"`
 	Subresource string             `json:"subresource,omitempty"`
@@ -64,7 +67,7 @@ func newJSONRow(row *recordlog.Row) jsonRow {
 	}
 	j := jsonRow{
 		Time: row.Time, Action: string(row.Msg), Enforcer: row.Enforcer, Boot: row.Boot, Seq: row.Seq, UID: row.UID, Node: row.Node,
-		User: known(row.User), Operation: known(row.Operation), Resource: known(row.Resource),
+		User: known(row.User), Subject: row.Subject, Account: row.Account, Operation: known(row.Operation), Resource: known(row.Resource),
 		Subresource: row.Subresource, Namespace: known(row.Namespace), Name: known(row.Name), DryRun: row.DryRun, Late: row.Late,
 		ClientAuth: row.ClientAuth, Version: row.Version, Fingerprint: row.Fingerprint, Truncated: row.Truncated,
 		Omitted: row.OmittedViolations, Brief: row.Brief, Compact: row.Compact, Like: row.Like, Source: row.Source,

@@ -29,7 +29,7 @@ func (v *tableRows) add(row *recordlog.Row) error {
 		rules = append(rules, violation.Rule)
 		details = append(details, detail(row, violation))
 	}
-	v.table.Add(timeText(row.Time), outcome(row), orDash(row.Node), write(row), object(row),
+	v.table.Add(timeText(row.Time), outcome(row), client(row), write(row), object(row),
 		strings.Join(policies, "\n"), strings.Join(rules, "\n"), strings.Join(details, "\n"))
 	return nil
 }
@@ -51,16 +51,24 @@ func (v *textRows) add(row *recordlog.Row) error {
 		reasons = append(reasons,
 			fmt.Sprintf("%s: %s (%s)", policyText(row, violation), violation.Rule, detail(row, violation)))
 	}
-	client := "node " + row.Node
-	if row.Node == "" {
-		client = "user " + row.User
+	by := "node " + client(row)
+	if row.Node == "" && row.Account == "" {
+		by = "user " + row.User
 	}
-	_, err := fmt.Fprintf(v.w, "%s %s %s: %s %s: %s\n", timeText(row.Time), outcome(row), client, write(row),
+	_, err := fmt.Fprintf(v.w, "%s %s %s: %s %s: %s\n", timeText(row.Time), outcome(row), by, write(row),
 		object(row), strings.Join(reasons, "; "))
 	return err
 }
 
 func (v *textRows) finish() error { return nil }
+
+// client is the node that wrote, and the account if it is a node agent's.
+func client(row *recordlog.Row) string {
+	if row.Account == "" {
+		return orDash(row.Node)
+	}
+	return orDash(row.Node) + " (" + row.Account + ")"
+}
 
 func outcome(row *recordlog.Row) string {
 	switch {
@@ -126,7 +134,7 @@ func csvHeader() []string {
 	return []string{
 		"ts", "action", "boot", "seq", "uid", "node", "user", "operation", "resource", "subresource", "namespace", "name",
 		"dryRun", "clientAuth", "version", "policies", "rules", "fields", "details", "compact", "likeSeq", "source",
-		"brief", "late", "enforcer",
+		"brief", "late", "enforcer", "subject", "account",
 	}
 }
 
@@ -162,7 +170,8 @@ func (v *csvRows) add(row *recordlog.Row) error {
 		join(func(v record.Violation) string { return v.Rule }),
 		join(func(v record.Violation) string { return v.Field }),
 		join(func(v record.Violation) string { return v.Detail }),
-		strconv.FormatBool(row.Compact), like, row.Source, strconv.FormatBool(row.Brief), late, string(row.Enforcer)))
+		strconv.FormatBool(row.Compact), like, row.Source, strconv.FormatBool(row.Brief), late, string(row.Enforcer),
+		string(row.Subject), row.Account))
 }
 
 func (v *csvRows) finish() error {

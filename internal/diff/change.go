@@ -68,6 +68,9 @@ func Compare(old, updated *spec) []Change {
 	for _, compare := range fields() {
 		changes = append(changes, compare(old, updated)...)
 	}
+	if old.Subjects != nil && updated.Subjects != nil {
+		return ofAgents(changes)
+	}
 	return changes
 }
 

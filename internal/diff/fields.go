@@ -12,7 +12,7 @@ import (
 // fields compares every field of a policy, in the order of the API.
 func fields() []comparison {
 	return slices.Concat(
-		[]comparison{compareActions, match(), baseline()},
+		[]comparison{compareActions, subjects(), match(), baseline()},
 		nodes(), nodeStatus(), mirrorPods(), pods(), others(),
 	)
 }
@@ -114,5 +114,6 @@ func others() []comparison {
 		toggle("resourceSlices", func(s *spec) *v1alpha1.ResourceSlices { return s.ResourceSlices }),
 		toggle("lockdown", func(s *spec) *v1alpha1.Lockdown { return s.Lockdown }),
 		toggle("events", func(s *spec) *v1alpha1.Events { return s.Events }),
+		compareObjects,
 	}
 }

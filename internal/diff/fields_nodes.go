@@ -18,7 +18,10 @@ func nodes() []comparison {
 		toggle("nodes.directUpdates", func(s *spec) *v1alpha1.NodeDirectUpdates { return s.Nodes.DirectUpdates }),
 		nodeLabels(),
 		nodeAnnotations(),
-		section("nodes.taints", func(s *spec) *v1alpha1.NodeTaints { return s.Nodes.Taints }, compareTaints, compareRequiredTaints),
+		section("nodes.taints", func(s *spec) *v1alpha1.NodeTaints { return s.Nodes.Taints }, compareTaints, compareRequiredTaints,
+			list[v1alpha1.NodeTaints, v1alpha1.TaintPattern]{
+				"removable", func(t *v1alpha1.NodeTaints) []v1alpha1.TaintPattern { return t.Removable }, taints(), nothing[v1alpha1.TaintPattern](),
+			}.allows()),
 		section("nodes.finalizers", func(s *spec) *v1alpha1.NodeFinalizers { return s.Nodes.Finalizers },
 			allowedPatterns("allowed", func(f *v1alpha1.NodeFinalizers) []v1alpha1.Pattern { return f.Allowed }, nothing[v1alpha1.Pattern]())),
 		toggle("nodes.ownerReferences", func(s *spec) *v1alpha1.NodeOwnerReferences { return s.Nodes.OwnerReferences }),

@@ -81,6 +81,7 @@ func pods() []comparison {
 				v1alpha1.PodDeletionTerminating, v1alpha1.PodDeletionFinished, v1alpha1.PodDeletionTerminating)),
 		toggle("pods.eviction", func(s *spec) *v1alpha1.PodEviction { return s.Pods.Eviction }),
 		toggle("pods.unknownFields", func(s *spec) *v1alpha1.PodUnknownFields { return s.Pods.UnknownFields }),
+		toggle("pods.spec", func(s *spec) *v1alpha1.PodSpec { return s.Pods.Spec }),
 		toggle("pods.observedGeneration", func(s *spec) *v1alpha1.PodObservedGeneration { return s.Pods.ObservedGeneration }),
 	}
 }

@@ -90,6 +90,10 @@ func fill(t *testing.T, path string, v reflect.Value, second bool) {
 		value = [][]v1alpha1.KeyValuePattern{{"a"}, {"b"}}[i]
 	case []v1alpha1.CIDR:
 		value = [][]v1alpha1.CIDR{{"10.0.0.0/8"}, {"11.0.0.0/8"}}[i]
+	case []v1alpha1.UsernamePrefix:
+		value = [][]v1alpha1.UsernamePrefix{{"a:"}, {"b:"}}[i]
+	case string:
+		value = []string{"example.com/a", "example.com/b"}[i]
 	case []v1alpha1.BaselineResource:
 		value = [][]v1alpha1.BaselineResource{{"nodes"}, {"pods"}}[i]
 	case []v1alpha1.NodeAddressType:

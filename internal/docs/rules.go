@@ -41,8 +41,9 @@ func Rules(rules []policy.Rule, examples map[policy.RuleID]Example, reference *a
 			fmt.Fprintf(&b, "**Example.** %s\n\n```yaml\nspec:\n%s\n```\n\n```\n%s\n```\n\n",
 				e.Title, indent(e.Policy), e.Denial)
 		}
-		fmt.Fprintf(&b, "| | |\n|---|---|\n| section | `%s` |\n| fields | %s |\n| writes | %s |\n| since | %s |\n| source | %s |\n",
-			r.Doc.Spec, code(r.Doc.Fields), targets(r.Targets), r.Doc.Since, r.Doc.Source)
+		fmt.Fprintf(&b, "| | |\n|---|---|\n| section | `%s` |\n| fields | %s |\n| writes | %s |\n| node agents | %s |\n"+
+			"| since | %s |\n| source | %s |\n",
+			r.Doc.Spec, code(r.Doc.Fields), cell(orNone(targets(r.Targets))), agents(r), r.Doc.Since, r.Doc.Source)
 	}
 	return b.String()
 }
@@ -72,6 +73,25 @@ func indent(yaml string) string {
 
 func code(words []string) string {
 	return "`" + strings.Join(words, "`, `") + "`"
+}
+
+// agents says what a rule means in a policy for node agents.
+func agents(r *policy.Rule) string {
+	switch {
+	case len(r.Agents.Targets) > 0:
+		return targets(r.Agents.Targets)
+	case r.Agents.Apply():
+		return "the resources that the section names"
+	}
+	return "refused beside `spec.subjects`: " + r.Agents.Why
+}
+
+// orNone returns a list of writes by kubelets, or says that there are none.
+func orNone(writes string) string {
+	if writes == "" {
+		return "none of kubelets"
+	}
+	return writes
 }
 
 func targets(list []policy.Target) string {

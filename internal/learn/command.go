@@ -162,6 +162,8 @@ func (o *commandOptions) readBase(inputs *command.Inputs) (*base, error) {
 	if _, err := newDocument(b.text); err != nil {
 		return nil, fmt.Errorf("%s: %w", b.name, err)
 	}
-	b.object = file.Policies[0]
+	if b.object = file.Policies[0]; b.object.Object.Spec.Subjects != nil {
+		return nil, fmt.Errorf("%s: %w", b.name, errForAgents)
+	}
 	return b, nil
 }

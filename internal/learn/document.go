@@ -16,8 +16,9 @@ import (
 )
 
 var (
-	errNotOne  = errors.New("must hold one " + v1alpha1.Kind + " and nothing else")
-	errAliases = errors.New("has aliases of anchors, which cannot be widened in one place: write them out")
+	errNotOne    = errors.New("must hold one " + v1alpha1.Kind + " and nothing else")
+	errForAgents = errors.New("spec.subjects: the policy is for node agents, but only the writes of kubelets in a log teach anything")
+	errAliases   = errors.New("has aliases of anchors, which cannot be widened in one place: write them out")
 )
 
 // document is a policy as YAML, with its comments.

@@ -44,7 +44,7 @@ func denied(t *testing.T) map[string]*fixture.Fixture {
 		if err != nil {
 			t.Fatalf("%s: %v", path, err)
 		}
-		if len(f.Policies) == 1 {
+		if len(f.Policies) == 1 && f.Request.Subject.IsKubelet() {
 			fixtures[strings.TrimPrefix(path, directory+"/")] = f
 		}
 	}

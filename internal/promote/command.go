@@ -21,6 +21,7 @@ import (
 	"noderestriction.plus/internal/replaylog"
 	"noderestriction.plus/internal/stockwrites"
 	"noderestriction.plus/internal/text"
+	"noderestriction.plus/policy"
 )
 
 // maxReason is the maximum length of the reason of --force, in characters.
@@ -125,11 +126,6 @@ func (o *options) check(forced bool) (time.Duration, error) {
 	if len(o.records) == 0 {
 		return 0, command.Usagef("--records: name the files with the webhook's records; an empty log proves nothing either")
 	}
-	for _, name := range o.accepted {
-		if !slices.Contains(writeNames(), name) {
-			return 0, command.Usagef("--accept-unexercised: no kind of write is named %s%s", text.Quote(name), text.DidYouMean(name, writeNames()))
-		}
-	}
 	allowed := [][]string{{"Deny"}, {"Deny", "Audit"}, {"Audit", "Deny"}}
 	if !slices.ContainsFunc(allowed, func(actions []string) bool { return slices.Equal(actions, o.actions) }) {
 		return 0, command.Usagef("--actions: must be Deny or Deny,Audit")
@@ -138,6 +134,23 @@ func (o *options) check(forced bool) (time.Duration, error) {
 		return 0, command.Usagef("--force: needs a reason of at most %d characters", maxReason)
 	}
 	return window, nil
+}
+
+// checkAccepted checks --accept-unexercised, given the policy.
+func (o *options) checkAccepted(p *policy.Policy) error {
+	names := writeNames()
+	if p.ForAgents() {
+		names = nil
+		for _, w := range stockwrites.Of(p) {
+			names = append(names, w.String())
+		}
+	}
+	for _, name := range o.accepted {
+		if !slices.Contains(names, name) {
+			return command.Usagef("--accept-unexercised: no kind of write is named %s%s", text.Quote(name), text.DidYouMean(name, names))
+		}
+	}
+	return nil
 }
 
 // run promotes the policy of a file.
@@ -149,6 +162,9 @@ func (o *options) run(name string, now time.Time, forced bool, stdin io.Reader, 
 	d := &digests{inputs: &command.Inputs{Stdin: stdin}}
 	f, err := readFile(d.Open, name)
 	if err != nil {
+		return err
+	}
+	if err := o.checkAccepted(f.policy.Compiled); err != nil {
 		return err
 	}
 	if slices.Contains(f.policy.Object.Spec.ValidationActions, v1alpha1.Deny) {

@@ -19,7 +19,7 @@ const (
 )
 
 // bounds counts the bytes that the values of one line take, so that the line is bounded whatever they contain. The parts before
-// the violations take at most 1,328 bytes and each violation at most 1,040, so the first always fits.
+// the violations take at most 1,600 bytes and each violation at most 1,040, so the first always fits.
 type bounds struct {
 	used int
 	cut  bool

@@ -25,6 +25,7 @@ type Brief struct {
 	Seq         uint64         `json:"seq"`
 	UID         string         `json:"uid"`
 	Node        string         `json:"node"`
+	Account     string         `json:"account,omitzero"` // of a node agent
 	Operation   string         `json:"operation"`
 	Resource    string         `json:"resource"`
 	Subresource string         `json:"subresource,omitzero"`
@@ -42,8 +43,8 @@ type Brief struct {
 
 // briefFrame is longer than what a brief line has besides its values.
 const briefFrame = `{"ts":"2006-01-02T15:04:05.000Z","level":"","logger":"","msg":"","boot":"","seq":,"uid":"","node":"",` +
-	`"operation":"","resource":"","subresource":"","namespace":"","name":"","dryRun":true,"late":true,"clientAuth":"","rules":[],` +
-	`"omittedViolations":123,"fingerprint":""}` + "\n"
+	`"account":"","operation":"","resource":"","subresource":"","namespace":"","name":"","dryRun":true,"late":true,` +
+	`"clientAuth":"","rules":[],"omittedViolations":123,"fingerprint":""}` + "\n"
 
 // Brief returns the medium form of the record. The more there is to say, the shorter names are cut.
 func (r *Record) Brief() Brief {
@@ -67,7 +68,7 @@ func (r *Record) briefWithin(limit int) (b Brief, fits bool) {
 	}
 	b = Brief{
 		Time: r.Time, Level: value(r.Level, 8), Logger: value(r.Logger, 8), Msg: policy.Outcome(value(string(r.Msg), 8)),
-		Boot: value(r.Boot, 16), Seq: r.Seq, UID: value(r.UID, 36), Node: value(r.Node, limit),
+		Boot: value(r.Boot, 16), Seq: r.Seq, UID: value(r.UID, 36), Node: value(r.Node, limit), Account: value(r.Account, limit),
 		Operation: value(r.Operation, 8), Resource: value(r.Resource, limit),
 		Subresource: value(r.Subresource, limit),
 		Namespace:   value(r.Namespace, limit), Name: value(r.Name, limit),
@@ -112,6 +113,18 @@ func namesRule(entry, rule string) bool {
 		}
 	}
 	return false
+}
+
+// SubjectOf returns the kind of the node agent that [Brief.Account] identifies, and that of a kubelet for an empty one. Only a user name has a
+// colon.
+func SubjectOf(account string) policy.SubjectKind {
+	switch {
+	case account == "":
+		return policy.Kubelet
+	case strings.Contains(account, ":"):
+		return policy.UsernamePrefix
+	}
+	return policy.ServiceAccount
 }
 
 // ViolationsOf returns the violations that [Brief.Rules] names, with policy, rule and reason only.

@@ -52,21 +52,25 @@ type Record struct {
 	Boot string `json:"boot"`
 	Seq  uint64 `json:"seq"`
 
-	UID         string      `json:"uid"`  // of the AdmissionReview, not of an object
-	Node        string      `json:"node"` // as named in the credential
-	User        string      `json:"user"`
-	Operation   string      `json:"operation"`
-	Resource    string      `json:"resource"`
-	Subresource string      `json:"subresource"`
-	Namespace   string      `json:"namespace"`
-	Name        string      `json:"name"`
-	DryRun      bool        `json:"dryRun"`
-	Late        bool        `json:"late,omitzero"` // the sender had stopped waiting for the answer
-	ClientAuth  ClientAuth  `json:"clientAuth"`
-	Violations  []Violation `json:"violations"`
-	Version     string      `json:"version"` // of the program
+	UID  string `json:"uid"`  // of the AdmissionReview, not of an object
+	Node string `json:"node"` // as named in the credential
+	User string `json:"user"`
+	// Subject is the kind of a node agent, and Account the service account, as <namespace>/<name>, or the user name. Both are omitted for a
+	// kubelet.
+	Subject     policy.SubjectKind `json:"subject,omitzero"`
+	Account     string             `json:"account,omitzero"`
+	Operation   string             `json:"operation"`
+	Resource    string             `json:"resource"`
+	Subresource string             `json:"subresource"`
+	Namespace   string             `json:"namespace"`
+	Name        string             `json:"name"`
+	DryRun      bool               `json:"dryRun"`
+	Late        bool               `json:"late,omitzero"` // the sender had stopped waiting for the answer
+	ClientAuth  ClientAuth         `json:"clientAuth"`
+	Violations  []Violation        `json:"violations"`
+	Version     string             `json:"version"` // of the program
 
-	// Fingerprint is equal for records with the same outcome, node, operation, resource, dry run, lateness, policies and rules. A
+	// Fingerprint is equal for records with the same outcome, client, node, operation, resource, dry run, lateness, policies and rules. A
 	// [Compact] record has it instead of these.
 	Fingerprint string `json:"fingerprint"`
 	// Truncated says that a value was cut or violations were omitted, OmittedViolations how many.
@@ -106,6 +110,8 @@ func New(from Origin, r *policy.Request, d policy.Decision) Record {
 		UID:         b.value(from.UID, 128),
 		Node:        b.value(r.NodeName, MaxValue),
 		User:        b.value(from.User, MaxValue),
+		Subject:     policy.SubjectKind(b.value(string(r.Subject.Kind), 16)),
+		Account:     b.value(r.Subject.Account, MaxValue),
 		Operation:   b.value(string(r.Operation), 16),
 		Resource:    b.value(r.Resource, 128),
 		Subresource: b.value(r.Subresource, 64),
@@ -144,6 +150,9 @@ func fingerprint(r *policy.Request, d policy.Decision, late bool) string {
 		}
 	}
 	write(string(d.Outcome()), r.NodeName, string(r.Operation), r.Resource, r.Subresource)
+	if !r.Subject.IsKubelet() {
+		write("subject", string(r.Subject.Kind), r.Subject.Account)
+	}
 	if r.DryRun {
 		write("dryRun")
 	}

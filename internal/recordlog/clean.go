@@ -12,9 +12,10 @@ import (
 // clean makes every text of a record printable.
 func clean(r *record.Record) {
 	r.Msg = policy.Outcome(text.Printable(string(r.Msg)))
+	r.Subject = policy.SubjectKind(text.Printable(string(r.Subject)))
 	r.ClientAuth = record.ClientAuth(text.Printable(string(r.ClientAuth)))
 	for _, s := range []*string{
-		&r.UID, &r.Node, &r.User, &r.Operation, &r.Resource, &r.Subresource, &r.Namespace, &r.Name, &r.Version,
+		&r.UID, &r.Node, &r.User, &r.Account, &r.Operation, &r.Resource, &r.Subresource, &r.Namespace, &r.Name, &r.Version,
 		&r.Fingerprint,
 	} {
 		*s = text.Printable(*s)

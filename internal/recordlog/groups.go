@@ -23,6 +23,7 @@ const (
 	ByResource  Dimension = "resource" // such as nodes/status
 	ByOperation Dimension = "operation"
 	ByUser      Dimension = "user"
+	ByAccount   Dimension = "account" // of a node agent
 	ByNamespace Dimension = "namespace"
 	ByName      Dimension = "name"
 	ByAction    Dimension = "action" // denied, warned, audited or probed
@@ -36,7 +37,7 @@ const (
 // Dimensions returns all dimensions.
 func Dimensions() []Dimension {
 	return []Dimension{
-		ByNode, ByRule, ByPolicy, ByResource, ByOperation, ByUser, ByNamespace, ByName, ByAction, ByField, ByBoot, ByEnforcer,
+		ByNode, ByRule, ByPolicy, ByResource, ByOperation, ByUser, ByAccount, ByNamespace, ByName, ByAction, ByField, ByBoot, ByEnforcer,
 		ByHour, ByMinute,
 	}
 }
@@ -132,6 +133,8 @@ func (d Dimension) appendValue(b []byte, e *Entry, v *record.Violation) []byte {
 		return append(b, e.Operation...)
 	case ByUser:
 		return append(b, e.User...)
+	case ByAccount:
+		return append(b, e.Account...)
 	case ByNamespace:
 		return append(b, e.Namespace...)
 	case ByName:

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"noderestriction.plus/internal/record"
+	"noderestriction.plus/policy"
 )
 
 // maxKinds bounds the memory for kinds: two generations of about 500 bytes per entry.
@@ -26,6 +27,8 @@ type kind struct {
 	brief                                        bool   // it was a brief one
 	omitted                                      int    // violations that are not in it
 	node, user, operation, resource, subresource string
+	subject                                      policy.SubjectKind
+	account                                      string
 	namespace                                    string // empty, or Unknown where there are namespaces
 	dryRun, late                                 bool
 	violations                                   []record.Violation // policy, rule and reason
@@ -82,6 +85,7 @@ func newKind(e *Entry) *kind {
 	k := &kind{
 		brief: e.Brief, omitted: e.OmittedViolations,
 		seq: e.Seq, node: e.Node, user: e.User, operation: e.Operation, resource: e.Resource, subresource: e.Subresource,
+		subject: e.Subject, account: e.Account,
 		dryRun: e.DryRun, late: e.Late, version: e.Version, violations: make([]record.Violation, len(e.Violations)),
 	}
 	if e.Namespace != "" {
@@ -96,6 +100,7 @@ func newKind(e *Entry) *kind {
 func (k *kind) fill(e *Entry) {
 	e.Like = k.seq
 	e.Node, e.User, e.Operation, e.Resource, e.Subresource = k.node, k.user, k.operation, k.resource, k.subresource
+	e.Subject, e.Account = k.subject, k.account
 	e.Namespace, e.Name = k.namespace, Unknown
 	e.DryRun, e.Late, e.Version, e.Violations = k.dryRun, k.late, k.version, k.violations
 	e.OmittedViolations = k.omitted
@@ -108,5 +113,6 @@ func (k *kind) fill(e *Entry) {
 func (k *kind) fillBrief(e *Entry) {
 	e.Like = k.seq
 	e.Node, e.User, e.Resource, e.Subresource = k.node, k.user, k.resource, k.subresource
+	e.Subject, e.Account = k.subject, k.account
 	e.Version, e.Violations, e.OmittedViolations = k.version, slices.Clone(k.violations), k.omitted
 }

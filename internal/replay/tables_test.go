@@ -34,6 +34,9 @@ func fixtures(t *testing.T, each func(t *testing.T, rule string, f *fixture.Fixt
 		if err != nil {
 			return err
 		}
+		if !f.Request.Subject.IsKubelet() {
+			return nil // an audit log is replayed for kubelets
+		}
 		var compiled []*policy.Policy
 		for _, p := range f.Policies {
 			one, _ := compiler.Compile(p)

@@ -44,17 +44,24 @@ type PanicError struct {
 
 func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
 
-// Evaluate evaluates the write. Users other than kubelets are not restricted; a kubelet whose credential names no node is always
-// denied, and so is the enforcement probe. The objects are decoded only if a policy of the set evaluates them.
+// Restricted reports whether the write is evaluated: a kubelet's always is, and another user's if a policy of the set names the user and
+// evaluates such writes.
+func (r *Review) Restricted(set *policy.Set) bool {
+	return r.Kubelet || r.Agent && set.Evaluates(&r.Request)
+}
+
+// Evaluate evaluates the write. Users other than kubelets and the node agents that policies name are not restricted; a kubelet whose
+// credential names no node is always denied, and so is the enforcement probe. The objects are decoded only if a policy of the set evaluates
+// them.
 //
 // If the objects cannot be read or their evaluation panics, each policy that evaluates the write has a violation of rule
 // [policy.Unverified], so that such a write is not allowed. The same applies to what has not been evaluated by the time that
 // was given to [Decoder.DecodeUntil]. Facts may be nil: then every lookup fails.
 func (r *Review) Evaluate(set *policy.Set, facts policy.Facts) Verdict {
 	switch {
-	case !r.Kubelet:
+	case !r.Restricted(set):
 		return Verdict{}
-	case r.Request.NodeName == "":
+	case r.Kubelet && r.Request.NodeName == "":
 		return r.Refuse("the user name of the kubelet names no node")
 	case r.Probe():
 		return r.Refuse(ProbeDenied)
@@ -83,7 +90,7 @@ func (r *Review) Refuse(reason string) Verdict {
 	return Verdict{
 		refusal: reason,
 		Decision: policy.Decision{
-			NodeName: r.Request.NodeName,
+			Subject: r.Request.Subject, NodeName: r.Request.NodeName,
 			Violations: []policy.PolicyViolation{{
 				Rule:      policy.Unverified,
 				Violation: policy.Violation{Detail: reason},

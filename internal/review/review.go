@@ -52,6 +52,8 @@ type Review struct {
 	User authenticationv1.UserInfo
 	// Kubelet says that User is a kubelet; its node name, possibly empty, is Request.NodeName.
 	Kubelet bool
+	// Agent says that User is a node agent if a policy names it. Otherwise nothing restricts it.
+	Agent bool
 	// Request is the write. Its Object, OldObject and Options alias the body and are not decoded. Its Resource is qualified by
 	// the group, as in "leases.coordination.k8s.io", unless that is the core group.
 	Request policy.Request
@@ -160,13 +162,14 @@ func (e *envelope) review(undecodable string, cause error) (*Review, error) {
 	if err := e.check(); err != nil {
 		return nil, bounded(err)
 	}
-	id, kubelet := KubeletOf(e.user)
+	id, restricted := SubjectOf(e.user)
+	kubelet := restricted && id.Subject.IsKubelet()
 	r := &Review{
-		UID: e.uid, User: e.user, Kubelet: kubelet,
+		UID: e.uid, User: e.user, Kubelet: kubelet, Agent: restricted && !kubelet,
 		unreadable: cause,
 		guard:      guard{last: e.last},
 		Request: policy.Request{
-			NodeName: id.Node, InNodesGroup: id.InNodesGroup, User: e.user,
+			Subject: id.Subject, NodeName: id.Node, InNodesGroup: id.InNodesGroup, User: e.user,
 			Write: policy.Write{
 				Operation: e.operation,
 				Resource:  e.resource.Resource, Version: e.resource.Version, Subresource: e.subresource,

@@ -80,9 +80,29 @@ func All() []Known {
 	}
 }
 
-// Of returns the kinds of writes of stock kubelets that rules of the policy evaluate.
+// maxAgentWrites is how many kinds of writes the status of a policy has.
+const maxAgentWrites = 32
+
+// Of returns the kinds of writes of stock kubelets that rules of the policy evaluate. Of a policy for node agents, whose writes depend on
+// the agents, it returns the first 32 that its rules evaluate.
 func Of(p *policy.Policy) []Known {
+	if p.ForAgents() {
+		return agentWrites(p)
+	}
 	return slices.DeleteFunc(All(), func(w Known) bool {
 		return len(p.RulesOn(w.Resource, w.Subresource, w.Operation)) == 0
 	})
+}
+
+func agentWrites(p *policy.Policy) []Known {
+	var all []Known
+	for _, t := range p.Targets() {
+		if len(all) == maxAgentWrites {
+			break
+		}
+		all = append(all, Known{
+			Write{t.Operations[0], t.Resource, t.Subresource}, "have one of the agents write it; the chart's value agents must name the agent",
+		})
+	}
+	return all
 }

@@ -31,6 +31,8 @@ const (
 type Scope struct {
 	Resource, Subresource string
 	Operation             string // one of [Create], [Update] and [Delete]
+	// Agents is for writes by node agents instead of kubelets.
+	Agents bool
 	// Inline is for expressions of match conditions, which have no variables: [Scope.Bind] binds those that they use.
 	Inline bool
 	// BeyondPasses lets a list or map beyond its bound pass. By default it violates the rule.
@@ -107,9 +109,42 @@ func (s *Scope) Namespace() string {
 // UserPrefix begins the user name of every kubelet. The name of its node follows.
 const UserPrefix = "system:node:"
 
-// NodeName returns the name of the kubelet's node. It is for users whose name begins with [UserPrefix].
+// The names in the user of a node agent.
+const (
+	// ServiceAccountPrefix begins the user name of every service account. Its namespace, a colon and its name follow.
+	ServiceAccountPrefix = "system:serviceaccount:"
+	// NodeNameExtra is the key of the extra of a user that names the node to which a service account token is bound.
+	NodeNameExtra = "authentication.kubernetes.io/node-name"
+)
+
+// NodeName returns the name of the kubelet's node. It is for users whose name begins with [UserPrefix]. In a scope for node agents it is the
+// name of the agent's node, and empty if the agent's credential names no node or more than one.
 func (s *Scope) NodeName() string {
+	if s.Agents {
+		return s.Define("node", AgentNode())
+	}
 	return s.Define("node", "request.userInfo.username.substring("+number(len(UserPrefix))+")")
+}
+
+// AgentNode is the name of the node of a node agent, in CEL, and empty if its credential names no node or more than one. A service account has it in its extra, and another user behind the last colon of its name.
+func AgentNode() string {
+	const user = "request.userInfo.?username.orValue('')"
+	names := "request.userInfo.?extra[?" + Quote(NodeNameExtra) + "].orValue([])"
+	node := If(user+".startsWith("+Quote(ServiceAccountPrefix)+")",
+		"("+If("size("+names+") == 1", names+"[0]", "''")+")",
+		user+".substring("+user+".lastIndexOf(':') + 1)")
+	return "[" + node + "].filter(n, size(n) <= " + number(MaxNodeName) + ").join('')"
+}
+
+// MaxNodeName is the length of the longest name of a Node, in bytes.
+const MaxNodeName = 253
+
+// HasNode says that a condition is true of a client whose credential names a node, as that of each kubelet does.
+func (s *Scope) HasNode(condition string) string {
+	if !s.Agents {
+		return condition
+	}
+	return And(s.NodeName()+" != ''", condition)
 }
 
 // InNodesGroup says that the kubelet is in the group system:nodes.

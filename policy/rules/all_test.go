@@ -85,7 +85,7 @@ func checkFile(t *testing.T, id string) {
 
 // vocabulary are the files that rules share. Each other file is a rule's.
 var vocabulary = []string{
-	"all.go", "audiences.go", "changes.go", "doc.go", "expressions.go", "kubelet_keys.go", "lookups.go", "managed_fields.go", "other_objects.go",
+	"agents.go", "all.go", "audiences.go", "changes.go", "doc.go", "expressions.go", "kubelet_keys.go", "lookups.go", "managed_fields.go", "other_objects.go",
 	"ownership.go", "ownership_created.go", "plugin.go", "reach.go", "references.go", "targets.go", "unknown_fields.go", "warnings.go",
 }
 
@@ -106,7 +106,7 @@ func checkStrays(t *testing.T, ids map[string]bool) {
 		t.Fatal(err)
 	}
 	for _, entry := range entries {
-		if entry.IsDir() && !ids[entry.Name()] && entry.Name() != "set" && entry.Name() != "unverified" && entry.Name() != "fuzz" {
+		if entry.IsDir() && !ids[entry.Name()] && !slices.Contains(otherFixtures(), entry.Name()) && entry.Name() != "fuzz" {
 			t.Errorf("testdata/%s: no rule with this ID", entry.Name())
 		}
 	}
@@ -144,9 +144,13 @@ func runFixture(t *testing.T, path, verdict string, compiler *policy.Compiler) {
 	}
 }
 
-// TestSetFixtures runs the fixtures about several policies, matching and lookups, and about what cannot be evaluated.
+// otherFixtures are the directories of fixtures that are not of one rule: about several policies, matching and lookups, about what cannot be
+// evaluated, and about node agents.
+func otherFixtures() []string { return []string{"set", "unverified", "agents"} }
+
+// TestSetFixtures runs the fixtures that are not of one rule.
 func TestSetFixtures(t *testing.T) {
-	for _, directory := range []string{"set", "unverified"} {
+	for _, directory := range otherFixtures() {
 		paths, err := filepath.Glob("testdata/" + directory + "/*/*.txtar")
 		if err != nil || len(paths) == 0 {
 			t.Fatalf("no fixtures in testdata/%s: %v", directory, err)
@@ -176,7 +180,7 @@ func TestFixturesNameTheirRule(t *testing.T) {
 			if !strings.Contains(f.Want, ": "+rule.ID.Reason()+" (") {
 				t.Errorf("%s: the message does not name %q: %s", path, rule.ID.Reason(), f.Want)
 			}
-			if !slices.ContainsFunc(rule.Targets, func(target policy.Target) bool { return target.Matches(&f.Request) }) {
+			if !slices.ContainsFunc(rule.TargetsUnder(&f.Policies[0].Spec), func(target policy.Target) bool { return target.Matches(&f.Request) }) {
 				t.Errorf("%s: the rule does not look at such a write", path)
 			}
 		}
@@ -186,7 +190,11 @@ func TestFixturesNameTheirRule(t *testing.T) {
 // TestDocumentedFieldsExist fails for a misspelt field of a rule about Nodes or pods.
 func TestDocumentedFieldsExist(t *testing.T) {
 	for _, rule := range rules.All() {
-		object := map[string]reflect.Type{"nodes": reflect.TypeFor[corev1.Node](), "pods": reflect.TypeFor[corev1.Pod]()}[rule.Targets[0].Resource]
+		targets := slices.Concat(rule.Targets, rule.Agents.Targets)
+		if len(targets) == 0 {
+			continue // the objects that a policy names
+		}
+		object := map[string]reflect.Type{"nodes": reflect.TypeFor[corev1.Node](), "pods": reflect.TypeFor[corev1.Pod]()}[targets[0].Resource]
 		for _, path := range rule.Doc.Fields {
 			if object != nil && !hasField(object, strings.Split(path, ".")) {
 				t.Errorf("rule %s: Doc.Fields has %q, which is not in %s", rule.ID, path, object)
@@ -210,6 +218,9 @@ func TestStrictestSectionTurnsTheRuleOn(t *testing.T) {
 		}
 		p.Spec.ValidationActions = []v1alpha1.ValidationAction{v1alpha1.Deny}
 		p.Spec.Match = &v1alpha1.Match{NodeNames: []v1alpha1.Pattern{"*"}}
+		if !rule.ForKubelets() {
+			p.Spec.Subjects = &v1alpha1.Subjects{ServiceAccounts: []v1alpha1.ServiceAccount{{Namespace: "a", Name: "b"}}}
+		}
 		compiled, errs := rules.NewCompiler().Compile(p)
 		if len(errs) > 0 || !slices.Contains(compiled.Rules(), rule.ID) {
 			t.Errorf("rule %s: %s turns on %v: %v", rule.ID, spec, compiled.Rules(), errs.ToAggregate())

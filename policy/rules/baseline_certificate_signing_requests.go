@@ -34,6 +34,7 @@ func baselineCertificateSigningRequests() policy.Rule {
 			target("certificatesigningrequests.certificates.k8s.io", "", admissionv1.Create),
 			target("certificatesigningrequests.certificates.k8s.io", policy.AnySubresource, admissionv1.Create),
 		},
+		Agents:  kubeletsOnly(onlyPlugin),
 		Compile: compileBaseline(v1alpha1.BaselineCertificateSigningRequests, checkBaselineSigningRequest),
 		CEL: policy.CEL{
 			Kind: policy.NotAtAll, Strictest: `{"resources":["certificatesigningrequests"]}`,

@@ -24,6 +24,7 @@ func baselineCSINodes() policy.Rule {
 		},
 		OptIn:   true,
 		Targets: baselineWrites("csinodes.storage.k8s.io"),
+		Agents:  kubeletsOnly(onlyPlugin),
 		Compile: compileBaseline(v1alpha1.BaselineCSINodes, checkBaselineCSINode),
 		CEL:     exactlyFor(v1alpha1.BaselineCSINodes, expressBaselineCsiNodes),
 	}

@@ -28,6 +28,7 @@ func baselineLeases() policy.Rule {
 		},
 		OptIn:   true,
 		Targets: baselineWrites("leases.coordination.k8s.io"),
+		Agents:  kubeletsOnly(onlyPlugin),
 		Compile: compileBaseline(v1alpha1.BaselineLeases, checkBaselineLease),
 		CEL:     exactlyFor(v1alpha1.BaselineLeases, expressBaselineLeases),
 	}

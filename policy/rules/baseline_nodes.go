@@ -34,6 +34,7 @@ func baselineNodes() policy.Rule {
 		},
 		OptIn:   true,
 		Targets: baselineWrites("nodes"),
+		Agents:  kubeletsOnly(onlyPlugin),
 		Compile: compileBaselineNodes,
 		CEL:     exactly(expressBaselineNodes),
 	}

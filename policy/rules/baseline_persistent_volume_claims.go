@@ -31,6 +31,7 @@ func baselinePersistentVolumeClaims() policy.Rule {
 		},
 		OptIn:   true,
 		Targets: baselineWrites("persistentvolumeclaims"),
+		Agents:  kubeletsOnly(onlyPlugin),
 		Compile: compileBaseline(v1alpha1.BaselinePersistentVolumeClaims, checkBaselineClaim),
 		CEL:     exactlyFor(v1alpha1.BaselinePersistentVolumeClaims, expressBaselinePersistentVolumeClaims),
 	}

@@ -36,6 +36,7 @@ func baselinePodCertificateRequests() policy.Rule {
 		OptIn:   true,
 		Targets: baselineWrites("podcertificaterequests.certificates.k8s.io"),
 		LooksUp: baselineLooksUp,
+		Agents:  kubeletsOnly(onlyPlugin),
 		Compile: compileBaseline(v1alpha1.BaselinePodCertificateRequests, checkBaselinePodCertificate),
 		CEL: policy.CEL{
 			Kind: policy.NotAtAll, Strictest: `{"resources":["podcertificaterequests"]}`,

@@ -37,6 +37,7 @@ func baselinePods() policy.Rule {
 		Targets: baselineWrites("pods"),
 		Note:    staticPodKeepsRunning,
 		LooksUp: baselineLooksUp,
+		Agents:  kubeletsOnly(onlyPlugin),
 		Compile: compileBaseline(v1alpha1.BaselinePods, checkBaselinePod),
 		CEL: policy.CEL{
 			Kind: policy.Narrower, Strictest: `{}`, Express: expressBaselinePods,

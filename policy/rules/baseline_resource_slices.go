@@ -30,6 +30,7 @@ func baselineResourceSlices() policy.Rule {
 			target("resourceslices.resource.k8s.io", "", admissionv1.Create, admissionv1.Delete),
 			target("resourceslices.resource.k8s.io", policy.AnySubresource, admissionv1.Create, admissionv1.Delete),
 		},
+		Agents:  kubeletsOnly(onlyPlugin),
 		Compile: compileBaseline(v1alpha1.BaselineResourceSlices, checkBaselineSlice),
 		CEL:     exactlyFor(v1alpha1.BaselineResourceSlices, expressBaselineResourceSlices),
 	}

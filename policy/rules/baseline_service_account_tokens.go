@@ -34,6 +34,7 @@ func baselineServiceAccountTokens() policy.Rule {
 		},
 		OptIn:   true,
 		Targets: []policy.Target{target("serviceaccounts", "token", admissionv1.Create)},
+		Agents:  kubeletsOnly(onlyPlugin),
 		Compile: compileBaselineTokens,
 		CEL: policy.CEL{
 			Kind: policy.NotAtAll, Strictest: `{"resources":["serviceaccounts"]}`,

@@ -31,6 +31,7 @@ func csiNodes() policy.Rule {
 		OptIn:   true,
 		Targets: []policy.Target{target("csinodes.storage.k8s.io", "", admissionv1.Create, admissionv1.Update)},
 		LooksUp: csiNodesLookUp,
+		Agents:  kubeletsOnly("the owner of a CSINode is for kubelets; name csinodes in objects"),
 		Compile: compileCsiNodes,
 		CEL: policy.CEL{
 			Kind: policy.Narrower, Strictest: `{}`, Express: expressCsiNodes,

@@ -34,6 +34,7 @@ func events() policy.Rule {
 		},
 		OptIn:   true,
 		Targets: eventWrites(),
+		Agents:  kubeletsOnly("it is about the events of kubelets"),
 		Compile: compileEvents,
 		CEL: policy.CEL{
 			Kind: policy.Narrower, Strictest: `{}`, Express: expressEvents,

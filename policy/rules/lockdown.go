@@ -31,7 +31,11 @@ func lockdown(others []policy.Rule) policy.Rule {
 			Source: "kubernetes/kubernetes#18982",
 		},
 		OptIn:   true,
-		Targets: lockedWrites(others),
+		Targets: lockedWrites(others, func(rule *policy.Rule) []policy.Target { return rule.Targets }),
+		Agents: policy.Agents{
+			Targets:      lockedWrites(others, func(rule *policy.Rule) []policy.Target { return rule.Agents.Targets }),
+			TargetsUnder: objectWrites,
+		},
 		Note:    staticPodKeepsRunning,
 		Compile: compileLockdown,
 		CEL:     exactly(expressLockdown),
@@ -39,7 +43,7 @@ func lockdown(others []policy.Rule) policy.Rule {
 }
 
 // lockedWrites are the writes that the rules look at, each once, except leases.
-func lockedWrites(rules []policy.Rule) []policy.Target {
+func lockedWrites(rules []policy.Rule, of func(*policy.Rule) []policy.Target) []policy.Target {
 	var targets []policy.Target
 	type write struct {
 		resource, subresource string
@@ -47,7 +51,7 @@ func lockedWrites(rules []policy.Rule) []policy.Target {
 	}
 	seen := map[write]bool{}
 	for i := range rules {
-		for _, t := range rules[i].Targets {
+		for _, t := range of(&rules[i]) {
 			for _, operation := range t.Operations {
 				key := write{t.Resource, t.Subresource, operation}
 				if t.Resource != "leases.coordination.k8s.io" && !seen[key] {
@@ -68,7 +72,10 @@ func compileLockdown(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path) (
 	if spec.Match == nil || len(spec.Match.NodeNames) == 0 {
 		errs = append(errs, field.Required(at.Child("match", "nodeNames"), "must name the nodes to lock down"))
 	}
-	return func(*policy.Request) []policy.Violation {
+	return func(r *policy.Request) []policy.Violation {
+		if r.NodeName == "" {
+			return nil // a node agent that may be on any node: a violation of its own
+		}
 		return []policy.Violation{{Detail: "must not write anything"}}
 	}, errs
 }

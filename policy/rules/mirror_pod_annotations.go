@@ -31,6 +31,7 @@ func mirrorPodAnnotations() policy.Rule {
 			Source: "kubernetes v1.37.2 pkg/kubelet/config/common.go, pkg/kubelet/pod/mirror_client.go",
 		},
 		Targets: podCreations(),
+		Agents:  kubeletsOnly(onlyKubeletsCreate),
 		Note:    staticPodKeepsRunning,
 		Compile: compileMirrorPodAnnotations,
 		CEL:     stock(expressMirrorPodAnnotations),

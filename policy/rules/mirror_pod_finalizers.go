@@ -26,6 +26,7 @@ func mirrorPodFinalizers() policy.Rule {
 			Source:  "kubernetes v1.37.2 pkg/kubelet/pod/mirror_client.go",
 		},
 		Targets: podCreations(),
+		Agents:  kubeletsOnly(onlyKubeletsCreate),
 		Note:    staticPodKeepsRunning,
 		Compile: compileMirrorPodFinalizers,
 		CEL:     stock(expressMirrorPodFinalizers),

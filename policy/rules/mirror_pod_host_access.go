@@ -33,6 +33,7 @@ func mirrorPodHostAccess() policy.Rule {
 			Source:  "Pod Security Standards, profile baseline",
 		},
 		Targets: podCreations(),
+		Agents:  kubeletsOnly(onlyKubeletsCreate),
 		Note:    staticPodKeepsRunning,
 		Compile: compileMirrorPodHostAccess,
 		CEL:     exactly(expressMirrorPodHostAccess),

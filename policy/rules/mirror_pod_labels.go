@@ -31,6 +31,7 @@ func mirrorPodLabels() policy.Rule {
 			Source: "KEP-1314; kubernetes v1.37.2 plugin/pkg/admission/podtopologylabels",
 		},
 		Targets: podCreations(),
+		Agents:  kubeletsOnly(onlyKubeletsCreate),
 		Note:    staticPodKeepsRunning,
 		Warn:    warnOfMirrorPodLabels,
 		Compile: compileMirrorPodLabels,

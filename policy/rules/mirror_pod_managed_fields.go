@@ -26,6 +26,7 @@ func mirrorPodManagedFields() policy.Rule {
 				"pkg/util/managedfields; kubernetes v1.37.2 pkg/kubelet/pod/mirror_client.go",
 		},
 		Targets: podCreations(),
+		Agents:  kubeletsOnly(onlyKubeletsCreate),
 		Note:    staticPodKeepsRunning,
 		Compile: compileMirrorPodManagedFields,
 		CEL:     ownershipCEL(),

@@ -29,6 +29,7 @@ func mirrorPodNames() policy.Rule {
 			Source:  "kubernetes v1.37.2 pkg/kubelet/config/common.go (generatePodName)",
 		},
 		Targets: podCreations(),
+		Agents:  kubeletsOnly(onlyKubeletsCreate),
 		Note:    staticPodKeepsRunning,
 		Compile: compileMirrorPodNames,
 		CEL:     stock(expressMirrorPodNames),

@@ -29,6 +29,7 @@ func mirrorPodNamespaces() policy.Rule {
 			Source: "kubernetes v1.37.2 pkg/kubelet/config/common.go (applyDefaults); KEP-1314",
 		},
 		Targets: podCreations(),
+		Agents:  kubeletsOnly(onlyKubeletsCreate),
 		Note:    staticPodKeepsRunning,
 		Warn: func(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path) []string {
 			if spec.MirrorPods.Namespaces == nil {

@@ -27,6 +27,7 @@ func mirrorPodPlacement() policy.Rule {
 			Source:  "kubernetes v1.37.2 pkg/scheduler/framework/plugins/interpodaffinity",
 		},
 		Targets: podCreations(),
+		Agents:  kubeletsOnly(onlyKubeletsCreate),
 		Note:    staticPodKeepsRunning,
 		Compile: compileMirrorPodPlacement,
 		CEL:     exactly(expressMirrorPodPlacement),

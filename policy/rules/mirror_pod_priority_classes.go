@@ -33,6 +33,7 @@ func mirrorPodPriorityClasses() policy.Rule {
 			Source: "kubernetes v1.37.2 plugin/pkg/admission/priority",
 		},
 		Targets: podCreations(),
+		Agents:  kubeletsOnly(onlyKubeletsCreate),
 		Note:    staticPodKeepsRunning,
 		Compile: compileMirrorPodPriorityClasses,
 		CEL:     exactly(expressMirrorPodPriorityClasses),

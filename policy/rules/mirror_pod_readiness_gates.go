@@ -29,6 +29,7 @@ func mirrorPodReadinessGates() policy.Rule {
 			Source: "KEP-580; kubernetes v1.37.2 pkg/kubelet/status/generate.go (GeneratePodReadyCondition)",
 		},
 		Targets: podCreations(),
+		Agents:  kubeletsOnly(onlyKubeletsCreate),
 		Note:    staticPodKeepsRunning,
 		Compile: compileMirrorPodReadinessGates,
 		CEL:     exactly(expressMirrorPodReadinessGates),

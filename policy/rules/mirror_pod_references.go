@@ -35,6 +35,7 @@ func mirrorPodReferences() policy.Rule {
 				"v1.33.5 plugin/pkg/admission/noderestriction; CVE-2025-4563",
 		},
 		Targets: podCreations(),
+		Agents:  kubeletsOnly(onlyKubeletsCreate),
 		Note:    staticPodKeepsRunning,
 		Compile: compileMirrorPodReferences,
 		CEL:     stock(expressMirrorPodReferences),

@@ -36,6 +36,7 @@ func nodeAddresses() policy.Rule {
 			Source: "kubernetes v1.37.2 pkg/kubelet/nodestatus/setters.go, pkg/kubelet/client; CVE-2022-3294",
 		},
 		Targets: nodeStatusWrites(),
+		Agents:  sameForAgents(nodeStatusWrites()),
 		LooksUp: nodeAddressesLookUp,
 		Compile: compileNodeAddresses,
 		CEL: policy.CEL{
@@ -55,7 +56,7 @@ func compileNodeAddresses(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Pa
 	}
 	at = at.Child("nodes", "addresses")
 	types := cfg.AllowedTypes
-	if len(types) == 0 {
+	if len(types) == 0 && !forAgents(spec) {
 		types = []v1alpha1.NodeAddressType{"InternalIP", "Hostname"}
 	}
 	if errs := pattern.CheckList(cfg.AllowedTypes, 5, at.Child("allowedTypes")); errs != nil {
@@ -104,12 +105,30 @@ func compileNodeAddresses(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Pa
 				added = append(added, a.Address)
 			}
 		}
+		if forAgents(spec) {
+			vs = appendViolation(vs, "status.addresses", "must not remove", removedOf(before, after, types))
+		}
 		vs = appendViolation(vs, "status.addresses", "must not report", refused)
 		if cfg.OfOtherNodes != v1alpha1.AccessDeny {
 			return vs
 		}
 		return append(vs, othersAddresses(r, "status.addresses", added)...)
 	}, errs
+}
+
+// removedOf returns the addresses that a write removes, and that are of none of the types.
+func removedOf(before, after []corev1.NodeAddress, types []v1alpha1.NodeAddressType) []string {
+	kept := make(map[corev1.NodeAddress]bool, len(after))
+	for _, a := range after {
+		kept[a] = true
+	}
+	var removed []string
+	for _, a := range before {
+		if !kept[a] && !slices.Contains(types, v1alpha1.NodeAddressType(a.Type)) {
+			removed = append(removed, string(a.Type)+" "+a.Address)
+		}
+	}
+	return removed
 }
 
 // checkReachableNode refuses to remove all addresses, or all IP addresses. A kubelet that cannot determine its addresses leaves them as

@@ -35,6 +35,7 @@ func nodeAnnotations() policy.Rule {
 				"pkg/volume/csi/nodeinfomanager",
 		},
 		Targets: nodeWrites(),
+		Agents:  sameForAgents(nodeWrites()),
 		LooksUp: nodeAnnotationsLookUp,
 		Warn: func(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path) []string {
 			if spec.Nodes.Annotations == nil {
@@ -77,7 +78,10 @@ func compileNodeAnnotations(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.
 	case limit < minAnnotationBytes || limit > maxAnnotationBytes:
 		errs = append(errs, field.Invalid(at.Child("maxTotalBytes"), limit, "must be between 1024 and 262144"))
 	}
-	mayWrite := func(key, value string) bool { return isKubeletAnnotation(key) || allowed.Match(key, value) }
+	errs = append(errs, refuseForAgents(spec, at, setting{"providedNodeIPCIDRs", cfg.ProvidedNodeIPCIDRs != nil},
+		setting{"providedNodeIPOfOtherNodes", cfg.ProvidedNodeIPOfOtherNodes != ""})...)
+	isBuiltIn := func(key string) bool { return !forAgents(spec) && isKubeletAnnotation(key) }
+	mayWrite := func(key, value string) bool { return isBuiltIn(key) || allowed.Match(key, value) }
 	return func(r *policy.Request) []policy.Violation {
 		old, updated := r.Node().Annotations().Change()
 		vs := comparePairs(old, updated).except(mayWrite, allowed.ValueMatters).violations("metadata.annotations")

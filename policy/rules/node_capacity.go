@@ -34,6 +34,7 @@ func nodeCapacity() policy.Rule {
 			Source: "kubernetes v1.37.2 pkg/kubelet/nodestatus/setters.go",
 		},
 		Targets: nodeStatusWrites(),
+		Agents:  sameForAgents(nodeStatusWrites()),
 		Compile: compileNodeCapacity,
 		CEL:     stock(expressNodeCapacity),
 	}
@@ -46,6 +47,13 @@ func compileNodeCapacity(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Pat
 	}
 	at = at.Child("nodes", "capacity", "max")
 	limits, errs := compileCapacity(cfg.Max, at)
+	if forAgents(spec) {
+		isNamed := func(name string) bool { _, named := cfg.Max[corev1.ResourceName(name)]; return named }
+		isOthers := func(name string) bool { return isExtendedResource(name) && !isNamed(name) }
+		return compileAgentQuantities(isNamed, isOthers, func(name string, quantity resource.Quantity) bool {
+			return quantity.Cmp(limits[corev1.ResourceName(name)]) <= 0
+		}), errs
+	}
 	tooMany := func(old, updated map[string]pattern.QuantityText) []string {
 		return grown(old, updated, func(name string, quantity resource.Quantity) bool {
 			limit, has := limits[corev1.ResourceName(name)]

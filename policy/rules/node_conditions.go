@@ -32,6 +32,7 @@ func nodeConditions() policy.Rule {
 			Source: "kubernetes v1.37.2 pkg/kubelet/nodestatus/setters.go",
 		},
 		Targets: nodeStatusWrites(),
+		Agents:  sameForAgents(nodeStatusWrites()),
 		Compile: compileNodeConditions,
 		CEL:     stock(expressNodeConditions),
 	}
@@ -43,7 +44,7 @@ func compileNodeConditions(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.P
 		return nil, nil
 	}
 	allowed, errs := pattern.CompileAll(cfg.Allowed, 64, at.Child("nodes", "conditions", "allowed"))
-	mayWrite := func(t string) bool { return isKubeletCondition(t) || allowed.Match(t) }
+	mayWrite := func(t string) bool { return !forAgents(spec) && isKubeletCondition(t) || allowed.Match(t) }
 	return func(r *policy.Request) []policy.Violation {
 		old, updated := r.Node().Conditions().Change()
 		changes := compareConditions(old, updated, mayWrite)

@@ -28,6 +28,7 @@ func nodeDirectUpdates() policy.Rule {
 			Source: "kubernetes v1.37.2 pkg/kubelet/kubelet_node_status.go, pkg/volume/csi/nodeinfomanager",
 		},
 		Targets: nodeUpdates(),
+		Agents:  sameForAgents(nodeUpdates()),
 		Compile: compileNodeDirectUpdates,
 		CEL:     stock(expressNodeDirectUpdates),
 	}

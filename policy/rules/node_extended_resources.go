@@ -35,6 +35,7 @@ func nodeExtendedResources() policy.Rule {
 				"(IsExtendedResourceName)",
 		},
 		Targets: nodeStatusWrites(),
+		Agents:  sameForAgents(nodeStatusWrites()),
 		Compile: compileNodeExtendedResources,
 		CEL:     exactly(expressNodeExtendedResources),
 	}
@@ -66,6 +67,10 @@ func compileNodeExtendedResources(spec *v1alpha1.NodeRestrictionPolicySpec, at *
 			}
 		}
 		return false
+	}
+	if forAgents(spec) {
+		isOthers := func(name string) bool { return !isExtendedResource(name) }
+		return compileAgentQuantities(allowed.Match, isOthers, mayReport), errs
 	}
 	refused := func(old, updated map[string]pattern.QuantityText) []string {
 		return grown(old, updated, func(name string, quantity resource.Quantity) bool {

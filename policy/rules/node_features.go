@@ -29,6 +29,7 @@ func nodeFeatures() policy.Rule {
 			Source: "kubernetes v1.37.2 pkg/kubelet/kubelet_node_status.go, plugin/pkg/admission/nodedeclaredfeatures",
 		},
 		Targets: nodeStatusWrites(),
+		Agents:  sameForAgents(nodeStatusWrites()),
 		Compile: compileNodeFeatures,
 		CEL:     exactly(expressNodeFeatures),
 	}
@@ -38,6 +39,9 @@ func compileNodeFeatures(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Pat
 	cfg := spec.Nodes.Features
 	if cfg == nil {
 		return nil, nil
+	}
+	if forAgents(spec) {
+		return frozen("status", "declaredFeatures"), refuseForAgents(spec, at.Child("nodes", "features"), setting{"allowed", cfg.Allowed != nil})
 	}
 	allowed, errs := pattern.CompileAll(cfg.Allowed, 256, at.Child("nodes", "features", "allowed"))
 	return func(r *policy.Request) []policy.Violation {

@@ -28,6 +28,7 @@ func nodeFinalizers() policy.Rule {
 			Source: "kubernetes v1.37.2 plugin/pkg/admission/noderestriction, which does not look at finalizers",
 		},
 		Targets: nodeWrites(),
+		Agents:  sameForAgents(nodeWrites()),
 		Compile: compileNodeFinalizers,
 		CEL:     stock(expressNodeFinalizers),
 	}

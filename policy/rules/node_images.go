@@ -34,6 +34,7 @@ func nodeImages() policy.Rule {
 				"pkg/scheduler/framework/plugins/imagelocality",
 		},
 		Targets: nodeStatusWrites(),
+		Agents:  sameForAgents(nodeStatusWrites()),
 		Compile: compileNodeImages,
 		CEL:     exactly(expressNodeImages),
 	}
@@ -45,6 +46,10 @@ func compileNodeImages(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path)
 		return nil, nil
 	}
 	at = at.Child("nodes", "images")
+	if forAgents(spec) {
+		return frozen("status", "images"), refuseForAgents(spec, at, setting{"maxCount", cfg.MaxCount != 0},
+			setting{"allowedRepositories", cfg.AllowedRepositories != nil})
+	}
 	allowed, errs := pattern.CompileAll(cfg.AllowedRepositories, 64, at.Child("allowedRepositories"))
 	limit := int(cfg.MaxCount)
 	switch {

@@ -38,6 +38,7 @@ func nodeInfo() policy.Rule {
 				"pkg/kubelet/kubelet_node_status.go (initialNode, updateNode)",
 		},
 		Targets: nodeWrites(),
+		Agents:  sameForAgents(nodeWrites()),
 		Compile: compileNodeInfo,
 		CEL:     stock(expressNodeInfo),
 	}
@@ -49,6 +50,11 @@ func compileNodeInfo(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path) (
 		return nil, nil
 	}
 	at = at.Child("nodes", "info")
+	if forAgents(spec) {
+		info := frozen("status", "nodeInfo")
+		return func(r *policy.Request) []policy.Violation { return append(info(r), checkPlatformLabels(r)...) },
+			refuseForAgents(spec, at, setting{"allowed", cfg.Allowed != nil}, setting{"machineChanges", cfg.MachineChanges != ""})
+	}
 	allowed, errs := compileInfoPatterns(cfg.Allowed, at.Child("allowed"))
 	errs = append(errs, pattern.CheckEnum(cfg.MachineChanges, at.Child("machineChanges"), v1alpha1.AccessAllow, v1alpha1.AccessDeny)...)
 	return func(r *policy.Request) []policy.Violation {

@@ -33,6 +33,7 @@ func nodeKubeletPorts() policy.Rule {
 			Source: "kubernetes v1.37.2 pkg/kubelet/nodestatus/setters.go, pkg/kubelet/client",
 		},
 		Targets: nodeStatusWrites(),
+		Agents:  sameForAgents(nodeStatusWrites()),
 		Compile: compileNodeKubeletPorts,
 		CEL:     exactly(expressNodeKubeletPorts),
 	}
@@ -42,6 +43,9 @@ func compileNodeKubeletPorts(spec *v1alpha1.NodeRestrictionPolicySpec, at *field
 	cfg := spec.Nodes.KubeletPorts
 	if cfg == nil {
 		return nil, nil
+	}
+	if forAgents(spec) {
+		return frozen("status", "daemonEndpoints"), refuseForAgents(spec, at.Child("nodes", "kubeletPorts"), setting{"allowed", cfg.Allowed != nil})
 	}
 	at = at.Child("nodes", "kubeletPorts", "allowed")
 	if errs := pattern.CheckList(cfg.Allowed, 16, at); errs != nil {

@@ -35,6 +35,7 @@ func nodeLabels() policy.Rule {
 			Source: "kubernetes v1.37.2 pkg/kubelet/kubelet_node_status.go, plugin/pkg/admission/noderestriction",
 		},
 		Targets: nodeWrites(),
+		Agents:  sameForAgents(nodeWrites()),
 		Warn:    warnOfLabels,
 		Compile: compileNodeLabels,
 		CEL: policy.CEL{
@@ -57,6 +58,9 @@ func compileNodeLabels(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path)
 		return nil, nil
 	}
 	at = at.Child("nodes", "labels")
+	if forAgents(spec) {
+		return compileAgentLabels(spec, at)
+	}
 	registration, errs := compileRegistrationLabels(cfg.Registration, at.Child("registration"))
 	update, bad := compileUpdateLabels(cfg.Update, cfg.Registration, at.Child("update"))
 	errs = append(errs, bad...)

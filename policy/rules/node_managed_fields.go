@@ -29,6 +29,7 @@ func nodeManagedFields() policy.Rule {
 				"k8s.io/apiserver v0.37.2 pkg/endpoints/handlers; kubernetes v1.37.2 pkg/kubelet, which never applies",
 		},
 		Targets: nodeWrites(),
+		Agents:  sameForAgents(nodeWrites()),
 		Compile: compileNodeManagedFields,
 		CEL:     ownershipCEL(),
 	}

@@ -34,6 +34,7 @@ func nodeNames() policy.Rule {
 			}
 			return warnUnreachable(spec.Nodes.Names.Allowed, pattern.NodeNames(), at.Child("nodes", "names", "allowed"))
 		},
+		Agents:  kubeletsOnly("kubelets alone register Nodes"),
 		Compile: compileNodeNames,
 		CEL:     stock(expressNodeNames),
 	}

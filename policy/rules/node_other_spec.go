@@ -28,6 +28,7 @@ func nodeOtherSpec() policy.Rule {
 			Source: "kubernetes v1.37.2 pkg/registry/core/node/strategy.go",
 		},
 		Targets: nodeSpecWrites(),
+		Agents:  sameForAgents(nodeSpecWrites()),
 		Compile: compileNodeOtherSpec,
 		CEL:     stock(expressNodeOtherSpec),
 	}
@@ -39,7 +40,7 @@ func compileNodeOtherSpec(spec *v1alpha1.NodeRestrictionPolicySpec, _ *field.Pat
 	}
 	return func(r *policy.Request) []policy.Violation {
 		changes := compareValues(r.Node().OtherSpec())
-		if r.Operation == admissionv1.Create {
+		if r.Operation == admissionv1.Create && r.Subject.IsKubelet() {
 			changes = changes.except(func(key string) bool {
 				return key != "externalID" && key != "podPreemptionPolicy" && key != "configSource"
 			})

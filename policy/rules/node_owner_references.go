@@ -30,6 +30,7 @@ func nodeOwnerReferences() policy.Rule {
 				"kubernetes/kubernetes#133471",
 		},
 		Targets: nodeWrites(),
+		Agents:  sameForAgents(nodeWrites()),
 		Compile: compileNodeOwnerReferences,
 		CEL:     stock(expressNodeOwnerReferences),
 	}

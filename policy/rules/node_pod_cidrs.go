@@ -28,6 +28,7 @@ func nodePodCIDRs() policy.Rule {
 			Source: "kubernetes v1.37.2 pkg/apis/core/validation (ValidateNodeUpdate)",
 		},
 		Targets: nodeSpecWrites(),
+		Agents:  sameForAgents(nodeSpecWrites()),
 		Compile: compileNodePodCIDRs,
 		CEL:     stock(expressNodePodCIDRs),
 	}

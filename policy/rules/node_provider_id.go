@@ -31,6 +31,7 @@ func nodeProviderID() policy.Rule {
 				"cloud-provider-aws b82bcf9d pkg/providers/v1/instances.go, cloud-provider-openstack a2ca362d pkg/openstack/utils.go",
 		},
 		Targets: nodeSpecWrites(),
+		Agents:  sameForAgents(nodeSpecWrites()),
 		LooksUp: nodeProviderIDLookUp,
 		Compile: compileNodeProviderID,
 		CEL: policy.CEL{
@@ -51,9 +52,10 @@ func compileNodeProviderID(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.P
 	at = at.Child("nodes", "providerID")
 	allowed, errs := pattern.CompileAll(cfg.Allowed, 32, at.Child("allowed"))
 	errs = append(errs, pattern.CheckEnum(cfg.OfOtherNodes, at.Child("ofOtherNodes"), v1alpha1.AccessAllow, v1alpha1.AccessDeny)...)
+	errs = append(errs, refuseForAgents(spec, at, setting{"allowed", cfg.Allowed != nil}, setting{"ofOtherNodes", cfg.OfOtherNodes != ""})...)
 	return func(r *policy.Request) []policy.Violation {
 		old, id := r.Node().ProviderID().Change()
-		registers := r.Operation == admissionv1.Create
+		registers := r.Operation == admissionv1.Create && r.Subject.IsKubelet()
 		detail := ""
 		switch {
 		case !registers && id != old:

@@ -28,6 +28,7 @@ func nodeReservedStatus() policy.Rule {
 			Source: "kubernetes v1.37.2 pkg/controller/volume/attachdetach",
 		},
 		Targets: nodeStatusWrites(),
+		Agents:  sameForAgents(nodeStatusWrites()),
 		Compile: compileNodeReservedStatus,
 		CEL:     stock(expressNodeReservedStatus),
 	}

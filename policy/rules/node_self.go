@@ -27,6 +27,7 @@ func nodeSelf() policy.Rule {
 			Source:  "kubernetes v1.37.2 plugin/pkg/admission/noderestriction (admitNode), pkg/auth/nodeidentifier",
 		},
 		Targets: allNodeWrites(),
+		Agents:  policy.Agents{Targets: allNodeWrites(), CEL: true},
 		Compile: compileNodeSelf,
 		CEL:     stock(expressNodeSelf),
 	}
@@ -41,7 +42,7 @@ func compileNodeSelf(spec *v1alpha1.NodeRestrictionPolicySpec, _ *field.Path) (p
 		if name == "" {
 			name = r.Node().Name().New()
 		}
-		if name == r.NodeName {
+		if name == r.NodeName || r.NodeName == "" { // of a node agent without a node, which is a violation of its own
 			return nil
 		}
 		return []policy.Violation{{Field: "metadata.name", Detail: "must not write Node " + text.Quote(name)}}
@@ -53,5 +54,5 @@ func expressNodeSelf(_ *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope
 	if on.Operation != expression.Delete {
 		name = "(" + expression.If(name+" != ''", name, on.New("metadata.name", "''")) + ")"
 	}
-	return []expression.Expression{when("metadata.name", "must not write another Node", differs(name, on.NodeName()))}
+	return []expression.Expression{when("metadata.name", "must not write another Node", on.HasNode(differs(name, on.NodeName())))}
 }

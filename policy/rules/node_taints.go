@@ -36,6 +36,7 @@ func nodeTaints() policy.Rule {
 				"pkg/controller/podgc, pkg/controller/volume/attachdetach/reconciler",
 		},
 		Targets: nodeSpecWrites(),
+		Agents:  sameForAgents(nodeSpecWrites()),
 		Compile: compileNodeTaints,
 		CEL:     stock(expressNodeTaints),
 	}
@@ -47,6 +48,12 @@ func compileNodeTaints(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path)
 		return nil, nil
 	}
 	at = at.Child("nodes", "taints")
+	switch {
+	case forAgents(spec):
+		return compileAgentTaints(spec, at)
+	case cfg.Removable != nil:
+		return nil, field.ErrorList{field.Forbidden(at.Child("removable"), "must not be set without subjects: it is for node agents only")}
+	}
 	allowed, errs := compileTaints(cfg.Allowed, 64, at.Child("allowed"))
 	required, bad := compileTaints(cfg.Required, 32, at.Child("required"))
 	errs = append(errs, bad...)

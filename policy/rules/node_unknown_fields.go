@@ -30,6 +30,7 @@ func nodeUnknownFields() policy.Rule {
 			Source: "the fields of k8s.io/api v0.37.2",
 		},
 		Targets: nodeWrites(),
+		Agents:  sameForAgents(nodeWrites()),
 		Compile: compileNodeUnknownFields,
 		CEL: policy.CEL{
 			Kind: policy.NotAtAll, Strictest: `{}`, Touches: touchesNothing,

@@ -27,6 +27,7 @@ func nodeUnschedulable() policy.Rule {
 			Source:  "kubernetes v1.37.2 pkg/kubelet/kubelet_node_status.go (initialNode)",
 		},
 		Targets: nodeSpecWrites(),
+		Agents:  sameForAgents(nodeSpecWrites()),
 		Compile: compileNodeUnschedulable,
 		CEL:     stock(expressNodeUnschedulable),
 	}

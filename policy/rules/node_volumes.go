@@ -29,6 +29,7 @@ func nodeVolumes() policy.Rule {
 			Source: "kubernetes v1.37.2 pkg/kubelet/nodestatus/setters.go (VolumesInUse)",
 		},
 		Targets: nodeStatusWrites(),
+		Agents:  sameForAgents(nodeStatusWrites()),
 		Compile: compileNodeVolumes,
 		CEL:     exactly(expressNodeVolumes),
 	}
@@ -38,6 +39,9 @@ func compileNodeVolumes(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path
 	cfg := spec.Nodes.Volumes
 	if cfg == nil {
 		return nil, nil
+	}
+	if forAgents(spec) {
+		return frozen("status", "volumesInUse"), refuseForAgents(spec, at.Child("nodes", "volumes"), setting{"maxInUse", cfg.MaxInUse != 0})
 	}
 	limit := int(cfg.MaxInUse)
 	var errs field.ErrorList

@@ -130,7 +130,7 @@ func (o *ownership) evaluateCreated(is map[fieldManager]*managedEntry) {
 			continue
 		}
 		for c := range o.claims(entry) {
-			if isForeignClaim(c) && !o.changes(c) {
+			if (isForeignClaim(c) || !o.r.Subject.IsKubelet()) && !o.changes(c) {
 				o.missing = append(o.missing, c.String())
 			}
 		}

@@ -36,6 +36,7 @@ func podConditions() policy.Rule {
 			Source: "kubernetes v1.37.2 pkg/kubelet/types/pod_status.go, pkg/kubelet/status/status_manager.go (mergePodStatus)",
 		},
 		Targets: podStatusWrites(),
+		Agents:  sameForAgents(podStatusWrites()),
 		Compile: compilePodConditions,
 		CEL:     stock(expressPodConditions),
 	}
@@ -47,11 +48,11 @@ func compilePodConditions(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Pa
 		return nil, nil
 	}
 	allowed, errs := pattern.CompileAll(cfg.Allowed, 64, at.Child("pods", "conditions", "allowed"))
-	mayWrite := func(t string) bool { return isKubeletPodCondition(t) || allowed.Match(t) }
+	mayWrite := func(t string) bool { return !forAgents(spec) && isKubeletPodCondition(t) || allowed.Match(t) }
 	return func(r *policy.Request) []policy.Violation {
 		old, updated := r.Pod().Conditions().Change()
 		changes := compareConditions(old, updated, mayWrite)
-		if !changes.none() && endsPod(r.Pod()) {
+		if !changes.none() && !forAgents(spec) && endsPod(r.Pod()) {
 			changes.changed = without(changes.changed, isDisruptionTarget)
 			if !slices.ContainsFunc(updated, isOthersDisruption) {
 				changes.added = without(changes.added, isDisruptionTarget)

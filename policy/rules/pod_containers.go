@@ -30,6 +30,7 @@ func podContainers() policy.Rule {
 			Source: "kubernetes v1.37.2 pkg/apis/core/validation (ValidatePodStatusUpdate)",
 		},
 		Targets: podStatusWrites(),
+		Agents:  sameForAgents(podStatusWrites()),
 		Compile: compilePodContainers,
 		CEL:     stock(expressPodContainers),
 	}
@@ -38,6 +39,9 @@ func podContainers() policy.Rule {
 func compilePodContainers(spec *v1alpha1.NodeRestrictionPolicySpec, _ *field.Path) (policy.Check, field.ErrorList) {
 	if spec.Pods.Containers == nil {
 		return nil, nil
+	}
+	if forAgents(spec) {
+		return frozen("status", "containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses"), nil
 	}
 	return func(r *policy.Request) []policy.Violation {
 		pod := r.Pod()

@@ -33,6 +33,7 @@ func podDeletion() policy.Rule {
 				"pkg/kubelet/pod/mirror_client.go",
 		},
 		Targets: podDeletions(),
+		Agents:  sameForAgents(podDeletions()),
 		Compile: compilePodDeletion,
 		CEL: policy.CEL{
 			Kind: policy.Exactly, Strictest: `{"mode":"Finished"}`, Express: expressPodDeletion,
@@ -46,6 +47,11 @@ func compilePodDeletion(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path
 	cfg := spec.Pods.Deletion
 	if cfg == nil {
 		return nil, nil
+	}
+	if forAgents(spec) {
+		return func(*policy.Request) []policy.Violation {
+			return []policy.Violation{{Field: "metadata.deletionTimestamp", Detail: "must not delete a pod"}}
+		}, refuseForAgents(spec, at.Child("pods", "deletion"), setting{"mode", cfg.Mode != ""})
 	}
 	errs := pattern.CheckEnum(cfg.Mode, at.Child("pods", "deletion", "mode"),
 		v1alpha1.PodDeletionTerminating, v1alpha1.PodDeletionFinished)

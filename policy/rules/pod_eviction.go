@@ -27,6 +27,7 @@ func podEviction() policy.Rule {
 			Source: "kubernetes v1.37.2 pkg/kubelet/eviction/eviction_manager.go",
 		},
 		Targets: podEvictions(),
+		Agents:  sameForAgents(podEvictions()),
 		Compile: compilePodEviction,
 		CEL:     stock(expressPodEviction),
 	}

@@ -34,6 +34,7 @@ func podIPs() policy.Rule {
 			Source: "kubernetes v1.37.2 staging/src/k8s.io/endpointslice/utils.go; pkg/kubelet/kubelet_pods.go",
 		},
 		Targets: podStatusWrites(),
+		Agents:  sameForAgents(podStatusWrites()),
 		LooksUp: podIPsLookUp,
 		Compile: compilePodIPs,
 		CEL: policy.CEL{
@@ -55,6 +56,10 @@ func compilePodIPs(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path) (po
 		return nil, nil
 	}
 	at = at.Child("pods", "ips")
+	if forAgents(spec) {
+		return frozen("status", "podIP", "podIPs", "hostIP", "hostIPs"),
+			refuseForAgents(spec, at, setting{"podIPs", cfg.PodIPs != nil}, setting{"hostIPs", cfg.HostIPs != nil})
+	}
 	podRanges, errs := compileRanges(cfg.PodIPs, at.Child("podIPs"))
 	hostRanges, bad := compileRanges(cfg.HostIPs, at.Child("hostIPs"))
 	errs = append(errs, bad...)

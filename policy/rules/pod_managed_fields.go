@@ -28,6 +28,7 @@ func podManagedFields() policy.Rule {
 				"kubernetes v1.37.2 pkg/util/pod/pod.go",
 		},
 		Targets: podStatusWrites(),
+		Agents:  sameForAgents(podUpdates()),
 		Compile: compilePodManagedFields,
 		CEL:     ownershipCEL(),
 	}

@@ -29,6 +29,7 @@ func podMetadata() policy.Rule {
 			Source: "kubernetes v1.37.2 pkg/util/pod/pod.go, pkg/registry/core/pod/strategy.go; kubernetes/kubernetes#45539",
 		},
 		Targets: podStatusWrites(),
+		Agents:  sameForAgents(podUpdates()),
 		Compile: compilePodMetadata,
 		CEL:     stock(expressPodMetadata),
 	}

@@ -32,6 +32,7 @@ func podObservedGeneration() policy.Rule {
 			Source: "KEP-5067; kubernetes v1.37.2 pkg/api/v1/pod/util.go, pkg/kubelet/status/status_manager.go",
 		},
 		Targets: podStatusWrites(),
+		Agents:  sameForAgents(podStatusWrites()),
 		Compile: compilePodObservedGeneration,
 		CEL:     exactly(expressPodObservedGeneration),
 	}
@@ -40,6 +41,9 @@ func podObservedGeneration() policy.Rule {
 func compilePodObservedGeneration(spec *v1alpha1.NodeRestrictionPolicySpec, _ *field.Path) (policy.Check, field.ErrorList) {
 	if spec.Pods.ObservedGeneration == nil {
 		return nil, nil
+	}
+	if forAgents(spec) {
+		return frozen("status", "observedGeneration"), nil
 	}
 	return func(r *policy.Request) []policy.Violation {
 		pod := r.Pod()

@@ -34,6 +34,7 @@ func podPhase() policy.Rule {
 				"(mergePodStatus)",
 		},
 		Targets: podStatusWrites(),
+		Agents:  sameForAgents(podStatusWrites()),
 		Compile: compilePodPhase,
 		CEL:     stock(expressPodPhase),
 	}
@@ -42,6 +43,9 @@ func podPhase() policy.Rule {
 func compilePodPhase(spec *v1alpha1.NodeRestrictionPolicySpec, _ *field.Path) (policy.Check, field.ErrorList) {
 	if spec.Pods.Phase == nil {
 		return nil, nil
+	}
+	if forAgents(spec) {
+		return frozen("status", "phase"), nil
 	}
 	return func(r *policy.Request) []policy.Violation {
 		pod := r.Pod()

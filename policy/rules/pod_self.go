@@ -4,6 +4,7 @@
 package rules
 
 import (
+	admissionv1 "k8s.io/api/admission/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
@@ -27,6 +28,7 @@ func podSelf() policy.Rule {
 				"admitPodEviction)",
 		},
 		Targets: existingPodWrites(),
+		Agents:  policy.Agents{Targets: agentPodWrites(), CEL: true},
 		Compile: compilePodSelf,
 		CEL: policy.CEL{
 			Kind: policy.Narrower, Strictest: `{}`, Gate: `{}`, Express: expressPodSelf,
@@ -44,9 +46,14 @@ func compilePodSelf(spec *v1alpha1.NodeRestrictionPolicySpec, _ *field.Path) (po
 	}
 	return func(r *policy.Request) []policy.Violation {
 		nodeName := ""
-		if r.Pod().IsStored() {
+		switch {
+		case r.NodeName == "":
+			return nil // a node agent without a node, which is a violation of its own
+		case r.Pod().IsStored():
 			nodeName = r.Pod().NodeName().Old()
-		} else { // an eviction does not contain the pod
+		case r.Resource == "pods" && r.Subresource == "" && r.Operation == admissionv1.Create: // by a node agent
+			nodeName = r.Pod().NodeName().New()
+		default: // an eviction does not contain the pod
 			pod, found, err := r.LookUpPod(r.Namespace, r.Name)
 			switch {
 			case err != nil:
@@ -67,7 +74,11 @@ func expressPodSelf(_ *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope)
 	if on.Subresource == "eviction" {
 		return nil
 	}
+	nodeName := on.Old("spec.nodeName", "''")
+	if on.Operation == expression.Create {
+		nodeName = on.New("spec.nodeName", "''")
+	}
 	return []expression.Expression{
-		when("spec.nodeName", "must not write a pod that is not on this node", differs(on.Old("spec.nodeName", "''"), on.NodeName())),
+		when("spec.nodeName", "must not write a pod that is not on this node", on.HasNode(differs(nodeName, on.NodeName()))),
 	}
 }

@@ -30,6 +30,7 @@ func podUnknownFields() policy.Rule {
 			Source: "the fields of k8s.io/api v0.37.2",
 		},
 		Targets: podStatusWrites(),
+		Agents:  sameForAgents(podUpdates()),
 		Compile: compilePodUnknownFields,
 		CEL: policy.CEL{
 			Kind: policy.NotAtAll, Strictest: `{}`, Touches: touchesNothing,

@@ -31,6 +31,7 @@ func resourceSlices() policy.Rule {
 		},
 		OptIn:   true,
 		Targets: []policy.Target{target("resourceslices.resource.k8s.io", "", admissionv1.Create, admissionv1.Update)},
+		Agents:  kubeletsOnly("it denies all slices; name resourceslices in objects"),
 		Compile: compileResourceSlices,
 		CEL:     exactly(expressResourceSlices),
 	}

@@ -34,6 +34,7 @@ func serviceAccountTokens() policy.Rule {
 		},
 		OptIn:   true,
 		Targets: []policy.Target{target("serviceaccounts", "token", admissionv1.Create)},
+		Agents:  kubeletsOnly("kubelets alone request tokens for the pods of a node"),
 		Compile: compileServiceAccountTokens,
 		CEL:     exactly(expressServiceAccountTokens),
 	}
