@@ -78,8 +78,8 @@ func ownNodeAttacks() []Attack {
 	return []Attack{
 		{
 			ID: "agent-labels-own-node", Rule: "node-labels", Technique: adversaryInMiddle,
-			Does:  "labels the Node of its node, to attract the pods that select this label, and their secrets",
-			write: onNode("", always(metadata(object{"labels": object{"example.com/dedicated": "pci"}}))),
+			Does:  "moves its Node to a zone of its own by a label, to attract pods that are spread over zones, and their secrets",
+			write: onNode("", always(metadata(object{"labels": object{"topology.kubernetes.io/zone": "nrp-attack"}}))),
 		},
 		{
 			ID: "agent-untaints-own-node", Rule: "node-taints", Technique: impairDefenses,

@@ -38,6 +38,11 @@ func TestPoliciesForbidTheAttacksOfTheirRules(t *testing.T) {
 func forbiddenByAFixture(t *testing.T, a *Attack) bool {
 	t.Helper()
 	paths, err := filepath.Glob(filepath.Join("../../policy/rules/testdata", string(a.Rule), "deny", "*.txtar"))
+	if err == nil && isAgents(a) {
+		paths, err = filepath.Glob("../../policy/rules/testdata/agents/deny/*.txtar")
+		own, _ := filepath.Glob(filepath.Join("../../policy/rules/testdata", string(a.Rule), "deny", "*.txtar"))
+		paths = append(paths, own...)
+	}
 	if err != nil || len(paths) == 0 {
 		t.Fatalf("%s: no fixtures (%v)", a.Rule, err)
 	}
@@ -54,15 +59,19 @@ func forbiddenByAFixture(t *testing.T, a *Attack) bool {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if slices.Contains(violated(t, a, policy.NewSet(compiled...)), a.Rule) {
+		s := modelOf(a)
+		if isAgents(a) {
+			s.account = f.Request.Subject.Account
+		}
+		if (s.account != "") == isAgents(a) && slices.Contains(violated(t, a, s, policy.NewSet(compiled...)), a.Rule) {
 			return true
 		}
 	}
 	return false
 }
 
-// modelAgent is the service account of the fixtures.
-const modelAgent = "kube-system/agent"
+// modelAgent is a service account.
+const modelAgent = "kube-system/cni"
 
 // isAgents reports whether an attack is one of a node agent.
 func isAgents(a *Attack) bool {
@@ -71,19 +80,18 @@ func isAgents(a *Attack) bool {
 
 // modelOf returns the model for an attack.
 func modelOf(a *Attack) *state {
-	s := model(modelNode, a.ID == "uncordon-own-node")
 	if isAgents(a) {
-		s.account = modelAgent
+		return agentModel(modelNode, modelAgent)
 	}
-	return s
+	return model(modelNode, a.ID == "uncordon-own-node")
 }
 
 // violated returns the rules that the model of an attack violates.
-func violated(t *testing.T, a *Attack, set *policy.Set) []policy.RuleID {
+func violated(t *testing.T, a *Attack, s *state, set *policy.Set) []policy.RuleID {
 	t.Helper()
 	r := newRun(modelNode, "")
 	r.set = set
-	_, w, d, err := r.prepare(a, modelOf(a))
+	_, w, d, err := r.prepare(a, s)
 	if err != nil || d.Err != nil {
 		t.Fatalf("%s: %v %v", a.ID, err, d.Err)
 	}

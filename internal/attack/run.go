@@ -148,7 +148,9 @@ func Offline(node, account string, policies []*manifest.Policy) (*Report, error)
 	}
 	for _, a := range r.catalogue() {
 		s := model(node, a.ID == "uncordon-own-node")
-		s.account = account
+		if account != "" {
+			s = agentModel(node, account)
+		}
 		result, w, d, err := r.prepare(&a, s)
 		if err != nil {
 			return nil, err

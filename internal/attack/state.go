@@ -132,6 +132,14 @@ func internalIP(node object) string {
 	return ""
 }
 
+// agentModel returns the model for attacks of a node agent: one without a cordoned Node, and with a taint on it.
+func agentModel(node, account string) *state {
+	s := model(node, false)
+	s.account = account
+	s.own = mergePatch(s.own, spec(object{"taints": []any{object{"key": "example.com/agent-not-ready", "effect": "NoSchedule"}}}))
+	return s
+}
+
 // model returns the state against which policies are tried without a cluster: a cordoned and a plain Node cannot be the same, so the
 // attacks that need the other one are not tried.
 func model(node string, cordoned bool) *state {

@@ -244,9 +244,13 @@ func (t *tallies) report(r *replay.Replay, log *auditlog.Log, inputs int) *Repor
 func (t *tally) ruleCounts(docs map[policy.RuleID]policy.Doc) []RuleCount {
 	counts := []RuleCount{}
 	for k, c := range t.rules {
+		allow := docs[k.rule].Spec
+		if k.rule == policy.WithoutNode {
+			allow = "spec.subjects.withoutNode"
+		}
 		counts = append(counts, RuleCount{
 			Policy: value(k.policy), Rule: string(k.rule), Nodes: len(c.nodes), Writes: c.writes, First: c.first.UTC(), Last: c.last.UTC(),
-			Example: c.example.sentence(), Allow: docs[k.rule].Spec,
+			Example: c.example.sentence(), Allow: allow,
 		})
 	}
 	slices.SortFunc(counts, func(a, b RuleCount) int {

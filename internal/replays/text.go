@@ -45,8 +45,8 @@ func (r *Report) WriteText(w io.Writer) error {
 // writeHead writes how many writes there were, and what is known of them.
 func (r *Report) writeHead(b *strings.Builder) {
 	if len(r.Policies) == 0 {
-		fmt.Fprintf(b, "%s, %s; %s, %s that are no kubelets\n", count(r.Inputs, "input"), r.period(), count(r.Events, "event"),
-			count(len(r.Accounts), "client"))
+		fmt.Fprintf(b, "%s, %s; %s, %s\n", count(r.Inputs, "input"), r.period(), count(r.Events, "event"),
+			plural(len(r.Accounts), "client that is no kubelet", "clients that are no kubelets"))
 		return
 	}
 	fmt.Fprintf(b, "%s, %s; %s, %s by %s%s\n", count(r.Inputs, "input"), r.period(), count(r.Events, "event"), count(r.Writes, "write"),

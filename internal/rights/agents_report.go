@@ -166,8 +166,8 @@ func (r *AgentsReport) set(agents []*Agent, without int) {
 		r.Items = []*Agent{}
 	}
 	if without > 0 {
-		r.Notes = append(r.Notes, fmt.Sprintf("%s of pods there mount no token; before Kubernetes 1.33, and without the NodeRestriction "+
-			"plugin, the kubelet gets one for each pod nevertheless", named(without, "further account")))
+		r.Notes = append(r.Notes, fmt.Sprintf("pods there use %s without mounting a token; before Kubernetes 1.33, and without the "+
+			"NodeRestriction plugin, the kubelet gets a token for each pod nevertheless", named(without, "further account")))
 	}
 }
 
@@ -204,7 +204,7 @@ func (r *AgentsReport) head() string {
 	if r.ServerVersion != "" {
 		version = ", Kubernetes " + r.ServerVersion
 	}
-	return fmt.Sprintf("%s: %s have tokens there%s, %s", r.Node, named(len(r.Items)+r.More, "service account"), version, r.How)
+	return fmt.Sprintf("%s: tokens of %s lie there%s, %s", r.Node, named(len(r.Items)+r.More, "service account"), version, r.How)
 }
 
 // WriteText writes the report for people. Permissions of low danger are only counted.
