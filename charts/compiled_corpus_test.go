@@ -21,7 +21,6 @@ import (
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/fixture"
 	"noderestriction.plus/policy"
-	allrules "noderestriction.plus/policy/rules"
 )
 
 // corpus are writes made of the fixtures of a rule, and policies that turn the rule on.
@@ -258,7 +257,7 @@ func (c *corpus) each(t *testing.T, do func(p *v1alpha1.NodeRestrictionPolicy, e
 // TestServerAgreesOnMixedWrites holds what is compiled to all policies of a rule's fixtures, with all writes that can be made of them, in
 // both forms in which API servers show objects to CEL.
 func TestServerAgreesOnMixedWrites(t *testing.T) {
-	for _, rule := range allrules.All() {
+	for _, rule := range kubeletRules() {
 		if rule.CEL.Kind == policy.NotAtAll {
 			continue
 		}

@@ -59,7 +59,7 @@ func makeConditions(t *testing.T) *conditionsOfChart {
 			}
 		}
 	}
-	for _, rule := range allrules.All() {
+	for _, rule := range kubeletRules() {
 		if rule.CEL.Kind != policy.NotAtAll {
 			c.Sections[rule.ID] = strings.Split(strings.TrimPrefix(rule.Doc.Spec, "spec."), ".")
 		}

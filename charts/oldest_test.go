@@ -27,7 +27,6 @@ import (
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/compile"
 	"noderestriction.plus/policy"
-	allrules "noderestriction.plus/policy/rules"
 )
 
 // decision is what a policy decides about a write, as the program in charts/oldest prints it.
@@ -202,7 +201,7 @@ func (c *corpus) some(t *testing.T, kind compile.Kind, writes []policy.Request) 
 func TestOldestServerAgrees(t *testing.T) {
 	o := startOldest(t)
 	var all []policy.Request
-	for _, rule := range allrules.All() {
+	for _, rule := range kubeletRules() {
 		if rule.CEL.Kind == policy.NotAtAll {
 			continue
 		}

@@ -23,7 +23,11 @@ func TestNewCompilerRefusesRulesThatAreNotComplete(t *testing.T) {
 		"no title":              {func(r *policy.Rule) { r.Doc.Title = "" }, "Doc.Title is empty"},
 		"a title with a period": {func(r *policy.Rule) { r.Doc.Title += "." }, "period"},
 		"no fields":             {func(r *policy.Rule) { r.Doc.Fields = nil }, "Doc.Fields is empty"},
-		"no targets":            {func(r *policy.Rule) { r.Targets = nil }, "no Targets"},
+		"no targets":            {func(r *policy.Rule) { r.Targets, r.Agents = nil, policy.Agents{} }, "no Targets"},
+		"a reason for which a rule that is for node agents is not": {
+			func(r *policy.Rule) { r.Agents.Why = "so" }, "both Targets and Why",
+		},
+		"the ID of what names no node": {func(r *policy.Rule) { r.ID = policy.WithoutNode }, "reserved"},
 		"a target without operations": {
 			func(r *policy.Rule) { r.Targets = []policy.Target{{Resource: "nodes"}} }, "no Operations",
 		},

@@ -72,7 +72,7 @@ var arrows = map[string]struct {
 		[]string{"api/v1alpha1", "policy", "internal/input", "internal/record", "internal/text"}, "a log is read far from the cluster that wrote it",
 	},
 	"internal/decisionlog": {
-		[]string{"policy", "internal/auditlog", "internal/program", "internal/record", "internal/recordlog", "internal/text"},
+		[]string{"policy", "internal/auditlog", "internal/program", "internal/record", "internal/recordlog", "internal/review", "internal/text"},
 		"an audit log is read far from the API server that wrote it, and as records are",
 	},
 	"internal/diff": {

@@ -175,7 +175,11 @@ func (c *Check) write(e *recordlog.Entry) uint16 {
 	if e.DryRun {
 		dryRun = "dryRun"
 	}
-	return c.hash(e.Node, kindOf(e), dryRun)
+	client := e.Node
+	if e.Account != "" {
+		client = e.Account // an audit log may not say which node an agent is on
+	}
+	return c.hash(client, kindOf(e), dryRun)
 }
 
 func (c *Check) name(e *recordlog.Entry) uint16 {

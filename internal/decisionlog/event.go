@@ -11,10 +11,13 @@ import (
 	"strings"
 	"time"
 
+	authenticationv1 "k8s.io/api/authentication/v1"
+
 	"noderestriction.plus/internal/auditlog"
 	"noderestriction.plus/internal/program"
 	"noderestriction.plus/internal/record"
 	"noderestriction.plus/internal/recordlog"
+	"noderestriction.plus/internal/review"
 	"noderestriction.plus/internal/text"
 	"noderestriction.plus/policy"
 )
@@ -201,6 +204,18 @@ func severity(outcome policy.Outcome) int {
 	return slices.Index([]policy.Outcome{policy.Denied, policy.Warned, policy.Audited}, outcome)
 }
 
+// user returns who wrote.
+func (w decision) user() authenticationv1.UserInfo {
+	user := authenticationv1.UserInfo{Username: w.Client().Username}
+	for key, values := range w.Client().Extra {
+		if user.Extra == nil {
+			user.Extra = map[string]authenticationv1.ExtraValue{}
+		}
+		user.Extra[key] = values
+	}
+	return user
+}
+
 // entry returns what all decisions about the request have in common.
 func (w decision) entry(enforcer recordlog.Enforcer) *recordlog.Entry {
 	client := w.Client().Username
@@ -214,8 +229,9 @@ func (w decision) entry(enforcer recordlog.Enforcer) *recordlog.Entry {
 		Resource: value(resource), Subresource: value(w.ObjectRef.Subresource), Namespace: value(w.ObjectRef.Namespace),
 		Name: value(w.ObjectRef.Name), DryRun: w.DryRun(),
 	}}
-	if node, is := strings.CutPrefix(client, "system:node:"); is {
-		e.Node = value(node)
+	// An API server itself also denies what users write who are no node agents.
+	if id, restricted := review.SubjectOf(w.user()); restricted && (id.Subject.IsKubelet() || enforcer == recordlog.Webhook) {
+		e.Node, e.Subject, e.Account = value(id.Node), id.Subject.Kind, value(id.Subject.Account)
 	}
 	return e
 }

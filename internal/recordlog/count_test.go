@@ -90,7 +90,7 @@ func TestGroups(t *testing.T) {
 
 func TestEveryDimensionHasAValue(t *testing.T) {
 	for _, d := range recordlog.Dimensions() {
-		if got := counted(t, []string{strings.Replace(full(1), `"namespace":""`, `"namespace":"n"`, 1)}, d); len(got) < 3 {
+		if got := counted(t, []string{strings.Replace(full(1), `"namespace":""`, `"namespace":"n","account":"a/b"`, 1)}, d); len(got) < 3 {
 			t.Errorf("%s: got %q", d, got)
 		}
 	}

@@ -4,13 +4,17 @@
 package recordlog_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
 	"testing"
+	"time"
 
+	"noderestriction.plus/internal/record"
 	"noderestriction.plus/internal/recordlog"
+	"noderestriction.plus/policy"
 )
 
 // full is a record in full, as the program writes it, compact its short form.
@@ -169,5 +173,40 @@ func TestForgedTextIsMadePrintable(t *testing.T) {
 		"v0.1.0", `\u001b[31m`, "metadata.finalizers", "a\u2028b\u202ec", "B1", `\u009b`).Replace(full(1))))[0]
 	if line.Record.Version != `\x1b[31m` || line.Record.Violations[0].Field != `a\u2028b\u202ec` || line.Record.Boot != `\u009b` {
 		t.Errorf("got %+v", line.Record)
+	}
+}
+
+// TestNodeAgentsAreRead checks that each form of a record says which node agent wrote.
+func TestNodeAgentsAreRead(t *testing.T) {
+	for _, subject := range []policy.Subject{
+		{Kind: policy.ServiceAccount, Account: "kube-system/cni"}, {Kind: policy.UsernamePrefix, Account: "system:ovn-node:worker-1"}, {},
+	} {
+		rec := record.New(record.Origin{UID: "u", User: "user", Version: "v0.1.0"}, &policy.Request{
+			Subject: subject, NodeName: "worker-1", Write: policy.Write{Operation: "UPDATE", Resource: "nodes", Name: "worker-1"},
+		}, policy.Decision{Violations: []policy.PolicyViolation{{Policy: "p", Rule: "node-self", Action: "Deny"}}})
+		rec.Time, rec.Boot = record.Time(time.Unix(1_800_000_000, 0)), "B1"
+		var lines []string
+		for i, form := range []func() any{
+			func() any { return rec.Brief() }, func() any { return rec }, func() any { return rec.Brief() }, func() any { return rec.Compact() },
+		} {
+			rec.Seq = uint64(i) + 1
+			line, err := json.Marshal(form())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if subject.IsKubelet() && strings.Contains(string(line), "ccount") {
+				t.Errorf("the line of a kubelet is %s", line)
+			}
+			lines = append(lines, string(line))
+		}
+		_, entries := readLog(t, lines...)
+		if len(entries) != len(lines) {
+			t.Fatalf("%d entries", len(entries))
+		}
+		for i := range entries {
+			if e := &entries[i]; e.Subject != subject.Kind || e.Account != subject.Account {
+				t.Errorf("%s: got %q, %q", lines[i], e.Subject, e.Account)
+			}
+		}
 	}
 }

@@ -75,7 +75,8 @@ func (w *written) credential() Credential {
 // agent passes a write of a client that is no kubelet to the function that the options have for them.
 func (r *Replay) agent(w *written) {
 	o := &r.options
-	if o.Agents == nil || w.isKubelets || !r.covers(w.event) || w.isRefused() && !o.Attempts || !o.during(w) || o.FailedOpen && !w.failedOpen() {
+	switch {
+	case o.Agents == nil, w.isKubelets, !r.covers(w.event), w.isRefused() && !o.Attempts, !o.during(w), o.FailedOpen && !w.failedOpen():
 		return
 	}
 	e := w.event

@@ -167,7 +167,8 @@ func note(set map[string]bool, s string, limit int) {
 // merge adds the counts of another user with the same prefix.
 func (a *account) merge(other *account) {
 	a.Writes, a.NoAccount = a.Writes+other.Writes, a.NoAccount+other.NoAccount
-	a.Own, a.Across, a.NoNode, a.UnknownPlace = a.Own+other.Own, a.Across+other.Across, a.NoNode+other.NoNode, a.UnknownPlace+other.UnknownPlace
+	a.Own, a.Across = a.Own+other.Own, a.Across+other.Across
+	a.NoNode, a.UnknownPlace = a.NoNode+other.NoNode, a.UnknownPlace+other.UnknownPlace
 	for _, sets := range [][2]map[string]bool{
 		{a.nodes, other.nodes}, {a.across, other.across}, {a.writesTo, other.writesTo}, {a.agents, other.agents},
 	} {
@@ -296,7 +297,9 @@ func (r *Report) writeAccounts(w io.Writer) error {
 	if len(r.Accounts) == 0 {
 		return nil
 	}
-	table := command.Table{Header: []string{"ACCOUNT", "NAMED BY", "WRITES", "WITH NODE", "WITHOUT", "ACROSS", "NODES", "WHAT A POLICY WOULD BREAK"}}
+	table := command.Table{Header: []string{
+		"ACCOUNT", "NAMED BY", "WRITES", "WITH NODE", "WITHOUT", "ACROSS", "NODES", "WHAT A POLICY WOULD BREAK",
+	}}
 	for i := range r.Accounts[:min(len(r.Accounts), r.limit)] {
 		c := &r.Accounts[i]
 		table.Add(c.Account, few(c.NamedBy), digits(c.Writes), digits(c.WithNode), digits(c.without()), digits(c.Across), digits(c.Nodes),

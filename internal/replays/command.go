@@ -16,10 +16,10 @@ import (
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/cli"
 	"noderestriction.plus/internal/command"
-	"noderestriction.plus/internal/manifest"
 	"noderestriction.plus/internal/replay"
 	"noderestriction.plus/internal/replaylog"
 	"noderestriction.plus/internal/text"
+	"noderestriction.plus/policy"
 	"noderestriction.plus/policy/pattern"
 )
 
@@ -151,21 +151,21 @@ func (o *options) checkNodes() error {
 
 func (o *options) run(cmd *cobra.Command) error {
 	in := &command.Inputs{Stdin: cmd.InOrStdin()}
-	var loaded []*manifest.Policy
+	t := newTallies(o)
+	var compiled []*policy.Policy
 	if len(o.policies) > 0 {
-		var err error
-		if loaded, err = cli.LoadPolicies(in, o.policies); err != nil {
+		loaded, err := cli.LoadPolicies(in, o.policies)
+		if err != nil {
 			return err
 		}
-	}
-	t := newTallies(o)
-	for _, p := range loaded {
-		o.replay.Policies = append(o.replay.Policies, p.Object)
-		t.policies = append(t.policies, p.Object.Name)
+		for _, p := range loaded {
+			o.replay.Policies, compiled = append(o.replay.Policies, p.Object), append(compiled, p.Compiled)
+			t.policies = append(t.policies, p.Object.Name)
+		}
 	}
 	if o.subjects {
 		t.accounts = newAccounts()
-		o.replay.Agents, o.replay.Covers, o.replay.NodePaths = t.accounts.add, covers(loaded), nodePaths()
+		o.replay.Agents, o.replay.Covers, o.replay.NodePaths = t.accounts.add, covers(compiled), nodePaths()
 	}
 	r, err := replay.New(&o.replay, t.add)
 	if err != nil {

@@ -10,12 +10,12 @@ import (
 	admissionv1 "k8s.io/api/admission/v1"
 
 	"noderestriction.plus/api/v1alpha1"
-	"noderestriction.plus/internal/manifest"
+	"noderestriction.plus/policy"
 )
 
 // covers returns what --subjects is about: the writes that rules of the policies evaluate. Without policies, all that rules about node agents
 // can evaluate.
-func covers(policies []*manifest.Policy) func(resource, subresource string, operation admissionv1.Operation) bool {
+func covers(policies []*policy.Policy) func(resource, subresource string, operation admissionv1.Operation) bool {
 	return func(resource, subresource string, operation admissionv1.Operation) bool {
 		if len(policies) == 0 {
 			switch resource + "/" + subresource {
@@ -25,7 +25,7 @@ func covers(policies []*manifest.Policy) func(resource, subresource string, oper
 			return false
 		}
 		for _, p := range policies {
-			if len(p.Compiled.RulesOn(resource, subresource, operation)) > 0 {
+			if len(p.RulesOn(resource, subresource, operation)) > 0 {
 				return true
 			}
 		}

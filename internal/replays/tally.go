@@ -225,7 +225,9 @@ func (t *tallies) report(r *replay.Replay, log *auditlog.Log, inputs int) *Repor
 	out.Writes, out.Impersonated, out.DryRuns, out.Refused = counts.Writes, counts.Impersonated, counts.DryRuns, counts.Refused
 	out.attempts, out.acceptUnknown = t.options.attempts, t.options.acceptUnknown
 	out.Kubelets, out.Agents, out.DeniedNodes = len(of.kubelets), len(of.agents), len(of.deniedNodes)
-	out.namesAgents = slices.ContainsFunc(t.options.replay.Policies, func(p *v1alpha1.NodeRestrictionPolicy) bool { return p.Spec.Subjects != nil })
+	out.namesAgents = slices.ContainsFunc(t.options.replay.Policies, func(p *v1alpha1.NodeRestrictionPolicy) bool {
+		return p.Spec.Subjects != nil
+	})
 	out.Stored, out.Whatever, out.Unknown, out.Denied = of.stored, of.whatever, of.unknown, of.denied
 	out.Log = LogState{Complete: r.Complete(), Links: counts.Links, Breaks: counts.Breaks}
 	out.Rules, out.Because = of.ruleCounts(t.docs), of.reasons()

@@ -19,14 +19,14 @@ import (
 	"noderestriction.plus/internal/text"
 )
 
-// Agent is a service account of which a token lies on a node, with what it may do in the cluster. Its texts are printable and bounded.
+// Agent is a service account whose token lies on a node, with what it may do in the cluster. Its texts are printable and bounded.
 type Agent struct {
 	Account string `json:"account"` // namespace/name
 	// Tokens are how pods get its tokens: for the API server, or for other audiences, which the API server may not accept.
 	Tokens   []string   `json:"tokens"`
 	Pods     []AgentPod `json:"pods"`
 	MorePods int        `json:"morePods,omitempty"`
-	// Danger is that of the worst permission; empty: there is none.
+	// Danger is that of the worst permission; empty: it has no permission.
 	Danger      string       `json:"danger,omitempty"`
 	Permissions []AgentRight `json:"permissions"`
 	// More says that there are more permissions than are listed.

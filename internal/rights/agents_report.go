@@ -210,7 +210,7 @@ func (r *AgentsReport) head() string {
 // WriteText writes the report for people. Permissions of low danger are only counted.
 func (r *AgentsReport) WriteText(w io.Writer) error {
 	var b strings.Builder
-	b.WriteString(r.head() + "\nWhoever controls the node has these tokens, and with them the permissions in the whole cluster.\n")
+	b.WriteString(r.head() + "\nAnyone who controls the node has these tokens, and with them the permissions in the whole cluster.\n")
 	for _, a := range r.Items {
 		if err := a.writeText(&b); err != nil {
 			return err

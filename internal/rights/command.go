@@ -57,7 +57,7 @@ permissions beyond the intent were used, by whom and when; with --from, too, whi
 The audit log may also be as log services of cloud providers keep it (--format).
 
 With --agents it says instead which service accounts have tokens on the node, in the pods there, and what
-RBAC lets each of them do in the cluster. Whoever controls the node has these tokens, too.
+RBAC lets each of them do in the cluster. Anyone who controls the node has these tokens, too.
 
 Each permission is in one class: intended; narrowed (intended, and only the NodeRestriction admission plugin
 narrows it); known (Kubernetes or a distribution adds it); accepted (by the file of --accept); widened;

@@ -56,16 +56,17 @@ func FuzzCost(f *testing.F) {
 	set := everything(f)
 	f.Fuzz(func(t *testing.T, resource, operation byte, subresource, old, object string) {
 		old, object = old[:min(len(old), maxFuzzed/2)], object[:min(len(object), maxFuzzed/2)]
-		inTime(t, func() {
-			evaluated(set, policy.Request{
-				NodeName: "n1", Write: policy.Write{
-					Name: "n1", Version: "v1", Subresource: subresource,
-					Resource:  resources[int(resource)%len(resources)],
-					Operation: operations[int(operation)%len(operations)],
-					OldObject: []byte(old), Object: []byte(object),
-				}, InNodesGroup: true,
-			})
-		})
+		r := policy.Request{
+			NodeName: "n1", Write: policy.Write{
+				Name: "n1", Version: "v1", Subresource: subresource,
+				Resource:  resources[int(resource)%len(resources)],
+				Operation: operations[int(operation)%len(operations)],
+				OldObject: []byte(old), Object: []byte(object),
+			}, InNodesGroup: true,
+		}
+		inTime(t, func() { evaluated(set, r) })
+		r.Subject = cniAgent()
+		inTime(t, func() { evaluated(set, r) })
 	})
 }
 
@@ -77,6 +78,7 @@ func FuzzCompile(f *testing.F) {
 		`{"match":{"nodeNames":[` + members(5000, `"a%"`) + `]}}`,
 		`{"match":{"nodeSelector":{"matchLabels":{` + members(3000, `"a%":"b"`) + `}}}}`,
 		`{"nodes":{"info":{"allowed":{` + members(3000, `"a%":["b"]`) + `}}}}`,
+		`{"subjects":{"usernamePrefixes":[` + members(5000, `"a%:"`) + `]},"objects":[` + members(5000, `{"resource":"a%","node":"a"}`) + `]}`,
 		`{"validationActions":["Deny","Deny","Warn"],"nodes":{"taints":{"allowed":[{"key":"*"}]}}}`,
 	} {
 		f.Add([]byte(spec))

@@ -60,10 +60,30 @@ func section1(section, name, format string, n int, item string) string {
 	return "," + strings.Replace(format, "$", members(n, item), 1)
 }
 
-// everything is a policy with each rule about Nodes and pods.
+// everything has a policy for kubelets with each rule about Nodes and pods, and the same for the service account kube-system/cni.
 func everything(tb testing.TB) *policy.Set {
 	tb.Helper()
-	spec := v1alpha1.NodeRestrictionPolicySpec{
+	compiled := func(spec *v1alpha1.NodeRestrictionPolicySpec) *policy.Policy {
+		p, errs := NewCompiler().Compile(&v1alpha1.NodeRestrictionPolicy{Spec: *spec})
+		if len(errs) > 0 {
+			tb.Fatal(errs)
+		}
+		return p
+	}
+	kubelets, agents := eachSection(), eachSection()
+	kubelets.Pods.Spec = nil
+	agents.Subjects = &v1alpha1.Subjects{ServiceAccounts: []v1alpha1.ServiceAccount{{Namespace: "kube-system", Name: "cni"}}}
+	agents.Baseline, agents.Nodes.Names = nil, nil
+	return policy.NewSet(compiled(kubelets), compiled(agents))
+}
+
+func cniAgent() policy.Subject {
+	return policy.Subject{Kind: policy.ServiceAccount, Account: "kube-system/cni"}
+}
+
+// eachSection has each section about Nodes and pods.
+func eachSection() *v1alpha1.NodeRestrictionPolicySpec {
+	spec := &v1alpha1.NodeRestrictionPolicySpec{
 		ValidationActions: []v1alpha1.ValidationAction{v1alpha1.Deny}, Baseline: &v1alpha1.Baseline{},
 	}
 	for _, section := range []any{&spec.Nodes, &spec.Pods} {
@@ -74,11 +94,7 @@ func everything(tb testing.TB) *policy.Set {
 			}
 		}
 	}
-	p, errs := NewCompiler().Compile(&v1alpha1.NodeRestrictionPolicy{Spec: spec})
-	if len(errs) > 0 {
-		tb.Fatal(errs)
-	}
-	return policy.NewSet(p)
+	return spec
 }
 
 // evaluated evaluates a fresh copy of a write.
@@ -89,9 +105,16 @@ func evaluated(set *policy.Set, r policy.Request) policy.Decision { return set.E
 func TestCostGrowsNoFasterThanWhatIsSent(t *testing.T) {
 	set := everything(t)
 	for name, request := range growths() {
-		small, large := allocatedBy(set, *request(1000)), allocatedBy(set, *request(2000))
-		if large > 3*small+64<<10 {
-			t.Errorf("%s: %d bytes for 1000, %d for 2000", name, small, large)
+		for _, subject := range []policy.Subject{{}, cniAgent()} {
+			by := func(n int) policy.Request {
+				r := *request(n)
+				r.Subject = subject
+				return r
+			}
+			small, large := allocatedBy(set, by(1000)), allocatedBy(set, by(2000))
+			if large > 3*small+64<<10 {
+				t.Errorf("%s by %+v: %d bytes for 1000, %d for 2000", name, subject, small, large)
+			}
 		}
 	}
 }
@@ -198,6 +221,17 @@ func TestPoliciesStopAtTheirBounds(t *testing.T) {
 	for name, compile := range map[string]func() field.ErrorList{
 		"taints": func() field.ErrorList {
 			_, errs := compileTaints(make([]v1alpha1.TaintPattern, n), 64, at)
+			return errs
+		},
+		"objects": func() field.ErrorList {
+			_, errs := compileObjects(&v1alpha1.NodeRestrictionPolicySpec{Objects: make([]v1alpha1.ObjectsOfNode, n)}, at)
+			return errs
+		},
+		"service accounts": func() field.ErrorList {
+			_, errs := NewCompiler().Compile(&v1alpha1.NodeRestrictionPolicy{Spec: v1alpha1.NodeRestrictionPolicySpec{
+				ValidationActions: []v1alpha1.ValidationAction{v1alpha1.Deny},
+				Subjects:          &v1alpha1.Subjects{ServiceAccounts: make([]v1alpha1.ServiceAccount, n)},
+			}})
 			return errs
 		},
 		"actions": func() field.ErrorList {

@@ -139,7 +139,7 @@ func TestEveryActionFindsTheSameViolations(t *testing.T) {
 
 // deniesByShape are the rules that deny a write which changes nothing, because they deny who writes what, or everything.
 func deniesByShape(rule policy.RuleID) bool {
-	return slices.Contains([]policy.RuleID{"node-self", "pod-self", "lockdown", policy.Unverified}, rule) ||
+	return slices.Contains([]policy.RuleID{"node-self", "pod-self", "objects", "lockdown", policy.Unverified, policy.WithoutNode}, rule) ||
 		strings.HasPrefix(string(rule), "baseline-")
 }
 
@@ -297,6 +297,11 @@ func FuzzEvaluate(f *testing.F) {
 			fixture.Request.OldObject, fixture.Request.Object)
 	}
 	set := newPresetSet(f, "../../config/policies/strict.yaml")
+	agents := policy.NewSet(compileSections(f, []string{
+		"nodes: {self: {}, labels: {}, taints: {}, addresses: {}, capacity: {}, extendedResources: {}, images: {}, info: {}}",
+		"pods: {self: {}, metadata: {}, spec: {}, conditions: {}, ips: {}, phase: {}, containers: {}}",
+		"objects: [{resource: configmaps, node: metadata.name}, {resource: configmaps, node: data.node}]",
+	})...)
 	f.Fuzz(func(t *testing.T, operation, resource, subresource string, old, object []byte) {
 		r := &policy.Request{
 			NodeName: "n1", Write: policy.Write{
@@ -305,6 +310,11 @@ func FuzzEvaluate(f *testing.F) {
 			},
 		}
 		compareSpellings(t, set, *r)
+		agent := *r
+		agent.Subject = cni()
+		if message := agents.Evaluate(&agent).Message(); len(message) > 1024 {
+			t.Errorf("the message to a node agent has %d bytes", len(message))
+		}
 		if message := set.Evaluate(r).Message(); len(message) > 1024 {
 			t.Errorf("the message has %d bytes", len(message))
 		}

@@ -22,7 +22,7 @@ func agentSubjects() Check {
 		Gain: "writes the objects of other nodes with the token of an agent, although a policy seems to forbid it",
 		How: "It reads the subjects of all policies. A service account that does not exist, or that no pod uses, is bad, and so is one whose" +
 			" writes no webhook of this product is sent, as the match conditions say. An account that pods of a Deployment use, too, is weak:" +
-			" the policy denies what these write of other nodes. So is one of which no pod has a token that names its node.",
+			" the policy denies what these write of other nodes. So is one whose pods have no token that names their node.",
 		Needs: []authorization.Request{
 			{Verb: "list", Group: "noderestriction.plus", Resource: "noderestrictionpolicies"},
 			{Verb: "list", Group: "admissionregistration.k8s.io", Resource: "validatingwebhookconfigurations"},
@@ -141,7 +141,8 @@ func runAgentSubjects(s *Snapshot, f *Finding) {
 			}
 			switch {
 			case accountsKnown && !slices.Contains(existing, account):
-				f.bad(name, at, s.namesakes(by, account), "service account %s does not exist: the policy protects nothing with it", text.Quote(account.String()))
+				f.bad(name, at, s.namesakes(by, account), "service account %s does not exist: the policy protects nothing with it",
+					text.Quote(account.String()))
 			case podsKnown:
 				f.used(name, at, account, by[account], s.namesakes(by, account))
 			}

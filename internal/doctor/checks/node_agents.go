@@ -119,7 +119,8 @@ func runNodeAgents(s *Snapshot, f *Finding) {
 		for i := range pods {
 			p := &pods[i]
 			if p.Token && p.Node != "" && !trusted[p.Node] && p.Owner != "DaemonSet" {
-				add(carrier{Account{p.Namespace, p.Account}, "node " + text.Quote(p.Node) + ", by pod " + text.Quote(p.Namespace+"/"+p.Name) + ",", false})
+				name := "node " + text.Quote(p.Node) + ", by pod " + text.Quote(p.Namespace+"/"+p.Name) + ","
+				add(carrier{Account{p.Namespace, p.Account}, name, false})
 			}
 		}
 	}
