@@ -6,13 +6,17 @@ package checks
 import (
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
+
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/authorization"
 	"noderestriction.plus/internal/nodeauthorizer"
 	"noderestriction.plus/internal/text"
+	"noderestriction.plus/internal/wiring"
 )
 
 func agentSubjects() Check {
@@ -147,6 +151,11 @@ func runAgentSubjects(s *Snapshot, f *Finding) {
 				f.used(name, at, account, by[account], s.namesakes(by, account))
 			}
 		}
+		for n := range p.Spec.Objects {
+			if o := &p.Spec.Objects[n]; sentKnown && !s.sendsObjects(o) {
+				f.notSent(name, indexed("spec.objects", n), text.Quote(strings.TrimSuffix(o.Resource+"."+o.APIGroup, ".")))
+			}
+		}
 		for n, prefix := range p.Spec.Subjects.UsernamePrefixes {
 			if sentKnown && !s.sendsPrefix(string(prefix)) {
 				f.notSent(name, indexed("spec.subjects.usernamePrefixes", n), text.Quote(string(prefix)))
@@ -155,9 +164,9 @@ func runAgentSubjects(s *Snapshot, f *Finding) {
 	}
 }
 
-func (f *Finding) notSent(policy, at, account string) {
-	f.bad(policy, at, Fix{Note: "name it in the chart's value agents, see docs/node-agents.md"},
-		"no webhook is sent the writes of %s: the policy protects nothing with it", account)
+func (f *Finding) notSent(policy, at, what string) {
+	f.bad(policy, at, Fix{Note: "name it in the chart's value subjects, see docs/node-agents.md"},
+		"no webhook is sent the writes of %s: the policy protects nothing with it", what)
 }
 
 // used adds evidence about how pods use an account that a policy names.
@@ -206,25 +215,49 @@ func (s *Snapshot) sends(user string) bool {
 
 // sendsPrefix is like sends for users whose names begin with a prefix.
 func (s *Snapshot) sendsPrefix(prefix string) bool {
+	sent := regexp.MustCompile(`startsWith\(["']([^"']+)["']\)`)
 	return s.sendsExpression(func(expression string) bool {
-		return strings.Contains(expression, "startsWith('"+prefix+"')") || strings.Contains(expression, `startsWith("`+prefix+`")`)
+		return slices.ContainsFunc(sent.FindAllStringSubmatch(expression, maxEvidence), func(m []string) bool {
+			return strings.HasPrefix(prefix, m[1])
+		})
 	})
 }
 
 func (s *Snapshot) sendsExpression(names func(expression string) bool) bool {
+	return slices.ContainsFunc(s.agentWebhooks(), func(w *admissionregistrationv1.ValidatingWebhook) bool {
+		return slices.ContainsFunc(w.MatchConditions, func(c admissionregistrationv1.MatchCondition) bool { return names(c.Expression) })
+	})
+}
+
+// sendsObjects reports whether a webhook of this product is sent all kinds of writes of node agents to a resource.
+func (s *Snapshot) sendsObjects(o *v1alpha1.ObjectsOfNode) bool {
+	const create, update, remove = admissionregistrationv1.Create, admissionregistrationv1.Update, admissionregistrationv1.Delete
+	for _, operation := range []admissionregistrationv1.OperationType{create, update, remove} {
+		if !slices.ContainsFunc(s.agentWebhooks(), func(w *admissionregistrationv1.ValidatingWebhook) bool {
+			return slices.ContainsFunc(w.Rules, func(r admissionregistrationv1.RuleWithOperations) bool {
+				return (slices.Contains(r.APIGroups, "*") || slices.Contains(r.APIGroups, o.APIGroup)) &&
+					(slices.Contains(r.Operations, operation) || slices.Contains(r.Operations, admissionregistrationv1.OperationAll)) &&
+					slices.ContainsFunc(r.Resources, func(in string) bool { return wiring.ResourceMatches(in, o.Resource) })
+			})
+		}) {
+			return false
+		}
+	}
+	return true
+}
+
+// agentWebhooks returns the webhooks of this product for the writes of node agents.
+func (s *Snapshot) agentWebhooks() []*admissionregistrationv1.ValidatingWebhook {
+	var all []*admissionregistrationv1.ValidatingWebhook
 	for i := range s.Validating.Value {
-		for _, w := range s.Validating.Value[i].Webhooks {
-			if !strings.HasPrefix(w.Name, agentsWebhook) || !strings.HasSuffix(w.Name, ourDomain) {
-				continue
-			}
-			for _, c := range w.MatchConditions {
-				if names(c.Expression) {
-					return true
-				}
+		for n := range s.Validating.Value[i].Webhooks {
+			w := &s.Validating.Value[i].Webhooks[n]
+			if strings.HasPrefix(w.Name, agentsWebhook) && strings.HasSuffix(w.Name, ourDomain) {
+				all = append(all, w)
 			}
 		}
 	}
-	return false
+	return all
 }
 
 // indexed is the path of an element of a list.
