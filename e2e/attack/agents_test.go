@@ -53,7 +53,7 @@ func TestAgents(t *testing.T) {
 	c.checkVersions(t, before)
 }
 
-// storeAgent stores a service account that may write Nodes, pods and ResourceSlices, but neither delete Nodes nor create pods.
+// storeAgent stores a service account that may write Nodes, pods and ResourceSlices, but neither delete Nodes nor create pods, and its pod.
 func (c *cluster) storeAgent(t *testing.T) {
 	t.Helper()
 	_, err := c.Admin.CoreV1().ServiceAccounts(agentNamespace).Create(t.Context(), &corev1.ServiceAccount{
@@ -66,6 +66,13 @@ func (c *cluster) storeAgent(t *testing.T) {
 		rbacv1.PolicyRule{Verbs: []string{"create"}, APIGroups: []string{""}, Resources: []string{"pods/eviction"}},
 		rbacv1.PolicyRule{Verbs: []string{"create"}, APIGroups: []string{"resource.k8s.io"}, Resources: []string{"resourceslices"}},
 	)
+	_, err = c.Admin.CoreV1().Pods(agentNamespace).Create(t.Context(), &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: agentName},
+		Spec: corev1.PodSpec{
+			NodeName: node, ServiceAccountName: agentName, Containers: []corev1.Container{{Name: "c", Image: "registry.example.com/c"}},
+		},
+	}, metav1.CreateOptions{})
+	suite.Check(t, err)
 }
 
 // bind gives a subject a ClusterRole of its own.
@@ -154,12 +161,7 @@ func (c *cluster) testAgentPermissions(t *testing.T) {
 
 // testAgentToken attacks with a token that is bound to a pod on the node, and with one that is bound to nothing.
 func (c *cluster) testAgentToken(t *testing.T) {
-	pod, err := c.Admin.CoreV1().Pods(agentNamespace).Create(t.Context(), &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Name: agentName},
-		Spec: corev1.PodSpec{
-			NodeName: node, ServiceAccountName: agentName, Containers: []corev1.Container{{Name: "c", Image: "registry.example.com/c"}},
-		},
-	}, metav1.CreateOptions{})
+	pod, err := c.Admin.CoreV1().Pods(agentNamespace).Get(t.Context(), agentName, metav1.GetOptions{})
 	suite.Check(t, err)
 	token := func(bound *authenticationv1.BoundObjectReference) *rest.Config {
 		request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{BoundObjectRef: bound}}
