@@ -108,7 +108,7 @@ type NodeRestrictionPolicySpec struct {
 	// +structType=atomic
 	Subjects *Subjects `json:"subjects,omitempty"`
 
-	// match says which kubelets this policy restricts, or the node agents of which nodes.
+	// match says which kubelets this policy restricts. A policy with subjects restricts the node agents on these nodes.
 	// Omitted or empty ({}): all kubelets.
 	// +optional
 	// +structType=atomic

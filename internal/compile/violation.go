@@ -41,7 +41,7 @@ type Violation struct {
 }
 
 // Violations returns when writes violate a valid policy, which turns the given rules on: one for each rule and kind of write, in the order
-// of [WritesOf] and of the rules. There are none for node agents. The result depends on the arguments only.
+// of [WritesOf] and of the rules. A policy for node agents has no violations. The result depends on the arguments only.
 func Violations(p *v1alpha1.NodeRestrictionPolicy, rules []policy.Rule) []Violation {
 	if p.Spec.Subjects != nil {
 		return nil // the conditions are for clients that are kubelets

@@ -169,7 +169,7 @@ func (m *merger) leave(outcome policy.Outcome) *leftOut {
 
 // appendGroup appends what the records of a group have in common. No value has a NUL, for it does not print.
 func appendGroup(b []byte, row *recordlog.Row) []byte {
-	for _, value := range []string{outcome(row), row.Node, write(row)} {
+	for _, value := range []string{outcome(row), client(row), write(row)} {
 		b = append(append(b, value...), 0)
 	}
 	for _, v := range row.Violations {
@@ -242,7 +242,7 @@ func (m *merger) rankByNode() {
 
 // size is how many bytes of text a group takes with its first variant.
 func (g *mergedGroup) size() int {
-	n := len(g.row.Node) + len(write(g.row))
+	n := len(client(g.row)) + len(write(g.row))
 	for _, v := range g.row.Violations {
 		n += len(v.Rule) + len(v.Policy)
 	}

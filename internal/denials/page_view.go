@@ -244,7 +244,7 @@ func (v *pageView) write(file string, stdout io.Writer) error {
 // pageGroup is a group as the page shows it.
 func pageGroup(g *mergedGroup, variants []*variant) page.Group {
 	shown := page.Group{
-		Class: page.Text(g.row.Msg), Action: page.Text(outcome(g.row)), Node: page.Text(orDash(g.row.Node)), Write: page.Text(write(g.row)),
+		Class: page.Text(g.row.Msg), Action: page.Text(outcome(g.row)), Node: page.Text(client(g.row)), Write: page.Text(write(g.row)),
 		Count: g.count, First: g.first, Last: g.last, Further: g.count,
 	}
 	for _, v := range g.row.Violations {

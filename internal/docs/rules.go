@@ -86,7 +86,7 @@ func agents(r *policy.Rule) string {
 	return "refused beside `spec.subjects`: " + r.Agents.Why
 }
 
-// orNone returns a list of writes by kubelets, or says that there are none.
+// orNone returns a list of writes by kubelets, or a text if the list is empty.
 func orNone(writes string) string {
 	if writes == "" {
 		return "none of kubelets"

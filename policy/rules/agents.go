@@ -73,8 +73,8 @@ func refuseForAgents(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path, s
 	return errs
 }
 
-// frozen is the check of a section of which node agents may change nothing: the named parts of a section of the object, or all without
-// names. At a creation they must be missing.
+// frozen is the check for what node agents may not change at all: the named parts of a section of the object, or all parts if no name is
+// given. At a creation they must be missing.
 func frozen(section string, names ...string) policy.Check {
 	return func(r *policy.Request) []policy.Violation {
 		var changed []string
