@@ -183,7 +183,8 @@ func (c *cluster) testAgentToken(t *testing.T) {
 	}
 	// It may read nothing.
 	suite.Check(t, agentResults(r, "agent-untaints-own-node", "agent-annotates-pod", "agent-replaces-image"))
-	if _, err := attack.Run(suite.Within(t, time.Minute), token(nil), options); err == nil || !strings.Contains(err.Error(), "token that names its node") {
+	_, err = attack.Run(suite.Within(t, time.Minute), token(nil), options)
+	if err == nil || !strings.Contains(err.Error(), "token that names its node") {
 		t.Errorf("an unbound token: %v", err)
 	}
 }

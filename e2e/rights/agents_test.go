@@ -24,7 +24,8 @@ import (
 // testAgents asks what the tokens on a node allow: as an administrator, from a dump, and as users who may not read everything.
 func (c *cluster) testAgents(t *testing.T) {
 	const namespace, account = "kube-system", "cni"
-	_, err := c.Admin.CoreV1().ServiceAccounts(namespace).Create(t.Context(), &corev1.ServiceAccount{ObjectMeta: object(account)}, metav1.CreateOptions{})
+	created := &corev1.ServiceAccount{ObjectMeta: object(account)}
+	_, err := c.Admin.CoreV1().ServiceAccounts(namespace).Create(t.Context(), created, metav1.CreateOptions{})
 	suite.Check(t, err)
 	_, err = c.Admin.RbacV1().ClusterRoles().Create(t.Context(), &rbacv1.ClusterRole{ObjectMeta: object(account), Rules: []rbacv1.PolicyRule{
 		{Verbs: []string{"patch"}, APIGroups: []string{""}, Resources: []string{"nodes/status"}},
@@ -59,9 +60,10 @@ func (c *cluster) testAgents(t *testing.T) {
 	suite.Check(t, os.WriteFile(dump, []byte(run(t, node, "--kubeconfig", c.Kubectl.Kubeconfig, "--dump").out), 0o600))
 	suite.Check(t, found(node, "--from", dump))
 
-	_, err = c.Admin.RbacV1().ClusterRoles().Create(t.Context(), &rbacv1.ClusterRole{ObjectMeta: object("pods-only"), Rules: []rbacv1.PolicyRule{
-		{Verbs: []string{"list"}, APIGroups: []string{""}, Resources: []string{"pods"}},
-	}}, metav1.CreateOptions{})
+	pods := []rbacv1.PolicyRule{{Verbs: []string{"list"}, APIGroups: []string{""}, Resources: []string{"pods"}}}
+	_, err = c.Admin.RbacV1().ClusterRoles().Create(t.Context(), &rbacv1.ClusterRole{
+		ObjectMeta: object("pods-only"), Rules: pods,
+	}, metav1.CreateOptions{})
 	suite.Check(t, err)
 	_, err = c.Admin.RbacV1().ClusterRoleBindings().Create(t.Context(), &rbacv1.ClusterRoleBinding{
 		ObjectMeta: object("pods-only"), RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "pods-only"},
@@ -70,7 +72,8 @@ func (c *cluster) testAgents(t *testing.T) {
 	suite.Check(t, err)
 	suite.Eventually(t, 30*time.Second, func() error {
 		a := run(t, node, "--agents", "--kubeconfig", c.kubeconfig(t, c.ControlPlane.APIServer, "pods-only"))
-		if a.code != 2 || !strings.Contains(a.out, "Lacking: list clusterroles.rbac.authorization.k8s.io") || !strings.Contains(a.errors, "not all known") {
+		if a.code != 2 || !strings.Contains(a.out, "Lacking: list clusterroles.rbac.authorization.k8s.io") ||
+			!strings.Contains(a.errors, "not all known") {
 			return fmt.Errorf("exit code %d: %s %s", a.code, a.out, a.errors)
 		}
 		return nil

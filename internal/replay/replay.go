@@ -106,8 +106,8 @@ func (r *Replay) Completeness() Completeness {
 // Complete reports whether verdicts count that assume that the log lacks no writes, except for those on a write with Derived.
 func (r *Replay) Complete() bool { return r.Completeness() >= Fitting }
 
-// Wants reports whether an event must be added: it is the last one of a write to a Node, a pod or an object that a policy's objects are about,
-// of whomever, of a kubelet's write, or of one that [Options.Covers] selects.
+// Wants reports whether an event must be added: it is the last one of a write to a Node, a pod or an object that a policy's objects are
+// about, of whomever, of a kubelet's write, or of one that [Options.Covers] selects.
 func (r *Replay) Wants(e *auditlog.Event) bool {
 	switch {
 	case !isWrite(e):

@@ -23,8 +23,8 @@ const (
 	Undecided Evidence = "unknown"
 )
 
-// Write is a write of a kubelet or a node agent in an audit log, with the verdicts on it. All texts are as the client sent them: neither bounded nor
-// printable, except for those in Violations and Unknown.
+// Write is a write of a kubelet or a node agent in an audit log, with the verdicts on it. All texts are as the client sent them: neither
+// bounded nor printable, except for those in Violations and Unknown.
 type Write struct {
 	// Time is when the API server received the write.
 	Time      time.Time

@@ -275,7 +275,8 @@ func (c *AccountCount) breaks() []string {
 func (c *AccountCount) unsure() []string {
 	var lacks []string
 	if c.NotLogged > 0 {
-		lacks = append(lacks, count(c.NotLogged, "write")+" with a token whose node is not logged: apply the policy with Audit, and read its records")
+		lacks = append(lacks,
+			count(c.NotLogged, "write")+" with a token whose node is not logged: apply the policy with Audit, and read its records")
 	}
 	if c.UnknownPlace > 0 {
 		lacks = append(lacks, count(c.UnknownPlace, "write")+" to objects whose node is not logged: --objects, or a longer log")

@@ -13,7 +13,7 @@ import (
 	"noderestriction.plus/policy"
 )
 
-// covers returns what --subjects is about: the writes that rules of the policies evaluate. Without policies, all that rules about node agents
+// covers returns what --subjects is about: the writes that rules of the policies evaluate. Without policies, what rules about node agents
 // can evaluate.
 func covers(policies []*policy.Policy) func(resource, subresource string, operation admissionv1.Operation) bool {
 	return func(resource, subresource string, operation admissionv1.Operation) bool {

@@ -25,9 +25,9 @@ type Report struct {
 	Writes       int        `json:"writes"`               // of kubelets and of the node agents that policies name, and selected
 	Kubelets     int        `json:"kubelets"`
 	Agents       int        `json:"agents,omitempty"` // accounts of node agents
-	Impersonated int        `json:"impersonated"` // of the writes
-	DryRuns      int        `json:"dryRuns"`      // of the writes
-	Refused      int        `json:"refused"`      // by others; of the writes only with --attempts
+	Impersonated int        `json:"impersonated"`     // of the writes
+	DryRuns      int        `json:"dryRuns"`          // of the writes
+	Refused      int        `json:"refused"`          // by others; of the writes only with --attempts
 
 	// Each write is in one of these.
 	Stored   int `json:"allowedFromStored"`

@@ -32,7 +32,7 @@ type tallies struct {
 	policies []string
 	docs     map[policy.RuleID]policy.Doc
 	coverage *coverage
-	accounts *accounts // nil: nobody has asked for them
+	accounts *accounts                // nil: nobody has asked for them
 	by       [replay.Whole + 1]*tally // by how complete the log is
 }
 
@@ -207,8 +207,8 @@ func newItem(w *replay.Write) Item {
 		resource += "/" + q.Subresource
 	}
 	return Item{
-		Time: w.Time.UTC(), Node: value(q.NodeName), Account: value(q.Subject.Account), Operation: string(q.Operation), Resource: value(resource), Namespace: value(q.Namespace),
-		Name: value(q.Name), UserAgent: value(w.UserAgent), DryRun: q.DryRun, Impersonated: w.Impersonated, FailedOpen: w.FailedOpen,
+		Time: w.Time.UTC(), Node: value(q.NodeName), Account: value(q.Subject.Account), Operation: string(q.Operation),
+		Resource: value(resource), Namespace: value(q.Namespace), Name: value(q.Name), UserAgent: value(w.UserAgent), DryRun: q.DryRun, Impersonated: w.Impersonated, FailedOpen: w.FailedOpen,
 		Code: w.Code, Level: value(w.Level),
 	}
 }

@@ -197,8 +197,8 @@ func (a *analysis) agentRight(q *question) *Right {
 	return r.printable()
 }
 
-// agentRisk returns what it means that an account on a node has a permission. Kubelets have some of them, too, for which the NodeRestriction
-// plugin holds them to their own node; it holds no service account.
+// agentRisk returns what it means that an account on a node has a permission. Kubelets have some of them, too, but the NodeRestriction plugin
+// holds them to their own node; it holds no service account.
 func agentRisk(r *authorization.Request) (nodeauthorizer.Danger, string) {
 	if r.Group == "" && r.Path == "" {
 		switch resource := strings.TrimSuffix(r.Resource+"/"+r.Subresource, "/"); {
@@ -271,4 +271,3 @@ func named(n int, noun string) string {
 	}
 	return fmt.Sprintf("%d %ss", n, noun)
 }
-

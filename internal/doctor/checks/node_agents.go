@@ -197,7 +197,8 @@ func (f *Finding) excess(s *Snapshot, c *carrier, x *excess, held *holders) {
 		fix.Note = "if the pod needs it, keep it on nodes that you trust, such as those of the control plane"
 	}
 	if x.holds && c.every {
-		fix.Note += "; what it writes of Nodes, pods and ResourceSlices can be held to its own node by a policy with subjects, see docs/node-agents.md"
+		fix.Note += "; what it writes of Nodes, pods and ResourceSlices can be held to its own node by a policy with subjects, see " +
+			"docs/node-agents.md"
 	}
 	add := f.weak
 	if x.bad {
