@@ -194,7 +194,7 @@ func (c *cluster) replay(t *testing.T, o *replay.Options) ([]*replay.Write, *rep
 	data, err := os.ReadFile(c.ControlPlane.APIServer.AuditLog)
 	suite.Check(t, err)
 	log := auditlog.NewLog(auditlog.Auto)
-	log.Want = replay.Wants
+	log.Want = r.Wants
 	suite.Check(t, log.Read(bytes.NewReader(data), r.Add))
 	suite.Check(t, r.Finish())
 	return writes, r
@@ -206,8 +206,10 @@ func (c *cluster) changedNothing(t *testing.T) map[string]bool {
 	data, err := os.ReadFile(c.ControlPlane.APIServer.AuditLog)
 	suite.Check(t, err)
 	seen, same := map[string]bool{}, map[string]bool{}
+	r, err := replay.New(&replay.Options{}, nil)
+	suite.Check(t, err)
 	log := auditlog.NewLog(auditlog.Auto)
-	log.Want = replay.Wants
+	log.Want = r.Wants
 	suite.Check(t, log.Read(bytes.NewReader(data), func(e *auditlog.Event) error {
 		var answer metav1.PartialObjectMetadata
 		if len(e.ResponseObject) > 0 {

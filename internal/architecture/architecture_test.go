@@ -160,7 +160,7 @@ var arrows = map[string]struct {
 	"internal/guarded": {[]string{"internal/program"}, "how requests are guarded has nothing to do with what they ask"},
 	"internal/rights": {
 		[]string{
-			"internal/access", "internal/auditlog", "internal/authorization", "internal/command", "internal/input", "internal/knowngrants",
+			"api/v1alpha1", "internal/access", "internal/auditlog", "internal/authorization", "internal/command", "internal/input", "internal/knowngrants",
 			"internal/manifest", "internal/nodeauthorizer", "internal/program", "internal/rbac", "internal/report", "internal/text",
 		},
 		"permissions are read from outside, with what the API server says; nothing of the webhook helps",

@@ -19,11 +19,11 @@ import (
 // TestPoliciesForbidTheAttacksOfTheirRules evaluates each attack by the policy of a fixture: the example of its rule or, if that is about
 // another value, one of the other fixtures that are denied.
 func TestPoliciesForbidTheAttacksOfTheirRules(t *testing.T) {
-	for _, a := range Catalogue() {
+	for _, a := range slices.Concat(Catalogue(), AgentCatalogue()) {
 		if a.Rule == "" {
 			continue
 		}
-		if w, _ := a.write(model(modelNode, a.ID == "uncordon-own-node")); w == nil {
+		if w, _ := a.write(modelOf(&a)); w == nil {
 			if a.Stock != NotTried {
 				t.Errorf("%s: cannot be tried with the model", a.ID)
 			}
@@ -38,6 +38,11 @@ func TestPoliciesForbidTheAttacksOfTheirRules(t *testing.T) {
 func forbiddenByAFixture(t *testing.T, a *Attack) bool {
 	t.Helper()
 	paths, err := filepath.Glob(filepath.Join("../../policy/rules/testdata", string(a.Rule), "deny", "*.txtar"))
+	if err == nil && isAgents(a) {
+		paths, err = filepath.Glob("../../policy/rules/testdata/agents/deny/*.txtar")
+		own, _ := filepath.Glob(filepath.Join("../../policy/rules/testdata", string(a.Rule), "deny", "*.txtar"))
+		paths = append(paths, own...)
+	}
 	if err != nil || len(paths) == 0 {
 		t.Fatalf("%s: no fixtures (%v)", a.Rule, err)
 	}
@@ -54,19 +59,39 @@ func forbiddenByAFixture(t *testing.T, a *Attack) bool {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if slices.Contains(violated(t, a, policy.NewSet(compiled...)), a.Rule) {
+		s := modelOf(a)
+		if isAgents(a) {
+			s.account = f.Request.Subject.Account
+		}
+		if (s.account != "") == isAgents(a) && slices.Contains(violated(t, a, s, policy.NewSet(compiled...)), a.Rule) {
 			return true
 		}
 	}
 	return false
 }
 
+// modelAgent is a service account.
+const modelAgent = "kube-system/cni"
+
+// isAgents reports whether an attack is one of a node agent.
+func isAgents(a *Attack) bool {
+	return slices.ContainsFunc(AgentCatalogue(), func(other Attack) bool { return other.ID == a.ID })
+}
+
+// modelOf returns the model for an attack.
+func modelOf(a *Attack) *state {
+	if isAgents(a) {
+		return agentModel(modelNode, modelAgent)
+	}
+	return model(modelNode, a.ID == "uncordon-own-node")
+}
+
 // violated returns the rules that the model of an attack violates.
-func violated(t *testing.T, a *Attack, set *policy.Set) []policy.RuleID {
+func violated(t *testing.T, a *Attack, s *state, set *policy.Set) []policy.RuleID {
 	t.Helper()
-	r := newRun(modelNode)
+	r := newRun(modelNode, "")
 	r.set = set
-	_, w, d, err := r.prepare(a, model(modelNode, a.ID == "uncordon-own-node"))
+	_, w, d, err := r.prepare(a, s)
 	if err != nil || d.Err != nil {
 		t.Fatalf("%s: %v %v", a.ID, err, d.Err)
 	}
@@ -97,11 +122,8 @@ func TestPagesCountTheAttacks(t *testing.T) {
 }
 
 func TestEachRuleHasAnAttack(t *testing.T) {
-	attacks := Catalogue()
+	attacks := slices.Concat(Catalogue(), AgentCatalogue())
 	for _, rule := range rules.All() {
-		if !rule.ForKubelets() {
-			continue // attacks are writes with a kubelet's credential
-		}
 		if !slices.ContainsFunc(attacks, func(a Attack) bool { return a.Rule == rule.ID }) {
 			t.Errorf("%s: no attack in the catalogue is about it", rule.ID)
 		}
@@ -123,7 +145,7 @@ func TestEachRuleHasAnAttack(t *testing.T) {
 func TestStockKubeletsAreNoAttack(t *testing.T) {
 	for _, name := range []string{"recommended", "strict", "baseline"} {
 		policies := shipped(t, name)
-		r := newRun(modelNode)
+		r := newRun(modelNode, "")
 		if err := r.setPolicies(policies); err != nil {
 			t.Fatal(err)
 		}

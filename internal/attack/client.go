@@ -48,9 +48,10 @@ type client struct {
 	http *http.Client
 }
 
-func newClient(config *rest.Config) (*client, error) {
+// newClient returns a client that sends the requests of a kubelet, or those of a node agent.
+func newClient(config *rest.Config, agent bool) (*client, error) {
 	base, c, err := guarded.Connect(config, commandName, requestTimeout, func(base string, next http.RoundTripper) http.RoundTripper {
-		return &guard{base: base, next: next}
+		return &guard{base: base, next: next, agent: agent}
 	})
 	if err != nil {
 		return nil, err
@@ -198,29 +199,50 @@ func decode(data []byte) (object, error) {
 	return o, err
 }
 
-// connection is the user and the kubelet that the user impersonates, which may be the same.
+// connection is the user and the kubelet, or the node agent, that the user impersonates, which may be the same.
 type connection struct {
-	own     *client // of the user; nil: the user is the kubelet
-	kubelet *client
-	node    string
+	own      *client // of the user; nil: the user is the attacker
+	attacker *client
+	node     string
+	account  string // of the node agent; empty: the attacker is a kubelet
 }
 
-// connect returns a connection whose kubelet is the node's or, without a node, the user of the configuration.
-func connect(ctx context.Context, config *rest.Config, node string) (*connection, error) {
-	own, err := newClient(config)
+// connect returns a connection whose attacker is the node agent or the kubelet of the options or, without either, the user of the
+// configuration.
+func connect(ctx context.Context, config *rest.Config, o *Options) (*connection, error) {
+	switch {
+	case o.AsAgent != "":
+		return connectAgent(ctx, config, o)
+	case o.AsNode != "":
+		return connectKubelet(ctx, config, o.AsNode)
+	}
+	own, err := newClient(config, false)
 	if err != nil {
 		return nil, err
 	}
-	if node == "" {
-		user, err := own.user(ctx)
-		if err != nil {
-			return nil, err
-		}
-		id, is := review.KubeletOf(user)
-		if !is {
-			return nil, fmt.Errorf("the user %s is no kubelet; name a node with --as-node", text.Quote(user.Username))
-		}
-		return &connection{kubelet: own, node: id.Node}, checkNode(id.Node)
+	user, err := own.user(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if id, is := review.KubeletOf(user); is {
+		return &connection{attacker: own, node: id.Node}, checkNode(id.Node)
+	}
+	account, node, is := agentOf(user)
+	if !is {
+		return nil, fmt.Errorf("the user %s is no kubelet, and no service account with a token that names its node; "+
+			"name a node with --as-node, and perhaps a node agent with --as-agent", text.Quote(user.Username))
+	}
+	if own, err = newClient(config, true); err != nil {
+		return nil, err
+	}
+	return &connection{attacker: own, node: node, account: account}, checkNode(node)
+}
+
+// connectKubelet impersonates a kubelet.
+func connectKubelet(ctx context.Context, config *rest.Config, node string) (*connection, error) {
+	own, err := newClient(config, false)
+	if err != nil {
+		return nil, err
 	}
 	kubelet := review.UserOf(node)
 	nodes := kubelet.Groups[0]
@@ -229,12 +251,12 @@ func connect(ctx context.Context, config *rest.Config, node string) (*connection
 	for _, groups := range [][]string{nil, {nodes}} {
 		as := rest.CopyConfig(config)
 		as.Impersonate = rest.ImpersonationConfig{UserName: kubelet.Username, Groups: groups}
-		c, err := newClient(as)
+		c, err := newClient(as, false)
 		if err != nil {
 			return nil, err
 		}
 		if user, err = c.user(ctx); err == nil && user.Username == kubelet.Username && slices.Contains(user.Groups, nodes) {
-			return &connection{own: own, kubelet: c, node: node}, nil
+			return &connection{own: own, attacker: c, node: node}, nil
 		}
 		if groups != nil && err != nil {
 			return nil, fmt.Errorf("--as-node: %w; --rbac prints the permissions", err)
@@ -244,17 +266,49 @@ func connect(ctx context.Context, config *rest.Config, node string) (*connection
 		text.Quote(user.Username), text.QuoteAll(user.Groups))
 }
 
-// read reads what attacks need to know.
-func (c *connection) read(ctx context.Context, o *Options) (*state, error) {
-	s := &state{node: c.node}
-	var err error
-	if s.own, err = c.kubelet.get(ctx, path("nodes", "", "", c.node), nil); err != nil && !errors.Is(err, errNotFound) {
+// connectAgent impersonates a service account with a token that is bound to a node: the API server takes its groups from its name.
+func connectAgent(ctx context.Context, config *rest.Config, o *Options) (*connection, error) {
+	own, err := newClient(config, true)
+	if err != nil {
 		return nil, err
 	}
-	pods, err := c.kubelet.list(ctx, path("pods", "", "", ""), url.Values{
+	agent := agentUser(o.AsAgent, o.AsNode)
+	as := rest.CopyConfig(config)
+	as.Impersonate = rest.ImpersonationConfig{
+		UserName: agent.Username, Extra: map[string][]string{nodeNameExtra: {o.AsNode}},
+	}
+	c, err := newClient(as, true)
+	if err != nil {
+		return nil, err
+	}
+	user, err := c.user(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("--as-agent: %w; --rbac prints the permissions", err)
+	}
+	if account, node, is := agentOf(user); !is || account != o.AsAgent || node != o.AsNode {
+		return nil, fmt.Errorf("--as-agent: the API server takes the user for %s on %s", text.Quote(user.Username), text.Quote(node))
+	}
+	return &connection{own: own, attacker: c, node: o.AsNode, account: o.AsAgent}, nil
+}
+
+// read reads what attacks need to know.
+func (c *connection) read(ctx context.Context, o *Options) (*state, error) {
+	s := &state{node: c.node, account: c.account}
+	reader := c.attacker
+	if c.account != "" && c.own != nil {
+		reader = c.own // a node agent may read nothing at all
+	}
+	var err error
+	if s.own, err = reader.get(ctx, path("nodes", "", "", c.node), nil); err != nil && !errors.Is(err, errNotFound) {
+		if c.account == "" {
+			return nil, err
+		}
+		s.own = named("", c.node)
+	}
+	pods, err := reader.list(ctx, path("pods", "", "", ""), url.Values{
 		"fieldSelector": {"spec.nodeName=" + c.node}, "limit": {maxPods},
 	})
-	if err != nil {
+	if err != nil && c.account == "" {
 		return nil, err
 	}
 	s.setPods(pods)

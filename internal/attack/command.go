@@ -31,8 +31,8 @@ const modelNode = "worker-1"
 func Command() *cobra.Command {
 	o := options{}
 	cmd := &cobra.Command{
-		Use:   "attack {--as-node NODE | --kubeconfig KUBELET.CONF | --offline --policy FILE...}",
-		Short: "Try attacks with the identity of a kubelet, as dry runs, and say who stops each",
+		Use:   "attack {--as-node NODE [--as-agent ACCOUNT] | --kubeconfig KUBELET.CONF | --offline --policy FILE...}",
+		Short: "Try attacks with the identity of a kubelet or a node agent, as dry runs, and say who stops each",
 		Long: `Try a catalogue of attacks with the identity of a kubelet, and say who stops each of them: the
 authorizer, the NodeRestriction plugin, a NodeRestrictionPolicy, another policy or webhook, or nobody.
 
@@ -45,6 +45,10 @@ the kubeconfig must be a kubelet's own. The policies that say what must be stopp
 cluster, or from --policy. With --offline the policies are evaluated without a cluster, for a model of
 a node.
 
+With --as-agent it impersonates a service account with a token that is bound to the node, such as that of
+a DaemonSet, and tries what such a token may write of its own node and of others. Without --as-node, the
+kubeconfig may also be that of the agent itself.
+
 The webhook records each denial of the run with dryRun true. The requests have the user agent
 kubectl-nrp-attack; --announce prints the time window, for those who watch the records.
 
@@ -53,6 +57,7 @@ could not be tried because of an error.`,
 		Example: `  kubectl nrp attack --as-node worker-1
   kubectl nrp attack --as-node worker-1 -o html > attacks.html
   kubectl nrp attack --offline --policy config/policies/strict.yaml
+  kubectl nrp attack --as-node worker-1 --as-agent kube-system/aws-node
   kubectl nrp attack --as-node worker-1 --rbac | kubectl apply -f -`,
 		Args:                  command.NoArguments,
 		DisableFlagsInUseLine: true,
@@ -61,6 +66,8 @@ could not be tried because of an error.`,
 	flags.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig `file`; if empty, as kubectl finds it")
 	flags.StringVar(&o.context, "context", "", "`name` of the context in the kubeconfig")
 	flags.StringVar(&o.run.AsNode, "as-node", "", "impersonate the kubelet of this `node`")
+	flags.StringVar(&o.run.AsAgent, "as-agent", "",
+		"impersonate this service account, as `namespace/name`, with a token of\nthe node of --as-node")
 	flags.StringVar(&o.run.OtherNode, "other-node", "", "another `node` to attack; by default one is looked up")
 	flags.StringVar(&o.run.OtherPod, "other-pod", "", "a pod of another node, as `namespace/name`; by default one is looked up")
 	flags.StringArrayVar(&o.policies, "policy", nil,
@@ -68,7 +75,8 @@ could not be tried because of an error.`,
 	flags.BoolVar(&o.offline, "offline", false, "evaluate the policies of --policy without a cluster")
 	flags.BoolVar(&o.announce, "announce", false, "print who attacks, where, and from when to when, to standard error")
 	flags.StringVar(&o.rbac, "rbac", "",
-		"print the ClusterRole with the permissions for --as-node, in this `way`:\nconstrained, from Kubernetes 1.36 on, or impersonate")
+		"print the roles with the permissions for --as-node, in this `way`:\nconstrained, from Kubernetes 1.36 on, or impersonate; for --as-agent\n"+
+			"only the latter can be")
 	flags.Lookup("rbac").NoOptDefVal = Constrained
 	command.Complete(cmd, "rbac", []string{Constrained, Impersonate})
 	output := command.AddOutput(cmd, command.FormatJUnit, formatSARIF, formatHTML)
@@ -77,6 +85,9 @@ could not be tried because of an error.`,
 			return err
 		}
 		if o.rbac != "" {
+			if o.run.AsAgent != "" {
+				return writeAgentRBAC(cmd.OutOrStdout(), o.run.AsNode, o.run.AsAgent)
+			}
 			return writeRBAC(cmd.OutOrStdout(), o.run.AsNode, o.rbac)
 		}
 		report, err := o.report(cmd)
@@ -108,13 +119,15 @@ func (o *options) check() error {
 			return command.Usagef("%s: %w", flag, err)
 		}
 	}
-	if pod := o.run.OtherPod; pod != "" {
-		namespace, name, _ := strings.Cut(pod, "/")
-		if checkNode(namespace) != nil || checkNode(name) != nil {
-			return command.Usagef("--other-pod: %s is not namespace/name", text.Quote(pod))
+	for flag, object := range map[string]string{"--other-pod": o.run.OtherPod, "--as-agent": o.run.AsAgent} {
+		namespace, name, _ := strings.Cut(object, "/")
+		if object != "" && (checkNode(namespace) != nil || checkNode(name) != nil) {
+			return command.Usagef("%s: %s is not namespace/name", flag, text.Quote(object))
 		}
 	}
 	switch {
+	case o.run.AsAgent != "" && o.run.AsNode == "" && !o.offline:
+		return command.Usagef("--as-agent: name the node of its token with --as-node")
 	case o.rbac != "" && o.rbac != Constrained && o.rbac != Impersonate:
 		return command.Usagef("--rbac: must be %s or %s", Constrained, Impersonate)
 	case o.rbac != "" && o.run.AsNode == "":
@@ -140,7 +153,7 @@ func (o *options) report(cmd *cobra.Command) (*Report, error) {
 		if node == "" {
 			node = modelNode
 		}
-		report, err = Offline(node, o.run.Policies)
+		report, err = Offline(node, o.run.AsAgent, o.run.Policies)
 	} else {
 		var config *rest.Config
 		if config, err = o.config(); err != nil {
@@ -162,8 +175,8 @@ func (o *options) report(cmd *cobra.Command) (*Report, error) {
 }
 
 func announce(w io.Writer, r *Report, what string, at *time.Time) {
-	fmt.Fprintf(w, "attacks as node %s on %s with user agent %s %s %s\n",
-		text.Quote(r.Node), text.Printable(r.Server), r.UserAgent, what, at.Format(time.RFC3339))
+	fmt.Fprintf(w, "attacks as %s on %s with user agent %s %s %s\n",
+		r.attacker(), text.Printable(r.Server), r.UserAgent, what, at.Format(time.RFC3339))
 }
 
 func (o *options) config() (*rest.Config, error) {

@@ -49,6 +49,26 @@ func allowed() []access {
 	}
 }
 
+// allowedAgents is the list for attacks of node agents.
+func allowedAgents() []access {
+	return []access{
+		{http.MethodGet, "nodes", ""},
+		{http.MethodGet, "pods", ""},
+		{http.MethodGet, policiesResource, ""},
+		{http.MethodPost, "selfsubjectreviews.authentication.k8s.io", ""},
+
+		{http.MethodPatch, "nodes", ""},
+		{http.MethodDelete, "nodes", ""},
+		{http.MethodPatch, "nodes", "status"},
+		{http.MethodPost, "pods", ""},
+		{http.MethodPatch, "pods", ""},
+		{http.MethodDelete, "pods", ""},
+		{http.MethodPatch, "pods", "status"},
+		{http.MethodPost, "pods", "eviction"},
+		{http.MethodPost, "resourceslices.resource.k8s.io", ""},
+	}
+}
+
 // policiesResource is the resource of policies, with its group.
 const policiesResource = "noderestrictionpolicies.noderestriction.plus"
 
@@ -57,8 +77,9 @@ const versionPath = "/version"
 
 // guard refuses every request that is not allowed, before it leaves the program.
 type guard struct {
-	base string // path of the server's URL, without a slash at the end
-	next http.RoundTripper
+	base  string // path of the server's URL, without a slash at the end
+	next  http.RoundTripper
+	agent bool // the requests are those of a node agent
 }
 
 // RoundTrip implements [http.RoundTripper].
@@ -84,7 +105,11 @@ func (g *guard) check(r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if !slices.Contains(allowed(), wanted) {
+	list := allowed()
+	if g.agent {
+		list = allowedAgents()
+	}
+	if !slices.Contains(list, wanted) {
 		return fmt.Errorf("it is not on the list")
 	}
 	query, err := url.ParseQuery(r.URL.RawQuery)

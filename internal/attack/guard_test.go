@@ -6,6 +6,7 @@ package attack
 import (
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -54,7 +55,7 @@ func TestGuard(t *testing.T) {
 			}
 			server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { sent = true }))
 			defer server.Close()
-			c, err := newClient(&rest.Config{Host: server.URL + base})
+			c, err := newClient(&rest.Config{Host: server.URL + base}, false)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -83,9 +84,9 @@ func TestGuard(t *testing.T) {
 
 // TestGuardKnowsTheCatalogue checks that the guard lets every attack of the model pass, and nothing of it that is no dry run.
 func TestGuardKnowsTheCatalogue(t *testing.T) {
-	g := &guard{}
-	for _, a := range Catalogue() {
-		w, _ := a.write(model(modelNode, a.ID == "uncordon-own-node"))
+	for _, a := range slices.Concat(Catalogue(), AgentCatalogue()) {
+		g := &guard{agent: isAgents(&a)}
+		w, _ := a.write(modelOf(&a))
 		if w == nil {
 			continue
 		}
@@ -109,7 +110,7 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 		http.Redirect(w, r, "/api/v1/nodes/b", http.StatusTemporaryRedirect)
 	}))
 	defer server.Close()
-	c, err := newClient(&rest.Config{Host: server.URL})
+	c, err := newClient(&rest.Config{Host: server.URL}, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +141,7 @@ func TestRetries(t *testing.T) {
 				}
 			}))
 			defer server.Close()
-			c, err := newClient(&rest.Config{Host: server.URL})
+			c, err := newClient(&rest.Config{Host: server.URL}, false)
 			if err != nil {
 				t.Fatal(err)
 			}

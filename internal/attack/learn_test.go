@@ -74,7 +74,7 @@ func attacked(t *testing.T, a *Attack, set *policy.Set) *learn.Write {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := w.request(modelNode, facts)
+	r, err := w.request(s, facts)
 	if err != nil {
 		t.Fatal(err)
 	}

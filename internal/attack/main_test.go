@@ -29,7 +29,7 @@ func TestHelpFitsATerminal(t *testing.T) { commandtest.Help(t, root()) }
 // sample is a report with a result of each kind. Its texts are hostile.
 func sample() *Report {
 	at := time.Date(2026, 11, 24, 8, 0, 0, 0, time.UTC)
-	r := newRun("worker-1")
+	r := newRun("worker-1", "")
 	r.Server, r.ServerVersion, r.UserAgent, r.Started, r.Ended = "https://127.0.0.1:6443", "v1.37.2", UserAgent, &at, &at
 	r.PoliciesKnown = true
 	r.Policies = []PolicyRef{{"strict", "0123"}}

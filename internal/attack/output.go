@@ -16,6 +16,7 @@ import (
 
 	"noderestriction.plus/internal/command"
 	"noderestriction.plus/internal/report"
+	"noderestriction.plus/internal/text"
 )
 
 // Write writes the report in a format.
@@ -81,7 +82,10 @@ func (r *Report) Summary() []string {
 	}
 	lines := []string{fmt.Sprintf("%d attacks: %d stopped (%s), %d pass, %d not tried.",
 		len(r.Items), stopped, strings.Join(by, ", "), r.count(Nobody), r.count(NotTried))}
-	const stock = "that of Kubernetes " + StockVersion + " with the Node authorizer and NodeRestriction."
+	stock := "that of Kubernetes " + StockVersion + " with the Node authorizer and NodeRestriction."
+	if r.Account != "" {
+		stock = "that of a cluster where RBAC allows the service account each of these writes."
+	}
 	if r.Offline {
 		lines = append(lines, "Nothing was sent. The column WITHOUT US is "+stock)
 	} else {
@@ -156,7 +160,7 @@ func (r *Report) writeSARIF(w io.Writer) error {
 	var results []report.SARIFResult
 	for i := range r.Items {
 		item := &r.Items[i]
-		rules = append(rules, report.SARIFRule{ID: item.Attack, Description: report.SARIFText{Text: "A kubelet " + item.Does}})
+		rules = append(rules, report.SARIFRule{ID: item.Attack, Description: report.SARIFText{Text: r.kind() + " " + item.Does}})
 		result := report.SARIFResult{RuleID: item.Attack, Level: "none", Message: report.SARIFText{Text: item.sentence()}}
 		switch {
 		case item.missed():
@@ -174,6 +178,22 @@ func (r *Report) writeSARIF(w io.Writer) error {
 		results = append(results, result)
 	}
 	return report.WriteSARIF(w, rules, results)
+}
+
+// kind is what the attacker is.
+func (r *Report) kind() string {
+	if r.Account != "" {
+		return "A node agent"
+	}
+	return "A kubelet"
+}
+
+// attacker names the attacker.
+func (r *Report) attacker() string {
+	if r.Account != "" {
+		return fmt.Sprintf("node agent %s on %s", text.Quote(r.Account), text.Quote(r.Node))
+	}
+	return "node " + text.Quote(r.Node)
 }
 
 // sentence says what happened to an attack.
@@ -221,5 +241,6 @@ func (r *Report) writeHTML(w io.Writer) error {
 		*Report
 		report.Page
 		Summary []string
-	}{r, report.NewPage(pageStyle), r.Summary()})
+		Who     string
+	}{r, report.NewPage(pageStyle), r.Summary(), r.kind()})
 }

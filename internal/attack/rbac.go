@@ -73,6 +73,52 @@ func Role(node, way string) *rbacv1.ClusterRole {
 	return role
 }
 
+// writeAgentRBAC writes the roles with the least permissions for attacks as a node agent.
+func writeAgentRBAC(w io.Writer, node, account string) error {
+	namespaced, cluster := AgentRoles(node, account)
+	for i, role := range []any{namespaced, cluster} {
+		out, err := yaml.Marshal(role)
+		if err != nil {
+			return err
+		}
+		if i > 0 {
+			out = append([]byte("---\n"), out...)
+		}
+		if _, err := w.Write(out); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// AgentRoles returns the roles with the least permissions for attacks as a node agent. Constrained impersonation has no user with an extra,
+// so that they allow everything that the agent may do. They do not allow to request its tokens.
+func AgentRoles(node, account string) (*rbacv1.Role, *rbacv1.ClusterRole) {
+	namespace, name, _ := strings.Cut(account, "/")
+	impersonate := []string{Impersonate}
+	namespaced := &rbacv1.Role{
+		TypeMeta:   metav1.TypeMeta{APIVersion: rbacGroup + "/v1", Kind: "Role"},
+		ObjectMeta: metav1.ObjectMeta{Name: UserAgent, Namespace: namespace},
+		Rules: []rbacv1.PolicyRule{
+			{APIGroups: []string{""}, Resources: []string{"serviceaccounts"}, ResourceNames: []string{name}, Verbs: impersonate},
+		},
+	}
+	cluster := &rbacv1.ClusterRole{
+		TypeMeta:   metav1.TypeMeta{APIVersion: rbacGroup + "/v1", Kind: "ClusterRole"},
+		ObjectMeta: metav1.ObjectMeta{Name: UserAgent},
+		Rules: []rbacv1.PolicyRule{
+			{
+				APIGroups: []string{authenticationGroup}, Resources: []string{"userextras/" + nodeNameExtra}, ResourceNames: []string{node},
+				Verbs: impersonate,
+			},
+			// As the user itself: the Node and others, the pods, and the policies in force.
+			{APIGroups: []string{""}, Resources: []string{"nodes", "pods"}, Verbs: []string{"get", "list"}},
+			{APIGroups: []string{"noderestriction.plus"}, Resources: []string{"noderestrictionpolicies"}, Verbs: []string{"list"}},
+		},
+	}
+	return namespaced, cluster
+}
+
 // read is the verb with which the command reads a resource as a kubelet: its own Node, and the pods there.
 func read(resource string) string {
 	if resource == "nodes" {

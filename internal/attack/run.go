@@ -26,8 +26,10 @@ import (
 
 // Options say who attacks, and which policies are in force.
 type Options struct {
-	// AsNode is the node whose kubelet is impersonated. Empty: the configuration is that of a kubelet.
+	// AsNode is the node whose kubelet is impersonated. Empty: the configuration is that of a kubelet, or of a node agent.
 	AsNode string
+	// AsAgent is the service account, as namespace/name, of the node agent on AsNode that is impersonated. Empty: none.
+	AsAgent string
 	// OtherNode and OtherPod, as namespace/name, are targets elsewhere. Empty: they are looked up as the user.
 	OtherNode, OtherPod string
 	// Policies say what must be stopped. Nil: they are read from the cluster as the user, or not known.
@@ -78,6 +80,7 @@ type Report struct {
 	command.Envelope
 	Offline       bool   `json:"offline"`
 	Node          string `json:"node"`
+	Account       string `json:"account,omitempty"` // of the node agent, as namespace/name; empty: a kubelet
 	Server        string `json:"server,omitempty"`
 	ServerVersion string `json:"serverVersion,omitempty"`
 	UserAgent     string `json:"userAgent,omitempty"`
@@ -99,11 +102,11 @@ type run struct {
 	sections map[policy.RuleID]string
 }
 
-func newRun(node string) *run {
+func newRun(node, account string) *run {
 	r := &run{
 		Report: &Report{
 			Envelope: command.Envelope{APIVersion: command.APIVersion, Kind: "AttackResultList"},
-			Node:     node, StockVersion: StockVersion, Policies: []PolicyRef{}, Items: []Result{},
+			Node:     node, Account: account, StockVersion: StockVersion, Policies: []PolicyRef{}, Items: []Result{},
 		},
 		sections: map[policy.RuleID]string{},
 	}
@@ -128,15 +131,26 @@ func (r *run) setPolicies(policies []*manifest.Policy) error {
 	return nil
 }
 
-// Offline evaluates the catalogue by policies alone, for a model of a node.
-func Offline(node string, policies []*manifest.Policy) (*Report, error) {
-	r := newRun(node)
+// catalogue returns the attacks of the run.
+func (r *Report) catalogue() []Attack {
+	if r.Account != "" {
+		return AgentCatalogue()
+	}
+	return Catalogue()
+}
+
+// Offline evaluates the catalogue by policies alone, for a model of a node. The account is that of a node agent, or empty for the kubelet.
+func Offline(node, account string, policies []*manifest.Policy) (*Report, error) {
+	r := newRun(node, account)
 	r.Offline = true
 	if err := r.setPolicies(policies); err != nil {
 		return nil, err
 	}
-	for _, a := range Catalogue() {
+	for _, a := range r.catalogue() {
 		s := model(node, a.ID == "uncordon-own-node")
+		if account != "" {
+			s = agentModel(node, account)
+		}
 		result, w, d, err := r.prepare(&a, s)
 		if err != nil {
 			return nil, err
@@ -158,13 +172,13 @@ func Offline(node string, policies []*manifest.Policy) (*Report, error) {
 
 // Run sends the catalogue to an API server, each attack as a dry run.
 func Run(ctx context.Context, config *rest.Config, o Options) (*Report, error) {
-	c, err := connect(ctx, config, o.AsNode)
+	c, err := connect(ctx, config, &o)
 	if err != nil {
 		return nil, err
 	}
-	r := newRun(c.node)
-	r.Server, r.UserAgent = c.kubelet.base.Redacted(), UserAgent
-	if version, err := c.kubelet.get(ctx, versionPath, nil); err == nil {
+	r := newRun(c.node, c.account)
+	r.Server, r.UserAgent = c.attacker.base.Redacted(), UserAgent
+	if version, err := c.attacker.get(ctx, versionPath, nil); err == nil {
 		r.ServerVersion = text.Printable(text.Cut(textAt(version, "gitVersion"), 64))
 	}
 	policies := o.Policies
@@ -186,8 +200,8 @@ func Run(ctx context.Context, config *rest.Config, o Options) (*Report, error) {
 	if o.Announce != nil {
 		o.Announce(r.Report)
 	}
-	for _, a := range Catalogue() {
-		result, err := r.try(ctx, c.kubelet, &a, s)
+	for _, a := range r.catalogue() {
+		result, err := r.try(ctx, c.attacker, &a, s)
 		if err != nil {
 			return nil, err
 		}
@@ -219,7 +233,7 @@ func (r *run) prepare(a *Attack, s *state) (Result, *write, policy.Decision, err
 		if err != nil {
 			return result, nil, d, err
 		}
-		request, err := w.request(s.node, facts)
+		request, err := w.request(s, facts)
 		if err != nil {
 			return result, nil, d, err
 		}
@@ -234,13 +248,13 @@ func (r *run) prepare(a *Attack, s *state) (Result, *write, policy.Decision, err
 }
 
 // try sends an attack.
-func (r *run) try(ctx context.Context, kubelet *client, a *Attack, s *state) (Result, error) {
+func (r *run) try(ctx context.Context, attacker *client, a *Attack, s *state) (Result, error) {
 	result, w, d, err := r.prepare(a, s)
 	if err != nil || w == nil {
 		return result, err
 	}
 	start := time.Now()
-	code, body, err := kubelet.write(ctx, w)
+	code, body, err := attacker.write(ctx, w)
 	result.took = time.Since(start)
 	if ctx.Err() != nil {
 		return result, ctx.Err()

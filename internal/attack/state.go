@@ -22,7 +22,8 @@ const (
 
 // state is what attacks need to know of a cluster.
 type state struct {
-	node        string // the kubelet's
+	node        string // the kubelet's, or the node agent's
+	account     string // of the node agent, as namespace/name; empty: the attacker is a kubelet
 	own         object // its Node; nil if it does not exist
 	otherObject object // another Node; maybe only its name is known, and it need not exist
 
@@ -129,6 +130,14 @@ func internalIP(node object) string {
 		}
 	}
 	return ""
+}
+
+// agentModel returns the model for attacks of a node agent: one without a cordoned Node, and with a taint on it.
+func agentModel(node, account string) *state {
+	s := model(node, false)
+	s.account = account
+	s.own = mergePatch(s.own, spec(object{"taints": []any{object{"key": "example.com/agent-not-ready", "effect": "NoSchedule"}}}))
+	return s
 }
 
 // model returns the state against which policies are tried without a cluster: a cordoned and a plain Node cannot be the same, so the

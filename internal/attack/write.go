@@ -132,16 +132,19 @@ func (w *write) title() string {
 }
 
 // request returns the write as the webhook gets it.
-func (w *write) request(node string, facts policy.Facts) (*policy.Request, error) {
-	user := review.UserOf(node)
+func (w *write) request(s *state, facts policy.Facts) (*policy.Request, error) {
 	r := &policy.Request{
-		NodeName: node, InNodesGroup: true, User: user, Facts: facts,
+		NodeName: s.node, InNodesGroup: true, User: review.UserOf(s.node), Facts: facts,
 		Write: policy.Write{
 			Operation: map[string]admissionv1.Operation{
 				http.MethodPost: admissionv1.Create, http.MethodPatch: admissionv1.Update, http.MethodDelete: admissionv1.Delete,
 			}[w.method],
 			Resource: w.resource, Version: "v1", Subresource: w.subresource, Namespace: w.namespace, Name: w.name, DryRun: true,
 		},
+	}
+	if s.account != "" {
+		r.InNodesGroup, r.User = false, agentUser(s.account, s.node)
+		r.Subject = policy.Subject{Kind: policy.ServiceAccount, Account: s.account}
 	}
 	if r.Name == "" {
 		r.Name = textAt(w.updated, "metadata", "name")

@@ -60,7 +60,7 @@ type Event struct {
 type User struct {
 	Username string   `json:"username"`
 	Groups   []string `json:"groups"`
-	// Extra has the node of a service account's token. An event of GKE has none.
+	// Extra has what the authenticator says beside, such as the node of the pod that a token is bound to. An event of [GKE] has none.
 	Extra map[string][]string `json:"extra"`
 }
 

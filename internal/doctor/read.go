@@ -166,6 +166,7 @@ func (r *reader) readObjects(ctx context.Context) {
 	read(ctx, r, &r.Bindings, listOf(admissionGroup, "validatingadmissionpolicybindings"))
 	r.Policies = list[v1alpha1.NodeRestrictionPolicy](ctx, r.client, listOf(v1alpha1.GroupName, "noderestrictionpolicies"),
 		access.ListOptions{Version: "v1alpha1"})
+	r.readPods(ctx)
 	if r.wants("serving-certificates", "half-identities") {
 		read(ctx, r, &r.CSRs, listOf("certificates.k8s.io", "certificatesigningrequests"))
 	}

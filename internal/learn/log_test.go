@@ -132,7 +132,7 @@ func deniedInLog(t *testing.T, p *v1alpha1.NodeRestrictionPolicy, log []byte) (d
 		t.Fatal(err)
 	}
 	reader := auditlog.NewLog(auditlog.Auto)
-	reader.Want = replay.Wants
+	reader.Want = run.Wants
 	if err := reader.Read(bytes.NewReader(log), run.Add); err != nil {
 		t.Fatal(err)
 	}

@@ -32,13 +32,13 @@ type evaluation struct {
 	evaluated *policy.Request
 }
 
-// evaluate evaluates a write of a kubelet by all policies.
+// evaluate evaluates a write of a kubelet, or of a node agent, by all policies.
 func (r *Replay) evaluate(w *written) error {
 	j := &evaluation{replay: r, w: w, out: w.output()}
 	switch {
-	case w.node == program.Name+"-probe" && w.dryRun:
+	case w.isKubelets && w.node == program.Name+"-probe" && w.dryRun:
 		return nil // the enforcement probe of the webhook, which no policy evaluates
-	case w.node == "":
+	case w.isKubelets && w.node == "":
 		j.out.Violations = []Violation{{PolicyViolation: policy.PolicyViolation{
 			Rule: policy.Unverified, Violation: policy.Violation{Detail: "the user name of the kubelet names no node"},
 		}}}
@@ -47,8 +47,15 @@ func (r *Replay) evaluate(w *written) error {
 	}
 	pending := r.units.evaluating(&j.out.Request)
 	j.out.Rules = len(pending)
+	if w.isAgents && w.node == "" && !w.noExtra {
+		j.withoutNode(pending)
+	}
 	switch {
 	case len(pending) == 0:
+	case w.noExtra:
+		for _, u := range pending {
+			j.out.Unknown = append(j.out.Unknown, Unknown{Policy: u.policy, Rule: u.rule, Part: nodeNameExtra, Reason: HasNoExtra})
+		}
 	case w.hasParts():
 		j.evaluateParts(pending)
 	default:
@@ -61,18 +68,24 @@ func (r *Replay) evaluate(w *written) error {
 // output returns the write without its verdicts.
 func (w *written) output() *Write {
 	e := w.event
-	user := review.UserOf(w.node, e.Client().Groups...)
-	id, _ := review.KubeletOf(user)
+	user := userOf(e)
+	if w.isKubelets {
+		user = review.UserOf(w.node, e.Client().Groups...)
+	}
+	id, _ := review.SubjectOf(user)
 	return &Write{
 		Time: e.Received, UserAgent: e.UserAgent, AuditID: e.AuditID, Annotations: e.Annotations, Level: e.Level,
 		Impersonated: e.ImpersonatedUser != nil, FailedOpen: w.failedOpen(), Code: e.ResponseStatus.Code,
-		Request: policy.Request{
-			NodeName: w.node, InNodesGroup: id.InNodesGroup, User: user,
-			Write: policy.Write{
-				Operation: w.operation, Resource: w.resource, Version: "v1", Subresource: e.ObjectRef.Subresource,
-				Namespace: e.ObjectRef.Namespace, Name: e.ObjectRef.Name, DryRun: w.dryRun,
-			},
-		},
+		Request: policy.Request{Subject: w.subject, NodeName: w.node, InNodesGroup: id.InNodesGroup, User: user, Write: w.write()},
+	}
+}
+
+// write returns the write without its objects.
+func (w *written) write() policy.Write {
+	o := &w.event.ObjectRef
+	return policy.Write{
+		Operation: w.operation, Resource: w.resource, Version: "v1", Subresource: o.Subresource, Namespace: o.Namespace, Name: o.Name,
+		DryRun: w.dryRun,
 	}
 }
 
@@ -211,6 +224,9 @@ func isOfGroup(v policy.PolicyViolation) bool { return strings.HasPrefix(string(
 // add adds violations of the request that was evaluated last.
 func (j *evaluation) add(found []policy.PolicyViolation, assumes bool) {
 	for _, v := range found {
+		if v.Rule == policy.WithoutNode {
+			continue // see withoutNode
+		}
 		if v.Rule == policy.Unverified && slices.ContainsFunc(j.out.Violations, func(other Violation) bool {
 			return other.Policy == v.Policy && other.Rule == v.Rule
 		}) {

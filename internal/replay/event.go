@@ -11,16 +11,21 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 	admissionv1 "k8s.io/api/admission/v1"
+	authenticationv1 "k8s.io/api/authentication/v1"
 
 	"noderestriction.plus/internal/auditlog"
-	"noderestriction.plus/internal/authorization"
+	"noderestriction.plus/internal/review"
+	"noderestriction.plus/policy"
 )
 
 // written is a write in an audit log, with what its event has of it.
 type written struct {
 	event      *auditlog.Event
 	isKubelets bool
-	node       string // of the kubelet
+	isAgents   bool // of a client that policies may name as a node agent
+	subject    policy.Subject
+	node       string // that the credential names
+	noExtra    bool   // the log does not say which node the credential names
 	operation  admissionv1.Operation
 	resource   string // with its group
 	key        key
@@ -45,11 +50,11 @@ func (k *key) isTracked() bool { return k.resource == "nodes" || k.resource == "
 // read reads an event.
 func read(e *auditlog.Event) *written {
 	o := &e.ObjectRef
-	w := &written{event: e, resource: o.Resource, operation: operationOf(e)}
-	if o.APIGroup != "" {
-		w.resource += "." + o.APIGroup
-	}
-	w.node, w.isKubelets = strings.CutPrefix(e.Client().Username, authorization.NodeUserPrefix)
+	w := &written{event: e, resource: resourceOf(e), operation: operationOf(e)}
+	id, restricted := review.SubjectOf(userOf(e))
+	w.subject, w.node = id.Subject, id.Node
+	w.isKubelets, w.isAgents = restricted && id.Subject.IsKubelet(), restricted && !id.Subject.IsKubelet()
+	w.noExtra = e.Format == auditlog.GKE && id.Subject.Kind == policy.ServiceAccount
 	w.key = key{w.resource, o.Namespace, o.Name}
 	w.dryRun, w.from, w.at = e.DryRun(), e.Received, e.Logged
 	switch {
@@ -78,6 +83,27 @@ func read(e *auditlog.Event) *written {
 		w.body = w.readWhole(e.RequestObject, false)
 	}
 	return w
+}
+
+// userOf returns the client of an event, as far as the log has it.
+func userOf(e *auditlog.Event) authenticationv1.UserInfo {
+	client := e.Client()
+	user := authenticationv1.UserInfo{Username: client.Username, Groups: client.Groups}
+	for name, values := range client.Extra {
+		if user.Extra == nil {
+			user.Extra = map[string]authenticationv1.ExtraValue{}
+		}
+		user.Extra[name] = values
+	}
+	return user
+}
+
+// resourceOf returns the resource of a request with its group.
+func resourceOf(e *auditlog.Event) string {
+	if e.ObjectRef.APIGroup == "" {
+		return e.ObjectRef.Resource
+	}
+	return e.ObjectRef.Resource + "." + e.ObjectRef.APIGroup
 }
 
 // readWhole reads an object. It returns nil without one. An answer may be of another kind than the resource.

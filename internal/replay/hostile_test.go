@@ -148,7 +148,7 @@ func FuzzReplay(f *testing.F) {
 			t.Fatal(err)
 		}
 		events := auditlog.NewLog(auditlog.Auto)
-		events.Want, events.KeepCut = replay.Wants, true
+		events.Want, events.KeepCut = r.Wants, true
 		err = events.Read(bytes.NewReader(log), r.Add)
 		if finish := r.Finish(); finish != nil || err != nil && strings.HasSuffix(err.Error(), " verdicts") {
 			t.Fatal(err, finish)

@@ -15,6 +15,10 @@ type fields = map[string]any
 const (
 	admin      = "admin"
 	controller = "system:serviceaccount:kube-system:agent"
+	ovn        = "system:ovn-node:"
+
+	slicesResource = "resourceslices.resource.k8s.io"
+	nodeNameExtra  = "authentication.kubernetes.io/node-name"
 )
 
 func kubelet(node string) string { return "system:node:" + node }
@@ -31,6 +35,9 @@ func (w *world) live(steps int) {
 		act := pick(w,
 			w.heartbeat, w.heartbeat, w.heartbeat, w.nodeChange, w.othersNodeChange, w.nodeAttack, w.nodeAttack,
 			w.createPod, w.podStatus, w.podStatus, w.podStatus, w.deletePod, w.podAttack, w.othersPodChange)
+		if w.hasAgents && w.chance(3) {
+			act = pick(w, w.agentNodeChange, w.agentPodChange, w.agentSlice)
+		}
 		act(node)
 	}
 }

@@ -44,6 +44,10 @@ func (j *evaluation) evaluateWhole(pending []*unit) {
 		r.OldObject = onlyName(w.key)
 	}
 	for _, u := range pending {
+		if u.rule == objectsRule {
+			j.evaluateObjects(u)
+			continue
+		}
 		if known || w.key.name != "" && slices.Contains(blind(), u.rule) {
 			if found, ok := j.evaluate(u.set, r); ok {
 				j.add(found, false)

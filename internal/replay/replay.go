@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	admissionv1 "k8s.io/api/admission/v1"
+
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/auditlog"
 	"noderestriction.plus/internal/authorization"
@@ -19,7 +21,7 @@ type Options struct {
 	Policies []*v1alpha1.NodeRestrictionPolicy
 	// Since and Until bound the time of the writes. What was written before is read, too. Zero: no bound.
 	Since, Until time.Time
-	// Node says which kubelets' writes are evaluated. Nil: all.
+	// Node says on which nodes the kubelets and the node agents are whose writes are evaluated. Nil: all.
 	Node func(name string) bool
 	// FailedOpen says that only writes are evaluated for which no replica of the webhook answered.
 	FailedOpen bool
@@ -29,6 +31,12 @@ type Options struct {
 	Skew time.Duration
 	// Attempts says that also writes are evaluated that were refused.
 	Attempts bool
+	// Agents, if set, is called with each write of a client that is no kubelet, if Covers selects it.
+	Agents func(*AgentWrite)
+	// Covers says which writes Agents is called with. The resource has its group.
+	Covers func(resource, subresource string, operation admissionv1.Operation) bool
+	// NodePaths are where objects of resources other than Nodes and pods name their node, by resource.
+	NodePaths map[string][]string
 }
 
 // Replay evaluates the writes of an audit log. Its memory is bounded by the number of Nodes and pods that exist at the same time.
@@ -36,6 +44,7 @@ type Replay struct {
 	options Options
 	units   *units
 	objects *objects
+	skims   *skims
 	order   *order
 	each    func(*Write) error
 	counts  Counts
@@ -43,7 +52,7 @@ type Replay struct {
 
 // Counts are how many events were read.
 type Counts struct {
-	Writes       int // of kubelets, and selected
+	Writes       int // of kubelets and of the node agents that policies name, and selected
 	Impersonated int // of them, sent by another user
 	DryRuns      int // of them
 	Refused      int // by others, and selected; evaluated only with Attempts
@@ -59,7 +68,7 @@ func New(o *Options, each func(*Write) error) (*Replay, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Replay{options: *o, units: u, objects: newObjects(o.Skew), order: newOrder(o.Skew), each: each}, nil
+	return &Replay{options: *o, units: u, objects: newObjects(o.Skew), skims: newSkims(), order: newOrder(o.Skew), each: each}, nil
 }
 
 // Counts returns how many events were read so far.
@@ -97,20 +106,18 @@ func (r *Replay) Completeness() Completeness {
 // Complete reports whether verdicts count that assume that the log lacks no writes, except for those on a write with Derived.
 func (r *Replay) Complete() bool { return r.Completeness() >= Fitting }
 
-// Wants reports whether an event must be added: it is the last one of a write to a Node or a pod, of whomever, or of a kubelet's write.
-func Wants(e *auditlog.Event) bool {
-	if !e.IsLast() {
+// Wants reports whether an event must be added: it is the last one of a write to a Node, a pod or an object that a policy's objects are
+// about, of whomever, of a kubelet's write, or of one that [Options.Covers] selects.
+func (r *Replay) Wants(e *auditlog.Event) bool {
+	switch {
+	case !isWrite(e):
 		return false
-	}
-	switch e.Verb {
-	case "create", "update", "patch", "delete", "deletecollection":
-	default:
-		return false
-	}
-	if isKubelet(e) {
+	case isKubelet(e):
 		return e.ObjectRef.Resource != ""
+	case e.ObjectRef.APIGroup == "" && (e.ObjectRef.Resource == "nodes" || e.ObjectRef.Resource == "pods"):
+		return true
 	}
-	return e.ObjectRef.APIGroup == "" && (e.ObjectRef.Resource == "nodes" || e.ObjectRef.Resource == "pods")
+	return r.units.paths[resourceOf(e)] != nil || r.options.Agents != nil && r.covers(e)
 }
 
 func isKubelet(e *auditlog.Event) bool {
@@ -129,12 +136,14 @@ func (r *Replay) Finish() error { return r.order.flush(r.take) }
 func (r *Replay) take(w *written) error {
 	r.objects.prepare(w, r.order.unseen(w))
 	r.link(w)
-	if w.isKubelets && r.selects(w) {
+	r.agent(w)
+	if (w.isKubelets || w.isAgents && r.units.name(w)) && r.selects(w) {
 		if err := r.evaluate(w); err != nil {
 			return err
 		}
 	}
 	r.follow(w)
+	r.followNode(w)
 	return nil
 }
 
@@ -157,14 +166,11 @@ func (r *Replay) link(w *written) {
 	}
 }
 
-// selects reports whether a write of a kubelet is evaluated, and counts it.
+// selects reports whether a write is evaluated, and counts it.
 func (r *Replay) selects(w *written) bool {
 	o := &r.options
 	switch {
-	case o.Node != nil && !o.Node(w.node),
-		!o.Since.IsZero() && w.event.Received.Before(o.Since),
-		!o.Until.IsZero() && !w.event.Received.Before(o.Until),
-		o.FailedOpen && !w.failedOpen():
+	case o.Node != nil && !o.Node(w.node), !o.during(w), o.FailedOpen && !w.failedOpen():
 		return false
 	}
 	if w.isRefused() {

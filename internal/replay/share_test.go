@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/replay"
 	"noderestriction.plus/policy"
 )
@@ -43,11 +44,29 @@ func auditPolicies() []struct {
 // TestShareOfVerdicts pins how many verdicts logs of common audit policies allow, and compares each with the engine's.
 func TestShareOfVerdicts(t *testing.T) {
 	t.Parallel()
-	policies := presets(t, "recommended")
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# Verdicts of recommended.yaml on drawn writes of kubelets, a fifth of them attacks, by audit policy.\n")
+	writeShares(t, &b, presets(t, "recommended"), false)
+	fmt.Fprintf(&b, "# Verdicts of agents.yaml on drawn writes of node agents, many of them attacks, by audit policy, with the denied writes by rule.\n")
+	writeShares(t, &b, agents(t), true)
+	path := filepath.Join("testdata", "shares.txt")
+	if *update {
+		if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil || !bytes.Equal(want, b.Bytes()) {
+		t.Errorf("got\n%s\nwant\n%s\nRun the test with -update if that is intended (%v)", b.Bytes(), want, err)
+	}
+}
+
+// writeShares writes how many verdicts policies have.
+func writeShares(t *testing.T, b *bytes.Buffer, policies []*v1alpha1.NodeRestrictionPolicy, hasAgents bool) {
+	t.Helper()
 	for _, p := range auditPolicies() {
 		w := newWorld(t, 42)
+		w.hasAgents = hasAgents
 		w.live(400)
 		truth := truthOf(t, w, policies)
 		for i := range w.events {
@@ -55,9 +74,13 @@ func TestShareOfVerdicts(t *testing.T) {
 		}
 		writes, r := replayed(t, w.lines(damage{}, w.random), &replay.Options{Policies: policies, Complete: true})
 		decided, rules, unknown := 0, 0, 0
+		denied := map[string]int{}
 		for _, write := range writes {
-			_, lacks := write.Settle(r.Completeness())
+			violations, lacks := write.Settle(r.Completeness())
 			rules += write.Rules
+			for _, v := range violations {
+				denied[string(v.Rule)]++
+			}
 			for _, u := range lacks {
 				if u.Rule != policy.Unverified {
 					unknown++
@@ -70,18 +93,11 @@ func TestShareOfVerdicts(t *testing.T) {
 				t.Errorf("%s: %s: %q", p.name, write.AuditID, found)
 			}
 		}
-		fmt.Fprintf(&b, "%-42s %4.1f %% of %d verdicts, all on %4.1f %% of %d writes\n", p.name,
+		fmt.Fprintf(b, "%-42s %4.1f %% of %d verdicts, all on %4.1f %% of %d writes\n", p.name,
 			100-float64(unknown)/float64(rules)*100, rules, float64(decided)/float64(len(writes))*100, len(writes))
-	}
-	path := filepath.Join("testdata", "shares.txt")
-	if *update {
-		if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
-			t.Fatal(err)
+		if hasAgents {
+			fmt.Fprintf(b, "  %v\n", denied)
 		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil || !bytes.Equal(want, b.Bytes()) {
-		t.Errorf("got\n%s\nwant\n%s\nRun the test with -update if that is intended (%v)", b.Bytes(), want, err)
 	}
 }
 

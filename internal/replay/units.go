@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	admissionv1 "k8s.io/api/admission/v1"
@@ -32,17 +33,27 @@ type units struct {
 	all  []*unit
 	sets map[string]*policy.Set // of several units, by their indexes
 	of   map[string]*policy.Policy
+	// whole are all policies, with all their rules.
+	whole *policy.Set
+	// mayLackNode are the policies for whose node agents a credential without a node is no violation.
+	mayLackNode map[string]bool
+	// paths are where objects name their node, by resource, as the policies say.
+	paths map[string][]string
 }
 
 // maxSets bounds how many combinations of units are kept.
 const maxSets = 512
 
 func newUnits(policies []*v1alpha1.NodeRestrictionPolicy) (*units, error) {
-	u := &units{sets: map[string]*policy.Set{}, of: map[string]*policy.Policy{}}
+	u := &units{sets: map[string]*policy.Set{}, of: map[string]*policy.Policy{}, mayLackNode: map[string]bool{}, paths: map[string][]string{}}
+	var compiled []*policy.Policy
 	for _, p := range policies {
-		if p.Spec.Subjects != nil {
-			return nil, fmt.Errorf("policy %q: spec.subjects: it is for node agents, but only the writes of kubelets in a log are evaluated", p.Name)
+		whole, errs := rules.NewCompiler().Compile(p)
+		if len(errs) > 0 {
+			return nil, fmt.Errorf("policy %q: %w", p.Name, errs.ToAggregate())
 		}
+		compiled = append(compiled, whole)
+		u.addAgents(p)
 		pairs, err := json.Marshal([]any{p.Spec.Nodes.Labels, p.Spec.Nodes.Annotations})
 		if err != nil {
 			return nil, err
@@ -65,7 +76,30 @@ func newUnits(policies []*v1alpha1.NodeRestrictionPolicy) (*units, error) {
 			u.of[p.Name+"\x00"+string(rule.ID)] = compiled
 		}
 	}
+	u.whole = policy.NewSet(compiled...)
 	return u, nil
+}
+
+// addAgents notes what a policy says about node agents.
+func (u *units) addAgents(p *v1alpha1.NodeRestrictionPolicy) {
+	if p.Spec.Subjects == nil {
+		return
+	}
+	u.mayLackNode[p.Name] = p.Spec.Subjects.WithoutNode == v1alpha1.AccessAllow
+	for _, o := range p.Spec.Objects {
+		resource := o.Resource
+		if o.APIGroup != "" {
+			resource += "." + o.APIGroup
+		}
+		if !slices.Contains(u.paths[resource], o.Node) {
+			u.paths[resource] = append(u.paths[resource], o.Node)
+		}
+	}
+}
+
+// name reports whether a policy names the client of a write as a node agent, and evaluates such a write.
+func (u *units) name(w *written) bool {
+	return u.whole.Evaluates(&policy.Request{Subject: w.subject, NodeName: w.node, Write: w.write()})
 }
 
 // evaluating returns the units that evaluate such a write.

@@ -16,6 +16,7 @@ import (
 
 	jsonpatch "gopkg.in/evanphx/json-patch.v4"
 	admissionv1 "k8s.io/api/admission/v1"
+	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/strategicpatch"
 
@@ -34,6 +35,8 @@ type world struct {
 	objects map[string][]byte // by resource/namespace/name
 	events  []event
 	truth   map[string]*policy.Request // by audit ID
+	// hasAgents says that node agents write as well.
+	hasAgents bool
 }
 
 // event is an audit event at level RequestResponse, and which API server has logged it.
@@ -70,14 +73,19 @@ type sent struct {
 	body            any
 	dryRun          bool
 	refused         bool
+	// nodes are those that the extra of a service account names.
+	nodes []string
 }
 
 // encode encodes an object as an API server does.
 func (w *world) encode(resource string, data []byte) []byte {
 	w.t.Helper()
 	var into any = &corev1.Pod{}
-	if resource == "nodes" {
+	switch resource {
+	case "nodes":
 		into = &corev1.Node{}
+	case slicesResource:
+		into = &map[string]any{}
 	}
 	w.must(json.Unmarshal(data, into))
 	encoded, err := json.Marshal(into)
@@ -186,6 +194,9 @@ func (w *world) result(s *sent, old, body []byte) []byte {
 		return nil
 	case "update":
 		data = w.set(body, get(old, "metadata", "uid"), "metadata", "uid")
+		if s.resource == slicesResource {
+			return w.set(data, get(old, "metadata", "resourceVersion"), "metadata", "resourceVersion")
+		}
 	case "strategic":
 		data, err = strategicpatch.StrategicMergePatch(old, body, map[string]any{"nodes": corev1.Node{}, "pods": corev1.Pod{}}[s.resource])
 	case "merge":
@@ -223,7 +234,7 @@ func (w *world) deleting(at string, grace int) []byte {
 
 func (w *world) delete(s *sent, at string, old []byte) {
 	grace := get(mustMarshal(s.body), "gracePeriodSeconds")
-	if s.resource == "nodes" || grace == float64(0) || get(old, "spec", "nodeName") == nil {
+	if s.resource != "pods" || grace == float64(0) || get(old, "spec", "nodeName") == nil {
 		delete(w.objects, at)
 		return
 	}
@@ -238,6 +249,12 @@ func mustMarshal(v any) []byte {
 	return data
 }
 
+func mustUnmarshal(data []byte, into any) {
+	if err := json.Unmarshal(data, into); err != nil {
+		panic(err)
+	}
+}
+
 // log adds the event of a request, and for a kubelet's what the webhook would have been sent.
 func (w *world) log(s *sent, old, updated, stored, body []byte) {
 	id := fmt.Sprintf("id-%d", len(w.events))
@@ -250,7 +267,7 @@ func (w *world) log(s *sent, old, updated, stored, body []byte) {
 	case "delete":
 		operation = admissionv1.Delete
 	}
-	uri := "/api/v1/" + s.resource + "/" + s.name
+	uri := "/api/v1/" + s.resource + "/" + s.name // of whichever group: nobody reads it
 	if s.dryRun {
 		uri += "?dryRun=All"
 	}
@@ -264,15 +281,19 @@ func (w *world) log(s *sent, old, updated, stored, body []byte) {
 		answer = w.deleting(" ", grace)
 		delete(w.objects, " ")
 	}
+	if s.resource == slicesResource && s.verb == "delete" && w.chance(2) {
+		answer = old // with a finalizer
+	}
 	if answer == nil || s.sub == "eviction" || s.sub == "binding" || s.refused {
 		answer = []byte(`{"kind":"Status","apiVersion":"v1","status":"Success"}`)
 	} else {
-		answer = w.set(answer, map[string]string{"nodes": "Node", "pods": "Pod"}[s.resource], "kind")
+		answer = w.set(answer, map[string]string{"nodes": "Node", "pods": "Pod", slicesResource: "ResourceSlice"}[s.resource], "kind")
 	}
 	if s.refused {
 		code = 403
 	}
-	ref := map[string]any{"resource": s.resource, "name": s.name, "apiVersion": "v1"}
+	resource, group, _ := strings.Cut(s.resource, ".")
+	ref := map[string]any{"resource": resource, "apiGroup": group, "name": s.name, "apiVersion": "v1"}
 	if s.namespace != "" {
 		ref["namespace"] = s.namespace
 	}
@@ -284,6 +305,9 @@ func (w *world) log(s *sent, old, updated, stored, body []byte) {
 	if isKubelet {
 		user["groups"] = []string{"system:nodes", "system:authenticated"}
 	}
+	if len(s.nodes) > 0 {
+		user["extra"] = map[string]any{nodeNameExtra: s.nodes}
+	}
 	if s.verb == "update" {
 		ref["resourceVersion"] = get(body, "metadata", "resourceVersion")
 	}
@@ -293,13 +317,21 @@ func (w *world) log(s *sent, old, updated, stored, body []byte) {
 		"requestObject": json.RawMessage(body), "responseObject": json.RawMessage(answer),
 		"requestReceivedTimestamp": w.clock, "stageTimestamp": w.clock.Add(3 * time.Millisecond),
 	}})
-	if !isKubelet || s.refused {
+	if !isKubelet && s.user != controller && !strings.HasPrefix(s.user, ovn) || s.refused {
 		return
 	}
 	r := &policy.Request{NodeName: node, InNodesGroup: true, User: review.UserOf(node), Facts: policy.StaticFacts{}, Write: policy.Write{
 		Operation: operation, Resource: s.resource, Version: "v1", Subresource: s.sub, Namespace: s.namespace, Name: s.name, DryRun: s.dryRun,
 		Object: updated,
 	}}
+	if !isKubelet {
+		r.InNodesGroup, r.User = false, authenticationv1.UserInfo{Username: s.user}
+		if len(s.nodes) > 0 {
+			r.User.Extra = map[string]authenticationv1.ExtraValue{nodeNameExtra: s.nodes}
+		}
+		id, _ := review.SubjectOf(r.User)
+		r.Subject, r.NodeName = id.Subject, id.Node
+	}
 	if s.sub == "eviction" {
 		r.Object = body
 	}

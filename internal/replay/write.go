@@ -23,8 +23,8 @@ const (
 	Undecided Evidence = "unknown"
 )
 
-// Write is a kubelet's write in an audit log, with the verdicts on it. All texts are as the client sent them: neither bounded nor
-// printable, except for those in Violations and Unknown.
+// Write is a write of a kubelet or a node agent in an audit log, with the verdicts on it. All texts are as the client sent them: neither
+// bounded nor printable, except for those in Violations and Unknown.
 type Write struct {
 	// Time is when the API server received the write.
 	Time      time.Time
@@ -107,6 +107,7 @@ const (
 	IsStripped   Reason = "managedFields are not logged"
 	IsUntracked  Reason = "the object is neither a Node nor a pod, and what stood before is not followed"
 	HasNoGroups  Reason = "the log has no groups"
+	HasNoExtra   Reason = "the log does not say which node a token names"
 	HasPanicked  Reason = "the API server panicked"
 	IsUnreadable Reason = "the objects in the log cannot be read"
 )
@@ -115,7 +116,7 @@ const (
 func Reasons() []Reason {
 	return []Reason{
 		IsOlder, NoBody, NoAnswer, IsCut, IsMissing, IsIncomplete, IsMutated, IsAmbiguous, IsApplied, IsLookup, IsUntracked, IsTooLarge,
-		IsStripped, HasNoGroups, HasPanicked, IsUnreadable,
+		IsStripped, HasNoGroups, HasNoExtra, HasPanicked, IsUnreadable,
 	}
 }
 
@@ -132,6 +133,8 @@ func (r Reason) Remedy() string {
 		return "the logs of all API servers, without gaps"
 	case IsIncomplete:
 		return "the logs of all API servers, without gaps; --complete if they are"
+	case HasNoExtra:
+		return "the records of the policy with [Audit]"
 	case IsMutated, IsAmbiguous, IsApplied, IsLookup, IsUntracked, IsTooLarge, HasNoGroups, HasPanicked, IsUnreadable:
 	}
 	return ""

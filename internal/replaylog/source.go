@@ -130,7 +130,7 @@ func (s *Source) Read(in opener, r *replay.Replay, notes io.Writer) (log *auditl
 		if s.Seen != nil {
 			s.Seen(e)
 		}
-		return replay.Wants(e)
+		return r.Wants(e)
 	}
 	err = log.ReadMerged(files, r.Add)
 	if err == nil {

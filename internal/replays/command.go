@@ -19,6 +19,7 @@ import (
 	"noderestriction.plus/internal/replay"
 	"noderestriction.plus/internal/replaylog"
 	"noderestriction.plus/internal/text"
+	"noderestriction.plus/policy"
 	"noderestriction.plus/policy/pattern"
 )
 
@@ -40,6 +41,7 @@ type options struct {
 	policies, nodes, by          []string
 	failedOpen, attempts         bool
 	list, unknown, acceptUnknown bool
+	subjects                     bool
 	limit                        int
 	output                       *command.Output
 	replay                       replay.Options
@@ -49,7 +51,7 @@ type options struct {
 func Command() *cobra.Command {
 	o := &options{}
 	cmd := &cobra.Command{
-		Use:   "replay --policy FILE... --audit-log FILE...",
+		Use:   "replay {--policy FILE... | --subjects} --audit-log FILE...",
 		Short: "Say what policies would have denied, by an API server's audit log",
 		Long: `Evaluate the writes of kubelets in the audit log of an API server, as the webhook would have done, and
 say which of them the policies would have denied. No cluster is needed.
@@ -57,6 +59,11 @@ say which of them the policies would have denied. No cluster is needed.
 An audit log does not have everything that the webhook sees. A verdict is either that of the webhook, or
 unknown, with the reason and the remedy. docs/replay.md has the audit policy with which a log says most.
 Each write counts as a denial if it violates a policy, whatever the policy's validationActions are.
+
+A policy with subjects is for the node agents that it names. Their tokens name their node, which the audit
+log has at each level, except for that of GKE. --subjects lists every client that is no kubelet and writes what the
+policies cover: how many of its writes name a node, and how many are about another one. So it shows what a
+policy would break that names the client. Without --policy it is about Nodes, pods and ResourceSlices.
 
 The logs of all API servers belong together, also rotated and compressed ones, and in the format of a
 cloud provider (--format). Their order does not matter. A pattern in quotes stands for all files that it
@@ -68,7 +75,8 @@ unknown (0 with --accept-unknown), usage, or no write of a kubelet was found.`,
   kubectl get nodes,pods -A -o json > objects.json
   kubectl nrp replay --policy strict.yaml --audit-log audit.log --objects objects.json --unknown
   kubectl nrp replay --policy strict.yaml --audit-log audit.log --by node,rule -o csv > denials.csv
-  kubectl nrp replay --policy strict.yaml --audit-log audit.log --failed-open --since 2h`,
+  kubectl nrp replay --policy strict.yaml --audit-log audit.log --failed-open --since 2h
+  kubectl nrp replay --audit-log audit.log --subjects`,
 		Args:                  command.NoArguments,
 		DisableFlagsInUseLine: true,
 	}
@@ -91,6 +99,7 @@ func (o *options) addFlags(cmd *cobra.Command) {
 	names := command.Wrap(strings.Join(dimensionNames(), ", "), "", flagWidth)
 	flags.StringSliceVar(&o.by, "by", nil, "count denied writes by these `dimensions`:\n"+strings.TrimSuffix(names, "\n"))
 	command.Complete(cmd, "by", dimensionNames())
+	flags.BoolVar(&o.subjects, "subjects", false, "list the clients that are no kubelets, and what a policy\nwould break that names them")
 	flags.BoolVar(&o.list, "list", false, "list the denied writes")
 	flags.BoolVar(&o.unknown, "unknown", false, "list the writes that are unknown")
 	flags.IntVar(&o.limit, "limit", defaultLimit, "list up to this `number` of writes")
@@ -103,7 +112,7 @@ func (o *options) addFlags(cmd *cobra.Command) {
 
 // check checks the flags.
 func (o *options) check(now time.Time) (err error) {
-	if len(o.policies) == 0 {
+	if len(o.policies) == 0 && !o.subjects {
 		return command.Usagef("--policy: name a file with policies")
 	}
 	if o.replay, err = o.source.Options(now); err != nil {
@@ -112,8 +121,8 @@ func (o *options) check(now time.Time) (err error) {
 	switch {
 	case o.limit < 1 || o.limit > maxLimit:
 		return command.Usagef("--limit: must be 1 to %d", maxLimit)
-	case o.output.String() == formatCSV && o.list && len(o.by) > 0:
-		return command.Usagef("--list and --by: with -o csv, ask for one of them")
+	case o.output.String() == formatCSV && (o.list && len(o.by) > 0 || o.subjects && (o.list || o.unknown || len(o.by) > 0)):
+		return command.Usagef("--list, --by and --subjects: with -o csv, ask for one of them")
 	}
 	for _, name := range o.by {
 		if !slices.Contains(dimensionNames(), name) {
@@ -142,14 +151,21 @@ func (o *options) checkNodes() error {
 
 func (o *options) run(cmd *cobra.Command) error {
 	in := &command.Inputs{Stdin: cmd.InOrStdin()}
-	loaded, err := cli.LoadPolicies(in, o.policies)
-	if err != nil {
-		return err
-	}
 	t := newTallies(o)
-	for _, p := range loaded {
-		o.replay.Policies = append(o.replay.Policies, p.Object)
-		t.policies = append(t.policies, p.Object.Name)
+	var compiled []*policy.Policy
+	if len(o.policies) > 0 {
+		loaded, err := cli.LoadPolicies(in, o.policies)
+		if err != nil {
+			return err
+		}
+		for _, p := range loaded {
+			o.replay.Policies, compiled = append(o.replay.Policies, p.Object), append(compiled, p.Compiled)
+			t.policies = append(t.policies, p.Object.Name)
+		}
+	}
+	if o.subjects {
+		t.accounts = newAccounts()
+		o.replay.Agents, o.replay.Covers, o.replay.NodePaths = t.accounts.add, covers(compiled), nodePaths()
 	}
 	r, err := replay.New(&o.replay, t.add)
 	if err != nil {

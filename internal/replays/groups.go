@@ -24,6 +24,7 @@ func dimensions() []dimension {
 		{"field", func(_ *Item, v *ItemViolation) string { return v.Field }},
 		{"detail", func(_ *Item, v *ItemViolation) string { return v.Detail }},
 		{"node", func(i *Item, _ *ItemViolation) string { return i.Node }},
+		{"account", func(i *Item, _ *ItemViolation) string { return i.Account }},
 		{"namespace", func(i *Item, _ *ItemViolation) string { return i.Namespace }},
 		{"resource", func(i *Item, _ *ItemViolation) string { return i.Resource }},
 		{"operation", func(i *Item, _ *ItemViolation) string { return i.Operation }},

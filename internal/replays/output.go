@@ -37,6 +37,10 @@ func (r *Report) Write(w io.Writer, output *command.Output) error {
 func (r *Report) writeCSV(w io.Writer) error {
 	out := csv.NewWriter(w)
 	switch {
+	case r.asksAccounts:
+		for _, row := range r.accountRows() {
+			_ = out.Write(text.Cells(row...))
+		}
 	case len(r.By) > 0:
 		_ = out.Write(append(append([]string(nil), r.By...), "writes", "first", "last"))
 		for i := range r.Groups {
@@ -45,11 +49,11 @@ func (r *Report) writeCSV(w io.Writer) error {
 			_ = out.Write(text.Cells(append(row, strconv.Itoa(g.Writes), g.First.Format(time.RFC3339), g.Last.Format(time.RFC3339))...))
 		}
 	case r.listed:
-		_ = out.Write([]string{"time", "node", "operation", "resource", "namespace", "name", "userAgent", "dryRun", "verdict"})
+		_ = out.Write([]string{"time", "node", "account", "operation", "resource", "namespace", "name", "userAgent", "dryRun", "verdict"})
 		for i := range r.Items {
 			item := &r.Items[i]
 			_ = out.Write(text.Cells(
-				item.Time.Format(time.RFC3339), item.Node, item.Operation, item.Resource, item.Namespace, item.Name, item.UserAgent,
+				item.Time.Format(time.RFC3339), item.Node, item.Account, item.Operation, item.Resource, item.Namespace, item.Name, item.UserAgent,
 				strconv.FormatBool(item.DryRun), item.verdict(),
 			))
 		}
@@ -136,10 +140,15 @@ func (r *Report) writeHTML(w io.Writer) error {
 	page, err := template.New("page").Funcs(template.FuncMap{
 		"clock": func(t time.Time) string { return t.UTC().Format(clock) }, "digits": digits,
 		"join": func(s []string) string { return strings.Join(s, ", ") }, "verdict": (*Item).verdict, "object": (*Item).object,
-		"values": func(g Group) []string { return g.ordered },
+		"client": (*Item).client,
+		"values": func(g Group) []string { return g.ordered }, "breaks": (*AccountCount).verdict, "without": (*AccountCount).without,
 	}).Parse(pageSource)
 	if err != nil {
 		return err
+	}
+	accounts := make([]*AccountCount, len(r.Accounts))
+	for i := range r.Accounts {
+		accounts[i] = &r.Accounts[i]
 	}
 	items := make([]*Item, len(r.Items))
 	for i := range r.Items {
@@ -152,5 +161,7 @@ func (r *Report) writeHTML(w io.Writer) error {
 		Notes   []string
 		Covered []string
 		Listed  []*Item
-	}{r, report.NewPage(pageStyle), r.period(), r.notes(), r.coverageLines(), items})
+		Clients string
+		Others  []*AccountCount
+	}{r, report.NewPage(pageStyle), r.period(), r.notes(), r.coverageLines(), items, r.clients(), accounts[:min(len(accounts), r.limit)]})
 }

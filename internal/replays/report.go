@@ -4,7 +4,6 @@
 package replays
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -23,11 +22,12 @@ type Report struct {
 	Unreadable   int        `json:"unreadable,omitempty"` // entries
 	Cut          int        `json:"cut,omitempty"`        // of the unreadable ones; what is left of them is used
 	Repeated     int        `json:"repeated,omitempty"`   // events that were read before
-	Writes       int        `json:"writes"`               // of kubelets, and selected
+	Writes       int        `json:"writes"`               // of kubelets and of the node agents that policies name, and selected
 	Kubelets     int        `json:"kubelets"`
-	Impersonated int        `json:"impersonated"` // of the writes
-	DryRuns      int        `json:"dryRuns"`      // of the writes
-	Refused      int        `json:"refused"`      // by others; of the writes only with --attempts
+	Agents       int        `json:"agents,omitempty"` // accounts of node agents
+	Impersonated int        `json:"impersonated"`     // of the writes
+	DryRuns      int        `json:"dryRuns"`          // of the writes
+	Refused      int        `json:"refused"`          // by others; of the writes only with --attempts
 
 	// Each write is in one of these.
 	Stored   int `json:"allowedFromStored"`
@@ -46,7 +46,13 @@ type Report struct {
 	Items       []Item        `json:"items,omitempty"` // with --list and --unknown
 	MoreItems   int           `json:"moreItems,omitempty"`
 
+	// Accounts are the clients that are no kubelets, with --subjects.
+	Accounts     []AccountCount `json:"accounts,omitempty"`
+	MoreAccounts int            `json:"moreAccounts,omitempty"` // writes of further ones
+
 	listed, attempts, acceptUnknown bool
+	asksAccounts, namesAgents       bool
+	limit                           int
 }
 
 // LogState says whether the log lacks writes: whether successive answers show the same object.
@@ -108,6 +114,7 @@ type Group struct {
 type Item struct {
 	Time         time.Time       `json:"time"`
 	Node         string          `json:"node"`
+	Account      string          `json:"account,omitempty"` // of a node agent
 	Operation    string          `json:"operation"`
 	Resource     string          `json:"resource"`
 	Namespace    string          `json:"namespace,omitempty"`
@@ -154,7 +161,29 @@ func (i *Item) sentence() string {
 	for _, v := range i.Violations {
 		all = append(all, v.Detail)
 	}
-	return i.Node + " " + strings.Join(all, "; ")
+	return i.client() + " " + strings.Join(all, "; ")
+}
+
+// client names who wrote.
+func (i *Item) client() string {
+	switch {
+	case i.Account == "":
+		return i.Node
+	case i.Node == "":
+		return i.Account
+	}
+	return i.Account + " on " + i.Node
+}
+
+// clients says how many kubelets and node agents there are.
+func (r *Report) clients() string {
+	if r.Agents == 0 {
+		return count(r.Kubelets, "kubelet")
+	}
+	if r.Kubelets == 0 {
+		return count(r.Agents, "node agent")
+	}
+	return count(r.Kubelets, "kubelet") + " and " + count(r.Agents, "node agent")
 }
 
 // object names the object of a write.
@@ -171,14 +200,29 @@ func (r *Report) Err() error {
 	switch {
 	case r.Denied > 0:
 		return command.No("%s would be denied", count(r.Denied, "write"))
+	case r.asksAccounts && len(r.Policies) == 0:
+		if len(r.Accounts) == 0 {
+			return fmt.Errorf("among %s there is no write of a client that is no kubelet", count(r.Events, "event"))
+		}
+		return nil
+	case r.asksAccounts && len(r.Accounts) > 0 && r.Unknown == 0:
+		return nil
 	case r.Writes == 0 && r.Refused == 0:
-		return fmt.Errorf("there is no write of a kubelet among %s", count(r.Events, "event"))
+		return fmt.Errorf("there is no write of a kubelet%s among %s", r.orAgent(), count(r.Events, "event"))
 	case r.Unknown > 0 && !r.acceptUnknown:
 		return fmt.Errorf("of %s nothing can be said; see --unknown and --accept-unknown", count(r.Unknown, "write"))
 	case r.Writes == 0:
-		return errors.New("all writes of kubelets were refused by others; see --attempts")
+		return fmt.Errorf("all writes of kubelets%s were refused by others; see --attempts", r.orAgent())
 	}
 	return nil
+}
+
+// orAgent adds node agents, if a policy names some.
+func (r *Report) orAgent() string {
+	if r.namesAgents {
+		return " or a node agent that a policy names"
+	}
+	return ""
 }
 
 // count is a number with its noun.

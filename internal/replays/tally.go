@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/auditlog"
 	"noderestriction.plus/internal/replay"
 	"noderestriction.plus/internal/text"
@@ -31,13 +32,14 @@ type tallies struct {
 	policies []string
 	docs     map[policy.RuleID]policy.Doc
 	coverage *coverage
+	accounts *accounts                // nil: nobody has asked for them
 	by       [replay.Whole + 1]*tally // by how complete the log is
 }
 
 // tally counts writes.
 type tally struct {
 	options                   *options
-	kubelets                  map[string]bool
+	kubelets, agents          map[string]bool
 	stored, whatever, unknown int
 	denied                    int
 	deniedNodes               map[string]bool
@@ -83,14 +85,16 @@ func newTallies(o *options) *tallies {
 
 func newTally(o *options) *tally {
 	return &tally{
-		options: o, kubelets: map[string]bool{}, deniedNodes: map[string]bool{}, rules: map[ruleKey]*counted{},
+		options: o, kubelets: map[string]bool{}, agents: map[string]bool{}, deniedNodes: map[string]bool{}, rules: map[ruleKey]*counted{},
 		because: map[replay.Reason]*because{}, groups: map[string]*group{},
 	}
 }
 
 // add counts a write.
 func (t *tallies) add(w *replay.Write) error {
-	t.coverage.add(w)
+	if w.Request.Subject.IsKubelet() {
+		t.coverage.add(w)
+	}
 	for c, tally := range t.by {
 		violations, unknown := w.Settle(replay.Completeness(c))
 		tally.add(w, violations, unknown)
@@ -100,8 +104,10 @@ func (t *tallies) add(w *replay.Write) error {
 
 func (t *tally) add(w *replay.Write, violations []replay.Violation, unknown []replay.Unknown) {
 	node := value(w.Request.NodeName)
-	if len(t.kubelets) < maxNames {
-		t.kubelets[node] = true
+	if w.Request.Subject.IsKubelet() {
+		note(t.kubelets, node, maxNames)
+	} else {
+		note(t.agents, value(w.Request.Subject.Account), maxNames)
 	}
 	switch {
 	case len(violations) > 0:
@@ -123,9 +129,7 @@ func (t *tally) add(w *replay.Write, violations []replay.Violation, unknown []re
 
 func (t *tally) addDenied(w *replay.Write, node string, violations []replay.Violation) {
 	t.denied++
-	if len(t.deniedNodes) < maxNames {
-		t.deniedNodes[node] = true
-	}
+	note(t.deniedNodes, node, maxNames)
 	item := newItem(w)
 	for _, v := range violations {
 		item.Violations = append(item.Violations, ItemViolation{
@@ -147,9 +151,7 @@ func (t *tally) addDenied(w *replay.Write, node string, violations []replay.Viol
 		}
 		seen[k] = true
 		c.writes++
-		if len(c.nodes) < maxNames {
-			c.nodes[node] = true
-		}
+		note(c.nodes, node, maxNames)
 		if w.Time.Before(c.first) {
 			c.first = w.Time
 		}
@@ -205,8 +207,8 @@ func newItem(w *replay.Write) Item {
 		resource += "/" + q.Subresource
 	}
 	return Item{
-		Time: w.Time.UTC(), Node: value(q.NodeName), Operation: string(q.Operation), Resource: value(resource), Namespace: value(q.Namespace),
-		Name: value(q.Name), UserAgent: value(w.UserAgent), DryRun: q.DryRun, Impersonated: w.Impersonated, FailedOpen: w.FailedOpen,
+		Time: w.Time.UTC(), Node: value(q.NodeName), Account: value(q.Subject.Account), Operation: string(q.Operation),
+		Resource: value(resource), Namespace: value(q.Namespace), Name: value(q.Name), UserAgent: value(w.UserAgent), DryRun: q.DryRun, Impersonated: w.Impersonated, FailedOpen: w.FailedOpen,
 		Code: w.Code, Level: value(w.Level),
 	}
 }
@@ -222,7 +224,10 @@ func (t *tallies) report(r *replay.Replay, log *auditlog.Log, inputs int) *Repor
 	}
 	out.Writes, out.Impersonated, out.DryRuns, out.Refused = counts.Writes, counts.Impersonated, counts.DryRuns, counts.Refused
 	out.attempts, out.acceptUnknown = t.options.attempts, t.options.acceptUnknown
-	out.Kubelets, out.DeniedNodes = len(of.kubelets), len(of.deniedNodes)
+	out.Kubelets, out.Agents, out.DeniedNodes = len(of.kubelets), len(of.agents), len(of.deniedNodes)
+	out.namesAgents = slices.ContainsFunc(t.options.replay.Policies, func(p *v1alpha1.NodeRestrictionPolicy) bool {
+		return p.Spec.Subjects != nil
+	})
 	out.Stored, out.Whatever, out.Unknown, out.Denied = of.stored, of.whatever, of.unknown, of.denied
 	out.Log = LogState{Complete: r.Complete(), Links: counts.Links, Breaks: counts.Breaks}
 	out.Rules, out.Because = of.ruleCounts(t.docs), of.reasons()
@@ -230,6 +235,10 @@ func (t *tallies) report(r *replay.Replay, log *auditlog.Log, inputs int) *Repor
 		out.Coverage = t.coverage.finish(log)
 	}
 	out.Items, out.MoreItems, out.listed = of.items, of.moreItems, t.options.list || t.options.unknown
+	out.asksAccounts, out.limit = t.options.subjects, t.options.limit
+	if t.accounts != nil {
+		out.Accounts, out.MoreAccounts = t.accounts.finish(named(t.options.replay.Policies)), t.accounts.more
+	}
 	out.By, out.Groups, out.MoreGroups = t.options.by, of.sortedGroups(), of.moreGroups
 	return out
 }
@@ -237,9 +246,13 @@ func (t *tallies) report(r *replay.Replay, log *auditlog.Log, inputs int) *Repor
 func (t *tally) ruleCounts(docs map[policy.RuleID]policy.Doc) []RuleCount {
 	counts := []RuleCount{}
 	for k, c := range t.rules {
+		allow := docs[k.rule].Spec
+		if k.rule == policy.WithoutNode {
+			allow = "spec.subjects.withoutNode"
+		}
 		counts = append(counts, RuleCount{
 			Policy: value(k.policy), Rule: string(k.rule), Nodes: len(c.nodes), Writes: c.writes, First: c.first.UTC(), Last: c.last.UTC(),
-			Example: c.example.sentence(), Allow: docs[k.rule].Spec,
+			Example: c.example.sentence(), Allow: allow,
 		})
 	}
 	slices.SortFunc(counts, func(a, b RuleCount) int {

@@ -29,14 +29,14 @@ const (
 func (r *Report) WriteText(w io.Writer) error {
 	var b strings.Builder
 	r.writeHead(&b)
-	steps := []func(io.Writer) error{r.writeRules, r.writeReasons, r.writeGroups, r.writeItems}
+	steps := []func(io.Writer) error{r.writeRules, r.writeReasons, r.writeGroups, r.writeItems, r.writeAccounts}
 	for _, step := range steps {
 		if err := step(&b); err != nil {
 			return err
 		}
 	}
-	if r.Coverage != nil {
-		b.WriteString("\n" + strings.Join(r.coverageLines(), "\n") + "\n")
+	if lines := r.coverageLines(); len(lines) > 0 {
+		b.WriteString("\n" + strings.Join(lines, "\n") + "\n")
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -44,8 +44,13 @@ func (r *Report) WriteText(w io.Writer) error {
 
 // writeHead writes how many writes there were, and what is known of them.
 func (r *Report) writeHead(b *strings.Builder) {
+	if len(r.Policies) == 0 {
+		fmt.Fprintf(b, "%s, %s; %s, %s\n", count(r.Inputs, "input"), r.period(), count(r.Events, "event"),
+			plural(len(r.Accounts), "client that is no kubelet", "clients that are no kubelets"))
+		return
+	}
 	fmt.Fprintf(b, "%s, %s; %s, %s by %s%s\n", count(r.Inputs, "input"), r.period(), count(r.Events, "event"), count(r.Writes, "write"),
-		count(r.Kubelets, "kubelet"), r.kinds())
+		r.clients(), r.kinds())
 	width := len(digits(max(r.Stored, r.Whatever, r.Unknown, r.Denied)))
 	line := func(what string, n int, more string) {
 		share := ""
@@ -183,10 +188,10 @@ func (r *Report) writeItems(w io.Writer) error {
 	if len(r.Items) == 0 {
 		return nil
 	}
-	table := command.Table{Header: []string{"TIME", "NODE", "WRITE", "VERDICT"}}
+	table := command.Table{Header: []string{"TIME", "CLIENT", "WRITE", "VERDICT"}}
 	for i := range r.Items {
 		item := &r.Items[i]
-		table.Add(item.Time.Format(clock), item.Node, item.Operation+" "+item.object(), command.Wrap(item.verdict(), "", exampleWidth))
+		table.Add(item.Time.Format(clock), item.client(), item.Operation+" "+item.object(), command.Wrap(item.verdict(), "", exampleWidth))
 	}
 	if err := writeTable(w, &table); err != nil || r.MoreItems == 0 {
 		return err
@@ -231,7 +236,7 @@ func few(rules []string) string {
 // coverageLines say whether the log has the heartbeats of all kubelets.
 func (r *Report) coverageLines() []string {
 	c := r.Coverage
-	if c == nil {
+	if c == nil || c.Kubelets == 0 {
 		return nil
 	}
 	every := int((longest + tolerated).Minutes())

@@ -42,7 +42,7 @@ const (
 func Command() *cobra.Command {
 	o := &options{format: auditlog.Auto}
 	cmd := &cobra.Command{
-		Use:   "rights {NODE | --as-kubelet | NODE --from FILE... | [NODE] --audit-log FILE...}",
+		Use:   "rights {NODE [--agents] | --as-kubelet | NODE [--agents] --from FILE... | [NODE] --audit-log FILE...}",
 		Short: "Say what a kubelet may really do, compared with what the Node authorizer intends",
 		Long: `Say what the credential of a kubelet may really do: every right that any authorizer gives it beyond what
 the Node authorizer of Kubernetes intends, by which binding, role and rule, and how dangerous that is.
@@ -56,15 +56,20 @@ files instead: what --dump writes, or RBAC as kubectl get writes it. With --audi
 permissions beyond the intent were used, by whom and when; with --from, too, which of them nobody used.
 The audit log may also be as log services of cloud providers keep it (--format).
 
+With --agents it says instead which service accounts have tokens on the node, in the pods there, and what
+RBAC lets each of them do in the cluster. Anyone who controls the node has these tokens, too.
+
 Each permission is in one class: intended; narrowed (intended, and only the NodeRestriction admission plugin
 narrows it); known (Kubernetes or a distribution adds it); accepted (by the file of --accept); widened;
 missing (intended, and refused).
 
-Exit code: 0 nothing is widened, 1 something is (see --fail-on), 2 usage, or no answer.`,
+Exit code: 0 nothing is widened, 1 something is (see --fail-on), 2 usage, or no answer. With --agents, 1 says that
+an account has a critical or high permission.`,
 		Example: `  kubectl nrp rights worker-1
   kubectl nrp rights --as-kubelet --kubeconfig /etc/kubernetes/kubelet.conf
   kubectl nrp rights worker-1 --full --repeat 5
   kubectl nrp rights worker-1 -o html > permissions.html
+  kubectl nrp rights worker-1 --agents
   kubectl nrp rights worker-1 --dump > cluster.json && kubectl nrp rights worker-1 --from cluster.json
   kubectl nrp rights --audit-log audit.log --from cluster.json
   kubectl nrp rights --rbac | kubectl apply -f -`,
@@ -87,6 +92,7 @@ Exit code: 0 nothing is widened, 1 something is (see --fail-on), 2 usage, or no 
 	flags.StringSliceVar(&o.gates, "feature-gates", nil, "`gates` that the API server does not have by default, as Name=true")
 	flags.StringVar(&o.failOn, "fail-on", failWidened, "exit with 1 for `what`: widened, critical, missing or never")
 	command.Complete(cmd, "fail-on", failures())
+	flags.BoolVar(&o.agents, "agents", false, "say what the service accounts may do whose tokens lie on the node")
 	flags.BoolVar(&o.full, "full", false, "also ask about every resource that the API server serves")
 	flags.IntVar(&o.repeat, "repeat", 1, "`number` of times to ask each question, each on another connection")
 	flags.BoolVar(&o.refused, "refused", false, "also report what is refused as intended, in JSON, YAML and HTML")
@@ -119,6 +125,7 @@ type options struct {
 	format              auditlog.Format
 	asKubelet, dump     bool
 	refused, rbac, full bool
+	agents              bool
 	repeat              int
 	accept, failOn      string
 	kubernetes          string
@@ -154,6 +161,10 @@ func (o *options) check(args []string) error {
 		return command.Usagef("--dump: a kubelet may not read RBAC; leave --as-kubelet out")
 	case !o.asKubelet && !o.dump && !o.rbac && len(o.auditLog) == 0 && o.node == "":
 		return command.Usagef("name a node, or use --as-kubelet with the kubeconfig of a kubelet")
+	case o.agents && (o.node == "" || o.asKubelet || o.dump || len(o.auditLog) > 0):
+		return command.Usagef("--agents: name a node; leave --as-kubelet, --dump and --audit-log out")
+	case o.agents && (o.full || o.repeat > 1 || o.accept != "" || len(o.groups) > 0 || o.refused || o.failOn == failMissing):
+		return command.Usagef("--agents: leave --full, --repeat, --accept, --groups, --refused and --fail-on missing out")
 	case o.qps <= 0 || o.qps > maxQPS:
 		return command.Usagef("--qps: must be more than 0 and at most %d", maxQPS)
 	case o.repeat < 1 || o.repeat > maxRepeat:
@@ -231,6 +242,16 @@ func (o *options) run(cmd *cobra.Command, output *command.Output) error {
 		}
 		return usage.Err()
 	}
+	if o.agents {
+		report, err := o.agentsReport(cmd.Context(), inputs)
+		if err != nil {
+			return err
+		}
+		if err := report.Write(out, output); err != nil {
+			return err
+		}
+		return report.Err()
+	}
 	report, err := o.report(cmd.Context(), inputs, out)
 	if err != nil || report == nil {
 		return err
@@ -251,14 +272,7 @@ func (o *options) report(ctx context.Context, inputs *command.Inputs, out io.Wri
 	if len(o.from) > 0 {
 		return o.readFiles(inputs, o.node)
 	}
-	loading := clientcmd.NewDefaultClientConfigLoadingRules()
-	loading.ExplicitPath = o.kubeconfig
-	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(
-		loading, &clientcmd.ConfigOverrides{CurrentContext: o.context}).ClientConfig()
-	if err != nil {
-		return nil, err
-	}
-	client, err := access.New(config, "rights", o.qps)
+	client, err := o.client()
 	if err != nil {
 		return nil, err
 	}
@@ -270,8 +284,49 @@ func (o *options) report(ctx context.Context, inputs *command.Inputs, out io.Wri
 	return Live(ctx, client, &o.asked)
 }
 
+// client returns a client for the cluster of the kubeconfig.
+func (o *options) client() (*access.Client, error) {
+	loading := clientcmd.NewDefaultClientConfigLoadingRules()
+	loading.ExplicitPath = o.kubeconfig
+	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(
+		loading, &clientcmd.ConfigOverrides{CurrentContext: o.context}).ClientConfig()
+	if err != nil {
+		return nil, err
+	}
+	return access.New(config, "rights", o.qps)
+}
+
+// agentsReport returns the report of --agents.
+func (o *options) agentsReport(ctx context.Context, inputs *command.Inputs) (*AgentsReport, error) {
+	if len(o.from) > 0 {
+		c, err := o.readCluster(inputs)
+		if err != nil {
+			return nil, err
+		}
+		return offlineAgents(c, &o.asked)
+	}
+	client, err := o.client()
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, o.timeout)
+	defer cancel()
+	return LiveAgents(ctx, client, &o.asked)
+}
+
 // readFiles reads the files of --from, and says what they say about a node.
 func (o *options) readFiles(inputs *command.Inputs, node string) (*Report, error) {
+	c, err := o.readCluster(inputs)
+	if err != nil {
+		return nil, err
+	}
+	asked := o.asked
+	asked.Node = node
+	return offline(c, &asked)
+}
+
+// readCluster reads the files of --from.
+func (o *options) readCluster(inputs *command.Inputs) (*cluster, error) {
 	c := &cluster{}
 	for _, name := range o.from {
 		if err := withFile(inputs, name, func(r io.Reader) error {
@@ -284,9 +339,7 @@ func (o *options) readFiles(inputs *command.Inputs, node string) (*Report, error
 			return nil, err
 		}
 	}
-	asked := o.asked
-	asked.Node = node
-	return offline(c, &asked)
+	return c, nil
 }
 
 func (o *options) readAuditLog(inputs *command.Inputs) (*Usage, error) {

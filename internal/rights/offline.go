@@ -12,9 +12,9 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/access"
 	"noderestriction.plus/internal/authorization"
 	"noderestriction.plus/internal/command"
@@ -122,13 +122,13 @@ func (d *Dump) addRBAC(s *rbac.Snapshot) error {
 // referencesOf returns a pod with nothing but its name, its node and the objects that it refers to.
 func referencesOf(pod *corev1.Pod) *corev1.Pod {
 	kept := &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name},
+		ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name, OwnerReferences: pod.OwnerReferences},
 		Spec: corev1.PodSpec{
 			NodeName: pod.Spec.NodeName, ServiceAccountName: pod.Spec.ServiceAccountName, ImagePullSecrets: pod.Spec.ImagePullSecrets,
 			Volumes: pod.Spec.Volumes, ResourceClaims: pod.Spec.ResourceClaims,
 		},
 		Status: corev1.PodStatus{
-			ResourceClaimStatuses: pod.Status.ResourceClaimStatuses, ExtendedResourceClaimStatus: pod.Status.ExtendedResourceClaimStatus,
+			Phase: pod.Status.Phase, ResourceClaimStatuses: pod.Status.ResourceClaimStatuses, ExtendedResourceClaimStatus: pod.Status.ExtendedResourceClaimStatus,
 		},
 	}
 	if _, mirror := pod.Annotations[corev1.MirrorPodAnnotationKey]; mirror {
@@ -161,6 +161,7 @@ type cluster struct {
 	snapshot rbac.Snapshot
 	pods     []corev1.Pod
 	volumes  []corev1.PersistentVolume
+	policies []v1alpha1.NodeRestrictionPolicy
 	version  string
 	minor    int
 	objects  int
@@ -230,19 +231,24 @@ func (c *cluster) addItem(kind, apiVersion string, data []byte) error {
 		return add(&c.pods, data)
 	case "v1/PersistentVolume":
 		return add(&c.volumes, data)
+	case v1alpha1.GroupName + "/v1alpha1" + "/NodeRestrictionPolicy":
+		return add(&c.policies, data)
 	}
 	return nil
 }
 
-func add[T rbacv1.ClusterRole | rbacv1.Role | rbacv1.ClusterRoleBinding | rbacv1.RoleBinding | corev1.Pod | corev1.PersistentVolume](
-	list *[]T, data []byte,
-) error {
+func add[T any](list *[]T, data []byte) error {
 	var object T
 	if err := json.Unmarshal(data, &object); err != nil {
 		return err
 	}
 	*list = append(*list, object)
 	return nil
+}
+
+func errNoBindings(c *cluster) error {
+	return fmt.Errorf("there are no bindings among %d objects; write the files with --dump, or with kubectl get "+
+		"clusterroles,clusterrolebindings,roles,rolebindings --all-namespaces --output=json", c.objects)
 }
 
 // offline says what files say about a kubelet. Only the Node authorizer and RBAC count.
@@ -270,8 +276,7 @@ func offline(c *cluster, o *Options) (*Report, error) {
 	}
 	report.Table = fmt.Sprintf("1.%d", table.Minor)
 	if len(c.snapshot.ClusterRoleBindings)+len(c.snapshot.RoleBindings) == 0 {
-		return nil, fmt.Errorf("there are no bindings among %d objects; write the files with --dump, or with kubectl get "+
-			"clusterroles,clusterrolebindings,roles,rolebindings --all-namespaces --output=json", c.objects)
+		return nil, errNoBindings(c)
 	}
 	a := &analysis{node: o.Node, table: table, links: nodeauthorizer.NewLinks(), accepted: o.Accepted, now: o.Now}
 	for i := range c.pods {

@@ -27,6 +27,7 @@ func Role() *rbacv1.ClusterRole {
 			{APIGroups: []string{"storage.k8s.io"}, Resources: []string{"volumeattachments"}, Verbs: list},
 			{APIGroups: []string{"resource.k8s.io"}, Resources: []string{"resourceslices"}, Verbs: list},
 			{APIGroups: []string{"certificates.k8s.io"}, Resources: []string{"podcertificaterequests"}, Verbs: list},
+			{APIGroups: []string{"noderestriction.plus"}, Resources: []string{"noderestrictionpolicies"}, Verbs: list},
 		},
 	}
 }

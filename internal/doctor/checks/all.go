@@ -8,7 +8,7 @@ func All() []Check {
 	return []Check{
 		authzAlwaysAllow(), nodeAuthorizer(), nodeWidened(), systemNodeBound(), broadGroups(), denyAuthorizer(),
 		nodeRestriction(), nodeRestrictionByUs(), anonymous(), becomeNode(), mintNode(), bootstrapTokens(), servingCertificates(),
-		csrOtherSigners(), nodesProxy(), nodeAgents(), bypassUs(), wiringCheck(), othersInPath(), kubeletConfig(), kubeletLive(),
-		halfIdentities(), skew(), distribution(), audit(),
+		csrOtherSigners(), nodesProxy(), nodeAgents(), agentSubjects(), bypassUs(), wiringCheck(), othersInPath(), kubeletConfig(),
+		kubeletLive(), halfIdentities(), skew(), distribution(), audit(),
 	}
 }

@@ -80,6 +80,25 @@ type KubeletConfig struct {
 	ServerTLSBootstrap bool `json:"serverTLSBootstrap,omitempty"`
 }
 
+// Pod is what checks read of a pod that runs on a node.
+type Pod struct {
+	Namespace string `json:"namespace"`
+	Name      string `json:"name"`
+	Node      string `json:"node,omitempty"`
+	Account   string `json:"account,omitempty"` // the name of its service account
+	// Token says that it has a token of the service account for the API server.
+	Token bool `json:"token,omitempty"`
+	// Owner and OwnerName are the kind and the name of its controller; empty if it has none.
+	Owner     string `json:"owner,omitempty"`
+	OwnerName string `json:"ownerName,omitempty"`
+}
+
+// Account names a service account.
+type Account struct {
+	Namespace string `json:"namespace"`
+	Name      string `json:"name"`
+}
+
 // Metrics are the metrics of an API server that checks read.
 type Metrics struct {
 	// AuditEvents is how many events were logged; nil if the API server has no such metric.
@@ -104,6 +123,8 @@ type Snapshot struct {
 	Nodes      Fact[[]corev1.Node]                                              `json:"nodes"`
 	CSRs       Fact[[]certificatesv1.CertificateSigningRequest]                 `json:"csrs"`
 	DaemonSets Fact[[]appsv1.DaemonSet]                                         `json:"daemonSets"`
+	Pods       Fact[[]Pod]                                                      `json:"pods"`
+	Accounts   Fact[[]Account]                                                  `json:"accounts"`
 	Validating Fact[[]admissionregistrationv1.ValidatingWebhookConfiguration]   `json:"validating"`
 	Mutating   Fact[[]admissionregistrationv1.MutatingWebhookConfiguration]     `json:"mutating"`
 	Floor      Fact[[]admissionregistrationv1.ValidatingAdmissionPolicy]        `json:"floor"`

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 
 	"noderestriction.plus/internal/authorization"
@@ -260,14 +259,3 @@ func (s *Snapshot) agents() map[string]bool {
 	}
 	return all
 }
-
-func onControlPlane(pod *corev1.PodSpec) bool {
-	for label := range pod.NodeSelector {
-		if label == controlPlaneLabel || label == "node-role.kubernetes.io/master" {
-			return true
-		}
-	}
-	return false
-}
-
-const controlPlaneLabel = "node-role.kubernetes.io/control-plane"
