@@ -214,7 +214,7 @@ func testChart(t *testing.T, o dist.Options) {
 		}
 	}
 	policy := string(read(t, o.Out, "policy.yaml"))
-	if strings.Contains(install, "kind: NodeRestrictionPolicy\n") || strings.Count(policy, "\nkind: NodeRestrictionPolicy\n") != 1 {
+	if strings.Contains(install, "\nkind: NodeRestrictionPolicy\n") || strings.Count(policy, "\nkind: NodeRestrictionPolicy\n") != 1 {
 		t.Error("the policy is not in its own file")
 	}
 	if strings.Contains(install+policy, "helm.sh/hook") {
