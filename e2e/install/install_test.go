@@ -45,6 +45,11 @@ func TestInstall(t *testing.T) {
 
 	out, err := c.Kubectl.Run(t.Context(), nil, "apply", "--filename="+file)
 	suite.Check(t, err)
+	_, err = c.Kubectl.Run(t.Context(), nil, "wait", "--for=condition=Established", "crd/noderestrictionpolicies.noderestriction.plus")
+	suite.Check(t, err)
+	policy := filepath.Join(filepath.Dir(file), "policy.yaml")
+	_, err = c.Kubectl.Run(t.Context(), nil, "apply", "--filename="+policy)
+	suite.Check(t, err)
 	created := strings.Count(out, " created")
 	if created < 15 || created != strings.Count(out, "\n") {
 		t.Errorf("kubectl apply did not create every object:\n%s", out)
@@ -66,7 +71,7 @@ func TestInstall(t *testing.T) {
 	awaitAnswer(t, attacker, annotate, suite.Denied)
 
 	t.Run("applied again, it restores the policy's actions, and nothing stops", func(t *testing.T) {
-		out, err := c.Kubectl.Run(t.Context(), nil, "apply", "--filename="+file)
+		out, err := c.Kubectl.Run(t.Context(), nil, "apply", "--filename="+file, "--filename="+policy)
 		suite.Check(t, err)
 		if strings.Contains(out, " created") {
 			t.Errorf("kubectl apply created objects again:\n%s", out)

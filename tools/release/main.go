@@ -81,7 +81,7 @@ func runImage(ctx context.Context, out io.Writer, args []string) error {
 	flags, root := newFlags("image")
 	dir := flags.String("o", "", "`directory` of the files, which is replaced")
 	platforms := flags.String("platforms", imagePlatforms, "`list` of platforms")
-	tag := flags.String("name", "node-restriction-plus", "`name` of the image, with a tag; without one, the tag is the appVersion of the chart")
+	tag := flags.String("name", "node-restriction-plus", "`name` of the image; without a tag, it has that of the chart's appVersion")
 	base := flags.String("base", "", "`image` to build on, as <name>@sha256:<digest>. Empty: none, which needs no registry")
 	if err := parse(flags, args, 0); err != nil {
 		return err

@@ -138,8 +138,9 @@ func (r *release) annotate(file string) error {
 // installHeader stands in front of the objects of install.yaml.
 const installHeader = `# NodeRestriction-plus %s for kubectl, with the default values of the chart and pods on control-plane nodes.
 #
-#   kubectl apply -f install.yaml
+#   kubectl apply -f install.yaml && kubectl apply -f policy.yaml
 #
+# The policy is in a file of its own, because kubectl refuses objects of a kind that the same file defines.
 # Generated from the chart by make release. docs/install.md describes the values, which Helm can change.
 apiVersion: v1
 kind: Namespace
@@ -148,6 +149,9 @@ metadata:
   labels:
     pod-security.kubernetes.io/enforce: restricted
 `
+
+// PolicyFile is the name of the file beside install.yaml with the policy of the chart, which is applied after it.
+const PolicyFile = "policy.yaml"
 
 // WriteInstall renders the chart of the source, without building anything, as the install.yaml of a release with this version and image.
 func WriteInstall(ctx context.Context, o Options, version, digest, file string) error {
@@ -179,6 +183,19 @@ func (r *release) writeInstall(ctx context.Context, chart, file string) error {
 	if err != nil {
 		return err
 	}
-	header := fmt.Sprintf(installHeader, r.version, namespace)
-	return os.WriteFile(file, append([]byte(header), out...), 0o644)
+	install, policies := fmt.Sprintf(installHeader, r.version, namespace), ""
+	for _, document := range strings.Split("\n"+string(out), "\n---\n")[1:] {
+		if strings.Contains("\n"+document, "\nkind: NodeRestrictionPolicy\n") {
+			policies += "---\n" + document + "\n"
+		} else {
+			install += "---\n" + document + "\n"
+		}
+	}
+	if policies == "" {
+		return errors.New("the chart renders no policy")
+	}
+	if err := os.WriteFile(filepath.Join(filepath.Dir(file), PolicyFile), []byte(policies), 0o644); err != nil {
+		return err
+	}
+	return os.WriteFile(file, []byte(install), 0o644)
 }

@@ -66,7 +66,9 @@ func Write(ctx context.Context, o Options) (version string, err error) {
 		{"archives of the webhook", func(ctx context.Context) error { return r.writeArchives(ctx, gobuild.Webhook(), r.Images) }},
 		{"archives of the command-line tool", func(ctx context.Context) error { return r.writeArchives(ctx, gobuild.Plugin(), r.Plugins) }},
 		{"chart", func(ctx context.Context) (err error) { chart, err = r.packageChart(ctx, r.Out); return err }},
-		{"install.yaml", func(ctx context.Context) error { return r.writeInstall(ctx, chart, filepath.Join(r.Out, "install.yaml")) }},
+		{"install.yaml", func(ctx context.Context) error {
+			return r.writeInstall(ctx, chart, filepath.Join(r.Out, "install.yaml"))
+		}},
 		{"manifest for krew", func(context.Context) error { return r.writeKrew() }},
 		{"checksums", func(context.Context) error { return writeChecksums(r.Out) }},
 	} {

@@ -89,7 +89,7 @@ func TestEverythingHasTheVersionOfTheTag(t *testing.T) {
 		files = append(files, entry.Name())
 	}
 	want := []string{
-		"checksums.txt", "install.yaml", "nrp.yaml", "node-restriction-plus-0.1.0.tgz",
+		"checksums.txt", "install.yaml", "nrp.yaml", "policy.yaml", "node-restriction-plus-0.1.0.tgz",
 		"kubectl-nrp_v0.1.0_linux_" + arch + ".tar.gz", "kubectl-nrp_v0.1.0_linux_" + arch + ".tar.gz.spdx.json",
 		"kubectl-nrp_v0.1.0_windows_amd64.zip", "kubectl-nrp_v0.1.0_windows_amd64.zip.spdx.json",
 		"node-restriction-plus_v0.1.0_linux_" + arch + ".tar.gz", "node-restriction-plus_v0.1.0_linux_" + arch + ".tar.gz.spdx.json",
@@ -123,7 +123,7 @@ func testChecksums(t *testing.T, dir string) {
 		out, err := cmd.CombinedOutput()
 		return string(out), err
 	}
-	if out, err := check(); err != nil || strings.Count(out, ": OK") != 12 {
+	if out, err := check(); err != nil || strings.Count(out, ": OK") != 13 {
 		t.Errorf("%v\n%s", err, out)
 	}
 	install := read(t, dir, "install.yaml")
@@ -213,8 +213,12 @@ func testChart(t *testing.T, o dist.Options) {
 			t.Errorf("install.yaml lacks %q", want)
 		}
 	}
-	if strings.Contains(install, "helm.sh/hook") {
-		t.Error("install.yaml has a hook of Helm, which kubectl would apply as an object")
+	policy := string(read(t, o.Out, "policy.yaml"))
+	if strings.Contains(install, "\nkind: NodeRestrictionPolicy\n") || strings.Count(policy, "\nkind: NodeRestrictionPolicy\n") != 1 {
+		t.Error("the policy is not in its own file")
+	}
+	if strings.Contains(install+policy, "helm.sh/hook") {
+		t.Error("install.yaml or policy.yaml has a hook of Helm, which kubectl would apply as an object")
 	}
 	table := string(files["node-restriction-plus/README.md"])
 	if !strings.Contains(table, "| `image.digest` | `\""+values.Image.Digest+"\"`") {

@@ -97,7 +97,7 @@ func (s Source) Build(ctx context.Context, program Program, platform Platform, d
 	return path, nil
 }
 
-// Flags returns the flags of go build that a release is built with. The Dockerfile has the same, or they are the default.
+// Flags returns the flags of go build that a release is built with. The Dockerfile runs the same code.
 func Flags() []string {
 	return []string{"-buildvcs=auto", "-trimpath", "-pgo=auto", "-ldflags=-s -w -buildid="}
 }

@@ -161,8 +161,9 @@ func newImage(root string, p Programs, base *Base, labels map[string]string, cre
 // StaticLabels returns the labels that do not depend on what the image was built from. The Dockerfile has the same.
 func StaticLabels() map[string]string {
 	return map[string]string{
-		"org.opencontainers.image.title":         "node-restriction-plus",
-		"org.opencontainers.image.description":   "Restricts what the credential of a kubelet may write, beyond the NodeRestriction admission plugin",
+		"org.opencontainers.image.title": "node-restriction-plus",
+		"org.opencontainers.image.description": "Restricts what the credential of a kubelet may write, " +
+			"beyond the NodeRestriction admission plugin",
 		"org.opencontainers.image.url":           Homepage,
 		"org.opencontainers.image.documentation": Homepage + "/docs/README.md",
 		"org.opencontainers.image.source":        Repository,

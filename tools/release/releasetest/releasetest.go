@@ -44,8 +44,9 @@ func Project(t *testing.T) string {
 	dir := t.TempDir()
 	for path, content := range map[string]string{
 		"go.mod": "module example.com/project\n\ngo 1.26.0\n", "main.go": source, "cmd/kubectl-nrp/main.go": source,
-		"CHANGELOG.md": "# Changelog\n\n## [Unreleased]\n\n## [0.1.0] - 2026-12-01\n\n### Added\n\n- Everything.\n\n## [0.0.1] - 2026-01-01\n\n- Nothing.\n",
-		"LICENSE":      "The licence.\n", ".gitignore": "/bin/\n",
+		"CHANGELOG.md": "# Changelog\n\n## [Unreleased]\n\n## [0.1.0] - 2026-12-01\n\n### Added\n\n- Everything.\n\n" +
+			"## [0.0.1] - 2026-01-01\n\n- Nothing.\n",
+		"LICENSE": "The licence.\n", ".gitignore": "/bin/\n",
 		"THIRD_PARTY_NOTICES": "Notices\n\nthe Go standard library: BSD-3-Clause\n",
 	} {
 		Write(t, filepath.Join(dir, path), content)
