@@ -52,7 +52,10 @@ func Path(ctx context.Context, log io.Writer, p Program) (string, error) {
 	}
 	b := build{
 		label: label, dir: filepath.Join(root, p.goMod), packages: []string{p.pkg},
-		flags: []string{"-trimpath"}, ldflags: []string{"-s", "-w"}, log: log,
+		flags: []string{"-trimpath", "-tags=" + p.tags}, ldflags: []string{"-s", "-w"}, log: log,
+	}
+	if p.static {
+		b.env = []string{"CGO_ENABLED=0"}
 	}
 	if p.ldflags != nil {
 		b.ldflags = append(b.ldflags, p.ldflags(version)...)
@@ -71,6 +74,7 @@ func Path(ctx context.Context, log io.Writer, p Program) (string, error) {
 // Build is a way to build a program of the product.
 type Build struct {
 	name       string
+	module     string // directory of the module, from the root of the repository
 	flags, env []string
 }
 
@@ -103,6 +107,12 @@ func CommandLine(ctx context.Context, log io.Writer) (string, error) {
 	return fromClone(ctx, log, Build{name: "kubectl-nrp", flags: []string{"-pgo=off"}}, "./cmd/kubectl-nrp")
 }
 
+// Container builds the program of the containers of e2e/node.
+func Container(ctx context.Context, log io.Writer) (string, error) {
+	kind := Build{name: "container", module: "e2e", flags: []string{"-trimpath", "-pgo=off"}, env: []string{"CGO_ENABLED=0"}}
+	return fromClone(ctx, log, kind, "./node/container")
+}
+
 // fromClone builds a package of the clone.
 func fromClone(ctx context.Context, log io.Writer, kind Build, pkg string) (string, error) {
 	root, err := project.Root()
@@ -115,7 +125,7 @@ func fromClone(ctx context.Context, log io.Writer, kind Build, pkg string) (stri
 	}
 	// From a temporary directory in the same file system, go build can move the program there while an older one is running.
 	b := build{
-		label: kind.name, dir: root, packages: []string{pkg}, log: log,
+		label: kind.name, dir: filepath.Join(root, kind.module), packages: []string{pkg}, log: log,
 		flags: kind.flags, env: append(kind.env, "GOTMPDIR="+dir),
 	}
 	path := filepath.Join(dir, kind.name)
