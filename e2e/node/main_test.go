@@ -33,6 +33,9 @@ func TestMain(m *testing.M) {
 
 // build finds or builds every program, because the sandbox cannot download anything.
 func build(ctx context.Context, log io.Writer) error {
+	if os.Getenv("NRP_TEMP") != "" {
+		return nil
+	}
 	if _, err := node.Programs(ctx, log); err != nil {
 		return err
 	}

@@ -13,12 +13,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"time"
 
 	"k8s.io/client-go/rest"
 
 	"noderestriction.plus/e2e/binaries"
 	"noderestriction.plus/e2e/controlplane"
+	"noderestriction.plus/e2e/process"
 	"noderestriction.plus/e2e/sandbox"
 )
 

@@ -58,7 +58,7 @@ func newSetup(t *testing.T, names ...string) *setup {
 	s.plugin, err = binaries.CommandLine(t.Context(), t.Output())
 	suite.Check(t, err)
 	s.Suite, err = suite.Start(t.Context(), suite.Options{Dir: dir, Log: t.Output(), APIServer: controlplane.APIServerOptions{
-		WithServiceAccounts: true, WithKubeletClient: true, Args: []string{"--enable-aggregator-routing"},
+		WithServiceAccounts: true, WithKubeletClient: true, Args: []string{"--enable-aggregator-routing", "--advertise-address=" + sandbox.Gateway},
 	}})
 	suite.Check(t, err)
 	t.Cleanup(s.Stop)

@@ -91,9 +91,18 @@ func newCgroup(dir string, elements []string) error {
 	return nil
 }
 
+// allHierarchies returns also the hierarchy of version 2 beside those of version 1, in which runc makes cgroups too.
+func allHierarchies() ([]string, error) {
+	all, err := hierarchies()
+	if err == nil && exists(filepath.Join(cgroupMount, "unified", "cgroup.controllers")) {
+		all = append(all, filepath.Join(cgroupMount, "unified"))
+	}
+	return all, err
+}
+
 // removeStaleCgroups removes the cgroups of runs that were killed.
 func removeStaleCgroups() error {
-	all, err := hierarchies()
+	all, err := allHierarchies()
 	if err != nil {
 		return err
 	}
@@ -116,7 +125,7 @@ func removeStaleCgroups() error {
 
 // removeCgroups removes the cgroups with this name and all below them. Their processes were killed, but may not be gone yet.
 func removeCgroups(name string) error {
-	all, err := hierarchies()
+	all, err := allHierarchies()
 	if err != nil {
 		return err
 	}
