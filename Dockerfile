@@ -1,17 +1,28 @@
-# The image has the webhook, which is its entrypoint, and the command-line tool, which helm test can run as /kubectl-nrp.
+# The same content as make image, for those who build with a container runtime. The image has the webhook, which is its entrypoint, and
+# the command-line tool, which helm test can run as /kubectl-nrp. It has no base image that would need updates: docs/image.md.
 #
-# For a release, pin both images by digest, as <image>:<tag>@sha256:<digest>; docker buildx imagetools inspect <image> prints it. The
-# same source and the same two digests produce the same binaries.
+# For a release, pin the image of Go by digest, as golang:<tag>@sha256:<digest>; docker buildx imagetools inspect <image> prints it.
 FROM --platform=$BUILDPLATFORM golang:1.26.8 AS build
 WORKDIR /src
 COPY go.mod go.sum ./
-RUN go mod download
+COPY tools/release/go.mod tools/release/go.sum tools/release/
+RUN go mod download && go -C tools/release mod download
 COPY . .
 ARG TARGETOS TARGETARCH
-RUN CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath -ldflags "-s -w -buildid=" -o /out/ . ./cmd/kubectl-nrp
+RUN go -C tools/release run . rootfs -C ../.. -o /out -platform $TARGETOS/$TARGETARCH
 
-FROM gcr.io/distroless/static-debian12:nonroot
+FROM scratch
 COPY --from=build /out/ /
-COPY LICENSE THIRD_PARTY_NOTICES /licenses/
+ARG VERSION REVISION CREATED
+LABEL org.opencontainers.image.title="node-restriction-plus" \
+      org.opencontainers.image.description="Restricts what the credential of a kubelet may write, beyond the NodeRestriction admission plugin" \
+      org.opencontainers.image.url="https://noderestriction.plus" \
+      org.opencontainers.image.documentation="https://noderestriction.plus/docs/README.md" \
+      org.opencontainers.image.source="https://github.com/noderestriction-plus/node-restriction-plus" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.vendor="The NodeRestriction-plus Authors" \
+      org.opencontainers.image.version="$VERSION" \
+      org.opencontainers.image.revision="$REVISION" \
+      org.opencontainers.image.created="$CREATED"
 USER 65532:65532
 ENTRYPOINT ["/node-restriction-plus"]

@@ -16,7 +16,7 @@ deepcopy  := api/v1alpha1/zz_generated.deepcopy.go
 # The directory in which verify generates: go ignores directories that begin with an underscore.
 aside     := bin/_verify
 # Modules with our own code. The others under tools/ only name tools.
-modules   := . charts charts/oldest e2e e2e/oracle config/observability tools
+modules   := . charts charts/oldest e2e e2e/oracle config/observability tools tools/release
 # It evaluates what our tests hand to it with a release that gets no fixes any more: vulnerabilities in it are known and harmless.
 outdated  := charts/oldest
 # Programs for e2e. They are not vetted, because that would compile all of Kubernetes and cert-manager again. Gatekeeper, which only
@@ -34,6 +34,11 @@ KUBELET   ?=
 BENCH     ?=
 SCALE     ?=
 testflags ?=
+# Of make image and make release. BASE is an image to build on, as <image>@sha256:<digest>; without one, no registry is needed.
+IMAGE     ?= node-restriction-plus
+PLATFORMS ?= linux/amd64,linux/arm64
+BASE      ?=
+REGISTRY  ?= ghcr.io/noderestriction-plus/node-restriction-plus
 export NRP_HELM ?= $(helm)
 # Only the webhook is built with the profile default.pgo. With it, tests and linters would compile everything again.
 export GOFLAGS := $(GOFLAGS) -pgo=off
@@ -43,8 +48,8 @@ step = @echo "==> $(1)"; start=$$(date +%s); { $(2); } && echo "==> $(1): done i
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help build demo demo-replay test test-unit test-chart test-monitoring test-alerts test-page test-oldest test-e2e node outage chaos compat lint lint-go lint-module \
-	lint-chart lint-workflows vulnerabilities vulnerabilities-tools format new-rule generate generate-api verify headers notices fuzz bench \
+.PHONY: help build image release reproduce demo demo-replay test test-unit test-release test-chart test-monitoring test-alerts test-page test-oldest \
+	test-e2e node outage chaos compat lint lint-go lint-module lint-chart lint-workflows vulnerabilities vulnerabilities-tools format new-rule generate generate-api verify headers notices fuzz bench \
 	bench-packages bench-compare numbers profile scale soak tools helm-path clean
 
 help: ## Show this help.
@@ -55,6 +60,21 @@ build: ## Build bin/node-restriction-plus, the webhook, and bin/kubectl-nrp, the
 	$(call step,build bin/node-restriction-plus,CGO_ENABLED=0 go build -buildvcs=auto -trimpath -pgo=auto -ldflags '-s -w -buildid=' -o bin/node-restriction-plus .)
 	$(call step,build bin/kubectl-nrp,CGO_ENABLED=0 go build -buildvcs=auto -trimpath -ldflags '-s -w -buildid=' -o bin/kubectl-nrp ./cmd/kubectl-nrp)
 
+image: ## Build the image into bin/image, without a container runtime: PLATFORMS=linux/amd64 for less, BASE=… to build on another.
+	$(call step,build the image,go -C tools/release run . image -C $(CURDIR) -o $(CURDIR)/bin/image -name '$(IMAGE)' -platforms '$(PLATFORMS)' \
+		-base '$(BASE)')
+
+release: $(helm) ## Make all files of a release in bin/dist, of a commit; the image will be REGISTRY.
+	$(call step,make the release,go -C tools/release run . dist -C $(CURDIR) -o $(CURDIR)/bin/dist -helm $(helm) -image '$(REGISTRY)')
+
+# In two clones, one of them with an empty build cache, because neither the directory nor the cache may count.
+reproduce: $(helm) ## Make the release of HEAD twice and compare every file (half an hour).
+	@rm -rf bin/reproduce && mkdir -p bin/reproduce
+	$(call step,first release,git clone -q . bin/reproduce/first && \
+		GOCACHE=$(CURDIR)/bin/reproduce/cache $(MAKE) --no-print-directory -C bin/reproduce/first release)
+	$(call step,second release,git clone -q . bin/reproduce/a/second && $(MAKE) --no-print-directory -C bin/reproduce/a/second release)
+	$(call step,compare,diff bin/reproduce/first/bin/dist/checksums.txt bin/reproduce/a/second/bin/dist/checksums.txt)
+
 demo: ## Show the product against a real control plane and kubelet; KEEP=1 leaves them running.
 	@echo "Building the commands that need no cluster; they show something while the rest builds"
 	@CGO_ENABLED=0 go run -gcflags=all='-N -l' ./internal/demo # not optimized, so that it builds in two thirds of the time
@@ -63,11 +83,15 @@ demo: ## Show the product against a real control plane and kubelet; KEEP=1 leave
 demo-replay: ## Show the way from an audit log to a policy, with real kubelets; the log stays; KEEP=1 as in demo.
 	@KEEP=$(KEEP) go -C e2e run ./demo replay
 
-test: test-unit test-chart test-monitoring test-e2e ## Run every test.
+test: test-unit test-release test-chart test-monitoring test-e2e ## Run every test.
 
 test-unit: ## Test the packages: unit tests, fixtures, scripts of the commands, import rules.
 	$(call step,test packages,go test $(race) $(testflags) ./...)
 	$(call step,test tools,go -C tools test $(testflags) ./...)
+
+# With the release's own code, but small programs for most platforms, and without the profile.
+test-release: $(helm) ## Test the image and the files of a release.
+	$(call step,test the release,go -C tools/release test $(testflags) ./...)
 
 test-chart: $(helm) ## Lint and render the chart, test what it renders.
 	$(call step,lint chart,$(helm) lint --strict $(chart))
@@ -182,8 +206,9 @@ headers: ## Add the licence header to Go files that lack it.
 		{ cat tools/header.txt; echo; cat "$$file"; } > bin/header && cat bin/header > "$$file" && echo "$$file" || exit; \
 	done
 
-# The licences of what the image and the command-line tool contain.
-printnotices = go -C tools run ./notices -C $(CURDIR) -platforms linux/amd64,linux/arm64 . ./cmd/kubectl-nrp
+# The licences of what the image and the archives of a release contain.
+printnotices = go -C tools run ./notices -C $(CURDIR) \
+	-platforms linux/amd64,linux/arm64,darwin/amd64,darwin/arm64,windows/amd64,windows/arm64 . ./cmd/kubectl-nrp
 
 notices: ## Write THIRD_PARTY_NOTICES; fails for a licence that is not accepted.
 	@mkdir -p bin
