@@ -9,7 +9,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
 	"time"
 
 	"noderestriction.plus/e2e/project"
@@ -111,6 +113,22 @@ func CommandLine(ctx context.Context, log io.Writer) (string, error) {
 func Container(ctx context.Context, log io.Writer) (string, error) {
 	kind := Build{name: "container", module: "e2e", flags: []string{"-trimpath", "-pgo=off"}, env: []string{"CGO_ENABLED=0"}}
 	return fromClone(ctx, log, kind, "./node/container")
+}
+
+// Image builds the product's image for this machine, as make image does, and returns the path of an archive that containerd imports.
+func Image(ctx context.Context, log io.Writer) (string, error) {
+	root, err := project.Root()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(root, "bin", "e2e", "image")
+	cmd := exec.CommandContext(ctx, "go", "-C", filepath.Join(root, "tools", "release"), "run", ".", "image", "-C", root, "-o", dir,
+		"-platforms", "linux/"+runtime.GOARCH)
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Run(); err != nil {
+		return "", fmt.Errorf("build the image: %w", err)
+	}
+	return filepath.Join(dir, "linux_"+runtime.GOARCH+".tar"), nil
 }
 
 // fromClone builds a package of the clone.

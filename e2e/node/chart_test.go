@@ -50,7 +50,7 @@ func (s *setup) install(t *testing.T, values ...string) {
 	suite.Check(t, err)
 	args := []string{
 		"upgrade", "--install", release, filepath.Join(root, "charts", "node-restriction-plus"), "--create-namespace",
-		"--wait", "--timeout=2m30s", "--set=image.repository=" + repository, "--set=image.tag=" + tag,
+		"--wait", "--timeout=2m30s",
 		"--set-json=nodeSelector=" + fmt.Sprintf(`{%q:"trusted"}`, poolLabel),
 	}
 	for _, value := range values {

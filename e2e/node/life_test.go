@@ -63,7 +63,7 @@ func TestKubeletLife(t *testing.T) {
 		{"an ephemeral container is added", s.testEphemeral},
 		{"a static pod is added, changed and removed", s.testStatic},
 		{"the kubelet is killed and started", s.testKubeletRestart},
-		{"containerd stops for 40 s", s.testRuntimeDown},
+		{"containerd stops and starts", s.testRuntimeDown},
 		{"memory is short", s.testPressure},
 		{"the node is drained", s.testDrainNode},
 		{"the machine reboots", s.testReboot},
@@ -228,9 +228,12 @@ func (s *life) testReboot(t *testing.T) {
 	began := time.Now()
 	suite.Check(t, s.node.Reboot(t.Context()))
 	suite.Check(t, s.node.AwaitReady(suite.Within(t, patience), s.Admin, began))
-	if after := s.GetNode(t, s.node.Name).Status.NodeInfo.BootID; after == before {
-		t.Errorf("the boot ID is still %s", after)
-	}
+	suite.Eventually(t, patience, func() error {
+		if after := s.GetNode(t, s.node.Name).Status.NodeInfo.BootID; after == before {
+			return fmt.Errorf("the boot ID is still %s", after)
+		}
+		return nil
+	})
 	for namespace, name := range map[string]string{metav1.NamespaceDefault: "probes", metav1.NamespaceSystem: "static-" + s.node.Name} {
 		s.AwaitPod(t, patience, namespace, name, func(p *corev1.Pod) bool {
 			c := p.Status.ContainerStatuses

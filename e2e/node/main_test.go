@@ -31,11 +31,17 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
+// Environment variables with the paths of what is built from the clone, which inside the sandbox takes time and may need the network. Each
+// can name another one before.
+const (
+	productVariable   = "NRP_PRODUCT"
+	imageVariable     = "NRP_IMAGE"
+	pluginVariable    = "NRP_PLUGIN"
+	containerVariable = "NRP_CONTAINER"
+)
+
 // build finds or builds every program, because the sandbox cannot download anything.
 func build(ctx context.Context, log io.Writer) error {
-	if os.Getenv("NRP_TEMP") != "" {
-		return nil
-	}
 	if _, err := node.Programs(ctx, log); err != nil {
 		return err
 	}
@@ -49,12 +55,22 @@ func build(ctx context.Context, log io.Writer) error {
 	if _, err := binaries.Helm(ctx, log); err != nil {
 		return err
 	}
-	if _, err := binaries.CommandLine(ctx, log); err != nil {
-		return err
+	for variable, build := range map[string]func(context.Context, io.Writer) (string, error){
+		productVariable: func(ctx context.Context, log io.Writer) (string, error) {
+			return binaries.Product(ctx, log, binaries.Plain())
+		},
+		imageVariable: binaries.Image, pluginVariable: binaries.CommandLine, containerVariable: binaries.Container,
+	} {
+		if os.Getenv(variable) != "" {
+			continue
+		}
+		path, err := build(ctx, log)
+		if err != nil {
+			return err
+		}
+		if err := os.Setenv(variable, path); err != nil {
+			return err
+		}
 	}
-	if _, err := binaries.Product(ctx, log, binaries.Released()); err != nil {
-		return err
-	}
-	_, err := binaries.Container(ctx, log)
-	return err
+	return nil
 }

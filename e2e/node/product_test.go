@@ -174,7 +174,7 @@ func (s *productSetup) testRecord(t *testing.T) {
 func (s *setup) verify(t *testing.T, paths ...string) string {
 	t.Helper()
 	args := append([]string{"denials", "--verify"}, paths...)
-	out, err := exec.CommandContext(t.Context(), s.plugin, args...).CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), os.Getenv(pluginVariable), args...).CombinedOutput()
 	if err != nil {
 		t.Errorf("kubectl nrp denials --verify: %v\n%s", err, out)
 	}

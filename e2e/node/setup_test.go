@@ -29,10 +29,8 @@ const (
 	patience = 3 * time.Minute
 	// pool is the label of the nodes that may run the product. No kubelet can give it to its Node.
 	poolLabel = "node-restriction.kubernetes.io/pool"
-	// containerImage is the image of the containers of tests, repository and tag that of the product.
+	// containerImage is the image of the containers of tests.
 	containerImage = "registry.example.com/container:e2e"
-	repository     = "registry.example.com/node-restriction-plus"
-	tag            = "e2e"
 	// logSize is the size at which the kubelet rotates the log of a container: small enough for a test, large enough for a node's files to
 	// have each record that the tests cause.
 	logSize = "256Ki"
@@ -43,7 +41,6 @@ type setup struct {
 	*suite.Suite
 	nodes    []*node.Node
 	helmPath string
-	plugin   string // path of kubectl-nrp
 }
 
 // newSetup starts a control plane and nodes, and waits until the nodes are Ready.
@@ -54,8 +51,6 @@ func newSetup(t *testing.T, names ...string) *setup {
 	s := &setup{}
 	var err error
 	s.helmPath, err = binaries.Helm(t.Context(), t.Output())
-	suite.Check(t, err)
-	s.plugin, err = binaries.CommandLine(t.Context(), t.Output())
 	suite.Check(t, err)
 	s.Suite, err = suite.Start(t.Context(), suite.Options{Dir: dir, Log: t.Output(), APIServer: controlplane.APIServerOptions{
 		WithServiceAccounts: true, WithKubeletClient: true, Args: []string{"--enable-aggregator-routing", "--advertise-address=" + sandbox.Gateway},
@@ -125,7 +120,10 @@ func (s *setup) startNodes(t *testing.T, names []string) {
 		suite.Check(t, err)
 		n, err := node.Start(t.Context(), programs, node.Options{
 			Name: name, Address: fmt.Sprintf("10.244.0.%d", 10+i), Config: config, CA: s.ControlPlane.CA.PEM(), Images: images,
-			Kubelet: map[string]any{"containerLogMaxSize": logSize, "containerLogMonitorInterval": "3s"},
+			Kubelet: map[string]any{
+				"containerLogMaxSize": logSize, "containerLogMonitorInterval": "3s",
+				"syncFrequency": "10s", // a deleted mirror pod is created again that often
+			},
 		})
 		suite.Check(t, err)
 		t.Cleanup(n.Stop)
@@ -143,21 +141,13 @@ func (s *setup) startNodes(t *testing.T, names []string) {
 // writeImages writes the archives of all images.
 func writeImages(t *testing.T) []string {
 	t.Helper()
-	container, err := binaries.Container(t.Context(), t.Output())
-	suite.Check(t, err)
-	product, err := binaries.Product(t.Context(), t.Output(), binaries.Released())
-	suite.Check(t, err)
-	plugin, err := binaries.CommandLine(t.Context(), t.Output())
-	suite.Check(t, err)
+	programs := map[string]string{"container": os.Getenv(containerVariable)}
 	dir := filepath.Join(sandbox.Dir(), "images")
 	var archives []string
-	add := func(reference, entrypoint string, programs map[string]string) {
+	for _, reference := range []string{node.PauseImage, containerImage} {
 		archive := filepath.Join(dir, fmt.Sprintf("%d.tar", len(archives)))
-		suite.Check(t, node.WriteImage(archive, reference, programs, entrypoint))
+		suite.Check(t, node.WriteImage(archive, reference, programs, "/container"))
 		archives = append(archives, archive)
 	}
-	add(node.PauseImage, "/container", map[string]string{"container": container})
-	add(containerImage, "/container", map[string]string{"container": container})
-	add(repository+":"+tag, "/node-restriction-plus", map[string]string{"node-restriction-plus": product, "kubectl-nrp": plugin})
-	return archives
+	return append(archives, os.Getenv(imageVariable))
 }
