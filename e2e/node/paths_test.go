@@ -31,10 +31,6 @@ func changedPaths(request *admissionv1.AdmissionRequest) ([]string, error) {
 	if request.Operation == admissionv1.Delete {
 		return d.deletion(request.Options, before)
 	}
-	if annotations, _ := child(after, "metadata")["annotations"].(map[string]any); annotations["kubernetes.io/config.mirror"] != nil &&
-		request.Operation == admissionv1.Create {
-		d.paths = append(d.paths, "(mirror pod)")
-	}
 	for _, section := range []string{"metadata", "spec", "status"} {
 		d.section(section, child(before, section), child(after, section))
 	}
@@ -75,13 +71,16 @@ func (d *difference) deletion(raw runtime.RawExtension, before map[string]any) (
 	if options["preconditions"] != nil {
 		d.paths = append(d.paths, "options.preconditions")
 	}
+	if annotations := child(child(before, "metadata"), "annotations"); annotations["kubernetes.io/config.mirror"] != nil {
+		d.paths = append(d.paths, "(mirror pod)")
+	}
 	if child(before, "metadata")["deletionTimestamp"] != nil {
 		d.paths = append(d.paths, "(old object is being deleted)")
 	}
 	return d.paths, nil
 }
 
-// unions returns the keys of two maps that have different values.
+// differing returns the keys of two maps that have different values.
 func differing(before, after map[string]any) []string {
 	keys := map[string]bool{}
 	for key := range before {
