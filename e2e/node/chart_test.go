@@ -62,7 +62,8 @@ func (s *setup) install(t *testing.T, values ...string) {
 // pods returns the pods of the chart that are not being deleted.
 func (s *setup) pods(t *testing.T) []corev1.Pod {
 	t.Helper()
-	list, err := s.Admin.CoreV1().Pods(namespace).List(t.Context(), metav1.ListOptions{LabelSelector: "app.kubernetes.io/name=" + product.Name})
+	selector := metav1.ListOptions{LabelSelector: "app.kubernetes.io/name=" + product.Name}
+	list, err := s.Admin.CoreV1().Pods(namespace).List(t.Context(), selector)
 	suite.Check(t, err)
 	var pods []corev1.Pod
 	for _, pod := range list.Items {

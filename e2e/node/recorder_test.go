@@ -149,7 +149,8 @@ func (r *recorder) check(t *testing.T) {
 		found = append(found, path)
 	}
 	slices.Sort(found)
-	const header = "# What a kubelet with real containers was seen to write, and policy/rules/testdata/shapes.tsv does not have: operation, resource, field.\n"
+	const header = "# What a kubelet with real containers was seen to write, and policy/rules/testdata/shapes.tsv does not have: operation,\n" +
+		"# resource, field.\n"
 	suite.Check(t, os.WriteFile(pathsFile, []byte(header+strings.Join(found, "\n")+"\n"), 0o644))
 }
 

@@ -53,7 +53,8 @@ func newSetup(t *testing.T, names ...string) *setup {
 	s.helmPath, err = binaries.Helm(t.Context(), t.Output())
 	suite.Check(t, err)
 	s.Suite, err = suite.Start(t.Context(), suite.Options{Dir: dir, Log: t.Output(), APIServer: controlplane.APIServerOptions{
-		WithServiceAccounts: true, WithKubeletClient: true, Args: []string{"--enable-aggregator-routing", "--advertise-address=" + sandbox.Gateway},
+		WithServiceAccounts: true, WithKubeletClient: true,
+		Args: []string{"--enable-aggregator-routing", "--advertise-address=" + sandbox.Gateway},
 	}})
 	suite.Check(t, err)
 	t.Cleanup(s.Stop)
