@@ -51,7 +51,7 @@ step = @echo "==> $(1)"; start=$$(date +%s); { $(2); } && echo "==> $(1): done i
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help build image release reproduce demo demo-replay test test-unit test-release test-chart test-monitoring test-alerts test-page \
-	test-site test-oldest test-logging test-e2e outage chaos compat lint lint-go lint-module lint-chart lint-workflows site vulnerabilities \
+	test-site test-oldest test-logging test-e2e node outage chaos compat lint lint-go lint-module lint-chart lint-workflows site vulnerabilities \
 	vulnerabilities-tools format new-rule generate generate-api verify headers notices fuzz bench bench-packages bench-compare numbers \
 	profile scale soak tools helm-path clean
 
@@ -136,9 +136,13 @@ test-logging: $(golangci-lint) ## Test that the OpenTelemetry Collector keeps ea
 # The target outage is not part of it: restarts without a failed write need an idle machine. Packages run one after the other,
 # because each has its own control plane.
 test-e2e: $(helm) ## Test against a real control plane and real kubelets (builds them once).
-	$(call step,test end to end,cd e2e && go test -p 1 $(race) -count=1 -timeout 30m $(testflags) $$(go list ./... | grep -v '/e2e/outage$$'))
+	$(call step,test end to end,cd e2e && go test -p 1 $(race) -count=1 -timeout 30m $(testflags) $$(go list ./... | grep -Ev '/e2e/(node|outage)$$'))
 	$(call step,the page of outages is current,go -C e2e test -count=1 -run '^TestPageIsCurrent$$' $(testflags) ./outage)
 	$(call step,compare the baseline with the plugin itself,go -C e2e/oracle test -timeout 10m $(testflags) ./...)
+
+# As root, because it runs containers. It has namespaces and cgroups of its own, and leaves nothing behind.
+node: $(helm) ## Test on real nodes, with containerd and the product's image; needs root, Linux and runc.
+	$(call step,real nodes,go -C e2e test -count=1 -timeout 20m -v $(testflags) ./node)
 
 outage: $(helm) ## Test every outage on what the chart installs (half an hour).
 	$(call step,every outage,OUTAGE=all go -C e2e test -count=1 -timeout 90m -v $(testflags) ./outage)

@@ -9,7 +9,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
 	"time"
 
 	"noderestriction.plus/e2e/project"
@@ -43,7 +45,10 @@ func Path(ctx context.Context, log io.Writer, p Program) (string, error) {
 	}
 	b := build{
 		label: label, dir: filepath.Join(root, p.goMod), packages: []string{p.pkg},
-		flags: []string{"-trimpath"}, ldflags: []string{"-s", "-w"}, log: log,
+		flags: []string{"-trimpath", "-tags=" + p.tags}, ldflags: []string{"-s", "-w"}, log: log,
+	}
+	if p.static {
+		b.env = []string{"CGO_ENABLED=0"}
 	}
 	if p.ldflags != nil {
 		b.ldflags = append(b.ldflags, p.ldflags(version)...)
@@ -79,6 +84,7 @@ func (p Program) cached() (path, version string, err error) {
 // Build is a way to build a program of the product.
 type Build struct {
 	name       string
+	module     string // directory of the module, from the root of the repository
 	flags, env []string
 }
 
@@ -111,6 +117,28 @@ func CommandLine(ctx context.Context, log io.Writer) (string, error) {
 	return fromClone(ctx, log, Build{name: "kubectl-nrp", flags: []string{"-pgo=off"}}, "./cmd/kubectl-nrp")
 }
 
+// Container builds the program of the containers of e2e/node.
+func Container(ctx context.Context, log io.Writer) (string, error) {
+	kind := Build{name: "container", module: "e2e", flags: []string{"-trimpath", "-pgo=off"}, env: []string{"CGO_ENABLED=0"}}
+	return fromClone(ctx, log, kind, "./node/container")
+}
+
+// Image builds the product's image for this machine, as make image does, and returns the path of an archive that containerd imports.
+func Image(ctx context.Context, log io.Writer) (string, error) {
+	root, err := project.Root()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(root, "bin", "e2e", "image")
+	cmd := exec.CommandContext(ctx, "go", "-C", filepath.Join(root, "tools", "release"), "run", ".", "image", "-C", root, "-o", dir,
+		"-platforms", "linux/"+runtime.GOARCH)
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Run(); err != nil {
+		return "", fmt.Errorf("build the image: %w", err)
+	}
+	return filepath.Join(dir, "linux_"+runtime.GOARCH+".tar"), nil
+}
+
 // fromClone builds a package of the clone.
 func fromClone(ctx context.Context, log io.Writer, kind Build, pkg string) (string, error) {
 	root, err := project.Root()
@@ -123,7 +151,7 @@ func fromClone(ctx context.Context, log io.Writer, kind Build, pkg string) (stri
 	}
 	// From a temporary directory in the same file system, go build can move the program there while an older one is running.
 	b := build{
-		label: kind.name, dir: root, packages: []string{pkg}, log: log,
+		label: kind.name, dir: filepath.Join(root, kind.module), packages: []string{pkg}, log: log,
 		flags: kind.flags, env: append(kind.env, "GOTMPDIR="+dir),
 	}
 	path := filepath.Join(dir, kind.name)

@@ -34,6 +34,8 @@ type Program struct {
 	source string // directory of a main package of our own, from the root of the repository
 	// ldflags returns further linker flags for a version; may be nil.
 	ldflags func(version string) []string
+	tags    string // build tags
+	static  bool   // without cgo
 }
 
 // Etcd is the etcd server.
@@ -80,6 +82,40 @@ func Gatekeeper() Program {
 	const module = "github.com/open-policy-agent/gatekeeper/v3"
 	return Program{
 		Name: "gatekeeper", Variable: "NRP_GATEKEEPER", module: module, pkg: module, goMod: "e2e/tools/gatekeeper",
+	}
+}
+
+// StockKubelet returns the kubelet as it is released, which runs containers.
+func StockKubelet() Program { return kubernetes("kubelet", "NRP_STOCK_KUBELET") }
+
+// Containerd returns the programs of containerd: the daemon, its shim, and its command line. They lack file systems and tracing, which
+// containers do not need here.
+func Containerd() []Program {
+	const module = "github.com/containerd/containerd/v2"
+	var all []Program
+	for _, name := range []string{"containerd", "containerd-shim-runc-v2", "ctr"} {
+		all = append(all, Program{
+			Name: name, Variable: "NRP_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_")),
+			module: module, pkg: module + "/cmd/" + name, goMod: "e2e/tools/containerd",
+			ldflags: func(version string) []string { return []string{"-X " + module + "/version.Version=" + version} },
+			tags:    "no_btrfs,no_devmapper,no_zfs,no_tracing,no_systemd", static: true,
+		})
+	}
+	return all
+}
+
+// NetworkPlugins returns the plugins that containerd needs to connect pods to a bridge.
+func NetworkPlugins() []Program {
+	const module = "github.com/containernetworking/plugins"
+	plugin := func(kind, name, variable string) Program {
+		return Program{
+			Name: name, Variable: variable, module: module, pkg: module + "/plugins/" + kind + "/" + name, goMod: "e2e/tools/cni",
+			static: true,
+		}
+	}
+	return []Program{
+		plugin("main", "bridge", "NRP_CNI_BRIDGE"), plugin("main", "loopback", "NRP_CNI_LOOPBACK"),
+		plugin("ipam", "host-local", "NRP_CNI_HOST_LOCAL"),
 	}
 }
 

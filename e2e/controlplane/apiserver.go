@@ -24,6 +24,8 @@ type APIServerOptions struct {
 	WithServiceAccounts bool
 	// AuthorizationConfig is the path of an AuthorizationConfiguration; empty: Node and RBAC.
 	AuthorizationConfig string
+	// WithKubeletClient gives the API server a credential with which it reads logs from kubelets that accept the CA.
+	WithKubeletClient bool
 	// AuditReads also logs what kubelets read.
 	AuditReads bool
 	// Args are further flags. The last one of several equal flags counts.
@@ -58,7 +60,7 @@ func (c *ControlPlane) AddAPIServer(ctx context.Context, o APIServerOptions) (*A
 		return nil, err
 	}
 	dir := c.path(fmt.Sprintf("apiserver-%d", len(c.servers)+1))
-	serving, err := c.CA.Server("kubernetes.default.svc")
+	serving, err := c.CA.Server("kubernetes.default.svc", "10.0.0.1") // the address of the Service kubernetes
 	if err != nil {
 		return nil, err
 	}
@@ -70,6 +72,9 @@ func (c *ControlPlane) AddAPIServer(ctx context.Context, o APIServerOptions) (*A
 		ca: c.CA, dir: dir,
 	}
 	if err := os.WriteFile(filepath.Join(dir, "audit.yaml"), []byte(auditPolicy(o.AuditReads)), 0o644); err != nil {
+		return nil, err
+	}
+	if err := s.writeKubeletClient(o); err != nil {
 		return nil, err
 	}
 	s.process, err = process.Start(process.Spec{
@@ -111,10 +116,28 @@ func (c *ControlPlane) apiServerArgs(s *APIServer, o APIServerOptions, port int)
 	if !o.WithoutNodeRestriction {
 		args = append(args, "--enable-admission-plugins=NodeRestriction")
 	}
+	if o.WithKubeletClient {
+		args = append(args, "--kubelet-client-certificate="+filepath.Join(s.kubeletClient(), "tls.crt"),
+			"--kubelet-client-key="+filepath.Join(s.kubeletClient(), "tls.key"), "--kubelet-preferred-address-types=InternalIP")
+	}
 	if !o.WithServiceAccounts {
 		args = append(args, "--disable-admission-plugins=ServiceAccount")
 	}
 	return args
+}
+
+func (s *APIServer) kubeletClient() string { return filepath.Join(s.dir, "kubelet-client") }
+
+// writeKubeletClient writes the credential for kubelets, that of an administrator, if the options say so.
+func (s *APIServer) writeKubeletClient(o APIServerOptions) error {
+	if !o.WithKubeletClient {
+		return nil
+	}
+	client, err := s.ca.Client("kube-apiserver-kubelet-client", "system:masters")
+	if err != nil {
+		return err
+	}
+	return client.Write(s.kubeletClient())
 }
 
 // LogFile returns the path of its log.
