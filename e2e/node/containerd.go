@@ -104,7 +104,7 @@ func (n *Node) StartRuntime(ctx context.Context) (err error) {
 	})
 }
 
-// StopRuntime kills containerd. The containers go on.
+// StopRuntime kills containerd. The containers keep running.
 func (n *Node) StopRuntime() {
 	if n.runtime != nil {
 		_ = n.runtime.Kill()

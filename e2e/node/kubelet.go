@@ -80,7 +80,7 @@ func (n *Node) StartKubelet() (err error) {
 	return err
 }
 
-// StopKubelet kills the kubelet. The containers go on.
+// StopKubelet kills the kubelet. The containers keep running.
 func (n *Node) StopKubelet() {
 	if n.kubelet != nil {
 		_ = n.kubelet.Kill()

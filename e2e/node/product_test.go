@@ -32,7 +32,7 @@ type productSetup struct {
 	attacker  *suite.Client
 	collector *collector
 	denied    int // answers to the attacker that a replica denied
-	failed    int // answers that no replica could be asked, each of which may have a record
+	failed    int // answers while no replica could be asked; each may have a record
 }
 
 // TestProductInPods installs the chart with the product's image. Its pods are restarted, drained and killed while an attacker is denied:

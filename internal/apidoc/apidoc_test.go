@@ -66,8 +66,9 @@ func TestSettingsAreBelowTheirSection(t *testing.T) {
 	reference := read(t)
 	for path, want := range map[string]string{
 		"spec.nodes.labels": "registration.allowed registration.denied registration.required update.additions update.allowed update.fixed",
-		"spec.nodes.taints": "allowed allowed[].effect allowed[].key allowed[].value required required[].effect required[].key required[].value",
-		"spec.nodes.self":   "",
+		"spec.nodes.taints": "allowed allowed[].effect allowed[].key allowed[].value removable removable[].effect removable[].key " +
+			"removable[].value required required[].effect required[].key required[].value",
+		"spec.nodes.self": "",
 	} {
 		var names []string
 		for _, s := range reference.Find(path).Settings() {

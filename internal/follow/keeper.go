@@ -326,7 +326,7 @@ func (k *Keeper) keep(ctx context.Context, o *keptObject, operations []operation
 	w.pace.made(now)
 	if err == nil && updated != nil {
 		k.wrote(o, by, what)
-		// At once, because until then an upgrade by Helm ends with a conflict. If it fails, giveUp tries again.
+		// At once, because until then an upgrade by Helm ends with a conflict. If it fails, giveUp retries it.
 		_, err = k.write(ctx, o, disown(updated))
 	}
 	w.problem = ignoreContest(err)
@@ -352,7 +352,7 @@ func (k *Keeper) giveUp(ctx context.Context, o *keptObject, now time.Time) error
 	operations := disown(o.object)
 	wanted := ""
 	if operations != nil {
-		wanted = o.object.GetResourceVersion() // what was written anew does not wait longer than what was written before
+		wanted = o.object.GetResourceVersion() // a later write does not wait longer than an earlier one
 	}
 	if !o.writes.disowned.due(wanted, now) {
 		return o.writes.problem
