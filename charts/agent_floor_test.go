@@ -84,9 +84,13 @@ func drawAgentWrite(draw *rand.Rand) policy.Request {
 		user = review.ServiceAccountOf("kube-system", "aws-node", pick(draw, nodes[:2]))
 	}
 	kinds := []policy.Write{
-		{Operation: "CREATE", Resource: "nodes"}, {Operation: "UPDATE", Resource: "nodes"}, {Operation: "DELETE", Resource: "nodes"},
+		{Operation: "CREATE", Resource: "nodes"},
+		{Operation: "UPDATE", Resource: "nodes"},
+		{Operation: "DELETE", Resource: "nodes"},
 		{Operation: "UPDATE", Resource: "nodes", Subresource: "status"},
-		{Operation: "CREATE", Resource: "pods"}, {Operation: "UPDATE", Resource: "pods"}, {Operation: "DELETE", Resource: "pods"},
+		{Operation: "CREATE", Resource: "pods"},
+		{Operation: "UPDATE", Resource: "pods"},
+		{Operation: "DELETE", Resource: "pods"},
 		{Operation: "UPDATE", Resource: "pods", Subresource: "status"},
 	}
 	for _, resource := range []string{"resourceslices.resource.k8s.io", "widgets.example.com", "configmaps", "widgets.example.org"} {

@@ -75,8 +75,8 @@ func (p *Policy) checksOf(w write) []activeRule {
 	return checks
 }
 
-// evaluators returns the policies for kubelets, or those for node agents, that evaluate such a write. The rules for any subresource evaluate
-// a subresource that no rule names.
+// evaluators returns the policies for kubelets, or those for node agents, that evaluate such a write. The rules for any subresource
+// evaluate a subresource that no rule names.
 func (s *Set) evaluators(r *Request) []evaluator {
 	by := s.kubelets
 	if !r.Subject.IsKubelet() {

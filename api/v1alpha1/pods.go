@@ -66,7 +66,7 @@ type PodRules struct {
 	// spec forbids node agents to change the spec of pods, such as an image. It needs subjects.
 	// Omitted: not restricted. Empty ({}): nothing of it may change.
 	// +optional
-	Spec *PodSpec `json:"spec,omitempty"` //nolint:kubeapilinter // Named like the field it restricts.
+	Spec *PodSpec `json:"spec,omitempty"`
 
 	// observedGeneration keeps a kubelet from reporting that it has observed changes of a pod that are yet to come. Mirror pods are
 	// exempt.

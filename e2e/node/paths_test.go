@@ -227,11 +227,16 @@ func TestChangedPaths(t *testing.T) {
 		name, before, after string
 		want                []string
 	}{
-		{"a heartbeat", `{"status":{"conditions":[{"type":"Ready","lastHeartbeatTime":"1"}]}}`,
-			`{"status":{"conditions":[{"type":"Ready","lastHeartbeatTime":"2"}]}}`, []string{"status.conditions[*].lastHeartbeatTime"}},
-		{"a container starts", `{"status":{"containerStatuses":[{"name":"c","state":{"waiting":{}}}]}}`,
+		{
+			"a heartbeat", `{"status":{"conditions":[{"type":"Ready","lastHeartbeatTime":"1"}]}}`,
+			`{"status":{"conditions":[{"type":"Ready","lastHeartbeatTime":"2"}]}}`,
+			[]string{"status.conditions[*].lastHeartbeatTime"},
+		},
+		{
+			"a container starts", `{"status":{"containerStatuses":[{"name":"c","state":{"waiting":{}}}]}}`,
 			`{"status":{"containerStatuses":[{"name":"c","state":{"running":{}}}]}}`,
-			[]string{"status.containerStatuses[].state: waiting→running"}},
+			[]string{"status.containerStatuses[].state: waiting→running"},
+		},
 		{"a label is added", `{"metadata":{"labels":{}}}`, `{"metadata":{"labels":{"a/b":"c"}}}`, []string{"+metadata.labels[a/b]"}},
 		{"an address is gone", `{"status":{"podIP":"1"}}`, `{"status":{}}`, []string{"-status.podIP"}},
 		{"nothing of interest", `{"metadata":{"resourceVersion":"1"}}`, `{"metadata":{"resourceVersion":"2"}}`, []string{"(nothing)"}},

@@ -75,7 +75,8 @@ could not be tried because of an error.`,
 	flags.BoolVar(&o.offline, "offline", false, "evaluate the policies of --policy without a cluster")
 	flags.BoolVar(&o.announce, "announce", false, "print who attacks, where, and from when to when, to standard error")
 	flags.StringVar(&o.rbac, "rbac", "",
-		"print the roles with the permissions for --as-node, in this `way`:\nconstrained, from Kubernetes 1.36 on, or impersonate; for --as-agent\n"+
+		"print the roles with the permissions for --as-node, in this `way`:\n"+
+			"constrained, from Kubernetes 1.36 on, or impersonate; for --as-agent\n"+
 			"only the latter can be")
 	flags.Lookup("rbac").NoOptDefVal = Constrained
 	command.Complete(cmd, "rbac", []string{Constrained, Impersonate})

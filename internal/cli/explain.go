@@ -83,7 +83,8 @@ type target struct {
 func explainRule(rule policy.Rule) explanation {
 	return explanation{
 		ID: rule.ID, Title: rule.Doc.Title, Text: rule.Doc.Text, Kubelet: rule.Doc.Kubelet, Attack: rule.Doc.Attack,
-		Spec: rule.Doc.Spec, Fields: rule.Doc.Fields, Targets: targets(rule.Targets), Agents: targets(rule.Agents.Targets), Since: rule.Doc.Since, Source: rule.Doc.Source,
+		Spec: rule.Doc.Spec, Fields: rule.Doc.Fields, Targets: targets(rule.Targets), Agents: targets(rule.Agents.Targets),
+		Since: rule.Doc.Since, Source: rule.Doc.Source,
 	}
 }
 

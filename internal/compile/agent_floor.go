@@ -89,7 +89,7 @@ func (f *AgentFloor) add(
 	rule := &rules[at]
 	kinds := writesUnder(rules[at:at+1], spec)
 	out := FloorRule{Rule: id}
-	var any []string
+	var violations []string
 	var about []Write
 	for _, w := range kinds {
 		scope := &expression.Scope{Resource: w.Resource, Subresource: w.Subresource, Operation: w.Operation, Agents: true}
@@ -108,7 +108,7 @@ func (f *AgentFloor) add(
 			continue // as of the object itself
 		}
 		about = append(about, w)
-		any = append(any, expression.And(is, "("+expression.Or(violated...)+")"))
+		violations = append(violations, expression.And(is, "("+expression.Or(violated...)+")"))
 		for _, v := range scope.Variables() {
 			if v.Name == "node" {
 				continue
@@ -118,7 +118,7 @@ func (f *AgentFloor) add(
 			}
 		}
 	}
-	out.Violates = expression.Or(any...)
+	out.Violates = expression.Or(violations...)
 	if byResource { // there may be objects of another group that are called nodes
 		out.Violates = "request.resource.group == '' && (" + out.Violates + ")"
 	}

@@ -111,7 +111,7 @@ func (c *compilation) kind(w Write, rules []policy.Rule, kinds []Write) (*Kind, 
 	}
 	scope := &expression.Scope{Resource: w.Resource, Subresource: w.Subresource, Operation: w.Operation, Agents: c.forAgents()}
 	validations := c.withoutNode(scope)
-	definers := make([]policy.RuleID, len(scope.Variables()))
+	definers := slices.Repeat([]policy.RuleID{""}, len(scope.Variables()))
 	for i := range rules {
 		if rule := &rules[i]; slices.ContainsFunc(rule.TargetsUnder(&c.policy.Spec), w.isOf) {
 			validations = append(validations, c.validations(rule, scope)...)

@@ -30,7 +30,9 @@ const registration = "registration"
 
 // Webhooks returns the names of the webhooks that can be probed, without their common suffix. The webhooks others and agents send something
 // only if a value of the chart says so.
-func Webhooks() []string { return []string{"gate", registration, "status", "others", "agents", "policies"} }
+func Webhooks() []string {
+	return []string{"gate", registration, "status", "others", "agents", "policies"}
+}
 
 // DefaultWebhooks returns the webhooks that always exist.
 func DefaultWebhooks() []string { return []string{"gate", registration, "status", "policies"} }

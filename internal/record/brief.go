@@ -115,8 +115,8 @@ func namesRule(entry, rule string) bool {
 	return false
 }
 
-// SubjectOf returns the kind of the node agent that [Brief.Account] identifies, and that of a kubelet for an empty one. Only a user name has a
-// colon.
+// SubjectOf returns the kind of the node agent that [Brief.Account] identifies, and that of a kubelet for an empty one. Only a user name
+// has a colon.
 func SubjectOf(account string) policy.SubjectKind {
 	switch {
 	case account == "":

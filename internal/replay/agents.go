@@ -27,11 +27,11 @@ const (
 	// IsUnbound: it is a token that is bound to no pod and to no Node, or an impersonated account.
 	IsUnbound Credential = "unbound token"
 	// IsSecret: it is the token of a Secret, which never ends and is bound to nothing.
-	IsSecret Credential = "token of a Secret"
+	IsSecret Credential = "token of a Secret" //nolint:gosec // the name of a kind
 	// IsNotLogged: the log does not say which node a token names.
 	IsNotLogged Credential = "not logged"
 	// IsNoToken: the user is no service account.
-	IsNoToken Credential = "no service account"
+	IsNoToken Credential = "no service account" //nolint:gosec // the name of a kind
 )
 
 // AgentWrite is a write of a client that is no kubelet. Its texts are as the client sent them: neither bounded nor printable.
@@ -51,7 +51,7 @@ const (
 	// nodeNameExtra is the member of a user's extra that names the node of the pod that a token is bound to.
 	nodeNameExtra = "authentication.kubernetes.io/node-name"
 	// legacyToken is the annotation of an event whose user has sent the token of a Secret.
-	legacyToken = "authentication.k8s.io/legacy-token" //nolint:gosec // the name of an annotation
+	legacyToken = "authentication.k8s.io/legacy-token"
 )
 
 // credential returns what the credential of a write's client says about a node.

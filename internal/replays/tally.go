@@ -208,7 +208,8 @@ func newItem(w *replay.Write) Item {
 	}
 	return Item{
 		Time: w.Time.UTC(), Node: value(q.NodeName), Account: value(q.Subject.Account), Operation: string(q.Operation),
-		Resource: value(resource), Namespace: value(q.Namespace), Name: value(q.Name), UserAgent: value(w.UserAgent), DryRun: q.DryRun, Impersonated: w.Impersonated, FailedOpen: w.FailedOpen,
+		Resource: value(resource), Namespace: value(q.Namespace), Name: value(q.Name), UserAgent: value(w.UserAgent),
+		DryRun: q.DryRun, Impersonated: w.Impersonated, FailedOpen: w.FailedOpen,
 		Code: w.Code, Level: value(w.Level),
 	}
 }

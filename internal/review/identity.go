@@ -63,7 +63,8 @@ func SubjectOf(user authenticationv1.UserInfo) (Identity, bool) {
 	return Identity{}, false
 }
 
-// boundNode returns the name of the node to which a service account token is bound, and an empty one if the extra does not name exactly one.
+// boundNode returns the name of the node to which a service account token is bound, and an empty one if the extra does not name exactly
+// one.
 func boundNode(extra map[string]authenticationv1.ExtraValue) string {
 	names := extra[nodeNameExtra]
 	if len(names) != 1 {
@@ -89,7 +90,8 @@ func KubeletOf(user authenticationv1.UserInfo) (Identity, bool) {
 	return id, true
 }
 
-// ServiceAccountOf returns the user of a service account's token that is bound to a node, and of one that is bound to none if node is empty.
+// ServiceAccountOf returns the user of a service account's token that is bound to a node, and of one that is bound to none if node is
+// empty.
 func ServiceAccountOf(namespace, name, node string) authenticationv1.UserInfo {
 	user := authenticationv1.UserInfo{
 		Username: accountPrefix + namespace + ":" + name,

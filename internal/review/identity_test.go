@@ -59,7 +59,9 @@ func TestSubjectOf(t *testing.T) {
 			"system:node:worker-1", map[string]authenticationv1.ExtraValue{key: {"worker-2"}}, true, review.Identity{Node: "worker-1"},
 		},
 		"a token that is bound to a node": {
-			"system:serviceaccount:kube-system:cni", map[string]authenticationv1.ExtraValue{key: {"worker-1"}}, true,
+			"system:serviceaccount:kube-system:cni",
+			map[string]authenticationv1.ExtraValue{key: {"worker-1"}},
+			true,
 			review.Identity{Subject: policy.Subject{Kind: policy.ServiceAccount, Account: "kube-system/cni"}, Node: "worker-1"},
 		},
 		"a token that is bound to nothing": {
@@ -67,18 +69,24 @@ func TestSubjectOf(t *testing.T) {
 			review.Identity{Subject: policy.Subject{Kind: policy.ServiceAccount, Account: "kube-system/cni"}},
 		},
 		"a token of two nodes": {
-			"system:serviceaccount:a:b", map[string]authenticationv1.ExtraValue{key: {"worker-1", "worker-2"}}, true,
+			"system:serviceaccount:a:b",
+			map[string]authenticationv1.ExtraValue{key: {"worker-1", "worker-2"}},
+			true,
 			review.Identity{Subject: policy.Subject{Kind: policy.ServiceAccount, Account: "a/b"}},
 		},
 		"a key in capitals": {
-			"system:serviceaccount:a:b", map[string]authenticationv1.ExtraValue{strings.ToUpper(key): {"worker-1"}}, true,
+			"system:serviceaccount:a:b",
+			map[string]authenticationv1.ExtraValue{strings.ToUpper(key): {"worker-1"}},
+			true,
 			review.Identity{Subject: policy.Subject{Kind: policy.ServiceAccount, Account: "a/b"}},
 		},
 		"a service account with colons in its name is no other": {
 			"system:serviceaccount:a:b:c", nil, true, review.Identity{Subject: policy.Subject{Kind: policy.ServiceAccount, Account: "a/b:c"}},
 		},
 		"a user name that ends in the name of a node": {
-			"system:ovn-node:worker-1", map[string]authenticationv1.ExtraValue{key: {"worker-2"}}, true,
+			"system:ovn-node:worker-1",
+			map[string]authenticationv1.ExtraValue{key: {"worker-2"}},
+			true,
 			review.Identity{Subject: policy.Subject{Kind: policy.UsernamePrefix, Account: "system:ovn-node:worker-1"}, Node: "worker-1"},
 		},
 		"a user name that ends in a colon": {

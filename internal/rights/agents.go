@@ -132,7 +132,7 @@ func tokensOf(p *corev1.Pod) []string {
 }
 
 // apiToken is a token for the API server.
-const apiToken = "for the API server"
+const apiToken = "for the API server" //nolint:gosec // the name of an audience
 
 func podOf(p *corev1.Pod) AgentPod {
 	pod := AgentPod{Name: text.Printable(text.Cut(p.Namespace+"/"+p.Name, maxReason))}
@@ -197,8 +197,8 @@ func (a *analysis) agentRight(q *question) *Right {
 	return r.printable()
 }
 
-// agentRisk returns what it means that an account on a node has a permission. Kubelets have some of them, too, but the NodeRestriction plugin
-// holds them to their own node; it holds no service account.
+// agentRisk returns what it means that an account on a node has a permission. Kubelets have some of them, too, but the NodeRestriction
+// plugin holds them to their own node; it holds no service account.
 func agentRisk(r *authorization.Request) (nodeauthorizer.Danger, string) {
 	if r.Group == "" && r.Path == "" {
 		switch resource := strings.TrimSuffix(r.Resource+"/"+r.Subresource, "/"); {

@@ -173,17 +173,17 @@ func (r *AgentsReport) set(agents []*Agent, without int) {
 
 // Err is the error of the command.
 func (r *AgentsReport) Err() error {
-	critical, any := r.Counts[nodeauthorizer.Critical.String()], 0
+	critical, high := r.Counts[nodeauthorizer.Critical.String()], 0
 	for _, d := range []nodeauthorizer.Danger{nodeauthorizer.Critical, nodeauthorizer.High} {
-		any += r.Counts[d.String()]
+		high += r.Counts[d.String()]
 	}
 	switch {
 	case r.failOn == failNever:
 		return nil
 	case r.failOn == failCritical && critical > 0:
 		return command.No("%s with a critical permission", named(critical, "account"))
-	case r.failOn != failCritical && any > 0:
-		return command.No("%s with a critical or high permission", named(any, "account"))
+	case r.failOn != failCritical && high > 0:
+		return command.No("%s with a critical or high permission", named(high, "account"))
 	case len(r.Lacking) > 0:
 		return fmt.Errorf("what accounts may do is not all known: the user may not %s", r.Lacking[0].Permission)
 	}

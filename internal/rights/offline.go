@@ -128,7 +128,8 @@ func referencesOf(pod *corev1.Pod) *corev1.Pod {
 			Volumes: pod.Spec.Volumes, ResourceClaims: pod.Spec.ResourceClaims,
 		},
 		Status: corev1.PodStatus{
-			Phase: pod.Status.Phase, ResourceClaimStatuses: pod.Status.ResourceClaimStatuses, ExtendedResourceClaimStatus: pod.Status.ExtendedResourceClaimStatus,
+			Phase: pod.Status.Phase, ResourceClaimStatuses: pod.Status.ResourceClaimStatuses,
+			ExtendedResourceClaimStatus: pod.Status.ExtendedResourceClaimStatus,
 		},
 	}
 	if _, mirror := pod.Annotations[corev1.MirrorPodAnnotationKey]; mirror {

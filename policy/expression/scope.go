@@ -117,8 +117,8 @@ const (
 	NodeNameExtra = "authentication.kubernetes.io/node-name"
 )
 
-// NodeName returns the name of the kubelet's node. It is for users whose name begins with [UserPrefix]. In a scope for node agents it is the
-// name of the agent's node, and empty if the agent's credential names no node or more than one.
+// NodeName returns the name of the kubelet's node. It is for users whose name begins with [UserPrefix]. In a scope for node agents it is
+// the name of the agent's node, and empty if the agent's credential names no node or more than one.
 func (s *Scope) NodeName() string {
 	if s.Agents {
 		return s.Define("node", AgentNode())
@@ -126,7 +126,8 @@ func (s *Scope) NodeName() string {
 	return s.Define("node", "request.userInfo.username.substring("+number(len(UserPrefix))+")")
 }
 
-// AgentNode is the name of the node of a node agent, in CEL, and empty if its credential names no node or more than one. A service account has it in its extra, and another user behind the last colon of its name.
+// AgentNode is the name of the node of a node agent, in CEL, and empty if its credential names no node or more than one. A service account
+// has it in its extra, and another user behind the last colon of its name.
 func AgentNode() string {
 	const user = "request.userInfo.?username.orValue('')"
 	names := "request.userInfo.?extra[?" + Quote(NodeNameExtra) + "].orValue([])"

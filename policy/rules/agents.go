@@ -146,8 +146,8 @@ func compileAgentTaints(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path
 	}, append(errs, bad...)
 }
 
-// compileAgentQuantities compiles the check of capacity and allocatable for node agents. Only resources that are theirs may change, and grow
-// only as far as a quantity is allowed. Others returns whether a resource is not the rule's.
+// compileAgentQuantities compiles the check of capacity and allocatable for node agents. Only resources that are theirs may change, and
+// grow only as far as a quantity is allowed. Others returns whether a resource is not the rule's.
 func compileAgentQuantities(
 	isTheirs, isOthers func(name string) bool, allowed func(name string, quantity resource.Quantity) bool,
 ) policy.Check {

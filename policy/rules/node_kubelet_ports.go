@@ -45,7 +45,8 @@ func compileNodeKubeletPorts(spec *v1alpha1.NodeRestrictionPolicySpec, at *field
 		return nil, nil
 	}
 	if forAgents(spec) {
-		return frozen("status", "daemonEndpoints"), refuseForAgents(spec, at.Child("nodes", "kubeletPorts"), setting{"allowed", cfg.Allowed != nil})
+		errs := refuseForAgents(spec, at.Child("nodes", "kubeletPorts"), setting{"allowed", cfg.Allowed != nil})
+		return frozen("status", "daemonEndpoints"), errs
 	}
 	at = at.Child("nodes", "kubeletPorts", "allowed")
 	if errs := pattern.CheckList(cfg.Allowed, 16, at); errs != nil {

@@ -30,7 +30,8 @@ func agentSubjects() Check {
 		Needs: []authorization.Request{
 			{Verb: "list", Group: "noderestriction.plus", Resource: "noderestrictionpolicies"},
 			{Verb: "list", Group: "admissionregistration.k8s.io", Resource: "validatingwebhookconfigurations"},
-			{Verb: "list", Resource: "pods"}, {Verb: "list", Resource: "serviceaccounts"},
+			{Verb: "list", Resource: "pods"},
+			{Verb: "list", Resource: "serviceaccounts"},
 		},
 		run: runAgentSubjects,
 	}

@@ -84,22 +84,28 @@ func TestRefusedSources(t *testing.T) {
 			releasetest.Write(t, filepath.Join(source.Root, "LICENSE"), "Another licence.\n")
 			return source
 		}},
-		{"with a tag that the chart does not have", `the tag is v0.2.0, but charts/node-restriction-plus/Chart.yaml has the version "0.1.0"`,
-			func(t *testing.T) gobuild.Source { return project(t, "v0.2.0") }},
-		{"with a version that the changelog does not have", "CHANGELOG.md has no section for v0.1.0: rename Unreleased to [0.1.0], with the date",
+		{
+			"with a tag that the chart does not have", `the tag is v0.2.0, but charts/node-restriction-plus/Chart.yaml has the version "0.1.0"`,
+			func(t *testing.T) gobuild.Source { return project(t, "v0.2.0") },
+		},
+		{
+			"with a version that the changelog does not have", "CHANGELOG.md has no section for v0.1.0: rename Unreleased to [0.1.0], with the date",
 			func(t *testing.T) gobuild.Source {
 				source := project(t, "")
 				releasetest.Write(t, filepath.Join(source.Root, "CHANGELOG.md"), "# Changelog\n\n## [Unreleased]\n\n- Everything.\n")
 				releasetest.Git(t, source.Root, "commit", "--quiet", "--all", "--message=changelog")
 				releasetest.Git(t, source.Root, "tag", "v0.1.0")
 				return source
-			}},
-		{"with another version of Go than the Dockerfile", "but releases are built with go1.2.3 of the Dockerfile: set GOTOOLCHAIN=go1.2.3",
+			},
+		},
+		{
+			"with another version of Go than the Dockerfile", "but releases are built with go1.2.3 of the Dockerfile: set GOTOOLCHAIN=go1.2.3",
 			func(t *testing.T) gobuild.Source {
 				dir := releasetest.Project(t)
 				releasetest.Write(t, filepath.Join(dir, "Dockerfile"), "FROM golang:1.2.3 AS build\n")
 				return releasetest.Commit(t, dir, "v0.1.0")
-			}},
+			},
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			_, err := dist.Write(t.Context(), options(t, test.source(t)))
