@@ -6,6 +6,7 @@ package image_test
 import (
 	"archive/tar"
 	"encoding/json"
+	"errors"
 	"io"
 	"log"
 	"net/http/httptest"
@@ -277,7 +278,7 @@ func readTar(t *testing.T, file string) map[string][]byte {
 	files := map[string][]byte{}
 	for r := tar.NewReader(in); ; {
 		header, err := r.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return files
 		}
 		releasetest.Check(t, err)

@@ -75,7 +75,7 @@ func Commit(t *testing.T, dir, tag string) gobuild.Source {
 // Git runs git with a fixed identity and time, so that equal contents give equal commits.
 func Git(t *testing.T, dir string, args ...string) {
 	t.Helper()
-	cmd := exec.Command("git", append([]string{
+	cmd := exec.CommandContext(t.Context(), "git", append([]string{
 		"-C", dir, "-c", "user.name=test", "-c", "user.email=test@example.com",
 		"-c", "commit.gpgsign=false", "-c", "tag.gpgsign=false",
 	}, args...)...)
