@@ -38,8 +38,6 @@ const (
 	recovery = 2 * time.Minute
 	// user is the product's user, which has only what the chart grants.
 	user = "nrp"
-	// floor is the policy of the floor of node agents.
-	floor = product.Name + ".agents"
 
 	worker1, worker2 = "worker-1", "worker-2"
 

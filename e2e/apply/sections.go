@@ -61,11 +61,14 @@ type Section struct {
 	schema Schema
 }
 
-// Sections returns the groups and sections of a spec, and match, sorted by path.
+// forAgents are the parts of a spec that only a policy for node agents may have, or that make it one. [Section.Full] leaves them out.
+func forAgents() []string { return []string{"subjects", "objects", "removable", "spec"} }
+
+// Sections returns the groups and sections of a spec, and match, sorted by path. It leaves out subjects, which cannot be empty.
 func Sections(spec *Schema) []Section {
 	var all []Section
 	for name, property := range spec.Properties {
-		if property.Type != "object" {
+		if property.Type != "object" || name == "subjects" {
 			continue
 		}
 		all = append(all, Section{[]string{name}, property})
@@ -92,6 +95,9 @@ func (s Section) Full() any { return sample(&s.schema) }
 // Policy is a policy with the section, whose value is nil if it is left out.
 func (s Section) Policy(value any) map[string]any {
 	spec := map[string]any{"validationActions": []any{"Audit"}, "match": map[string]any{"nodeNames": []any{"nobody"}}}
+	if slices.Contains(forAgents(), s.Path[len(s.Path)-1]) {
+		spec["subjects"] = map[string]any{"serviceAccounts": []any{map[string]any{"namespace": "a", "name": "a"}}}
+	}
 	at := spec
 	for _, name := range s.Path[:len(s.Path)-1] {
 		inner := map[string]any{}
@@ -109,7 +115,8 @@ func (s Section) Policy(value any) map[string]any {
 	}
 }
 
-// sample is a valid value that is not the default: every field of an object, one element of a list, the last of an enumeration.
+// sample is a valid value that is not the default: every field of an object that a policy for kubelets may have, one element of a list, the
+// last of an enumeration.
 func sample(schema *Schema) any {
 	switch {
 	case len(schema.Enum) > 0:
@@ -133,7 +140,7 @@ func sample(schema *Schema) any {
 func sampleObject(schema *Schema) map[string]any {
 	object := map[string]any{}
 	for name, property := range schema.Properties {
-		if name != "lockdown" {
+		if name != "lockdown" && !slices.Contains(forAgents(), name) {
 			object[name] = sample(&property)
 		}
 	}

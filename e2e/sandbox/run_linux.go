@@ -64,8 +64,11 @@ func runIn(dir string) (code int, err error) {
 	select {
 	case err = <-ended:
 	case s := <-stopped:
-		err = errors.Join(fmt.Errorf("stopped by %s", s), cmd.Process.Kill())
-		<-ended
+		err = fmt.Errorf("stopped by %s", s)
+		if killed := cmd.Process.Kill(); killed != nil {
+			err = errors.Join(err, killed)
+		}
+		_ = <-ended // that it was killed
 	}
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
