@@ -66,7 +66,7 @@ const (
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.lockdown) || has(self.match) && has(self.match.nodeNames)",message="lockdown needs match.nodeNames"
 // +kubebuilder:validation:XValidation:rule="!has(self.subjects) || !(has(self.baseline))",message="must not be set beside subjects: it is for kubelets only",fieldPath=".baseline"
-// +kubebuilder:validation:XValidation:rule="!has(self.subjects) || !(has(self.mirrorPods))",message="must not be set beside subjects: it is for kubelets only",fieldPath=".mirrorPods"
+// +kubebuilder:validation:XValidation:rule="!has(self.subjects) || !has(self.mirrorPods) || !(has(self.mirrorPods.names) || has(self.mirrorPods.namespaces) || has(self.mirrorPods.labels) || has(self.mirrorPods.finalizers) || has(self.mirrorPods.managedFields) || has(self.mirrorPods.annotations) || has(self.mirrorPods.references) || has(self.mirrorPods.placement) || has(self.mirrorPods.priorityClasses) || has(self.mirrorPods.hostAccess) || has(self.mirrorPods.readinessGates))",message="must not be set beside subjects: it is for kubelets only",fieldPath=".mirrorPods"
 // +kubebuilder:validation:XValidation:rule="!has(self.subjects) || !(has(self.serviceAccountTokens))",message="must not be set beside subjects: it is for kubelets only",fieldPath=".serviceAccountTokens"
 // +kubebuilder:validation:XValidation:rule="!has(self.subjects) || !(has(self.csiNodes))",message="must not be set beside subjects: it is for kubelets only",fieldPath=".csiNodes"
 // +kubebuilder:validation:XValidation:rule="!has(self.subjects) || !(has(self.resourceSlices))",message="must not be set beside subjects: it is for kubelets only",fieldPath=".resourceSlices"

@@ -155,12 +155,13 @@ func (d *drawer) text(s schema) string {
 	}
 	samples := []string{
 		"*", "a", "a*", "example.com/*", "example.com/a", "node-1", "kube-system", "kube-system/*", "16", "64Gi", "1.5", "100m", "/var/lib", "/",
-		"linux", "Ready", "True", "10.0.0.0/8", "fd00::/8", "192.168.1.1/32", "a,b", "NodePodCIDRs", "https://example.com",
+		"linux", "Ready", "True", "10.0.0.0/8", "fd00::/8", "192.168.1.1/32", "a,b", "NodePodCIDRs", "https://example.com", "system:ovn-node:", "agents:",
+		"spec.nodeName", "status.a.b", "resourceslices", "resource.k8s.io",
 	}
 	if d.errs() {
 		samples = []string{
 			"", " ", "a b", "é", "\n", "10.0.0.1", "10.0.0.0/33", "::/129", "10.0.0.1/8", "fe80::1%eth0/64", "010.0.0.0/8", "1e3", "-1", "+1",
-			"1.", "1ki", "a/b/c",
+			"1.", "1ki", "a/b/c", "system:node:", "system:serviceaccount:a:", "system:", "spec..nodeName", "ResourceSlices",
 			strings.Repeat("a", 318), strings.Repeat("é", 317), strings.Repeat("1", 21), "::ffff:10.0.0.0/104",
 		}
 		return pick(d, samples...)
@@ -170,7 +171,7 @@ func (d *drawer) text(s schema) string {
 	if bound, bounded := s["maxLength"].(float64); bounded {
 		most = int(bound)
 	}
-	_, isCIDR := s["x-kubernetes-validations"]
+	isCIDR := strings.Contains(fmt.Sprint(s["x-kubernetes-validations"]), "isCIDR")
 	samples = slices.DeleteFunc(samples, func(sample string) bool {
 		return !matching.MatchString(sample) || len(sample) > most ||
 			isCIDR && (!strings.Contains(sample, "/") || !strings.ContainsAny(sample[:1], "f1"))

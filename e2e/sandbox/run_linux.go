@@ -68,7 +68,9 @@ func runIn(dir string) (code int, err error) {
 		if killed := cmd.Process.Kill(); killed != nil {
 			err = errors.Join(err, killed)
 		}
-		_ = <-ended // that it was killed
+		if waited := <-ended; waited == nil {
+			err = errors.Join(err, errors.New("it had ended before"))
+		}
 	}
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
