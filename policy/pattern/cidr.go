@@ -12,7 +12,8 @@ import (
 	"noderestriction.plus/internal/text"
 )
 
-// CompileCIDRs compiles a list of at most limit CIDRs. Each error has its path under at.
+// CompileCIDRs compiles a list of at most limit CIDRs. Each error has its path under at. A range of IPv4-mapped IPv6 addresses is none, as
+// for the API server's CEL.
 func CompileCIDRs(list []v1alpha1.CIDR, limit int, at *field.Path) ([]netip.Prefix, field.ErrorList) {
 	if errs := CheckList(list, limit, at); errs != nil {
 		return nil, errs
@@ -21,7 +22,7 @@ func CompileCIDRs(list []v1alpha1.CIDR, limit int, at *field.Path) ([]netip.Pref
 	var cidrs []netip.Prefix
 	for i, c := range list {
 		prefix, err := netip.ParsePrefix(string(c))
-		if err != nil {
+		if err != nil || prefix.Addr().Is4In6() {
 			errs = append(errs, field.Invalid(at.Index(i), text.Cut(string(c), text.MaxQuoted), "must be a CIDR such as 10.0.0.0/8 or fd00::/8"))
 			continue
 		}

@@ -6,6 +6,10 @@ package pattern
 import (
 	"net/netip"
 	"testing"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"noderestriction.plus/api/v1alpha1"
 )
 
 func TestAddressesOfNoOtherHostAreNotRoutable(t *testing.T) {
@@ -16,6 +20,18 @@ func TestAddressesOfNoOtherHostAreNotRoutable(t *testing.T) {
 	} {
 		if got := IsRoutable(netip.MustParseAddr(text)); got != want {
 			t.Errorf("%s: got %v, want %v", text, got, want)
+		}
+	}
+}
+
+func TestCIDRs(t *testing.T) {
+	for text, valid := range map[v1alpha1.CIDR]bool{
+		"10.0.0.0/8": true, "fd00::/8": true, "10.0.0.1/8": true, "10.0.0.1": false, "10.0.0.0/33": false, "fe80::1%eth0/64": false,
+		"010.0.0.0/8": false, "::ffff:10.0.0.0/104": false,
+	} {
+		cidrs, errs := CompileCIDRs([]v1alpha1.CIDR{text}, 1, field.NewPath("cidrs"))
+		if (len(errs) == 0) != valid || (len(cidrs) == 1) != valid {
+			t.Errorf("%s: got %v, %v", text, cidrs, errs)
 		}
 	}
 }
