@@ -12,8 +12,8 @@ import (
 	"noderestriction.plus/internal/text"
 )
 
-// CompileCIDRs compiles a list of at most limit CIDRs. Each error has its path under at. A range of IPv4-mapped IPv6 addresses is none, as
-// for the API server's CEL.
+// CompileCIDRs compiles a list of at most limit CIDRs. Each error has its path under at. A range of IPv4-mapped IPv6 addresses is an
+// error, as for the API server's CEL.
 func CompileCIDRs(list []v1alpha1.CIDR, limit int, at *field.Path) ([]netip.Prefix, field.ErrorList) {
 	if errs := CheckList(list, limit, at); errs != nil {
 		return nil, errs
