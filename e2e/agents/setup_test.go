@@ -16,7 +16,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -29,7 +28,6 @@ import (
 	"noderestriction.plus/e2e/binaries"
 	"noderestriction.plus/e2e/controlplane"
 	"noderestriction.plus/e2e/product"
-	"noderestriction.plus/e2e/project"
 	"noderestriction.plus/e2e/suite"
 )
 
@@ -81,29 +79,13 @@ func newSetup(t *testing.T) *setup {
 	s.helm, err = binaries.Helm(t.Context(), t.Output())
 	suite.Check(t, err)
 	suite.Check(t, product.ApplyCRD(t.Context(), s.Kubectl))
-	s.applyRoles(t)
+	suite.Check(t, product.ApplyRoles(t.Context(), s.Kubectl, s.helm, values("subjects.floor.enabled=true")...))
 	config, err := s.ControlPlane.User(user)
 	suite.Check(t, err)
 	s.createObjects(t)
 	s.product = s.MustInstall(t, product.Options{Config: config, Args: s.args})
 	s.configure(t)
 	return s
-}
-
-// applyRoles grants the product what the chart grants it, before it starts.
-func (s *setup) applyRoles(t *testing.T) {
-	t.Helper()
-	root, err := project.Root()
-	suite.Check(t, err)
-	args := []string{
-		"template", filepath.Join(root, "charts", product.Name), "--show-only=templates/rbac.yaml", "--set=webhook.url=https://127.0.0.1",
-	}
-	for _, value := range values("subjects.floor.enabled=true") {
-		args = append(args, "--set="+value)
-	}
-	roles, err := exec.CommandContext(t.Context(), s.helm, args...).Output()
-	suite.Check(t, err)
-	suite.Check(t, s.Kubectl.Apply(t.Context(), roles))
 }
 
 // configure applies the chart with more values.

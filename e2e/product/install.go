@@ -73,6 +73,24 @@ func (p *Product) Configure(ctx context.Context, admin kubectl.Kubectl, helm str
 	return admin.Apply(ctx, chart)
 }
 
+// ApplyRoles applies what the chart grants the product with these values, each in the form of helm's flag --set. It is for a product that
+// has not been started yet.
+func ApplyRoles(ctx context.Context, admin kubectl.Kubectl, helm string, values ...string) error {
+	root, err := project.Root()
+	if err != nil {
+		return err
+	}
+	args := []string{"template", filepath.Join(root, "charts", Name), "--show-only=templates/rbac.yaml", "--set=webhook.url=https://127.0.0.1"}
+	for _, value := range values {
+		args = append(args, "--set="+value)
+	}
+	roles, err := render(ctx, helm, args)
+	if err != nil {
+		return err
+	}
+	return admin.Apply(ctx, roles)
+}
+
 // WriteBaseConditions writes the file of serve's flag --base-conditions, which the chart renders with webhook.followPolicies and these
 // values. It does not depend on where the program is.
 func WriteBaseConditions(ctx context.Context, helm, path string, values ...string) error {
@@ -113,8 +131,12 @@ func (p *Product) Render(ctx context.Context, helm string, values ...string) ([]
 	for _, value := range values {
 		args = append(args, "--set="+value)
 	}
-	cmd := exec.CommandContext(ctx, helm, args...)
-	out, err := cmd.Output()
+	return render(ctx, helm, args)
+}
+
+// render returns what helm prints.
+func render(ctx context.Context, helm string, args []string) ([]byte, error) {
+	out, err := exec.CommandContext(ctx, helm, args...).Output()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
 		err = fmt.Errorf("helm template: %w\n%s", err, exit.Stderr)

@@ -8,8 +8,6 @@ package wiring_test
 import (
 	"errors"
 	"fmt"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -27,7 +25,6 @@ import (
 	"noderestriction.plus/e2e/binaries"
 	"noderestriction.plus/e2e/controlplane"
 	"noderestriction.plus/e2e/product"
-	"noderestriction.plus/e2e/project"
 	"noderestriction.plus/e2e/suite"
 )
 
@@ -84,7 +81,7 @@ func newSetup(t *testing.T) *setup {
 	s.helm, err = binaries.Helm(t.Context(), t.Output())
 	suite.Check(t, err)
 	suite.Check(t, product.ApplyCRD(t.Context(), s.Kubectl))
-	s.applyRoles(t)
+	suite.Check(t, product.ApplyRoles(t.Context(), s.Kubectl, s.helm, append(values(), "enforcementProbe.enabled=true")...))
 	config, err := s.ControlPlane.User(user)
 	suite.Check(t, err)
 	s.product = s.MustInstall(t, product.Options{Config: config, Args: []string{
@@ -93,23 +90,6 @@ func newSetup(t *testing.T) *setup {
 	}})
 	s.configure(t)
 	return s
-}
-
-// applyRoles grants the product what the chart grants it, before it starts.
-func (s *setup) applyRoles(t *testing.T) {
-	t.Helper()
-	root, err := project.Root()
-	suite.Check(t, err)
-	args := []string{
-		"template", filepath.Join(root, "charts", product.Name), "--show-only=templates/rbac.yaml",
-		"--set=webhook.url=https://127.0.0.1,enforcementProbe.enabled=true",
-	}
-	for _, value := range values() {
-		args = append(args, "--set="+value)
-	}
-	roles, err := exec.CommandContext(t.Context(), s.helm, args...).Output()
-	suite.Check(t, err)
-	suite.Check(t, s.Kubectl.Apply(t.Context(), roles))
 }
 
 // configure applies the chart with more values. It also restores what somebody has changed.
