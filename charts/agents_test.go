@@ -4,8 +4,7 @@
 package charts_test
 
 import (
-	"os"
-	"path/filepath"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -22,21 +21,7 @@ func agentFixtures(t *testing.T) map[string]*fixture.Fixture {
 	t.Helper()
 	all := map[string]*fixture.Fixture{}
 	for _, directory := range []string{"agents", "objects", "pod-spec"} {
-		paths, err := filepath.Glob("../policy/rules/testdata/" + directory + "/*/*.txtar")
-		if err != nil || len(paths) == 0 {
-			t.Fatal("there are no fixtures of", directory, err)
-		}
-		for _, path := range paths {
-			data, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			f, err := fixture.Parse(data)
-			if err != nil {
-				t.Fatalf("%s: %v", path, err)
-			}
-			all[strings.TrimPrefix(path, "../policy/rules/testdata/")] = f
-		}
+		maps.Copy(all, readFixtures(t, "../policy/rules/testdata/"+directory+"/*/*.txtar"))
 	}
 	return all
 }

@@ -114,19 +114,5 @@ func TestAgentsAreNotRefused(t *testing.T) {
 // fixturesOf returns the fixtures of a distribution with a verdict, allow or deny, by path.
 func fixturesOf(t *testing.T, name, verdict string) map[string]*fixture.Fixture {
 	t.Helper()
-	paths, err := filepath.Glob("../config/policies/distributions/testdata/" + name + "/" + verdict + "/*.txtar")
-	if err != nil || len(paths) == 0 {
-		t.Fatal("there are no fixtures", err)
-	}
-	fixtures := map[string]*fixture.Fixture{}
-	for _, path := range paths {
-		data, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if fixtures[path], err = fixture.Parse(data); err != nil {
-			t.Fatalf("%s: %v", path, err)
-		}
-	}
-	return fixtures
+	return readFixtures(t, "../config/policies/distributions/testdata/"+name+"/"+verdict+"/*.txtar")
 }

@@ -12,24 +12,32 @@ import (
 	"noderestriction.plus/internal/fixture"
 )
 
+// readFixtures returns the fixtures whose paths match a pattern, by path. There must be one.
+func readFixtures(t *testing.T, pattern string) map[string]*fixture.Fixture {
+	t.Helper()
+	paths, err := filepath.Glob(pattern)
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("there are no fixtures %s: %v", pattern, err)
+	}
+	fixtures := map[string]*fixture.Fixture{}
+	for _, path := range paths {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if fixtures[path], err = fixture.Parse(data); err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+	}
+	return fixtures
+}
+
 // TestFixturesReachTheProgram says for each fixture which webhook would be called: exactly one for each that is denied, since a
 // denial has one record, and at most one for the others.
 func TestFixturesReachTheProgram(t *testing.T) {
 	c := newCaller(t, append(everything(), "--set", "webhook.url=https://127.0.0.1:9443")...)
-	paths, err := filepath.Glob("../policy/rules/testdata/*/*/*.txtar")
-	if err != nil || len(paths) == 0 {
-		t.Fatal("there are no fixtures", err)
-	}
-	for _, path := range paths {
+	for path, f := range readFixtures(t, "../policy/rules/testdata/*/*/*.txtar") {
 		t.Run(strings.TrimPrefix(path, "../policy/rules/testdata/"), func(t *testing.T) {
-			data, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			f, err := fixture.Parse(data)
-			if err != nil {
-				t.Fatal(err)
-			}
 			if !f.Request.Subject.IsKubelet() {
 				return // by a node agent, whose writes another webhook is sent
 			}

@@ -24,7 +24,6 @@ import (
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/compile"
-	"noderestriction.plus/internal/fixture"
 	"noderestriction.plus/internal/review"
 	"noderestriction.plus/policy"
 	"noderestriction.plus/policy/rules"
@@ -135,19 +134,7 @@ func TestFloorSaysWhatTheRulesSay(t *testing.T) {
 	specs := map[string]v1alpha1.NodeRestrictionPolicySpec{}
 	requests := map[string]policy.Request{}
 	for _, rule := range []string{"node-labels", "node-taints", "node-owner-references", "node-finalizers"} {
-		paths, err := filepath.Glob("../policy/rules/testdata/" + rule + "/*/*.txtar")
-		if err != nil || len(paths) == 0 {
-			t.Fatal("there are no fixtures of", rule, err)
-		}
-		for _, path := range paths {
-			data, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			f, err := fixture.Parse(data)
-			if err != nil {
-				t.Fatal(err)
-			}
+		for path, f := range readFixtures(t, "../policy/rules/testdata/"+rule+"/*/*.txtar") {
 			if f.Request.Operation == admissionv1.Create {
 				name := rule + "." + strings.TrimSuffix(filepath.Base(path), ".txtar")
 				specs[name], requests[name] = f.Policies[0].Spec, f.Request
