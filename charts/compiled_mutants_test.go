@@ -21,6 +21,7 @@ import (
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/policy"
+	allrules "noderestriction.plus/policy/rules"
 )
 
 // mutant is an expression in which one operator is another one.
