@@ -19,7 +19,6 @@ import (
 	"noderestriction.plus/internal/compile"
 	"noderestriction.plus/policy"
 	"noderestriction.plus/policy/expression"
-	allrules "noderestriction.plus/policy/rules"
 )
 
 // nestedElements is how many elements lists and maps in the elements of others get.
@@ -136,7 +135,7 @@ func withLargeLists(r policy.Request, size int, old, updated bool) (policy.Reque
 // TestEachRuleIsWithinTheBudget draws writes near the bounds of the expressions of each rule from its fixtures, and evaluates the conditions of
 // each policy of them: none costs more than half of what an API server allows.
 func TestEachRuleIsWithinTheBudget(t *testing.T) {
-	for _, rule := range allrules.All() {
+	for _, rule := range kubeletRules() {
 		if rule.CEL.Kind == policy.NotAtAll {
 			continue
 		}
