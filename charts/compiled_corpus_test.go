@@ -319,11 +319,12 @@ func excluded(e *enforced, r policy.Request) bool {
 	return resource != written
 }
 
-// grow adds writes with lists and maps beyond all bounds: some for each list and map of the fixtures, in the new or in the old object.
+// grow adds writes with lists and maps beyond all bounds, in the new or in the old object: each list and map of the fixtures, and some of
+// the writes made of them.
 func (c *corpus) grow() {
 	const some = 8
 	grown := map[string]int{}
-	for _, r := range slices.Clone(c.writes) {
+	for i, r := range slices.Concat(c.fixtures, c.writes) {
 		for which, object := range []*[]byte{&r.Object, &r.OldObject} {
 			original := *object
 			var root map[string]any
@@ -335,7 +336,7 @@ func (c *corpus) grow() {
 				for name, value := range fields {
 					large := enlarged(value)
 					key := fmt.Sprint(r.Operation, r.Subresource, which, section, name)
-					if large == nil || grown[key] == some {
+					if large == nil || i >= len(c.fixtures) && grown[key] >= some {
 						continue
 					}
 					grown[key]++
