@@ -39,7 +39,7 @@ func followed(t testing.TB, presets ...string) []admissionregistrationv1.Validat
 }
 
 // TestFollowedLinesAreWithinTheBudget evaluates the conditions of both presets that deny, as the program composes them, for the largest
-// writes within their bounds, and for writes of which a drawn part is as large: no condition ends in an error, none costs more than half of
+// writes within their bounds, and for writes with a drawn part as large: no condition ends in an error, none costs more than half of
 // what an API server allows for a single one, and one webhook is called at most.
 func TestFollowedLinesAreWithinTheBudget(t *testing.T) {
 	c := newCallerOf(t, followed(t, "recommended", "strict"))

@@ -24,7 +24,7 @@ import (
 // writes, so the number of them in a short load would decide its cost. What the garbage of a load costs is added afterwards.
 func uncollected() []string { return []string{"GOGC=off", "GOMEMLIMIT=3GiB"} }
 
-// pairVariants are the variants of which pairs are measured by default.
+// pairVariants are measured in pairs by default.
 const pairVariants = "none,wired,evaluated"
 
 // startPlain starts the API server with which the other one is compared.
@@ -73,7 +73,7 @@ type pairResults struct {
 	price []float64
 }
 
-// pairKinds are the kinds of writes of which pairs are measured: also one with which a kubelet says that a pod has become ready, or not.
+// pairKinds are the kinds of writes that are measured in pairs: also one with which a kubelet says that a pod has become ready, or not.
 func pairKinds() []kind {
 	ready := func(n int64) string {
 		status := map[bool]string{false: "False", true: "True"}[n%2 == 0]

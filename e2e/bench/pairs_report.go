@@ -19,7 +19,7 @@ func (r *pairResults) report() string {
 	slices.Sort(r.price)
 	price := median(r.price)
 	fmt.Fprintf(&w, "Measured by `make bench-pairs` on %s with %d processors (%s, kube-apiserver 1.37.2 and etcd on loopback, %d Nodes in "+
-		"the cluster): %d rounds, in each of which every variant had %d pairs of loads of %d writes by one kubelet, on two API servers by "+
+		"the cluster): %d rounds. In each, every variant had %d pairs of loads of %d writes by one kubelet, on two API servers by "+
 		"turns, one of them without the plugin that calls webhooks. A ratio is the median of the pairs of the variant, divided by that of "+
 		"*none*, with its 95 %% confidence interval: what differs between the two processes has no effect. API servers collected no garbage "+
 		"during a load; its price, %.2f ms for a MiB, is added.\n\n",
