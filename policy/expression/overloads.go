@@ -13,7 +13,8 @@ import (
 // of an operator, and copies its table of types for each: > and <= have 14, the division has 3, and != and == have one. So a size is
 // divided by the bound, and a comparison of quantities, which is -1, 0 or 1, is not 1.
 func FewOverloads(e string) string {
-	greater, atMost := regexp.MustCompile(`^\) > (\d+)\b`), regexp.MustCompile(`^\) <= (\d+)\b`)
+	const behind = `( (\|\||&&|\?|:) |[\])},]|$)` // of an operand: after an arithmetic operator, the bound would be a part of one
+	greater, atMost := regexp.MustCompile(`^\) > (\d+)`+behind), regexp.MustCompile(`^\) <= (\d+)`+behind)
 	const size, compares = "size(", ".compareTo("
 	var b strings.Builder
 	// The ends of the calls around a place, with what replaces the comparison behind each.
@@ -28,9 +29,9 @@ func FewOverloads(e string) string {
 		case strings.HasPrefix(e[i:], size) && beginsProduct(e[:i]):
 			end := closing(e, i+len(size))
 			if m := greater.FindStringSubmatch(e[end:]); m != nil {
-				ends[end], skip[end] = ") / "+next(m[1])+" != 0", len(m[0])
+				ends[end], skip[end] = ") / "+next(m[1])+" != 0", len(") > "+m[1])
 			} else if m := atMost.FindStringSubmatch(e[end:]); m != nil {
-				ends[end], skip[end] = ") / "+next(m[1])+" == 0", len(m[0])
+				ends[end], skip[end] = ") / "+next(m[1])+" == 0", len(") <= "+m[1])
 			}
 		case strings.HasPrefix(e[i:], compares):
 			end := closing(e, i+len(compares))

@@ -18,6 +18,7 @@ func TestFewOverloads(t *testing.T) {
 		"another comparison stays":                  {"size(a) == 0 && size(a) > size(b)", "size(a) == 0 && size(a) > size(b)"},
 		"a product of sizes":                        {"size(a) * size(b) > 64", "size(a) * size(b) / 65 != 0"},
 		"a sum of sizes stays":                      {"size(a) + size(b) > 64", "size(a) + size(b) > 64"},
+		"a bound that is a sum or a product stays":  {"size(a) > 4 * x || size(b) <= 4 + x", "size(a) > 4 * x || size(b) <= 4 + x"},
 		"a literal stays":                           {"a == 'size(b) > 1' && size(b) > 1", "a == 'size(b) > 1' && size(b) / 2 != 0"},
 		"a name that ends so and a method stay":     {"maxsize(a) > 1 || a.size() > 1", "maxsize(a) > 1 || a.size() > 1"},
 		"an expression without comparisons is kept": {"a.exists(e, e in ['it\\'s'])", "a.exists(e, e in ['it\\'s'])"},

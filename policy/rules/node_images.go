@@ -122,6 +122,9 @@ func expressNodeImages(spec *v1alpha1.NodeRestrictionPolicySpec, on *expression.
 		if on.Inline {
 			pairs = maxInlineImagePairs
 		}
+		if on.Inline && len(cfg.AllowedRepositories) > 0 {
+			pairs /= 2 // each of two expressions searches for the names
+		}
 		tooMany = "size(" + changed + ") * size(" + old + ") > " + strconv.Itoa(pairs)
 		costly = expression.Or(costly, tooMany)
 	}
@@ -145,9 +148,10 @@ func expressNodeImages(spec *v1alpha1.NodeRestrictionPolicySpec, on *expression.
 	return append(expressions, when("status.images", "must not report an image of another repository", expression.Exists(names, "l", refused)))
 }
 
-// The bounds of the images that expressions compare, as the names of one image are compared with those of another.
+// The bounds of the images that expressions compare, as the names of one image are compared with those of another. In match conditions, where
+// all rules share a budget, 20 new images on a Node with 50 are compared, or half of them if repositories are listed.
 const (
 	maxComparedImages   = 256
 	maxImagePairs       = 8192
-	maxInlineImagePairs = 1024 // in match conditions, where all rules share a budget: 20 new images on a Node with 50
+	maxInlineImagePairs = 1024
 )
