@@ -52,8 +52,8 @@ step = @echo "==> $(1)"; start=$$(date +%s); { $(2); } && echo "==> $(1): done i
 .NOTPARALLEL:
 .PHONY: help build image release reproduce demo demo-replay test test-unit test-release test-chart test-monitoring test-alerts test-page \
 	test-site test-oldest test-logging test-e2e node outage chaos compat lint lint-go lint-module lint-chart lint-workflows site vulnerabilities \
-	vulnerabilities-tools format new-rule generate generate-api verify headers notices fuzz bench bench-packages bench-compare numbers \
-	profile scale soak tools helm-path clean
+	vulnerabilities-tools format new-rule generate generate-api verify headers notices fuzz bench bench-pairs bench-packages bench-compare \
+	numbers profile scale soak tools helm-path clean
 
 help: ## Show this help.
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | \
@@ -244,6 +244,9 @@ fuzz: ## Run each fuzz test for FUZZTIME (60s).
 
 bench: $(helm) ## Compare the cost of a write with the alternatives, end to end; writes docs/performance.md.
 	$(call step,bench,go -C e2e run ./bench -keep $(BENCH))
+
+bench-pairs: $(helm) ## Compare only the CPU time of the API server, with confidence intervals; writes docs/performance.md.
+	$(call step,bench-pairs,go -C e2e run ./bench -keep -pairs 8 -writes 100 -rounds 6 $(BENCH))
 
 profile: $(helm) ## Take the profile with which the webhook is built, default.pgo.
 	$(call step,profile,go -C e2e run ./bench -variants evaluated -profile $(CURDIR)/default.pgo)

@@ -17,6 +17,7 @@ import (
 	"testing"
 
 	admissionv1 "k8s.io/api/admission/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/fixture"
@@ -200,6 +201,10 @@ func eachChange(value any, do func(changed any)) {
 			do("127.0.0.1")
 			do("255.255.255.255")
 		}
+		if _, err := resource.ParseQuantity(v); err == nil {
+			do("1e5000") // which no kubelet prints
+			do("0")
+		}
 	case bool:
 		do(!v)
 	case float64:
@@ -314,11 +319,12 @@ func excluded(e *enforced, r policy.Request) bool {
 	return resource != written
 }
 
-// grow adds writes with lists and maps beyond all bounds: some for each list and map of the fixtures, in the new or in the old object.
+// grow adds writes with lists and maps beyond all bounds, in the new or in the old object: each list and map of the fixtures, and some of
+// the writes made of them.
 func (c *corpus) grow() {
 	const some = 8
 	grown := map[string]int{}
-	for _, r := range slices.Clone(c.writes) {
+	for i, r := range slices.Concat(c.fixtures, c.writes) {
 		for which, object := range []*[]byte{&r.Object, &r.OldObject} {
 			original := *object
 			var root map[string]any
@@ -330,7 +336,7 @@ func (c *corpus) grow() {
 				for name, value := range fields {
 					large := enlarged(value)
 					key := fmt.Sprint(r.Operation, r.Subresource, which, section, name)
-					if large == nil || grown[key] == some {
+					if large == nil || i >= len(c.fixtures) && grown[key] >= some {
 						continue
 					}
 					grown[key]++
@@ -345,6 +351,48 @@ func (c *corpus) grow() {
 				}
 			}
 			*object = original
+		}
+	}
+	c.growBoth()
+}
+
+// growBoth adds fixtures in which all lists and maps of both objects are enlarged, some within the bounds and some beyond, with a change and
+// without one.
+func (c *corpus) growBoth() {
+	for _, r := range c.fixtures {
+		for _, size := range []int{100, 300} {
+			large, ok := withLargeLists(r, size, true, true)
+			if !ok {
+				continue
+			}
+			c.writes = append(c.writes, large)
+			if len(large.OldObject) > 0 && len(large.Object) > 0 {
+				large.OldObject = large.Object
+				c.writes = append(c.writes, large)
+			}
+		}
+	}
+}
+
+// borrow adds the creations of a pod that a rule allows with what the spec of a pod has in the fixtures of another rule: both rules look at
+// the same fields.
+func (c *corpus) borrow(t testing.TB, from policy.Rule) {
+	t.Helper()
+	others := newCorpus(t, from).fixtures
+	for _, r := range c.fixtures {
+		if r.Operation != admissionv1.Create || r.Resource != "pods" || r.Subresource != "" {
+			continue
+		}
+		for _, other := range others {
+			var pod map[string]any
+			if err := json.Unmarshal(other.Object, &pod); err != nil {
+				t.Fatal(err)
+			}
+			w := r
+			w.Object = mixed(t, r.Object, mustMarshal(map[string]any{"spec": pod["spec"]}))
+			if stored, ok := asStored(w); ok {
+				c.writes, c.fixtures = append(c.writes, stored), append(c.fixtures, stored)
+			}
 		}
 	}
 }

@@ -89,7 +89,7 @@ func makeConditions(t *testing.T) *conditionsOfChart {
 }
 
 // presetNamed returns a preset as it is.
-func presetNamed(t *testing.T, name string) *v1alpha1.NodeRestrictionPolicy {
+func presetNamed(t testing.TB, name string) *v1alpha1.NodeRestrictionPolicy {
 	t.Helper()
 	data, err := os.ReadFile("../config/policies/" + name + ".yaml")
 	if err != nil {

@@ -30,7 +30,7 @@ func following() []string {
 }
 
 // baseOf returns what the chart tells the program, and checks that its digest is where the program looks for it.
-func baseOf(t *testing.T, r rendered) *composing.Base {
+func baseOf(t testing.TB, r rendered) *composing.Base {
 	t.Helper()
 	data := get[*corev1.ConfigMap](t, r, "node-restriction-plus-conditions").Data["conditions.json"]
 	sum := sha256.Sum256([]byte(data))

@@ -162,7 +162,7 @@ func find[T metav1.Object](r rendered, name string) (T, bool) {
 }
 
 // get is find that fails the test if there is no such object.
-func get[T metav1.Object](t *testing.T, r rendered, name string) T {
+func get[T metav1.Object](t testing.TB, r rendered, name string) T {
 	t.Helper()
 	object, found := find[T](r, name)
 	if !found {

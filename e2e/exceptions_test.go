@@ -82,6 +82,9 @@ func notOurs() map[string]exception {
 		"baseline-pods/deny/creates-with-projected-token":                          everywhere("when serviceAccountName is not set"),
 		"baseline-resource-slices/deny/creates-slice-of-no-node":                   everywhere("exactly one of"),
 
+		"node-other-spec/deny/changes-external-id": everywhere("may not be updated"),
+		"node-other-spec/deny/removes-external-id": everywhere("may not be updated"),
+
 		"unverified/deny/mirror-pod": everywhere("node-restriction-plus.pod-quantities"), // by the floor
 
 		"node-self/deny/deletes-another-node":          everywhere(`cannot delete resource "nodes"`), // by the authorizer
@@ -113,6 +116,7 @@ func notSent() map[string]string {
 		"baseline-pods/deny/creates-with-unknown-volume":              unknown,
 		"baseline-pods/deny/evicts-unknown-pod":                       "the API server does not find the pod, and calls no webhook",
 		"mirror-pod-references/deny/joins-scheduling-group":           off,
+		"pod-containers/allow/reports-its-ephemeral-container":        "no pod is created with an ephemeral container",
 		"node-other-spec/allow/leaves-newer-field":                    unknown,
 		"node-other-spec/deny/adds-false":                             unknown,
 		"node-other-spec/deny/changes-a-large-number":                 unknown,

@@ -45,8 +45,11 @@ type bench struct {
 	variants []*variant
 	sequence atomic.Int64
 	started  []*process.Process
-	pprof    string             // address of the product's profiles
-	idle     map[string]float64 // resident memory of programs before the first write, in MiB
+	pprof    string // address of the product's profiles
+	// plain is an API server without the plugin that calls webhooks, and plainKubelet writes to it. Only with -pairs.
+	plain        *controlplane.APIServer
+	plainKubelet *kubelet
+	idle         map[string]float64 // resident memory of programs before the first write, in MiB
 }
 
 func newBench(ctx context.Context, s settings, dir string) (b *bench, err error) {
@@ -56,17 +59,22 @@ func newBench(ctx context.Context, s settings, dir string) (b *bench, err error)
 			b.stop()
 		}
 	}()
-	b.Suite, err = suite.Start(ctx, suite.Options{Dir: dir, Log: os.Stderr, APIServer: controlplane.APIServerOptions{
-		// The audit log of kubelets' writes would cost more than what is measured.
-		Args: []string{"--audit-log-path="},
-	}})
+	// The audit log of kubelets' writes would cost more than what is measured.
+	server := controlplane.APIServerOptions{Args: []string{"--audit-log-path="}}
+	if s.pairs > 0 {
+		server.Env = uncollected()
+	}
+	b.Suite, err = suite.Start(ctx, suite.Options{Dir: dir, Log: os.Stderr, APIServer: server})
 	if err != nil {
 		return b, err
 	}
 	if err := b.populate(ctx); err != nil {
 		return b, err
 	}
-	return b, b.startVariants(ctx)
+	if err := b.startVariants(ctx); err != nil || s.pairs == 0 {
+		return b, err
+	}
+	return b, b.startPlain(ctx, server)
 }
 
 // stop stops everything.
@@ -176,6 +184,14 @@ func (b *bench) startVariants(ctx context.Context) error {
 		name: "wired", about: "this product as its chart registers it", manifests: wired,
 		process: b.product.Process(), calls: productCalls(b.product), denies: true, skips: true,
 	})
+	followed, err := b.followed(ctx, helm)
+	if err != nil {
+		return err
+	}
+	b.variants = append(b.variants, &variant{
+		name: "followed", about: "the same with webhook.followPolicies and strict.yaml, which denies", manifests: followed,
+		process: b.product.Process(), calls: productCalls(b.product), denies: true, skips: true,
+	})
 	for _, v := range b.variants {
 		if v.process == nil {
 			continue
@@ -247,14 +263,18 @@ func (b *bench) startProduct(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := b.Kubectl.Apply(ctx, strict); err != nil {
+	data, err := json.Marshal(strict)
+	if err != nil {
+		return err
+	}
+	if err := b.Kubectl.Apply(ctx, data); err != nil {
 		return err
 	}
 	return product.AwaitReady(ctx, b.Policies, "strict")
 }
 
 // strictPolicy returns strict.yaml, with the conditions of a problem detector that has the kubelet's credential.
-func strictPolicy() ([]byte, error) {
+func strictPolicy() (*v1alpha1.NodeRestrictionPolicy, error) {
 	strict, err := project.ReadFile("config", "policies", "strict.yaml")
 	if err != nil {
 		return nil, err
@@ -264,7 +284,7 @@ func strictPolicy() ([]byte, error) {
 		return nil, err
 	}
 	policies[0].Spec.Nodes.Conditions.Allowed = []v1alpha1.Pattern{"*"}
-	return json.Marshal(policies[0])
+	return policies[0], nil
 }
 
 // wire makes the API server use a variant, and no other one, and waits until it does.

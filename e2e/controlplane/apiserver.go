@@ -30,6 +30,8 @@ type APIServerOptions struct {
 	AuditReads bool
 	// Args are further flags. The last one of several equal flags counts.
 	Args []string
+	// Env are variables of its environment, each as NAME=value, besides those of this process.
+	Env []string
 }
 
 // APIServer is a kube-apiserver. All API servers of a control plane share one etcd.
@@ -78,7 +80,7 @@ func (c *ControlPlane) AddAPIServer(ctx context.Context, o APIServerOptions) (*A
 		return nil, err
 	}
 	s.process, err = process.Start(process.Spec{
-		Name: "kube-apiserver", Path: c.binary, Dir: dir, LogFile: s.LogFile(),
+		Name: "kube-apiserver", Path: c.binary, Dir: dir, LogFile: s.LogFile(), Env: o.Env,
 		Args: append(c.apiServerArgs(s, o, ports[0]), o.Args...),
 	})
 	if err != nil {

@@ -89,6 +89,9 @@ func violationOf(p *v1alpha1.NodeRestrictionPolicy, rule *policy.Rule, w Write) 
 	}
 	v.Certain, v.Possible, v.Compared = expression.And(includes, certain), expression.And(mayInclude, possible), compared
 	v.Missed, v.touched = expression.And(mayInclude, missed), expression.And(mayInclude, v.touched)
+	for _, e := range []*string{&v.Certain, &v.Possible, &v.Missed, &v.touched} {
+		*e = expression.FewOverloads(*e)
+	}
 	return v
 }
 

@@ -81,9 +81,20 @@ func Same(old, updated string) string {
 // ChangedPairs returns the keys of a map that are added, changed or removed where refused: the new value of an added key, the old one of a
 // removed key, either of a changed one.
 func (s *Scope) ChangedPairs(old, updated string, refused func(key, value string) string) string {
-	return s.Within(MaxKeys, "keys", old, updated, Sum(
-		differing(updated, old, refused("key", updated+"[key]")),
-		differing(old, updated, refused("key", old+"[key]"))))
+	ofNew, ofOld := refused("key", updated+"[key]"), refused("key", old+"[key]")
+	removed := differing(old, updated, ofOld)
+	if ofNew == ofOld { // the value does not matter, so a changed key is already in the first list
+		removed = removedKeys(old, updated, ofOld)
+	}
+	return s.Within(MaxKeys, "keys", old, updated, Sum(differing(updated, old, ofNew), removed))
+}
+
+// removedKeys returns the keys of a map that another does not have, where a condition is true.
+func removedKeys(of, other, condition string) string {
+	if other == "{}" {
+		return Filter(of, "key", condition)
+	}
+	return Filter(of, "key", And("!(key in "+other+")", condition))
 }
 
 // differing returns the keys of a map that another does not have with the same value, where a condition is true.

@@ -4,6 +4,7 @@
 package expression
 
 import (
+	"cmp"
 	"math"
 	"regexp"
 	"strconv"
@@ -67,11 +68,11 @@ type product struct {
 
 // findBounds reads all comparisons of sizes with a bound. Expressions of this package iterate only over what is within it.
 func (c *coster) findBounds() {
-	for _, m := range regexp.MustCompile(`size\(([\w.]+)\) \* size\(([\w.]+)\) > (\d+)`).FindAllStringSubmatch(c.text, -1) {
+	for _, m := range regexp.MustCompile(`size\(([\w.]+)\) \* size\(([\w.]+)\) [>/] (\d+)`).FindAllStringSubmatch(c.text, -1) {
 		bound, _ := strconv.ParseFloat(m[3], 64)
 		c.products = append(c.products, product{m[1], m[2], bound})
 	}
-	bounded := regexp.MustCompile(`^\) > (\d+)`)
+	bounded, short := regexp.MustCompile(`^\) (?:> (\d+)|/ (\d+) != 0)`), regexp.MustCompile(`^\) (?:<= (\d+)|/ (\d+) == 0)`)
 	for at := 0; ; {
 		i := strings.Index(c.text[at:], "size(")
 		if i < 0 {
@@ -80,13 +81,13 @@ func (c *coster) findBounds() {
 		at += i + len("size(")
 		end := closing(c.text, at)
 		if m := bounded.FindStringSubmatch(c.text[end:]); m != nil {
-			bound, _ := strconv.ParseFloat(m[1], 64)
+			bound, _ := strconv.ParseFloat(cmp.Or(m[1], m[2]), 64)
 			if before, has := c.bounds[c.text[at:end]]; !has || bound > before {
 				c.bounds[c.text[at:end]] = bound
 			}
 		}
-		if m := regexp.MustCompile(`^\) <= (\d+)`).FindStringSubmatch(c.text[end:]); m != nil {
-			size, _ := strconv.ParseFloat(m[1], 64)
+		if m := short.FindStringSubmatch(c.text[end:]); m != nil {
+			size, _ := strconv.ParseFloat(cmp.Or(m[1], m[2]), 64)
 			c.sizes[c.text[at:end]] = max(size, c.sizes[c.text[at:end]])
 		}
 	}
@@ -148,7 +149,7 @@ func (c *coster) choice() value {
 
 // operators returns the operators by how tightly they bind, the loosest first.
 func operators() [][]string {
-	return [][]string{{"|| "}, {"&& "}, {"== ", "!= ", "<= ", ">= ", "< ", "> ", "in "}, {"+ ", "- "}, {"* "}}
+	return [][]string{{"|| "}, {"&& "}, {"== ", "!= ", "<= ", ">= ", "< ", "> ", "in "}, {"+ ", "- "}, {"* ", "/ "}}
 }
 
 func (c *coster) operation(rank int) value {

@@ -21,6 +21,7 @@ func TestTexts(t *testing.T) {
 		"what is true is left out":                       {expression.And("a", expression.True), "a"},
 		"what is false decides":                          {expression.And("a", expression.False), expression.False},
 		"a comparison is negated in parentheses":         {expression.Not("a == b"), "!(a == b)"},
+		"a negation is not negated":                      {expression.Not("!(a || b)"), "(a || b)"},
 		"no value is in an empty list":                   {expression.In[string]("a"), expression.False},
 		"patterns are sorted by what they need": {
 			expression.Matches("k", []string{"a", "b*", "*c", "*d*", "e*f", "g*h*"}),

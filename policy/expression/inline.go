@@ -34,10 +34,7 @@ func (s *Scope) noteBound(beyond string) {
 // Violated says that a write violates the rule of an expression.
 func (e *Expression) Violated() string {
 	if e.Names != "" {
-		if e.Names == None {
-			return False
-		}
-		return "size(" + e.Names + ") > 0"
+		return NotEmpty(e.Names)
 	}
 	return e.Violates
 }

@@ -88,8 +88,11 @@ func Not(e string) string {
 	case False:
 		return True
 	}
-	if rankOf(e) < 4 {
+	switch {
+	case rankOf(e) < 4:
 		return "!(" + e + ")"
+	case strings.HasPrefix(e, "!"):
+		return e[1:]
 	}
 	return "!" + e
 }
@@ -101,8 +104,14 @@ func If(condition, then, otherwise string) string {
 		return then
 	case condition == False:
 		return otherwise
+	case then == False:
+		return And(Not(condition), otherwise)
+	case then == True:
+		return Or(condition, otherwise)
 	case otherwise == False:
 		return And(condition, then)
+	case otherwise == True:
+		return Or(Not(condition), then)
 	}
 	if rankOf(condition) == 0 {
 		condition = "(" + condition + ")"
@@ -144,7 +153,7 @@ func rankOfOperator(operator string) int {
 		return 1
 	case "&&":
 		return 2
-	case "==", "!=", "<", "<=", ">", ">=", "in", "+", "-", "*":
+	case "==", "!=", "<", "<=", ">", ">=", "in", "+", "-", "*", "/":
 		return 3
 	}
 	return 4

@@ -68,7 +68,7 @@ func notEmpty(list string) string {
 	if list == expression.None {
 		return expression.False
 	}
-	return "size(" + list + ") > 0"
+	return "size(" + list + ") != 0"
 }
 
 // identity of an owner in CEL, by kind and name.

@@ -114,16 +114,25 @@ func expressNodeImages(spec *v1alpha1.NodeRestrictionPolicySpec, on *expression.
 	changed := on.Define("changedImages", expression.If(
 		expression.Or(on.Longer(maxComparedImages, old, images), expression.Same(old, images)), "[]",
 		expression.Filter(images, "e", expression.Absent("e", old))))
-	// Each name of a changed image is searched for in all old images.
+	// Each name of a changed image is searched for in all old images. Of a longer list, no image is among the changed ones.
 	costly := expression.And(expression.Changed(old, images), on.Longer(maxComparedImages, old, images))
+	tooMany := expression.False
 	if old != expression.None {
-		costly = expression.Or(costly, "size("+changed+") * size("+old+") > "+strconv.Itoa(maxImagePairs))
+		pairs := maxImagePairs
+		if on.Inline {
+			pairs = maxInlineImagePairs
+		}
+		if on.Inline && len(cfg.AllowedRepositories) > 0 {
+			pairs /= 2 // each of two expressions searches for the names
+		}
+		tooMany = "size(" + changed + ") * size(" + old + ") > " + strconv.Itoa(pairs)
+		costly = expression.Or(costly, tooMany)
 	}
 	isNew := expression.True
 	if old != expression.None {
 		isNew = "!" + old + ".exists(o, name in " + expression.Elements("o", "names") + ")"
 	}
-	names := on.Define("newImageNames", expression.If(costly, "[]", changed+".map(e, "+
+	names := on.Define("newImageNames", expression.If(tooMany, "[]", changed+".map(e, "+
 		expression.Filter(expression.Elements("e", "names"), "name", isNew)+")"))
 	count := when("status.images", "must not report more images than "+strconv.Itoa(limit),
 		expression.And(larger(images, limit), "size("+images+") > size("+old+")"))
@@ -139,8 +148,10 @@ func expressNodeImages(spec *v1alpha1.NodeRestrictionPolicySpec, on *expression.
 	return append(expressions, when("status.images", "must not report an image of another repository", expression.Exists(names, "l", refused)))
 }
 
-// The bounds of the images that expressions compare, as the names of one image are compared with those of another.
+// The bounds of the images that expressions compare, as the names of one image are compared with those of another. In match conditions, where
+// all rules share a budget, 20 new images on a Node with 50 are compared, or half of them if repositories are listed.
 const (
-	maxComparedImages = 256
-	maxImagePairs     = 8192
+	maxComparedImages   = 256
+	maxImagePairs       = 8192
+	maxInlineImagePairs = 1024
 )

@@ -171,11 +171,8 @@ func expressNodeTaints(spec *v1alpha1.NodeRestrictionPolicySpec, on *expression.
 		}
 	}
 	lists := slices.Concat(cfg.Allowed, cfg.Required)
-	namedOnly := slices.DeleteFunc(slices.Clone(lists), func(p v1alpha1.TaintPattern) bool {
-		return len(expression.Named([]v1alpha1.Pattern{p.Key})) == 0
-	})
 	refused := []string{
-		expression.And("e.key == "+quote(corev1.TaintNodeOutOfService), expression.Not(matchesTaint(namedOnly))),
+		expression.And("e.key == "+quote(corev1.TaintNodeOutOfService), expression.Not(matchesTaint(forOutOfService(lists)))),
 	}
 	if len(cfg.Allowed) > 0 {
 		stock := expression.And("e.?effect.orValue('') == 'NoSchedule'", expression.In("e.key", stockTaints()...))
@@ -187,8 +184,8 @@ func expressNodeTaints(spec *v1alpha1.NodeRestrictionPolicySpec, on *expression.
 	}
 	for _, required := range cfg.Required {
 		has := expression.Exists(taints, "e", matchesTaint([]v1alpha1.TaintPattern{required}))
-		expressions = append(expressions, when("spec.taints", "must have a taint that matches "+string(required.Key), expression.And(
-			expression.Not(on.Longer(expression.MaxItems, taints)), expression.Not(has))))
+		expressions = append(expressions, when("spec.taints", "must have a taint that matches "+string(required.Key),
+			on.Bounded(on.Longer(expression.MaxItems, taints), expression.Not(has))))
 	}
 	return expressions
 }
@@ -207,4 +204,18 @@ func matchesTaint(patterns []v1alpha1.TaintPattern) string {
 		either = append(either, expression.And(all...))
 	}
 	return expression.Or(either...)
+}
+
+// forOutOfService returns the patterns that name the taint out-of-service, for a taint that is known to have this key.
+func forOutOfService(lists []v1alpha1.TaintPattern) []v1alpha1.TaintPattern {
+	var named []v1alpha1.TaintPattern
+	for _, p := range lists {
+		keys := expression.Named([]v1alpha1.Pattern{p.Key})
+		compiled, errs := pattern.CompileAll(keys, 1, nil)
+		if len(errs) == 0 && compiled.Match(corev1.TaintNodeOutOfService) {
+			p.Key = "*"
+			named = append(named, p)
+		}
+	}
+	return named
 }
