@@ -43,7 +43,7 @@ spec:
 `
 
 // TestKubeletLife runs containers of every kind on a real node with plugins, and restarts, starves and reboots the node, while the policies
-// recommended, strict and baseline deny, and one with the rules of which they have none. None may find a violation.
+// recommended and strict deny, and one with rules of which they have none. None may find a violation.
 func TestKubeletLife(t *testing.T) {
 	s := &life{setup: newSetup(t)}
 	s.product = s.MustInstall(t, product.Options{})
@@ -78,8 +78,9 @@ func TestKubeletLife(t *testing.T) {
 	recorder.check(t)
 }
 
-// enforceEverything enforces the shipped policies that no agent or distribution has to itself, and one with the rules that are in none of
-// them, and makes API servers send every write that these rules are about.
+// enforceEverything enforces the policies recommended and strict, and one with rules of which these have none, and makes API servers send
+// the writes that these are about. Not among them are rules that read from the API server for each write, as those of Events do: they deny
+// if a busy machine takes too long.
 func (s *life) enforceEverything(t *testing.T) {
 	t.Helper()
 	others := &v1alpha1.NodeRestrictionPolicy{}
@@ -87,48 +88,39 @@ func (s *life) enforceEverything(t *testing.T) {
 	others.Spec.ServiceAccountTokens = &v1alpha1.ServiceAccountTokens{}
 	others.Spec.CSINodes = &v1alpha1.CSINodes{}
 	others.Spec.ResourceSlices = &v1alpha1.ResourceSlices{}
-	others.Spec.Events = &v1alpha1.Events{}
 	all := []*v1alpha1.NodeRestrictionPolicy{others}
-	for _, name := range []string{"recommended", "strict", "baseline"} {
+	for _, name := range []string{"recommended", "strict"} {
 		policies, err := suite.ShippedPolicies(name)
 		suite.Check(t, err)
 		all = append(all, policies...)
 	}
 	for _, p := range all {
 		p.Spec.ValidationActions = []v1alpha1.ValidationAction{v1alpha1.Deny}
-		if p.Spec.Baseline != nil {
-			// It reads the pod and more from the API server for each token, and denies if a busy machine takes too long.
-			p.Spec.Baseline.Resources = slices.DeleteFunc(p.Spec.Baseline.Resources, func(r v1alpha1.BaselineResource) bool {
-				return r == v1alpha1.BaselineServiceAccounts
-			})
-		}
 		suite.Check(t, product.Enforce(t.Context(), s.Policies, p))
 	}
 	suite.Check(t, s.product.Configure(t.Context(), s.Kubectl, s.helmPath,
-		"rules.serviceAccountTokens=true", "rules.csiNodes=true", "rules.resourceSlices=true", "rules.events=true",
-		"baseline={pods,persistentvolumeclaims,leases,csinodes,resourceslices,certificatesigningrequests,"+
-			"podcertificaterequests}"))
-	// A lease of a node that does not exist is evaluated, and denied.
+		"rules.serviceAccountTokens=true", "rules.csiNodes=true", "rules.resourceSlices=true"))
 	nobody := suite.Kubelet(t, s.ControlPlane.APIServer, "nobody")
 	suite.Eventually(t, patience, func() error {
-		lease := suite.CreateLease("nobody")
-		lease.DryRun = true
 		before, err := s.product.Metrics(t.Context())
 		if err != nil {
 			return err
 		}
-		nobody.Do(t.Context(), lease)
+		csiNode := suite.Create("/apis/storage.k8s.io/v1/csinodes",
+			`{"apiVersion":"storage.k8s.io/v1","kind":"CSINode","metadata":{"name":"nobody"},"spec":{"drivers":[]}}`)
+		csiNode.DryRun = true
+		nobody.Do(t.Context(), csiNode)
 		after, err := s.product.Metrics(t.Context())
 		if err == nil && evaluations(before) == evaluations(after) {
-			err = errors.New("the webhook is not called for leases yet")
+			err = errors.New("the webhook is not called for CSINodes yet")
 		}
 		return err
 	})
 }
 
-// evaluations returns how many writes of leases were evaluated.
+// evaluations returns how many writes of CSINodes were evaluated.
 func evaluations(m metrics.Metrics) float64 {
-	return m.Sum("node_restriction_plus_evaluations_total", "resource", "leases.coordination.k8s.io")
+	return m.Sum("node_restriction_plus_evaluations_total", "resource", "csinodes.storage.k8s.io")
 }
 
 // checkNoRecords checks that no write of the kubelet violates a policy. Those by kubelets with other names are the setup's own.
