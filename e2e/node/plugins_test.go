@@ -27,7 +27,7 @@ const (
 	draAccount  = "dra-driver" // in kube-system
 )
 
-// startPlugin starts a plugin that runs until the test ends, or stopPlugins.
+// startPlugin starts a plugin that runs until testPluginsEnd, or the end of the sandbox.
 func (s *life) startPlugin(t *testing.T, plugin string, flags ...string) {
 	t.Helper()
 	p, err := s.node.StartPlugin(plugin, flags...)
@@ -118,7 +118,8 @@ func (s *life) applyPluginPods(t *testing.T) {
 	suite.Check(t, s.Kubectl.Apply(t.Context(), manifests))
 }
 
-// testPluginsEnd ends the plugins. The kubelet forgets the CSI driver, reports no devices, and deletes the ResourceSlices of the DRA driver.
+// testPluginsEnd ends the plugins. The kubelet forgets the CSI driver, reports no devices, and deletes the ResourceSlices of the DRA
+// driver.
 func (s *life) testPluginsEnd(t *testing.T) {
 	suite.Eventually(t, patience, func() error { return s.devices(t, 2) }) // the plugin has registered again after the reboot
 	_, err := s.Kubectl.Run(t.Context(), nil, "delete", "pod", "device", "claim")

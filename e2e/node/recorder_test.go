@@ -123,7 +123,9 @@ func (r *recorder) check(t *testing.T) {
 	known, err := recordedPaths()
 	suite.Check(t, err)
 	listed, err := listedPaths()
-	suite.Check(t, err)
+	if err != nil {
+		t.Error(err)
+	}
 	dir := filepath.Join(sandbox.Dir(), "writes")
 	suite.Check(t, os.MkdirAll(dir, 0o755))
 	var found []string
@@ -158,7 +160,7 @@ func listedPaths() (map[string]string, error) {
 		}
 		path, when, _ := strings.Cut(strings.TrimSpace(line), "\t")
 		if when == "" {
-			return nil, fmt.Errorf("%s does not say when a kubelet writes %q", pathsFile, path)
+			return listed, fmt.Errorf("%s does not say when a kubelet writes %q", pathsFile, path)
 		}
 		listed[path] = when
 	}

@@ -66,7 +66,8 @@ func TestTutorial(t *testing.T) {
 			}
 			out, err := shell.run(t, command)
 			t.Logf("$ %s\n%s", command, out)
-			if denied := strings.Contains(out, `admission webhook "gate.noderestriction.plus" denied the request`); byKubelet && installed != denied {
+			denied := strings.Contains(out, `admission webhook "gate.noderestriction.plus" denied the request`)
+			if byKubelet && installed != denied {
 				t.Errorf("%s: denied is %t, but the product is installed is %t: %v", command, denied, installed, err)
 			} else if err != nil && !denied {
 				t.Errorf("%s: %v\n%s", command, err, out)

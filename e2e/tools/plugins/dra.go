@@ -68,7 +68,7 @@ func (d *draDriver) run(ctx context.Context) error {
 		return err
 	}
 	data := filepath.Join(d.rootDir, "plugins", d.name)
-	if err := errors.Join(os.MkdirAll(data, 0o750), os.MkdirAll(d.cdiDir, 0o755)); err != nil {
+	if err := os.MkdirAll(data, 0o750); err != nil {
 		return err
 	}
 	helper, err := kubeletplugin.Start(ctx, d,
@@ -112,7 +112,8 @@ func (d *draDriver) prepare(claim *resourceapi.ResourceClaim) kubeletplugin.Prep
 	if err != nil {
 		return kubeletplugin.PrepareResult{Err: err}
 	}
-	if err := os.WriteFile(d.cdiFile(claim.UID), data, 0o644); err != nil {
+	// After a reboot the directory is gone.
+	if err := errors.Join(os.MkdirAll(d.cdiDir, 0o755), os.WriteFile(d.cdiFile(claim.UID), data, 0o644)); err != nil {
 		return kubeletplugin.PrepareResult{Err: err}
 	}
 	var result kubeletplugin.PrepareResult
