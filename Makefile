@@ -142,7 +142,7 @@ test-e2e: $(helm) ## Test against a real control plane and real kubelets (builds
 
 # As root, because it runs containers. It has namespaces and cgroups of its own, and leaves nothing behind.
 node: $(helm) ## Test on real nodes, with containerd and the product's image; needs root, Linux and runc.
-	$(call step,real nodes,go -C e2e test -count=1 -timeout 20m -v $(testflags) ./node)
+	$(call step,real nodes,go -C e2e test -count=1 -timeout 40m -v $(testflags) ./node)
 
 outage: $(helm) ## Test every outage on what the chart installs (half an hour).
 	$(call step,every outage,OUTAGE=all go -C e2e test -count=1 -timeout 90m -v $(testflags) ./outage)

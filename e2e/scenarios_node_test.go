@@ -49,7 +49,7 @@ func (l *worker) driver(t *testing.T, name string) {
 	_, err := drivers.Create(t.Context(), object, metav1.CreateOptions{})
 	suite.Check(t, err)
 	d := &kubelet.CSIDriver{Name: name, NodeID: "id-of-" + l.Node, Topology: map[string]string{key: "a"}}
-	suite.Check(t, l.AddCSIDriver(d))
+	suite.Check(t, l.AddCSIDriver(t.Context(), d))
 	l.awaitNode(t, func(node *corev1.Node) bool { return node.Labels[key] == "a" && len(nodeIDs(t, node)) == 1 })
 
 	_, err = l.Kubectl.Run(t.Context(), nil, "label", "node", l.Node, key+"-")

@@ -67,6 +67,15 @@ func Kubelet() Program {
 	return p
 }
 
+// KubeletPlugins is a program of our own with small plugins that register with a kubelet: a CSI driver, a device plugin and a DRA driver.
+func KubeletPlugins() Program {
+	const source = "e2e/tools/plugins"
+	return Program{
+		Name: "kubelet-plugins", Variable: "NRP_KUBELET_PLUGINS",
+		module: "k8s.io/kubernetes", pkg: "noderestriction.plus/" + source, goMod: "e2e/tools", source: source,
+	}
+}
+
 // CertManager is cert-manager: its controller, cainjector and webhook in one program of our own. [All] does not include it, because
 // clusters do not need it.
 func CertManager() Program {

@@ -176,13 +176,17 @@ type CSIDriver struct {
 }
 
 // AddCSIDriver starts a driver, which the kubelet registers a moment later.
-func (k *Kubelet) AddCSIDriver(d *CSIDriver) (err error) {
+func (k *Kubelet) AddCSIDriver(ctx context.Context, d *CSIDriver) error {
+	binary, err := binaries.Path(ctx, k.options.Log, binaries.KubeletPlugins())
+	if err != nil {
+		return err
+	}
 	args := []string{"csi-driver", "--root-dir=" + k.rootDir(), "--name=" + d.Name, "--node-id=" + d.NodeID}
 	for key, value := range d.Topology {
 		args = append(args, "--topology="+key+"="+value)
 	}
 	d.process, err = process.Start(process.Spec{
-		Name: "CSI driver of " + k.Node, Path: k.binary, Dir: k.options.Dir, LogFile: filepath.Join(k.options.Dir, "csi.log"), Args: args,
+		Name: "CSI driver of " + k.Node, Path: binary, Dir: k.options.Dir, LogFile: filepath.Join(k.options.Dir, "csi.log"), Args: args,
 	})
 	return err
 }

@@ -19,7 +19,8 @@ import (
 )
 
 // containerdConfig is the configuration of containerd, in a version that all releases since 1.3 read. The score by which the kernel
-// chooses what it kills when memory is short can only be raised where the machine denies to lower it.
+// chooses what it kills when memory is short can only be raised where the machine denies to lower it. Releases before 2.0 need to be told
+// to read descriptions of devices, and those before 1.7 cannot.
 const containerdConfig = `version = 2
 root = %q
 state = %q
@@ -30,6 +31,7 @@ address = %q
 [plugins."io.containerd.grpc.v1.cri"]
 sandbox_image = %q
 restrict_oom_score_adj = true
+enable_cdi = true
 netns_mounts_under_state_dir = true
 
 [plugins."io.containerd.grpc.v1.cri".cni]

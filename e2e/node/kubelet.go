@@ -70,7 +70,7 @@ func (n *Node) StartKubelet() (err error) {
 			"--kubeconfig=" + n.Kubeconfig(),
 			"--hostname-override=" + n.Name,
 			"--node-ip=" + n.Address,
-			"--root-dir=" + n.path("kubelet"),
+			"--root-dir=" + n.RootDir(),
 			"--cert-dir=" + n.path("pki"),
 			"--node-labels=" + strings.Join(n.options.Labels, ","),
 			"--v=2",
@@ -127,7 +127,7 @@ func (n *Node) AwaitReady(ctx context.Context, admin kubernetes.Interface, after
 
 // writeKubeletFiles writes the files that the kubelet's configuration and flags name, and makes its cgroup.
 func (n *Node) writeKubeletFiles(ca []byte) error {
-	for _, dir := range []string{n.staticPods(), n.PodLogs(), n.path("kubelet")} {
+	for _, dir := range []string{n.staticPods(), n.PodLogs(), n.RootDir()} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return err
 		}

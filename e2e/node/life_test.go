@@ -4,6 +4,7 @@
 package node_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -16,7 +17,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/e2e/metrics"
 	"noderestriction.plus/e2e/node"
+	"noderestriction.plus/e2e/process"
 	"noderestriction.plus/e2e/product"
 	"noderestriction.plus/e2e/suite"
 )
@@ -26,6 +29,7 @@ type life struct {
 	*setup
 	product *product.Product
 	node    *node.Node
+	plugins []*process.Process
 }
 
 // staticPod is the manifest of a static pod, with a container that has these arguments.
@@ -38,21 +42,14 @@ spec:
   containers: [{name: c, image: "registry.example.com/container:e2e", args: [%s]}]
 `
 
-// TestKubeletLife runs containers of every kind on a real node, and restarts, starves and reboots the node, while the policies recommended
-// and strict deny. Neither may find a violation.
+// TestKubeletLife runs containers of every kind on a real node with plugins, and restarts, starves and reboots the node, while the policies
+// recommended and strict deny, and one with rules of which they have none. None may find a violation.
 func TestKubeletLife(t *testing.T) {
 	s := &life{setup: newSetup(t)}
 	s.product = s.MustInstall(t, product.Options{})
-	for _, name := range []string{"recommended", "strict"} {
-		policies, err := suite.ShippedPolicies(name)
-		suite.Check(t, err)
-		for _, p := range policies {
-			p.Spec.ValidationActions = []v1alpha1.ValidationAction{v1alpha1.Deny}
-			suite.Check(t, product.Enforce(t.Context(), s.Policies, p))
-		}
-	}
+	s.enforceEverything(t)
 	recorder := s.recordWrites(t)
-	s.startNodes(t, []string{victim}) // registers under the policies
+	s.startNodes(t, []string{"node-of-life"}) // registers under the policies
 	s.node = s.nodes[0]
 	for _, step := range []struct {
 		name string
@@ -61,12 +58,16 @@ func TestKubeletLife(t *testing.T) {
 		{"containers of every kind", s.testPods},
 		{"a pod is resized in place", s.testResize},
 		{"an ephemeral container is added", s.testEphemeral},
+		{"a CSI driver registers", s.testCSIDriver},
+		{"a device plugin registers, and a pod uses its device", s.testDevicePlugin},
+		{"a DRA driver registers, and a pod uses its device", s.testDRADriver},
 		{"a static pod is added, changed and removed", s.testStatic},
 		{"the kubelet is killed and started", s.testKubeletRestart},
 		{"containerd stops and starts", s.testRuntimeDown},
 		{"memory is short", s.testPressure},
 		{"the node is drained", s.testDrainNode},
 		{"the machine reboots", s.testReboot},
+		{"the plugins end", s.testPluginsEnd},
 		{"the Node is deleted and registers again", s.testRegisterAgain},
 	} {
 		began := time.Now()
@@ -77,13 +78,58 @@ func TestKubeletLife(t *testing.T) {
 	recorder.check(t)
 }
 
-// checkNoRecords checks that no write of the kubelet violates a policy. Those by a kubelet without a name are the setup's own.
+// enforceEverything enforces the policies recommended and strict, and one with rules of which these have none, and makes API servers send
+// the writes that these are about. Not among them are rules that read from the API server for each write, as those of Events do: they deny
+// if a busy machine takes too long.
+func (s *life) enforceEverything(t *testing.T) {
+	t.Helper()
+	others := &v1alpha1.NodeRestrictionPolicy{}
+	others.Name = "others"
+	others.Spec.ServiceAccountTokens = &v1alpha1.ServiceAccountTokens{}
+	others.Spec.CSINodes = &v1alpha1.CSINodes{}
+	others.Spec.ResourceSlices = &v1alpha1.ResourceSlices{}
+	all := []*v1alpha1.NodeRestrictionPolicy{others}
+	for _, name := range []string{"recommended", "strict"} {
+		policies, err := suite.ShippedPolicies(name)
+		suite.Check(t, err)
+		all = append(all, policies...)
+	}
+	for _, p := range all {
+		p.Spec.ValidationActions = []v1alpha1.ValidationAction{v1alpha1.Deny}
+		suite.Check(t, product.Enforce(t.Context(), s.Policies, p))
+	}
+	suite.Check(t, s.product.Configure(t.Context(), s.Kubectl, s.helmPath,
+		"rules.serviceAccountTokens=true", "rules.csiNodes=true", "rules.resourceSlices=true"))
+	nobody := suite.Kubelet(t, s.ControlPlane.APIServer, "nobody")
+	suite.Eventually(t, patience, func() error {
+		before, err := s.product.Metrics(t.Context())
+		if err != nil {
+			return err
+		}
+		csiNode := suite.Create("/apis/storage.k8s.io/v1/csinodes",
+			`{"apiVersion":"storage.k8s.io/v1","kind":"CSINode","metadata":{"name":"nobody"},"spec":{"drivers":[]}}`)
+		csiNode.DryRun = true
+		nobody.Do(t.Context(), csiNode)
+		after, err := s.product.Metrics(t.Context())
+		if err == nil && evaluations(before) == evaluations(after) {
+			err = errors.New("the webhook is not called for CSINodes yet")
+		}
+		return err
+	})
+}
+
+// evaluations returns how many writes of CSINodes were evaluated.
+func evaluations(m metrics.Metrics) float64 {
+	return m.Sum("node_restriction_plus_evaluations_total", "resource", "csinodes.storage.k8s.io")
+}
+
+// checkNoRecords checks that no write of the kubelet violates a policy. Those by kubelets with other names are the setup's own.
 func (s *life) checkNoRecords(t *testing.T, step string) {
 	t.Helper()
 	lines, err := s.product.Records.Since(0)
 	suite.Check(t, err)
 	for _, l := range lines {
-		if l.Node != "" {
+		if l.Node == s.node.Name {
 			t.Fatalf("%s: the kubelet violates a policy: %s", step, l.Text)
 		}
 	}
@@ -92,6 +138,18 @@ func (s *life) checkNoRecords(t *testing.T, step string) {
 func (s *life) await(t *testing.T, pod string, condition func(*corev1.Pod) bool) {
 	t.Helper()
 	s.AwaitPod(t, patience, metav1.NamespaceDefault, pod, condition)
+}
+
+func isReady(p *corev1.Pod) bool {
+	return p != nil && slices.ContainsFunc(p.Status.Conditions, func(c corev1.PodCondition) bool {
+		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
+	})
+}
+
+// isEvicted reports whether a pod whose container runs until it is stopped has ended. Its phase may be Failed with the reason Evicted, or
+// Succeeded, because the container exits with 0: which one depends on what the kubelet writes first.
+func isEvicted(p *corev1.Pod) bool {
+	return p.Status.Phase == corev1.PodFailed && p.Status.Reason == "Evicted" || p.Status.Phase == corev1.PodSucceeded
 }
 
 func (s *life) testPods(t *testing.T) {
@@ -108,16 +166,11 @@ func (s *life) testPods(t *testing.T) {
 	ended := func(phase corev1.PodPhase, reason string) func(*corev1.Pod) bool {
 		return func(p *corev1.Pod) bool { return p.Status.Phase == phase && p.Status.Reason == reason }
 	}
-	ready := func(p *corev1.Pod) bool {
-		return slices.ContainsFunc(p.Status.Conditions, func(c corev1.PodCondition) bool {
-			return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
-		})
-	}
 	for pod, condition := range map[string]func(*corev1.Pod) bool{
-		"probes": ready, "host-network": ready, "best-effort": ready, "resized": ready,
+		"probes": isReady, "host-network": isReady, "best-effort": isReady, "resized": isReady,
 		"completes": ended(corev1.PodSucceeded, ""), "fails": ended(corev1.PodFailed, "DeadlineExceeded"),
 		"crashes": waiting("CrashLoopBackOff"), "no-image": waiting("ImagePullBackOff"), "no-config": waiting("CreateContainerConfigError"),
-		"out-of-disk": ended(corev1.PodFailed, "Evicted"),
+		"out-of-disk": isEvicted,
 		"no-program": func(p *corev1.Pod) bool {
 			return len(p.Status.ContainerStatuses) > 0 && p.Status.ContainerStatuses[0].RestartCount > 0
 		},
@@ -207,7 +260,7 @@ func (s *life) testPressure(t *testing.T) {
 		"evictionHard": map[string]string{"memory.available": fmt.Sprint(total - 1)}, "evictionPressureTransitionPeriod": "5s",
 	})
 	s.AwaitNodeCondition(t, patience, s.node.Name, corev1.NodeMemoryPressure, corev1.ConditionTrue)
-	s.await(t, "best-effort", func(p *corev1.Pod) bool { return p.Status.Phase == corev1.PodFailed && p.Status.Reason == "Evicted" })
+	s.await(t, "best-effort", isEvicted)
 	restart(map[string]any{"evictionPressureTransitionPeriod": "5s"})
 	s.AwaitNodeCondition(t, patience, s.node.Name, corev1.NodeMemoryPressure, corev1.ConditionFalse)
 }
@@ -219,6 +272,7 @@ func (s *life) testDrainNode(t *testing.T) {
 	_, err = s.Kubectl.Run(t.Context(), nil, "uncordon", s.node.Name)
 	suite.Check(t, err)
 	s.testPods(t)
+	s.applyPluginPods(t)
 }
 
 // testReboot shows that the kubelet reports another boot and starts the containers again.
@@ -241,6 +295,11 @@ func (s *life) testReboot(t *testing.T) {
 			return len(c) == 1 && c[0].State.Running != nil && c[0].State.Running.StartedAt.After(began.Add(-time.Second))
 		})
 	}
+	// Nobody has offered the device again when the kubelet starts the pod that has one.
+	s.await(t, "device", func(p *corev1.Pod) bool {
+		return p.Status.Phase == corev1.PodFailed && p.Status.Reason == "UnexpectedAdmissionError"
+	})
+	s.await(t, "claim", isReady)
 }
 
 // testRegisterAgain deletes the Node. The kubelet creates it again when it starts.

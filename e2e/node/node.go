@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 
 	"k8s.io/client-go/rest"
 
@@ -30,7 +31,7 @@ const runc = "runc"
 
 // Options configure a node.
 type Options struct {
-	Name    string
+	Name    string       // no other node of this sandbox has or had it
 	Address string       // of the node, in sandbox.Subnet and not among those of pods
 	Config  *rest.Config // with the kubelet's credential
 	CA      []byte       // PEM of the CA whose client certificates the kubelet accepts
@@ -53,7 +54,9 @@ type Node struct {
 // Programs finds or builds the programs of nodes, and returns their paths by name.
 func Programs(ctx context.Context, log io.Writer) (map[string]string, error) {
 	paths := map[string]string{}
-	for _, p := range append(append(binaries.Containerd(), binaries.NetworkPlugins()...), binaries.StockKubelet()) {
+	for _, p := range slices.Concat(binaries.Containerd(), binaries.NetworkPlugins(), []binaries.Program{
+		binaries.StockKubelet(), binaries.KubeletPlugins(),
+	}) {
 		path, err := binaries.Path(ctx, log, p)
 		if err != nil {
 			return nil, err
@@ -86,7 +89,7 @@ func Start(ctx context.Context, programs map[string]string, o Options) (*Node, e
 }
 
 func (n *Node) start(ctx context.Context) error {
-	if err := os.MkdirAll(n.dir, 0o755); err != nil {
+	if err := os.Mkdir(n.dir, 0o755); err != nil {
 		return err
 	}
 	err := errors.Join(

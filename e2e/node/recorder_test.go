@@ -7,8 +7,8 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -24,20 +24,19 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"noderestriction.plus/e2e/project"
+	"noderestriction.plus/e2e/sandbox"
 	"noderestriction.plus/e2e/suite"
 )
 
-// update writes the paths of fields that the run found.
-var update = flag.Bool("update", false, "add to testdata/paths.txt what kubelets wrote")
-
-// pathsFile lists what kubelets with real containers write beyond the recorded shapes.
+// pathsFile lists what kubelets with real containers write beyond the recorded shapes: operation, resource and field, a tab, and when a
+// stock kubelet writes it.
 const pathsFile = "testdata/paths.txt"
 
 // recorder is a webhook that records what kubelets write, and allows it.
 type recorder struct {
 	mu    sync.Mutex
-	paths map[string]bool // each "operation resource path"
-	count int             // of writes
+	paths map[string]json.RawMessage // each "operation resource path", with the first such write
+	count int                        // of writes
 	err   error
 }
 
@@ -50,7 +49,7 @@ func (s *setup) recordWrites(t *testing.T) *recorder {
 	suite.Check(t, err)
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	suite.Check(t, err)
-	r := &recorder{paths: map[string]bool{}}
+	r := &recorder{paths: map[string]json.RawMessage{}}
 	server := &http.Server{
 		Handler: r, ReadHeaderTimeout: 10 * time.Second,
 		TLSConfig: &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS13},
@@ -98,20 +97,24 @@ func (r *recorder) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 
 func (r *recorder) add(request *admissionv1.AdmissionRequest) {
 	paths, err := changedPaths(request)
+	example, marshalErr := json.MarshalIndent(request, "", "  ")
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.count++
-	r.err = errors.Join(r.err, err)
+	r.err = errors.Join(r.err, err, marshalErr)
 	write := string(request.Operation) + " " + request.Resource.Resource
 	if request.SubResource != "" {
 		write += "/" + request.SubResource
 	}
 	for _, path := range paths {
-		r.paths[write+" "+path] = true
+		if key := write + " " + path; r.paths[key] == nil {
+			r.paths[key] = example
+		}
 	}
 }
 
-// check compares what was written with what the recorded shapes of kubelets without containers have, and with the paths file.
+// check compares what was written with what the recorded shapes of kubelets without containers have, and with the paths file. Of each
+// other field it keeps the first write, so that somebody can look at it.
 func (r *recorder) check(t *testing.T) {
 	t.Helper()
 	r.mu.Lock()
@@ -119,39 +122,49 @@ func (r *recorder) check(t *testing.T) {
 	suite.Check(t, r.err)
 	known, err := recordedPaths()
 	suite.Check(t, err)
-	data, err := os.ReadFile(pathsFile)
-	if !errors.Is(err, os.ErrNotExist) {
-		suite.Check(t, err)
+	listed, err := listedPaths()
+	if err != nil {
+		t.Error(err)
 	}
-	listed := map[string]bool{}
-	for line := range strings.Lines(string(data)) {
-		if !strings.HasPrefix(line, "#") {
-			listed[strings.TrimSpace(line)] = true
-		}
-	}
+	dir := filepath.Join(sandbox.Dir(), "writes")
+	suite.Check(t, os.MkdirAll(dir, 0o755))
 	var found []string
-	for path := range r.paths {
-		if !known[path] && !listed[path] {
+	beyond := 0
+	for _, path := range slices.Sorted(maps.Keys(r.paths)) {
+		if known[path] {
+			continue
+		}
+		if beyond++; listed[path] == "" {
 			found = append(found, path)
 		}
+		suite.Check(t, os.WriteFile(filepath.Join(dir, fmt.Sprintf("%d.json", beyond)), r.paths[path], 0o644))
+		t.Logf("writes/%d.json: %s", beyond, path)
 	}
-	slices.Sort(found)
-	t.Logf("%d writes of nodes and pods, in which %d fields change; %d of them are in no recorded shape", r.count, len(r.paths), len(found))
-	if len(found) == 0 {
-		return
+	t.Logf("%d writes of nodes and pods, in which %d fields change; %d of them are in no recorded shape", r.count, len(r.paths), beyond)
+	if len(found) > 0 {
+		t.Errorf("kubelets write what neither the recorded shapes nor %s have: look at the writes in %s, and add when a kubelet writes it:\n%s",
+			pathsFile, dir, strings.Join(found, "\n"))
 	}
-	if !*update {
-		t.Errorf("kubelets write what neither the recorded shapes nor %s have: evaluate it, and add it with -update:\n%s", pathsFile,
-			strings.Join(found, "\n"))
-		return
+}
+
+// listedPaths returns the paths of the paths file, each with when a kubelet writes it.
+func listedPaths() (map[string]string, error) {
+	data, err := os.ReadFile(pathsFile)
+	if err != nil {
+		return nil, err
 	}
-	for path := range listed {
-		found = append(found, path)
+	listed := map[string]string{}
+	for line := range strings.Lines(string(data)) {
+		if strings.HasPrefix(line, "#") {
+			continue
+		}
+		path, when, _ := strings.Cut(strings.TrimSpace(line), "\t")
+		if when == "" {
+			return listed, fmt.Errorf("%s does not say when a kubelet writes %q", pathsFile, path)
+		}
+		listed[path] = when
 	}
-	slices.Sort(found)
-	const header = "# What a kubelet with real containers was seen to write, and policy/rules/testdata/shapes.tsv does not have: operation,\n" +
-		"# resource, field.\n"
-	suite.Check(t, os.WriteFile(pathsFile, []byte(header+strings.Join(found, "\n")+"\n"), 0o644))
+	return listed, nil
 }
 
 // recordedPaths returns the paths of the recorded shapes.

@@ -46,7 +46,7 @@ type setup struct {
 // newSetup starts a control plane and nodes, and waits until the nodes are Ready.
 func newSetup(t *testing.T, names ...string) *setup {
 	t.Helper()
-	dir := filepath.Join("/var/lib", "control-plane")
+	dir := filepath.Join("/var/lib", t.Name())
 	suite.Check(t, os.MkdirAll(dir, 0o755))
 	s := &setup{}
 	var err error

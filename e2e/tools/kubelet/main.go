@@ -3,7 +3,7 @@
 
 // Command kubelet is a real kubelet whose containers are imaginary: the kubelet of kubemark without its listener. Stock kubemark
 // opens the kubelet's API on all interfaces, without authentication, and serves the machine's /var/log there; this one does not
-// listen. Its command csi-driver is a CSI driver for it, in a process of its own.
+// listen.
 package main
 
 import (
@@ -64,7 +64,6 @@ func main() {
 	flags.Var(&labels, "node-labels", "labels to register with, such as a=b,c=d")
 	flags.Var(utilflag.RegisterWithTaintsVar{Value: &o.kubelet.RegisterWithTaints}, "register-with-taints",
 		"taints to register with, such as key=value:NoSchedule")
-	cmd.AddCommand(newCSIDriver())
 	os.Exit(cli.Run(cmd))
 }
 

@@ -10,9 +10,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
-	"os/signal"
 	"path/filepath"
-	"syscall"
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
 	"github.com/spf13/cobra"
@@ -20,8 +18,8 @@ import (
 	registration "k8s.io/kubelet/pkg/apis/pluginregistration/v1"
 )
 
-// driver is a CSI driver without volumes: what a node plugin and its registrar say to the kubelet when the driver is registered.
-type driver struct {
+// csiDriver is a CSI driver without volumes: what a node plugin and its registrar say to the kubelet when the driver is registered.
+type csiDriver struct {
 	csi.UnimplementedNodeServer
 	registration.UnimplementedRegistrationServer
 
@@ -33,7 +31,7 @@ type driver struct {
 
 // newCSIDriver returns the command csi-driver, which runs a driver until the process ends, or the kubelet does not register it.
 func newCSIDriver() *cobra.Command {
-	d := &driver{refused: make(chan error, 1)}
+	d := &csiDriver{refused: make(chan error, 1)}
 	cmd := &cobra.Command{
 		Use:  "csi-driver",
 		Args: cobra.NoArgs,
@@ -47,9 +45,7 @@ func newCSIDriver() *cobra.Command {
 	return cmd
 }
 
-func (d *driver) run(ctx context.Context) error {
-	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM)
-	defer stop()
+func (d *csiDriver) run(ctx context.Context) error {
 	server := grpc.NewServer()
 	csi.RegisterNodeServer(server, d)
 	registration.RegisterRegistrationServer(server, d)
@@ -73,17 +69,17 @@ func (d *driver) run(ctx context.Context) error {
 	}
 }
 
-func (d *driver) endpoint() string { return filepath.Join(d.rootDir, d.name+".sock") }
+func (d *csiDriver) endpoint() string { return filepath.Join(d.rootDir, d.name+".sock") }
 
 // GetInfo implements registration.RegistrationServer.
-func (d *driver) GetInfo(context.Context, *registration.InfoRequest) (*registration.PluginInfo, error) {
+func (d *csiDriver) GetInfo(context.Context, *registration.InfoRequest) (*registration.PluginInfo, error) {
 	return &registration.PluginInfo{
 		Type: registration.CSIPlugin, Name: d.name, Endpoint: d.endpoint(), SupportedVersions: []string{"1.0.0"},
 	}, nil
 }
 
 // NotifyRegistrationStatus implements registration.RegistrationServer.
-func (d *driver) NotifyRegistrationStatus(
+func (d *csiDriver) NotifyRegistrationStatus(
 	_ context.Context, status *registration.RegistrationStatus,
 ) (*registration.RegistrationStatusResponse, error) {
 	if !status.GetPluginRegistered() {
@@ -93,6 +89,6 @@ func (d *driver) NotifyRegistrationStatus(
 }
 
 // NodeGetInfo implements csi.NodeServer.
-func (d *driver) NodeGetInfo(context.Context, *csi.NodeGetInfoRequest) (*csi.NodeGetInfoResponse, error) {
+func (d *csiDriver) NodeGetInfo(context.Context, *csi.NodeGetInfoRequest) (*csi.NodeGetInfoResponse, error) {
 	return &csi.NodeGetInfoResponse{NodeId: d.nodeID, AccessibleTopology: &csi.Topology{Segments: d.topology}}, nil
 }
