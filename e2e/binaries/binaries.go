@@ -163,7 +163,8 @@ func Image(ctx context.Context, log io.Writer) (string, error) {
 	return filepath.Join(dir, "linux_"+runtime.GOARCH+".tar"), nil
 }
 
-// fromClone builds a package of the clone.
+// fromClone builds a package of the clone. The file keeps its build ID, by which go build finds out that it is current and need not be
+// linked again.
 func fromClone(ctx context.Context, log io.Writer, kind Build, pkg string) (string, error) {
 	root, err := project.Root()
 	if err != nil {
@@ -184,7 +185,7 @@ func fromClone(ctx context.Context, log io.Writer, kind Build, pkg string) (stri
 		return "", fmt.Errorf("%s: %w", kind.name, err)
 	}
 	defer unlock()
-	return path, b.goBuild(ctx, "-ldflags", "-s -w -buildid=", "-o", path)
+	return path, b.goBuild(ctx, "-ldflags", "-s -w", "-o", path)
 }
 
 // given returns the path of the program in the environment, or empty.
