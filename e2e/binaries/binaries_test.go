@@ -85,6 +85,38 @@ func TestProgramsOfTheEnvironment(t *testing.T) {
 	}
 }
 
+func TestProgramsThatAreBuiltQuicklyHaveNamesOfTheirOwn(t *testing.T) {
+	for _, test := range []struct {
+		name, variable string
+		there          []string // suffixes of what is in the cache directory
+		want           string   // suffix
+	}{
+		{name: "a test builds the program as it is released"},
+		{name: "a demo builds it quickly", variable: "1", want: quickSuffix},
+		{name: "a demo uses one that a test has built", variable: "1", there: []string{""}},
+		{name: "a demo prefers the one that a test has built", variable: "1", there: []string{"", quickSuffix}},
+		{name: "a test does not use the one of a demo", there: []string{quickSuffix}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Setenv("XDG_CACHE_HOME", t.TempDir())
+			t.Setenv(quickVariable, "")
+			plain, _, err := Etcd().cached()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, suffix := range test.there {
+				if err := os.WriteFile(plain+suffix, nil, 0o755); err != nil {
+					t.Fatal(err)
+				}
+			}
+			t.Setenv(quickVariable, test.variable)
+			if got, _, err := Etcd().cached(); err != nil || got != plain+test.want {
+				t.Errorf("got %q, %v, want %q", got, err, plain+test.want)
+			}
+		})
+	}
+}
+
 func TestVersionsAreThoseOfGoMod(t *testing.T) {
 	root, err := project.Root()
 	if err != nil {

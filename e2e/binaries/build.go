@@ -34,12 +34,6 @@ type build struct {
 	log      io.Writer
 }
 
-// Compile compiles library packages of the module in a directory, so that programs that use them are built quickly.
-func Compile(ctx context.Context, log io.Writer, label, dir string, packages ...string) error {
-	b := build{label: label, dir: dir, packages: packages, log: log}
-	return b.goBuild(ctx)
-}
-
 // run builds into a temporary file beside the path and renames it, so that the path is never an incomplete program. No other process
 // may build the same path at the same time.
 func (b *build) run(ctx context.Context, path string) error {

@@ -9,9 +9,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
 	"syscall"
 
@@ -25,44 +25,64 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	err := build(ctx, os.Args[1])
+	path, err := build(ctx, os.Args[1])
 	if ctx.Err() != nil {
 		err = ctx.Err()
 	}
 	stop()
 	if err == nil {
-		err = become("go", "run", "./demo/"+os.Args[1])
+		err = syscall.Exec(path, []string{path}, os.Environ()) // it gets the signals of this process
 	}
 	fmt.Fprintln(os.Stderr, "demo:", err)
 	os.Exit(1)
 }
 
-// build builds what the demo cannot begin without. What the network has is downloaded instead.
-func build(ctx context.Context, demo string) error {
-	programs := []binaries.Program{binaries.Etcd(), binaries.KubeAPIServer(), binaries.Kubectl()}
-	built, err := binaries.Built(programs...)
+// build builds what the demo cannot begin without, and returns its path. What the network has is downloaded instead.
+func build(ctx context.Context, demo string) (path string, err error) {
+	controlPlane := []binaries.Program{binaries.Etcd(), binaries.KubeAPIServer()}
+	built, err := binaries.Built(controlPlane...)
 	if err != nil {
-		return err
+		return "", err
 	}
 	if !built {
 		download(ctx)
 	}
-	if demo == "replay" {
-		programs = append(programs, binaries.Kubelet())
+	program := func(p binaries.Program) step {
+		return step{p.Name, func(ctx context.Context) error { return second(binaries.Path(ctx, os.Stdout, p)) }}
 	}
-	for i, program := range programs {
-		fmt.Printf("%d of %d: %s\n", i+1, len(programs)+2, program.Name)
-		if _, err := binaries.Path(ctx, os.Stdout, program); err != nil {
-			return err
+	steps := []step{
+		program(binaries.Etcd()),
+		// Before the API server, which has most of the same packages, so that the demo can be built at the same time as the rest of it.
+		{"NodeRestriction-plus", func(ctx context.Context) error {
+			return second(binaries.Product(ctx, os.Stdout, binaries.Plain()))
+		}},
+		{"kube-apiserver and the demo", func(ctx context.Context) error {
+			built := make(chan error, 1)
+			go func() { built <- second(binaries.Path(ctx, os.Stdout, binaries.KubeAPIServer())) }()
+			var err error
+			path, err = binaries.Demo(ctx, os.Stdout, demo)
+			return errors.Join(err, <-built)
+		}},
+	}
+	if demo == "replay" {
+		steps = append(steps, program(binaries.Kubelet()), program(binaries.Kubectl()))
+	}
+	for i, s := range steps {
+		fmt.Printf("%d of %d: %s\n", i+1, len(steps), s.name)
+		if err := s.run(ctx); err != nil {
+			return "", err
 		}
 	}
-	fmt.Printf("%d of %d: helm\n", len(programs)+1, len(programs)+2)
-	if _, err := binaries.Helm(ctx, os.Stdout); err != nil {
-		return err
-	}
-	fmt.Printf("%d of %d: the demo\n", len(programs)+2, len(programs)+2)
-	return binaries.Compile(ctx, os.Stdout, "demo", ".", "./suite")
+	return path, nil
 }
+
+// step is a part of the build.
+type step struct {
+	name string
+	run  func(context.Context) error
+}
+
+func second(_ string, err error) error { return err }
 
 // download makes this process, and the demo that it becomes, use downloaded programs if the network has them.
 func download(ctx context.Context) {
@@ -71,15 +91,6 @@ func download(ctx context.Context) {
 		err = os.Setenv("KUBEBUILDER_ASSETS", dir)
 	}
 	if err != nil && ctx.Err() == nil {
-		fmt.Printf("Building etcd, kube-apiserver and kubectl, once for all clones, because they cannot be downloaded: %v\n", err)
+		fmt.Printf("Building etcd and kube-apiserver, once for all clones, because they cannot be downloaded: %v\n", err)
 	}
-}
-
-// become replaces this process with a command, which therefore gets its signals.
-func become(name string, args ...string) error {
-	path, err := exec.LookPath(name)
-	if err != nil {
-		return err
-	}
-	return syscall.Exec(path, append([]string{name}, args...), os.Environ())
 }

@@ -39,19 +39,48 @@ func ApplyCRD(ctx context.Context, admin kubectl.Kubectl) error {
 	return admin.Apply(ctx, crd)
 }
 
-// Install installs the product outside the cluster: it applies its CRD and the webhooks of its chart with kubectl, starts the
-// program, and waits until these API servers call it.
-func Install(
-	ctx context.Context, o Options, admin kubectl.Kubectl, helm string, servers ...*controlplane.APIServer,
-) (*Product, error) {
-	if err := ApplyCRD(ctx, admin); err != nil {
+// Installer installs manifests in a cluster.
+type Installer interface {
+	// Apply applies manifests and becomes the owner of their fields.
+	Apply(ctx context.Context, manifests []byte) error
+	// Template renders the chart for a release of Kubernetes, such as v1.37.2, with values in the form of helm's flag --set.
+	Template(ctx context.Context, kubeVersion string, values []string) ([]byte, error)
+}
+
+// Programs installs with kubectl and Helm, as users do.
+type Programs struct {
+	kubectl.Kubectl
+	Helm string // path
+}
+
+// Template implements [Installer].
+func (p Programs) Template(ctx context.Context, kubeVersion string, values []string) ([]byte, error) {
+	root, err := project.Root()
+	if err != nil {
+		return nil, err
+	}
+	args := []string{"template", filepath.Join(root, "charts", Name), "--kube-version=" + kubeVersion}
+	for _, value := range values {
+		args = append(args, "--set="+value)
+	}
+	return render(ctx, p.Helm, args)
+}
+
+// Install installs the product outside the cluster: it applies its CRD and the webhooks of its chart, starts the program, and waits until
+// these API servers call it.
+func Install(ctx context.Context, o Options, with Installer, servers ...*controlplane.APIServer) (*Product, error) {
+	crd, err := CRD()
+	if err != nil {
+		return nil, err
+	}
+	if err := with.Apply(ctx, crd); err != nil {
 		return nil, err
 	}
 	p, err := Start(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	err = p.Configure(ctx, admin, helm)
+	err = p.configure(ctx, with)
 	for _, server := range servers {
 		if err == nil {
 			err = p.AwaitCalled(ctx, server)
@@ -66,11 +95,15 @@ func Install(
 // Configure applies the chart for this program with these values, each in the form of helm's flag --set. API servers notice the
 // change a moment later.
 func (p *Product) Configure(ctx context.Context, admin kubectl.Kubectl, helm string, values ...string) error {
-	chart, err := p.Render(ctx, helm, values...)
+	return p.configure(ctx, Programs{Kubectl: admin, Helm: helm}, values...)
+}
+
+func (p *Product) configure(ctx context.Context, with Installer, values ...string) error {
+	chart, err := p.template(ctx, with, values...)
 	if err != nil {
 		return err
 	}
-	return admin.Apply(ctx, chart)
+	return with.Apply(ctx, chart)
 }
 
 // ApplyRoles applies what the chart grants the product with these values, each in the form of helm's flag --set. It is for a product that
@@ -111,27 +144,20 @@ func WriteBaseConditions(ctx context.Context, helm, path string, values ...strin
 
 // Render renders the chart for this program, which is outside the cluster, with these values.
 func (p *Product) Render(ctx context.Context, helm string, values ...string) ([]byte, error) {
-	root, err := project.Root()
-	if err != nil {
-		return nil, err
-	}
+	return p.template(ctx, Programs{Helm: helm}, values...)
+}
+
+func (p *Product) template(ctx context.Context, with Installer, values ...string) ([]byte, error) {
 	version, err := binaries.KubeAPIServer().Version()
 	if err != nil {
 		return nil, err
 	}
-	args := []string{
-		"template", filepath.Join(root, "charts", "node-restriction-plus"),
-		"--kube-version=" + version,
-		"--set=webhook.url=" + p.URL,
-		"--set=policies.recommended=Off", // tests bring their own policies
-	}
+	// Tests bring their own policies.
+	set := []string{"webhook.url=" + p.URL, "policies.recommended=Off"}
 	if p.options.CA != nil {
-		args = append(args, "--set=webhook.caBundle="+base64.StdEncoding.EncodeToString(p.options.CA.PEM()))
+		set = append(set, "webhook.caBundle="+base64.StdEncoding.EncodeToString(p.options.CA.PEM()))
 	}
-	for _, value := range values {
-		args = append(args, "--set="+value)
-	}
-	return render(ctx, helm, args)
+	return with.Template(ctx, version, append(set, values...))
 }
 
 // render returns what helm prints.

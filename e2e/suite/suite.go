@@ -28,6 +28,8 @@ type Options struct {
 	Dir       string                        // for data, certificates, kubeconfigs and logs; must exist
 	Log       io.Writer                     // progress, if a program has to be built
 	APIServer controlplane.APIServerOptions // of the first API server
+	// WithoutKubectl leaves the path of Kubectl empty, so that nothing waits until kubectl is built.
+	WithoutKubectl bool
 }
 
 // Suite is a control plane and its administrator, who can install the product.
@@ -45,8 +47,10 @@ type Suite struct {
 func Start(ctx context.Context, o Options) (*Suite, error) {
 	s := &Suite{Dir: o.Dir, Kubectl: kubectl.Kubectl{Kubeconfig: filepath.Join(o.Dir, "admin.kubeconfig")}, log: o.Log}
 	var err error
-	if s.Kubectl.Path, err = binaries.Path(ctx, o.Log, binaries.Kubectl()); err != nil {
-		return nil, err
+	if !o.WithoutKubectl {
+		if s.Kubectl.Path, err = binaries.Path(ctx, o.Log, binaries.Kubectl()); err != nil {
+			return nil, err
+		}
 	}
 	s.ControlPlane, err = controlplane.Start(ctx, controlplane.Options{Dir: o.Dir, Log: o.Log, APIServer: o.APIServer})
 	if err != nil {
@@ -85,13 +89,21 @@ func (s *Suite) Install(ctx context.Context, o product.Options, servers ...*cont
 	if err != nil {
 		return nil, err
 	}
-	if o, err = s.complete(ctx, o); err != nil {
+	return s.InstallWith(ctx, product.Programs{Kubectl: s.Kubectl, Helm: helm}, o, servers...)
+}
+
+// InstallWith is [Suite.Install] without kubectl and Helm.
+func (s *Suite) InstallWith(
+	ctx context.Context, with product.Installer, o product.Options, servers ...*controlplane.APIServer,
+) (*product.Product, error) {
+	o, err := s.complete(ctx, o)
+	if err != nil {
 		return nil, err
 	}
 	if len(servers) == 0 {
 		servers = []*controlplane.APIServer{s.ControlPlane.APIServer}
 	}
-	return product.Install(ctx, o, s.Kubectl, helm, servers...)
+	return product.Install(ctx, o, with, servers...)
 }
 
 // StartProduct installs the CRD and starts the product, which no API server calls. Options have the defaults of [Suite.Install].

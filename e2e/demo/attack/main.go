@@ -10,8 +10,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"path/filepath"
-	"strings"
 
 	"noderestriction.plus/e2e/controlplane"
 	"noderestriction.plus/e2e/demo/stage"
@@ -62,15 +60,14 @@ func (d *demo) install(ctx context.Context) error {
 	if err := d.Install(ctx); err != nil {
 		return err
 	}
-	root, err := project.Root()
+	recommended, err := project.ReadFile("config", "policies", "recommended.yaml")
 	if err != nil {
 		return err
 	}
-	out, err := d.Kubectl.Run(ctx, nil, "apply", "--filename", filepath.Join(root, "config", "policies", "recommended.yaml"))
-	if err != nil {
+	if err := d.Apply(ctx, recommended); err != nil {
 		return err
 	}
-	d.Screen.Line("kubectl apply -f config/policies/recommended.yaml: %s", firstLine(out))
+	d.Screen.Line("config/policies/recommended.yaml is applied")
 	return product.AwaitReady(ctx, d.Policies, "recommended")
 }
 
@@ -96,9 +93,4 @@ func (d *demo) live(ctx context.Context) error {
 	}
 	d.Screen.Line("it was restarted, and none of its writes was denied")
 	return nil
-}
-
-func firstLine(s string) string {
-	line, _, _ := strings.Cut(strings.TrimSpace(s), "\n")
-	return line
 }

@@ -96,6 +96,9 @@ func (d *demo) showRecord(line product.Line) error {
 
 // showCounts shows the output of kubectl after the product has written the status of the policy, which it does every 10 seconds.
 func (d *demo) showCounts(ctx context.Context, want int) error {
+	if err := d.AwaitKubectl(ctx); err != nil {
+		return err
+	}
 	d.Screen.Title("The counts: %d records, and the policy's own", want)
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()

@@ -48,6 +48,9 @@ func (d *demo) run(ctx context.Context) error {
 	if err := d.StartCluster(ctx, controlplane.APIServerOptions{Args: []string{"--audit-policy-file=" + policy}}); err != nil {
 		return err
 	}
+	if err := d.AwaitKubectl(ctx); err != nil {
+		return err
+	}
 	if err := d.live(ctx); err != nil {
 		return err
 	}

@@ -76,13 +76,16 @@ func perform(ctx context.Context, run func(context.Context, *Demo) error) error 
 	return run(ctx, d)
 }
 
-// build builds the product while the control plane starts, and then the kubelet, if it has not been built yet, during the attacks.
+// build builds the product while the control plane starts, and then, during the attacks, what the demo needs later: the kubelet and
+// kubectl, if they have not been built yet.
 func (d *Demo) build(ctx context.Context) {
 	d.built = make(chan struct{})
 	d.building.Go(func() {
 		d.binary, d.failed = binaries.Product(ctx, d.Screen, binaries.Plain())
 		close(d.built)
-		_, _ = binaries.Path(ctx, d.Screen, binaries.Kubelet()) // who needs it builds it again, and fails
+		for _, program := range []binaries.Program{binaries.Kubelet(), binaries.Kubectl()} {
+			_, _ = binaries.Path(ctx, d.Screen, program) // who needs it builds it again, and fails
+		}
 	})
 }
 
@@ -104,7 +107,7 @@ func (d *Demo) stop() {
 func (d *Demo) StartCluster(ctx context.Context, server controlplane.APIServerOptions) error {
 	d.Screen.Title("Starting etcd and kube-apiserver, with the Node authorizer and the NodeRestriction plugin")
 	var err error
-	d.Suite, err = suite.Start(ctx, suite.Options{Dir: d.dir, Log: d.Screen, APIServer: server})
+	d.Suite, err = suite.Start(ctx, suite.Options{Dir: d.dir, Log: d.Screen, APIServer: server, WithoutKubectl: true})
 	return err
 }
 
@@ -170,7 +173,14 @@ func (d *Demo) Install(ctx context.Context) error {
 		return d.failed
 	}
 	var err error
-	d.Product, err = d.Suite.Install(ctx, product.Options{Binary: d.binary})
+	d.Product, err = d.InstallWith(ctx, installer{d.Policies}, product.Options{Binary: d.binary})
+	return err
+}
+
+// AwaitKubectl waits until kubectl is built. Before that, the path of Kubectl is empty.
+func (d *Demo) AwaitKubectl(ctx context.Context) error {
+	var err error
+	d.Kubectl.Path, err = binaries.Path(ctx, d.Screen, binaries.Kubectl())
 	return err
 }
 
