@@ -203,7 +203,7 @@ func (s *setup) testUpgrade(t *testing.T) {
 
 // testDown stops cert-manager, which affects neither the running replicas nor one that starts.
 func (s *setup) testDown(t *testing.T) {
-	s.certManager.Kill()
+	s.kill()
 	flood := s.startFlood(t, false)
 	flood.AwaitReconnections(t, 4)
 	endFlood(t, flood)
@@ -221,14 +221,14 @@ func (s *setup) testDown(t *testing.T) {
 	})
 	suite.Check(t, s.AwaitRollout(t.Context()))
 	s.awaitDenied(t)
-	s.certManager.Restart(t)
-	s.certManager.Await(t)
+	s.restart(t)
+	s.awaitCertManager(t)
 }
 
 // testExpires replaces the serving certificate with one that is about to expire, as if cert-manager had been down for months. The
 // metric shows it and the replicas become unready, until cert-manager is back.
 func (s *setup) testExpires(t *testing.T) {
-	s.certManager.Kill()
+	s.kill()
 	secret, err := s.secret(t, leafSecret)
 	suite.Check(t, err)
 	s.expiresSoon(t, secret)
@@ -243,7 +243,7 @@ func (s *setup) testExpires(t *testing.T) {
 		}
 		return nil
 	})
-	s.certManager.Restart(t)
+	s.restart(t)
 	suite.Eventually(t, patience, func() error {
 		leaf, err := s.certificate(t, leafSecret, corev1.TLSCertKey)
 		if err == nil && time.Until(leaf.NotAfter) < time.Hour {

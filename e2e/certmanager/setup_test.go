@@ -12,7 +12,6 @@ import (
 	"k8s.io/client-go/dynamic"
 
 	"noderestriction.plus/e2e/binaries"
-	"noderestriction.plus/e2e/certmanager"
 	"noderestriction.plus/e2e/cluster"
 	"noderestriction.plus/e2e/suite"
 )
@@ -32,10 +31,10 @@ func TestMain(m *testing.M) { suite.Main(m) }
 // setup is a cluster with cert-manager in which the chart is installed.
 type setup struct {
 	*cluster.Cluster
-	certManager *certmanager.CertManager
-	objects     dynamic.Interface
-	kubelet     *suite.Client
-	values      []string // of the chart
+	*certManager
+	objects dynamic.Interface
+	kubelet *suite.Client
+	values  []string // of the chart
 }
 
 func newSetup(t *testing.T) *setup {
@@ -52,7 +51,7 @@ func newSetup(t *testing.T) *setup {
 	if a := s.kubelet.Do(t.Context(), suite.RegisterNode(node, nil)); a.Outcome != suite.Allowed {
 		t.Fatalf("the Node does not register: %s", a)
 	}
-	s.certManager = certmanager.Install(t, s.Suite)
+	s.certManager = s.installCertManager(t)
 	return s
 }
 

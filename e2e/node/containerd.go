@@ -19,8 +19,8 @@ import (
 )
 
 // containerdConfig is the configuration of containerd, in a version that all releases since 1.3 read. The score by which the kernel
-// chooses what it kills when memory is short can only be raised where the machine denies to lower it. Releases before 2.0 need to be told
-// to read descriptions of devices, and those before 1.7 cannot.
+// chooses what it kills when memory is short can only be raised where the machine denies to lower it. Releases before 2.0 read descriptions
+// of devices only with enable_cdi, and those before 1.7 never do.
 const containerdConfig = `version = 2
 root = %q
 state = %q

@@ -43,7 +43,7 @@ spec:
 `
 
 // TestKubeletLife runs containers of every kind on a real node with plugins, and restarts, starves and reboots the node, while the policies
-// recommended and strict deny, and one with rules of which they have none. None may find a violation.
+// recommended and strict deny, and one with rules that these do not have. None may find a violation.
 func TestKubeletLife(t *testing.T) {
 	s := &life{setup: newSetup(t)}
 	s.product = s.MustInstall(t, product.Options{})
@@ -78,7 +78,7 @@ func TestKubeletLife(t *testing.T) {
 	recorder.check(t)
 }
 
-// enforceEverything enforces the policies recommended and strict, and one with rules of which these have none, and makes API servers send
+// enforceEverything enforces the policies recommended and strict, and one with rules that these do not have, and makes API servers send
 // the writes that these are about. Not among them are rules that read from the API server for each write, as those of Events do: they deny
 // if a busy machine takes too long.
 func (s *life) enforceEverything(t *testing.T) {

@@ -13,7 +13,6 @@ import (
 	"testing"
 
 	"noderestriction.plus/e2e/binaries"
-	"noderestriction.plus/e2e/certmanager"
 	"noderestriction.plus/e2e/node"
 	"noderestriction.plus/e2e/sandbox"
 	"noderestriction.plus/e2e/suite"
@@ -54,9 +53,6 @@ func build(ctx context.Context, log io.Writer) error {
 		}
 	}
 	if _, err := binaries.Helm(ctx, log); err != nil {
-		return err
-	}
-	if err := certmanager.Prepare(ctx, log); err != nil {
 		return err
 	}
 	for variable, build := range map[string]func(context.Context, io.Writer) (string, error){

@@ -53,8 +53,6 @@ func TestProductInPods(t *testing.T) {
 	t.Run("a drain loses no record", s.testDrain)
 	t.Run("a killed process loses no record", s.testKill)
 	s.checkRecords(t)
-	t.Run("cert-manager issues the certificate", s.testCertManager)
-	s.checkRecords(t)
 	t.Run("the profile controlPlane runs in the host network", s.testHostNetwork)
 	s.checkRecords(t)
 }
