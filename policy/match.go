@@ -139,7 +139,7 @@ func (m *matcher) matchLabels(r *Request) (bool, error) {
 
 // nodeLabelsOf returns the labels of the kubelet's own Node. A write of that Node has them; for other writes they are looked up.
 func nodeLabelsOf(r *Request) (map[string]string, error) {
-	if r.Resource == "nodes" && (r.Name == r.NodeName || r.Name == "") {
+	if r.Resource == "nodes" && r.WrittenNode() == r.NodeName {
 		switch node := r.Node(); {
 		case node.IsStored():
 			return node.Labels().Old(), nil

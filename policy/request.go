@@ -57,6 +57,18 @@ func (r *Request) outOfTime() bool { return r.Clock != nil && r.Clock.Over() }
 // Node returns the Node that is written. It is empty if the write is not of a Node.
 func (r *Request) Node() *object.Node { return r.view.Node() }
 
+// WrittenNode returns the name of the Node that is written. The requests of a deletion of a collection have no name: the stored object has.
+func (r *Request) WrittenNode() string {
+	if r.Name != "" {
+		return r.Name
+	}
+	name := r.Node().Name()
+	if r.Node().IsStored() {
+		return name.Old()
+	}
+	return name.New()
+}
+
 // Pod returns the pod that is written. It is empty if the write is not of a pod or its status.
 func (r *Request) Pod() *object.Pod { return r.view.Pod() }
 
