@@ -285,6 +285,35 @@ func TestAddressOfTheWrittenNode(t *testing.T) {
 	}
 }
 
+// TestObjectsOfOneKindWithSeveralFields checks that each of the fields must name the node.
+func TestObjectsOfOneKindWithSeveralFields(t *testing.T) {
+	p := agentPolicy(t, "objects: [{resource: configmaps, node: metadata.name}, {resource: configmaps, node: data.node}, "+
+		"{resource: configmaps, node: data.node}, {resource: secrets, node: data.other}]")
+	compiled, errs := rules.NewCompiler().Compile(p)
+	if len(errs) > 0 {
+		t.Fatal(errs.ToAggregate())
+	}
+	for object, fields := range map[string][]string{
+		"metadata: {name: n1}\ndata: {node: n1}":            nil,
+		"metadata: {name: n2}\ndata: {node: n1, other: n2}": {"metadata.name"},
+		"metadata: {name: n1}\ndata: {node: n2}":            {"data.node"},
+		"metadata: {name: n2}\ndata: {}":                    {"metadata.name", "data.node"},
+		"metadata: {name: n1}\ndata: {node: [n1]}":          {"data.node"},
+	} {
+		r := writeOf(t, "configmaps", "metadata: {name: n1}\ndata: {node: n1, old: a}", object)
+		r.Subject, r.NodeName = cni(), "n1"
+		var got []string
+		for _, v := range policy.NewSet(compiled).Evaluate(r).Violations {
+			got = append(got, v.Field)
+		}
+		slices.Sort(got)
+		slices.Sort(fields)
+		if !slices.Equal(got, fields) {
+			t.Errorf("%s: got %q, want %q", object, got, fields)
+		}
+	}
+}
+
 // writeOf returns a write, such as an update of nodes/status, with objects in YAML.
 func writeOf(t *testing.T, what, old, updated string) *policy.Request {
 	t.Helper()
