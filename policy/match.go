@@ -77,7 +77,7 @@ func warnOfMatch(m *v1alpha1.Match, at *field.Path) []string {
 		named = []v1alpha1.Pattern{"*"}
 	}
 	if len(errs) == 0 && !slices.ContainsFunc(named, func(p v1alpha1.Pattern) bool { return !excluded.Covers(p) }) {
-		warnings = append(warnings, at.Child("excludeNodeNames").String()+": excludes every kubelet, so this policy restricts nobody")
+		warnings = append(warnings, at.Child("excludeNodeNames").String()+": excludes every node, so this policy restricts nobody")
 	}
 	return warnings
 }
