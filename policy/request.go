@@ -69,7 +69,7 @@ func (r *Request) WrittenNode() string {
 	return name.New()
 }
 
-// Pod returns the pod that is written. It is empty if the write is not of a pod or its status.
+// Pod returns the pod that is written. It is empty if the write is not of a pod, or of a subresource that does not have the pod.
 func (r *Request) Pod() *object.Pod { return r.view.Pod() }
 
 // ManagedFields returns metadata.managedFields of the stored and the written Node or pod as they were sent. A missing one is nil.

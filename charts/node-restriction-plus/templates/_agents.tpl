@@ -139,7 +139,11 @@ the next one, and the field that names the node is the same in all.
   operations: [CREATE, UPDATE, DELETE]
   resources: [pods]
   scope: Namespaced
-- {apiGroups: [""], apiVersions: [v1], operations: [UPDATE], resources: [pods/status], scope: Namespaced}
+- apiGroups: [""]
+  apiVersions: [v1]
+  operations: [UPDATE]
+  resources: [pods/status, pods/ephemeralcontainers, pods/resize]
+  scope: Namespaced
 - {apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [pods/eviction], scope: Namespaced}
 {{- end }}
 
