@@ -288,6 +288,47 @@ func TestAgentValues(t *testing.T) {
 	}
 }
 
+// TestAgentValuesOfTheCRD renders values that the CRD refuses by an expression, in the chart's value and in a policy of the chart. A prefix
+// that covers service accounts would have the floor deny what controllers write.
+func TestAgentValuesOfTheCRD(t *testing.T) {
+	const covers, sections = "must not cover kubelets or service accounts", "policies have sections for"
+	const floor = `"floor":{"enabled":true,"withoutNode":"Deny"}`
+	for name, test := range map[string]struct{ values, message string }{
+		"the prefix of all of Kubernetes":    {`"usernamePrefixes":["system:ovn-node:","system:"]`, covers},
+		"the prefix of kubelets":             {`"usernamePrefixes":["system:node:"]`, covers},
+		"a prefix of one kubelet":            {`"usernamePrefixes":["system:node:a:"]`, covers},
+		"the prefix of service accounts":     {`"usernamePrefixes":["system:serviceaccount:"]`, covers},
+		"the service accounts of kube-system": {`"usernamePrefixes":["system:serviceaccount:kube-system:"]`, covers},
+		"Nodes as objects": {`"usernamePrefixes":["system:ovn-node:"],"objects":[{"resource":"nodes","node":"metadata.name"}]`, sections},
+		"pods as objects": {
+			`"usernamePrefixes":["system:ovn-node:"],"objects":[{"resource":"configmaps","node":"a"},{"resource":"pods","node":"spec.nodeName"}]`,
+			sections,
+		},
+	} {
+		subjects, objects, _ := strings.Cut(test.values, `,"objects"`)
+		if objects != "" {
+			objects = `,"objects"` + objects
+		}
+		for value, arguments := range map[string][]string{
+			"subjects": {"--set-json", "subjects={" + test.values + "," + floor + "}"},
+			"policies.extra.own": {
+				"--set-json", `policies.extra={"own":{"validationActions":["Audit"],"subjects":{` + subjects + `}` + objects + `}}`,
+			},
+		} {
+			t.Run(name+" in "+value, func(t *testing.T) {
+				t.Parallel()
+				out, err := helmTemplate(t, arguments...)
+				if err == nil {
+					t.Fatalf("it is accepted:\n%s", out)
+				}
+				if message := err.Error(); !strings.Contains(message, value+": ") || !strings.Contains(message, test.message) {
+					t.Errorf("the error does not name %s and say %q: %v", value, test.message, err)
+				}
+			})
+		}
+	}
+}
+
 // TestAgentPermissions adds no permission for agents, and one for their floor: to compare it with what was installed.
 func TestAgentPermissions(t *testing.T) {
 	before := permissions(t, render(t))

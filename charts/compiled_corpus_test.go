@@ -21,6 +21,7 @@ import (
 
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/fixture"
+	"noderestriction.plus/internal/review"
 	"noderestriction.plus/policy"
 )
 
@@ -34,8 +35,8 @@ type corpus struct {
 	perturbed []policy.Request
 }
 
-// newCorpus makes of each fixture the write itself, the same in reverse, the same without a change, the registration of its object, and
-// mixtures with other fixtures, each to every resource that the rule looks at.
+// newCorpus makes of each fixture the write itself, the same in reverse, the same without a change, the registration of its object, its
+// deletion with a collection, and mixtures with other fixtures, each to every resource that the rule looks at.
 func newCorpus(t testing.TB, rule policy.Rule) *corpus {
 	t.Helper()
 	paths, err := filepath.Glob(filepath.Join("../policy/rules/testdata", string(rule.ID), "*", "*.txtar"))
@@ -93,6 +94,15 @@ func (c *corpus) add(r policy.Request) {
 		same.OldObject = r.Object
 		created.Operation, created.Subresource, created.OldObject = admissionv1.Create, "", nil
 		variants = append(variants, reversed, same, created)
+	}
+	if r.Operation == admissionv1.Delete {
+		ofCollection := r
+		ofCollection.Name = ""
+		variants = append(variants, ofCollection)
+		if r.Resource == "nodes" { // the same by the kubelet of that Node
+			ofCollection.NodeName, ofCollection.User = r.Name, review.UserOf(r.Name)
+			variants = append(variants, ofCollection)
+		}
 	}
 	for _, v := range variants {
 		for _, target := range c.rule.Targets {

@@ -141,11 +141,14 @@ func (p *Policy) ForAgents() bool { return p.subjects != nil }
 
 // WithoutNode returns what a policy for node agents does with a write whose client names no node.
 func (p *Policy) WithoutNode() v1alpha1.ValidationAction {
-	if p.subjects != nil && p.subjects.allowWithoutNode {
+	if p.AllowsWithoutNode() {
 		return v1alpha1.Audit
 	}
 	return p.action
 }
+
+// AllowsWithoutNode reports whether the policy is for node agents and lets those write whose credentials name no node, with a record.
+func (p *Policy) AllowsWithoutNode() bool { return p.subjects != nil && p.subjects.allowWithoutNode }
 
 // Targets returns the writes that the rules of the policy evaluate, one for each operation, in the order of the compiler's list.
 func (p *Policy) Targets() []Target {
@@ -193,7 +196,7 @@ func (p *Policy) RulesOn(resource, subresource string, operation admissionv1.Ope
 
 // evaluate appends to a decision what the checks of the policy find.
 func (p *Policy) evaluate(r *Request, checks []activeRule, form *formCheck, d *Decision) {
-	if !p.restricts(r) {
+	if !p.Restricts(r) {
 		return
 	}
 	unverified := func(detail string) {
@@ -246,8 +249,9 @@ func (c *formCheck) unverifiable(r *Request) string {
 	return c.detail
 }
 
-// restricts reports whether the policy is for a client, by its name and that of its node. A client without a node could be on any.
-func (p *Policy) restricts(r *Request) bool {
+// Restricts reports whether the policy is for the client of a write, by its name and that of its node. The labels of its Node may decide
+// otherwise. A client without a node could be on any.
+func (p *Policy) Restricts(r *Request) bool {
 	return p.subjects.name(r.Subject) && (r.namesNoNode() || p.match.matchName(r.NodeName))
 }
 
@@ -262,7 +266,7 @@ func (p *Policy) matchLabels(r *Request) (bool, error) {
 // withoutNode returns the violation of a client whose credential names no node.
 func (p *Policy) withoutNode() PolicyViolation {
 	v := p.violation(WithoutNode, Violation{Detail: mustNameNode})
-	if p.subjects.allowWithoutNode {
+	if p.AllowsWithoutNode() {
 		v.Action, v.Audited = v1alpha1.Audit, true
 	}
 	return v

@@ -278,11 +278,18 @@ func TestWarnings(t *testing.T) {
 		},
 		"every kubelet is excluded": {
 			`{match: {excludeNodeNames: ["*"]}, nodes: {labels: {}}}`,
-			[]string{`spec.match.excludeNodeNames: excludes every kubelet, so this policy restricts nobody`},
+			[]string{`spec.match.excludeNodeNames: excludes every node, so this policy restricts nobody`},
 		},
 		"every named kubelet is excluded": {
 			`{match: {nodeNames: ["a-*", "b"], excludeNodeNames: ["a*", "b"]}, nodes: {labels: {}}}`,
-			[]string{`spec.match.excludeNodeNames: excludes every kubelet, so this policy restricts nobody`},
+			[]string{`spec.match.excludeNodeNames: excludes every node, so this policy restricts nobody`},
+		},
+		"agents that a policy does not hold to their node": {
+			`{subjects: {serviceAccounts: [{namespace: a, name: b}]}, nodes: {conditions: {allowed: [NetworkUnavailable]}}, pods: {spec: {}}}`,
+			[]string{"spec.nodes: without self, agents may write", "spec.pods: without self, agents may write"},
+		},
+		"agents that a policy holds to their node": {
+			`{subjects: {serviceAccounts: [{namespace: a, name: b}]}, nodes: {self: {}, labels: {}}, pods: {self: {}}}`, nil,
 		},
 		"some kubelets are excluded": {`{match: {nodeNames: ["a*"], excludeNodeNames: ["ab*"]}, nodes: {labels: {}}}`, nil},
 		"allowed labels that match nothing": {

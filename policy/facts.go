@@ -189,14 +189,18 @@ func (r *Request) LookUpNodeObject(name string) (*corev1.Node, bool, error) {
 	return lookUp(r, name, Facts.NodeObject)
 }
 
-// IsOfAnotherNode reports whether a Node other than the kubelet's reports the address.
+// IsOfAnotherNode reports whether a Node reports the address, other than the one that is written or, for the write of a pod, the kubelet's.
 func (r *Request) IsOfAnotherNode(ip netip.Addr) (bool, error) {
 	facts, err := r.facts()
 	if err != nil {
 		return false, err
 	}
 	names, err := facts.NodesAt(ip.Unmap().WithZone("").String())
-	return slices.ContainsFunc(names, func(name string) bool { return name != r.NodeName }), err
+	own := r.NodeName
+	if r.Resource == "nodes" {
+		own = r.WrittenNode() // a node agent may be on no node
+	}
+	return slices.ContainsFunc(names, func(name string) bool { return name != own }), err
 }
 
 // IsProviderIDOfAnotherNode reports whether a Node other than the kubelet's has a provider ID of the same machine.

@@ -77,7 +77,7 @@ func warnOfMatch(m *v1alpha1.Match, at *field.Path) []string {
 		named = []v1alpha1.Pattern{"*"}
 	}
 	if len(errs) == 0 && !slices.ContainsFunc(named, func(p v1alpha1.Pattern) bool { return !excluded.Covers(p) }) {
-		warnings = append(warnings, at.Child("excludeNodeNames").String()+": excludes every kubelet, so this policy restricts nobody")
+		warnings = append(warnings, at.Child("excludeNodeNames").String()+": excludes every node, so this policy restricts nobody")
 	}
 	return warnings
 }
@@ -139,7 +139,7 @@ func (m *matcher) matchLabels(r *Request) (bool, error) {
 
 // nodeLabelsOf returns the labels of the kubelet's own Node. A write of that Node has them; for other writes they are looked up.
 func nodeLabelsOf(r *Request) (map[string]string, error) {
-	if r.Resource == "nodes" && (r.Name == r.NodeName || r.Name == "") {
+	if r.Resource == "nodes" && r.WrittenNode() == r.NodeName {
 		switch node := r.Node(); {
 		case node.IsStored():
 			return node.Labels().Old(), nil

@@ -57,7 +57,19 @@ func (r *Request) outOfTime() bool { return r.Clock != nil && r.Clock.Over() }
 // Node returns the Node that is written. It is empty if the write is not of a Node.
 func (r *Request) Node() *object.Node { return r.view.Node() }
 
-// Pod returns the pod that is written. It is empty if the write is not of a pod or its status.
+// WrittenNode returns the name of the Node that is written. The requests of a deletion of a collection have no name: the stored object has.
+func (r *Request) WrittenNode() string {
+	if r.Name != "" {
+		return r.Name
+	}
+	name := r.Node().Name()
+	if r.Node().IsStored() {
+		return name.Old()
+	}
+	return name.New()
+}
+
+// Pod returns the pod that is written. It is empty if the write is not of a pod, or of a subresource that does not have the pod.
 func (r *Request) Pod() *object.Pod { return r.view.Pod() }
 
 // ManagedFields returns metadata.managedFields of the stored and the written Node or pod as they were sent. A missing one is nil.

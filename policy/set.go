@@ -110,7 +110,7 @@ func (s *Set) LooksUpProviderIDs() bool {
 // Evaluates reports whether any policy evaluates such a write by such a client. It reads neither the objects nor Facts.
 func (s *Set) Evaluates(r *Request) bool {
 	for _, e := range s.evaluators(r) {
-		if e.policy.restricts(r) {
+		if e.policy.Restricts(r) {
 			return true
 		}
 	}
@@ -149,7 +149,7 @@ func (s *Set) Evaluate(r *Request) Decision {
 func unverified(r *Request, evaluators []evaluator, detail string) []PolicyViolation {
 	var vs []PolicyViolation
 	for _, e := range evaluators {
-		if e.policy.restricts(r) {
+		if e.policy.Restricts(r) {
 			vs = append(vs, e.policy.violation(Unverified, Violation{Detail: detail}))
 		}
 	}

@@ -18,8 +18,8 @@ type Subjects struct {
 	// +kubebuilder:validation:MaxItems=32
 	ServiceAccounts []ServiceAccount `json:"serviceAccounts,omitempty"`
 
-	// usernamePrefixes are what the user names of node agents with certificates begin with, such as system:ovn-node:. The name of the node
-	// follows.
+	// usernamePrefixes are what the user names of node agents with certificates begin with, such as system:ovn-node:. What follows the
+	// last colon of the user name is the name of the node.
 	// Omitted: none.
 	// +optional
 	// +listType=set

@@ -82,6 +82,15 @@ func (s *setup) testWrites(t *testing.T) {
 		return suite.Request{Method: "PATCH", Path: path, Type: suite.MergePatch, Body: annotatesPod}
 	}
 	ready := `{"status":{"conditions":[{"type":"example.com/a","status":"True"}]}}`
+	debug := func(node string) suite.Request {
+		return suite.Request{
+			Method: "PATCH", Path: pod(node) + "/ephemeralcontainers", Type: suite.StrategicPatch,
+			Body: `{"spec":{"ephemeralContainers":[{"name":"debug","image":"c"}]}}`,
+		}
+	}
+	collection := func(node string) suite.Request {
+		return suite.Request{Method: "DELETE", Path: "/api/v1/nodes", Query: "fieldSelector=metadata.name%3D" + node, Type: suite.JSONType}
+	}
 	for name, test := range map[string]attempt{
 		"its own Node":                    {label(worker1), suite.Allowed, ""},
 		"another Node":                    {label(worker2), suite.Denied, otherNode},
@@ -97,6 +106,9 @@ func (s *setup) testWrites(t *testing.T) {
 		"the deletion of another's pod":   {suite.Delete(pod(worker2), ""), suite.Denied, otherPod},
 		"the eviction of a pod":           {dry(suite.Evict("victim-" + worker1)), suite.Allowed, ""},
 		"the eviction of another's pod":   {suite.Evict("victim-" + worker2), suite.Denied, otherPod},
+		"a container in a pod":            {dry(debug(worker1)), suite.Allowed, ""},
+		"a container in another's pod":    {debug(worker2), suite.Denied, otherPod},
+		"a collection of other Nodes":     {collection(worker2), suite.Denied, otherNode},
 		"the pod of another agent":        {patch(systemPods + "/" + named + "-" + worker2), suite.Denied, otherPod},
 	} {
 		test.check(t, name, agent)
@@ -294,7 +306,31 @@ func (s *setup) testSent(t *testing.T) {
 		}
 		return nil
 	})
+	s.testSentLater(t)
 	s.testForgotten(t)
+}
+
+// testSentLater names the account of a policy in the value of the chart: its writes are sent then, and not any more when it is taken away.
+func (s *setup) testSentLater(t *testing.T) {
+	agent := s.bound(t, unsent, worker1)
+	s.awaitOutcome(t, agent, label(worker2), suite.Allowed)
+	notSent := func(want float64) {
+		t.Helper()
+		suite.Eventually(t, recovery, func() error {
+			if n := s.metric(t, "node_restriction_plus_policies_not_sent", "reason", "no_webhook"); n != want {
+				return fmt.Errorf("%v policies are not sent", n)
+			}
+			return nil
+		})
+	}
+	s.configure(t, "subjects.serviceAccounts[2].namespace=kube-system,subjects.serviceAccounts[2].name="+unsent)
+	s.awaitOutcome(t, agent, label(worker2), suite.Denied)
+	s.awaitSent(t, "unsent", metav1.ConditionTrue, "Complete", "are sent")
+	notSent(0)
+	s.configure(t)
+	s.awaitOutcome(t, agent, label(worker2), suite.Allowed)
+	s.awaitSent(t, "unsent", metav1.ConditionFalse, "NoWebhook", `service account "kube-system/kured"`)
+	notSent(1)
 }
 
 // testForgotten makes a policy one for kubelets: it loses the condition.

@@ -102,6 +102,8 @@ metadata: {name: agents}
 rules:
 - {apiGroups: [""], resources: [nodes, nodes/status, pods, pods/status], verbs: [get, list, create, update, patch, delete]}
 - {apiGroups: [""], resources: [pods/eviction], verbs: [create]}
+- {apiGroups: [""], resources: [pods/ephemeralcontainers], verbs: [patch]}
+- {apiGroups: [""], resources: [nodes], verbs: [deletecollection]}
 - {apiGroups: [resource.k8s.io], resources: [resourceslices], verbs: [get, create, update, patch, delete]}
 - {apiGroups: [authentication.k8s.io], resources: [nodes], verbs: ["impersonate:associated-node"]}
 - {apiGroups: [""], resources: [nodes/status], verbs: ["impersonate-on:associated-node:patch"]}

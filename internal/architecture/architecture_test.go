@@ -162,8 +162,9 @@ var arrows = map[string]struct {
 		[]string{
 			"api/v1alpha1", "internal/access", "internal/auditlog", "internal/authorization", "internal/command", "internal/input", "internal/knowngrants",
 			"internal/manifest", "internal/nodeauthorizer", "internal/program", "internal/rbac", "internal/report", "internal/text",
+			"policy/pattern",
 		},
-		"permissions are read from outside, with what the API server says; nothing of the webhook helps",
+		"permissions are read from outside, with what the API server says; of the engine, only the names of nodes in a policy count",
 	},
 	"internal/report": {[]string{"internal/program"}, "a format of CI systems, and what pages share, does not depend on what is reported"},
 	"internal/attack": {

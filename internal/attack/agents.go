@@ -8,32 +8,21 @@ import (
 	"strings"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
-)
 
-const (
-	accountPrefix = "system:serviceaccount:"
-	// nodeNameExtra is the member of a user's extra that names the node of the pod to which a token is bound.
-	nodeNameExtra = "authentication.kubernetes.io/node-name"
+	"noderestriction.plus/internal/review"
+	"noderestriction.plus/policy"
 )
 
 // agentUser returns the user of a token that is bound to a node. The account is namespace/name.
 func agentUser(account, node string) authenticationv1.UserInfo {
 	namespace, name, _ := strings.Cut(account, "/")
-	return authenticationv1.UserInfo{
-		Username: accountPrefix + namespace + ":" + name,
-		Groups:   []string{"system:serviceaccounts", "system:serviceaccounts:" + namespace, "system:authenticated"},
-		Extra:    map[string]authenticationv1.ExtraValue{nodeNameExtra: {node}},
-	}
+	return review.ServiceAccountOf(namespace, name, node)
 }
 
 // agentOf returns the service account of a user and the node of its token, and false if the user has none.
 func agentOf(user authenticationv1.UserInfo) (account, node string, is bool) {
-	rest, is := strings.CutPrefix(user.Username, accountPrefix)
-	nodes := user.Extra[nodeNameExtra]
-	if !is || len(nodes) != 1 || nodes[0] == "" {
-		return "", "", false
-	}
-	return strings.Replace(rest, ":", "/", 1), nodes[0], true
+	id, _ := review.SubjectOf(user)
+	return id.Subject.Account, id.Node, id.Subject.Kind == policy.ServiceAccount && id.Node != ""
 }
 
 // AgentCatalogue returns the attacks with the token of a node agent: on its own node, and on another one. No plugin of Kubernetes holds a

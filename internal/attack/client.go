@@ -275,7 +275,7 @@ func connectAgent(ctx context.Context, config *rest.Config, o *Options) (*connec
 	agent := agentUser(o.AsAgent, o.AsNode)
 	as := rest.CopyConfig(config)
 	as.Impersonate = rest.ImpersonationConfig{
-		UserName: agent.Username, Extra: map[string][]string{nodeNameExtra: {o.AsNode}},
+		UserName: agent.Username, Extra: map[string][]string{review.NodeNameExtra: {o.AsNode}},
 	}
 	c, err := newClient(as, true)
 	if err != nil {

@@ -108,7 +108,7 @@ func AgentRoles(node, account string) (*rbacv1.Role, *rbacv1.ClusterRole) {
 		ObjectMeta: metav1.ObjectMeta{Name: UserAgent},
 		Rules: []rbacv1.PolicyRule{
 			{
-				APIGroups: []string{authenticationGroup}, Resources: []string{"userextras/" + nodeNameExtra}, ResourceNames: []string{node},
+				APIGroups: []string{authenticationGroup}, Resources: []string{"userextras/" + review.NodeNameExtra}, ResourceNames: []string{node},
 				Verbs: impersonate,
 			},
 			// As the user itself: the Node and others, the pods, and the policies in force.

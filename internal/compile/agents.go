@@ -42,7 +42,7 @@ func (c *compilation) withoutNode(scope *expression.Scope) []validation {
 		return nil
 	}
 	e := expression.Expression{
-		Message: "must use a credential that names its node", Violates: scope.NodeName() + " == ''",
+		Message: mustNameNode, Violates: scope.NodeName() + " == ''",
 	}
 	return []validation{{policy.WithoutNode, scope.Define("withoutNode1", e.Violates), e}}
 }

@@ -229,8 +229,8 @@ func (w decision) entry(enforcer recordlog.Enforcer) *recordlog.Entry {
 		Resource: value(resource), Subresource: value(w.ObjectRef.Subresource), Namespace: value(w.ObjectRef.Namespace),
 		Name: value(w.ObjectRef.Name), DryRun: w.DryRun(),
 	}}
-	// An API server itself also denies what users write who are no node agents.
-	if id, restricted := review.SubjectOf(w.user()); restricted && (id.Subject.IsKubelet() || enforcer == recordlog.Webhook) {
+	// Those policies of an API server that apply to all clients do not annotate their decisions.
+	if id, restricted := review.SubjectOf(w.user()); restricted {
 		e.Node, e.Subject, e.Account = value(id.Node), id.Subject.Kind, value(id.Subject.Account)
 	}
 	return e

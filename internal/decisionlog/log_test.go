@@ -6,12 +6,14 @@ package decisionlog_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
 	"noderestriction.plus/internal/auditlog"
 	"noderestriction.plus/internal/decisionlog"
 	"noderestriction.plus/internal/recordlog"
+	"noderestriction.plus/policy"
 )
 
 const floor = "node-restriction-plus-recommended"
@@ -53,6 +55,46 @@ func read(t *testing.T, input string) ([]string, *decisionlog.Log) {
 		t.Fatal(err)
 	}
 	return decisions, log
+}
+
+// TestReadOfNodeAgents reads who a node agent is from what the floor of node agents and a compiled policy have denied.
+func TestReadOfNodeAgents(t *testing.T) {
+	type identity struct {
+		node, account string
+		kind          policy.SubjectKind
+	}
+	const account, bound = "system:serviceaccount:kube-system:aws-node", `"authentication.kubernetes.io/node-name":["worker-1"]`
+	for name, test := range map[string]struct {
+		by, username, extra string
+		want                identity
+	}{
+		"the floor": {"node-restriction-plus.agents", account, bound, identity{"worker-1", "kube-system/aws-node", policy.ServiceAccount}},
+		"the floor, of a token without a node": {
+			"node-restriction-plus.agents", account, "", identity{"", "kube-system/aws-node", policy.ServiceAccount},
+		},
+		"a compiled policy": {
+			"node-restriction-plus-network", "system:ovn-node:worker-2", "", identity{"worker-2", "system:ovn-node:worker-2", policy.UsernamePrefix},
+		},
+		"the webhook": {"agents.noderestriction.plus", account, bound, identity{"worker-1", "kube-system/aws-node", policy.ServiceAccount}},
+		"a user":      {"node-restriction-plus.agents", "admin", "", identity{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			input := event(`"user":{"username":"`+test.username+`","extra":{`+test.extra+`}}`,
+				`"annotations":{`+annotations(test.by, "denied", "subjects.floor", "node-self")+`}`)
+			var got []identity
+			err := decisionlog.NewLog(auditlog.Auto).Read(strings.NewReader(input), func(e *decisionlog.Event) error {
+				for _, entry := range []*recordlog.Entry{e.Webhook, e.Server} {
+					if entry != nil {
+						got = append(got, identity{entry.Node, entry.Account, entry.Subject})
+					}
+				}
+				return nil
+			})
+			if err != nil || !slices.Equal(got, []identity{test.want}) {
+				t.Errorf("got %+v (%v), want %+v", got, err, test.want)
+			}
+		})
+	}
 }
 
 func TestRead(t *testing.T) {

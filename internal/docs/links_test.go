@@ -85,3 +85,17 @@ func TestLinksLeadSomewhere(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestThreatModelNamesFilesThatExist checks the paths that the threat model names as its evidence.
+func TestThreatModelNamesFilesThatExist(t *testing.T) {
+	named := regexp.MustCompile("`((?:internal|policy|webhooks|charts|config|docs|e2e)/[^` ]+)`").
+		FindAllStringSubmatch(string(read(t, "../../docs/threat-model.md")), -1)
+	if len(named) < 10 {
+		t.Fatalf("found %d paths", len(named))
+	}
+	for _, m := range named {
+		if found, err := filepath.Glob(filepath.Join("../..", m[1])); err != nil || len(found) == 0 {
+			t.Errorf("docs/threat-model.md: %s is not there", m[1])
+		}
+	}
+}

@@ -161,6 +161,16 @@ func repository(t *testing.T) []string {
 	return files
 }
 
+// TestNoFileHasConflictMarkers fails for what a merge leaves in a file when nobody resolves it.
+func TestNoFileHasConflictMarkers(t *testing.T) {
+	marker := regexp.MustCompile(`(?m)^(<<<<<<<|\|\|\|\|\|\|\||>>>>>>>)( .*)?$`)
+	for _, path := range repository(t) {
+		if found := marker.Find(read(t, filepath.Join("../..", path))); found != nil {
+			t.Errorf("%s: has the conflict marker %q", path, found)
+		}
+	}
+}
+
 // rightsCommand is the name of the command rights, and of what is named after it.
 var rightsCommand = regexp.MustCompile(`(?i)\b(nrp|command|package|attack and|attack or|doctor and|doctor or|internal|e2e)[\s/-]rights\b|\[rights\b|\brights \{`)
 

@@ -17,8 +17,9 @@ import (
 
 var (
 	errNotOne    = errors.New("must hold one " + v1alpha1.Kind + " and nothing else")
-	errForAgents = errors.New("spec.subjects: the policy is for node agents, but only the writes of kubelets in a log teach anything")
-	errAliases   = errors.New("has aliases of anchors, which cannot be widened in one place: write them out")
+	errForAgents = errors.New("spec.subjects: only policies for kubelets are learned; kubectl nrp replay shows what a policy for node " +
+		"agents would deny, and docs/node-agents-policies.md has ready ones")
+	errAliases = errors.New("has aliases of anchors, which cannot be widened in one place: write them out")
 )
 
 // document is a policy as YAML, with its comments.

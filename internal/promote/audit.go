@@ -18,6 +18,7 @@ import (
 	"noderestriction.plus/internal/replay"
 	"noderestriction.plus/internal/replaylog"
 	"noderestriction.plus/internal/stockwrites"
+	"noderestriction.plus/policy"
 )
 
 // maxTail is how much time may be missing at the end of an audit log.
@@ -25,10 +26,11 @@ const maxTail = time.Hour
 
 // audit is the evidence of the audit log of API servers: what the policy would have denied, evaluated again.
 type audit struct {
+	policy      *policy.Policy
 	begin, now  time.Time
 	first, last time.Time // of all events
 	unreadable  int
-	writes      uint64 // by kubelets in the window
+	writes      uint64 // in the window, by clients that the policy is for
 	failedOpen  uint64 // of them, that passed while no replica answered
 	newest      minor  // kubelet
 	of          [replay.Whole + 1]*verdicts
@@ -57,9 +59,9 @@ func (m *minor) add(other minor) {
 
 // readAudit evaluates the writes in the audit log by the policy. Notes say how far it is.
 func (d *digests) readAudit(
-	source *replaylog.Source, p *v1alpha1.NodeRestrictionPolicy, begin, now time.Time, notes io.Writer,
+	source *replaylog.Source, p *v1alpha1.NodeRestrictionPolicy, compiled *policy.Policy, begin, now time.Time, notes io.Writer,
 ) (*audit, error) {
-	a := &audit{begin: begin, now: now}
+	a := &audit{policy: compiled, begin: begin, now: now}
 	for c := range a.of {
 		a.of[c] = &verdicts{
 			violations: map[string]*violations{}, exercised: map[stockwrites.Write]bool{}, unknown: map[replay.Reason]uint64{},
@@ -90,9 +92,9 @@ func (d *digests) readAudit(
 	return a, nil
 }
 
-// add counts a write. Dry runs are not stored.
+// add counts a write by a client that the policy is for. Dry runs are not stored.
 func (a *audit) add(w *replay.Write) error {
-	if w.Request.DryRun {
+	if w.Request.DryRun || !a.policy.Restricts(&w.Request) {
 		return nil
 	}
 	a.writes++
@@ -102,13 +104,14 @@ func (a *audit) add(w *replay.Write) error {
 	kubelet := kubeletMinor(w)
 	a.newest.add(kubelet)
 	for c, v := range a.of {
-		v.add(w, replay.Completeness(c), kubelet)
+		v.add(w, replay.Completeness(c), kubelet, a.policy)
 	}
 	return nil
 }
 
-func (v *verdicts) add(w *replay.Write, c replay.Completeness, kubelet minor) {
+func (v *verdicts) add(w *replay.Write, c replay.Completeness, kubelet minor, p *policy.Policy) {
 	found, unknown := w.Settle(c)
+	found = slices.DeleteFunc(slices.Clone(found), func(f replay.Violation) bool { return allows(p, string(f.Rule)) })
 	rules := map[string]bool{}
 	for i := range found {
 		if rule := string(found[i].Rule); !rules[rule] {
@@ -118,7 +121,7 @@ func (v *verdicts) add(w *replay.Write, c replay.Completeness, kubelet minor) {
 				count = &violations{}
 				v.violations[rule] = count
 			}
-			count.add(w.Request.NodeName, w.Time)
+			count.add(writer(w.Request.Subject.Account, w.Request.NodeName), w.Time)
 		}
 	}
 	if len(unknown) > 0 {
@@ -154,7 +157,11 @@ func (a *audit) exercised() map[stockwrites.Write]bool { return a.settled.exerci
 
 func (a *audit) gaps() []string {
 	if a.writes == 0 {
-		return []string{"audit log: it has no write of a kubelet in the window"}
+		who := "a kubelet"
+		if a.policy.ForAgents() {
+			who = "a node agent"
+		}
+		return []string{"audit log: it has no write of " + who + " in the window"}
 	}
 	var reasons []string
 	say := func(format string, args ...any) {

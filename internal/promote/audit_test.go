@@ -16,6 +16,7 @@ import (
 	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/command"
 	"noderestriction.plus/internal/replaylog"
+	"noderestriction.plus/policy/rules"
 )
 
 // registration is the event of the registration of a Node at a time, by a kubelet of a version.
@@ -89,11 +90,15 @@ func TestTheAuditLogIsEvidence(t *testing.T) {
 			p := &v1alpha1.NodeRestrictionPolicy{ObjectMeta: metav1.ObjectMeta{Name: "trial", Generation: 4}}
 			p.Spec.ValidationActions = []v1alpha1.ValidationAction{v1alpha1.Audit}
 			p.Spec.Nodes.Finalizers = &v1alpha1.NodeFinalizers{}
+			compiled, errs := rules.NewCompiler().Compile(p)
+			if len(errs) > 0 {
+				t.Fatal(errs)
+			}
 			d := &digests{inputs: &command.Inputs{Stdin: strings.NewReader(strings.Join(test.events, "\n") + "\n")}}
 			source := &replaylog.Source{}
 			source.AddFlags(&cobra.Command{}) // sets the defaults
 			source.AuditLogs = []string{command.StandardInput}
-			a, err := d.readAudit(source, p, daysAgo(7).Time, testNow(), io.Discard)
+			a, err := d.readAudit(source, p, compiled, daysAgo(7).Time, testNow(), io.Discard)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -174,13 +174,13 @@ func (o *options) run(name string, now time.Time, forced bool, stdin io.Reader, 
 	if q.status, err = f.status(); err != nil {
 		return err
 	}
-	records, err := d.readRecords(o.records, f.policy.Object.Name, q.begin())
+	records, err := d.readRecords(o.records, q.policy, q.begin())
 	if err != nil {
 		return err
 	}
 	q.evidence = append(q.evidence, records)
 	if len(o.audit.AuditLogs) > 0 {
-		audit, err := d.readAudit(&o.audit, f.policy.Object, q.begin(), now, stderr)
+		audit, err := d.readAudit(&o.audit, f.policy.Object, q.policy, q.begin(), now, stderr)
 		if err != nil {
 			return err
 		}

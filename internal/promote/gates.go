@@ -25,6 +25,8 @@ const (
 	maxSkew = 5 * time.Minute
 	// maxMessage is how much of a message of the status a sentence quotes, in bytes.
 	maxMessage = 256
+	// maxRecent is how many recent violations a status shows.
+	maxRecent = 10
 )
 
 // gate is one condition for the promotion. Each alone refuses it.
@@ -79,6 +81,9 @@ func (q *question) notInForce() []string {
 	if enforced := meta.FindStatusCondition(s.Conditions, "Enforced"); enforced != nil && enforced.Status != metav1.ConditionTrue {
 		say("the condition Enforced is %s: %s", quoted(string(enforced.Status)), quoted(enforced.Message))
 	}
+	if sent := meta.FindStatusCondition(s.Conditions, "Sent"); q.policy.ForAgents() && sent != nil && sent.Status != metav1.ConditionTrue {
+		say("the condition Sent is %s: %s", quoted(string(sent.Status)), quoted(sent.Message))
+	}
 	return reasons
 }
 
@@ -115,7 +120,7 @@ func (q *question) wouldDenials() []string {
 			name  string
 			count *v1alpha1.ViolationCount
 		}{{"denied", v.Denied}, {"warned", v.Warned}, {"audited", v.Audited}} {
-			if c := counted.count; c != nil && c.LastTime != nil && !c.LastTime.Time.Before(q.begin()) {
+			if c := counted.count; c != nil && c.LastTime != nil && !c.LastTime.Time.Before(q.begin()) && !q.onlyAllowed(c.Recent) {
 				reasons = append(reasons, fmt.Sprintf("status.violations.%s: the latest %s ago%s",
 					counted.name, ago(q.now.Sub(c.LastTime.Time)), q.recent(c.Recent)))
 			}
@@ -127,13 +132,30 @@ func (q *question) wouldDenials() []string {
 	return reasons
 }
 
-// recent names the rules and nodes of the violations in the window.
+// allows reports whether the policy records violations of a rule without ever denying them: those of agents whose credentials name no node,
+// with withoutNode: Allow.
+func allows(p *policy.Policy, rule string) bool {
+	return rule == string(policy.WithoutNode) && p.AllowsWithoutNode()
+}
+
+// onlyAllowed reports whether the policy will deny none of the violations of the window that a status shows. A status that shows as many as
+// it can may lack others.
+func (q *question) onlyAllowed(all []v1alpha1.RecentViolation) bool {
+	for i := range all {
+		if v := &all[i]; !v.Time.Time.Before(q.begin()) && !allows(q.policy, v.Rule) {
+			return false
+		}
+	}
+	return len(all) > 0 && (len(all) < maxRecent || all[len(all)-1].Time.Time.Before(q.begin()))
+}
+
+// recent names the rules, and the nodes or agents, of the violations in the window.
 func (q *question) recent(all []v1alpha1.RecentViolation) string {
 	var rules, nodes names
 	for i := range all {
 		if v := &all[i]; !v.Time.Time.Before(q.begin()) {
 			rules.add(quoted(v.Rule))
-			nodes.add(quoted(v.Node))
+			nodes.add(writer(v.Account, v.Node))
 		}
 	}
 	if len(rules.all) == 0 {
@@ -144,11 +166,16 @@ func (q *question) recent(all []v1alpha1.RecentViolation) string {
 
 // notExercised says which kinds of writes the policy has not evaluated in the window.
 func (q *question) notExercised() []string {
-	var reasons []string
+	var reasons, kinds []string
 	for _, w := range q.unexercised() {
 		if !slices.Contains(q.accepted, w.String()) {
 			reasons = append(reasons, fmt.Sprintf("%s was not evaluated (%s): %s", w, rulesOn(q.policy, w.Write), w.How))
+			kinds = append(kinds, w.String())
 		}
+	}
+	if len(reasons) > 0 && q.policy.ForAgents() {
+		all := slices.Concat(q.accepted, kinds)
+		reasons = append(reasons, "if the agents write none of it: --accept-unexercised '"+strings.Join(all, ",")+"'")
 	}
 	if len(reasons) > 0 && q.follows() {
 		reasons = append(reasons,

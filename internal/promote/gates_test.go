@@ -99,7 +99,7 @@ func (s *scenario) asked(t *testing.T) []gate {
 	}
 	q := &question{policy: compiled, generation: 4, status: s.status, now: testNow(), window: 7 * 24 * time.Hour, accepted: s.accepted}
 	d := &digests{inputs: &command.Inputs{Stdin: strings.NewReader(strings.Join(s.log, "\n") + "\n")}}
-	records, err := d.readRecords([]string{command.StandardInput}, "trial", q.begin())
+	records, err := d.readRecords([]string{command.StandardInput}, compiled, q.begin())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,6 +20,7 @@ const maxRules = 200
 
 // records is the evidence of the webhook's records.
 type records struct {
+	policy     *policy.Policy
 	begin      time.Time
 	log        recordlog.Completeness
 	violations map[string]*violations // of the policy in the window, by rule
@@ -30,15 +31,15 @@ type records struct {
 // violations are those of one rule.
 type violations struct {
 	count uint64
-	nodes names
+	nodes names // or node agents
 	last  time.Time
 }
 
 // readRecords reads the records of the policy. The log may be several copies.
-func (d *digests) readRecords(files []string, name string, begin time.Time) (*records, error) {
-	r := &records{begin: begin, violations: map[string]*violations{}}
+func (d *digests) readRecords(files []string, p *policy.Policy, begin time.Time) (*records, error) {
+	r := &records{policy: p, begin: begin, violations: map[string]*violations{}}
 	filter := &recordlog.Filter{
-		Since: begin, Policy: func(policy string) bool { return policy == name },
+		Since: begin, Policy: func(policy string) bool { return policy == p.Name() },
 		Outcomes: []policy.Outcome{policy.Denied, policy.Warned, policy.Audited},
 	}
 	log, unclear, err := denials.Read(d.Open, files, filter, r.add)
@@ -57,7 +58,7 @@ func (r *records) add(row *recordlog.Row) {
 	}
 	seen := map[string]bool{}
 	for _, v := range row.Violations {
-		if seen[v.Rule] {
+		if seen[v.Rule] || allows(r.policy, v.Rule) {
 			continue
 		}
 		seen[v.Rule] = true
@@ -70,17 +71,28 @@ func (r *records) add(row *recordlog.Row) {
 			of = &violations{}
 			r.violations[rule] = of
 		}
-		of.add(row.Node, time.Time(row.Time))
+		of.add(writer(row.Account, row.Node), time.Time(row.Time))
 	}
 }
 
 // add counts a violation.
-func (v *violations) add(node string, at time.Time) {
+func (v *violations) add(who string, at time.Time) {
 	v.count++
-	v.nodes.add(quoted(node))
+	v.nodes.add(who)
 	if at.After(v.last) {
 		v.last = at
 	}
+}
+
+// writer names the node of a kubelet, or a node agent with the node that its credential names.
+func writer(account, node string) string {
+	switch {
+	case account == "":
+		return quoted(node)
+	case node == "" || node == "?":
+		return quoted(account) + " with a credential that names no node"
+	}
+	return quoted(account) + " on " + quoted(node)
 }
 
 // sentences has a sentence about the violations of each rule.

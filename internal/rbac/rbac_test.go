@@ -221,3 +221,43 @@ func TestReadReason(t *testing.T) {
 		}
 	}
 }
+
+func TestOtherNodes(t *testing.T) {
+	subject := rbacv1.Subject{Kind: "ServiceAccount", Namespace: "cni", Name: "agent"}
+	core, create := []string{""}, []string{"create"}
+	for name, test := range map[string]struct {
+		namespace string // of the binding; empty: a ClusterRoleBinding
+		rule      rbacv1.PolicyRule
+		want      []string
+	}{
+		"tokens of its own":            {"cni", rule(create, core, []string{"serviceaccounts/token"}, "agent"), []string{"create serviceaccounts/token cni/agent"}},
+		"tokens of another account":    {"cni", rule(create, core, []string{"serviceaccounts/token"}, "other"), nil},
+		"tokens of another namespace":  {"shop", rule(create, core, []string{"serviceaccounts/token"}), nil},
+		"tokens of the whole cluster":  {"", rule(create, core, []string{"serviceaccounts/token"}), []string{"create serviceaccounts/token cni/agent"}},
+		"commands in its pods":         {"cni", rule([]string{"get"}, core, []string{"pods/exec"}), []string{"get pods/exec in namespace cni"}},
+		"DaemonSets":                   {"cni", rule(create, []string{"apps"}, []string{"daemonsets"}), []string{"create daemonsets.apps in namespace cni"}},
+		"what it needs of its Node":    {"", rule([]string{"get", "patch"}, core, []string{"nodes", "nodes/status", "pods", "pods/status"}), nil},
+		"pods, which pods.self limits": {"cni", rule(create, core, []string{"pods"}), []string{"create pods in namespace cni"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			all := &Snapshot{ClusterRoles: []rbacv1.ClusterRole{clusterRole("r", nil, test.rule)}}
+			if test.namespace != "" {
+				all.RoleBindings = []rbacv1.RoleBinding{bind(test.namespace, "b", "ClusterRole", "r", subject)}
+			} else {
+				all.ClusterRoleBindings = []rbacv1.ClusterRoleBinding{{
+					ObjectMeta: metav1.ObjectMeta{Name: "b"}, RoleRef: rbacv1.RoleRef{Kind: "ClusterRole", Name: "r"}, Subjects: []rbacv1.Subject{subject},
+				}}
+			}
+			var got []string
+			for _, o := range New(all).Grants(authorization.Identity{User: "system:serviceaccount:cni:agent"}).OtherNodes("cni", "agent") {
+				got = append(got, o.Request.String())
+				if held := o.Request.Resource == "pods" && o.Request.Verb == "create"; o.HeldByPods() != held || o.Match.Binding != "b" {
+					t.Errorf("%s: held by pods.self: %t, by %s", o.Request.String(), o.HeldByPods(), o.Match.Binding)
+				}
+			}
+			if !slices.Equal(got, test.want) {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
+	}
+}

@@ -17,23 +17,25 @@ const MaxBriefLine = 512
 // Brief is the medium form of a record, for records beyond the budget of full ones: it has the write and the violated policies
 // and rules, without the user, fields and details. Its line has at most 512 bytes.
 type Brief struct {
-	Time        Time           `json:"ts"`
-	Level       string         `json:"level"`
-	Logger      string         `json:"logger"`
-	Msg         policy.Outcome `json:"msg"`
-	Boot        string         `json:"boot"`
-	Seq         uint64         `json:"seq"`
-	UID         string         `json:"uid"`
-	Node        string         `json:"node"`
-	Account     string         `json:"account,omitzero"` // of a node agent
-	Operation   string         `json:"operation"`
-	Resource    string         `json:"resource"`
-	Subresource string         `json:"subresource,omitzero"`
-	Namespace   string         `json:"namespace,omitzero"`
-	Name        string         `json:"name,omitzero"`
-	DryRun      bool           `json:"dryRun,omitzero"`
-	Late        bool           `json:"late,omitzero"`
-	ClientAuth  ClientAuth     `json:"clientAuth"`
+	Time   Time           `json:"ts"`
+	Level  string         `json:"level"`
+	Logger string         `json:"logger"`
+	Msg    policy.Outcome `json:"msg"`
+	Boot   string         `json:"boot"`
+	Seq    uint64         `json:"seq"`
+	UID    string         `json:"uid"`
+	Node   string         `json:"node"`
+	// Subject and Account are those of a node agent.
+	Subject     policy.SubjectKind `json:"subject,omitzero"`
+	Account     string             `json:"account,omitzero"`
+	Operation   string             `json:"operation"`
+	Resource    string             `json:"resource"`
+	Subresource string             `json:"subresource,omitzero"`
+	Namespace   string             `json:"namespace,omitzero"`
+	Name        string             `json:"name,omitzero"`
+	DryRun      bool               `json:"dryRun,omitzero"`
+	Late        bool               `json:"late,omitzero"`
+	ClientAuth  ClientAuth         `json:"clientAuth"`
 	// Rules are the violated rules, one string per policy: its name, a colon, and the rules separated by spaces.
 	Rules []string `json:"rules"`
 	// OmittedViolations is how many violations are of rules that are not named.
@@ -43,7 +45,7 @@ type Brief struct {
 
 // briefFrame is longer than what a brief line has besides its values.
 const briefFrame = `{"ts":"2006-01-02T15:04:05.000Z","level":"","logger":"","msg":"","boot":"","seq":,"uid":"","node":"",` +
-	`"account":"","operation":"","resource":"","subresource":"","namespace":"","name":"","dryRun":true,"late":true,` +
+	`"subject":"","account":"","operation":"","resource":"","subresource":"","namespace":"","name":"","dryRun":true,"late":true,` +
 	`"clientAuth":"","rules":[],"omittedViolations":123,"fingerprint":""}` + "\n"
 
 // Brief returns the medium form of the record. The more there is to say, the shorter names are cut.
@@ -68,7 +70,8 @@ func (r *Record) briefWithin(limit int) (b Brief, fits bool) {
 	}
 	b = Brief{
 		Time: r.Time, Level: value(r.Level, 8), Logger: value(r.Logger, 8), Msg: policy.Outcome(value(string(r.Msg), 8)),
-		Boot: value(r.Boot, 16), Seq: r.Seq, UID: value(r.UID, 36), Node: value(r.Node, limit), Account: value(r.Account, limit),
+		Boot: value(r.Boot, 16), Seq: r.Seq, UID: value(r.UID, 36), Node: value(r.Node, limit),
+		Subject: policy.SubjectKind(value(string(r.Subject), 16)), Account: value(r.Account, limit),
 		Operation: value(r.Operation, 8), Resource: value(r.Resource, limit),
 		Subresource: value(r.Subresource, limit),
 		Namespace:   value(r.Namespace, limit), Name: value(r.Name, limit),
@@ -113,18 +116,6 @@ func namesRule(entry, rule string) bool {
 		}
 	}
 	return false
-}
-
-// SubjectOf returns the kind of the node agent that [Brief.Account] identifies, and that of a kubelet for an empty one. Only a user name
-// has a colon.
-func SubjectOf(account string) policy.SubjectKind {
-	switch {
-	case account == "":
-		return policy.Kubelet
-	case strings.Contains(account, ":"):
-		return policy.UsernamePrefix
-	}
-	return policy.ServiceAccount
 }
 
 // ViolationsOf returns the violations that [Brief.Rules] names, with policy, rule and reason only.

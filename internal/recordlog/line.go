@@ -145,7 +145,6 @@ func (l *Line) acceptRecord(r *record.Record, rules []string) error {
 	default:
 		l.Kind = Brief
 		r.Violations = record.ViolationsOf(rules)
-		r.Subject = record.SubjectOf(r.Account)
 	}
 	clean(r)
 	l.Record = *r

@@ -210,3 +210,20 @@ func TestNodeAgentsAreRead(t *testing.T) {
 		}
 	}
 }
+
+// TestLongNamesOfNodeAgentsKeepTheirKind reads records in which the user name of an agent is cut before its colon.
+func TestLongNamesOfNodeAgentsKeepTheirKind(t *testing.T) {
+	rec := record.New(record.Origin{UID: "u", User: "user", Version: "v0.1.0"}, &policy.Request{
+		Subject: policy.Subject{Kind: policy.UsernamePrefix, Account: strings.Repeat("a", 100) + ":worker-1"}, NodeName: "worker-1",
+		Write: policy.Write{Operation: "UPDATE", Resource: "nodes", Name: "worker-1"},
+	}, policy.Decision{Violations: []policy.PolicyViolation{{Policy: "p", Rule: "node-self", Action: "Deny"}}})
+	rec.Time, rec.Boot, rec.Seq = record.Time(time.Unix(1_800_000_000, 0)), "B1", 1
+	line, err := json.Marshal(rec.Brief())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, entries := readLog(t, string(line))
+	if len(entries) != 1 || entries[0].Subject != policy.UsernamePrefix || strings.Contains(entries[0].Account, ":") {
+		t.Errorf("%s: got %+v", line, entries)
+	}
+}

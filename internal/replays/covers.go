@@ -19,7 +19,8 @@ func covers(policies []*policy.Policy) func(resource, subresource string, operat
 	return func(resource, subresource string, operation admissionv1.Operation) bool {
 		if len(policies) == 0 {
 			switch resource + "/" + subresource {
-			case "nodes/", "nodes/status", "pods/", "pods/status", "pods/eviction", "resourceslices.resource.k8s.io/":
+			case "nodes/", "nodes/status", "pods/", "pods/status", "pods/ephemeralcontainers", "pods/resize", "pods/eviction",
+				"resourceslices.resource.k8s.io/":
 				return true
 			}
 			return false

@@ -15,11 +15,12 @@ import (
 // userPrefix begins the user name in every kubelet's credential.
 const userPrefix = "system:node:"
 
+// NodeNameExtra is the key of the extra of a user that names the node to which a service account token is bound.
+const NodeNameExtra = "authentication.kubernetes.io/node-name"
+
 const (
 	// accountPrefix begins the user name of every service account. Its namespace, a colon and its name follow.
 	accountPrefix = "system:serviceaccount:"
-	// nodeNameExtra is the key of the extra of a user that names the node to which a service account token is bound.
-	nodeNameExtra = "authentication.kubernetes.io/node-name"
 	// maxNodeName is the length of the longest name of a Node, in bytes.
 	maxNodeName = 253
 )
@@ -66,7 +67,7 @@ func SubjectOf(user authenticationv1.UserInfo) (Identity, bool) {
 // boundNode returns the name of the node to which a service account token is bound, and an empty one if the extra does not name exactly
 // one.
 func boundNode(extra map[string]authenticationv1.ExtraValue) string {
-	names := extra[nodeNameExtra]
+	names := extra[NodeNameExtra]
 	if len(names) != 1 {
 		return ""
 	}
@@ -98,7 +99,7 @@ func ServiceAccountOf(namespace, name, node string) authenticationv1.UserInfo {
 		Groups:   []string{"system:serviceaccounts", "system:serviceaccounts:" + namespace, "system:authenticated"},
 	}
 	if node != "" {
-		user.Extra = map[string]authenticationv1.ExtraValue{nodeNameExtra: {node}}
+		user.Extra = map[string]authenticationv1.ExtraValue{NodeNameExtra: {node}}
 	}
 	return user
 }

@@ -12,7 +12,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
-	"noderestriction.plus/api/v1alpha1"
 	"noderestriction.plus/internal/authorization"
 	"noderestriction.plus/internal/nodeauthorizer"
 	"noderestriction.plus/internal/rbac"
@@ -31,8 +30,12 @@ type Agent struct {
 	Permissions []AgentRight `json:"permissions"`
 	// More says that there are more permissions than are listed.
 	More bool `json:"more,omitempty"`
-	// HeldBy are policies that hold the account to its node.
+	// HeldBy are policies that hold the account to this node: they deny, and their condition is in the texts.
 	HeldBy []string `json:"heldBy,omitempty"`
+	// NotHeldBy are policies that name the account and do not hold it to this node, each with the reason.
+	NotHeldBy []string `json:"notHeldBy,omitempty"`
+	// OtherNodes are permissions by which an account that is held gets a token of itself that names another node.
+	OtherNodes []string `json:"otherNodes,omitempty"`
 
 	danger nodeauthorizer.Danger
 	key    string
@@ -214,42 +217,6 @@ func agentRisk(r *authorization.Request) (nodeauthorizer.Danger, string) {
 		}
 	}
 	return nodeauthorizer.Risk(r)
-}
-
-// hold notes which policies hold the accounts to their node.
-func hold(agents []*Agent, policies []v1alpha1.NodeRestrictionPolicy) {
-	by := map[string][]string{}
-	for i := range policies {
-		p := &policies[i]
-		if p.Spec.Subjects == nil {
-			continue
-		}
-		var sections []string
-		if p.Spec.Nodes.Self != nil {
-			sections = append(sections, "nodes.self")
-		}
-		if p.Spec.Pods.Self != nil {
-			sections = append(sections, "pods.self")
-		}
-		if len(p.Spec.Objects) > 0 {
-			sections = append(sections, "objects")
-		}
-		action := "only recorded"
-		if slices.Contains(p.Spec.ValidationActions, v1alpha1.Deny) {
-			action = "denied"
-		}
-		if len(sections) == 0 {
-			continue
-		}
-		held := fmt.Sprintf("NodeRestrictionPolicy %s (%s, %s)", text.Quote(text.Cut(p.Name, maxReason)), strings.Join(sections, ", "), action)
-		for _, a := range p.Spec.Subjects.ServiceAccounts {
-			key := a.Namespace + "/" + a.Name
-			by[key] = append(by[key], held)
-		}
-	}
-	for _, a := range agents {
-		a.HeldBy = by[a.key]
-	}
 }
 
 // worst counts agents by the danger of their worst permission.

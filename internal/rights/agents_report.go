@@ -42,7 +42,8 @@ type AgentsReport struct {
 	// More counts accounts that are left out, the least dangerous.
 	More int `json:"more,omitempty"`
 
-	failOn string
+	failOn   string
+	nodeName string // as it was given
 }
 
 // agentsKind is the kind of the output.
@@ -50,7 +51,7 @@ const agentsKind = "RightsAgentsReport"
 
 func newAgentsReport(node, how string, o *Options) *AgentsReport {
 	return &AgentsReport{
-		Envelope: command.Envelope{APIVersion: command.APIVersion, Kind: agentsKind}, Node: text.Printable(node), How: how, failOn: o.FailOn,
+		Envelope: command.Envelope{APIVersion: command.APIVersion, Kind: agentsKind}, Node: text.Printable(node), How: how, failOn: o.FailOn, nodeName: node,
 		Notes: []string{
 			"permissions that every service account has are left out; kubectl nrp doctor has the check broad-groups for them",
 			"only RBAC is considered: whatever else authorizes requests, such as a webhook, may allow more",
@@ -105,7 +106,7 @@ func (r *AgentsReport) readPolicies(ctx context.Context, client *access.Client) 
 	lacks := (*access.ForbiddenError)(nil)
 	switch {
 	case err == nil:
-		hold(r.Items, policies)
+		hold(r.Items, r.nodeName, policies)
 	case errors.As(err, &lacks):
 		r.Notes = append(r.Notes, "whether policies hold the accounts to their node is not known without the permission to list policies")
 	case !errors.Is(err, access.ErrNotFound):
@@ -146,7 +147,7 @@ func offlineAgents(c *cluster, o *Options) (*AgentsReport, error) {
 			"--all-namespaces --output=json", text.Quote(o.Node))
 	}
 	r.set(agentsOn(o.Node, c.pods, &c.snapshot, table))
-	hold(r.Items, c.policies)
+	hold(r.Items, o.Node, c.policies)
 	return r, nil
 }
 
@@ -240,6 +241,12 @@ func (a *Agent) writeText(b *strings.Builder) error {
 	if len(a.HeldBy) > 0 {
 		b.WriteString(command.Wrap("held to its node by "+strings.Join(a.HeldBy, ", "), indent, textWidth))
 	}
+	if len(a.OtherNodes) > 0 {
+		b.WriteString(command.Wrap(otherNodesText+strings.Join(a.OtherNodes, ", "), indent, textWidth))
+	}
+	if len(a.NotHeldBy) > 0 {
+		b.WriteString(command.Wrap("not held by "+strings.Join(a.NotHeldBy, ", "), indent, textWidth))
+	}
 	var shown []*Right
 	low := 0
 	for i := range a.Permissions {
@@ -262,6 +269,9 @@ func (a *Agent) writeText(b *strings.Builder) error {
 	}
 	return nil
 }
+
+// otherNodesText begins the list of permissions by which a policy that holds the account is evaded.
+const otherNodesText = "but can get a token of its own that names another node: "
 
 // podNames names the pods of an account.
 func (a *Agent) podNames() string {
@@ -291,6 +301,7 @@ func (r *AgentsReport) writeHTML(w io.Writer) error {
 		"scope": func(r AgentRight) string { return r.right.scope() },
 		"join":  func(s []string) string { return strings.Join(s, ", ") },
 		"pods":  func(a *Agent) string { return a.podNames() },
+		"but":   func() string { return otherNodesText },
 	}).Parse(agentsSource)
 	if err != nil {
 		return err

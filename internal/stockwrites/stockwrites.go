@@ -101,7 +101,7 @@ func agentWrites(p *policy.Policy) []Known {
 			break
 		}
 		all = append(all, Known{
-			Write{t.Operations[0], t.Resource, t.Subresource}, "have one of the agents write it; the chart's value subjects must name the agent",
+			Write{t.Operations[0], t.Resource, t.Subresource}, "have one of the agents write it",
 		})
 	}
 	return all

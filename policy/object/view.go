@@ -58,8 +58,8 @@ type View struct {
 var errNoObject = errors.New("the object is missing")
 
 // Open makes the view of a write. It returns an error if an object is not well-formed, has a duplicate name or too many members, or if
-// one that a creation or an update must carry is missing. Of resources other than nodes and pods, and of subresources of pods other
-// than status, the view is empty. The write must not be changed while the view is in use.
+// one that a creation or an update must carry is missing. Of resources other than nodes and pods, and of subresources of pods that do
+// not have the pod, the view is empty. The write must not be changed while the view is in use.
 func (v *View) Open(w *Write) error {
 	*v = View{write: w, room: maxValues}
 	if w.hasParts() {
@@ -73,7 +73,16 @@ func (v *View) Err() error { return v.err }
 
 // hasParts reports whether the objects are Nodes or pods, which are split into parts.
 func (w *Write) hasParts() bool {
-	return w.Resource == "nodes" || w.Resource == "pods" && (w.Subresource == "" || w.Subresource == "status")
+	switch w.Resource {
+	case "nodes":
+		return true
+	case "pods":
+		switch w.Subresource {
+		case "", "status", "ephemeralcontainers", "resize":
+			return true
+		}
+	}
+	return false
 }
 
 // split splits the objects, unless the caller has, and compares them at an update.
@@ -116,7 +125,7 @@ func (v *View) Node() *Node {
 	return v.node
 }
 
-// Pod returns the pod that is written. It is empty if the write is not of a pod or its status.
+// Pod returns the pod that is written. It is empty if the write is not of a pod, or of a subresource that does not have the pod.
 func (v *View) Pod() *Pod {
 	if v.pod == nil {
 		v.pod = &Pod{}

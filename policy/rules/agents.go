@@ -44,12 +44,20 @@ func podUpdates() []policy.Target {
 	}
 }
 
+// podSpecUpdates are the writes in which a node agent can change the spec of a pod.
+func podSpecUpdates() []policy.Target {
+	return []policy.Target{
+		target("pods", "", admissionv1.Update), target("pods", "ephemeralcontainers", admissionv1.Update),
+		target("pods", "resize", admissionv1.Update),
+	}
+}
+
 // agentPodWrites are the writes by which a node agent creates, changes and removes pods.
 func agentPodWrites() []policy.Target {
 	return []policy.Target{
 		target("pods", "", admissionv1.Create, admissionv1.Update, admissionv1.Delete),
-		target("pods", "status", admissionv1.Update),
-		target("pods", "eviction", admissionv1.Create),
+		target("pods", "status", admissionv1.Update), target("pods", "ephemeralcontainers", admissionv1.Update),
+		target("pods", "resize", admissionv1.Update), target("pods", "eviction", admissionv1.Create),
 	}
 }
 

@@ -4,6 +4,7 @@
 package rules_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"noderestriction.plus/api/v1alpha1"
+	"noderestriction.plus/internal/manifest"
 	"noderestriction.plus/policy"
 	"noderestriction.plus/policy/rules"
 )
@@ -195,6 +197,11 @@ func TestNothingIsBuiltInForAgents(t *testing.T) {
 		{"the status of a container", "pods: {containers: {}}", "", "pods/status", pod, pod + "status: {containerStatuses: [{name: a}]}"},
 		{"an observed generation", "pods: {observedGeneration: {}}", "", "pods/status", pod, pod + "status: {observedGeneration: 1}"},
 		{"the deletion of a mirror pod", "pods: {deletion: {}}", "", "delete pods", pod, ""},
+		{
+			"the owner of a pod", "pods: {metadata: {}}", "pods: {spec: {}}", "pods",
+			strings.Replace(pod, "d}", "d, ownerReferences: [{apiVersion: v1, kind: A, name: a, uid: u, controller: true}]}", 1),
+			strings.Replace(pod, "d}", "d, ownerReferences: [{apiVersion: v1, kind: A, name: a, uid: v, controller: true}]}", 1),
+		},
 		{"the image of a pod", "pods: {spec: {}}", "pods: {metadata: {}}", "pods", pod, strings.Replace(pod, "n1", "n1, containers: [{name: a}]", 1)},
 		{"an annotation of a pod itself", "pods: {metadata: {}}", "pods: {spec: {}}", "pods", pod, strings.Replace(pod, "d}", "d, annotations: {a: b}}", 1)},
 	} {
@@ -218,6 +225,92 @@ func TestNothingIsBuiltInForAgents(t *testing.T) {
 				t.Errorf("the write violates %s: %v (%v)", test.allowing, d.Violations, d.Err)
 			}
 		})
+	}
+}
+
+// TestDeletionOfACollectionOfNodes evaluates the deletion of one Node of a collection, whose request has no name. The Node on which the agent
+// runs decides whether the policy is for the agent, and not the one that is deleted.
+func TestDeletionOfACollectionOfNodes(t *testing.T) {
+	facts, err := manifest.Facts([]byte("apiVersion: v1\nkind: Node\nmetadata: {name: n1, labels: {pool: a}}\n---\n" +
+		"apiVersion: v1\nkind: Node\nmetadata: {name: n2}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const selector = "match: {nodeSelector: {matchLabels: {pool: a}}}\nnodes: {self: {}}"
+	for name, test := range map[string]struct{ sections, from, deleted, want string }{
+		"another Node":                             {"nodes: {self: {}}", "n1", "{name: n2}", `must not write Node "n2"`},
+		"its own Node":                             {"nodes: {self: {}}", "n1", "{name: n1}", ""},
+		"another Node that the selector misses":    {selector, "n1", "{name: n2}", `must not write Node "n2"`},
+		"another Node that the selector selects":   {selector, "n2", "{name: n1, labels: {pool: a}}", ""},
+		"its own Node with a selector":             {selector, "n1", "{name: n1, labels: {pool: a}}", ""},
+		"a Node without a name, which cannot be":   {selector, "n1", "{}", `must not write Node ""`},
+		"another Node, although labels are forged": {selector, "n1", "{name: n2, labels: {pool: b}}", `must not write Node "n2"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := writeOf(t, "delete nodes", "metadata: "+test.deleted, "")
+			r.Subject, r.NodeName, r.Name, r.Facts = cni(), test.from, "", facts
+			compiled, errs := rules.NewCompiler().Compile(agentPolicy(t, test.sections))
+			if len(errs) > 0 {
+				t.Fatal(errs.ToAggregate())
+			}
+			d := policy.NewSet(compiled).Evaluate(r)
+			if d.Err != nil || d.Denied() != (test.want != "") || !strings.Contains(d.Message(), test.want) {
+				t.Errorf("it says %q (%v), want %q", d.Message(), d.Err, test.want)
+			}
+		})
+	}
+}
+
+// TestAddressOfTheWrittenNode lets an agent without a node report an address that the written Node has already.
+func TestAddressOfTheWrittenNode(t *testing.T) {
+	const address = "status: {addresses: [{type: InternalIP, address: 10.0.0.%s}]}\n"
+	const node = "apiVersion: v1\nkind: Node\nmetadata: {name: n%s}\n"
+	facts, err := manifest.Facts(fmt.Appendf(nil, node+address+"---\n"+node+address, "1", "1", "2", "2"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := agentPolicy(t, "nodes: {addresses: {allowedTypes: [InternalIP, ExternalIP], ofOtherNodes: Deny}}")
+	p.Spec.Subjects.WithoutNode = v1alpha1.AccessAllow
+	compiled, errs := rules.NewCompiler().Compile(p)
+	if len(errs) > 0 {
+		t.Fatal(errs.ToAggregate())
+	}
+	const before = "metadata: {name: n1}\nstatus: {addresses: [{type: InternalIP, address: 10.0.0.1}]}"
+	for added, denied := range map[string]bool{"10.0.0.1": false, "10.0.0.2": true, "10.0.0.3": false} {
+		r := writeOf(t, "nodes/status", before, strings.Replace(before, "}]}", "}, {type: ExternalIP, address: "+added+"}]}", 1))
+		r.Subject, r.Facts = cni(), facts
+		if d := policy.NewSet(compiled).Evaluate(r); d.Err != nil || d.Denied() != denied {
+			t.Errorf("%s: denied %t: %s (%v)", added, d.Denied(), d.Message(), d.Err)
+		}
+	}
+}
+
+// TestObjectsOfOneKindWithSeveralFields checks that each of the fields must name the node.
+func TestObjectsOfOneKindWithSeveralFields(t *testing.T) {
+	p := agentPolicy(t, "objects: [{resource: configmaps, node: metadata.name}, {resource: configmaps, node: data.node}, "+
+		"{resource: configmaps, node: data.node}, {resource: secrets, node: data.other}]")
+	compiled, errs := rules.NewCompiler().Compile(p)
+	if len(errs) > 0 {
+		t.Fatal(errs.ToAggregate())
+	}
+	for object, fields := range map[string][]string{
+		"metadata: {name: n1}\ndata: {node: n1}":            nil,
+		"metadata: {name: n2}\ndata: {node: n1, other: n2}": {"metadata.name"},
+		"metadata: {name: n1}\ndata: {node: n2}":            {"data.node"},
+		"metadata: {name: n2}\ndata: {}":                    {"metadata.name", "data.node"},
+		"metadata: {name: n1}\ndata: {node: [n1]}":          {"data.node"},
+	} {
+		r := writeOf(t, "configmaps", "metadata: {name: n1}\ndata: {node: n1, old: a}", object)
+		r.Subject, r.NodeName = cni(), "n1"
+		var got []string
+		for _, v := range policy.NewSet(compiled).Evaluate(r).Violations {
+			got = append(got, v.Field)
+		}
+		slices.Sort(got)
+		slices.Sort(fields)
+		if !slices.Equal(got, fields) {
+			t.Errorf("%s: got %q, want %q", object, got, fields)
+		}
 	}
 }
 

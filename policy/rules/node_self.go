@@ -38,10 +38,7 @@ func compileNodeSelf(spec *v1alpha1.NodeRestrictionPolicySpec, _ *field.Path) (p
 		return nil, nil
 	}
 	return func(r *policy.Request) []policy.Violation {
-		name := r.Name
-		if name == "" {
-			name = r.Node().Name().New()
-		}
+		name := r.WrittenNode()
 		if name == r.NodeName || r.NodeName == "" { // of a node agent without a node, which is a violation of its own
 			return nil
 		}
@@ -50,9 +47,10 @@ func compileNodeSelf(spec *v1alpha1.NodeRestrictionPolicySpec, _ *field.Path) (p
 }
 
 func expressNodeSelf(_ *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) []expression.Expression {
-	name := on.Name()
-	if on.Operation != expression.Delete {
-		name = "(" + expression.If(name+" != ''", name, on.New("metadata.name", "''")) + ")"
+	name, inObject := on.Name(), on.New("metadata.name", "''")
+	if on.Operation == expression.Delete { // of a collection, whose requests have no name
+		inObject = on.Old("metadata.name", "''")
 	}
+	name = "(" + expression.If(name+" != ''", name, inObject) + ")"
 	return []expression.Expression{when("metadata.name", "must not write another Node", on.HasNode(differs(name, on.NodeName())))}
 }

@@ -4,7 +4,9 @@
 package rules
 
 import (
+	"errors"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -82,17 +84,15 @@ func compileObjects(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path) (p
 	for i := range spec.Objects {
 		o := &spec.Objects[i]
 		errs = append(errs, checkObjects(o, at.Index(i))...)
-		paths[resourceOf(o)] = append(paths[resourceOf(o)], o.Node)
+		if name := resourceOf(o); !slices.Contains(paths[name], o.Node) {
+			paths[name] = append(paths[name], o.Node)
+		}
 	}
 	return func(r *policy.Request) []policy.Violation {
 		if r.NodeName == "" {
 			return nil // which is a violation of its own
 		}
-		var vs []policy.Violation
-		for _, path := range paths[r.Resource] {
-			vs = append(vs, checkNodeIn(r, path)...)
-		}
-		return vs
+		return checkNodeIn(r, paths[r.Resource])
 	}, errs
 }
 
@@ -124,8 +124,11 @@ func checkObjects(o *v1alpha1.ObjectsOfNode, at *field.Path) field.ErrorList {
 	return errs
 }
 
-// checkNodeIn compares the field at a path with the agent's node, in the stored and in the written object.
-func checkNodeIn(r *policy.Request, path string) []policy.Violation {
+// checkNodeIn compares the fields at paths with the agent's node, in the stored and in the written object. It decodes each object once.
+func checkNodeIn(r *policy.Request, paths []string) []policy.Violation {
+	if len(paths) == 0 {
+		return nil
+	}
 	var raws [][]byte
 	if r.Operation != admissionv1.Create {
 		raws = append(raws, r.OldObject)
@@ -133,36 +136,44 @@ func checkNodeIn(r *policy.Request, path string) []policy.Violation {
 	if r.Operation != admissionv1.Delete {
 		raws = append(raws, r.Object)
 	}
+	others := make([]bool, len(paths)) // by path: the object is that of another node
 	for _, raw := range raws {
-		name, ok := textAt(raw, path)
-		switch {
-		case !ok:
+		value, ok := decoded[jsontext.Value](raw)
+		if !ok {
 			return malformed("")
-		case name != r.NodeName:
-			return onlyViolation(path, "must not "+verb(r.Operation)+" an object of another node")
+		}
+		for i, path := range paths {
+			name, ok := textAt(*value, path)
+			if !ok {
+				return malformed("")
+			}
+			others[i] = others[i] || name != r.NodeName
 		}
 	}
-	return nil
+	var vs []policy.Violation
+	for i, path := range paths {
+		if others[i] {
+			vs = append(vs, policy.Violation{Field: path, Detail: "must not " + verb(r.Operation) + " an object of another node"})
+		}
+	}
+	return vs
 }
 
-// textAt returns the text at a path, and an empty one if there is no text. It returns false if the object is not well-formed.
-func textAt(raw []byte, path string) (string, bool) {
-	value, ok := decoded[jsontext.Value](raw)
-	if !ok {
-		return "", false
-	}
-	at := *value
+// textAt returns the text at a path, and an empty one if there is no text. It returns false if the object is not well-formed. It reads no
+// member after that which is on the path.
+func textAt(at jsontext.Value, path string) (string, bool) {
 	for name := range strings.SplitSeq(path, ".") {
 		if at.Kind() != jsontext.KindBeginObject {
 			return "", true
 		}
 		var next jsontext.Value
 		if err := eachMember(at, func(member string, value jsontext.Value) error {
-			if member == name {
-				next = value
+			if member != name {
+				return nil
 			}
-			return nil
-		}); err != nil {
+			next = value
+			return errFound
+		}); err != nil && !errors.Is(err, errFound) {
 			return "", false
 		}
 		at = next
@@ -173,6 +184,9 @@ func textAt(raw []byte, path string) (string, bool) {
 	}
 	return found, true
 }
+
+// errFound ends the search for a member.
+var errFound = errors.New("found")
 
 func expressObjects(spec *v1alpha1.NodeRestrictionPolicySpec, on *expression.Scope) []expression.Expression {
 	var expressions []expression.Expression

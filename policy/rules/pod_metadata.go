@@ -19,12 +19,13 @@ func podMetadata() policy.Rule {
 			Title: "A kubelet may not change a pod's labels, annotations and finalizers",
 			Text: "An update of pods/status also writes the pod's metadata. A kubelet can strip the finalizer by which a Job " +
 				"counts its pods, add one so that a pod never goes, or rewrite the annotations that drive network plugins, " +
-				"service meshes and autoscalers.",
+				"service meshes and autoscalers. A node agent that may update pods can also change their owners, so that the garbage " +
+				"collector deletes them.",
 			Kubelet: "A kubelet's update of pods/status carries the pod's uid and status only.",
 			Attack: `kubectl --kubeconfig kubelet.conf patch pod "$POD" --subresource status --type merge ` +
 				`-p '{"metadata":{"finalizers":null}}'`,
 			Spec:   "spec.pods.metadata",
-			Fields: []string{"metadata.labels", "metadata.annotations", "metadata.finalizers"},
+			Fields: []string{"metadata.labels", "metadata.annotations", "metadata.finalizers", "metadata.ownerReferences"},
 			Since:  "v0.1.0",
 			Source: "kubernetes v1.37.2 pkg/util/pod/pod.go, pkg/registry/core/pod/strategy.go; kubernetes/kubernetes#45539",
 		},
@@ -51,7 +52,12 @@ func compilePodMetadata(spec *v1alpha1.NodeRestrictionPolicySpec, at *field.Path
 		annotations := comparePairs(pod.Annotations().Change()).except(allowed.Match, allowed.ValueMatters)
 		vs = append(vs, annotations.violationsOf("metadata.annotations", "annotation")...)
 		finalizers := compareSets(pod.Finalizers().Change())
-		return append(vs, finalizers.violationsOf("metadata.finalizers", "finalizer")...)
+		vs = append(vs, finalizers.violationsOf("metadata.finalizers", "finalizer")...)
+		if !forAgents(spec) {
+			return vs // of a kubelet, whose updates of the status keep the owners that are stored
+		}
+		old, updated := pod.OwnerReferences().Change()
+		return append(vs, compareKeys(ownersByText(old), ownersByText(updated)).violationsOf("metadata.ownerReferences", "owner")...)
 	}, errs
 }
 

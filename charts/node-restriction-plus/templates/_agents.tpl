@@ -42,6 +42,24 @@ a resource and the field that names the node, and resources, each once; and any,
   "resources" (uniq $resources) "any" (gt (add (len $accounts) (len $prefixes)) 0) | toJson -}}
 {{- end }}
 
+{{- /*
+checkAgents: fails for what the CRD refuses by an expression, which the schema of the values does not have. Given are the value, its prefixes
+and its objects. A prefix that covers kubelets or service accounts would have the floor deny the writes of the control plane.
+*/ -}}
+{{- define "node-restriction-plus.checkAgents" -}}
+{{- $value := index . 0 -}}
+{{- range index . 1 -}}
+{{- if or (eq . "system:") (hasPrefix "system:node:" .) (hasPrefix "system:serviceaccount:" .) -}}
+{{- fail (printf "%s: the user name prefix %q must not cover kubelets or service accounts" $value .) -}}
+{{- end -}}
+{{- end -}}
+{{- range index . 2 -}}
+{{- if and (not .apiGroup) (has .resource (list "nodes" "pods")) -}}
+{{- fail (printf "%s: objects must not have %s, which policies have sections for" $value .resource) -}}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
 {{- /* isAgent: the client is one of the agents, given as of agents. */ -}}
 {{- define "node-restriction-plus.isAgent" -}}
 {{- $any := list -}}
@@ -121,7 +139,11 @@ the next one, and the field that names the node is the same in all.
   operations: [CREATE, UPDATE, DELETE]
   resources: [pods]
   scope: Namespaced
-- {apiGroups: [""], apiVersions: [v1], operations: [UPDATE], resources: [pods/status], scope: Namespaced}
+- apiGroups: [""]
+  apiVersions: [v1]
+  operations: [UPDATE]
+  resources: [pods/status, pods/ephemeralcontainers, pods/resize]
+  scope: Namespaced
 - {apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [pods/eviction], scope: Namespaced}
 {{- end }}
 

@@ -89,6 +89,12 @@ self-managed certificate, supports only DNS names.
 {{- if and $v.subjects.objects (not (or $v.subjects.serviceAccounts $v.subjects.usernamePrefixes)) -}}
 {{- fail "subjects.objects: needs subjects.serviceAccounts or subjects.usernamePrefixes" -}}
 {{- end -}}
+{{- include "node-restriction-plus.checkAgents" (list "subjects" $v.subjects.usernamePrefixes $v.subjects.objects) -}}
+{{- range $name, $spec := $v.policies.extra -}}
+{{- with $spec.subjects -}}
+{{- include "node-restriction-plus.checkAgents" (list (printf "policies.extra.%s" $name) .usernamePrefixes $spec.objects) -}}
+{{- end -}}
+{{- end -}}
 {{- if and $v.controlPlane.static.enabled (not $static) -}}
 {{- fail "controlPlane.static.enabled: needs the profile controlPlane" -}}
 {{- end -}}

@@ -37,18 +37,24 @@ func agentSubjects() Check {
 	}
 }
 
-// holders are the policies that name a service account.
+// holders are the policies that name a service account. Their names are quoted.
 type holders struct {
-	sections           map[section]bool // of the policies that deny
-	denying, recording []string         // quoted
+	sections map[section]bool // of the policies that deny on every node
+	denying  []string
+	// The policies that do not hold the account on every node: they only record, match some nodes, or are sent nothing.
+	recording, matching, unsent []string
 }
 
 // denies reports whether a policy denies, by a section, what an agent writes of other nodes.
 func (h *holders) denies(by section) bool { return h != nil && by != "" && h.sections[by] }
 
 // holdersOf returns the policies that hold service accounts to their own node, by account.
-func holdersOf(policies []v1alpha1.NodeRestrictionPolicy) map[Account]*holders {
+func (s *Snapshot) holdersOf(f *Finding, policies []v1alpha1.NodeRestrictionPolicy) map[Account]*holders {
 	all := map[Account]*holders{}
+	sentKnown := false
+	if slices.ContainsFunc(policies, forAgents) {
+		_, sentKnown = known(s, f, &s.Validating)
+	}
 	for i := range policies {
 		p := &policies[i]
 		if p.Spec.Subjects == nil {
@@ -62,16 +68,40 @@ func holdersOf(policies []v1alpha1.NodeRestrictionPolicy) map[Account]*holders {
 				h = &holders{sections: map[section]bool{}}
 				all[account] = h
 			}
-			if !slices.Contains(p.Spec.ValidationActions, v1alpha1.Deny) || p.Spec.Match != nil {
-				h.recording = append(h.recording, text.Quote(p.Name))
-				continue
+			into := &h.denying
+			switch {
+			case !slices.Contains(p.Spec.ValidationActions, v1alpha1.Deny):
+				into = &h.recording
+			case sentKnown && !s.sends(account.user()):
+				into = &h.unsent
+			case p.Spec.Match != nil:
+				into = &h.matching
+			default:
+				maps.Copy(h.sections, sections)
 			}
-			h.denying = append(h.denying, text.Quote(p.Name))
-			maps.Copy(h.sections, sections)
+			*into = append(*into, text.Quote(p.Name))
 		}
 	}
 	return all
 }
+
+// shortcomings says of each policy that names an account why it does not hold it on every node.
+func (h *holders) shortcomings() string {
+	var b strings.Builder
+	for _, list := range []struct {
+		names []string
+		why   string
+	}{
+		{h.recording, "only records it"}, {h.unsent, "is not sent it by any webhook"}, {h.matching, "denies it on the nodes that it matches"},
+	} {
+		if len(list.names) > 0 {
+			fmt.Fprintf(&b, "; policy %s %s", enumerate(list.names), list.why)
+		}
+	}
+	return b.String()
+}
+
+func forAgents(p v1alpha1.NodeRestrictionPolicy) bool { return p.Spec.Subjects != nil }
 
 // sectionsOf returns the sections of a policy that hold agents to their own node.
 func sectionsOf(spec *v1alpha1.NodeRestrictionPolicySpec) map[section]bool {
@@ -125,7 +155,7 @@ func uses(pods []Pod) map[Account]*use {
 
 func runAgentSubjects(s *Snapshot, f *Finding) {
 	policies, ok := known(s, f, &s.Policies)
-	if !ok || !slices.ContainsFunc(policies, func(p v1alpha1.NodeRestrictionPolicy) bool { return p.Spec.Subjects != nil }) {
+	if !ok || !slices.ContainsFunc(policies, forAgents) {
 		return
 	}
 	_, sentKnown := known(s, f, &s.Validating)

@@ -5,7 +5,6 @@ package checks
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -25,11 +24,13 @@ func nodeAgents() Check {
 		Gain: "takes the token of an agent from the node, and does in the whole cluster what the kubelet may not",
 		How: "It reads the service account of each DaemonSet that runs on other nodes than those of the control plane, and asks RBAC for" +
 			" Secrets, tokens, exec, workloads, RBAC and webhooks of the whole cluster, which is bad, and for writes of Nodes, pods and" +
-			" ResourceSlices, which is weak unless a policy denies the writes of other nodes. What is bad for a DaemonSet is weak for other" +
-			" pods with a token, which are on some of these nodes.",
+			" ResourceSlices, which is weak unless a policy denies the writes of other nodes. It is also weak if such an agent gets a token" +
+			" that names another node: by requesting tokens of its own, running commands in its pods, or starting some. What is bad for a" +
+			" DaemonSet is weak for other pods with a token, which are on some of these nodes.",
 		Needs: rbacNeeds(
 			authorization.Request{Verb: "list", Group: "apps", Resource: "daemonsets"}, authorization.Request{Verb: "list", Resource: "pods"},
 			authorization.Request{Verb: "list", Group: "noderestriction.plus", Resource: "noderestrictionpolicies"},
+			authorization.Request{Verb: "list", Group: "admissionregistration.k8s.io", Resource: "validatingwebhookconfigurations"},
 		),
 		run: runNodeAgents,
 	}
@@ -125,7 +126,7 @@ func runNodeAgents(s *Snapshot, f *Finding) {
 		}
 	}
 	policies, _ := known(s, f, &s.Policies)
-	held := holdersOf(policies)
+	held := s.holdersOf(f, policies)
 	for _, c := range carriers {
 		// Its own grants: what all service accounts have is for the check broad-groups.
 		user := "system:serviceaccount:" + c.account.Namespace + ":" + c.account.Name
@@ -186,7 +187,34 @@ func (f *Finding) agent(s *Snapshot, c *carrier, grants *rbac.Grants, held *hold
 		f.excess(s, c, found[key], held)
 	}
 	if denies {
-		f.note("policy %s denies what %s would write of other nodes", enumerate(held.denying), text.Quote(c.account.Namespace+"/"+c.account.Name))
+		f.note("policy %s denies what %s would write of other nodes", enumerate(held.denying), text.Quote(c.account.String()))
+		f.otherNodes(s, c, grants, held, found)
+	}
+}
+
+// otherNodes adds evidence for each binding by which an agent that a policy holds to its node gets a token that names another node, except
+// for those that already have evidence.
+func (f *Finding) otherNodes(s *Snapshot, c *carrier, grants *rbac.Grants, held *holders, found map[string]*excess) {
+	var order []string
+	by := map[string]*excess{}
+	for _, o := range grants.OtherNodes(c.account.Namespace, c.account.Name) {
+		key := bindingName(o.Match.Grant)
+		if found[key] != nil || held.denies(ownPods) && o.HeldByPods() {
+			continue
+		}
+		if by[key] == nil {
+			by[key] = &excess{match: o.Match}
+			order = append(order, key)
+		}
+		by[key].does = append(by[key].does, o.Request.String())
+	}
+	for _, key := range order {
+		x := by[key]
+		fix := s.unbindMatch(&x.match)
+		fix.Note = "let only the control plane request tokens of agents, and start and enter their pods"
+		f.weak(key, subjectsField([]int{x.match.SubjectIndex}), fix,
+			"policy %s holds %s to its node, but it gets a token of its own that names another node, by %s", enumerate(held.denying),
+			text.Quote(c.account.String()), enumerate(x.does))
 	}
 }
 
@@ -204,12 +232,12 @@ func (f *Finding) excess(s *Snapshot, c *carrier, x *excess, held *holders) {
 	if x.bad {
 		add = f.bad
 	}
-	records := ""
-	if held != nil && len(held.recording) > 0 && x.holds {
-		records = fmt.Sprintf("; policy %s only records it", enumerate(held.recording))
+	but := ""
+	if held != nil && x.holds {
+		but = held.shortcomings()
 	}
 	add(bindingName(x.match.Grant), subjectsField([]int{x.match.SubjectIndex}), fix, "%s has a token that may %s, by %s %s%s",
-		c.name, enumerate(x.does), x.match.RoleKind, text.Quote(x.match.Role), records)
+		c.name, enumerate(x.does), x.match.RoleKind, text.Quote(x.match.Role), but)
 }
 
 const (
