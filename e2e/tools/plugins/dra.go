@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	resourceapi "k8s.io/api/resource/v1"
+	resourcev1 "k8s.io/api/resource/v1"
 	"k8s.io/apimachinery/pkg/types"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/client-go/kubernetes"
@@ -81,7 +81,7 @@ func (d *draDriver) run(ctx context.Context) error {
 	}
 	defer helper.Stop()
 	err = helper.PublishResources(ctx, resourceslice.DriverResources{Pools: map[string]resourceslice.Pool{
-		d.node: {Slices: []resourceslice.Slice{{Devices: []resourceapi.Device{{Name: deviceName}}}}},
+		d.node: {Slices: []resourceslice.Slice{{Devices: []resourcev1.Device{{Name: deviceName}}}}},
 	}})
 	if err != nil {
 		return err
@@ -92,7 +92,7 @@ func (d *draDriver) run(ctx context.Context) error {
 
 // PrepareResourceClaims implements kubeletplugin.DRAPlugin: it describes the device of each claim to the container runtime.
 func (d *draDriver) PrepareResourceClaims(
-	_ context.Context, claims []*resourceapi.ResourceClaim,
+	_ context.Context, claims []*resourcev1.ResourceClaim,
 ) (map[types.UID]kubeletplugin.PrepareResult, error) {
 	results := map[types.UID]kubeletplugin.PrepareResult{}
 	for _, claim := range claims {
@@ -101,7 +101,7 @@ func (d *draDriver) PrepareResourceClaims(
 	return results, nil
 }
 
-func (d *draDriver) prepare(claim *resourceapi.ResourceClaim) kubeletplugin.PrepareResult {
+func (d *draDriver) prepare(claim *resourcev1.ResourceClaim) kubeletplugin.PrepareResult {
 	kind := d.name + "/device"
 	data, err := json.Marshal(cdi.Spec{
 		Version: cdiVersion, Kind: kind,
