@@ -5,8 +5,8 @@ package expression
 
 import "strings"
 
-// NotEmpty says that a list of names, which functions of this package made, has elements. It says so without making the list, if it can: then
-// an API server compiles it in half the time, and stops at the first element.
+// NotEmpty says that a list of names, which functions of this package made, has elements. It says so without making the list, if it can:
+// then an API server compiles it in half the time, and stops at the first element.
 func NotEmpty(list string) string {
 	switch rankOf(list) {
 	case 0:
@@ -40,7 +40,8 @@ func NotEmpty(list string) string {
 	return "size(" + list + ") != 0"
 }
 
-// cutTop cuts an expression around the first occurrence of an operator that is in no brackets and in no literal. Without one, nothing follows.
+// cutTop cuts an expression around the first occurrence of an operator that is in no brackets and in no literal. Without one, nothing
+// follows.
 func cutTop(e, operator string) (before, after string) {
 	for i := 0; i < len(e); i++ {
 		switch e[i] {

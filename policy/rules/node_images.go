@@ -148,8 +148,8 @@ func expressNodeImages(spec *v1alpha1.NodeRestrictionPolicySpec, on *expression.
 	return append(expressions, when("status.images", "must not report an image of another repository", expression.Exists(names, "l", refused)))
 }
 
-// The bounds of the images that expressions compare, as the names of one image are compared with those of another. In match conditions, where
-// all rules share a budget, 20 new images on a Node with 50 are compared, or half of them if repositories are listed.
+// The bounds of the images that expressions compare, as the names of one image are compared with those of another. In match conditions,
+// where all rules share a budget, 20 new images on a Node with 50 are compared, or half of them if repositories are listed.
 const (
 	maxComparedImages   = 256
 	maxImagePairs       = 8192
