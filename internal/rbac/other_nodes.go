@@ -19,8 +19,13 @@ func (g *Grants) OtherNodes(namespace, account string) []OtherNodes {
 		core("create", "pods", "", ""),
 	}
 	for _, workload := range []struct{ group, resource string }{
-		{"apps", "daemonsets"}, {"apps", "deployments"}, {"apps", "replicasets"}, {"apps", "statefulsets"},
-		{"batch", "jobs"}, {"batch", "cronjobs"}, {"", "replicationcontrollers"},
+		{"apps", "daemonsets"},
+		{"apps", "deployments"},
+		{"apps", "replicasets"},
+		{"apps", "statefulsets"},
+		{"batch", "jobs"},
+		{"batch", "cronjobs"},
+		{"", "replicationcontrollers"},
 	} {
 		requests = append(requests, authorization.Request{
 			Verb: "create", Group: workload.group, Resource: workload.resource, Namespace: namespace,

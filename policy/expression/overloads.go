@@ -10,8 +10,8 @@ import (
 )
 
 // FewOverloads returns an expression with the same value that an API server compiles in less time. The type checker of CEL tries each
-// overload of an operator, and copies its table of types for each: > and <= have 14, the division has 3, and != and == have one. So a size is
-// divided by the bound, and a comparison of quantities, which is -1, 0 or 1, is not 1.
+// overload of an operator, and copies its table of types for each: > and <= have 14, the division has 3, and != and == have one. So a size
+// is divided by the bound, and a comparison of quantities, which is -1, 0 or 1, is not 1.
 func FewOverloads(e string) string {
 	const behind = `( (\|\||&&|\?|:) |[\])},]|$)` // of an operand: after an arithmetic operator, the bound would be a part of one
 	greater, atMost := regexp.MustCompile(`^\) > (\d+)`+behind), regexp.MustCompile(`^\) <= (\d+)`+behind)
