@@ -294,12 +294,12 @@ func TestAgentValuesOfTheCRD(t *testing.T) {
 	const covers, sections = "must not cover kubelets or service accounts", "policies have sections for"
 	const floor = `"floor":{"enabled":true,"withoutNode":"Deny"}`
 	for name, test := range map[string]struct{ values, message string }{
-		"the prefix of all of Kubernetes":    {`"usernamePrefixes":["system:ovn-node:","system:"]`, covers},
-		"the prefix of kubelets":             {`"usernamePrefixes":["system:node:"]`, covers},
-		"a prefix of one kubelet":            {`"usernamePrefixes":["system:node:a:"]`, covers},
-		"the prefix of service accounts":     {`"usernamePrefixes":["system:serviceaccount:"]`, covers},
+		"the prefix of all of Kubernetes":     {`"usernamePrefixes":["system:ovn-node:","system:"]`, covers},
+		"the prefix of kubelets":              {`"usernamePrefixes":["system:node:"]`, covers},
+		"a prefix of one kubelet":             {`"usernamePrefixes":["system:node:a:"]`, covers},
+		"the prefix of service accounts":      {`"usernamePrefixes":["system:serviceaccount:"]`, covers},
 		"the service accounts of kube-system": {`"usernamePrefixes":["system:serviceaccount:kube-system:"]`, covers},
-		"Nodes as objects": {`"usernamePrefixes":["system:ovn-node:"],"objects":[{"resource":"nodes","node":"metadata.name"}]`, sections},
+		"Nodes as objects":                    {`"usernamePrefixes":["system:ovn-node:"],"objects":[{"resource":"nodes","node":"metadata.name"}]`, sections},
 		"pods as objects": {
 			`"usernamePrefixes":["system:ovn-node:"],"objects":[{"resource":"configmaps","node":"a"},{"resource":"pods","node":"spec.nodeName"}]`,
 			sections,

@@ -19,7 +19,12 @@ func (g *Grants) OtherNodes(namespace, account string) []OtherNodes {
 		core("create", "pods", "", ""),
 	}
 	for _, workload := range []struct{ group, resource string }{
-		{"apps", "daemonsets"}, {"apps", "deployments"}, {"apps", "replicasets"}, {"apps", "statefulsets"}, {"batch", "jobs"}, {"batch", "cronjobs"},
+		{"apps", "daemonsets"},
+		{"apps", "deployments"},
+		{"apps", "replicasets"},
+		{"apps", "statefulsets"},
+		{"batch", "jobs"},
+		{"batch", "cronjobs"},
 		{"", "replicationcontrollers"},
 	} {
 		requests = append(requests, authorization.Request{
