@@ -5,8 +5,8 @@ package rbac
 
 import "noderestriction.plus/internal/authorization"
 
-// OtherNodes returns those permissions, among the grants of a service account, by which it gets a token of itself that names another node: it
-// requests one, runs a command in one of its pods, or has a pod with its account started there. Each has the first grant that gives it.
+// OtherNodes returns those permissions, among the grants of a service account, by which it gets a token of itself that names another node:
+// it requests one, runs a command in one of its pods, or has a pod with its account started there. Each has the first grant that gives it.
 func (g *Grants) OtherNodes(namespace, account string) []OtherNodes {
 	core := func(verb, resource, subresource, name string) authorization.Request {
 		return authorization.Request{Verb: verb, Resource: resource, Subresource: subresource, Namespace: namespace, Name: name}
