@@ -202,7 +202,8 @@ func (r *Report) Err() error {
 		return command.No("%s would be denied", count(r.Denied, "write"))
 	case r.asksAccounts && len(r.Policies) == 0:
 		if len(r.Accounts) == 0 {
-			return fmt.Errorf("among %s there is no write of a client that is no kubelet", count(r.Events, "event"))
+			return fmt.Errorf("among %s there is no write of a client that is no kubelet: does the audit policy log those of all clients? "+
+				"See docs/replay.md", count(r.Events, "event"))
 		}
 		return nil
 	case r.asksAccounts && len(r.Accounts) > 0 && r.Unknown == 0:

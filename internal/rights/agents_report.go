@@ -51,8 +51,8 @@ const agentsKind = "RightsAgentsReport"
 
 func newAgentsReport(node, how string, o *Options) *AgentsReport {
 	return &AgentsReport{
-		Envelope: command.Envelope{APIVersion: command.APIVersion, Kind: agentsKind},
-		Node:     text.Printable(node), How: how, failOn: o.FailOn, nodeName: node,
+		Envelope: command.Envelope{APIVersion: command.APIVersion, Kind: agentsKind}, Node: text.Printable(node), How: how,
+		failOn: o.FailOn, nodeName: node,
 		Notes: []string{
 			"permissions that every service account has are left out; kubectl nrp doctor has the check broad-groups for them",
 			"only RBAC is considered: whatever else authorizes requests, such as a webhook, may allow more",
