@@ -59,10 +59,8 @@ func makeConditions(t *testing.T) *conditionsOfChart {
 			}
 		}
 	}
-	for _, rule := range kubeletRules() {
-		if rule.CEL.Kind != policy.NotAtAll {
-			c.Sections[rule.ID] = strings.Split(strings.TrimPrefix(rule.Doc.Spec, "spec."), ".")
-		}
+	for _, rule := range expressibleRules() {
+		c.Sections[rule.ID] = strings.Split(strings.TrimPrefix(rule.Doc.Spec, "spec."), ".")
 	}
 	gates, rules, err := compile.Gates(allrules.All())
 	if err != nil {

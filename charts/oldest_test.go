@@ -201,10 +201,7 @@ func (c *corpus) some(t *testing.T, kind compile.Kind, writes []policy.Request) 
 func TestOldestServerAgrees(t *testing.T) {
 	o := startOldest(t)
 	var all []policy.Request
-	for _, rule := range kubeletRules() {
-		if rule.CEL.Kind == policy.NotAtAll {
-			continue
-		}
+	for _, rule := range expressibleRules() {
 		c := newCorpus(t, rule)
 		c.policies = c.policies[:min(len(c.policies), 2)]
 		c.each(t, func(_ *v1alpha1.NodeRestrictionPolicy, e *enforced, writes []policy.Request) {

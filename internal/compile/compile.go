@@ -98,7 +98,7 @@ type validation struct {
 // violated says that the write violates the rule.
 func (v *validation) violated() string {
 	if v.Names != "" {
-		return "size(" + v.variable + ") != 0"
+		return expression.NotEmpty(v.variable)
 	}
 	return v.variable
 }

@@ -63,14 +63,6 @@ func keepsEntry(old, updated, key string) string {
 // larger says in CEL that a list has more elements than a number.
 func larger(list string, n int) string { return "size(" + list + ") > " + strconv.Itoa(n) }
 
-// notEmpty says in CEL that a list has elements.
-func notEmpty(list string) string {
-	if list == expression.None {
-		return expression.False
-	}
-	return "size(" + list + ") != 0"
-}
-
 // identity of an owner in CEL, by kind and name.
 const ownerText = "e.kind + ' ' + e.name"
 

@@ -63,6 +63,6 @@ func expressMirrorPodPlacement(_ *v1alpha1.NodeRestrictionPolicySpec, on *expres
 		when("spec.affinity", "must not have podAffinity", on.New("spec.affinity.podAffinity", "{}")+" != {}"),
 		when("spec.affinity", "must not have podAntiAffinity", on.New("spec.affinity.podAntiAffinity", "{}")+" != {}"),
 		when("spec.topologySpreadConstraints", "must not have topology spread constraints",
-			notEmpty(on.New("spec.topologySpreadConstraints", "[]"))),
+			expression.NotEmpty(on.New("spec.topologySpreadConstraints", "[]"))),
 	}
 }

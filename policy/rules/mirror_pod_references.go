@@ -87,7 +87,7 @@ func expressMirrorPodReferences(_ *v1alpha1.NodeRestrictionPolicySpec, on *expre
 			expression.Exists(sources, "s", anySet("s", "serviceAccountToken", "clusterTrustBundle", "podCertificate"))))
 	return []expression.Expression{
 		when("spec.schedulingGroup", "must not be in a scheduling group", on.New("spec.schedulingGroup", "{}")+" != {}"),
-		when("spec.resourceClaims", "must not have resource claims", notEmpty(on.New("spec.resourceClaims", "[]"))),
+		when("spec.resourceClaims", "must not have resource claims", expression.NotEmpty(on.New("spec.resourceClaims", "[]"))),
 		named("spec.volumes", "must not refer to an API object in volume", on.Within(expression.MaxVolumes, "volumes",
 			"[]", volumes, expression.Texts(expression.Filter(volumes, "e", refers), "e.name"))),
 	}

@@ -190,7 +190,7 @@ func expressNodeAddresses(spec *v1alpha1.NodeRestrictionPolicySpec, on *expressi
 	const isIP = "e.type in ['InternalIP', 'ExternalIP']"
 	bounded := expression.Not(on.Longer(expression.MaxAddresses, old, addresses))
 	return append(expressions,
-		when("status.addresses", "must not remove all addresses", expression.And(notEmpty(old), "size("+addresses+") == 0")),
+		when("status.addresses", "must not remove all addresses", expression.And(expression.NotEmpty(old), "size("+addresses+") == 0")),
 		when("status.addresses", "must not remove all IP addresses", expression.And(
 			bounded, expression.Exists(old, "e", isIP), expression.Not(expression.Exists(addresses, "e", isIP)))))
 }

@@ -155,7 +155,7 @@ func expressReferences(on *expression.Scope) string {
 	}
 	const named = ".?name.orValue('') != ''"
 	secrets, claims := on.New("spec.imagePullSecrets", "[]"), on.New("spec.resourceClaims", "[]")
-	either = append(either, notEmpty(claims),
+	either = append(either, expression.NotEmpty(claims),
 		on.Bounded(on.Longer(expression.MaxItems, secrets), expression.Exists(secrets, "e", "e"+named)))
 	for _, kind := range []string{"initContainers", "containers", "ephemeralContainers"} {
 		containers := on.New("spec."+kind, "[]")
